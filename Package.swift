@@ -1,0 +1,30 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+/// One dialect for every target: Swift 6, callers keep their executor, and a warning stops the build.
+let strict: [SwiftSetting] = [
+  .swiftLanguageMode(.v6),
+  .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+  .enableUpcomingFeature("ExistentialAny"),
+  .treatAllWarnings(as: .error),
+]
+
+let package = Package(
+  name: "parley",
+  products: [
+    .executable(name: "parley", targets: ["Runner"]),
+    .library(name: "System", targets: ["System"]),
+    .library(name: "Sim", targets: ["Sim"]),
+  ],
+  targets: [
+    .systemLibrary(name: "CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),
+    .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
+    .systemLibrary(name: "CLinux"),
+    .target(name: "System", dependencies: ["CSQLite", "COpenSSL"], swiftSettings: strict),
+    .target(name: "Sim", dependencies: ["System"], swiftSettings: strict),
+    .executableTarget(name: "Runner", dependencies: ["Sim", "System", "CLinux"], swiftSettings: strict),
+    .testTarget(name: "SystemTests", dependencies: ["System", "Sim"], swiftSettings: strict),
+    .testTarget(name: "SimTests", dependencies: ["Sim", "System"], swiftSettings: strict),
+    .testTarget(name: "RunnerTests", dependencies: ["Runner", "Sim", "System"], swiftSettings: strict),
+  ]
+)

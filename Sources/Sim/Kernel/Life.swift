@@ -1,0 +1,196 @@
+import System
+
+/// One life of a node, from boot to crash: its executors, its tasks, and what each of them waits for.
+///
+/// When it dies, its world turns dead at that instant: every pending and later operation throws `NodeDown`, without effect,
+/// and its tasks unwind before anything else runs. A restart is a new life over the same disk.
+public final class Life: @unchecked Sendable {
+  /// The node's name.
+  public let name: String
+  /// False from the instant of death.
+  public private(set) var isAlive = true
+  private(set) var isPaused = false
+  let scheduler: Scheduler
+  let clock: ClockSetting
+  var held: [Scheduler.Runnable] = []
+  private var waiters: [Waiter?] = []
+  private var freeSlots: [Int] = []
+  private var tasks: [(id: Int, name: StaticString, task: Task<Void, Never>)] = []
+  private var nextTaskID = 0
+  private var onEnd: [(Life) -> Void] = []
+  private lazy var taskExecutor = LifeTaskExecutor(self)
+  private(set) var unwound = false
+
+  init(name: String, clock: ClockSetting, scheduler: Scheduler) {
+    self.name = name
+    self.clock = clock
+    self.scheduler = scheduler
+  }
+
+  /// The names of the tasks that have not ended.
+  public var liveTasks: [String] { tasks.map { "\($0.name)" } }
+  /// What the node's tasks wait for, one line each.
+  public var waits: [String] { waiters.compactMap { $0?.what.description } }
+
+  /// Whether all its tasks have ended by themselves or unwound.
+  public var isDone: Bool { tasks.isEmpty }
+
+  /// Calls `action` when the node has died and unwound.
+  func whenEnded(_ action: @escaping (Life) -> Void) { onEnd.append(action) }
+
+  // MARK: Tasks
+
+  func spawn(_ name: StaticString, _ body: @escaping @Sendable () async -> Void) -> Task<Void, Never> {
+    // A dying node's tasks may still start tasks, which find every operation failing; a dead one's never run.
+    if unwound { return Task(executorPreference: taskExecutor) {} }
+    let id = nextTaskID
+    nextTaskID += 1
+    let task = Task(executorPreference: taskExecutor) {
+      await body()
+      self.ended(id)
+    }
+    tasks.append((id, name, task))
+    return task
+  }
+
+  private func ended(_ id: Int) {
+    if let index = tasks.firstIndex(where: { $0.id == id }) { tasks.remove(at: index) }
+  }
+
+  func executor() -> ActorExecutor { ActorExecutor(self) }
+
+  // MARK: Waiting
+
+  /// Suspends the task until somebody resumes the waiter that `register` is handed, the deadline passes, the task is
+  /// cancelled, or the node dies.
+  func wait(_ what: Wait, until deadline: Int64? = nil, _ register: (Waiter) -> Void) async throws {
+    guard isAlive else { throw NodeDown() }
+    let waiter = Waiter(what, life: self)
+    if let slot = freeSlots.popLast() {
+      waiters[slot] = waiter
+      waiter.slot = slot
+    } else {
+      waiter.slot = waiters.count
+      waiters.append(waiter)
+    }
+    register(waiter)
+    if let deadline {
+      waiter.timer = scheduler.at(deadline) { [weak waiter] in waiter?.resume(throwing: NetworkError.timedOut) }
+    }
+    try await withTaskCancellationHandler {
+      try await withUnsafeThrowingContinuation { waiter.suspend($0) }
+    } onCancel: {
+      waiter.resume(throwing: CancellationError())
+    }
+  }
+
+  fileprivate func forget(_ waiter: Waiter) {
+    waiters[waiter.slot] = nil
+    freeSlots.append(waiter.slot)
+  }
+
+  // MARK: Pause and death
+
+  func pause() {
+    guard isAlive, !isPaused else { return }
+    isPaused = true
+    scheduler.pause(self)
+  }
+
+  func resume() {
+    guard isPaused else { return }
+    isPaused = false
+    scheduler.resume(self)
+  }
+
+  /// Dies now. Unwinding follows as soon as the running job has returned.
+  func die() {
+    guard isAlive else { return }
+    isAlive = false
+    isPaused = false
+    scheduler.bury(self)
+  }
+
+  func failEverything() {
+    for waiter in waiters { waiter?.resume(throwing: NodeDown()) }
+    for entry in tasks { entry.task.cancel() }
+  }
+
+  func finishedUnwinding() {
+    unwound = true
+    let actions = onEnd
+    onEnd = []
+    for action in actions { action(self) }
+  }
+}
+
+/// What a task waits for, told without cost until somebody asks.
+struct Wait: CustomStringConvertible {
+  let kind: StaticString
+  var detail: String = ""
+
+  init(_ kind: StaticString, _ detail: String = "") {
+    self.kind = kind
+    self.detail = detail
+  }
+
+  var description: String { detail.isEmpty ? "\(kind)" : "\(kind) \(detail)" }
+}
+
+/// A suspended task. Resumed once; later resumptions do nothing.
+final class Waiter: @unchecked Sendable {
+  let what: Wait
+  fileprivate var slot = -1
+  fileprivate var timer: SimTimer?
+  private let life: Life
+  private var continuation: UnsafeContinuation<Void, any Error>?
+  private var outcome: Result<Void, any Error>?
+
+  init(_ what: Wait, life: Life) {
+    self.what = what
+    self.life = life
+  }
+
+  var isPending: Bool { outcome == nil }
+
+  fileprivate func suspend(_ continuation: UnsafeContinuation<Void, any Error>) {
+    if let outcome { continuation.resume(with: outcome) } else { self.continuation = continuation }
+  }
+
+  func resume() { finish(.success(())) }
+  func resume(throwing error: any Error) { finish(.failure(error)) }
+
+  private func finish(_ result: Result<Void, any Error>) {
+    guard outcome == nil else { return }
+    outcome = result
+    timer?.cancel()
+    timer = nil
+    life.forget(self)
+    continuation?.resume(with: result)
+    continuation = nil
+  }
+}
+
+/// The executor of one actor of a life: its jobs become choices of the scheduler.
+final class ActorExecutor: SerialExecutor, @unchecked Sendable {
+  private let life: Life
+
+  init(_ life: Life) { self.life = life }
+
+  func enqueue(_ job: consuming ExecutorJob) {
+    life.scheduler.enqueue(.actor(UnownedJob(job), asUnownedSerialExecutor()), of: life)
+  }
+
+  func asUnownedSerialExecutor() -> UnownedSerialExecutor { UnownedSerialExecutor(ordinary: self) }
+}
+
+/// Where the tasks of a life run outside any actor.
+final class LifeTaskExecutor: TaskExecutor, @unchecked Sendable {
+  private unowned let life: Life
+
+  init(_ life: Life) { self.life = life }
+
+  func enqueue(_ job: consuming ExecutorJob) {
+    life.scheduler.enqueue(.task(UnownedJob(job), asUnownedTaskExecutor()), of: life)
+  }
+}

@@ -1,0 +1,158 @@
+import System
+
+/// The one scheduler of a simulated world: every job of every node runs here, one at a time, in an order that the seed
+/// decides; and time jumps to the next timer when nothing can run.
+///
+/// Everything in a world happens on the thread that calls `run`; so its parts are marked Sendable and hold no lock.
+public final class Scheduler: @unchecked Sendable {
+  /// What can run: a job of an actor, a job of a task, or plain work (an offloaded closure).
+  struct Runnable {
+    enum Kind {
+      case actor(UnownedJob, UnownedSerialExecutor)
+      case task(UnownedJob, UnownedTaskExecutor)
+      case work(() -> Void)
+    }
+    let kind: Kind
+    let life: Life
+  }
+
+  /// Virtual time in nanoseconds since the run began.
+  public private(set) var now: Int64 = 0
+  /// How many jobs ran.
+  public private(set) var steps = 0
+  /// Steps that a dying node may take to unwind its tasks before it is reported as stuck.
+  static let unwindBound = 200_000
+
+  let hash: RunHash
+  private let strategy: any Strategy
+  private var ready: [Runnable] = []
+  /// Taken from the front of `ready` by an ordered strategy; removed in bulk now and then.
+  private var taken = 0
+  private var timers = TimerHeap()
+  private var dying: [Life] = []
+  /// The life being unwound: its jobs bypass the queue.
+  private var unwinding: Life?
+  private var unwindQueue: [Runnable] = []
+
+  init(strategy: any Strategy, hash: RunHash) {
+    self.strategy = strategy
+    self.hash = hash
+  }
+
+  // MARK: What can run
+
+  func enqueue(_ kind: Runnable.Kind, of life: Life) {
+    let runnable = Runnable(kind: kind, life: life)
+    if life === unwinding {
+      unwindQueue.append(runnable)
+    } else if life.isPaused {
+      life.held.append(runnable)
+    } else {
+      ready.append(runnable)
+    }
+  }
+
+  /// Takes the jobs of `life` out of the queue until it resumes.
+  func pause(_ life: Life) {
+    life.held += takeJobs(of: life)
+  }
+
+  func resume(_ life: Life) {
+    ready += life.held
+    life.held = []
+  }
+
+  private func takeJobs(of life: Life) -> [Runnable] {
+    let jobs = ready[taken...].filter { $0.life === life }
+    ready = ready[taken...].filter { $0.life !== life }
+    taken = 0
+    return jobs
+  }
+
+  // MARK: Time
+
+  @discardableResult
+  func at(_ time: Int64, _ action: @escaping () -> Void) -> SimTimer {
+    let timer = SimTimer(action)
+    timers.insert(timer, at: max(time, now))
+    return timer
+  }
+
+  @discardableResult
+  func after(_ delay: Duration, _ action: @escaping () -> Void) -> SimTimer {
+    let (time, overflow) = now.addingReportingOverflow(delay.nanoseconds)
+    return at(overflow ? .max : time, action)
+  }
+
+  // MARK: Running
+
+  /// Runs until nothing can run before `limit` (virtual nanoseconds), or `stop` says so. Returns false when stopped by `stop`.
+  func run(until limit: Int64, stop: () -> Bool) {
+    while !stop() {
+      if !dying.isEmpty {
+        unwind(dying.removeFirst())
+      } else if taken < ready.count {
+        step()
+      } else if let time = timers.nextTime, time <= limit {
+        now = time
+        while timers.nextTime == time { timers.removeFirst().fire() }
+      } else {
+        now = max(now, limit)
+        return
+      }
+    }
+  }
+
+  private func step() {
+    let index = taken + strategy.pick(among: ready.count - taken)
+    let runnable = ready[index]
+    if strategy.ordered {
+      if index == taken {
+        taken += 1
+        if taken > 4096 || taken == ready.count {
+          ready.removeFirst(taken)
+          taken = 0
+        }
+      } else {
+        ready.remove(at: index)
+      }
+    } else {
+      ready.swapAt(index, ready.count - 1)
+      ready.removeLast()
+    }
+    execute(runnable)
+  }
+
+  private func execute(_ runnable: Runnable) {
+    steps += 1
+    switch runnable.kind {
+    case .actor(let job, let executor): job.runSynchronously(on: executor)
+    case .task(let job, let executor): job.runSynchronously(on: executor)
+    case .work(let work): work()
+    }
+  }
+
+  // MARK: Death
+
+  /// Unwinds `life` before anything else runs: at once, or as soon as the job that now runs has returned.
+  func bury(_ life: Life) { dying.append(life) }
+
+  /// Every pending operation of the dead node throws, its tasks are cancelled, and its jobs run until none is left.
+  private func unwind(_ life: Life) {
+    unwinding = life
+    unwindQueue = takeJobs(of: life) + life.held
+    life.held = []
+    life.failEverything()
+    var next = 0
+    while next < unwindQueue.count {
+      let runnable = unwindQueue[next]
+      next += 1
+      execute(runnable)
+      if next > Self.unwindBound { break }
+      if next == unwindQueue.count { life.failEverything() }
+    }
+    unwindQueue = []
+    unwinding = nil
+    life.finishedUnwinding()
+  }
+}

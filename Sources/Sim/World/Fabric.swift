@@ -1,0 +1,165 @@
+import System
+
+/// How packets fare between two nodes: a small value that a scenario sets.
+struct LinkSetting {
+  /// Time on the wire, drawn for each segment.
+  var latency: ClosedRange<Duration> = .microseconds(100)...(.milliseconds(1))
+  /// Chance that a write is cut into several segments at any byte.
+  var splits = 0.1
+  /// Chance that a segment waits for a retransmission.
+  var stalls = 0.0
+  /// How long such a wait takes.
+  var stall: ClosedRange<Duration> = .milliseconds(200)...(.seconds(3))
+  /// Bytes that may be under way or unread in one direction; the writer then waits.
+  var window = 65_536
+}
+
+/// What cannot be reached from where. One-way: only what `from` sends to `to` is held back.
+struct Partition {
+  let id: Int
+  let from: Set<String>
+  let to: Set<String>
+
+  func blocks(_ a: String, _ b: String) -> Bool { from.contains(a) && to.contains(b) }
+}
+
+/// The wires of a world: who listens where, which connections there are, and what the faults do to their bytes.
+///
+/// TCP hides lost packets by retransmission, so a partition delays bytes and does not drop them: they are held until it
+/// heals, while the ends' own time-outs run. A connection request that is held is a connect that times out.
+final class Fabric: @unchecked Sendable {
+  let scheduler: Scheduler
+  let trace: Trace
+  let stream: ChoiceStream
+  var link = LinkSetting()
+  private(set) var partitions: [Partition] = []
+  private var listeners: [SocketAddress: SimListener] = [:]
+  private var nextPartition = 0
+  private var nextPort: [String: UInt16] = [:]
+  private var nextConnection = 0
+  /// The open connections, in order of creation.
+  private(set) var open: [SimConnection] = []
+  private var held: [(from: String, to: String, deliver: () -> Void)] = []
+  /// Machines without power: they answer nothing.
+  private var silent: Set<String> = []
+
+  init(scheduler: Scheduler, trace: Trace, stream: ChoiceStream) {
+    self.scheduler = scheduler
+    self.trace = trace
+    self.stream = stream
+  }
+
+  // MARK: Sending
+
+  /// Calls `deliver` when a segment from `a` would arrive at `b`, at `earliest` or later; returns that time.
+  @discardableResult
+  func send(from a: String, to b: String, notBefore earliest: Int64 = 0, _ deliver: @escaping () -> Void) -> Int64 {
+    var delay = a == b ? Duration.microseconds(20) : stream.duration(link.latency)
+    if stream.chance(link.stalls) { delay += stream.duration(link.stall) }
+    let time = max(earliest, scheduler.now + delay.nanoseconds)
+    scheduler.at(time) { self.arrive(from: a, to: b, deliver) }
+    return time
+  }
+
+  private func arrive(from a: String, to b: String, _ deliver: @escaping () -> Void) {
+    // What was held before must not be overtaken, so it stays in line until the partition heals.
+    if isBlocked(a, b) { held.append((a, b, deliver)) } else { deliver() }
+  }
+
+  func isBlocked(_ a: String, _ b: String) -> Bool { partitions.contains { $0.blocks(a, b) } }
+
+  // MARK: Partitions
+
+  func partition(from: Set<String>, to: Set<String>) -> Int {
+    nextPartition += 1
+    partitions.append(Partition(id: nextPartition, from: from, to: to))
+    return nextPartition
+  }
+
+  func heal(_ id: Int) {
+    partitions.removeAll { $0.id == id }
+    let waiting = held
+    held = waiting.filter { isBlocked($0.from, $0.to) }
+    for segment in waiting where !isBlocked(segment.from, segment.to) { segment.deliver() }
+  }
+
+  // MARK: Listening
+
+  func listen(_ address: SocketAddress, backlog: Int, life: Life) throws(NetworkError) -> SimListener {
+    var actual = SocketAddress(host: life.name, port: address.port)
+    if actual.port == 0 {
+      actual.port = nextPort[life.name, default: 49_152]
+      nextPort[life.name] = actual.port + 1
+    }
+    if let other = listeners[actual], other.isOpen { throw .addressInUse(address) }
+    let listener = SimListener(actual, backlog: backlog, life: life, fabric: self)
+    listeners[actual] = listener
+    return listener
+  }
+
+  func unlisten(_ listener: SimListener) {
+    if listeners[listener.address] === listener { listeners[listener.address] = nil }
+  }
+
+  // MARK: Connecting
+
+  /// The three-way handshake. `outcome` is called at the client: with its end of the connection, or an error, or never.
+  func connect(from life: Life, to address: SocketAddress, _ outcome: @escaping (Result<SimConnection, NetworkError>) -> Void) {
+    let local = SocketAddress(host: life.name, port: 0)
+    let host = address.isLoopback ? life.name : address.host
+    let target = SocketAddress(host: host, port: address.port)
+    trace.event(.connect, life.name, value: UInt64(target.port), "to \(target)")
+    send(from: life.name, to: host) {
+      if self.silent.contains(host) { return }
+      guard let listener = self.listeners[target], listener.isOpen else {
+        self.send(from: host, to: life.name) {
+          self.trace.event(.refused, life.name, "\(target)")
+          outcome(.failure(.refused))
+        }
+        return
+      }
+      // A full backlog drops the request; the client's deadline tells.
+      guard listener.hasRoom else { return }
+      let (client, server) = self.pair(local, life, target, listener.life)
+      listener.arrived(server)
+      self.send(from: host, to: life.name) { outcome(.success(client)) }
+    }
+  }
+
+  private func pair(_ a: SocketAddress, _ lifeA: Life, _ b: SocketAddress, _ lifeB: Life) -> (SimConnection, SimConnection) {
+    nextConnection += 1
+    let forward = Pipe(from: lifeA, to: lifeB, fabric: self)
+    let backward = Pipe(from: lifeB, to: lifeA, fabric: self)
+    let client = SimConnection(id: nextConnection, life: lifeA, peer: b, incoming: backward, outgoing: forward, fabric: self)
+    let server = SimConnection(id: nextConnection, life: lifeB, peer: a, incoming: forward, outgoing: backward, fabric: self)
+    forward.opposite = backward
+    backward.opposite = forward
+    open.append(client)
+    return (client, server)
+  }
+
+  /// Forgets a connection of which both ends are given up.
+  func forget(_ id: Int) {
+    if let index = open.lastIndex(where: { $0.id == id }) { open.remove(at: index) }
+  }
+
+  // MARK: Death of a node
+
+  /// Whether the machine has power, so that its kernel answers where its process does not.
+  func isUp(_ name: String) -> Bool { !silent.contains(name) }
+
+  func powered(_ name: String) { silent.remove(name) }
+
+  /// When the node's monotonic clock shows `instant`, in virtual nanoseconds.
+  func virtual(_ instant: Instant, of life: Life) -> Int64 { life.clock.virtual(instant.nanoseconds) }
+
+  /// What the network sees of a node's end: resets when the process died and the kernel lives, silence when the machine died.
+  func nodeDied(_ life: Life, silently: Bool) {
+    if silently { silent.insert(life.name) }
+    for address in listeners.keys.sorted(by: { ($0.host, $0.port) < ($1.host, $1.port) }) {
+      if let listener = listeners[address], listener.life === life { listener.close() }
+    }
+    for connection in open { connection.ended(of: life, silently: silently) }
+    open.removeAll { $0.isDone }
+  }
+}

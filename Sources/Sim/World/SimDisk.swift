@@ -1,0 +1,316 @@
+import System
+
+/// A node's disk: it outlives crashes, but what was not synced may be lost or torn, and it can fail, fill up, be slow and rot.
+///
+/// The model of durability is POSIX's: contents are durable at `sync` of the file, names at `syncDirectory`. After a
+/// failed sync the pages count as clean although they never reached the platter (the lesson of "fsyncgate",
+/// Rebello et al., ATC 2020): the next sync succeeds and does not write them.
+final class SimDisk: Storage, @unchecked Sendable {
+  /// Bytes that reach the platter together or not at all.
+  static let sector = 512
+
+  /// One file's contents, as the running node reads them and as the platter has them.
+  final class Inode {
+    var content: [UInt8] = []
+    var durable: [UInt8] = []
+    /// What the platter lacks, in order.
+    var pending: [Change] = []
+    var locked = false
+  }
+
+  enum Change {
+    case write(Range<Int>)
+    case truncate(Int)
+  }
+
+  let node: String
+  var faults = DiskFaults()
+  /// Set while the node is dead: everything throws.
+  var life: Life?
+  private(set) var names: [String: Inode] = [:]
+  private(set) var durableNames: [String: Inode] = [:]
+  private let stream: ChoiceStream
+  private let trace: Trace
+  private var busy: Duration = .zero
+  /// When set, the node dies after that many more writes and syncs: so a crash lands inside a commit.
+  private var operationsUntilCrash: Int?
+  private var crash: (() -> Void)?
+
+  init(node: String, stream: ChoiceStream, trace: Trace) {
+    self.node = node
+    self.stream = stream
+    self.trace = trace
+  }
+
+  // MARK: Time that work takes
+
+  func beginWork() { busy = .zero }
+  func endWork() -> Duration { busy }
+
+  // MARK: Crashes
+
+  /// Dies after `operations` more writes and syncs.
+  func armCrash(after operations: Int, _ crash: @escaping () -> Void) {
+    operationsUntilCrash = operations
+    self.crash = crash
+  }
+
+  func disarmCrash() {
+    operationsUntilCrash = nil
+    crash = nil
+  }
+
+  /// Loses what was not synced: of each pending change nothing, all, or some sectors survive.
+  func losePower() {
+    for name in Array(names.keys).sorted() where durableNames[name] !== names[name] {
+      // A name that was never synced may survive all the same.
+      if stream.chance(0.5) { durableNames[name] = names[name] }
+    }
+    for name in Array(durableNames.keys).sorted() where names[name] == nil {
+      if stream.chance(0.5) { durableNames[name] = nil }
+    }
+    names = durableNames
+    for name in names.keys.sorted() {
+      let inode = names[name]!
+      for change in inode.pending { tear(change, of: inode) }
+      inode.pending = []
+      inode.content = inode.durable
+    }
+    forgetHandles()
+  }
+
+  /// The process dies and the machine lives on: the page cache survives.
+  func loseProcess() { forgetHandles() }
+
+  private func forgetHandles() {
+    for inode in names.values { inode.locked = false }
+    disarmCrash()
+  }
+
+  private func tear(_ change: Change, of inode: Inode) {
+    let fate = stream.choose(faults.tears ? 3 : 2)
+    guard fate > 0 else { return }
+    switch change {
+    case .truncate(let size): inode.durable.resize(to: size)
+    case .write(let range):
+      var position = range.lowerBound
+      while position < range.upperBound {
+        let end = min(range.upperBound, (position / Self.sector + 1) * Self.sector)
+        if fate == 1 || stream.chance(0.5) { inode.persist(position..<end) }
+        position = end
+      }
+    }
+  }
+
+  // MARK: Storage
+
+  func open(_ path: String, create: Bool) throws(StorageError) -> any File {
+    try operation(path, writes: create && names[path] == nil)
+    if let inode = names[path] { return SimFile(path, inode, on: self) }
+    guard create else { throw .notFound(path) }
+    let inode = Inode()
+    names[path] = inode
+    return SimFile(path, inode, on: self)
+  }
+
+  func exists(_ path: String) throws(StorageError) -> Bool {
+    try operation(path, writes: false)
+    return names[path] != nil
+  }
+
+  func remove(_ path: String) throws(StorageError) {
+    try operation(path, writes: true)
+    guard names.removeValue(forKey: path) != nil else { throw .notFound(path) }
+  }
+
+  func rename(_ path: String, to newPath: String) throws(StorageError) {
+    try operation(path, writes: true)
+    guard let inode = names.removeValue(forKey: path) else { throw .notFound(path) }
+    names[newPath] = inode
+  }
+
+  func list() throws(StorageError) -> [String] {
+    try operation("", writes: false)
+    return names.keys.sorted()
+  }
+
+  func syncDirectory() throws(StorageError) {
+    try operation("", writes: true)
+    durableNames = names
+  }
+
+  // MARK: Faults
+
+  /// Every operation passes here: the node must be alive, the disk may fail, and it takes time.
+  func operation(_ path: String, writes: Bool, syncs: Bool = false) throws(StorageError) {
+    guard let life, life.isAlive else { throw .nodeDown }
+    if writes, let left = operationsUntilCrash {
+      if left > 0 {
+        operationsUntilCrash = left - 1
+      } else {
+        let crash = crash
+        disarmCrash()
+        crash?()
+        throw .nodeDown
+      }
+    }
+    busy += syncs ? stream.duration(faults.syncLatency) : .microseconds(1)
+    if faults.slowness > 0, stream.chance(faults.slowness) { busy += stream.duration(.milliseconds(50)...(.seconds(1))) }
+    let failure = syncs ? faults.failingSyncs : writes ? faults.failingWrites : faults.failingReads
+    if stream.chance(failure) {
+      faults.failed += 1
+      trace.event(.diskFault, node, value: 5, "EIO \(path)")
+      throw .failed("\(path): input/output error (EIO)")
+    }
+  }
+
+  /// The bytes of all files; what counts against the capacity.
+  var used: Int { names.values.reduce(0) { $0 + $1.content.count } }
+
+  func grow(_ path: String, by bytes: Int) throws(StorageError) {
+    guard bytes > 0, let capacity = faults.capacity, used + bytes > capacity else { return }
+    faults.filled += 1
+    trace.event(.diskFault, node, value: 28, "ENOSPC \(path)")
+    throw .full("\(path): no space left on device (ENOSPC)")
+  }
+
+  /// Flips one bit of what was read, now and then: the platter is right and the cable is not.
+  func rot(_ buffer: UnsafeMutableRawBufferPointer, _ path: String) {
+    guard !buffer.isEmpty, stream.chance(faults.rot) else { return }
+    let bit = stream.choose(buffer.count * 8)
+    buffer[bit / 8] ^= 1 << UInt8(bit % 8)
+    faults.rotted += 1
+    trace.event(.diskFault, node, value: UInt64(bit), "bit rot in \(path)")
+  }
+
+  func noteWrite(_ path: String, _ count: Int, at offset: Int) {
+    trace.event(.diskWrite, node, value: UInt64(count), "\(path) \(count) bytes at \(offset)")
+  }
+
+  func noteSync(_ path: String) { trace.event(.diskSync, node, path) }
+}
+
+/// What is wrong with a disk, and what came of it.
+struct DiskFaults {
+  /// Chance of EIO for each read, write, and sync.
+  var failingReads = 0.0
+  var failingWrites = 0.0
+  var failingSyncs = 0.0
+  /// Chance for a read to have one bit wrong.
+  var rot = 0.0
+  /// Chance for an operation to take very long.
+  var slowness = 0.0
+  /// Bytes that fit, when there is an end to it.
+  var capacity: Int?
+  /// Whether an unsynced write may survive in part.
+  var tears = true
+  /// How long a sync takes.
+  var syncLatency: ClosedRange<Duration> = .microseconds(200)...(.milliseconds(2))
+
+  /// How often each fault struck.
+  var failed = 0
+  var filled = 0
+  var rotted = 0
+}
+
+extension SimDisk.Inode {
+  /// Copies a range of the contents to the platter.
+  func persist(_ range: Range<Int>) {
+    let range = range.clamped(to: 0..<content.count)
+    if durable.count < range.upperBound { durable.resize(to: range.upperBound) }
+    durable.replaceSubrange(range, with: content[range])
+  }
+}
+
+extension [UInt8] {
+  mutating func resize(to size: Int) {
+    if size < count { removeLast(count - size) } else { append(contentsOf: repeatElement(0, count: size - count)) }
+  }
+}
+
+/// An open file of a `SimDisk`.
+final class SimFile: File, @unchecked Sendable {
+  private let path: String
+  private let inode: SimDisk.Inode
+  private let disk: SimDisk
+  private let life: Life?
+  private var holdsLock = false
+
+  init(_ path: String, _ inode: SimDisk.Inode, on disk: SimDisk) {
+    self.path = path
+    self.inode = inode
+    self.disk = disk
+    life = disk.life
+  }
+
+  private func operation(writes: Bool, syncs: Bool = false) throws(StorageError) {
+    guard let life, life === disk.life else { throw .nodeDown }
+    try disk.operation(path, writes: writes, syncs: syncs)
+  }
+
+  func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int64) throws(StorageError) -> Int {
+    try operation(writes: false)
+    let start = min(Int(offset), inode.content.count)
+    let count = min(buffer.count, inode.content.count - start)
+    inode.content.withUnsafeBytes { buffer.copyMemory(from: UnsafeRawBufferPointer(rebasing: $0[start..<start + count])) }
+    disk.rot(UnsafeMutableRawBufferPointer(rebasing: buffer[..<count]), path)
+    return count
+  }
+
+  func write(_ bytes: UnsafeRawBufferPointer, at offset: Int64) throws(StorageError) {
+    try operation(writes: true)
+    let range = Int(offset)..<Int(offset) + bytes.count
+    try disk.grow(path, by: range.upperBound - inode.content.count)
+    if inode.content.count < range.upperBound { inode.content.resize(to: range.upperBound) }
+    inode.content.withUnsafeMutableBytes { UnsafeMutableRawBufferPointer(rebasing: $0[range]).copyMemory(from: bytes) }
+    inode.pending.append(.write(range))
+    disk.noteWrite(path, bytes.count, at: range.lowerBound)
+  }
+
+  func sync() throws(StorageError) {
+    do throws(StorageError) {
+      try operation(writes: true, syncs: true)
+    } catch {
+      // The kernel has marked the pages clean, and forgets that they never arrived.
+      if case .failed = error { inode.pending = [] }
+      throw error
+    }
+    for change in inode.pending {
+      switch change {
+      case .write(let range): inode.persist(range)
+      case .truncate(let size): inode.durable.resize(to: size)
+      }
+    }
+    inode.pending = []
+    disk.noteSync(path)
+  }
+
+  func truncate(to size: Int64) throws(StorageError) {
+    try operation(writes: true)
+    try disk.grow(path, by: Int(size) - inode.content.count)
+    inode.content.resize(to: Int(size))
+    inode.pending.append(.truncate(Int(size)))
+  }
+
+  func size() throws(StorageError) -> Int64 {
+    try operation(writes: false)
+    return Int64(inode.content.count)
+  }
+
+  func isStillNamed() throws(StorageError) -> Bool {
+    try operation(writes: false)
+    return disk.names[path] === inode
+  }
+
+  func lock() throws(StorageError) {
+    try operation(writes: false)
+    guard !inode.locked else { throw .locked(path) }
+    inode.locked = true
+    holdsLock = true
+  }
+
+  func close() {
+    if holdsLock, life === disk.life { inode.locked = false }
+    holdsLock = false
+  }
+}

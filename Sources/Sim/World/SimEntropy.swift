@@ -1,0 +1,20 @@
+import System
+
+/// A node's random bytes: a function of (seed, node name, boot), so that another node leaves them alone and a restart
+/// does not repeat them. They are no choices: shrinking must not touch identifiers.
+final class SimEntropy: Entropy, @unchecked Sendable {
+  private var random: SplitMix64
+
+  init(seed: UInt64, node: String, boot: Int) {
+    random = SplitMix64(state: SplitMix64.mix(seed ^ FNV.hash("entropy/\(node)/\(boot)".utf8)))
+  }
+
+  func fill(_ buffer: UnsafeMutableRawBufferPointer) {
+    var word: UInt64 = 0
+    for index in buffer.indices {
+      if index % 8 == 0 { word = random.next() }
+      buffer[index] = UInt8(truncatingIfNeeded: word)
+      word >>= 8
+    }
+  }
+}

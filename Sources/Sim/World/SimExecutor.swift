@@ -1,0 +1,42 @@
+import System
+
+/// A node's executor in the simulator. See `Life`.
+final class SimExecutor: NodeExecutor, @unchecked Sendable {
+  private let life: Life
+  private let disk: SimDisk
+  private let stream: ChoiceStream
+
+  init(life: Life, disk: SimDisk, stream: ChoiceStream) {
+    self.life = life
+    self.disk = disk
+    self.stream = stream
+  }
+
+  func forActor(_ name: StaticString) -> any SerialExecutor { life.executor() }
+
+  func spawn(_ name: StaticString, _ body: @escaping @Sendable () async -> Void) -> Task<Void, Never> {
+    life.spawn(name, body)
+  }
+
+  /// Blocking work runs at once when the scheduler picks it; the caller hears of it after the time that the disk took
+  /// for it, or a computation's usual time.
+  func offload<R: Sendable>(_ lane: OffloadLane, _ work: @escaping @Sendable () throws -> R) async throws -> R {
+    let outcome = Outcome<R>()
+    try await life.wait(Wait(lane == .disk ? "disk" : "computation")) { waiter in
+      life.scheduler.enqueue(
+        .work { [life, disk, stream] in
+          guard life.isAlive, waiter.isPending else { return waiter.resume(throwing: NodeDown()) }
+          disk.beginWork()
+          outcome.result = Result { try work() }
+          let took = lane == .disk ? disk.endWork() : stream.duration(.microseconds(100)...(.milliseconds(2)))
+          life.scheduler.after(took) { waiter.resume() }
+        }, of: life)
+    }
+    guard let result = outcome.result else { throw NodeDown() }
+    return try result.get()
+  }
+
+  private final class Outcome<R>: @unchecked Sendable {
+    var result: Result<R, any Error>?
+  }
+}

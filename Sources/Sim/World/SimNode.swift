@@ -1,0 +1,169 @@
+import System
+
+/// A machine of the simulated world: a disk and clocks that outlast crashes, and the life that runs on them now.
+public final class SimNode: @unchecked Sendable {
+  /// What a node does from its boot on.
+  public typealias Program = @Sendable (Environment) async throws -> (any Service)?
+
+  /// How a node dies.
+  public enum Death: String, Sendable, CaseIterable {
+    /// The process dies (`kill -9`) and the machine lives: what was written is in the page cache, peers get resets.
+    case kill
+    /// The machine loses power: what was not synced is lost or torn, peers hear nothing.
+    case power
+  }
+
+  /// The node's name, by which others connect to it.
+  public let name: String
+  let disk: SimDisk
+  /// How its clocks differ from virtual time.
+  let clock = ClockSetting()
+  private(set) var life: Life?
+  private(set) var service: (any Service)?
+  private unowned let world: World
+  private let program: Program
+  private let computation: ChoiceStream
+  private var boots = 0
+  /// How often it died, was paused, was stopped in order, and failed to start.
+  public private(set) var deaths = 0
+  private(set) var pauses = 0
+  private(set) var drains = 0
+  private(set) var failedStarts = 0
+  /// Deaths while a transaction was between its first write and its sync.
+  private(set) var deathsInCommit = 0
+  private var restart: SimTimer?
+
+  init(_ name: String, in world: World, program: @escaping Program) {
+    self.name = name
+    self.world = world
+    self.program = program
+    disk = SimDisk(node: name, stream: world.choices.stream("disk/" + name), trace: world.trace)
+    computation = world.choices.stream("computation/" + name)
+  }
+
+  /// Whether a life runs and its service has started.
+  public var isServing: Bool { life?.isAlive == true && service != nil }
+  /// Whether a life runs.
+  public var isUp: Bool { life?.isAlive == true }
+
+  /// Boots the node.
+  public func start() {
+    guard !isUp else { return }
+    restart = nil
+    boots += 1
+    world.trace.event(.boot, name, value: UInt64(boots), "boot \(boots)")
+    let life = Life(name: name, clock: clock, scheduler: world.scheduler)
+    self.life = life
+    disk.life = life
+    world.fabric.powered(name)
+    let environment = environment(of: life)
+    _ = life.spawn("main") { [program] in
+      do {
+        let service = try await program(environment)
+        if life.isAlive { self.service = service }
+      } catch {
+        if life.isAlive { self.failed(error) }
+      }
+    }
+  }
+
+  private func environment(of life: Life) -> Environment {
+    let trace = world.trace
+    let log = Log(node: name, threshold: .warning) { record in
+      trace.event(
+        .log, record.node, value: FNV.hash(record.event.utf8),
+        record.event + record.fields.map { " \($0.key)=\($0.value)" }.joined())
+    }
+    return Environment(
+      node: name, clock: SimClock(life: life), network: SimNetwork(life: life, fabric: world.fabric), storage: disk,
+      entropy: SimEntropy(seed: world.choices.seed, node: name, boot: boots),
+      executor: SimExecutor(life: life, disk: disk, stream: computation), log: log)
+  }
+
+  /// The program could not start: it exits, and its service manager tries again.
+  private func failed(_ error: any Error) {
+    failedStarts += 1
+    world.trace.event(.ended, name, "start failed: \(error)")
+    end(.kill)
+    restart(after: .seconds(1))
+  }
+
+  // MARK: Death
+
+  /// Dies at this instant.
+  public func crash(_ death: Death) {
+    guard isUp else { return }
+    deaths += 1
+    world.trace.event(.crash, name, value: death == .kill ? 1 : 2, death.rawValue)
+    end(death)
+  }
+
+  /// Dies when the disk has done `operations` more writes and syncs: in the middle of a commit.
+  public func crash(_ death: Death, afterDiskOperations operations: Int, then: @escaping () -> Void) {
+    guard isUp else { return }
+    disk.armCrash(after: operations) { [self] in
+      deathsInCommit += 1
+      crash(death)
+      then()
+    }
+  }
+
+  private func end(_ death: Death) {
+    guard let life, life.isAlive else { return }
+    life.whenEnded { [world] life in
+      if !life.isDone { world.report("\(life.name) died, and these tasks did not unwind: \(life.liveTasks)") }
+    }
+    world.fabric.nodeDied(life, silently: death == .power)
+    switch death {
+    case .kill: disk.loseProcess()
+    case .power: disk.losePower()
+    }
+    disk.life = nil
+    service = nil
+    self.life = nil
+    life.die()
+  }
+
+  /// Boots again after a while.
+  public func restart(after delay: Duration) {
+    restart?.cancel()
+    restart = world.scheduler.after(delay) { [weak self] in self?.start() }
+  }
+
+  /// Ends for good, at the end of a run.
+  func abandon() {
+    restart?.cancel()
+    restart = nil
+    end(.kill)
+  }
+
+  // MARK: Pause, and stopping in order
+
+  /// Stops running, as under SIGSTOP or a long stall of its host; connections stay.
+  public func pause() {
+    guard let life, life.isAlive, !life.isPaused else { return }
+    pauses += 1
+    world.trace.event(.pause, name)
+    life.pause()
+  }
+
+  /// Runs on.
+  public func resume() {
+    guard let life, life.isPaused else { return }
+    world.trace.event(.resume, name)
+    life.resume()
+  }
+
+  /// Stops in order, as at SIGTERM, then boots again after a while.
+  public func drain(restartAfter delay: Duration) {
+    guard let life, life.isAlive, let service else { return }
+    drains += 1
+    world.trace.event(.drain, name)
+    _ = life.spawn("drain") { [self] in
+      await service.drain()
+      guard life.isAlive else { return }
+      end(.kill)
+      restart(after: delay)
+    }
+  }
+}

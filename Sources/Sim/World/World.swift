@@ -1,0 +1,74 @@
+import System
+
+/// A simulated world: nodes with disks and clocks, the network between them, and the one scheduler that runs it all.
+///
+/// A run is a function of (seed, strategy, what the caller does). Everything in it happens on the calling thread.
+public final class World: @unchecked Sendable {
+  /// Every choice and event so far, hashed.
+  public let hash = RunHash()
+  /// Where everything undetermined comes from.
+  public let choices: Choices
+  /// What runs next, and the time.
+  public let scheduler: Scheduler
+  /// What happened.
+  public let trace: Trace
+  let fabric: Fabric
+  /// The nodes, in order of their making.
+  public private(set) var nodes: [SimNode] = []
+  private var byName: [String: SimNode] = [:]
+  /// Things that must not happen in any run: tasks that do not unwind.
+  public private(set) var defects: [String] = []
+
+  /// An empty world. `sink` gets the trace, a line of JSON an event; recording it changes nothing else.
+  public init(seed: UInt64, strategy: StrategyName = .random, recording: Bool = false, sink: ((String) -> Void)? = nil) {
+    choices = Choices(seed: seed, hash: hash, recording: recording)
+    scheduler = Scheduler(strategy: strategy.make(choices), hash: hash)
+    trace = Trace(hash: hash, sink: sink)
+    fabric = Fabric(scheduler: scheduler, trace: trace, stream: choices.stream("network"))
+    trace.clock = { [unowned scheduler] in scheduler.now }
+  }
+
+  deinit { for node in nodes { node.abandon() } }
+
+  /// Virtual time since the beginning.
+  public var now: Duration { .nanoseconds(scheduler.now) }
+
+  /// Adds a node that runs `program` from its boot on. A program that returns a service is up; one that throws is started
+  /// again a second later, as a service manager would; one that returns nil has done what it was for.
+  @discardableResult
+  public func addNode(_ name: String, program: @escaping SimNode.Program) -> SimNode {
+    require(byName[name] == nil, "two nodes called \(name)")
+    let node = SimNode(name, in: self, program: program)
+    nodes.append(node)
+    byName[name] = node
+    return node
+  }
+
+  /// The node called `name`.
+  public func node(_ name: String) -> SimNode? { byName[name] }
+
+  /// Runs up to a virtual time, or until `stop` says so.
+  public func run(until time: Duration, stop: () -> Bool = { false }) {
+    scheduler.run(until: time.nanoseconds, stop: stop)
+  }
+
+  /// Calls `action` at a virtual time, or now when that has passed.
+  public func at(_ time: Duration, _ action: @escaping () -> Void) { scheduler.at(time.nanoseconds, action) }
+
+  /// Ends every node, so that the world can be let go of.
+  public func end() {
+    for node in nodes { node.abandon() }
+    run(until: now)
+  }
+
+  /// What every task of every node waits for: for a run that is stuck.
+  public var waits: String {
+    nodes.compactMap { node in
+      guard let life = node.life else { return "\(node.name): down" }
+      let lines = life.waits.map { "\n    " + $0 }.joined()
+      return "\(node.name): \(life.liveTasks.count) tasks\(lines)"
+    }.joined(separator: "\n  ")
+  }
+
+  func report(_ defect: String) { defects.append(defect) }
+}

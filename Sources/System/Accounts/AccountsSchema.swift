@@ -1,0 +1,156 @@
+/// The database of the User Service. The two tables of the seed are as the seed has them, with columns and tables beside them.
+enum AccountsSchema {
+  /// Names are unique without regard to case, which needs a column of its own each: SQL's own folding knows ASCII
+  /// alone. A row that comes from elsewhere without them gets them by the trigger.
+  static let migrations = Migrations([
+    """
+    CREATE TABLE users (
+      user_id VARCHAR(64) PRIMARY KEY,
+      user_email VARCHAR(255) UNIQUE NOT NULL,
+      username VARCHAR(150) UNIQUE NOT NULL,
+      password_hash VARCHAR(256) NOT NULL,
+      salt VARCHAR(64) NOT NULL,
+      created_at TIMESTAMP NOT NULL,
+      last_login TIMESTAMP,
+      email_key VARCHAR(255) UNIQUE,
+      username_key VARCHAR(600) UNIQUE
+    );
+    CREATE TRIGGER users_keys AFTER INSERT ON users WHEN NEW.email_key IS NULL OR NEW.username_key IS NULL BEGIN
+      UPDATE users SET email_key = lower(NEW.user_email), username_key = lower(NEW.username) WHERE user_id = NEW.user_id;
+    END;
+    CREATE TABLE user_sessions (
+      session_id VARCHAR(64) PRIMARY KEY,
+      user_id VARCHAR(64) NOT NULL REFERENCES users (user_id) ON DELETE CASCADE,
+      created_at TIMESTAMP NOT NULL
+    );
+    CREATE INDEX user_sessions_by_user ON user_sessions (user_id);
+    CREATE TABLE used_refresh_tokens (token_id VARCHAR(64) PRIMARY KEY, expires_at BIGINT NOT NULL);
+    CREATE INDEX used_refresh_tokens_by_expiry ON used_refresh_tokens (expires_at);
+    CREATE TABLE revoked_logins (family VARCHAR(64) PRIMARY KEY, expires_at BIGINT NOT NULL);
+    CREATE INDEX revoked_logins_by_expiry ON revoked_logins (expires_at);
+    CREATE TABLE session_events (
+      event_id INTEGER PRIMARY KEY AUTOINCREMENT,
+      kind VARCHAR(16) NOT NULL,
+      user_id VARCHAR(64) NOT NULL,
+      session_id VARCHAR(64) NOT NULL
+    );
+    """
+  ])
+}
+
+/// What went wrong in a transaction of the User Service, in the service's own terms.
+enum AccountsFailure: Error, Equatable {
+  case emailTaken
+  case usernameTaken
+  case sessionTaken
+  case sessionNotFound
+  case userNotFound
+  case loginRevoked
+}
+
+/// A row of `users`, as login needs it.
+struct StoredUser: Sendable {
+  let id: String
+  let password: PasswordHash
+  let lastLogin: String
+}
+
+/// The transactions of the User Service: what they read, decide and write, each one synchronous and whole.
+extension SQLConnection {
+  func addUser(
+    id: String, email: EmailAddress, username: Username, password: PasswordHash, at now: String
+  ) throws {
+    let exists = { (sql: String, value: String) throws(DatabaseError) in
+      try self.first(sql, .text(value)) { $0.int(0) } != nil
+    }
+    if try exists("SELECT 1 FROM users WHERE email_key = $1", email.key) { throw AccountsFailure.emailTaken }
+    if try exists("SELECT 1 FROM users WHERE username_key = $1", username.key) { throw AccountsFailure.usernameTaken }
+    try execute(
+      """
+      INSERT INTO users (user_id, user_email, username, password_hash, salt, created_at, email_key, username_key)
+      VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+      """, .text(id), .text(email.text), .text(username.text), .text(password.hash), .text(password.salt), .text(now),
+      .text(email.key), .text(username.key))
+  }
+
+  /// A name with an @ is an email, any other a username.
+  func user(named key: String, isEmail: Bool) throws(DatabaseError) -> StoredUser? {
+    let column = isEmail ? "email_key" : "username_key"
+    return try first("SELECT user_id, password_hash, salt, last_login FROM users WHERE \(column) = $1", .text(key)) { row in
+      StoredUser(id: row.text(0), password: PasswordHash(hash: row.text(1), salt: row.text(2)), lastLogin: row.text(3))
+    }
+  }
+
+  func noteLogin(_ user: String, at now: String) throws(DatabaseError) {
+    try execute("UPDATE users SET last_login = $2 WHERE user_id = $1", .text(user), .text(now))
+  }
+
+  /// Replaces a hash by a stronger one, unless it was replaced meanwhile.
+  func upgradePassword(_ user: String, from old: PasswordHash, to new: PasswordHash) throws(DatabaseError) {
+    try execute(
+      "UPDATE users SET password_hash = $3, salt = $4 WHERE user_id = $1 AND password_hash = $2", .text(user),
+      .text(old.hash), .text(new.hash), .text(new.salt))
+  }
+
+  /// A token of a login that was revoked is dead, even when its time is not up.
+  func requireLive(_ principal: Principal) throws {
+    guard let id = TokenID(principal.tokenID) else { throw AccountsFailure.loginRevoked }
+    if try isRevoked(id.family) { throw AccountsFailure.loginRevoked }
+  }
+
+  private func isRevoked(_ family: String) throws(DatabaseError) -> Bool {
+    try first("SELECT 1 FROM revoked_logins WHERE family = $1", .text(family)) { $0.int(0) } != nil
+  }
+
+  func requireUser(_ user: String) throws {
+    guard try first("SELECT 1 FROM users WHERE user_id = $1", .text(user), row: { $0.int(0) }) != nil else {
+      throw AccountsFailure.userNotFound
+    }
+  }
+
+  /// Uses up a refresh token. False when it was used before: then the whole login is revoked.
+  func useRefreshToken(_ claims: TokenClaims, at now: Timestamp, revokedUntil: Timestamp) throws -> Bool {
+    try requireUser(claims.subject)
+    if try isRevoked(claims.id.family) { throw AccountsFailure.loginRevoked }
+    try execute("DELETE FROM used_refresh_tokens WHERE expires_at < $1", .int(now.seconds))
+    let used = try execute(
+      "INSERT INTO used_refresh_tokens (token_id, expires_at) VALUES ($1, $2) ON CONFLICT DO NOTHING",
+      .text(claims.id.text), .int(claims.expires.seconds))
+    if used == 1 { return true }
+    try execute("DELETE FROM revoked_logins WHERE expires_at < $1", .int(now.seconds))
+    try execute(
+      "INSERT INTO revoked_logins (family, expires_at) VALUES ($1, $2)", .text(claims.id.family),
+      .int(revokedUntil.seconds))
+    return false
+  }
+
+  func addSession(_ session: String, of user: String, at now: String) throws {
+    try requireUser(user)
+    let added = try execute(
+      "INSERT INTO user_sessions (session_id, user_id, created_at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
+      .text(session), .text(user), .text(now))
+    if added == 0 { throw AccountsFailure.sessionTaken }
+  }
+
+  /// In the order in which they were added, which `rowid` keeps when clocks do not.
+  func sessions(of user: String) throws(DatabaseError) -> [(id: String, createdAt: String)] {
+    try query("SELECT session_id, created_at FROM user_sessions WHERE user_id = $1 ORDER BY rowid", .text(user)) {
+      ($0.text(0), $0.text(1))
+    }
+  }
+
+  func deleteSession(_ session: String, of user: String) throws {
+    try requireUser(user)
+    let deleted = try execute(
+      "DELETE FROM user_sessions WHERE session_id = $1 AND user_id = $2", .text(session), .text(user))
+    if deleted == 0 { throw AccountsFailure.sessionNotFound }
+    try addEvent("session_ended", user: user, session: session)
+  }
+
+  func deleteUser(_ user: String) throws {
+    try requireUser(user)
+    for session in try sessions(of: user) { try addEvent("session_ended", user: user, session: session.id) }
+    try execute("DELETE FROM users WHERE user_id = $1", .text(user))
+    try addEvent("user_deleted", user: user, session: "")
+  }
+}

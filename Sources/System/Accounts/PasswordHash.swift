@@ -1,0 +1,63 @@
+/// A stored password: the hash column and the salt column of the seed's table.
+struct PasswordHash: Sendable, Equatable {
+  /// OWASP's figure for PBKDF2-HMAC-SHA-256 (Password Storage Cheat Sheet).
+  static let defaultRounds = 600_000
+  /// Beyond this a stored hash is not believed: verifying it would stop the service.
+  static let maximumRounds = 10_000_000
+
+  /// `pbkdf2-sha256$ROUNDS$HEX`, or the seed's `sha256$HEX`.
+  let hash: String
+  /// In hexadecimal; the seed's hash takes it as text.
+  let salt: String
+
+  /// Hashes a password. Slow on purpose: call it in the compute lane.
+  init(of password: String, salt: [UInt8], rounds: Int) {
+    let key = Cryptography.pbkdf2(password: Array(password.utf8), salt: salt, rounds: rounds)
+    hash = "pbkdf2-sha256$\(rounds)$\(Hex.encode(key))"
+    self.salt = Hex.encode(salt)
+  }
+
+  /// What the table holds.
+  init(hash: String, salt: String) {
+    self.hash = hash
+    self.salt = salt
+  }
+
+  private enum Form {
+    case pbkdf2(rounds: Int, key: [UInt8], salt: [UInt8])
+    case seed(digest: [UInt8])
+  }
+
+  private var form: Form? {
+    let parts = hash.split(separator: "$", omittingEmptySubsequences: false)
+    if parts.count == 3, parts[0] == "pbkdf2-sha256", let rounds = Int(parts[1]), (1...Self.maximumRounds).contains(rounds),
+      let key = Hex.decode(parts[2]), let salt = Hex.decode(salt)
+    {
+      return .pbkdf2(rounds: rounds, key: key, salt: salt)
+    }
+    if parts.count == 2, parts[0] == "sha256", let digest = Hex.decode(parts[1]) { return .seed(digest: digest) }
+    return nil
+  }
+
+  /// Whether `password` is the one, in the same time for every wrong one. Slow on purpose: call it in the compute lane.
+  func matches(_ password: String) -> Bool {
+    switch form {
+    case .pbkdf2(let rounds, let key, let salt):
+      Cryptography.constantTimeEqual(
+        Cryptography.pbkdf2(password: Array(password.utf8), salt: salt, rounds: rounds), key)
+    case .seed(let digest):
+      Cryptography.constantTimeEqual(Cryptography.sha256(Array((salt + password).utf8)), digest)
+    case nil: false
+    }
+  }
+
+  /// Whether the hash is weaker than what is made today.
+  func isOutdated(rounds: Int) -> Bool {
+    if case .pbkdf2(let own, _, _) = form { own < rounds } else { true }
+  }
+
+  /// Something to compare with when there is no such user, so that it takes as long.
+  static func decoy(rounds: Int) -> PasswordHash {
+    PasswordHash(hash: "pbkdf2-sha256$\(rounds)$\(String(repeating: "00", count: 32))", salt: String(repeating: "00", count: 16))
+  }
+}

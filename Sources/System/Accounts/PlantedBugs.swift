@@ -1,0 +1,45 @@
+/// The bodies of the planted bugs: what a hurried programmer writes in their place. Reached only when a test plants them.
+extension UserService {
+  func useRefreshTokenInTwoSteps(_ claims: TokenClaims) async throws -> Bool {
+    let id = claims.id.text
+    let used = try await database.transaction {
+      try $0.first("SELECT 1 FROM used_refresh_tokens WHERE token_id = $1", .text(id)) { $0.int(0) } != nil
+    }
+    if used { return false }
+    try await database.transaction {
+      try $0.execute(
+        "INSERT INTO used_refresh_tokens (token_id, expires_at) VALUES ($1, $2) ON CONFLICT DO NOTHING", .text(id),
+        .int(claims.expires.seconds))
+    }
+    return true
+  }
+
+  func addSessionInTwoSteps(_ session: String, _ user: String, _ now: String) async throws {
+    let exists = try await database.transaction { connection in
+      try connection.requireUser(user)
+      return try connection.first("SELECT 1 FROM user_sessions WHERE session_id = $1", .text(session)) { $0.int(0) } != nil
+    }
+    if exists { throw HTTPFailure(400, "session_id: already exists") }
+    try await database.transaction {
+      try $0.execute(
+        """
+        INSERT INTO user_sessions (session_id, user_id, created_at) VALUES ($1, $2, $3)
+        ON CONFLICT (session_id) DO UPDATE SET user_id = $2
+        """, .text(session), .text(user), .text(now))
+    }
+  }
+}
+
+extension SQLConnection {
+  func addUserByCase(id: String, email: EmailAddress, username: Username, password: PasswordHash, at now: String) throws {
+    let taken = try first("SELECT 1 FROM users WHERE user_email = $1 OR username = $2", .text(email.text), .text(username.text)) {
+      $0.int(0)
+    }
+    if taken != nil { throw AccountsFailure.usernameTaken }
+    try execute(
+      """
+      INSERT INTO users (user_id, user_email, username, password_hash, salt, created_at, email_key, username_key)
+      VALUES ($1, $2, $3, $4, $5, $6, $2, $3)
+      """, .text(id), .text(email.text), .text(username.text), .text(password.hash), .text(password.salt), .text(now))
+  }
+}

@@ -1,0 +1,101 @@
+/// The kinds of tokens.
+enum TokenKind: String, Sendable {
+  case access
+  case refresh
+}
+
+/// A token's `jti`: which login it descends from, and which one it is.
+struct TokenID: Hashable, Sendable {
+  /// The login; every token made from it by refreshing has the same.
+  let family: String
+  /// Unique to the token.
+  let unique: String
+
+  init(family: String, unique: String) {
+    self.family = family
+    self.unique = unique
+  }
+
+  init?(_ text: String) {
+    let parts = text.split(separator: ".", omittingEmptySubsequences: false)
+    guard parts.count == 2, !parts[0].isEmpty, !parts[1].isEmpty else { return nil }
+    family = String(parts[0])
+    unique = String(parts[1])
+  }
+
+  var text: String { family + "." + unique }
+}
+
+/// What a good token says.
+struct TokenClaims: Sendable {
+  let subject: String
+  let id: TokenID
+  let expires: Timestamp
+}
+
+/// An access token and a refresh token, as login and refresh answer them.
+struct TokenPair: Sendable {
+  let access: String
+  let refresh: String
+  let refreshExpires: Timestamp
+}
+
+/// Makes and reads tokens.
+struct TokenIssuer {
+  private let jwt: JWT
+  private let accessLifetime: Duration
+  private let refreshLifetime: Duration
+
+  init(secrets: [[UInt8]], accessLifetime: Duration, refreshLifetime: Duration) {
+    jwt = JWT(secrets: secrets)
+    self.accessLifetime = accessLifetime
+    self.refreshLifetime = refreshLifetime
+  }
+
+  func issue(to subject: String, family: String, at now: Timestamp, entropy: any Entropy) -> TokenPair {
+    let random = entropy.bytes(24)
+    let accessID = TokenID(family: family, unique: Hex.encode(random[..<12]))
+    let refreshID = TokenID(family: family, unique: Hex.encode(random[12...]))
+    let refreshExpires = now + refreshLifetime
+    return TokenPair(
+      access: sign(.access, subject, accessID, now, now + accessLifetime),
+      refresh: sign(.refresh, subject, refreshID, now, refreshExpires), refreshExpires: refreshExpires)
+  }
+
+  private func sign(_ kind: TokenKind, _ subject: String, _ id: TokenID, _ now: Timestamp, _ expires: Timestamp) -> String {
+    jwt.sign([
+      "sub": .string(subject), "type": .string(kind.rawValue), "exp": .int(expires.seconds), "iat": .int(now.seconds),
+      "jti": .string(id.text),
+    ])
+  }
+
+  /// The claims of a token of this kind that is valid now; otherwise why it is not.
+  func read(_ token: String, as kind: TokenKind, at now: Timestamp) -> Result<TokenClaims, TokenFault> {
+    let claims: JSONValue
+    do throws(JWT.Failure) { claims = try jwt.verify(token) } catch { return .failure(.invalid) }
+    guard claims["type"]?.string == kind.rawValue, let subject = claims["sub"]?.string, !subject.isEmpty,
+      claims["iat"]?.number != nil, let expires = claims["exp"]?.int, let id = claims["jti"]?.string.flatMap(TokenID.init)
+    else { return .failure(.invalid) }
+    guard now.seconds < expires else { return .failure(.expired) }
+    return .success(TokenClaims(subject: subject, id: id, expires: Timestamp(seconds: expires)))
+  }
+}
+
+/// Why a token is of no use.
+enum TokenFault: Error {
+  case invalid
+  case expired
+
+  var failure: HTTPFailure {
+    switch self {
+    case .invalid: .unauthorized("invalid token")
+    case .expired: .unauthorized("the token has expired")
+    }
+  }
+}
+
+extension HTTPFailure {
+  static func unauthorized(_ message: String) -> HTTPFailure {
+    HTTPFailure(401, message, fields: [("www-authenticate", "Bearer")])
+  }
+}

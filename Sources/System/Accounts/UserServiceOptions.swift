@@ -1,0 +1,40 @@
+/// How the User Service is set up.
+public struct UserServiceOptions: Sendable {
+  /// Where it listens.
+  public var address = SocketAddress(host: "127.0.0.1", port: 8001)
+  /// The keys of the tokens; the first signs, any verifies. Without one, a random one is kept in the data directory.
+  public var secrets: [[UInt8]] = []
+  /// How long an access token is valid.
+  public var accessTokenLifetime: Duration = .seconds(3600)
+  /// How long a refresh token is valid.
+  public var refreshTokenLifetime: Duration = .seconds(7 * 86_400)
+  /// Rounds of PBKDF2 for new passwords.
+  public var passwordRounds = PasswordHash.defaultRounds
+  /// How the HTTP server behaves.
+  public var server = HTTPServerOptions()
+  /// What the database promises.
+  public var database = DatabaseOptions()
+  /// Bugs to plant, for the tests that show that the oracles find them.
+  public var planted: Set<PlantedBug> = []
+
+  /// The contract's defaults.
+  public init() {}
+}
+
+/// Known mistakes that a test can put into the service, to see that an oracle finds each. Never set outside tests.
+public enum PlantedBug: String, Sendable, CaseIterable {
+  /// A refresh token is looked up and used up in two transactions.
+  case refreshInTwoSteps
+  /// Whether a session exists is asked in one transaction and it is added in another, over what is there.
+  case sessionInTwoSteps
+  /// Usernames that differ in case alone are taken for different.
+  case usernamesByCase
+  /// Nobody looks whether a token has expired.
+  case ignoresExpiry
+  /// Nobody looks whether a login was revoked.
+  case ignoresRevocation
+  /// Every thousandth or so request is answered 500.
+  case fails
+  /// Requests that arrive after a while are never answered.
+  case hangs
+}

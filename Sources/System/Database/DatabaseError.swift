@@ -1,0 +1,36 @@
+/// Why the database did not do what was asked.
+public enum DatabaseError: Error, Hashable, Sendable {
+  /// The disk is full. Nothing of the transaction is kept.
+  case full
+  /// A page or the log is not what was written. Nothing is served from it.
+  case corrupt(String)
+  /// The disk failed, or the file is gone; whether the transaction is kept is unknown until the next one.
+  case failed(String)
+  /// Another process has the database.
+  case locked(String)
+  /// A newer version of the program wrote this database.
+  case newerSchema(found: Int, known: Int)
+  /// A UNIQUE, PRIMARY KEY, FOREIGN KEY, NOT NULL or CHECK constraint refused the row.
+  case constraint(String)
+  /// More transactions wait than may wait.
+  case overloaded
+  /// It was closed.
+  case closed
+
+  /// Whether trying again later may help: the service answers 503.
+  public var isUnavailable: Bool { if case .constraint = self { false } else { true } }
+
+  /// What the log says.
+  public var reason: String {
+    switch self {
+    case .full: "the disk is full"
+    case .corrupt(let what): "the database is corrupt: \(what)"
+    case .failed(let what): "the disk failed: \(what)"
+    case .locked(let path): "\(path) is in use by another process"
+    case .newerSchema(let found, let known): "the database has schema \(found), and this version knows \(known): use a newer version"
+    case .constraint(let what): what
+    case .overloaded: "too many transactions are waiting"
+    case .closed: "the database is closed"
+    }
+  }
+}

@@ -1,0 +1,121 @@
+/// A database file and the connection to it, when it has one: what the disk lane works on. Used by one thread at a time,
+/// which `Database` sees to.
+final class DatabaseFile: @unchecked Sendable {
+  /// Bytes in the log after which it is copied into the database.
+  static let longLog: Int64 = 4 << 20
+
+  private let storage: any Storage
+  private let path: String
+  private let migrations: Migrations
+  private let options: DatabaseOptions
+  private let vfs: StorageVFS
+  private var connection: SQLConnection?
+  /// Whether the file was there once: then its absence is a failure, and no reason to make a new one.
+  private var existed = false
+  private var witness: (any File)?
+
+  init(storage: any Storage, path: String, migrations: Migrations, options: DatabaseOptions) {
+    self.storage = storage
+    self.path = path
+    self.migrations = migrations
+    self.options = options
+    vfs = StorageVFS(storage)
+  }
+
+  /// The open connection; opens it when there is none.
+  func connected() throws(DatabaseError) -> SQLConnection {
+    try checkName()
+    if let connection { return connection }
+    try rewriteLog()
+    let connection = try SQLConnection(path: path, vfs: vfs, synchronous: options.synchronous)
+    // Everything in the log goes into the database before anything else is promised, and a log that the disk
+    // refuses to copy is found out now.
+    try checkpoint(connection, "TRUNCATE")
+    try migrations.apply(to: connection)
+    do throws(StorageError) {
+      witness = try storage.open(path, create: false)
+    } catch {
+      throw Self.failure(error)
+    }
+    existed = true
+    self.connection = connection
+    return connection
+  }
+
+  /// Gives the connection up: after a failure nothing in its memory is believed any more.
+  func disconnect() {
+    connection = nil
+    witness?.close()
+    witness = nil
+  }
+
+  /// Copies the log into the database once it is long.
+  func checkpointWhenLong() throws(DatabaseError) {
+    guard let connection, vfs.logEnd > Self.longLog else { return }
+    try checkpoint(connection, "RESTART")
+  }
+
+  private func checkpoint(_ connection: SQLConnection, _ mode: String) throws(DatabaseError) {
+    _ = try connection.query("PRAGMA wal_checkpoint(\(mode))") { $0.int(0) }
+  }
+
+  private func checkName() throws(DatabaseError) {
+    do throws(StorageError) {
+      if let witness {
+        if try witness.isStillNamed() { return }
+        disconnect()
+      }
+      if existed, try !storage.exists(path) { throw .notFound(path) }
+    } catch {
+      throw Self.failure(error)
+    }
+  }
+
+  /// Writes the log once more, as it reads, and syncs it.
+  ///
+  /// After a failed sync the kernel may call pages clean that never reached the platter (Rebello et al., "Can applications
+  /// recover from fsync failures?", ATC 2020). They read well and vanish with the power: a checkpoint from such a log,
+  /// cut off in the middle, would leave a database that is neither the old nor the new one. Written again, they are
+  /// dirty again, and this sync says the truth about them.
+  private func rewriteLog() throws(DatabaseError) {
+    do throws(StorageError) {
+      let log = path + "-wal"
+      guard options.synchronous, try storage.exists(log) else { return }
+      let file = try storage.open(log, create: false)
+      defer { file.close() }
+      let size = try file.size()
+      guard size > 0 else { return }
+      let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 16, alignment: 16)
+      defer { buffer.deallocate() }
+      var offset: Int64 = 0
+      while offset < size {
+        let count = try readTwice(file, into: buffer, at: offset)
+        guard count > 0 else { break }
+        try file.write(UnsafeRawBufferPointer(rebasing: buffer[..<count]), at: offset)
+        offset += Int64(count)
+      }
+      try file.sync()
+      try storage.syncDirectory()
+    } catch {
+      throw Self.failure(error)
+    }
+  }
+
+  private func readTwice(_ file: any File, into buffer: UnsafeMutableRawBufferPointer, at offset: Int64) throws(StorageError) -> Int {
+    let count = try file.read(into: buffer, at: offset)
+    let first = VFSFile.checksum(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
+    let again = try file.read(into: buffer, at: offset)
+    guard again == count, VFSFile.checksum(UnsafeRawBufferPointer(rebasing: buffer[..<count])) == first else {
+      throw .failed("\(path)-wal does not read twice the same")
+    }
+    return count
+  }
+
+  private static func failure(_ error: StorageError) -> DatabaseError {
+    switch error {
+    case .full: .full
+    case .locked(let path): .locked(path)
+    default: .failed("\(error)")
+    }
+  }
+}

@@ -1,0 +1,177 @@
+import CSQLite
+
+/// A value that goes into a statement or comes out of it.
+public enum SQLValue: Hashable, Sendable, ExpressibleByStringLiteral, ExpressibleByIntegerLiteral {
+  case null
+  case int(Int64)
+  case text(String)
+
+  public init(stringLiteral value: String) { self = .text(value) }
+  public init(integerLiteral value: Int64) { self = .int(value) }
+}
+
+/// One row of a result, valid while it is being read.
+public struct SQLRow {
+  fileprivate let statement: OpaquePointer
+
+  /// An integer column; NULL reads as 0.
+  public func int(_ column: Int32) -> Int64 { sqlite3_column_int64(statement, column) }
+  /// Whether a column is NULL.
+  public func isNull(_ column: Int32) -> Bool { sqlite3_column_type(statement, column) == SQLITE_NULL }
+  /// A text column; NULL reads as the empty string.
+  public func text(_ column: Int32) -> String {
+    guard let bytes = sqlite3_column_text(statement, column) else { return "" }
+    let count = Int(sqlite3_column_bytes(statement, column))
+    return String(decoding: UnsafeBufferPointer(start: bytes, count: count), as: UTF8.self)
+  }
+}
+
+/// One connection to a database, as transactions see it. Statements are compiled once and kept. Parameters are written
+/// `$1`, `$2` …, which PostgreSQL reads too.
+public final class SQLConnection {
+  private struct Statement {
+    let pointer: OpaquePointer
+    /// For each parameter of SQLite's, which of ours it is.
+    let parameters: [Int]
+  }
+
+  private let handle: OpaquePointer
+  private let vfs: StorageVFS
+  private var statements: [String: Statement] = [:]
+
+  /// Opens `path` on the VFS's storage and sets it up: WAL, full durability, exclusive locking.
+  init(path: String, vfs: StorageVFS, synchronous: Bool) throws(DatabaseError) {
+    self.vfs = vfs
+    var handle: OpaquePointer?
+    let flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE
+    let status = sqlite3_open_v2(path, &handle, flags, vfs.name)
+    guard status == SQLITE_OK, let handle else {
+      sqlite3_close_v2(handle)
+      throw Self.error(status, "cannot open \(path)", vfs)
+    }
+    self.handle = handle
+    _ = parley_sqlite_no_checkpoint_on_close(handle)
+    for pragma in [
+      "locking_mode = exclusive", "journal_mode = wal", "synchronous = \(synchronous ? "full" : "off")",
+      "foreign_keys = on", "temp_store = memory", "wal_autocheckpoint = 0", "trusted_schema = off",
+    ] {
+      try run("PRAGMA " + pragma)
+    }
+  }
+
+  deinit {
+    for statement in statements.values { sqlite3_finalize(statement.pointer) }
+    sqlite3_close_v2(handle)
+  }
+
+  /// Runs a statement and returns how many rows it changed.
+  @discardableResult
+  public func execute(_ sql: String, _ values: SQLValue...) throws(DatabaseError) -> Int {
+    let statement = try bind(sql, values)
+    defer { sqlite3_reset(statement) }
+    while true {
+      switch sqlite3_step(statement) {
+      case SQLITE_ROW: continue
+      case SQLITE_DONE: return Int(sqlite3_changes(handle))
+      case let code: throw failure(code)
+      }
+    }
+  }
+
+  /// Runs a query and returns what `row` makes of each row.
+  public func query<T>(_ sql: String, _ values: SQLValue..., row: (SQLRow) -> T) throws(DatabaseError) -> [T] {
+    try rows(sql, values, limit: .max, row)
+  }
+
+  /// Runs a query and returns what `row` makes of the first row, if there is one.
+  public func first<T>(_ sql: String, _ values: SQLValue..., row: (SQLRow) -> T) throws(DatabaseError) -> T? {
+    try rows(sql, values, limit: 1, row).first
+  }
+
+  private func rows<T>(
+    _ sql: String, _ values: [SQLValue], limit: Int, _ row: (SQLRow) -> T
+  ) throws(DatabaseError) -> [T] {
+    let statement = try bind(sql, values)
+    defer { sqlite3_reset(statement) }
+    var result: [T] = []
+    while result.count < limit {
+      switch sqlite3_step(statement) {
+      case SQLITE_ROW: result.append(row(SQLRow(statement: statement)))
+      case SQLITE_DONE: return result
+      case let code: throw failure(code)
+      }
+    }
+    return result
+  }
+
+  /// Runs SQL that has no parameters, any number of statements, and keeps nothing compiled.
+  func run(_ sql: String) throws(DatabaseError) {
+    let code = sqlite3_exec(handle, sql, nil, nil, nil)
+    if code != SQLITE_OK { throw failure(code) }
+  }
+
+  /// How many rows all statements so far have changed.
+  var totalChanges: Int64 { sqlite3_total_changes64(handle) }
+  /// Whether no transaction is open: an error may have rolled it back.
+  var isOutsideTransaction: Bool { sqlite3_get_autocommit(handle) != 0 }
+
+  private func bind(_ sql: String, _ values: [SQLValue]) throws(DatabaseError) -> OpaquePointer {
+    let statement = try prepare(sql)
+    require(statement.parameters.allSatisfy { $0 < values.count }, "too few values for: \(sql)")
+    for (index, parameter) in statement.parameters.enumerated() {
+      let position = Int32(index + 1)
+      let code: Int32
+      switch values[parameter] {
+      case .null: code = sqlite3_bind_null(statement.pointer, position)
+      case .int(let number): code = sqlite3_bind_int64(statement.pointer, position, number)
+      case .text(var text):
+        code = text.withUTF8 { bytes in
+          bytes.withMemoryRebound(to: CChar.self) {
+            sqlite3_bind_text(statement.pointer, position, $0.baseAddress, Int32($0.count), Self.transient)
+          }
+        }
+      }
+      if code != SQLITE_OK { throw failure(code) }
+    }
+    return statement.pointer
+  }
+
+  /// SQLite copies the bytes (`SQLITE_TRANSIENT`, a macro that Swift does not import).
+  private static var transient: sqlite3_destructor_type { unsafeBitCast(-1, to: sqlite3_destructor_type.self) }
+
+  private func prepare(_ sql: String) throws(DatabaseError) -> Statement {
+    if let known = statements[sql] { return known }
+    var pointer: OpaquePointer?
+    let code = sqlite3_prepare_v3(handle, sql, -1, UInt32(SQLITE_PREPARE_PERSISTENT), &pointer, nil)
+    guard code == SQLITE_OK, let pointer else { throw failure(code) }
+    let parameters = (0..<sqlite3_bind_parameter_count(pointer)).map { index -> Int in
+      let name = sqlite3_bind_parameter_name(pointer, index + 1).map { String(cString: $0.advanced(by: 1)) }
+      guard let number = name.flatMap({ Int($0) }), number > 0 else { fatalError("parameters are $1, $2 …: \(sql)") }
+      return number - 1
+    }
+    let statement = Statement(pointer: pointer, parameters: parameters)
+    statements[sql] = statement
+    return statement
+  }
+
+  private func failure(_ code: Int32) -> DatabaseError {
+    Self.error(code, String(cString: sqlite3_errmsg(handle)), vfs)
+  }
+
+  private static func error(_ code: Int32, _ message: String, _ vfs: StorageVFS) -> DatabaseError {
+    defer {
+      vfs.lastFailure = nil
+      vfs.foundRot = false
+    }
+    if vfs.foundRot { return .corrupt("a page does not read as it was written") }
+    if case .locked(let path)? = vfs.lastFailure { return .locked(path) }
+    switch code & 0xFF {
+    case SQLITE_CONSTRAINT: return .constraint(message)
+    case SQLITE_FULL: return .full
+    case SQLITE_CORRUPT, SQLITE_NOTADB: return .corrupt(message)
+    case SQLITE_ERROR, SQLITE_MISUSE, SQLITE_RANGE, SQLITE_MISMATCH, SQLITE_TOOBIG:
+      fatalError("a defect in SQL: \(message)")
+    default: return .failed(vfs.lastFailure.map { "\($0)" } ?? message)
+    }
+  }
+}

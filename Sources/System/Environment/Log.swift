@@ -1,0 +1,61 @@
+/// A node's structured log: an event name and fields, no sentences with values inside.
+public struct Log: Sendable {
+  /// How much a line matters; a sink drops what is below its own level.
+  public enum Level: Int, Comparable, Sendable, CaseIterable {
+    case debug, info, warning, error
+    public static func < (a: Level, b: Level) -> Bool { a.rawValue < b.rawValue }
+  }
+
+  /// A field's value.
+  public enum Value: Sendable, Hashable, ExpressibleByStringLiteral, ExpressibleByIntegerLiteral {
+    case string(String)
+    case int(Int64)
+    case double(Double)
+    case bool(Bool)
+    public init(stringLiteral value: String) { self = .string(value) }
+    public init(integerLiteral value: Int64) { self = .int(value) }
+  }
+
+  /// One line.
+  public struct Record: Sendable {
+    /// How much it matters.
+    public let level: Level
+    /// The node that says it.
+    public let node: String
+    /// What happened, in kebab case.
+    public let event: String
+    /// The details, in the order given.
+    public let fields: [(key: String, value: Value)]
+  }
+
+  /// The least level that is written.
+  public let threshold: Level
+  private let node: String
+  private let sink: @Sendable (Record) -> Void
+
+  /// A log of `node` that hands each record of at least `threshold` to `sink`.
+  public init(node: String, threshold: Level, sink: @escaping @Sendable (Record) -> Void) {
+    self.node = node
+    self.threshold = threshold
+    self.sink = sink
+  }
+
+  /// Writes a record, unless `level` is below the threshold; `fields` are only evaluated when it is written.
+  public func write(_ level: Level, _ event: String, _ fields: @autoclosure () -> KeyValuePairs<String, Value> = [:]) {
+    guard level >= threshold else { return }
+    sink(Record(level: level, node: node, event: event, fields: fields().map { ($0.key, $0.value) }))
+  }
+
+  /// Something an operator may want to know.
+  public func info(_ event: String, _ fields: @autoclosure () -> KeyValuePairs<String, Value> = [:]) {
+    write(.info, event, fields())
+  }
+  /// Something that is not as it should be, but goes on.
+  public func warning(_ event: String, _ fields: @autoclosure () -> KeyValuePairs<String, Value> = [:]) {
+    write(.warning, event, fields())
+  }
+  /// Something that somebody has to do something about.
+  public func error(_ event: String, _ fields: @autoclosure () -> KeyValuePairs<String, Value> = [:]) {
+    write(.error, event, fields())
+  }
+}

@@ -1,0 +1,25 @@
+/// Where a node's code runs. `System` starts no task and no thread by itself: it asks here, so that each task belongs to
+/// a node and dies with it.
+///
+/// In production every executor of a node is its one event-loop thread, so a call between its actors costs no hop. In the
+/// simulator each actor has an executor of its own, so that every such call is a choice of the scheduler.
+public protocol NodeExecutor: Sendable {
+  /// The executor for one actor; the actor keeps it and returns it as `unownedExecutor`.
+  func forActor(_ name: StaticString) -> any SerialExecutor
+
+  /// Starts a task of this node. `name` says in reports what it is.
+  @discardableResult
+  func spawn(_ name: StaticString, _ body: @escaping @Sendable () async -> Void) -> Task<Void, Never>
+
+  /// Runs blocking `work` off the event loop and returns what it returned.
+  /// - Throws: what `work` throws; `NodeDown`. Work that has begun is not cancelled.
+  func offload<R: Sendable>(_ lane: OffloadLane, _ work: @escaping @Sendable () throws -> R) async throws -> R
+}
+
+/// What kind of work blocks, so that slow hashing never stands in the way of a commit.
+public enum OffloadLane: Sendable, Hashable {
+  /// Files and databases.
+  case disk
+  /// Long computations: password hashing.
+  case compute
+}

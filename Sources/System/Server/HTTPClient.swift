@@ -1,0 +1,89 @@
+/// An HTTP/1.1 client over the environment's network: one connection, one request at a time.
+///
+/// A request whose answer did not come is not sent again by itself: only the caller knows whether that would be right.
+public final class HTTPClient {
+  private let environment: Environment
+  private let address: SocketAddress
+  private var connection: (any Connection)?
+  private var parser = HTTPResponseParser()
+
+  /// A client of the server at `address`; connects at the first request.
+  public init(_ environment: Environment, address: SocketAddress) {
+    self.environment = environment
+    self.address = address
+  }
+
+  /// Sends a request and waits for the whole response.
+  /// - Throws: `NetworkError`, `HTTPError`; the request may then have been served or not.
+  public func send(
+    _ method: String, _ target: String, fields: [(name: String, value: String)] = [], json: JSONValue? = nil,
+    timeout: Duration
+  ) async throws -> HTTPResponse {
+    var output = Array("\(method) \(target) HTTP/1.1\r\nhost: \(address)\r\n".utf8)
+    for field in fields { output += "\(field.name): \(field.value)\r\n".utf8 }
+    if let json {
+      let body = json.bytes
+      output += "content-type: application/json\r\ncontent-length: \(body.count)\r\n\r\n".utf8
+      output += body
+    } else {
+      output += "\r\n".utf8
+    }
+    return try await send(output, answersHead: method == "HEAD", timeout: timeout)
+  }
+
+  /// Sends a request as it stands, in pieces with a pause before each but the first, and waits for the response.
+  public func send(
+    _ bytes: [UInt8], answersHead: Bool = false, pieces: [(count: Int, pause: Duration)] = [], timeout: Duration
+  ) async throws -> HTTPResponse {
+    let deadline = environment.clock.now + timeout
+    do {
+      let connection = try await connected(deadline)
+      parser.answersHead = answersHead
+      var rest = bytes[...]
+      for piece in pieces {
+        try await connection.write(Array(rest.prefix(piece.count)), deadline: deadline)
+        rest = rest.dropFirst(piece.count)
+        try await environment.clock.sleep(for: piece.pause)
+      }
+      if !rest.isEmpty { try await connection.write(Array(rest), deadline: deadline) }
+      let response = try await response(connection, deadline)
+      if !parser.keepsAlive { close() }
+      return response
+    } catch {
+      abandon()
+      throw error
+    }
+  }
+
+  private func connected(_ deadline: Instant) async throws -> any Connection {
+    if let connection { return connection }
+    let connection = try await environment.network.connect(to: address, deadline: deadline)
+    self.connection = connection
+    parser = HTTPResponseParser()
+    return connection
+  }
+
+  private func response(_ connection: any Connection, _ deadline: Instant) async throws -> HTTPResponse {
+    while true {
+      if let response = try parser.next() { return response }
+      let bytes = try await connection.read(atMost: 65_536, deadline: deadline)
+      if bytes.isEmpty {
+        guard let response = try parser.end() else { throw NetworkError.closed }
+        return response
+      }
+      parser.receive(bytes)
+    }
+  }
+
+  /// Gives the connection up in order.
+  public func close() {
+    connection?.close()
+    connection = nil
+  }
+
+  /// Gives the connection up at once: what is under way is lost.
+  public func abandon() {
+    connection?.reset()
+    connection = nil
+  }
+}

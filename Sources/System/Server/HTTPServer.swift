@@ -1,0 +1,214 @@
+/// How a server serves.
+public struct HTTPServerOptions: Sendable {
+  /// Sizes of messages.
+  public var limits = HTTPLimits()
+  /// Time for the head of a request, from its first byte; then 408.
+  public var headTimeout: Duration = .seconds(10)
+  /// Time for the body of a request, from the end of its head; then 408.
+  public var bodyTimeout: Duration = .seconds(60)
+  /// Time that a connection may be idle between requests; then it is closed.
+  public var idleTimeout: Duration = .seconds(60)
+  /// Time for a client to take an answer; then it is cut off.
+  public var writeTimeout: Duration = .seconds(60)
+  /// Time for requests in flight when the server drains.
+  public var drainTimeout: Duration = .seconds(10)
+  /// Connections at once; further ones get 503.
+  public var maximumConnections = 10_000
+  /// Connections that wait to be accepted.
+  public var backlog = 1024
+  /// Which pages may call.
+  public var cors = CORSPolicy()
+  /// The token that other services show, when there is one.
+  public var serviceToken: String?
+
+  /// The contract's limits.
+  public init() {}
+}
+
+/// An HTTP/1.1 server over the environment's network: the same code in both worlds.
+///
+/// Each connection is one task; all of them run on the server's executor, so what they share needs no lock.
+public actor HTTPServer {
+  struct Client {
+    let connection: any Connection
+    /// Whether a request is being read or answered.
+    var isBusy = false
+  }
+
+  let environment: Environment
+  let responder: Responder
+  let options: HTTPServerOptions
+  private let listener: any Listener
+  private let serialExecutor: any SerialExecutor
+  private var clients: [Int: Client] = [:]
+  private var nextClient = 0
+  private var isDraining = false
+
+  public nonisolated var unownedExecutor: UnownedSerialExecutor { serialExecutor.asUnownedSerialExecutor() }
+  /// Where it listens.
+  public nonisolated let address: SocketAddress
+
+  /// Listens on `address`; serves nothing before `start`.
+  /// - Throws: `NetworkError.addressInUse`, `.permissionDenied`, `.unreachable`.
+  public init(
+    _ environment: Environment, address: SocketAddress, service: ServiceDescription, routes: [Route], metrics: Metrics,
+    options: HTTPServerOptions
+  ) throws(NetworkError) {
+    self.environment = environment
+    self.options = options
+    listener = try environment.network.listen(address, backlog: options.backlog)
+    self.address = listener.address
+    serialExecutor = environment.executor.forActor("http-server")
+    responder = Responder(environment, service: service, routes: routes, metrics: metrics, options: options)
+  }
+
+  /// Begins to accept connections.
+  public nonisolated func start() { environment.executor.spawn("accept") { await self.acceptAll() } }
+
+  /// Stops accepting, closes idle connections, waits for the requests in flight, then cuts off what is left.
+  public func drain() async {
+    guard !isDraining else { return }
+    isDraining = true
+    listener.close()
+    for id in clients.keys.sorted() where clients[id]?.isBusy == false { clients[id]?.connection.close() }
+    let deadline = environment.clock.now + options.drainTimeout
+    while !clients.isEmpty, environment.clock.now < deadline {
+      do { try await environment.clock.sleep(for: .milliseconds(5)) } catch { break }
+    }
+    if !clients.isEmpty { environment.log.warning("drain-cut-off", ["connections": .int(Int64(clients.count))]) }
+    for id in clients.keys.sorted() { clients[id]?.connection.reset() }
+  }
+
+  // MARK: Accepting
+
+  private func acceptAll() async {
+    while !isDraining {
+      do {
+        let connection = try await listener.accept()
+        if clients.count < options.maximumConnections { admit(connection) } else { await turnAway(connection) }
+      } catch NetworkError.exhausted(let what) {
+        environment.log.error("accept-failed", ["error": .string(what)])
+        do { try await environment.clock.sleep(for: .milliseconds(100)) } catch { return }
+      } catch {
+        if !(error is NodeDown), !isDraining { environment.log.error("accept-stopped", ["error": .string("\(error)")]) }
+        return
+      }
+    }
+  }
+
+  private func admit(_ connection: any Connection) {
+    nextClient += 1
+    let id = nextClient
+    clients[id] = Client(connection: connection)
+    responder.metrics.connectionOpened()
+    environment.executor.spawn("connection") { await self.serve(id, connection) }
+  }
+
+  private func turnAway(_ connection: any Connection) async {
+    environment.log.warning("too-many-connections", ["limit": .int(Int64(options.maximumConnections))])
+    var output: [UInt8] = []
+    responder.writeFailure(HTTPFailure(503, "too many connections"), to: &output)
+    // The client may be gone already, which is what is wanted.
+    try? await connection.write(output, deadline: environment.clock.now + .milliseconds(100))
+    connection.close()
+  }
+
+  // MARK: One connection
+
+  private func serve(_ id: Int, _ connection: any Connection) async {
+    do {
+      try await exchange(id, connection)
+    } catch let error as HTTPError {
+      await refuse(connection, HTTPFailure(error.status, error.reason))
+    } catch NetworkError.timedOut where clients[id]?.isBusy == true {
+      await refuse(connection, HTTPFailure(408, "the request took too long to arrive"))
+    } catch {
+      // The client went away, or was idle for too long: nobody is left to be told.
+    }
+    connection.close()
+    clients[id] = nil
+    responder.metrics.connectionClosed()
+  }
+
+  private func refuse(_ connection: any Connection, _ failure: HTTPFailure) async {
+    var output: [UInt8] = []
+    responder.writeFailure(failure, to: &output)
+    responder.metrics.answered(route: nil, status: failure.status, in: .zero)
+    environment.log.info("request-refused", ["status": .int(Int64(failure.status)), "reason": .string(failure.message)])
+    // As above: a client that sent nonsense may not wait for what we think of it.
+    try? await connection.write(output, deadline: environment.clock.now + .seconds(1))
+    connection.shutdownWrite()
+    await linger(connection)
+  }
+
+  /// Reads what still comes for a moment, so that a reset does not overtake the answer (RFC 9112 §9.6).
+  private func linger(_ connection: any Connection) async {
+    let deadline = environment.clock.now + .milliseconds(500)
+    var left = 64
+    while left > 0, let bytes = try? await connection.read(atMost: 65_536, deadline: deadline), !bytes.isEmpty { left -= 1 }
+  }
+
+  /// What the server waits for, and until when.
+  private enum Phase {
+    case idle(until: Instant)
+    case head(until: Instant)
+    case body(until: Instant)
+
+    var deadline: Instant {
+      switch self {
+      case .idle(let limit), .head(let limit), .body(let limit): limit
+      }
+    }
+  }
+
+  private func exchange(_ id: Int, _ connection: any Connection) async throws {
+    let clock = environment.clock
+    var parser = HTTPRequestParser(limits: options.limits)
+    var output: [UInt8] = []
+    var phase = Phase.head(until: clock.now + options.headTimeout)
+    while true {
+      switch try parser.next() {
+      case .expectsContinue?:
+        output.append(contentsOf: "HTTP/1.1 100 Continue\r\n\r\n".utf8)
+      case .request(let request)?:
+        let keepsAlive = request.keepsAlive && !isDraining
+        let stream = await responder.answer(request, from: connection.peer, keepsAlive: keepsAlive, to: &output)
+        if stream == nil, keepsAlive, !isDraining, output.count < 65_536 { continue }
+        try await connection.write(output, deadline: clock.now + options.writeTimeout)
+        output = []
+        if let stream {
+          return try await stream(StreamWriter(connection: connection, clock: clock, patience: options.writeTimeout))
+        }
+        if !keepsAlive || isDraining { return }
+      case nil:
+        if !output.isEmpty {
+          try await connection.write(output, deadline: clock.now + options.writeTimeout)
+          output = []
+          phase = .idle(until: clock.now + options.idleTimeout)
+        }
+        phase = next(phase, parser)
+        clients[id]?.isBusy = parser.isInsideRequest
+        if isDraining, !parser.isInsideRequest { return }
+        let bytes = try await connection.read(atMost: 65_536, deadline: phase.deadline)
+        clients[id]?.isBusy = true
+        if bytes.isEmpty {
+          if parser.isInsideRequest { throw HTTPError.cutOff }
+          return
+        }
+        parser.receive(bytes)
+      }
+    }
+  }
+
+  /// Each phase of a request has a time of its own, which begins with its first byte.
+  private func next(_ phase: Phase, _ parser: HTTPRequestParser) -> Phase {
+    switch phase {
+    case .body: return phase
+    case .head where !parser.isInsideBody: return phase
+    case .idle where !parser.isInsideRequest: return phase
+    default:
+      let now = environment.clock.now
+      return parser.isInsideBody ? .body(until: now + options.bodyTimeout) : .head(until: now + options.headTimeout)
+    }
+  }
+}

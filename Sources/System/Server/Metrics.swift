@@ -1,0 +1,135 @@
+import Synchronization
+
+/// What a service counts, in the text format of Prometheus (version 0.0.4).
+public final class Metrics: Sendable {
+  /// Upper bounds of the buckets of durations, in seconds.
+  static let durationBounds = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
+  /// Upper bounds of the buckets of commit sizes, in transactions.
+  static let batchBounds = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512].map(Double.init)
+
+  private struct Histogram {
+    let bounds: [Double]
+    var buckets: [Int]
+    var sum = 0.0
+    var count = 0
+
+    init(_ bounds: [Double]) {
+      self.bounds = bounds
+      buckets = [Int](repeating: 0, count: bounds.count + 1)
+    }
+
+    mutating func add(_ value: Double) {
+      var index = 0
+      while index < bounds.count, value > bounds[index] { index += 1 }
+      buckets[index] += 1
+      sum += value
+      count += 1
+    }
+  }
+
+  private struct State {
+    var routes: [String] = []
+    /// By route: how often each status was the answer, in order of first appearance.
+    var statuses: [[(status: Int, count: Int)]] = []
+    var durations: [Histogram] = []
+    var openConnections = 0
+    var connections = 0
+    var batches = Histogram(Metrics.batchBounds)
+    var databaseFailures = 0
+  }
+
+  private let service: String
+  private let state = Mutex(State())
+
+  /// Counters for a service.
+  public init(service: String) { self.service = service }
+
+  /// Counts by these routes (`GET /health`) from now on; requests that match none count as the last.
+  func setRoutes(_ routes: [String]) {
+    state.withLock { state in
+      state.routes = routes + ["unmatched"]
+      state.statuses = Array(repeating: [], count: routes.count + 1)
+      state.durations = Array(repeating: Histogram(Self.durationBounds), count: routes.count + 1)
+    }
+  }
+
+  func answered(route: Int?, status: Int, in duration: Duration) {
+    state.withLock { state in
+      let route = route ?? state.routes.count - 1
+      if let index = state.statuses[route].firstIndex(where: { $0.status == status }) {
+        state.statuses[route][index].count += 1
+      } else {
+        state.statuses[route].append((status, 1))
+      }
+      state.durations[route].add(duration.inSeconds)
+    }
+  }
+
+  func connectionOpened() {
+    state.withLock {
+      $0.openConnections += 1
+      $0.connections += 1
+    }
+  }
+
+  func connectionClosed() { state.withLock { $0.openConnections -= 1 } }
+
+  /// Counts a database's commits and failures here.
+  public var databaseObserver: DatabaseObserver {
+    DatabaseObserver(
+      committed: { [self] count in state.withLock { $0.batches.add(Double(count)) } },
+      failed: { [self] _ in state.withLock { $0.databaseFailures += 1 } })
+  }
+
+  /// The page for Prometheus.
+  public var text: String {
+    let state = state.withLock { $0 }
+    var page = Page(service: service)
+    page.family("parley_http_requests_total", "counter", "Requests by route and status.")
+    for (route, statuses) in zip(state.routes, state.statuses) {
+      for (status, count) in statuses.sorted(by: { $0.status < $1.status }) {
+        page.line("parley_http_requests_total", ["route": route, "status": "\(status)"], "\(count)")
+      }
+    }
+    page.family("parley_http_request_duration_seconds", "histogram", "Time from the whole request to the answer.")
+    for (route, histogram) in zip(state.routes, state.durations) where histogram.count > 0 {
+      page.histogram("parley_http_request_duration_seconds", ["route": route], histogram)
+    }
+    page.family("parley_http_connections_open", "gauge", "Connections now open.")
+    page.line("parley_http_connections_open", [:], "\(state.openConnections)")
+    page.family("parley_http_connections_total", "counter", "Connections accepted.")
+    page.line("parley_http_connections_total", [:], "\(state.connections)")
+    page.family("parley_database_commit_transactions", "histogram", "Transactions in one durable commit.")
+    page.histogram("parley_database_commit_transactions", [:], state.batches)
+    page.family("parley_database_failures_total", "counter", "Times the database gave up.")
+    page.line("parley_database_failures_total", [:], "\(state.databaseFailures)")
+    return page.text
+  }
+
+  private struct Page {
+    let service: String
+    var text = ""
+
+    mutating func family(_ name: String, _ type: String, _ help: String) {
+      text += "# HELP \(name) \(help)\n# TYPE \(name) \(type)\n"
+    }
+
+    mutating func line(_ name: String, _ labels: KeyValuePairs<String, String>, _ value: String) {
+      let all = [("service", service)] + labels.map { ($0.key, $0.value) }
+      text += "\(name){\(all.map { "\($0.0)=\"\($0.1)\"" }.joined(separator: ","))} \(value)\n"
+    }
+
+    mutating func histogram(_ name: String, _ labels: KeyValuePairs<String, String>, _ histogram: Histogram) {
+      var total = 0
+      for (index, count) in histogram.buckets.enumerated() {
+        total += count
+        let bound = index < histogram.bounds.count ? "\(histogram.bounds[index])" : "+Inf"
+        let all = labels.map { ($0.key, $0.value) } + [("le", bound)]
+        let text = all.map { "\($0.0)=\"\($0.1)\"" }.joined(separator: ",")
+        self.text += "\(name)_bucket{service=\"\(service)\",\(text)} \(total)\n"
+      }
+      line(name + "_sum", labels, "\(histogram.sum)")
+      line(name + "_count", labels, "\(histogram.count)")
+    }
+  }
+}

@@ -1,0 +1,173 @@
+/// From a request to the bytes of its answer: routing, access, validation, errors, log and metrics. Used on the server's executor.
+final class Responder: @unchecked Sendable {
+  typealias Stream = @Sendable (StreamWriter) async throws -> Void
+
+  let metrics: Metrics
+  private let environment: Environment
+  private let service: ServiceDescription
+  private let router: Router
+  private let options: HTTPServerOptions
+  private let requestIDPrefix: String
+  private var requests: UInt64 = 0
+  private var date: (second: Int64, text: [UInt8]) = (.min, [])
+
+  init(
+    _ environment: Environment, service: ServiceDescription, routes: [Route], metrics: Metrics, options: HTTPServerOptions
+  ) {
+    self.environment = environment
+    self.service = service
+    self.options = options
+    self.metrics = metrics
+    requestIDPrefix = Hex.encode(environment.entropy.bytes(8)) + "-"
+    router = Router(routes)
+    metrics.setRoutes(routes.map { "\($0.method) \($0.path)" })
+  }
+
+  /// Appends the answer to `output`; returns the producer when the answer is a stream.
+  func answer(
+    _ request: HTTPRequest, from peer: SocketAddress, keepsAlive: Bool, to output: inout [UInt8]
+  ) async -> Stream? {
+    let begin = environment.clock.now
+    let id = requestID(request)
+    var index: Int?
+    let reply = await reply(to: request, from: peer, id: id, route: &index)
+    var stream: Stream?
+    var response: HTTPResponse
+    switch reply {
+    case .response(let whole): response = whole
+    case .stream(let head, let producer):
+      response = head
+      stream = producer
+    }
+    if let origin = request.fields["origin"] { response.fields += options.cors.fields(for: origin) }
+    let framing: HTTPResponseFraming = request.method == "HEAD" ? .headOnly : stream == nil ? .whole : .untilEnd
+    if case .headOnly = framing { stream = nil }
+    response.write(
+      to: &output, framing: framing, keepsAlive: keepsAlive && stream == nil, date: currentDate(), requestID: id.utf8)
+    let took = environment.clock.now - begin
+    metrics.answered(route: index, status: response.status, in: took)
+    environment.log.info("request", [
+      "method": .string(request.method), "path": .string(request.path),
+      "query": .string(request.query.map(RequestLog.blanked) ?? ""), "status": .int(Int64(response.status)),
+      "microseconds": .int(took.nanoseconds / 1000), "peer": .string("\(peer)"), "request_id": .string(id),
+    ])
+    return stream
+  }
+
+  /// An answer to what is no request.
+  func writeFailure(_ failure: HTTPFailure, to output: inout [UInt8]) {
+    response(failure).write(
+      to: &output, framing: .whole, keepsAlive: false, date: currentDate(), requestID: nextRequestID().utf8)
+  }
+
+  // MARK: The answer
+
+  private func reply(to request: HTTPRequest, from peer: SocketAddress, id: String, route index: inout Int?) async -> Reply {
+    if request.method == "OPTIONS" { return preflight(request) }
+    switch router.match(request.method, request.path) {
+    case .notFound: return .response(response(HTTPFailure(404, "no such path: \(request.path)")))
+    case .methodNotAllowed(let allow):
+      return .response(response(HTTPFailure(405, "\(request.method) is not allowed here", fields: [("allow", allow)])))
+    case .found(let entry):
+      index = entry.index
+      do {
+        return try await handle(entry.route, request, peer)
+      } catch {
+        return .response(response(failure(error, request, id)))
+      }
+    }
+  }
+
+  private func handle(_ route: Route, _ request: HTTPRequest, _ peer: SocketAddress) async throws -> Reply {
+    var call = Call(request: request, peer: peer)
+    switch route.access {
+    case .anyone: break
+    case .user(let authenticate): call.principal = try await authenticate(call)
+    case .service: try requireService(call)
+    }
+    if let schema = route.body { call.body = try body(request, schema) }
+    return try await route.handler(call)
+  }
+
+  private func requireService(_ call: Call) throws(HTTPFailure) {
+    if call.peer.isLoopback { return }
+    guard let expected = options.serviceToken, let shown = call.bearerToken,
+      Cryptography.constantTimeEqual(expected.utf8, shown.utf8)
+    else {
+      throw HTTPFailure(401, "this is for services: the service token is needed", fields: [("www-authenticate", "Bearer")])
+    }
+  }
+
+  private func body(_ request: HTTPRequest, _ schema: Schema) throws(HTTPFailure) -> JSONValue {
+    guard !request.body.isEmpty else { throw HTTPFailure(400, "the body: missing") }
+    let type = request.fields["content-type"]?.prefix { $0 != ";" && $0 != " " }.lowercased()
+    guard let type, type == "application/json" || type.hasPrefix("application/") && type.hasSuffix("+json") else {
+      throw HTTPFailure(415, "the body must be application/json")
+    }
+    let value: JSONValue
+    do throws(JSONError) {
+      value = try JSONParser.parse(request.body)
+    } catch {
+      throw HTTPFailure(400, "the body is not JSON: \(error)")
+    }
+    if let fault = schema.fault(in: value) { throw HTTPFailure(400, fault) }
+    return value
+  }
+
+  private func preflight(_ request: HTTPRequest) -> Reply {
+    guard let allow = router.allow(request.path) else {
+      return .response(response(HTTPFailure(404, "no such path: \(request.path)")))
+    }
+    var fields: [(name: String, value: String)] = [("allow", allow)]
+    if let origin = request.fields["origin"], request.fields["access-control-request-method"] != nil {
+      // Those that `answer` adds to every response are left out here.
+      let common = options.cors.fields(for: origin).map(\.name)
+      fields += options.cors.preflightFields(
+        for: origin, allow: allow, headers: request.fields["access-control-request-headers"]
+      ).filter { !common.contains($0.name) }
+    }
+    return .response(HTTPResponse(status: 204, fields: fields))
+  }
+
+  private func failure(_ error: any Error, _ request: HTTPRequest, _ id: String) -> HTTPFailure {
+    switch error {
+    case let failure as HTTPFailure: return failure
+    case let error as DatabaseError where error.isUnavailable: return HTTPFailure(503, "the database is not available")
+    case is NodeDown, is CancellationError: return HTTPFailure(503, "the service is stopping")
+    default:
+      environment.log.error("request-failed", [
+        "error": .string("\(error)"), "path": .string(request.path), "request_id": .string(id),
+      ])
+      return HTTPFailure(500, "internal error")
+    }
+  }
+
+  private func response(_ failure: HTTPFailure) -> HTTPResponse {
+    HTTPResponse(
+      status: failure.status, fields: [("content-type", "application/json")] + failure.fields,
+      body: service.errorBody(failure.message).bytes)
+  }
+
+  // MARK: What every answer carries
+
+  private func requestID(_ request: HTTPRequest) -> String {
+    if let own = request.fields["x-request-id"], (1...128).contains(own.utf8.count),
+      own.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F })
+    {
+      return own
+    }
+    return nextRequestID()
+  }
+
+  /// Unique without asking for entropy each time: a random prefix for this server, then a count.
+  private func nextRequestID() -> String {
+    requests += 1
+    return requestIDPrefix + String(requests, radix: 16)
+  }
+
+  private func currentDate() -> [UInt8] {
+    let now = environment.clock.wallTime
+    if now.seconds != date.second { date = (now.seconds, now.httpDate) }
+    return date.text
+  }
+}

@@ -1,0 +1,43 @@
+/// The route table, by path and method.
+struct Router: Sendable {
+  struct Entry: Sendable {
+    let route: Route
+    /// The route's index, by which metrics count.
+    let index: Int
+  }
+
+  enum Match: Sendable {
+    case found(Entry)
+    case methodNotAllowed(allow: String)
+    case notFound
+  }
+
+  let routes: [Route]
+  private let byPath: [String: [Entry]]
+
+  init(_ routes: [Route]) {
+    self.routes = routes
+    byPath = Dictionary(
+      grouping: routes.enumerated().map { Entry(route: $0.element, index: $0.offset) }, by: { $0.route.path })
+  }
+
+  /// HEAD is answered wherever GET is (RFC 9110 §9.3.2).
+  func match(_ method: String, _ path: String) -> Match {
+    guard let entries = byPath[path] else { return .notFound }
+    let wanted = method == "HEAD" ? "GET" : method
+    if let entry = entries.first(where: { $0.route.method == wanted }) { return .found(entry) }
+    return .methodNotAllowed(allow: allow(entries))
+  }
+
+  /// The value of `Allow` for a path, or nil when there is no such path; `*` means the server as a whole.
+  func allow(_ path: String) -> String? {
+    if path == "*" { return "GET, HEAD, POST, PUT, DELETE, OPTIONS" }
+    return byPath[path].map(allow)
+  }
+
+  private func allow(_ entries: [Entry]) -> String {
+    var methods = entries.map(\.route.method)
+    if methods.contains("GET") { methods.append("HEAD") }
+    return (methods + ["OPTIONS"]).joined(separator: ", ")
+  }
+}

@@ -1,0 +1,133 @@
+/// Lower-case hexadecimal.
+public enum Hex {
+  static let digits = Array("0123456789abcdef".utf8)
+
+  /// Two digits for each byte.
+  public static func encode(_ bytes: some Sequence<UInt8>) -> String {
+    var output: [UInt8] = []
+    for byte in bytes {
+      output.append(digits[Int(byte >> 4)])
+      output.append(digits[Int(byte & 15)])
+    }
+    return String(decoding: output, as: UTF8.self)
+  }
+
+  /// The bytes, or nil where `text` is not an even number of hexadecimal digits of either case.
+  public static func decode(_ text: some StringProtocol) -> [UInt8]? {
+    var output: [UInt8] = []
+    var high: UInt8?
+    for character in text.utf8 {
+      guard let digit = value(character) else { return nil }
+      if let first = high {
+        output.append(first << 4 | digit)
+        high = nil
+      } else {
+        high = digit
+      }
+    }
+    return high == nil ? output : nil
+  }
+
+  static func value(_ character: UInt8) -> UInt8? {
+    switch character {
+    case 0x30...0x39: character - 0x30
+    case 0x61...0x66: character - 0x61 + 10
+    case 0x41...0x46: character - 0x41 + 10
+    default: nil
+    }
+  }
+}
+
+/// Base64 with the URL-safe alphabet and without padding (RFC 4648 §5), as JWTs use it.
+public enum Base64URL {
+  private static let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_".utf8)
+  private static let values: [UInt8] = {
+    var table = [UInt8](repeating: 255, count: 256)
+    for (value, character) in alphabet.enumerated() { table[Int(character)] = UInt8(value) }
+    return table
+  }()
+
+  /// Appends the encoding of `bytes` to `output`.
+  public static func encode(_ bytes: some Collection<UInt8>, to output: inout [UInt8]) {
+    var bits: UInt32 = 0
+    var count = 0
+    alphabet.withUnsafeBufferPointer { alphabet in
+      for byte in bytes {
+        bits = bits << 8 | UInt32(byte)
+        count += 8
+        while count >= 6 {
+          count -= 6
+          output.append(alphabet[Int(bits >> UInt32(count)) & 63])
+        }
+      }
+      if count > 0 { output.append(alphabet[Int(bits << UInt32(6 - count)) & 63]) }
+    }
+  }
+
+  /// The bytes, or nil: a character outside the alphabet, an impossible length, or bits beyond the last byte that are
+  /// not zero (so that no two texts mean the same bytes).
+  public static func decode(_ text: some Collection<UInt8>) -> [UInt8]? {
+    var output: [UInt8] = []
+    output.reserveCapacity(text.count * 3 / 4)
+    var bits: UInt32 = 0
+    var count = 0
+    for character in text {
+      let value = values[Int(character)]
+      guard value < 64 else { return nil }
+      bits = bits << 6 | UInt32(value)
+      count += 6
+      if count >= 8 {
+        count -= 8
+        output.append(UInt8(truncatingIfNeeded: bits >> UInt32(count)))
+      }
+    }
+    guard count < 6, bits & ((1 << UInt32(count)) - 1) == 0 else { return nil }
+    return output
+  }
+}
+
+/// Percent-encoding in URLs and forms (RFC 3986 §2.1; WHATWG URL, application/x-www-form-urlencoded).
+public enum PercentEncoding {
+  /// Decodes one component; nil where an escape is broken or the bytes are not UTF-8.
+  public static func decode(_ bytes: some Sequence<UInt8>, plusIsSpace: Bool) -> String? {
+    var output: [UInt8] = []
+    var iterator = bytes.makeIterator()
+    while let byte = iterator.next() {
+      switch byte {
+      case UInt8(ascii: "%"):
+        guard let high = iterator.next().flatMap(Hex.value), let low = iterator.next().flatMap(Hex.value) else { return nil }
+        output.append(high << 4 | low)
+      case UInt8(ascii: "+") where plusIsSpace: output.append(0x20)
+      default: output.append(byte)
+      }
+    }
+    return String(validating: output, as: UTF8.self)
+  }
+
+  /// Decodes `name=value&name=value`; nil where a component does not decode.
+  public static func decodeForm(_ bytes: some Collection<UInt8>) -> [(name: String, value: String)]? {
+    var pairs: [(name: String, value: String)] = []
+    for part in bytes.split(separator: UInt8(ascii: "&")) {
+      let halves = part.split(separator: UInt8(ascii: "="), maxSplits: 1, omittingEmptySubsequences: false)
+      guard let name = decode(halves[0], plusIsSpace: true),
+        let value = halves.count > 1 ? decode(halves[1], plusIsSpace: true) : ""
+      else { return nil }
+      pairs.append((name, value))
+    }
+    return pairs
+  }
+
+  /// Encodes one component: all but RFC 3986's unreserved characters.
+  public static func encode(_ text: String) -> String {
+    var output: [UInt8] = []
+    for byte in text.utf8 {
+      if byte.isLetter || byte.isDigit || "-._~".utf8.contains(byte) {
+        output.append(byte)
+      } else {
+        output.append(UInt8(ascii: "%"))
+        output += Hex.encode([byte]).uppercased().utf8
+      }
+    }
+    return String(decoding: output, as: UTF8.self)
+  }
+}

@@ -1,0 +1,208 @@
+/// The fields of a message (RFC 9110 §5), kept as the bytes that came, with slots into them: most are never looked at, so
+/// none becomes a `String` before somebody asks.
+public struct HTTPFields: Sendable {
+  struct Slot: Sendable {
+    let name: Range<Int>
+    let value: Range<Int>
+  }
+
+  let bytes: [UInt8]
+  let slots: [Slot]
+
+  /// The value of the first field called `name`, which must be in lower case.
+  public subscript(name: String) -> String? {
+    for slot in slots where matches(slot, name) { return text(slot.value) }
+    return nil
+  }
+
+  /// The values of all fields called `name` (in lower case), in order.
+  public func all(_ name: String) -> [String] { slots.filter { matches($0, name) }.map { text($0.value) } }
+
+  /// The bytes of the first field called `name` (in lower case).
+  func raw(_ name: String) -> ArraySlice<UInt8>? {
+    for slot in slots where matches(slot, name) { return bytes[slot.value] }
+    return nil
+  }
+
+  /// All fields in order, names in lower case.
+  public var pairs: [(name: String, value: String)] { slots.map { (text($0.name).lowercased(), text($0.value)) } }
+
+  private func matches(_ slot: Slot, _ name: String) -> Bool {
+    guard slot.name.count == name.utf8.count else { return false }
+    var index = slot.name.lowerBound
+    for expected in name.utf8 {
+      let byte = bytes[index]
+      guard (byte >= 0x41 && byte <= 0x5A ? byte | 0x20 : byte) == expected else { return false }
+      index += 1
+    }
+    return true
+  }
+
+  private func text(_ range: Range<Int>) -> String { String(decoding: bytes[range], as: UTF8.self) }
+}
+
+/// What the framing of a message says (RFC 9112 §6, §9.3).
+struct HTTPFraming {
+  var contentLength: Int?
+  var isChunked = false
+  var hosts = 0
+  var closes = false
+  var keepsAlive = false
+  var expectsContinue = false
+}
+
+/// Reads the field lines of a head or a trailer section.
+///
+/// Strict where RFC 9112 lets a recipient be lenient, since every leniency is a way to smuggle a request past a proxy that
+/// reads it otherwise: no obsolete line folding, no bare CR or LF, no space before the colon, one `Content-Length`.
+enum HTTPFieldReader {
+  /// More fields than this are refused with 431.
+  static let maximumCount = 128
+
+  /// Reads lines from `start` up to the empty line; returns the slots. `head` ends with the empty line.
+  static func read(
+    _ head: UnsafeBufferPointer<UInt8>, from start: Int, framing: inout HTTPFraming
+  ) throws(HTTPError) -> [HTTPFields.Slot] {
+    var slots: [HTTPFields.Slot] = []
+    slots.reserveCapacity(8)
+    var index = start
+    while head[index] != 13 {
+      let nameStart = index
+      while Self.isToken[Int(head[index])] { index += 1 }
+      let name = nameStart..<index
+      guard !name.isEmpty, head[index] == UInt8(ascii: ":") else { throw fault(head[nameStart], head[index]) }
+      index += 1
+      while head[index] == 0x20 || head[index] == 0x09 { index += 1 }
+      let valueStart = index
+      while head[index] >= 0x20 && head[index] != 0x7F || head[index] == 0x09 { index += 1 }
+      guard head[index] == 13, head[index + 1] == 10 else { throw .malformed("a control character in a field value") }
+      var valueEnd = index
+      while valueEnd > valueStart, head[valueEnd - 1] == 0x20 || head[valueEnd - 1] == 0x09 { valueEnd -= 1 }
+      index += 2
+      guard slots.count < maximumCount else { throw .headTooLarge }
+      slots.append(.init(name: name, value: valueStart..<valueEnd))
+      try note(head, name, valueStart..<valueEnd, &framing)
+    }
+    return slots
+  }
+
+  private static func fault(_ first: UInt8, _ last: UInt8) -> HTTPError {
+    if first == 0x20 || first == 0x09 { return .malformed("obsolete line folding") }
+    if last == 0x20 || last == 0x09 { return .malformed("white space before the colon of a field") }
+    return .malformed("a field line without a valid name")
+  }
+
+  private static func note(
+    _ head: UnsafeBufferPointer<UInt8>, _ name: Range<Int>, _ value: Range<Int>, _ framing: inout HTTPFraming
+  ) throws(HTTPError) {
+    switch name.count {
+    case 4 where equal(head, name, "host"):
+      framing.hosts += 1
+      guard head[value].allSatisfy({ $0 > 0x20 && $0 < 0x7F && $0 != UInt8(ascii: "/") && $0 != UInt8(ascii: "@") }) else {
+        throw .malformed("a Host that is not host:port")
+      }
+    case 6 where equal(head, name, "expect"):
+      guard equal(head, value, "100-continue") else { throw .expectationFailed }
+      framing.expectsContinue = true
+    case 10 where equal(head, name, "connection"):
+      for option in head[value].split(separator: UInt8(ascii: ",")) {
+        let option = option.trimmed
+        if equal(head, option, "close") { framing.closes = true }
+        if equal(head, option, "keep-alive") { framing.keepsAlive = true }
+      }
+    case 14 where equal(head, name, "content-length"):
+      guard framing.contentLength == nil, !value.isEmpty, value.count <= 18 else { throw .malformed("an odd Content-Length") }
+      var length = 0
+      for byte in head[value] {
+        guard byte.isDigit else { throw .malformed("an odd Content-Length") }
+        length = length * 10 + Int(byte - 0x30)
+      }
+      framing.contentLength = length
+    case 17 where equal(head, name, "transfer-encoding"):
+      guard !framing.isChunked, equal(head, value, "chunked") else { throw .malformed("a Transfer-Encoding but chunked") }
+      framing.isChunked = true
+    default: break
+    }
+  }
+
+  static func equal(_ head: UnsafeBufferPointer<UInt8>, _ range: Range<Int>, _ lowercase: StaticString) -> Bool {
+    guard range.count == lowercase.utf8CodeUnitCount else { return false }
+    return lowercase.withUTF8Buffer { expected in
+      for (offset, byte) in expected.enumerated() {
+        let actual = head[range.lowerBound + offset]
+        if (actual >= 0x41 && actual <= 0x5A ? actual | 0x20 : actual) != byte { return false }
+      }
+      return true
+    }
+  }
+
+  /// RFC 9110 §5.6.2.
+  static let isToken: [Bool] = (0..<256).map { value in
+    let byte = UInt8(value)
+    return byte.isDigit || byte.isLetter && byte < 0x80 || "!#$%&'*+-.^_`|~".utf8.contains(byte)
+  }
+}
+
+extension Slice where Base == UnsafeBufferPointer<UInt8> {
+  /// The range without white space at its ends.
+  fileprivate var trimmed: Range<Int> {
+    var range = startIndex..<endIndex
+    while let first = range.first, base[first] == 0x20 || base[first] == 0x09 { range = first + 1..<range.upperBound }
+    while let last = range.last, base[last] == 0x20 || base[last] == 0x09 { range = range.lowerBound..<last }
+    return range
+  }
+}
+
+/// Why a message is not one that HTTP/1.1 allows, or that this side takes.
+public enum HTTPError: Error, Hashable, Sendable {
+  /// 400: the framing or the syntax is broken; the text says where.
+  case malformed(String)
+  /// 413.
+  case bodyTooLarge
+  /// 414.
+  case targetTooLong
+  /// 417: an `Expect` that is not `100-continue`.
+  case expectationFailed
+  /// 431.
+  case headTooLarge
+  /// 505.
+  case versionNotSupported
+  /// The peer ended the stream in the middle of a message.
+  case cutOff
+
+  /// The status to answer with.
+  public var status: Int {
+    switch self {
+    case .malformed, .cutOff: 400
+    case .bodyTooLarge: 413
+    case .targetTooLong: 414
+    case .expectationFailed: 417
+    case .headTooLarge: 431
+    case .versionNotSupported: 505
+    }
+  }
+
+  /// What to tell the peer.
+  public var reason: String {
+    switch self {
+    case .malformed(let what): "malformed request: \(what)"
+    case .cutOff: "the request ends in the middle"
+    case .bodyTooLarge: "the body is too large"
+    case .targetTooLong: "the request target is too long"
+    case .expectationFailed: "only Expect: 100-continue is known"
+    case .headTooLarge: "the request line and header fields are too large"
+    case .versionNotSupported: "only HTTP/1.1 and HTTP/1.0 are spoken here"
+    }
+  }
+}
+
+/// What a message may take up, in bytes.
+public struct HTTPLimits: Hashable, Sendable {
+  /// Start line and fields together; more is 431, or 414 while still in the start line.
+  public var head = 32 * 1024
+  /// The body, decoded; more is 413.
+  public var body = 1024 * 1024
+
+  /// The contract's limits.
+  public init() {}
+}

@@ -1,0 +1,199 @@
+/// The bytes of a connection that no message has taken yet, and the ways to take a head or a body from them.
+struct HTTPMessageBuffer {
+  /// Chunk extensions mean nothing here; all of a body's together may take this many bytes, then they are an attack.
+  static let maximumChunkOverhead = 4096
+
+  private var bytes: [UInt8] = []
+  private var start = 0
+  /// How far the search for the end of the head has come.
+  private var scanned = 0
+
+  var isEmpty: Bool { start == bytes.count }
+  var count: Int { bytes.count - start }
+
+  mutating func receive(_ new: [UInt8]) {
+    if isEmpty {
+      bytes = new
+      start = 0
+      scanned = 0
+    } else {
+      if start > 4096 {
+        bytes.removeFirst(start)
+        scanned -= start
+        start = 0
+      }
+      bytes += new
+    }
+  }
+
+  /// Skips empty lines before a start line (RFC 9112 §2.2).
+  mutating func skipEmptyLines() {
+    while count >= 2, bytes[start] == 13, bytes[start + 1] == 10 { advance(2) }
+  }
+
+  /// Takes everything up to and with the empty line, or nothing when it is not there yet.
+  mutating func takeHead(limit: Int) throws(HTTPError) -> [UInt8]? {
+    guard let end = try endOfHead(limit: limit) else { return nil }
+    let head = start == 0 && end == bytes.count ? bytes : Array(bytes[start..<end])
+    advance(end - start)
+    return head
+  }
+
+  private mutating func endOfHead(limit: Int) throws(HTTPError) -> Int? {
+    let from = max(start, scanned)
+    let end = bytes.withUnsafeBufferPointer { bytes -> Int in
+      var index = from
+      while index < bytes.count {
+        let byte = bytes[index]
+        if byte == 10 {
+          if index == start || bytes[index - 1] != 13 { return -1 }
+          if index >= start + 3, bytes[index - 2] == 10 { return index + 1 }
+        } else if index > start, bytes[index - 1] == 13 {
+          return -2
+        }
+        index += 1
+      }
+      return -3
+    }
+    if end == -1 { throw .malformed("a bare LF") }
+    if end == -2 { throw .malformed("a bare CR") }
+    scanned = bytes.count
+    let length = (end >= 0 ? end : bytes.count) - start
+    if length > limit {
+      let hasLine = bytes[start..<min(start + limit, bytes.count)].contains(10)
+      throw hasLine ? .headTooLarge : .targetTooLong
+    }
+    return end >= 0 ? end : nil
+  }
+
+  /// Takes at most `limit` bytes.
+  mutating func take(atMost limit: Int) -> ArraySlice<UInt8> {
+    let taken = bytes[start..<min(start + limit, bytes.count)]
+    advance(taken.count)
+    return taken
+  }
+
+  /// Takes a line without its CRLF, or nothing when it is not there yet.
+  mutating func takeLine(limit: Int) throws(HTTPError) -> ArraySlice<UInt8>? {
+    guard let end = bytes[start...].firstIndex(of: 10) else {
+      if count > limit + 1 { throw .malformed("a line that does not end") }
+      return nil
+    }
+    guard end > start, bytes[end - 1] == 13 else { throw .malformed("a bare LF") }
+    let line = bytes[start..<end - 1]
+    guard line.count <= limit else { throw .malformed("a line that is too long") }
+    guard !line.contains(13) else { throw .malformed("a bare CR") }
+    advance(end + 1 - start)
+    return line
+  }
+
+  private mutating func advance(_ count: Int) {
+    start += count
+    scanned = start
+    if start == bytes.count {
+      bytes = []
+      start = 0
+      scanned = 0
+    }
+  }
+}
+
+/// How a body is delimited (RFC 9112 §6.3), and how much of it came.
+struct HTTPBodyReader {
+  private enum State {
+    case fixed(left: Int)
+    case chunkSize
+    case chunk(left: Int)
+    case chunkEnd
+    case trailers
+    case untilEnd
+    case done
+  }
+
+  private var state: State
+  private var overhead = 0
+  private(set) var body: [UInt8] = []
+  private let limit: Int
+
+  /// A body of `contentLength` bytes, or in chunks, or up to the end of the stream.
+  init(contentLength: Int?, isChunked: Bool, untilEnd: Bool = false, limit: Int) throws(HTTPError) {
+    self.limit = limit
+    if isChunked {
+      state = .chunkSize
+    } else if let contentLength {
+      guard contentLength <= limit else { throw .bodyTooLarge }
+      state = contentLength == 0 ? .done : .fixed(left: contentLength)
+    } else {
+      state = untilEnd ? .untilEnd : .done
+    }
+  }
+
+  var isDone: Bool { if case .done = state { true } else { false } }
+  /// Whether the end of the stream is the end of the body.
+  var endsWithStream: Bool { if case .untilEnd = state { true } else { false } }
+
+  /// Takes what there is; true once the body is whole.
+  mutating func take(from buffer: inout HTTPMessageBuffer) throws(HTTPError) -> Bool {
+    while true {
+      switch state {
+      case .done: return true
+      case .fixed(let left):
+        let part = buffer.take(atMost: left)
+        append(part)
+        state = part.count == left ? .done : .fixed(left: left - part.count)
+        if part.count < left { return false }
+      case .untilEnd:
+        append(buffer.take(atMost: .max / 2))
+        guard body.count <= limit else { throw .bodyTooLarge }
+        return false
+      case .chunkSize:
+        guard let line = try buffer.takeLine(limit: 256) else { return false }
+        let size = try chunkSize(line)
+        guard body.count + size <= limit else { throw .bodyTooLarge }
+        state = size == 0 ? .trailers : .chunk(left: size)
+      case .chunk(let left):
+        let part = buffer.take(atMost: left)
+        append(part)
+        if part.count < left {
+          state = .chunk(left: left - part.count)
+          return false
+        }
+        state = .chunkEnd
+      case .chunkEnd:
+        guard let line = try buffer.takeLine(limit: 0) else { return false }
+        guard line.isEmpty else { throw .malformed("a chunk longer than its size") }
+        state = .chunkSize
+      case .trailers:
+        guard let line = try buffer.takeLine(limit: 8192) else { return false }
+        if line.isEmpty { state = .done } else { try trailer(line) }
+      }
+    }
+  }
+
+  private mutating func append(_ part: ArraySlice<UInt8>) {
+    if body.isEmpty { body = Array(part) } else { body += part }
+  }
+
+  private mutating func chunkSize(_ line: ArraySlice<UInt8>) throws(HTTPError) -> Int {
+    let digits = line.prefix { Hex.value($0) != nil }
+    guard (1...8).contains(digits.count) else { throw .malformed("an odd chunk size") }
+    let rest = line.dropFirst(digits.count)
+    if let first = rest.first, first != UInt8(ascii: ";") { throw .malformed("an odd chunk size") }
+    guard rest.allSatisfy({ $0 >= 0x20 && $0 < 0x7F || $0 == 0x09 }) else { throw .malformed("an odd chunk extension") }
+    try spend(rest.count)
+    return digits.reduce(0) { $0 << 4 | Int(Hex.value($1)!) }
+  }
+
+  private mutating func trailer(_ line: ArraySlice<UInt8>) throws(HTTPError) {
+    let name = line.prefix { HTTPFieldReader.isToken[Int($0)] }
+    guard !name.isEmpty, line.dropFirst(name.count).first == UInt8(ascii: ":"),
+      line.allSatisfy({ $0 >= 0x20 && $0 != 0x7F || $0 == 0x09 })
+    else { throw .malformed("an odd trailer") }
+    try spend(line.count)
+  }
+
+  private mutating func spend(_ bytes: Int) throws(HTTPError) {
+    overhead += bytes
+    guard overhead <= HTTPMessageBuffer.maximumChunkOverhead else { throw .malformed("too much beside the chunks") }
+  }
+}

@@ -1,0 +1,153 @@
+/// A request with its whole body.
+public struct HTTPRequest: Sendable {
+  /// The method as it came; methods are case-sensitive (RFC 9110 §9.1).
+  public let method: String
+  /// The target's path, still percent-encoded.
+  public let path: String
+  /// What follows the `?`, still percent-encoded.
+  public let query: String?
+  /// The header fields.
+  public let fields: HTTPFields
+  /// The body, decoded from its chunks.
+  public let body: [UInt8]
+  /// Whether the connection serves on after this request.
+  public let keepsAlive: Bool
+}
+
+/// The server's side of HTTP/1.1 (RFC 9112): bytes in, requests out. It knows no socket and no clock.
+public struct HTTPRequestParser {
+  /// What the bytes amount to.
+  public enum Event: Sendable {
+    /// The client waits for `100 Continue` before it sends the body (RFC 9110 §10.1.1).
+    case expectsContinue
+    /// A whole request.
+    case request(HTTPRequest)
+  }
+
+  private struct Pending {
+    var request: HTTPRequest
+    var reader: HTTPBodyReader
+  }
+
+  private var buffer = HTTPMessageBuffer()
+  private var pending: Pending?
+  private let limits: HTTPLimits
+
+  /// Makes a parser for one connection.
+  public init(limits: HTTPLimits = HTTPLimits()) { self.limits = limits }
+
+  /// Whether a request has begun and is not whole.
+  public var isInsideRequest: Bool { pending != nil || !buffer.isEmpty }
+  /// Whether the head of a request has come and its body has not.
+  public var isInsideBody: Bool { pending != nil }
+
+  /// Takes bytes from the connection.
+  public mutating func receive(_ bytes: [UInt8]) { buffer.receive(bytes) }
+
+  /// The next event, or nil when more bytes are needed. After an error the connection is of no further use.
+  public mutating func next() throws(HTTPError) -> Event? {
+    if pending == nil {
+      buffer.skipEmptyLines()
+      guard let head = try buffer.takeHead(limit: limits.head) else { return nil }
+      let expectsContinue = try begin(head)
+      if expectsContinue, buffer.isEmpty, pending?.reader.isDone == false { return .expectsContinue }
+    }
+    guard try pending!.reader.take(from: &buffer) else { return nil }
+    let done = pending!
+    pending = nil
+    return .request(done.request.with(body: done.reader.body))
+  }
+
+  private mutating func begin(_ head: [UInt8]) throws(HTTPError) -> Bool {
+    var framing = HTTPFraming()
+    var line = RequestLine()
+    var slots: [HTTPFields.Slot] = []
+    let failure = head.withUnsafeBufferPointer { bytes -> HTTPError? in
+      do throws(HTTPError) {
+        line = try RequestLine(bytes)
+        slots = try HTTPFieldReader.read(bytes, from: line.end, framing: &framing)
+        return nil
+      } catch {
+        return error
+      }
+    }
+    if let failure { throw failure }
+    if framing.hosts > 1 || framing.hosts == 0 && line.minorVersion == 1 { throw .malformed("exactly one Host is needed") }
+    if framing.isChunked, framing.contentLength != nil { throw .malformed("both Content-Length and Transfer-Encoding") }
+    if framing.isChunked, line.minorVersion == 0 { throw .malformed("Transfer-Encoding in HTTP/1.0") }
+    let keepsAlive = line.minorVersion == 1 ? !framing.closes : framing.keepsAlive && !framing.closes
+    let request = HTTPRequest(
+      method: line.method, path: line.path, query: line.query, fields: HTTPFields(bytes: head, slots: slots), body: [],
+      keepsAlive: keepsAlive)
+    let reader = try HTTPBodyReader(
+      contentLength: framing.contentLength, isChunked: framing.isChunked, limit: limits.body)
+    pending = Pending(request: request, reader: reader)
+    return framing.expectsContinue && line.minorVersion == 1
+  }
+}
+
+extension HTTPRequest {
+  fileprivate func with(body: [UInt8]) -> HTTPRequest {
+    body.isEmpty
+      ? self
+      : HTTPRequest(method: method, path: path, query: query, fields: fields, body: body, keepsAlive: keepsAlive)
+  }
+}
+
+/// `METHOD SP target SP HTTP/1.x CRLF` (RFC 9112 §3).
+private struct RequestLine {
+  var method = ""
+  var path = ""
+  var query: String?
+  var minorVersion = 1
+  var end = 0
+
+  init() {}
+
+  init(_ head: UnsafeBufferPointer<UInt8>) throws(HTTPError) {
+    var index = 0
+    while HTTPFieldReader.isToken[Int(head[index])] { index += 1 }
+    guard index > 0, index <= 32, head[index] == 0x20 else { throw .malformed("no method") }
+    method = String(decoding: UnsafeBufferPointer(rebasing: head[..<index]), as: UTF8.self)
+    index += 1
+    let target = index
+    while head[index] > 0x20, head[index] < 0x7F { index += 1 }
+    guard index > target, head[index] == 0x20 else { throw .malformed("an odd request target") }
+    try read(target: UnsafeBufferPointer(rebasing: head[target..<index]))
+    index += 1
+    let version = index
+    while head[index] != 13 { index += 1 }
+    let text = head[version..<index]
+    guard text.count == 8, text.starts(with: "HTTP/".utf8), head[version + 5].isDigit, head[version + 7].isDigit,
+      head[version + 6] == UInt8(ascii: ".")
+    else { throw .malformed("no HTTP version") }
+    guard head[version + 5] == UInt8(ascii: "1") else { throw .versionNotSupported }
+    minorVersion = head[version + 7] == UInt8(ascii: "0") ? 0 : 1
+    end = index + 2
+  }
+
+  private mutating func read(target: UnsafeBufferPointer<UInt8>) throws(HTTPError) {
+    var path = target[...]
+    if path.first != UInt8(ascii: "/") {
+      if path.elementsEqual("*".utf8), method == "OPTIONS" {
+        self.path = "*"
+        return
+      }
+      // The absolute form, which a server has to take (RFC 9112 §3.2.2).
+      guard let scheme = ["http://", "https://"].first(where: { path.starts(with: $0.utf8) }) else {
+        throw .malformed("an odd request target")
+      }
+      path = path.dropFirst(scheme.utf8.count)
+      guard let slash = path.firstIndex(where: { $0 == UInt8(ascii: "/") || $0 == UInt8(ascii: "?") }) else {
+        self.path = "/"
+        return
+      }
+      path = path[slash...]
+    }
+    if let mark = path.firstIndex(of: UInt8(ascii: "?")) {
+      query = String(decoding: path[(mark + 1)...], as: UTF8.self)
+      path = path[..<mark]
+    }
+    self.path = path.isEmpty ? "/" : String(decoding: path, as: UTF8.self)
+  }
+}

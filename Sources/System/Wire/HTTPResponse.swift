@@ -1,0 +1,160 @@
+/// A response head: what a server writes and a client reads.
+public struct HTTPResponse: Sendable {
+  /// The status code.
+  public var status: Int
+  /// The fields in the order in which they are written, without those that belong to the framing.
+  public var fields: [(name: String, value: String)]
+  /// The body.
+  public var body: [UInt8]
+
+  /// Makes a response.
+  public init(status: Int, fields: [(name: String, value: String)] = [], body: [UInt8] = []) {
+    self.status = status
+    self.fields = fields
+    self.body = body
+  }
+
+  /// The value of the first field called `name`, in lower case.
+  public subscript(name: String) -> String? { fields.first { $0.name.lowercased() == name }?.value }
+
+  /// Which responses never have a body (RFC 9112 §6.3).
+  static func hasNoBody(_ status: Int) -> Bool { status < 200 || status == 204 || status == 304 }
+}
+
+/// How a response is framed.
+enum HTTPResponseFraming {
+  /// The body follows, with its length.
+  case whole
+  /// The length is said and the body left out: the answer to HEAD.
+  case headOnly
+  /// No length: the body ends with the connection, which a stream of events does (RFC 9112 §6.3).
+  case untilEnd
+}
+
+extension HTTPResponse {
+  /// Appends the response as it goes over the wire.
+  func write(to output: inout [UInt8], framing: HTTPResponseFraming, keepsAlive: Bool, date: [UInt8], requestID: some Collection<UInt8>) {
+    output.append(contentsOf: "HTTP/1.1 ".utf8)
+    output.append(decimal: Int64(status))
+    output.append(0x20)
+    Self.reason(status).withUTF8Buffer { output.append(contentsOf: $0) }
+    output.append(contentsOf: "\r\ndate: ".utf8)
+    output.append(contentsOf: date)
+    output.append(contentsOf: "\r\nx-request-id: ".utf8)
+    output.append(contentsOf: requestID)
+    for field in fields {
+      output.append(contentsOf: "\r\n".utf8)
+      output.append(contentsOf: field.name.utf8)
+      output.append(contentsOf: ": ".utf8)
+      output.append(contentsOf: field.value.utf8)
+    }
+    if case .untilEnd = framing {
+    } else if !Self.hasNoBody(status) {
+      output.append(contentsOf: "\r\ncontent-length: ".utf8)
+      output.append(decimal: Int64(body.count))
+    }
+    output.append(contentsOf: keepsAlive ? "\r\n\r\n".utf8 : "\r\nconnection: close\r\n\r\n".utf8)
+    if case .headOnly = framing { return }
+    if !Self.hasNoBody(status) { output.append(contentsOf: body) }
+  }
+
+  /// The reason phrases of RFC 9110 §15 and RFC 6585.
+  static func reason(_ status: Int) -> StaticString {
+    switch status {
+    case 100: "Continue"
+    case 101: "Switching Protocols"
+    case 200: "OK"
+    case 201: "Created"
+    case 204: "No Content"
+    case 304: "Not Modified"
+    case 400: "Bad Request"
+    case 401: "Unauthorized"
+    case 403: "Forbidden"
+    case 404: "Not Found"
+    case 405: "Method Not Allowed"
+    case 408: "Request Timeout"
+    case 413: "Content Too Large"
+    case 414: "URI Too Long"
+    case 415: "Unsupported Media Type"
+    case 417: "Expectation Failed"
+    case 429: "Too Many Requests"
+    case 431: "Request Header Fields Too Large"
+    case 500: "Internal Server Error"
+    case 503: "Service Unavailable"
+    case 505: "HTTP Version Not Supported"
+    default: "Unknown"
+    }
+  }
+}
+
+/// The client's side of HTTP/1.1: bytes in, responses out.
+public struct HTTPResponseParser {
+  private var buffer = HTTPMessageBuffer()
+  private var pending: (head: HTTPResponse, reader: HTTPBodyReader)?
+  private let limits: HTTPLimits
+  /// Whether the next response answers a HEAD, and so has no body.
+  public var answersHead = false
+  /// Whether the connection may be used for another request after the last response.
+  public private(set) var keepsAlive = true
+
+  /// Makes a parser for one connection.
+  public init(limits: HTTPLimits = HTTPLimits()) { self.limits = limits }
+
+  /// Takes bytes from the connection.
+  public mutating func receive(_ bytes: [UInt8]) { buffer.receive(bytes) }
+
+  /// The next whole response, or nil when more bytes are needed. Interim responses are skipped.
+  public mutating func next() throws(HTTPError) -> HTTPResponse? {
+    while pending == nil {
+      guard let head = try buffer.takeHead(limit: limits.head) else { return nil }
+      try begin(head)
+    }
+    guard try pending!.reader.take(from: &buffer) else { return nil }
+    return finish()
+  }
+
+  /// The peer has ended the stream: the last response, if that is how its body ends.
+  public mutating func end() throws(HTTPError) -> HTTPResponse? {
+    guard let pending else {
+      if buffer.isEmpty { return nil }
+      throw .cutOff
+    }
+    guard pending.reader.endsWithStream else { throw .cutOff }
+    keepsAlive = false
+    return finish()
+  }
+
+  private mutating func finish() -> HTTPResponse {
+    var response = pending!.head
+    response.body = pending!.reader.body
+    pending = nil
+    return response
+  }
+
+  private mutating func begin(_ head: [UInt8]) throws(HTTPError) {
+    var framing = HTTPFraming()
+    var slots: [HTTPFields.Slot] = []
+    let line = head.prefix { $0 != 13 }
+    let parts = line.split(separator: 0x20, maxSplits: 2, omittingEmptySubsequences: false)
+    guard parts.count >= 2, parts[0].count == 8, parts[0].starts(with: "HTTP/1.".utf8), parts[1].count == 3,
+      let status = Int(String(decoding: parts[1], as: UTF8.self)), status >= 100
+    else { throw .malformed("no status line") }
+    let failure = head.withUnsafeBufferPointer { bytes -> HTTPError? in
+      do throws(HTTPError) {
+        slots = try HTTPFieldReader.read(bytes, from: line.count + 2, framing: &framing)
+        return nil
+      } catch {
+        return error
+      }
+    }
+    if let failure { throw failure }
+    if status < 200 { return }
+    keepsAlive = !framing.closes && parts[0].last == UInt8(ascii: "1")
+    let bodiless = answersHead || HTTPResponse.hasNoBody(status)
+    let reader = try HTTPBodyReader(
+      contentLength: bodiless ? 0 : framing.contentLength, isChunked: framing.isChunked && !bodiless,
+      untilEnd: !bodiless && framing.contentLength == nil, limit: limits.body)
+    let fields = HTTPFields(bytes: head, slots: slots).pairs
+    pending = (HTTPResponse(status: status, fields: fields), reader)
+  }
+}

@@ -1,0 +1,134 @@
+/// A JSON value (RFC 8259). Objects keep the order of their members, so that what is written never depends on a hash.
+public indirect enum JSONValue: Hashable, Sendable {
+  case null
+  case bool(Bool)
+  case int(Int64)
+  case double(Double)
+  case string(String)
+  case array([JSONValue])
+  case object([Member])
+
+  /// One name and value of an object.
+  public struct Member: Hashable, Sendable {
+    /// The name.
+    public var name: String
+    /// The value.
+    public var value: JSONValue
+
+    /// Makes a member.
+    public init(_ name: String, _ value: JSONValue) {
+      self.name = name
+      self.value = value
+    }
+  }
+
+  /// The member called `name`, when this is an object that has one.
+  public subscript(name: String) -> JSONValue? {
+    guard case .object(let members) = self else { return nil }
+    return members.first { $0.name == name }?.value
+  }
+
+  /// The text of a string.
+  public var string: String? { if case .string(let text) = self { text } else { nil } }
+  /// The value of an integer.
+  public var int: Int64? { if case .int(let number) = self { number } else { nil } }
+  /// The value of a Boolean.
+  public var bool: Bool? { if case .bool(let flag) = self { flag } else { nil } }
+  /// The value of a number of either kind.
+  public var number: Double? {
+    switch self {
+    case .int(let number): Double(number)
+    case .double(let number): number
+    default: nil
+    }
+  }
+  /// The elements of an array.
+  public var array: [JSONValue]? { if case .array(let elements) = self { elements } else { nil } }
+  /// The members of an object.
+  public var members: [Member]? { if case .object(let members) = self { members } else { nil } }
+
+  /// What kind of value it is, in words for an error.
+  public var kind: String {
+    switch self {
+    case .null: "null"
+    case .bool: "a boolean"
+    case .int: "an integer"
+    case .double: "a number"
+    case .string: "a string"
+    case .array: "an array"
+    case .object: "an object"
+    }
+  }
+}
+
+extension JSONValue: ExpressibleByStringLiteral, ExpressibleByIntegerLiteral, ExpressibleByBooleanLiteral,
+  ExpressibleByArrayLiteral, ExpressibleByDictionaryLiteral
+{
+  public init(stringLiteral value: String) { self = .string(value) }
+  public init(integerLiteral value: Int64) { self = .int(value) }
+  public init(booleanLiteral value: Bool) { self = .bool(value) }
+  public init(arrayLiteral elements: JSONValue...) { self = .array(elements) }
+  public init(dictionaryLiteral elements: (String, JSONValue)...) {
+    self = .object(elements.map { Member($0.0, $0.1) })
+  }
+}
+
+extension JSONValue {
+  /// The value as JSON text without needless white space.
+  public var text: String { String(decoding: bytes, as: UTF8.self) }
+
+  /// The value as JSON text in UTF-8.
+  public var bytes: [UInt8] {
+    var output: [UInt8] = []
+    output.reserveCapacity(128)
+    write(to: &output)
+    return output
+  }
+
+  /// Appends the value as JSON text to `output`. A number that JSON cannot say (NaN, infinity) becomes `null`.
+  public func write(to output: inout [UInt8]) {
+    switch self {
+    case .null: output.append(contentsOf: "null".utf8)
+    case .bool(let flag): output.append(contentsOf: flag ? "true".utf8 : "false".utf8)
+    case .int(let number): output.append(contentsOf: String(number).utf8)
+    case .double(let number): output.append(contentsOf: (number.isFinite ? "\(number)" : "null").utf8)
+    case .string(let text): Self.write(text, to: &output)
+    case .array(let elements):
+      output.append(UInt8(ascii: "["))
+      for (index, element) in elements.enumerated() {
+        if index > 0 { output.append(UInt8(ascii: ",")) }
+        element.write(to: &output)
+      }
+      output.append(UInt8(ascii: "]"))
+    case .object(let members):
+      output.append(UInt8(ascii: "{"))
+      for (index, member) in members.enumerated() {
+        if index > 0 { output.append(UInt8(ascii: ",")) }
+        Self.write(member.name, to: &output)
+        output.append(UInt8(ascii: ":"))
+        member.value.write(to: &output)
+      }
+      output.append(UInt8(ascii: "}"))
+    }
+  }
+
+  private static func write(_ text: String, to output: inout [UInt8]) {
+    output.append(UInt8(ascii: "\""))
+    for byte in text.utf8 {
+      switch byte {
+      case UInt8(ascii: "\""), UInt8(ascii: "\\"):
+        output.append(UInt8(ascii: "\\"))
+        output.append(byte)
+      case 0x0A: output.append(contentsOf: "\\n".utf8)
+      case 0x0D: output.append(contentsOf: "\\r".utf8)
+      case 0x09: output.append(contentsOf: "\\t".utf8)
+      case 0..<0x20, 0x7F:
+        output.append(contentsOf: "\\u00".utf8)
+        output.append(Hex.digits[Int(byte >> 4)])
+        output.append(Hex.digits[Int(byte & 15)])
+      default: output.append(byte)
+      }
+    }
+    output.append(UInt8(ascii: "\""))
+  }
+}

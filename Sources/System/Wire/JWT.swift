@@ -1,0 +1,55 @@
+/// JSON Web Tokens (RFC 7519) signed with HMAC-SHA-256 (RFC 7515, `HS256`), and nothing else: a verifier that looks at
+/// `alg` to decide how to verify has been the hole in many (RFC 8725 §2.1).
+struct JWT {
+  /// A token longer than this is refused unread; ours have about 330 bytes.
+  static let maximumLength = 4096
+
+  enum Failure: Error, Hashable {
+    /// Not three parts of base64url with JSON objects in the first two.
+    case malformed
+    /// Another algorithm than HS256, or a `crit` that is not understood.
+    case algorithm
+    /// No known key made the signature.
+    case signature
+  }
+
+  private static let header = Array("eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.".utf8)
+  private let keys: [HMACSHA256]
+
+  /// The first of `secrets` signs, any of them verifies.
+  init(secrets: [[UInt8]]) {
+    require(!secrets.isEmpty, "a JWT needs a secret")
+    keys = secrets.map(HMACSHA256.init)
+  }
+
+  func sign(_ claims: JSONValue) -> String {
+    var token = Self.header
+    token.reserveCapacity(400)
+    Base64URL.encode(claims.bytes, to: &token)
+    let code = keys[0].code(token)
+    token.append(UInt8(ascii: "."))
+    Base64URL.encode(code, to: &token)
+    return String(decoding: token, as: UTF8.self)
+  }
+
+  /// The claims of a token with a good signature. What they claim is for the caller to judge.
+  func verify(_ token: String) throws(Failure) -> JSONValue {
+    guard token.utf8.count <= Self.maximumLength else { throw .malformed }
+    let bytes = Array(token.utf8)
+    let parts = bytes.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)
+    guard parts.count == 3, let signature = Base64URL.decode(parts[2]) else { throw .malformed }
+    let signed = bytes[..<parts[1].endIndex]
+    guard bytes.starts(with: Self.header) || isHS256(parts[0]) else { throw .algorithm }
+    let message = Array(signed)
+    guard keys.contains(where: { Cryptography.constantTimeEqual($0.code(message), signature) }) else { throw .signature }
+    guard let payload = Base64URL.decode(parts[1]), let claims = try? JSONParser.parse(payload), claims.members != nil else {
+      throw .malformed
+    }
+    return claims
+  }
+
+  private func isHS256(_ part: ArraySlice<UInt8>) -> Bool {
+    guard let bytes = Base64URL.decode(part), let header = try? JSONParser.parse(bytes) else { return false }
+    return header["alg"]?.string == "HS256" && header["crit"] == nil
+  }
+}
