@@ -1,22 +1,20 @@
 #pragma once
 // System calls that Swift's Glibc module leaves out.
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
-#include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
-#include <sched.h>
-#include <signal.h>
+#include <stdio.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <sys/file.h>
 #include <sys/random.h>
 #include <sys/socket.h>
-#include <sys/uio.h>
-#include <unistd.h>
 
-// Swift's Glibc module is built without _GNU_SOURCE, so it does not have these two.
+// glibc declares these two for _GNU_SOURCE alone, and with that its other types would differ from those of the Glibc module.
 extern int accept4(int fd, struct sockaddr *address, socklen_t *length, int flags);
+#ifndef F_OFD_SETLK
+#define F_OFD_SETLK 37
+#endif
 
-static inline int parley_accept(int fd) { return accept4(fd, 0, 0, SOCK_NONBLOCK | SOCK_CLOEXEC); }
+// `stdout` is a mutable global, which Swift 6 does not touch. Each printed line then goes out at once, also into a pipe.
+static inline void parley_line_buffer_stdout(void) { setvbuf(stdout, 0, _IOLBF, 0); }
+
+// Variadic in C, so Swift cannot call it.
+static inline int parley_lock(int fd, struct flock *range) { return fcntl(fd, F_OFD_SETLK, range); }

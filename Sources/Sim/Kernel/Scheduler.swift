@@ -28,7 +28,7 @@ public final class Scheduler: @unchecked Sendable {
   private var ready: [Runnable] = []
   /// Taken from the front of `ready` by an ordered strategy; removed in bulk now and then.
   private var taken = 0
-  private var timers = TimerHeap()
+  private var timers = TimerHeap<SimTimer>()
   private var dying: [Life] = []
   /// The life being unwound: its jobs bypass the queue.
   private var unwinding: Life?

@@ -40,6 +40,8 @@ final class Fabric: @unchecked Sendable {
   /// The open connections, in order of creation.
   private(set) var open: [SimConnection] = []
   private var held: [(from: String, to: String, deliver: () -> Void)] = []
+  /// Segments that waited for a retransmission.
+  private(set) var stalled = 0
   /// Machines without power: they answer nothing.
   private var silent: Set<String> = []
 
@@ -55,7 +57,10 @@ final class Fabric: @unchecked Sendable {
   @discardableResult
   func send(from a: String, to b: String, notBefore earliest: Int64 = 0, _ deliver: @escaping () -> Void) -> Int64 {
     var delay = a == b ? Duration.microseconds(20) : stream.duration(link.latency)
-    if stream.chance(link.stalls) { delay += stream.duration(link.stall) }
+    if stream.chance(link.stalls) {
+      delay += stream.duration(link.stall)
+      stalled += 1
+    }
     let time = max(earliest, scheduler.now + delay.nanoseconds)
     scheduler.at(time) { self.arrive(from: a, to: b, deliver) }
     return time
@@ -81,6 +86,15 @@ final class Fabric: @unchecked Sendable {
     let waiting = held
     held = waiting.filter { isBlocked($0.from, $0.to) }
     for segment in waiting where !isBlocked(segment.from, segment.to) { segment.deliver() }
+  }
+
+  func healAll() { for partition in partitions { heal(partition.id) } }
+
+  /// Resets every connection of a node; says how many there were.
+  func breakConnections(of name: String) -> Int {
+    let broken = open.filter { $0.touches(name) }
+    for connection in broken { connection.breakUp() }
+    return broken.count
   }
 
   // MARK: Listening

@@ -11,7 +11,7 @@ final class SimClock: Clock, @unchecked Sendable {
   init(life: Life) { self.life = life }
 
   var now: Instant { Instant(nanoseconds: setting.local(life.scheduler.now)) }
-  var wallTime: Timestamp { Self.epoch + .nanoseconds(setting.local(life.scheduler.now)) + setting.skew }
+  var wallTime: Timestamp { setting.wallTime(life.scheduler.now) }
 
   func sleep(until deadline: Instant) async throws {
     let time = setting.virtual(deadline.nanoseconds)
@@ -29,6 +29,8 @@ final class ClockSetting {
   var driftPartsPerMillion: Int64 = 0
   /// How far the wall clock is ahead.
   var skew: Duration = .zero
+
+  func wallTime(_ virtual: Int64) -> Timestamp { SimClock.epoch + .nanoseconds(local(virtual)) + skew }
 
   func local(_ virtual: Int64) -> Int64 { virtual + virtual / 1_000_000 * driftPartsPerMillion }
 

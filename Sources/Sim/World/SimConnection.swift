@@ -189,6 +189,8 @@ final class SimConnection: Connection, @unchecked Sendable {
     if isDone { fabric.forget(id) }
   }
 
+  func touches(_ node: String) -> Bool { incoming.from.name == node || incoming.to.name == node }
+
   /// Something on the way gives the connection up: both ends see a reset.
   func breakUp() {
     incoming.opposite?.sendReset()

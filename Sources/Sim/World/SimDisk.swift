@@ -27,6 +27,8 @@ final class SimDisk: Storage, @unchecked Sendable {
   var faults = DiskFaults()
   /// Set while the node is dead: everything throws.
   var life: Life?
+  /// Called whenever a fault strikes.
+  var onTrouble: () -> Void = {}
   private(set) var names: [String: Inode] = [:]
   private(set) var durableNames: [String: Inode] = [:]
   private let stream: ChoiceStream
@@ -159,6 +161,7 @@ final class SimDisk: Storage, @unchecked Sendable {
     let failure = syncs ? faults.failingSyncs : writes ? faults.failingWrites : faults.failingReads
     if stream.chance(failure) {
       faults.failed += 1
+      onTrouble()
       trace.event(.diskFault, node, value: 5, "EIO \(path)")
       throw .failed("\(path): input/output error (EIO)")
     }
@@ -170,6 +173,7 @@ final class SimDisk: Storage, @unchecked Sendable {
   func grow(_ path: String, by bytes: Int) throws(StorageError) {
     guard bytes > 0, let capacity = faults.capacity, used + bytes > capacity else { return }
     faults.filled += 1
+    onTrouble()
     trace.event(.diskFault, node, value: 28, "ENOSPC \(path)")
     throw .full("\(path): no space left on device (ENOSPC)")
   }
@@ -180,6 +184,7 @@ final class SimDisk: Storage, @unchecked Sendable {
     let bit = stream.choose(buffer.count * 8)
     buffer[bit / 8] ^= 1 << UInt8(bit % 8)
     faults.rotted += 1
+    onTrouble()
     trace.event(.diskFault, node, value: UInt64(bit), "bit rot in \(path)")
   }
 

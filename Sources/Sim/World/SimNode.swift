@@ -24,6 +24,8 @@ public final class SimNode: @unchecked Sendable {
   private let program: Program
   private let computation: ChoiceStream
   private var boots = 0
+  /// How often it booted again.
+  public var restarts: Int { max(0, boots - 1) }
   /// How often it died, was paused, was stopped in order, and failed to start.
   public private(set) var deaths = 0
   private(set) var pauses = 0
@@ -158,6 +160,7 @@ public final class SimNode: @unchecked Sendable {
   public func drain(restartAfter delay: Duration) {
     guard let life, life.isAlive, let service else { return }
     drains += 1
+    world.noteTrouble()
     world.trace.event(.drain, name)
     _ = life.spawn("drain") { [self] in
       await service.drain()

@@ -70,5 +70,9 @@ public final class World: @unchecked Sendable {
     }.joined(separator: "\n  ")
   }
 
+  /// Virtual times at which a fault struck that a service may answer 503 to, in order.
+  private(set) var troubles: [Int64] = []
+  func noteTrouble() { if troubles.last != scheduler.now { troubles.append(scheduler.now) } }
+
   func report(_ defect: String) { defects.append(defect) }
 }

@@ -1,7 +1,7 @@
 /// An HTTP/1.1 client over the environment's network: one connection, one request at a time.
 ///
-/// A request whose answer did not come is not sent again by itself: only the caller knows whether that would be right.
-public final class HTTPClient {
+/// Used by one task at a time. A request whose answer did not come is not sent again by itself: only the caller knows whether that would be right.
+public final class HTTPClient: @unchecked Sendable {
   private let environment: Environment
   private let address: SocketAddress
   private var connection: (any Connection)?

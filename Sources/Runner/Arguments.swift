@@ -1,0 +1,54 @@
+import System
+
+/// A flag of a command.
+struct Flag {
+  let name: String
+  /// What its value is called in help; nil for a flag without one.
+  let placeholder: String?
+  let help: String
+  var isRepeatable = false
+}
+
+/// A command line, taken apart.
+struct Arguments {
+  private(set) var values: [String: [String]] = [:]
+  private(set) var words: [String] = []
+
+  init(_ arguments: [String], flags: [Flag]) throws(UsageError) {
+    var rest = arguments[...]
+    while let argument = rest.popFirst() {
+      guard argument.hasPrefix("--"), argument.count > 2 else {
+        words.append(argument)
+        continue
+      }
+      let parts = argument.dropFirst(2).split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+      let name = String(parts[0])
+      guard let flag = flags.first(where: { $0.name == name }) else {
+        let hint = Spelling.nearest(to: name, among: flags.map(\.name)).map { "; did you mean --\($0)?" } ?? ""
+        throw UsageError("unknown flag --\(name)\(hint)")
+      }
+      if flag.placeholder == nil {
+        guard parts.count == 1 else { throw UsageError("--\(name) takes no value") }
+        values[name] = ["true"]
+        continue
+      }
+      guard let value = parts.count > 1 ? String(parts[1]) : rest.popFirst() else {
+        throw UsageError("--\(name) needs a value: --\(name) \(flag.placeholder!)")
+      }
+      guard flag.isRepeatable || values[name] == nil else { throw UsageError("--\(name) is given twice") }
+      values[name, default: []].append(value)
+    }
+  }
+
+  func has(_ name: String) -> Bool { values[name] != nil }
+  func value(_ name: String) -> String? { values[name]?.last }
+
+  /// The integer value of a flag.
+  func int(_ name: String, in range: ClosedRange<Int>) throws(UsageError) -> Int? {
+    guard let text = value(name) else { return nil }
+    guard let number = Int(text), range.contains(number) else {
+      throw UsageError("--\(name): \"\(text)\" is no number from \(range.lowerBound) to \(range.upperBound)")
+    }
+    return number
+  }
+}

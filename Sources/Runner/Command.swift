@@ -1,0 +1,54 @@
+import Glibc
+import System
+
+/// The subcommands of `parley`.
+enum Command: String, CaseIterable {
+  case serve, simulate
+  case hashPassword = "hash-password"
+  case version, help
+
+  /// What the versions of all services and the binary are.
+  static let number = "0.1.0"
+
+  /// Runs the command line and returns the exit code: 0 fine, 1 an oracle failed, 2 usage or configuration.
+  static func run(_ arguments: [String]) -> Int32 {
+    do throws(UsageError) {
+      guard let word = arguments.first else { throw UsageError("which command? Try: parley help") }
+      if word == "--help" || word == "-h" { return try HelpCommand.run([]) }
+      guard let command = Command(rawValue: word) else {
+        let hint = Spelling.nearest(to: word, among: allCases.map(\.rawValue)).map { "; did you mean \"\($0)\"?" } ?? ""
+        throw UsageError("unknown command \"\(word)\"\(hint)")
+      }
+      let rest = Array(arguments.dropFirst())
+      if rest.contains("--help") || rest.contains("-h") { return try HelpCommand.run([word]) }
+      switch command {
+      case .serve: return try ServeCommand.run(rest)
+      case .simulate: return try SimulateCommand.run(rest)
+      case .hashPassword: return try HashPasswordCommand.run(rest)
+      case .version:
+        print("parley \(number)")
+        return 0
+      case .help: return try HelpCommand.run(rest)
+      }
+    } catch {
+      standardError("parley: \(error.message)")
+      return 2
+    }
+  }
+}
+
+/// What the user has to mend: one line, exit code 2.
+struct UsageError: Error {
+  let message: String
+  init(_ message: String) { self.message = message }
+}
+
+/// Writes a line to standard error.
+func standardError(_ line: String) { writeToStandardError(line + "\n") }
+
+/// Writes text to standard error as it stands.
+func writeToStandardError(_ text: String) {
+  let bytes = Array(text.utf8)
+  // Nobody is left to be told that standard error is gone.
+  _ = write(2, bytes, bytes.count)
+}

@@ -1,0 +1,138 @@
+import Glibc
+import System
+
+/// The effective settings of `serve`: a flag comes before its environment variable, that before the configuration file,
+/// that before the default.
+struct Configuration {
+  private var values: [String: [String]] = [:]
+
+  init(_ arguments: Arguments, environment: [(name: String, value: String)]) throws(UsageError) {
+    var layers: [[String: [String]]] = [[:], [:], [:]]
+    for setting in Setting.all {
+      if let given = arguments.values[setting.flag] {
+        for value in given { try setting.check(value, "--\(setting.flag)") }
+        layers[0][setting.flag] = given
+      }
+    }
+    layers[1] = try Self.variables(environment)
+    let data = (layers[0]["data"] ?? layers[1]["data"])?.first ?? "./parley-data"
+    layers[2] = try Self.file(arguments.value("config"), data: data)
+    for setting in Setting.all {
+      values[setting.flag] = layers.lazy.compactMap { $0[setting.flag] }.first ?? setting.standard.map { [$0] } ?? []
+    }
+    try checkTogether()
+  }
+
+  private static func variables(_ environment: [(name: String, value: String)]) throws(UsageError) -> [String: [String]] {
+    var result: [String: [String]] = [:]
+    for (name, value) in environment where name.hasPrefix("PARLEY_") && name != "PARLEY_CONFIG" {
+      guard let setting = Setting.all.first(where: { $0.variable == name }) else {
+        let hint = Spelling.nearest(to: name, among: Setting.all.map(\.variable)).map { "; did you mean \($0)?" } ?? ""
+        throw UsageError("unknown environment variable \(name)\(hint)")
+      }
+      let parts = setting.isRepeatable ? value.split(separator: ",").map(String.init) : [value]
+      for part in parts { try setting.check(part, name) }
+      result[setting.flag] = parts
+    }
+    return result
+  }
+
+  private static func file(_ named: String?, data: String) throws(UsageError) -> [String: [String]] {
+    let path = named ?? data + "/parley.json5"
+    guard let bytes = readFile(path) else {
+      if named == nil, errno == ENOENT || errno == ENOTDIR { return [:] }
+      throw UsageError("\(path): \(String(cString: strerror(errno)))")
+    }
+    let root: JSONValue
+    let positions: [String: TextPosition]
+    do throws(JSONError) {
+      (root, positions) = try JSONParser.parseNotingPositions(bytes, as: .json5)
+    } catch {
+      throw UsageError("\(path):\(error.position): \(error.reason)")
+    }
+    guard let members = root.members else { throw UsageError("\(path): expected an object, found \(root.kind)") }
+    var result: [String: [String]] = [:]
+    for member in members {
+      let place = "\(path):\(positions[member.name + "#"].map { "\($0)" } ?? "")"
+      guard let setting = Setting.all.first(where: { $0.key == member.name }) else {
+        let hint = Spelling.nearest(to: member.name, among: Setting.all.map(\.key)).map { "; did you mean \"\($0)\"?" } ?? ""
+        throw UsageError("\(place): unknown key \"\(member.name)\"\(hint)")
+      }
+      guard let texts = texts(member.value, isList: setting.isRepeatable) else {
+        throw UsageError("\(place): \(member.name) cannot be \(member.value.kind)")
+      }
+      for text in texts { try setting.check(text, "\(place): \(member.name)") }
+      result[setting.flag] = texts
+    }
+    return result
+  }
+
+  private static func texts(_ value: JSONValue, isList: Bool) -> [String]? {
+    switch value {
+    case .string(let text): return [text]
+    case .int(let number): return ["\(number)"]
+    case .array(let elements) where isList:
+      let texts = elements.compactMap(\.string)
+      return texts.count == elements.count ? texts : nil
+    default: return nil
+    }
+  }
+
+  private func checkTogether() throws(UsageError) {
+    if !SocketAddress(host: text("host"), port: 0).isLoopback, list("service-token").isEmpty {
+      throw UsageError(
+        "--host \(text("host")) can be reached from other machines: set a service token (PARLEY_SERVICE_TOKEN), which services then have to show")
+    }
+  }
+
+  func text(_ flag: String) -> String { values[flag]![0] }
+  func list(_ flag: String) -> [String] { values[flag]! }
+  func int(_ flag: String) -> Int { Int(text(flag))! }
+  func duration(_ flag: String) -> Duration { DurationText.parse(text(flag))! }
+
+  /// The effective configuration as JSON, with secrets blanked: what `--check` prints.
+  var json: JSONValue {
+    .object(Setting.all.compactMap { setting in
+      let values = list(setting.flag)
+      if values.isEmpty { return nil }
+      let shown = setting.isSecret ? values.map { _ in "***" } : values
+      if setting.isRepeatable { return .init(setting.key, .array(shown.map { .string($0) })) }
+      switch setting.kind {
+      case .port, .integer: return .init(setting.key, .int(Int64(shown[0])!))
+      default: return .init(setting.key, .string(shown[0]))
+      }
+    })
+  }
+
+  /// The options of the User Service.
+  var users: UserServiceOptions {
+    var options = UserServiceOptions()
+    options.address = SocketAddress(host: text("host"), port: UInt16(int("users-port")))
+    options.secrets = list("jwt-secret").map { Array($0.utf8) }
+    options.accessTokenLifetime = duration("access-token-ttl")
+    options.refreshTokenLifetime = duration("refresh-token-ttl")
+    options.passwordRounds = int("password-rounds")
+    options.server.limits.head = int("max-head-bytes")
+    options.server.limits.body = int("max-body-bytes")
+    options.server.headTimeout = duration("head-timeout")
+    options.server.idleTimeout = duration("idle-timeout")
+    options.server.maximumConnections = int("max-connections")
+    options.server.serviceToken = list("service-token").first
+    let origins = list("cors-origin")
+    options.server.cors = CORSPolicy(origins: origins.isEmpty || origins == ["*"] ? nil : origins)
+    return options
+  }
+}
+
+/// The whole of a file, or nil with `errno` set.
+func readFile(_ path: String) -> [UInt8]? {
+  guard let file = fopen(path, "r") else { return nil }
+  defer { fclose(file) }
+  var bytes: [UInt8] = []
+  var buffer = [UInt8](repeating: 0, count: 65_536)
+  while true {
+    let count = fread(&buffer, 1, buffer.count, file)
+    if count == 0 { return ferror(file) == 0 ? bytes : nil }
+    bytes += buffer[..<count]
+  }
+}

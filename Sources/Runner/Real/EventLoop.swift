@@ -1,0 +1,209 @@
+import CLinux
+import Glibc
+import Synchronization
+import System
+
+/// A node's thread: an epoll loop that is the executor of all its tasks and actors, so that a call between its actors costs
+/// no hop, and a wake-up from the kernel none either.
+final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable {
+  /// What waits for the kernel to say something about a file descriptor.
+  protocol Source: AnyObject {
+    func ready(_ events: UInt32)
+  }
+
+  private static let batch = 256
+
+  private let epoll: Int32
+  private let wakeUp: Int32
+  private var thread = pthread_t()
+  /// Jobs from this thread, which needs no lock for them.
+  private var jobs: [UnownedJob] = []
+  /// Jobs from other threads.
+  private let remote = Mutex<[UnownedJob]>([])
+  private var timers = TimerHeap<Timer>()
+  private var isStopped = false
+  /// Called before the loop sleeps: what was collected is written out.
+  var onTurn: () -> Void = {}
+  /// Where sockets read to, before the bytes are copied to their exact size: an idle connection holds no buffer.
+  let scratch = UnsafeMutableRawBufferPointer.allocate(byteCount: 65_536, alignment: 16)
+
+  /// A pending timer.
+  final class Timer {
+    var action: (() -> Void)?
+    init(_ action: @escaping () -> Void) { self.action = action }
+  }
+
+  init() {
+    epoll = epoll_create1(Int32(EPOLL_CLOEXEC))
+    wakeUp = eventfd(0, Int32(EFD_CLOEXEC | EFD_NONBLOCK))
+    require(epoll >= 0 && wakeUp >= 0, "no epoll: errno \(errno)")
+    control(EPOLL_CTL_ADD, wakeUp, EPOLLIN.rawValue, data: 0)
+  }
+
+  // MARK: Executor
+
+  var isCurrent: Bool { pthread_equal(pthread_self(), thread) != 0 }
+
+  func enqueue(_ job: consuming ExecutorJob) {
+    let job = UnownedJob(job)
+    if isCurrent {
+      jobs.append(job)
+    } else {
+      let isFirst = remote.withLock { remote in
+        remote.append(job)
+        return remote.count == 1
+      }
+      if isFirst { wake() }
+    }
+  }
+
+  private func wake() {
+    var one: UInt64 = 1
+    // It can only fail when the counter is full, and then the loop is awake.
+    _ = Glibc.write(wakeUp, &one, 8)
+  }
+
+  func asUnownedSerialExecutor() -> UnownedSerialExecutor { UnownedSerialExecutor(ordinary: self) }
+
+  func checkIsolated() { require(isCurrent, "called on another thread than the node's") }
+
+  // MARK: Time
+
+  static var nanoseconds: Int64 {
+    var time = timespec()
+    clock_gettime(CLOCK_MONOTONIC, &time)
+    return Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec)
+  }
+
+  func at(_ time: Int64, _ action: @escaping () -> Void) -> Timer {
+    let timer = Timer(action)
+    timers.insert(timer, at: time)
+    return timer
+  }
+
+  // MARK: The loop
+
+  /// Runs on the calling thread until `stop`.
+  func run() {
+    thread = pthread_self()
+    let serial = asUnownedSerialExecutor()
+    let task = asUnownedTaskExecutor()
+    var events = [epoll_event](repeating: epoll_event(), count: Self.batch)
+    while !isStopped {
+      takeRemote()
+      let turn = jobs
+      jobs.removeAll(keepingCapacity: true)
+      for job in turn { job.runSynchronously(isolatedTo: serial, taskExecutor: task) }
+      fireTimers()
+      if jobs.isEmpty { onTurn() }
+      let count = epoll_wait(epoll, &events, Int32(Self.batch), timeout)
+      for index in 0..<max(0, Int(count)) { dispatch(events[index]) }
+    }
+    takeRemote()
+  }
+
+  func stop() { isStopped = true }
+
+  private func takeRemote() {
+    remote.withLock { remote in
+      if remote.isEmpty { return }
+      jobs += remote
+      remote.removeAll(keepingCapacity: true)
+    }
+  }
+
+  private func fireTimers() {
+    guard let first = timers.nextTime else { return }
+    let now = Self.nanoseconds
+    guard first <= now else { return }
+    while let time = timers.nextTime, time <= now {
+      let timer = timers.removeFirst()
+      let action = timer.action
+      timer.action = nil
+      action?()
+    }
+  }
+
+  /// Milliseconds to sleep at most, rounded up so that a timer is never early.
+  private var timeout: Int32 {
+    if !jobs.isEmpty || isStopped { return 0 }
+    guard let time = timers.nextTime else { return -1 }
+    return Int32(clamping: max(0, (time - Self.nanoseconds + 999_999) / 1_000_000))
+  }
+
+  // MARK: File descriptors
+
+  /// Sources by file descriptor, with a generation, so that an event of a closed one cannot reach its successor.
+  private var sources: [(generation: UInt32, source: (any Source)?)] = []
+
+  private func dispatch(_ event: epoll_event) {
+    let data = event.data.u64
+    if data == 0 {
+      var count: UInt64 = 0
+      _ = Glibc.read(wakeUp, &count, 8)
+      return
+    }
+    let descriptor = Int(data >> 32)
+    guard sources[descriptor].generation == UInt32(truncatingIfNeeded: data) else { return }
+    sources[descriptor].source?.ready(event.events)
+  }
+
+  /// Watches a descriptor, edge-triggered, in both directions.
+  func add(_ descriptor: Int32, _ source: any Source) {
+    let index = Int(descriptor)
+    while sources.count <= index { sources.append((0, nil)) }
+    sources[index].generation &+= 1
+    sources[index].source = source
+    let events = EPOLLIN.rawValue | EPOLLOUT.rawValue | EPOLLRDHUP.rawValue | EPOLLET.rawValue
+    control(EPOLL_CTL_ADD, descriptor, events, data: UInt64(index) << 32 | UInt64(sources[index].generation))
+  }
+
+  /// Forgets a descriptor, which its owner closes next.
+  func remove(_ descriptor: Int32) {
+    sources[Int(descriptor)].source = nil
+    sources[Int(descriptor)].generation &+= 1
+  }
+
+  private func control(_ operation: Int32, _ descriptor: Int32, _ events: UInt32, data: UInt64) {
+    var event = epoll_event(events: events, data: epoll_data_t(u64: data))
+    let status = epoll_ctl(epoll, operation, descriptor, &event)
+    require(status == 0, "epoll_ctl failed: errno \(errno)")
+  }
+}
+
+/// One suspended task, resumed once.
+final class Suspension: @unchecked Sendable {
+  private var continuation: UnsafeContinuation<Void, any Error>?
+  private var early: Result<Void, any Error>?
+
+  var isPending: Bool { early == nil }
+
+  func suspend(_ continuation: UnsafeContinuation<Void, any Error>) {
+    if let early { continuation.resume(with: early) } else { self.continuation = continuation }
+  }
+
+  func finish(_ result: Result<Void, any Error>) {
+    guard early == nil else { return }
+    early = result
+    continuation?.resume(with: result)
+    continuation = nil
+  }
+}
+
+extension EventLoop {
+  /// Suspends the calling task until `register`'s suspension is finished, or the task is cancelled.
+  func suspend(_ register: (Suspension) -> Void) async throws {
+    let suspension = Suspension()
+    register(suspension)
+    try await withTaskCancellationHandler {
+      try await withUnsafeThrowingContinuation { suspension.suspend($0) }
+    } onCancel: {
+      perform { suspension.finish(.failure(CancellationError())) }
+    }
+  }
+
+  /// Runs `action` on the loop's thread: at once when that is this one.
+  func perform(_ action: @escaping @Sendable () -> Void) {
+    if isCurrent { action() } else { _ = Task(executorPreference: self) { action() } }
+  }
+}

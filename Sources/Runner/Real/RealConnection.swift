@@ -1,0 +1,160 @@
+import CLinux
+import Glibc
+import System
+
+/// A connected socket on its node's loop.
+final class RealConnection: Connection, EventLoop.Source, @unchecked Sendable {
+  let peer: SocketAddress
+  private(set) var descriptor: Int32
+  private let loop: EventLoop
+  /// What the kernel last said; edges are told once.
+  private var isReadable = true
+  private var isWritable = true
+  /// The peer has ended its side or the connection: a short read no longer means that nothing is left.
+  private var hasHungUp = false
+  private var reader = Waiting()
+  private var writer = Waiting()
+
+  /// One direction's suspended task. Its timer is lazy: it stays where it was armed, and when it fires too early it is
+  /// armed again; so a connection that is busy touches the timer heap once a time-out, and not once a request.
+  private struct Waiting {
+    var suspension: Suspension?
+    var deadline: Int64 = .max
+    var armed: Int64 = .max
+  }
+
+  init(_ descriptor: Int32, peer: SocketAddress, loop: EventLoop) {
+    self.descriptor = descriptor
+    self.peer = peer
+    self.loop = loop
+    var one: Int32 = 1
+    setsockopt(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, &one, 4)
+    loop.add(descriptor, self)
+  }
+
+  deinit { if descriptor >= 0 { Glibc.close(descriptor) } }
+
+  // MARK: Events
+
+  func ready(_ events: UInt32) {
+    if events & (EPOLLRDHUP.rawValue | EPOLLHUP.rawValue | EPOLLERR.rawValue) != 0 { hasHungUp = true }
+    if events & (EPOLLIN.rawValue | EPOLLRDHUP.rawValue | EPOLLHUP.rawValue | EPOLLERR.rawValue) != 0 {
+      isReadable = true
+      wake(\.reader, .success(()))
+    }
+    if events & (EPOLLOUT.rawValue | EPOLLHUP.rawValue | EPOLLERR.rawValue) != 0 {
+      isWritable = true
+      wake(\.writer, .success(()))
+    }
+  }
+
+  private func wake(_ direction: ReferenceWritableKeyPath<RealConnection, Waiting>, _ result: Result<Void, any Error>) {
+    guard let suspension = self[keyPath: direction].suspension else { return }
+    self[keyPath: direction].suspension = nil
+    suspension.finish(result)
+  }
+
+  private func wait(_ direction: ReferenceWritableKeyPath<RealConnection, Waiting>, _ deadline: Instant?) async throws {
+    let limit = deadline?.nanoseconds ?? .max
+    if limit != .max, limit <= EventLoop.nanoseconds { throw NetworkError.timedOut }
+    require(self[keyPath: direction].suspension?.isPending != true, "two tasks wait for one direction of a connection")
+    self[keyPath: direction].deadline = limit
+    if limit < self[keyPath: direction].armed { arm(direction, at: limit) }
+    try await loop.suspend { self[keyPath: direction].suspension = $0 }
+  }
+
+  private func arm(_ direction: ReferenceWritableKeyPath<RealConnection, Waiting>, at time: Int64) {
+    self[keyPath: direction].armed = time
+    _ = loop.at(time) { [weak self] in
+      guard let self, self[keyPath: direction].armed == time else { return }
+      self[keyPath: direction].armed = .max
+      guard self[keyPath: direction].suspension != nil else { return }
+      let deadline = self[keyPath: direction].deadline
+      if deadline <= EventLoop.nanoseconds {
+        wake(direction, .failure(NetworkError.timedOut))
+      } else if deadline != .max {
+        arm(direction, at: deadline)
+      }
+    }
+  }
+
+  // MARK: Connection
+
+  func read(atMost limit: Int, deadline: Instant?) async throws -> [UInt8] {
+    let wanted = min(limit, loop.scratch.count)
+    while true {
+      guard descriptor >= 0 else { throw NetworkError.closed }
+      if isReadable {
+        let count = recv(descriptor, loop.scratch.baseAddress, wanted, 0)
+        if count >= 0 {
+          if count < wanted, !hasHungUp { isReadable = false }
+          return [UInt8](UnsafeRawBufferPointer(rebasing: loop.scratch[..<count]))
+        }
+        switch errno {
+        case EAGAIN: isReadable = false
+        case EINTR: continue
+        case let code: throw Self.error(code)
+        }
+      }
+      try await wait(\.reader, deadline)
+    }
+  }
+
+  func write(_ bytes: [UInt8], deadline: Instant?) async throws {
+    var done = 0
+    while done < bytes.count {
+      guard descriptor >= 0 else { throw NetworkError.closed }
+      if isWritable {
+        let count = bytes.withUnsafeBytes { send(descriptor, $0.baseAddress! + done, $0.count - done, Int32(MSG_NOSIGNAL)) }
+        if count >= 0 {
+          done += count
+          continue
+        }
+        switch errno {
+        case EAGAIN: isWritable = false
+        case EINTR: continue
+        case let code: throw Self.error(code)
+        }
+      }
+      try await wait(\.writer, deadline)
+    }
+  }
+
+  func waitForConnect(_ deadline: Instant) async throws {
+    isWritable = false
+    hasHungUp = false
+    try await wait(\.writer, deadline)
+    var code: Int32 = 0
+    var size = socklen_t(4)
+    getsockopt(descriptor, SOL_SOCKET, SO_ERROR, &code, &size)
+    hasHungUp = false
+    if code != 0 { throw Self.error(code) }
+  }
+
+  func shutdownWrite() { if descriptor >= 0 { shutdown(descriptor, Int32(SHUT_WR)) } }
+
+  func close() {
+    guard descriptor >= 0 else { return }
+    loop.remove(descriptor)
+    Glibc.close(descriptor)
+    descriptor = -1
+    wake(\.reader, .failure(NetworkError.closed))
+    wake(\.writer, .failure(NetworkError.closed))
+  }
+
+  func reset() {
+    guard descriptor >= 0 else { return }
+    var linger = linger(l_onoff: 1, l_linger: 0)
+    setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &linger, socklen_t(MemoryLayout<linger>.size))
+    close()
+  }
+
+  static func error(_ code: Int32) -> NetworkError {
+    switch code {
+    case ECONNREFUSED: .refused
+    case ECONNRESET, EPIPE, ECONNABORTED: .reset
+    case ETIMEDOUT: .timedOut
+    default: .unreachable(String(cString: strerror(code)))
+    }
+  }
+}

@@ -1,0 +1,107 @@
+import CLinux
+import Glibc
+import System
+
+/// A node of the real world: an event loop on a thread of its own, pools for what blocks, files under a directory.
+final class RealNode: Sendable {
+  let environment: Environment
+  let loop: EventLoop
+
+  /// Makes the node and starts its thread.
+  init(_ name: String, storage: any Storage, disk: OffloadPool, compute: OffloadPool, log: LogWriter, level: Log.Level) {
+    let loop = EventLoop()
+    self.loop = loop
+    loop.onTurn = { log.flush() }
+    environment = Environment(
+      node: name, clock: RealClock(loop), network: RealNetwork(loop, resolver: compute), storage: storage,
+      entropy: RealEntropy(), executor: RealExecutor(loop, disk: disk, compute: compute),
+      log: Log(node: name, threshold: level) { log.write($0) })
+    startThread(stackBytes: 4 << 20) { loop.run() }
+  }
+
+  /// Runs `body` on the node's loop and waits for it, from a thread that is not the node's.
+  func run<R: Sendable>(_ body: @escaping @Sendable (Environment) async throws -> R) throws -> R {
+    let box = ResultBox<R>()
+    environment.executor.spawn("run") { [environment] in
+      do { box.set(.success(try await body(environment))) } catch { box.set(.failure(error)) }
+    }
+    return try box.wait().get()
+  }
+
+  private final class ResultBox<R>: @unchecked Sendable {
+    private var result: Result<R, any Error>?
+    private let done: UnsafeMutablePointer<sem_t> = .allocate(capacity: 1)
+
+    init() { sem_init(done, 0, 0) }
+    deinit { done.deallocate() }
+
+    func set(_ result: Result<R, any Error>) {
+      self.result = result
+      sem_post(done)
+    }
+
+    func wait() -> Result<R, any Error> {
+      while sem_wait(done) != 0 {}
+      return result!
+    }
+  }
+}
+
+/// The machine's clocks.
+final class RealClock: Clock, Sendable {
+  private let loop: EventLoop
+
+  init(_ loop: EventLoop) { self.loop = loop }
+
+  var now: Instant { Instant(nanoseconds: EventLoop.nanoseconds) }
+
+  var wallTime: Timestamp {
+    var time = timespec()
+    clock_gettime(CLOCK_REALTIME, &time)
+    return Timestamp(microseconds: Int64(time.tv_sec) * 1_000_000 + Int64(time.tv_nsec) / 1000)
+  }
+
+  func sleep(until deadline: Instant) async throws {
+    try await loop.suspend { suspension in
+      _ = loop.at(deadline.nanoseconds) { suspension.finish(.success(())) }
+    }
+  }
+}
+
+/// The kernel's random bytes.
+struct RealEntropy: Entropy {
+  func fill(_ buffer: UnsafeMutableRawBufferPointer) {
+    var done = 0
+    while done < buffer.count {
+      let count = getrandom(buffer.baseAddress! + done, buffer.count - done, 0)
+      require(count > 0 || errno == EINTR, "no random bytes: errno \(errno)")
+      done += max(0, count)
+    }
+  }
+}
+
+/// A node's loop and pools.
+final class RealExecutor: NodeExecutor, Sendable {
+  private let loop: EventLoop
+  private let disk: OffloadPool
+  private let compute: OffloadPool
+
+  init(_ loop: EventLoop, disk: OffloadPool, compute: OffloadPool) {
+    self.loop = loop
+    self.disk = disk
+    self.compute = compute
+  }
+
+  func forActor(_ name: StaticString) -> any SerialExecutor { loop }
+
+  func spawn(_ name: StaticString, _ body: @escaping @Sendable () async -> Void) -> Task<Void, Never> {
+    Task(executorPreference: loop) { await body() }
+  }
+
+  func offload<R: Sendable>(_ lane: OffloadLane, _ work: @escaping @Sendable () throws -> R) async throws -> R {
+    let pool = lane == .disk ? disk : compute
+    return try await withUnsafeThrowingContinuation { continuation in
+      pool.submit { continuation.resume(with: Result { try work() }) }
+    }
+  }
+}

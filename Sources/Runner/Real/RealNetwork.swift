@@ -1,0 +1,181 @@
+import CLinux
+import Glibc
+import System
+
+/// Sockets of the machine.
+final class RealNetwork: Network, Sendable {
+  private let loop: EventLoop
+  private let resolver: OffloadPool
+
+  init(_ loop: EventLoop, resolver: OffloadPool) {
+    self.loop = loop
+    self.resolver = resolver
+  }
+
+  func listen(_ address: SocketAddress, backlog: Int) throws(NetworkError) -> any Listener {
+    var failure = NetworkError.unreachable("\(address.host) is no address of this machine")
+    for candidate in try InternetAddress.resolve(address, passive: true) {
+      let descriptor = try candidate.makeSocket()
+      var one: Int32 = 1
+      setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &one, 4)
+      if candidate.withPointer({ bind(descriptor, $0, $1) }) == 0, Glibc.listen(descriptor, Int32(backlog)) == 0 {
+        return RealListener(descriptor, host: address.host, loop: loop)
+      }
+      switch errno {
+      case EADDRINUSE: failure = .addressInUse(address)
+      case EACCES, EPERM: failure = .permissionDenied(address)
+      case let code: failure = .unreachable("\(address): \(String(cString: strerror(code)))")
+      }
+      Glibc.close(descriptor)
+    }
+    throw failure
+  }
+
+  func connect(to address: SocketAddress, deadline: Instant) async throws -> any Connection {
+    let candidates = try await resolve(address)
+    var failure: any Error = NetworkError.unreachable(address.host)
+    for candidate in candidates {
+      do {
+        return try await connect(to: candidate, address, deadline)
+      } catch {
+        failure = error
+      }
+    }
+    throw failure
+  }
+
+  /// A name may need a query to a server, which blocks; an address does not.
+  private func resolve(_ address: SocketAddress) async throws -> [InternetAddress] {
+    if let numeric = try? InternetAddress.resolve(address, passive: false, numericOnly: true) { return numeric }
+    return try await withUnsafeThrowingContinuation { continuation in
+      resolver.submit { continuation.resume(with: Result { try InternetAddress.resolve(address, passive: false) }) }
+    }
+  }
+
+  private func connect(to candidate: InternetAddress, _ address: SocketAddress, _ deadline: Instant) async throws -> any Connection {
+    let socket = RealConnection(try candidate.makeSocket(), peer: address, loop: loop)
+    do {
+      let status = candidate.withPointer { Glibc.connect(socket.descriptor, $0, $1) }
+      if status != 0 {
+        guard errno == EINPROGRESS else { throw RealConnection.error(errno) }
+        try await socket.waitForConnect(deadline)
+      }
+      return socket
+    } catch {
+      socket.reset()
+      throw error
+    }
+  }
+}
+
+/// An address as the kernel wants it.
+struct InternetAddress: Sendable {
+  private var storage = sockaddr_storage()
+  private var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
+
+  /// Looks a host up; blocks unless `numericOnly`.
+  static func resolve(
+    _ address: SocketAddress, passive: Bool, numericOnly: Bool = false
+  ) throws(NetworkError) -> [InternetAddress] {
+    var hints = addrinfo()
+    hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
+    hints.ai_flags = (passive ? AI_PASSIVE : 0) | (numericOnly ? AI_NUMERICHOST : 0) | AI_NUMERICSERV
+    var list: UnsafeMutablePointer<addrinfo>?
+    let status = getaddrinfo(address.host, "\(address.port)", &hints, &list)
+    guard status == 0 else { throw .unreachable("\(address.host): \(String(cString: gai_strerror(status)))") }
+    defer { freeaddrinfo(list) }
+    var result: [InternetAddress] = []
+    var next = list
+    while let entry = next {
+      var address = InternetAddress()
+      withUnsafeMutableBytes(of: &address.storage) {
+        $0.copyMemory(from: UnsafeRawBufferPointer(start: entry.pointee.ai_addr, count: Int(entry.pointee.ai_addrlen)))
+      }
+      address.length = entry.pointee.ai_addrlen
+      result.append(address)
+      next = entry.pointee.ai_next
+    }
+    return result
+  }
+
+  func makeSocket() throws(NetworkError) -> Int32 {
+    let type = Int32(SOCK_STREAM.rawValue) | Int32(SOCK_NONBLOCK.rawValue) | Int32(SOCK_CLOEXEC.rawValue)
+    let descriptor = socket(Int32(storage.ss_family), type, 0)
+    guard descriptor >= 0 else { throw .exhausted(String(cString: strerror(errno))) }
+    return descriptor
+  }
+
+  func withPointer<R>(_ body: (UnsafePointer<sockaddr>, socklen_t) -> R) -> R {
+    withUnsafePointer(to: storage) { $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { body($0, length) } }
+  }
+
+  /// What a call like `accept4` or `getsockname` fills in.
+  static func filled(by body: (UnsafeMutablePointer<sockaddr>, UnsafeMutablePointer<socklen_t>) -> Int32) -> (Int32, InternetAddress) {
+    var address = InternetAddress()
+    let status = withUnsafeMutablePointer(to: &address.storage) { storage in
+      withUnsafeMutablePointer(to: &address.length) { length in
+        storage.withMemoryRebound(to: sockaddr.self, capacity: 1) { body($0, length) }
+      }
+    }
+    return (status, address)
+  }
+
+  /// Host and port in numbers. An IPv4 address that came over an IPv6 socket is shown as what it is.
+  var socketAddress: SocketAddress {
+    if storage.ss_family == sa_family_t(AF_INET) {
+      return withUnsafeBytes(of: storage) { bytes in
+        let host = (4..<8).map { String(bytes[$0]) }.joined(separator: ".")
+        return SocketAddress(host: host, port: UInt16(bytes[2]) << 8 | UInt16(bytes[3]))
+      }
+    }
+    var host = [CChar](repeating: 0, count: 64)
+    let port = withUnsafeBytes(of: storage) { UInt16($0[2]) << 8 | UInt16($0[3]) }
+    _ = withPointer { getnameinfo($0, $1, &host, 64, nil, 0, NI_NUMERICHOST) }
+    let text = String(decoding: host.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    return SocketAddress(host: text.hasPrefix("::ffff:") ? String(text.dropFirst(7)) : text, port: port)
+  }
+}
+
+/// A listening socket.
+final class RealListener: Listener, EventLoop.Source, @unchecked Sendable {
+  let address: SocketAddress
+  private let loop: EventLoop
+  private var descriptor: Int32
+  private var acceptor: Suspension?
+
+  init(_ descriptor: Int32, host: String, loop: EventLoop) {
+    self.descriptor = descriptor
+    self.loop = loop
+    let (_, bound) = InternetAddress.filled { getsockname(descriptor, $0, $1) }
+    address = SocketAddress(host: host, port: bound.socketAddress.port)
+    loop.add(descriptor, self)
+  }
+
+  func ready(_ events: UInt32) {
+    acceptor?.finish(.success(()))
+    acceptor = nil
+  }
+
+  func accept() async throws -> any Connection {
+    while true {
+      guard descriptor >= 0 else { throw NetworkError.closed }
+      let (accepted, peer) = InternetAddress.filled {
+        accept4(descriptor, $0, $1, Int32(SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue))
+      }
+      if accepted >= 0 { return RealConnection(accepted, peer: peer.socketAddress, loop: loop) }
+      switch errno {
+      case EAGAIN: try await loop.suspend { acceptor = $0 }
+      case EINTR, ECONNABORTED, EPROTO: continue
+      case let code: throw NetworkError.exhausted(String(cString: strerror(code)))
+      }
+    }
+  }
+
+  func close() {
+    guard descriptor >= 0 else { return }
+    loop.remove(descriptor)
+    Glibc.close(descriptor)
+    descriptor = -1
+    ready(0)
+  }
+}

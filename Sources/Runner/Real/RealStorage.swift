@@ -1,0 +1,145 @@
+import CLinux
+import Glibc
+import System
+
+/// A directory of the machine's file system.
+final class RealStorage: Storage, Sendable {
+  private let directory: Int32
+  private let path: String
+
+  /// Opens a data directory; makes it when it is not there, for its owner alone.
+  init(path: String) throws(StorageError) {
+    self.path = path
+    if mkdir(path, 0o700) != 0, errno != EEXIST { throw Self.error(errno, path) }
+    directory = Glibc.open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+    guard directory >= 0 else { throw Self.error(errno, path) }
+    if faccessat(directory, ".", W_OK, 0) != 0 { throw Self.error(errno, path) }
+  }
+
+  deinit { if directory >= 0 { Glibc.close(directory) } }
+
+  func open(_ name: String, create: Bool) throws(StorageError) -> any File {
+    let descriptor = openat(directory, name, O_RDWR | O_CLOEXEC | O_NOFOLLOW | (create ? O_CREAT : 0), 0o600)
+    guard descriptor >= 0 else { throw Self.error(errno, name) }
+    return RealFile(descriptor, name, in: directory)
+  }
+
+  func exists(_ name: String) throws(StorageError) -> Bool {
+    if faccessat(directory, name, F_OK, 0) == 0 { return true }
+    if errno == ENOENT { return false }
+    throw Self.error(errno, name)
+  }
+
+  func remove(_ name: String) throws(StorageError) {
+    if unlinkat(directory, name, 0) != 0 { throw Self.error(errno, name) }
+  }
+
+  func rename(_ name: String, to newName: String) throws(StorageError) {
+    if renameat(directory, name, directory, newName) != 0 { throw Self.error(errno, name) }
+  }
+
+  func list() throws(StorageError) -> [String] {
+    let copy = openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+    guard copy >= 0, let stream = fdopendir(copy) else { throw Self.error(errno, path) }
+    defer { closedir(stream) }
+    var names: [String] = []
+    while let entry = readdir(stream) {
+      let name = withUnsafeBytes(of: entry.pointee.d_name) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+      if name != ".", name != ".." { names.append(name) }
+    }
+    return names.sorted()
+  }
+
+  func syncDirectory() throws(StorageError) {
+    if fsync(directory) != 0 { throw Self.error(errno, path) }
+  }
+
+  static func error(_ code: Int32, _ name: String) -> StorageError {
+    switch code {
+    case ENOENT: .notFound(name)
+    case ENOSPC, EDQUOT: .full(name)
+    case EACCES, EPERM, EROFS: .denied("\(name): \(String(cString: strerror(code)))")
+    default: .failed("\(name): \(String(cString: strerror(code)))")
+    }
+  }
+}
+
+/// An open file.
+final class RealFile: File, @unchecked Sendable {
+  private var descriptor: Int32
+  private let name: String
+  private let directory: Int32
+
+  init(_ descriptor: Int32, _ name: String, in directory: Int32) {
+    self.descriptor = descriptor
+    self.name = name
+    self.directory = directory
+  }
+
+  deinit { close() }
+
+  private func error() -> StorageError { RealStorage.error(errno, name) }
+
+  func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int64) throws(StorageError) -> Int {
+    var done = 0
+    while done < buffer.count {
+      let count = pread(descriptor, buffer.baseAddress! + done, buffer.count - done, off_t(offset) + off_t(done))
+      if count == 0 { break }
+      if count > 0 { done += count } else if errno != EINTR { throw error() }
+    }
+    return done
+  }
+
+  func write(_ bytes: UnsafeRawBufferPointer, at offset: Int64) throws(StorageError) {
+    var done = 0
+    while done < bytes.count {
+      let count = pwrite(descriptor, bytes.baseAddress! + done, bytes.count - done, off_t(offset) + off_t(done))
+      if count > 0 { done += count } else if errno != EINTR { throw error() }
+    }
+  }
+
+  func sync() throws(StorageError) {
+    if fdatasync(descriptor) != 0 { throw error() }
+  }
+
+  func truncate(to size: Int64) throws(StorageError) {
+    if ftruncate(descriptor, off_t(size)) != 0 { throw error() }
+  }
+
+  func size() throws(StorageError) -> Int64 {
+    var status = stat()
+    guard fstat(descriptor, &status) == 0 else { throw error() }
+    return Int64(status.st_size)
+  }
+
+  func isStillNamed() throws(StorageError) -> Bool {
+    var own = stat()
+    var named = stat()
+    guard fstat(descriptor, &own) == 0 else { throw error() }
+    guard fstatat(directory, name, &named, AT_SYMLINK_NOFOLLOW) == 0 else {
+      if errno == ENOENT { return false }
+      throw error()
+    }
+    return own.st_ino == named.st_ino && own.st_dev == named.st_dev
+  }
+
+  /// An open-file-description lock on the bytes that SQLite locks (`PENDING_BYTE` and after), so that the `sqlite3` tool
+  /// finds the database locked, too, and cannot take the log away under a running service.
+  func lock() throws(StorageError) {
+    var range = flock()
+    range.l_type = Int16(F_WRLCK)
+    range.l_whence = Int16(SEEK_SET)
+    range.l_start = 0x4000_0000
+    range.l_len = 512
+    guard parley_lock(descriptor, &range) == 0 else {
+      if errno == EAGAIN || errno == EACCES { throw .locked(name) }
+      throw error()
+    }
+  }
+
+  func close() {
+    guard descriptor >= 0 else { return }
+    Glibc.close(descriptor)
+    descriptor = -1
+  }
+}

@@ -1,0 +1,41 @@
+import Glibc
+
+/// Finds scenario files: files as they are, folders with all below them, in the order of their names.
+enum ScenarioFiles {
+  static func find(_ paths: [String]) throws(UsageError) -> [String] {
+    var files: [String] = []
+    for path in paths {
+      guard let isFolder = isFolder(path) else { throw UsageError("\(path): \(String(cString: strerror(errno)))") }
+      if isFolder {
+        let found = under(path)
+        if found.isEmpty { throw UsageError("\(path): no scenario files (*.json5)") }
+        files += found
+      } else {
+        files.append(path)
+      }
+    }
+    return files
+  }
+
+  private static func isFolder(_ path: String) -> Bool? {
+    var status = stat()
+    guard stat(path, &status) == 0 else { return nil }
+    return status.st_mode & S_IFMT == S_IFDIR
+  }
+
+  private static func under(_ folder: String) -> [String] {
+    guard let stream = opendir(folder) else { return [] }
+    defer { closedir(stream) }
+    var names: [String] = []
+    while let entry = readdir(stream) {
+      let name = withUnsafeBytes(of: entry.pointee.d_name) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+      if !name.hasPrefix(".") { names.append(name) }
+    }
+    let base = folder.hasSuffix("/") ? String(folder.dropLast()) : folder
+    return names.sorted().flatMap { name -> [String] in
+      let path = "\(base)/\(name)"
+      if isFolder(path) == true { return under(path) }
+      return name.hasSuffix(".json5") ? [path] : []
+    }
+  }
+}

@@ -1,0 +1,108 @@
+import Glibc
+import System
+
+/// `parley serve`: the services of this process, until a signal ends them.
+enum ServeCommand {
+  static let flags = [
+    Flag(name: "config", placeholder: "FILE", help: "default DIR/parley.json5 if it is there [PARLEY_CONFIG]"),
+    Flag(name: "check", placeholder: nil, help: "validate, print the effective configuration with secrets blanked, exit"),
+  ]
+
+  /// The services that this version has.
+  private static let services = ["users"]
+
+  static func run(_ words: [String]) throws(UsageError) -> Int32 {
+    let settings = Setting.all.map {
+      Flag(name: $0.flag, placeholder: $0.placeholder, help: $0.help, isRepeatable: $0.isRepeatable)
+    }
+    let arguments = try Arguments(words, flags: settings + flags)
+    for word in arguments.words where !services.contains(word) {
+      throw UsageError("no service \"\(word)\"; this version serves: \(services.joined(separator: ", "))")
+    }
+    let configuration = try Configuration(arguments, environment: environmentVariables())
+    if arguments.has("check") {
+      print(configuration.json.text)
+      return 0
+    }
+    return try serve(configuration)
+  }
+
+  private static func serve(_ configuration: Configuration) throws(UsageError) -> Int32 {
+    // Signals are taken by this thread alone, so they are blocked before there are others.
+    var signals = sigset_t()
+    sigemptyset(&signals)
+    sigaddset(&signals, SIGTERM)
+    sigaddset(&signals, SIGINT)
+    pthread_sigmask(SIG_BLOCK, &signals, nil)
+    let data = configuration.text("data")
+    let storage: RealStorage
+    do throws(StorageError) {
+      storage = try RealStorage(path: data)
+    } catch {
+      throw UsageError("--data \(data): \(describe(error))")
+    }
+    let log = LogWriter(format: LogWriter.Format(rawValue: configuration.text("log-format"))!)
+    let level = Log.Level.allCases.first { "\($0)" == configuration.text("log-level") }!
+    let cores = max(1, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN))))
+    let node = RealNode(
+      "users", storage: storage, disk: OffloadPool(threads: 2), compute: OffloadPool(threads: cores), log: log, level: level)
+    let options = configuration.users
+    let service: UserService
+    do {
+      service = try node.run { try await UserService.start($0, options) }
+    } catch {
+      throw UsageError(explain(error, data: data))
+    }
+    for (name, address) in service.addresses { print("listening \(name) http://\(address)") }
+    print("ready")
+    var signal: Int32 = 0
+    sigwait(&signals, &signal)
+    node.environment.log.info("draining", ["signal": .int(Int64(signal))])
+    log.flush()
+    // A second signal does not wait for anybody.
+    pthread_sigmask(SIG_UNBLOCK, &signals, nil)
+    do {
+      try node.run { _ in await service.drain() }
+    } catch {
+      throw UsageError("cannot stop in order: \(error)")
+    }
+    log.flush()
+    return 0
+  }
+
+  /// One line that says what an operator can do about it.
+  private static func explain(_ error: any Error, data: String) -> String {
+    switch error {
+    case NetworkError.addressInUse(let address): "port \(address.port) on \(address.host) is in use"
+    case NetworkError.permissionDenied(let address): "this user may not listen on \(address)"
+    case NetworkError.unreachable(let why): "cannot listen: \(why)"
+    case let error as DatabaseError: "\(data)/accounts.db: \(error.reason)"
+    case let error as StorageError: "--data \(data): \(describe(error))"
+    default: "cannot start: \(error)"
+    }
+  }
+
+  private static func describe(_ error: StorageError) -> String {
+    switch error {
+    case .notFound(let path): "\(path) is not there"
+    case .locked(let path): "\(path) is in use by another process"
+    case .full(let path): "\(path): no space is left"
+    case .denied(let what), .failed(let what): what
+    case .nodeDown: "the node is down"
+    }
+  }
+}
+
+/// The environment variables of the process.
+func environmentVariables() -> [(name: String, value: String)] {
+  var result: [(name: String, value: String)] = []
+  var next = environ
+  while let entry = next.pointee {
+    let text = String(cString: entry)
+    if let equals = text.firstIndex(of: "=") {
+      result.append((String(text[..<equals]), String(text[text.index(after: equals)...])))
+    }
+    next += 1
+  }
+  return result
+}

@@ -1,0 +1,102 @@
+import Glibc
+import Sim
+import System
+
+/// `parley simulate`: scenario files, many seeds each, in one process or several.
+enum SimulateCommand {
+  static let usage = """
+    parley simulate PATH… [FLAGS]
+
+    Runs scenario files, and all in folders, in the simulator. A failure prints the oracle, the broken promise, the seed and
+    the command that replays it. The last line is always `N passed, N failed`.
+    """
+
+  static let flags = [
+    Flag(name: "seed", placeholder: "N", help: "one seed"),
+    Flag(name: "seeds", placeholder: "A...B", help: "a range of seeds; 1...10 without one"),
+    Flag(name: "jobs", placeholder: "N", help: "processes; as many as there are cores without it"),
+    Flag(name: "strategy", placeholder: "S", help: StrategyName.allCases.map(\.rawValue).joined(separator: " or ") + "; random without one"),
+    Flag(name: "trace", placeholder: "FILE", help: "write every event of one run as JSON lines"),
+    Flag(name: "hashes", placeholder: nil, help: "print FILE SEED HASH for each run"),
+    Flag(name: "worker", placeholder: "K/N", help: "run every N-th seed from the K-th on and print results as JSON; used by --jobs"),
+  ]
+
+  struct Options {
+    var files: [String]
+    var seeds: ClosedRange<UInt64> = 1...10
+    var jobs: Int
+    var strategy = StrategyName.random
+    var trace: String?
+    var printsHashes = false
+    var worker: (index: Int, count: Int)?
+  }
+
+  static func run(_ words: [String]) throws(UsageError) -> Int32 {
+    let options = try options(words)
+    var scenarios: [(file: String, scenario: Scenario)] = []
+    for file in options.files {
+      guard let bytes = readFile(file) else { throw UsageError("\(file): \(String(cString: strerror(errno)))") }
+      do throws(ScenarioError) {
+        scenarios.append((file, try Scenario(parsing: bytes, file: file)))
+      } catch {
+        throw UsageError(error.description)
+      }
+    }
+    if let worker = options.worker {
+      work(scenarios, options, worker)
+      return 0
+    }
+    return SimulationReport.run(scenarios, options)
+  }
+
+  private static func options(_ words: [String]) throws(UsageError) -> Options {
+    let arguments = try Arguments(words, flags: flags)
+    guard !arguments.words.isEmpty else { throw UsageError("which scenarios? parley simulate scenarios") }
+    let cores = max(1, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN))))
+    var options = Options(files: try ScenarioFiles.find(arguments.words), jobs: try arguments.int("jobs", in: 1...256) ?? cores)
+    if let seed = try arguments.int("seed", in: 0...Int.max) { options.seeds = UInt64(seed)...UInt64(seed) }
+    if let text = arguments.value("seeds") { options.seeds = try seeds(text) }
+    if arguments.has("seed"), arguments.has("seeds") { throw UsageError("--seed and --seeds exclude each other") }
+    if let name = arguments.value("strategy") {
+      guard let strategy = StrategyName(rawValue: name) else {
+        throw UsageError("--strategy: \"\(name)\" is none of \(StrategyName.allCases.map(\.rawValue).joined(separator: ", "))")
+      }
+      options.strategy = strategy
+    }
+    options.trace = arguments.value("trace")
+    if options.trace != nil, options.files.count > 1 || options.seeds.count > 1 {
+      throw UsageError("--trace is for one scenario with one --seed")
+    }
+    options.printsHashes = arguments.has("hashes")
+    if let text = arguments.value("worker") {
+      let parts = text.split(separator: "/").compactMap { Int($0) }
+      guard parts.count == 2, parts[1] > 0, (0..<parts[1]).contains(parts[0]) else { throw UsageError("--worker: K/N") }
+      options.worker = (parts[0], parts[1])
+    }
+    return options
+  }
+
+  private static func seeds(_ text: String) throws(UsageError) -> ClosedRange<UInt64> {
+    let ends = text.replacing("...", with: " ").split(separator: " ").map { UInt64($0) }
+    guard ends.count == 2, let low = ends[0], let high = ends[1], low <= high, high - low < 100_000_000 else {
+      throw UsageError("--seeds: \"\(text)\" is no range; write for example 1...200")
+    }
+    return low...high
+  }
+
+  /// Runs a share of the seeds of every scenario; a line of JSON each.
+  private static func work(
+    _ scenarios: [(file: String, scenario: Scenario)], _ options: Options, _ worker: (index: Int, count: Int)
+  ) {
+    var number = 0
+    for (index, entry) in scenarios.enumerated() {
+      for seed in options.seeds {
+        defer { number += 1 }
+        guard number % worker.count == worker.index else { continue }
+        print("{\"begin\":[\(index),\(seed)]}")
+        let result = ScenarioRunner(entry.scenario).run(seed: seed, strategy: options.strategy)
+        print(JSONValue.object([.init("scenario", .int(Int64(index))), .init("result", result.json)]).text)
+      }
+    }
+  }
+}

@@ -1,0 +1,186 @@
+/// The oracles that look at whole histories.
+extension AccountOracles {
+  // MARK: Durability
+
+  /// What was acknowledged and never undone is there when somebody looks last.
+  static func durable(_ operations: [Operation]) -> [Violation] {
+    var undone: Set<String> = []
+    for operation in operations {
+      switch operation.request {
+      case .deleteSession(let session, _): undone.insert("session " + session)
+      case .deleteUser(let token): undone.insert("user " + token.account)
+      default: break
+      }
+    }
+    var lastList: [String: Operation] = [:]
+    var lastLogin: [String: Operation] = [:]
+    for operation in operations {
+      switch operation.request {
+      case .getSessions(let token) where operation.answer.isSuccess: lastList[token.subject] = operation
+      case .login(let user, let password, _) where !operation.answer.isUnknown && operation.answer.status != 429:
+        lastLogin[user.lowercased() + "\n" + password] = operation
+      default: break
+      }
+    }
+    for operation in operations where operation.answer.isSuccess {
+      switch operation.request {
+      case .addSession(let session, let token) where !undone.contains("session " + session) && !undone.contains("user " + token.account):
+        guard let look = lastList[token.subject], look.invoked > operation.answered, case .sessions(let list) = look.answer,
+          !list.contains(session)
+        else { continue }
+        return [broken([operation, look])]
+      case .register(_, let username, let password) where !undone.contains("user " + username.lowercased()):
+        guard let look = lastLogin[username.lowercased() + "\n" + password], look.invoked > operation.answered,
+          look.answer.status == 401
+        else { continue }
+        return [broken([operation, look])]
+      default: continue
+      }
+    }
+    return []
+  }
+
+  private static func broken(_ events: [Operation]) -> Violation {
+    Violation(oracle: "durable", promise: "every acknowledged write survives", events: events.map(\.description))
+  }
+
+  // MARK: Linearizability
+
+  static func linearizableAccounts(_ operations: [Operation]) -> [Violation] {
+    // People who mix emails and usernames tie names together: then these are one key.
+    var groups = Groups()
+    for operation in operations {
+      if case .register(let email, let username, _) = operation.request {
+        groups.join(username.lowercased(), mailName(email))
+      }
+    }
+    var entries: [String: [HistoryEntry<AccountsModel.Input>]] = [:]
+    for operation in operations {
+      let isUnknown = operation.answer.isUnknown
+      let succeeded: Bool? = isUnknown ? nil : operation.answer.isSuccess
+      let key: String
+      let input: AccountsModel.Input
+      switch operation.request {
+      case .register(let email, let username, let password):
+        key = username.lowercased()
+        input = .register(
+          email: email.lowercased(), username: username.lowercased(), password: password, succeeded: succeeded)
+      case .login(let user, let password, let account):
+        if isUnknown || operation.answer.status == 429 { continue }
+        key = account
+        if case .tokens(let access, _) = operation.answer {
+          input = .login(user: user.lowercased(), password: password, subject: access.subject)
+        } else {
+          input = .login(user: user.lowercased(), password: password, subject: nil)
+        }
+      case .deleteUser(let token):
+        if operation.answer.status == 401 { continue }
+        key = token.account
+        input = .delete(subject: token.subject, succeeded: succeeded)
+      default: continue
+      }
+      entries[groups.root(key), default: []].append(entry(operation, input))
+    }
+    return judge(AccountsModel.self, entries, operations, "accounts")
+  }
+
+  private static func mailName(_ email: String) -> String { String(email.lowercased().prefix { $0 != "@" }) }
+
+  static func linearizableSessions(_ operations: [Operation]) -> [Violation] {
+    var entries: [String: [HistoryEntry<SessionModel.Input>]] = [:]
+    var touchedBy: [String: Set<String>] = [:]
+    var firstAdd: [String: Int] = [:]
+    for operation in operations {
+      let succeeded: Bool? = operation.answer.isUnknown ? nil : operation.answer.isSuccess
+      if operation.answer.status == 401 { continue }
+      switch operation.request {
+      case .addSession(let session, let token):
+        entries[session, default: []].append(entry(operation, .add(subject: token.subject, succeeded: succeeded)))
+        touchedBy[token.subject, default: []].insert(session)
+        firstAdd[session] = min(firstAdd[session] ?? .max, operation.invoked)
+      case .deleteSession(let session, let token):
+        entries[session, default: []].append(entry(operation, .delete(subject: token.subject, succeeded: succeeded)))
+        touchedBy[token.subject, default: []].insert(session)
+      default: break
+      }
+    }
+    let settled = settledDeletions(entries)
+    for operation in operations {
+      switch operation.request {
+      case .getSessions(let token):
+        guard case .sessions(let list) = operation.answer else { continue }
+        for session in touchedBy[token.subject, default: []].union(list).sorted() {
+          let holds = list.contains(session)
+          // What was not yet begun, or is over for good, is not held: no order can be wrong about it.
+          if !holds, operation.answered < firstAdd[session] ?? .max || operation.invoked > settled[session] ?? .max { continue }
+          entries[session, default: []].append(entry(operation, .list(subject: token.subject, holds: holds)))
+        }
+      case .deleteUser(let token):
+        if operation.answer.status == 401 { continue }
+        let succeeded: Bool? = operation.answer.isUnknown ? nil : operation.answer.isSuccess
+        for session in touchedBy[token.subject, default: []].sorted() {
+          entries[session, default: []].append(entry(operation, .deleteUser(subject: token.subject, succeeded: succeeded)))
+        }
+      default: break
+      }
+    }
+    return judge(SessionModel.self, entries, operations, "sessions")
+  }
+
+  /// For each session whose last addition was followed by an acknowledged deletion: when that was.
+  private static func settledDeletions(_ entries: [String: [HistoryEntry<SessionModel.Input>]]) -> [String: Int] {
+    entries.compactMapValues { entries in
+      var lastAdd = 0
+      var deleted: Int?
+      for entry in entries {
+        if case .add = entry.input { lastAdd = max(lastAdd, entry.answered) }
+      }
+      for entry in entries {
+        if case .delete(_, true) = entry.input, entry.invoked > lastAdd { deleted = min(deleted ?? .max, entry.answered) }
+      }
+      return deleted
+    }
+  }
+
+  private static func entry<Input>(_ operation: Operation, _ input: Input) -> HistoryEntry<Input> {
+    HistoryEntry(
+      invoked: operation.invoked, answered: operation.answer.isUnknown ? .max : operation.answered, input: input,
+      operation: operation.id)
+  }
+
+  private static func judge<Model: SequentialModel>(
+    _ model: Model.Type, _ entries: [String: [HistoryEntry<Model.Input>]], _ operations: [Operation], _ what: String
+  ) -> [Violation] {
+    for key in entries.keys.sorted() {
+      switch Linearizability<Model>.check(entries[key]!) {
+      case .linearizable: continue
+      case .undecided:
+        return [Violation(
+          oracle: "linearizable-\(what)",
+          promise: "the history of \(key) can be judged: it holds too much at once, make the scenario smaller", events: [])]
+      case .violated(let id):
+        let story = entries[key]!.map(\.operation).sorted().filter { $0 <= id || operations[$0].answered < operations[id].answered }
+        return [Violation(
+          oracle: "linearizable-\(what)", promise: "\(what) behave as if each request were done at one instant (\(key))",
+          events: story.suffix(12).map { operations[$0].description } + ["no order explains: \(operations[id])"])]
+      }
+    }
+    return []
+  }
+
+  /// Names that have to be judged together (union–find).
+  private struct Groups {
+    private var parent: [String: String] = [:]
+
+    mutating func root(_ name: String) -> String {
+      var current = name
+      while let next = parent[current], next != current { current = next }
+      return current
+    }
+
+    mutating func join(_ a: String, _ b: String) {
+      let (x, y) = (root(a), root(b))
+      if x != y { parent[max(x, y)] = min(x, y) }
+    }
+  }
+}

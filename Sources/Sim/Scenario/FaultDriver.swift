@@ -1,0 +1,120 @@
+import System
+
+/// Makes a scenario's faults happen, and undoes them all when their time is over.
+final class FaultDriver {
+  private let world: World
+  private let scenario: Scenario
+  private let history: History
+  private let stream: ChoiceStream
+  /// How often each fault of the scenario struck.
+  private(set) var strikes: [Int]
+  private var isOver = false
+
+  init(_ scenario: Scenario, in world: World, history: History) {
+    self.scenario = scenario
+    self.world = world
+    self.history = history
+    stream = world.choices.stream("faults")
+    strikes = Array(repeating: 0, count: scenario.faults.count)
+  }
+
+  func arm() {
+    for (index, fault) in scenario.faults.enumerated() {
+      world.at(fault.from) { [self] in
+        if let every = fault.every { again(index, fault, every) } else { strike(index, fault, until: fault.to) }
+      }
+    }
+  }
+
+  private func again(_ index: Int, _ fault: Fault, _ every: Duration) {
+    let next = world.now + stream.exponential(mean: every)
+    guard next < fault.to else { return }
+    world.at(next) { [self] in
+      if isOver { return }
+      strike(index, fault, until: min(fault.to, world.now + every / 2))
+      again(index, fault, every)
+    }
+  }
+
+  private func strike(_ index: Int, _ fault: Fault, until end: Duration) {
+    world.trace.event(.fault, "", value: UInt64(index), "\(fault.kind)")
+    switch fault.kind {
+    case .crash(let name, let death, let inCommit, let restartAfter): crash(index, name, death, inCommit, restartAfter)
+    case .pause(let name, let duration):
+      guard let node = world.node(name), node.isUp else { return }
+      strikes[index] += 1
+      history.count(.pauses)
+      node.pause()
+      world.at(world.now + stream.duration(duration)) { node.resume() }
+    case .drain(let name, let restartAfter):
+      guard let node = world.node(name), node.isServing else { return }
+      strikes[index] += 1
+      history.count(.drains)
+      node.drain(restartAfter: stream.duration(restartAfter))
+    case .reset(let name):
+      let broken = world.fabric.breakConnections(of: name)
+      if broken > 0 { strikes[index] += 1 }
+      history.count(.resets, broken)
+    case .partition(let from, let to, let oneWay):
+      strikes[index] += 1
+      history.count(.partitions)
+      var ids = [world.fabric.partition(from: Set(from), to: Set(to))]
+      if !oneWay { ids.append(world.fabric.partition(from: Set(to), to: Set(from))) }
+      world.at(end) { [world] in for id in ids { world.fabric.heal(id) } }
+    case .disk(let name, let rule):
+      strikes[index] += 1
+      world.node(name)?.disk.suffer(rule)
+      world.at(end) { [world] in world.node(name)?.disk.recover() }
+    case .link(let stalls):
+      strikes[index] += 1
+      world.fabric.link.stalls = stalls
+      world.at(end) { [world, scenario] in world.fabric.link.stalls = scenario.link.stalls }
+    case .skew(let name, let by):
+      strikes[index] += 1
+      history.count(.clockJumps)
+      world.node(name)?.clock.skew += by
+    }
+  }
+
+  private func crash(
+    _ index: Int, _ name: String, _ death: SimNode.Death, _ inCommit: Bool, _ restartAfter: ClosedRange<Duration>
+  ) {
+    guard let node = world.node(name), node.isUp else { return }
+    let delay = stream.duration(restartAfter)
+    let happened = { [self] in
+      strikes[index] += 1
+      node.restart(after: delay)
+    }
+    if inCommit {
+      node.crash(death, afterDiskOperations: stream.choose(12), then: happened)
+    } else {
+      node.crash(death)
+      happened()
+    }
+  }
+
+  /// The faults are over: what is broken is mended, what is down comes up.
+  func stop() {
+    isOver = true
+    world.fabric.healAll()
+    world.fabric.link.stalls = scenario.link.stalls
+    for node in world.nodes {
+      node.disk.recover()
+      node.disk.disarmCrash()
+      node.resume()
+    }
+  }
+}
+
+extension SimDisk {
+  func suffer(_ rule: Fault.DiskRule) {
+    faults.failingReads = rule.failingReads
+    faults.failingWrites = rule.failingWrites
+    faults.failingSyncs = rule.failingSyncs
+    faults.rot = rule.rot
+    faults.slowness = rule.slowness
+    faults.capacity = rule.isFull ? used : nil
+  }
+
+  func recover() { suffer(Fault.DiskRule()) }
+}

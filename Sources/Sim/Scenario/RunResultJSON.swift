@@ -1,0 +1,43 @@
+import System
+
+/// How results travel from child processes.
+extension RunResult {
+  /// The result as JSON.
+  public var json: JSONValue {
+    let counted = Counter.allCases.compactMap { counter in
+      counts[counter].map { JSONValue.Member(counter.rawValue, .int(Int64($0))) }
+    }
+    return [
+      "seed": .int(Int64(seed)), "hash": .string(String(hash, radix: 16)), "steps": .int(Int64(steps)),
+      "simulated": .int(simulated.nanoseconds), "counts": .object(counted),
+      "strikes": .array(strikes.map { .int(Int64($0)) }),
+      "violations": .array(violations.map { violation in
+        [
+          "oracle": .string(violation.oracle), "promise": .string(violation.promise),
+          "events": .array(violation.events.map { .string($0) }),
+        ]
+      }),
+    ]
+  }
+
+  /// Reads what `json` wrote; nil for anything else.
+  public init?(json: JSONValue) {
+    guard let seed = json["seed"]?.int, let hash = json["hash"]?.string.flatMap({ UInt64($0, radix: 16) }),
+      let steps = json["steps"]?.int, let simulated = json["simulated"]?.int, let counts = json["counts"]?.members,
+      let strikes = json["strikes"]?.array, let violations = json["violations"]?.array
+    else { return nil }
+    self.seed = UInt64(seed)
+    self.hash = hash
+    self.steps = Int(steps)
+    self.simulated = .nanoseconds(simulated)
+    self.counts = Dictionary(uniqueKeysWithValues: counts.compactMap { member in
+      Counter(rawValue: member.name).map { ($0, Int(member.value.int ?? 0)) }
+    })
+    self.strikes = strikes.compactMap { $0.int.map(Int.init) }
+    self.violations = violations.map { violation in
+      Violation(
+        oracle: violation["oracle"]?.string ?? "", promise: violation["promise"]?.string ?? "",
+        events: violation["events"]?.array?.compactMap(\.string) ?? [])
+    }
+  }
+}

@@ -1,0 +1,155 @@
+import System
+
+/// A scenario: who is there, what they do, what goes wrong, and what has to have happened. See `docs/scenarios.md`.
+public struct Scenario: Sendable {
+  /// What it is called in reports.
+  public var name = ""
+  /// The people, in groups that behave alike.
+  public var people: [People] = []
+  /// Simulated time in which people act and faults strike; then faults stop and everything has to come right.
+  public var run: Duration = .seconds(60)
+  /// What goes wrong.
+  public var faults: [Fault] = []
+  /// Exact steps.
+  public var script: [ScriptStep] = []
+  /// Counters that have to reach at least so much over all seeds.
+  public var expect: [(counter: Counter, atLeast: Int)] = []
+  /// How the User Service is set up.
+  public var service = ServiceSettings()
+  var link = LinkSetting()
+  var clocks: [ClockRule] = []
+
+  /// The node that runs the User Service.
+  static let usersNode = "users"
+
+  /// What a scenario may set of the services.
+  public struct ServiceSettings: Sendable {
+    var accessTokenLifetime: Duration = .seconds(3600)
+    var refreshTokenLifetime: Duration = .seconds(7 * 86_400)
+    /// One round: simulated passwords need no protection.
+    var passwordRounds = 1
+    /// Bugs to plant, for the tests of the oracles.
+    public var planted: Set<PlantedBug> = []
+    /// What the database promises.
+    public var database = DatabaseOptions()
+  }
+
+  struct ClockRule: Sendable {
+    let node: String
+    let skew: Duration
+    let driftPartsPerMillion: Int64
+  }
+
+  /// An exact step: somebody does something at a time.
+  public struct ScriptStep: Sendable {
+    let at: Duration
+    let who: String
+    let action: Action
+  }
+
+  /// The names of all people, in order.
+  var peopleNames: [String] { people.flatMap(\.names) }
+}
+
+/// What simulated people can do.
+public enum Action: String, CaseIterable, Sendable {
+  case register, login, refresh
+  case addSession = "add-session"
+  case getSessions = "get-sessions"
+  case deleteSession = "delete-session"
+  case deleteUser = "delete-user"
+  /// Two who hold the same refresh token use it at the same time.
+  case stealRefresh = "steal-refresh"
+  /// A used refresh token is used again.
+  case replayRefresh = "replay-refresh"
+  /// A token that ought to be dead is used.
+  case useDeadToken = "use-dead-token"
+  case wrongPassword = "wrong-password"
+}
+
+/// People who behave alike.
+public struct People: Sendable {
+  /// Their common name; with a count, `ann-1`, `ann-2` …
+  var name = ""
+  var count = 1
+  /// Mean time between two actions; exponentially distributed.
+  var thinkTime: Duration = .seconds(5)
+  /// How often each action is chosen, relative to the others.
+  var actions: [(action: Action, weight: Int)] = [
+    (.register, 1), (.login, 3), (.refresh, 2), (.addSession, 5), (.getSessions, 5), (.deleteSession, 2),
+  ]
+  /// So many names are shared by all; 0 gives each person a name of their own.
+  var sharedNames = 0
+  /// Whether an email and a username of different people are mixed when registering.
+  var mixesNames = false
+  /// So many session ids are shared by all; 0 means that ids are never reused by others.
+  var sharedSessions = 0
+  /// How long to wait for an answer.
+  var patience: Duration = .seconds(10)
+  /// Chance to hang up between request and response, and to try again.
+  var cutOff = 0.0
+  /// Chance to send a request slowly, in small pieces.
+  var slow = 0.0
+  /// Time between the pieces of a slow request.
+  var slowPause: Duration = .milliseconds(20)
+
+  /// Each one's name.
+  var names: [String] { count == 1 ? [name] : (1...count).map { "\(name)-\($0)" } }
+}
+
+/// What goes wrong, and when.
+public struct Fault: Sendable {
+  /// The kinds of faults.
+  public enum Kind: Sendable {
+    case crash(node: String, death: SimNode.Death, inCommit: Bool, restartAfter: ClosedRange<Duration>)
+    case pause(node: String, duration: ClosedRange<Duration>)
+    case drain(node: String, restartAfter: ClosedRange<Duration>)
+    /// All connections of a node are reset.
+    case reset(node: String)
+    case partition(from: [String], to: [String], oneWay: Bool)
+    case disk(node: String, DiskRule)
+    case link(stalls: Double)
+    case skew(node: String, Duration)
+  }
+
+  /// What is wrong with a disk for a while.
+  public struct DiskRule: Sendable {
+    var failingReads = 0.0
+    var failingWrites = 0.0
+    var failingSyncs = 0.0
+    var rot = 0.0
+    var slowness = 0.0
+    /// No more space than is used now.
+    var isFull = false
+  }
+
+  let kind: Kind
+  let from: Duration
+  /// The end of a fault that lasts; repeated faults go on until then.
+  let to: Duration
+  /// When set, the fault strikes again and again with this mean time between.
+  let every: Duration?
+}
+
+/// What a run counts, so that a scenario can say what it must have reached.
+public enum Counter: String, CaseIterable, Sendable {
+  case requests, successes, conflicts, unauthorized, throttled, unavailable
+  case unanswered, retries, refused
+  case crashes
+  case crashesInCommit = "crashes-in-commit"
+  case restarts
+  case failedStarts = "failed-starts"
+  case pauses, drains, resets, partitions
+  case diskErrors = "disk-errors"
+  case diskFull = "disk-full"
+  case bitRot = "bit-rot"
+  case stalls
+  case clockJumps = "clock-jumps"
+  case cutOffs = "cut-offs"
+  case slowRequests = "slow-requests"
+  case refreshRaces = "refresh-races"
+  case refreshReplays = "refresh-replays"
+  case deadTokens = "dead-tokens"
+  case expiredTokens = "expired-tokens"
+  case deletedUsers = "deleted-users"
+}

@@ -1,0 +1,160 @@
+import System
+
+/// What came of one run of a scenario.
+public struct RunResult: Sendable {
+  /// The seed.
+  public let seed: UInt64
+  /// The hash over all choices and events.
+  public let hash: UInt64
+  /// The broken promises; none when all is well.
+  public let violations: [Violation]
+  /// What the run reached.
+  public let counts: [Counter: Int]
+  /// How often each of the scenario's faults struck, by its place in the file.
+  public let strikes: [Int]
+  /// Jobs that the scheduler ran.
+  public let steps: Int
+  /// Virtual time.
+  public let simulated: Duration
+}
+
+/// Runs scenarios. See `docs/simulation.md`.
+public struct ScenarioRunner: Sendable {
+  /// Time after the faults in which everybody has to be served, and everything up.
+  static let grace: Duration = .seconds(1800)
+
+  private let scenario: Scenario
+
+  /// A runner of `scenario`.
+  public init(_ scenario: Scenario) { self.scenario = scenario }
+
+  /// Runs the scenario once, to the end or to the first oracle that fails.
+  public func run(seed: UInt64, strategy: StrategyName = .random, sink: ((String) -> Void)? = nil) -> RunResult {
+    let world = World(seed: seed, strategy: strategy, sink: sink)
+    world.fabric.link = scenario.link
+    let users = world.addNode(Scenario.usersNode, program: serviceProgram)
+    let history = History(
+      now: { [unowned world] in world.scheduler.now },
+      wall: { [unowned users, unowned world] in users.clock.wallTime(world.scheduler.now).seconds })
+    let people = addPeople(to: world, history)
+    for rule in scenario.clocks {
+      world.node(rule.node)?.clock.skew = rule.skew
+      world.node(rule.node)?.clock.driftPartsPerMillion = rule.driftPartsPerMillion
+    }
+    let driver = FaultDriver(scenario, in: world, history: history)
+    users.disk.onTrouble = { [unowned world] in world.noteTrouble() }
+    driver.arm()
+    for node in world.nodes { node.start() }
+    world.run(until: scenario.run)
+    driver.stop()
+    if !users.isUp { users.restart(after: .milliseconds(10)) }
+    world.run(until: scenario.run + Self.grace) { people.allSatisfy(\.isServed) && users.isServing }
+    let stuck = stuck(world, users, people)
+    count(world, users, into: history)
+    let simulated = world.now
+    world.end()
+    let evidence = Evidence(
+      operations: history.operations, troubles: world.troubles, stuck: stuck, defects: world.defects)
+    return RunResult(
+      seed: seed, hash: world.hash.value, violations: AccountOracles.judge(evidence), counts: history.counts,
+      strikes: driver.strikes, steps: world.scheduler.steps, simulated: simulated)
+  }
+
+  private var serviceProgram: SimNode.Program {
+    let settings = scenario.service
+    return { environment in
+      var options = UserServiceOptions()
+      options.address = SocketAddress(host: Scenario.usersNode, port: 8001)
+      options.accessTokenLifetime = settings.accessTokenLifetime
+      options.refreshTokenLifetime = settings.refreshTokenLifetime
+      options.passwordRounds = settings.passwordRounds
+      options.planted = settings.planted
+      options.database = settings.database
+      return try await UserService.start(environment, options)
+    }
+  }
+
+  private func addPeople(to world: World, _ history: History) -> [Person] {
+    var people: [Person] = []
+    for group in scenario.people {
+      for name in group.names {
+        let person = Person(
+          name, index: people.count, behavior: group, stream: world.choices.stream("person/" + name), history: history,
+          scenario: scenario)
+        people.append(person)
+        world.addNode(name) { environment in
+          try await person.live(environment)
+          return nil
+        }
+        for step in scenario.script where step.who == name {
+          world.at(step.at) { person.doNext(step.action) }
+        }
+      }
+    }
+    return people
+  }
+
+  private func stuck(_ world: World, _ users: SimNode, _ people: [Person]) -> [String] {
+    let waiting = people.filter { !$0.isServed }
+    guard !waiting.isEmpty || !users.isServing else { return [] }
+    var lines = waiting.prefix(5).map { "\($0.name) was not served; last: \($0.lastSeen)" }
+    if !users.isServing { lines.append("\(users.name) does not serve; failed starts: \(users.failedStarts)") }
+    return lines + ["what everything waits for:"] + world.waits.split(separator: "\n").prefix(40).map(String.init)
+  }
+
+  private func count(_ world: World, _ users: SimNode, into history: History) {
+    history.count(.crashes, users.deaths)
+    history.count(.crashesInCommit, users.deathsInCommit)
+    history.count(.failedStarts, users.failedStarts)
+    history.count(.restarts, users.restarts)
+    history.count(.diskErrors, users.disk.faults.failed)
+    history.count(.diskFull, users.disk.faults.filled)
+    history.count(.bitRot, users.disk.faults.rotted)
+    history.count(.stalls, world.fabric.stalled)
+    history.count(.expiredTokens, history.operations.count { operation in
+      operation.request.token.map { $0.expires <= operation.wallAtInvocation } ?? false
+    })
+  }
+}
+
+/// Many runs of one scenario, and whether together they reached what the scenario is about.
+public struct ScenarioSummary: Sendable {
+  /// The runs that failed.
+  public private(set) var failures: [RunResult] = []
+  /// How many runs there were.
+  public private(set) var runs = 0
+  /// Scheduler steps of all runs.
+  public private(set) var steps = 0
+  /// Virtual time of all runs.
+  public private(set) var simulated: Duration = .zero
+  /// The counters of all runs.
+  public private(set) var counts: [Counter: Int] = [:]
+  private var strikes: [Int]
+  private let scenario: Scenario
+
+  /// Nothing run yet.
+  public init(_ scenario: Scenario) {
+    self.scenario = scenario
+    strikes = Array(repeating: 0, count: scenario.faults.count)
+  }
+
+  /// Adds a run.
+  public mutating func add(_ result: RunResult) {
+    runs += 1
+    steps += result.steps
+    simulated += result.simulated
+    if !result.violations.isEmpty { failures.append(result) }
+    for (counter, count) in result.counts { counts[counter, default: 0] += count }
+    for (index, count) in result.strikes.enumerated() { strikes[index] += count }
+  }
+
+
+  /// What the scenario names and no run reached.
+  public var unreached: [String] {
+    let faults = strikes.indices.filter { strikes[$0] == 0 }.map { "fault \($0 + 1) never struck: \(scenario.faults[$0].kind)" }
+    let counters = scenario.expect.filter { counts[$0.counter, default: 0] < $0.atLeast }.map {
+      "\($0.counter.rawValue): \(counts[$0.counter, default: 0]), expected at least \($0.atLeast)"
+    }
+    return faults + counters
+  }
+}

@@ -1,0 +1,146 @@
+import System
+
+/// What a token says to whoever holds it, read without its key.
+struct TokenFacts: Hashable, Sendable {
+  let raw: String
+  let subject: String
+  let family: String
+  let id: String
+  let expires: Int64
+  /// The account it was given for, by its username in lower case.
+  let account: String
+
+  init?(_ raw: String, account: String) {
+    let parts = raw.utf8.split(separator: UInt8(ascii: "."))
+    guard parts.count == 3, let payload = Base64URL.decode(parts[1]), let claims = try? JSONParser.parse(payload),
+      let subject = claims["sub"]?.string, let id = claims["jti"]?.string, let expires = claims["exp"]?.int
+    else { return nil }
+    self.raw = raw
+    self.subject = subject
+    self.id = id
+    self.expires = expires
+    self.account = account
+    family = String(id.prefix { $0 != "." })
+  }
+}
+
+/// What somebody asked for.
+enum Request: Sendable {
+  case register(email: String, username: String, password: String)
+  case login(user: String, password: String, account: String)
+  case refresh(TokenFacts)
+  case addSession(String, TokenFacts)
+  case getSessions(TokenFacts)
+  case deleteSession(String, TokenFacts)
+  case deleteUser(TokenFacts)
+
+  /// The access or refresh token that it shows.
+  var token: TokenFacts? {
+    switch self {
+    case .register, .login: nil
+    case .refresh(let token), .addSession(_, let token), .getSessions(let token), .deleteSession(_, let token),
+      .deleteUser(let token):
+      token
+    }
+  }
+}
+
+/// What somebody saw come back.
+enum Answer: Sendable {
+  /// No answer: whether it was done is unknown.
+  case none
+  case status(Int)
+  case tokens(access: TokenFacts, refresh: TokenFacts)
+  case sessions([String])
+
+  var status: Int? {
+    switch self {
+    case .none: nil
+    case .status(let status): status
+    case .tokens, .sessions: 200
+    }
+  }
+
+  /// Whether it may have been done and may not: nothing came back, or a 5xx did.
+  var isUnknown: Bool { status.map { $0 >= 500 } ?? true }
+  /// Whether it was done.
+  var isSuccess: Bool { status.map { (200..<300).contains($0) } ?? false }
+}
+
+/// One request and its answer, as the one who made it saw them.
+struct Operation: Sendable {
+  let id: Int
+  let person: String
+  let request: Request
+  /// When it was begun and answered: positions in the one order of all beginnings and answers.
+  let invoked: Int
+  var answered = Int.max
+  /// The same in virtual time.
+  let invokedAt: Int64
+  var answeredAt = Int64.max
+  /// The service's wall clock, in seconds, at both ends.
+  let wallAtInvocation: Int64
+  var wallAtAnswer = Int64.max
+  var answer = Answer.none
+}
+
+extension Operation: CustomStringConvertible {
+  var description: String {
+    let what =
+      switch request {
+      case .register(let email, let username, _): "register \(username) <\(email)>"
+      case .login(let user, let password, _): "login \(user) with \(password)"
+      case .refresh(let token): "refresh \(token.account)'s \(token.id.suffix(6)) of login \(token.family.prefix(6))"
+      case .addSession(let session, let token): "add-session \(session) as \(token.account)/\(token.subject.prefix(6))"
+      case .getSessions(let token): "get-sessions as \(token.account)/\(token.subject.prefix(6))"
+      case .deleteSession(let session, let token): "delete-session \(session) as \(token.account)/\(token.subject.prefix(6))"
+      case .deleteUser(let token): "delete-user as \(token.account)/\(token.subject.prefix(6))"
+      }
+    let result =
+      switch answer {
+      case .none: "no answer"
+      case .status(let status): "\(status)"
+      case .tokens(let access, _): "200, tokens for \(access.subject.prefix(6)) of login \(access.family.prefix(6))"
+      case .sessions(let sessions): "200 [\(sessions.joined(separator: ", "))]"
+      }
+    let end = answeredAt == .max ? "" : "–\(Self.seconds(answeredAt))"
+    return "\(Self.seconds(invokedAt))\(end) \(person): \(what) → \(result)"
+  }
+
+  private static func seconds(_ nanoseconds: Int64) -> String {
+    let milliseconds = nanoseconds / 1_000_000
+    let fraction = String(1000 + milliseconds % 1000).dropFirst()
+    return "\(milliseconds / 1000).\(fraction)s"
+  }
+}
+
+/// Everything that people did and saw in a run, in one order.
+final class History: @unchecked Sendable {
+  private(set) var operations: [Operation] = []
+  private(set) var counts: [Counter: Int] = [:]
+  private var position = 0
+  private let now: () -> Int64
+  private let wall: () -> Int64
+
+  init(now: @escaping () -> Int64, wall: @escaping () -> Int64) {
+    self.now = now
+    self.wall = wall
+  }
+
+  func begin(_ person: String, _ request: Request) -> Int {
+    position += 1
+    operations.append(Operation(
+      id: operations.count, person: person, request: request, invoked: position, invokedAt: now(), wallAtInvocation: wall()))
+    return operations.count - 1
+  }
+
+  func end(_ id: Int, _ answer: Answer) {
+    position += 1
+    operations[id].answered = position
+    operations[id].answeredAt = now()
+    operations[id].wallAtAnswer = wall()
+    operations[id].answer = answer
+  }
+
+  func count(_ counter: Counter, _ by: Int = 1) { counts[counter, default: 0] += by }
+}

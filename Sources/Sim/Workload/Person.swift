@@ -1,0 +1,421 @@
+import System
+
+/// A simulated user of the User Service: a node of its own, with the real HTTP client.
+final class Person: @unchecked Sendable {
+  let name: String
+  let behavior: People
+  private let index: Int
+  private let stream: ChoiceStream
+  private let history: History
+  private let run: Duration
+  private let service: SocketAddress
+
+  /// The account that the person registered last, or tried to.
+  struct Account {
+    let email: String
+    let username: String
+    let password: String
+    /// Whether the service said 201. Otherwise the account may be ours or not.
+    var isOurs: Bool
+    var key: String { username.lowercased() }
+  }
+
+  private(set) var account: Account?
+  private var access: TokenFacts?
+  private var refresh: TokenFacts?
+  private var usedRefresh: [TokenFacts] = []
+  private var deadTokens: [TokenFacts] = []
+  private var sessions: [String] = []
+  private var nextName = 0
+  private var nextSession = 0
+  private var scripted: [Action] = []
+  /// Whether the last look at everything, after the faults, is done.
+  private(set) var isServed = false
+  /// What the person saw last, for a run that does not end.
+  private(set) var lastSeen = "nothing yet"
+
+  init(_ name: String, index: Int, behavior: People, stream: ChoiceStream, history: History, scenario: Scenario) {
+    self.name = name
+    self.index = index
+    self.behavior = behavior
+    self.stream = stream
+    self.history = history
+    run = scenario.run
+    service = SocketAddress(host: Scenario.usersNode, port: 8001)
+  }
+
+  /// Asks the person to do something next, whatever chance would say.
+  func doNext(_ action: Action) { scripted.append(action) }
+
+  // MARK: The day
+
+  func live(_ environment: Environment) async throws {
+    let end = environment.clock.now + run
+    let client = HTTPClient(environment, address: service)
+    if !behavior.actions.isEmpty {
+      try await environment.clock.sleep(for: stream.duration(.zero...behavior.thinkTime))
+    }
+    while environment.clock.now < end {
+      if let action = scripted.first {
+        scripted.removeFirst()
+        try await act(action, client, environment)
+      } else if !behavior.actions.isEmpty {
+        try await act(behavior.actions[stream.weighted(behavior.actions.map(\.weight))].action, client, environment)
+        let pause = stream.exponential(mean: behavior.thinkTime)
+        try await environment.clock.sleep(until: min(end, environment.clock.now + pause))
+      } else {
+        try await environment.clock.sleep(for: .milliseconds(5))
+      }
+    }
+    try await lookAtTheEnd(client, environment)
+    client.close()
+    isServed = true
+  }
+
+  private func act(_ wanted: Action, _ client: HTTPClient, _ environment: Environment) async throws {
+    switch possible(wanted) {
+    case .register: try await register(client, environment)
+    case .login: try await login(client, environment)
+    case .wrongPassword: try await guess(client, environment)
+    case .refresh: try await useRefresh(client, environment)
+    case .stealRefresh: try await stealRefresh(client, environment)
+    case .replayRefresh: try await replayRefresh(client, environment)
+    case .useDeadToken: try await useDeadToken(client, environment)
+    case .addSession: try await addSession(client, environment)
+    case .getSessions: _ = try await authenticated(.getSessions(access!), client, environment)
+    case .deleteSession: try await deleteSession(client, environment)
+    case .deleteUser: try await deleteUser(client, environment)
+    }
+  }
+
+  /// Who has no account registers; who has no token logs in; and so on.
+  private func possible(_ wanted: Action) -> Action {
+    if wanted == .register { return account?.isOurs == true && behavior.sharedNames == 0 ? .login : .register }
+    guard account != nil else { return .register }
+    switch wanted {
+    case .login, .wrongPassword: return wanted
+    case .refresh, .stealRefresh: return refresh == nil ? .login : wanted
+    case .replayRefresh: return usedRefresh.isEmpty ? (refresh == nil ? .login : .refresh) : wanted
+    case .useDeadToken: return deadTokens.isEmpty ? (access == nil ? .login : .getSessions) : wanted
+    case .deleteSession: return access == nil ? .login : sessions.isEmpty && behavior.sharedSessions == 0 ? .addSession : wanted
+    case .addSession:
+      if access == nil { return .login }
+      return sessions.count >= 8 && behavior.sharedSessions == 0 ? .deleteSession : wanted
+    default: return access == nil ? .login : wanted
+    }
+  }
+
+  // MARK: Accounts
+
+  private func register(_ client: HTTPClient, _ environment: Environment) async throws {
+    let base: String
+    let mail: String
+    if behavior.sharedNames > 0 {
+      base = "name\(stream.choose(behavior.sharedNames))"
+      mail = behavior.mixesNames ? "name\(stream.choose(behavior.sharedNames))" : base
+    } else {
+      nextName += 1
+      base = nextName == 1 ? name : "\(name)x\(nextName)"
+      mail = base
+    }
+    // Unique without regard to case: so case is what people differ in.
+    let username = stream.chance(0.3) ? base.uppercased() : base
+    let email = (stream.chance(0.3) ? mail.uppercased() : mail) + "@example.com"
+    var account = Account(email: email, username: username, password: "password of \(name)", isOurs: false)
+    let request = Request.register(email: email, username: username, password: account.password)
+    let answer = try await persistently(request, client, environment)
+    if answer.status == 400 {
+      // Taken. After a retry it may have been our own first try that took it.
+      if behavior.sharedNames > 0, self.account == nil || self.account?.isOurs == false { self.account = nil }
+      if behavior.sharedNames == 0 { self.account = account }
+      return
+    }
+    account.isOurs = answer.status == 201
+    if answer.isSuccess || answer.isUnknown {
+      self.account = account
+      forgetTokens()
+    }
+  }
+
+  private func login(_ client: HTTPClient, _ environment: Environment) async throws {
+    guard let account else { return }
+    let byEmail = !behavior.mixesNames && stream.chance(0.5)
+    let request = Request.login(
+      user: byEmail ? account.email : account.username, password: account.password, account: account.key)
+    let answer = try await persistently(request, client, environment)
+    if case .tokens(let access, let refresh) = answer {
+      self.access = access
+      self.refresh = refresh
+      self.account?.isOurs = true
+    } else if answer.status == 401 {
+      // Somebody else has the name, or it was never registered.
+      self.account = nil
+      forgetTokens()
+    }
+  }
+
+  private func guess(_ client: HTTPClient, _ environment: Environment) async throws {
+    guard let account else { return }
+    _ = try await persistently(
+      .login(user: account.username, password: "a wrong guess", account: account.key), client, environment)
+  }
+
+  private func deleteUser(_ client: HTTPClient, _ environment: Environment) async throws {
+    let token = access!
+    let answer = try await authenticated(.deleteUser(token), client, environment)
+    if answer.isSuccess {
+      history.count(.deletedUsers)
+      bury(token)
+    }
+    if answer.isSuccess || answer.isUnknown || answer.status == 400 {
+      account = nil
+      forgetTokens()
+    }
+  }
+
+  private func forgetTokens() {
+    access = nil
+    refresh = nil
+    usedRefresh = []
+    sessions = []
+  }
+
+  /// Keeps a few tokens that no longer ought to work, to try them.
+  private func bury(_ token: TokenFacts) {
+    deadTokens.append(token)
+    if deadTokens.count > 4 { deadTokens.removeFirst() }
+  }
+
+  // MARK: Tokens
+
+  private func useRefresh(_ client: HTTPClient, _ environment: Environment) async throws {
+    let token = refresh!
+    refresh = nil
+    take(try await persistently(.refresh(token), client, environment), from: token)
+  }
+
+  private func take(_ answer: Answer, from token: TokenFacts) {
+    if case .tokens(let access, let refresh) = answer {
+      self.access = access
+      self.refresh = refresh
+      usedRefresh.append(token)
+      if usedRefresh.count > 3 { usedRefresh.removeFirst() }
+    } else if answer.status == 401 {
+      if let access { bury(access) }
+      access = nil
+      refresh = nil
+    }
+  }
+
+  /// Two clients show the same token: the owner, and somebody who stole it.
+  private func stealRefresh(_ client: HTTPClient, _ environment: Environment) async throws {
+    let token = refresh!
+    refresh = nil
+    history.count(.refreshRaces)
+    let thief = HTTPClient(environment, address: service)
+    async let stolen = once(.refresh(token), thief, environment)
+    let own = try await once(.refresh(token), client, environment)
+    let other = try await stolen
+    thief.close()
+    for answer in [own, other] {
+      if case .tokens(let access, _) = answer { bury(access) }
+    }
+    // Whoever came second has revoked the login.
+    if let access { bury(access) }
+    access = nil
+  }
+
+  private func replayRefresh(_ client: HTTPClient, _ environment: Environment) async throws {
+    let token = usedRefresh.removeLast()
+    history.count(.refreshReplays)
+    let answer = try await persistently(.refresh(token), client, environment)
+    if answer.status == 401 {
+      if let access { bury(access) }
+      access = nil
+      refresh = nil
+      usedRefresh = []
+    }
+  }
+
+  private func useDeadToken(_ client: HTTPClient, _ environment: Environment) async throws {
+    history.count(.deadTokens)
+    _ = try await persistently(.getSessions(stream.pick(deadTokens)), client, environment)
+  }
+
+  // MARK: Sessions
+
+  private func addSession(_ client: HTTPClient, _ environment: Environment) async throws {
+    let session: String
+    if behavior.sharedSessions > 0 {
+      session = "shared-\(stream.choose(behavior.sharedSessions))"
+    } else {
+      nextSession += 1
+      session = "\(name)-\(nextSession)"
+    }
+    let answer = try await authenticated(.addSession(session, access!), client, environment)
+    if answer.isSuccess || answer.isUnknown { sessions.append(session) }
+  }
+
+  private func deleteSession(_ client: HTTPClient, _ environment: Environment) async throws {
+    let session =
+      behavior.sharedSessions > 0 ? "shared-\(stream.choose(behavior.sharedSessions))" : sessions.remove(at: stream.choose(sessions.count))
+    _ = try await authenticated(.deleteSession(session, access!), client, environment)
+  }
+
+  private func authenticated(_ request: Request, _ client: HTTPClient, _ environment: Environment) async throws -> Answer {
+    let answer = try await persistently(request, client, environment)
+    if answer.status == 401, let token = request.token {
+      bury(token)
+      if access == token { access = nil }
+    }
+    return answer
+  }
+
+  // MARK: Asking
+
+  /// Asks, and asks again when nothing came back or the service could not: people do, and that is where double effects come from.
+  private func persistently(_ request: Request, _ client: HTTPClient, _ environment: Environment) async throws -> Answer {
+    var answer = try await once(request, client, environment)
+    var attempts = 1
+    while answer.isUnknown, attempts < 3 {
+      history.count(.retries)
+      try await environment.clock.sleep(for: stream.exponential(mean: .milliseconds(500)))
+      answer = try await once(request, client, environment)
+      attempts += 1
+    }
+    return answer
+  }
+
+  private func once(_ request: Request, _ client: HTTPClient, _ environment: Environment) async throws -> Answer {
+    let id = history.begin(name, request)
+    history.count(.requests)
+    let answer = try await exchange(request, client, environment)
+    history.end(id, answer)
+    note(answer)
+    lastSeen = history.operations[id].description
+    return answer
+  }
+
+  private func exchange(_ request: Request, _ client: HTTPClient, _ environment: Environment) async throws -> Answer {
+    let bytes = request.bytes(host: service)
+    do {
+      if stream.chance(behavior.cutOff) {
+        history.count(.cutOffs)
+        try await hangUp(bytes, client, environment)
+        return .none
+      }
+      var pieces: [(count: Int, pause: Duration)] = []
+      if stream.chance(behavior.slow) {
+        history.count(.slowRequests)
+        let size = stream.pick([1, 1, 7, 40])
+        pieces = Array(repeating: (size, behavior.slowPause), count: bytes.count / size)
+      }
+      let response = try await client.send(bytes, pieces: pieces, timeout: behavior.patience)
+      return Answer(response, to: request)
+    } catch let error as NetworkError {
+      if error == .refused { history.count(.refused) }
+      return .none
+    } catch is HTTPError {
+      return .none
+    }
+  }
+
+  /// Sends the request and goes away without waiting for what comes.
+  private func hangUp(_ bytes: [UInt8], _ client: HTTPClient, _ environment: Environment) async throws {
+    let patience = stream.duration(.zero...(.milliseconds(8)))
+    do {
+      _ = try await client.send(bytes, timeout: patience)
+    } catch NetworkError.timedOut {
+      return
+    }
+    client.abandon()
+  }
+
+  private func note(_ answer: Answer) {
+    switch answer.status {
+    case nil: history.count(.unanswered)
+    case let status? where status < 300: history.count(.successes)
+    case 400: history.count(.conflicts)
+    case 401: history.count(.unauthorized)
+    case 429: history.count(.throttled)
+    case 503: history.count(.unavailable)
+    default: break
+    }
+  }
+
+  // MARK: The end
+
+  /// When all faults are over: whoever has an account logs in and looks at the sessions, until that is answered.
+  private func lookAtTheEnd(_ client: HTTPClient, _ environment: Environment) async throws {
+    guard let account, account.isOurs else { return try await knock(client, environment) }
+    let login = Request.login(user: account.username, password: account.password, account: account.key)
+    let answer = try await untilAnswered(login, client, environment)
+    guard case .tokens(let access, _) = answer else { return }
+    _ = try await untilAnswered(.getSessions(access), client, environment)
+  }
+
+  private func untilAnswered(_ request: Request, _ client: HTTPClient, _ environment: Environment) async throws -> Answer {
+    while true {
+      let answer = try await once(request, client, environment)
+      if !answer.isUnknown, answer.status != 429 { return answer }
+      try await environment.clock.sleep(for: answer.status == 429 ? .seconds(60) : .seconds(1))
+    }
+  }
+
+  /// Who has no account asks for something all the same.
+  private func knock(_ client: HTTPClient, _ environment: Environment) async throws {
+    _ = try await untilAnswered(
+      .login(user: "nobody-\(name)", password: "password", account: "nobody-\(name)"), client, environment)
+  }
+}
+
+extension Request {
+  /// The request as it goes over the wire.
+  func bytes(host: SocketAddress) -> [UInt8] {
+    switch self {
+    case .register(let email, let username, let password):
+      Self.message(
+        "POST /register", host, nil, ["email": .string(email), "username": .string(username), "password": .string(password)])
+    case .login(let user, let password, _):
+      Self.message("POST /login", host, nil, ["user": .string(user), "password": .string(password)])
+    case .refresh(let token): Self.message("POST /refresh", host, nil, ["refresh_token": .string(token.raw)])
+    case .addSession(let session, let token): Self.message("POST /add-session", host, token, ["session_id": .string(session)])
+    case .getSessions(let token): Self.message("GET /get-sessions", host, token, nil)
+    case .deleteSession(let session, let token):
+      Self.message("DELETE /delete-session", host, token, ["session_id": .string(session)])
+    case .deleteUser(let token): Self.message("DELETE /delete-user", host, token, nil)
+    }
+  }
+
+  private static func message(_ line: String, _ host: SocketAddress, _ token: TokenFacts?, _ json: JSONValue?) -> [UInt8] {
+    var head = "\(line) HTTP/1.1\r\nhost: \(host)\r\n"
+    if let token { head += "authorization: Bearer \(token.raw)\r\n" }
+    let body = json?.bytes ?? []
+    if json != nil { head += "content-type: application/json\r\ncontent-length: \(body.count)\r\n" }
+    return Array((head + "\r\n").utf8) + body
+  }
+}
+
+extension Answer {
+  init(_ response: HTTPResponse, to request: Request) {
+    guard response.status == 200, let body = try? JSONParser.parse(response.body) else {
+      self = .status(response.status)
+      return
+    }
+    let account: String
+    switch request {
+    case .login(_, _, let name): account = name
+    case .refresh(let token): account = token.account
+    default: account = ""
+    }
+    if let access = body["access_token"]?.string.flatMap({ TokenFacts($0, account: account) }),
+      let refresh = body["refresh_token"]?.string.flatMap({ TokenFacts($0, account: account) })
+    {
+      self = .tokens(access: access, refresh: refresh)
+    } else if let sessions = body["sessions"]?.array {
+      self = .sessions(sessions.compactMap { $0["session_id"]?.string })
+    } else {
+      self = .status(response.status)
+    }
+  }
+}
