@@ -7,6 +7,9 @@ let strict: [SwiftSetting] = [
   .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
   .enableUpcomingFeature("ExistentialAny"),
   .treatAllWarnings(as: .error),
+  // An optimized build leaves out hops between executors that an unoptimized one makes. In the simulator each hop is a choice
+  // of the scheduler, so without this a seed would mean one run in debug and another in release.
+  .unsafeFlags(["-Xllvm", "-sil-disable-pass=optimize-hop-to-executor"]),
 ]
 
 let package = Package(
