@@ -133,6 +133,25 @@ enum FNV {
     for byte in bytes { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01B3 }
     return hash
   }
+
+  /// The same idea over words of eight bytes, for what is long.
+  static func words(_ bytes: ArraySlice<UInt8>) -> UInt64 {
+    bytes.withUnsafeBytes { bytes in
+      var hash = 0xCBF2_9CE4_8422_2325 ^ UInt64(bytes.count)
+      var index = 0
+      while index + 8 <= bytes.count {
+        let word = UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: index, as: UInt64.self))
+        hash = (hash ^ word) &* 0x9FB2_1C65_1E98_DF25
+        hash ^= hash >> 29
+        index += 8
+      }
+      while index < bytes.count {
+        hash = (hash ^ UInt64(bytes[index])) &* 0x100_0000_01B3
+        index += 1
+      }
+      return hash
+    }
+  }
 }
 
 /// The hash over everything that happened in a run, in order. Two runs that differ anywhere differ here.

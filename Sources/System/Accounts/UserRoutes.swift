@@ -40,7 +40,7 @@ enum UserRoutes {
   private static let password = Schema.string(.init(minimumLength: 8, maximumLength: 1024, example: "password123"))
 
   private static func user(_ users: ServiceReference) -> Access {
-    .user { call in try await users.started().principal(call) }
+    .user { call in try users.started().verifier.principal(call) }
   }
 
   private static func accounts(_ users: ServiceReference) -> [Route] {

@@ -7,6 +7,7 @@ public actor UserService: Service {
   let database: Database
   let options: UserServiceOptions
   let bell: EventBell
+  nonisolated let verifier: AccessTokenVerifier
   private let serialExecutor: any SerialExecutor
   private let issuer: TokenIssuer
   private var server: HTTPServer?
@@ -45,8 +46,8 @@ public actor UserService: Service {
     addresses = [("users", server.address)]
     serialExecutor = environment.executor.forActor("user-service")
     bell = EventBell(environment)
-    issuer = TokenIssuer(
-      secrets: options.secrets, accessLifetime: options.accessTokenLifetime, refreshLifetime: options.refreshTokenLifetime)
+    issuer = TokenIssuer(options)
+    verifier = AccessTokenVerifier(environment.clock, options)
   }
 
   public func drain() async {
@@ -160,23 +161,10 @@ public actor UserService: Service {
 
   // MARK: Tokens
 
-  /// Who the bearer of the request's access token is. Whether the login was revoked is asked in the transaction.
-  func principal(_ call: Call) throws(HTTPFailure) -> Principal {
-    guard let token = call.bearerToken else { throw .unauthorized("an access token is needed") }
-    switch issuer.read(token, as: .access, at: validityTime) {
-    case .success(let claims): return Principal(subject: claims.subject, tokenID: claims.id.text)
-    case .failure(let fault): throw fault.failure
-    }
-  }
-
-  private var validityTime: Timestamp {
-    options.planted.contains(.ignoresExpiry) ? Timestamp(seconds: 0) : environment.clock.wallTime
-  }
-
   func refresh(_ call: Call) async throws -> Reply {
     let now = environment.clock.wallTime
     let claims: TokenClaims
-    switch issuer.read(call.string("refresh_token"), as: .refresh, at: validityTime) {
+    switch issuer.read(call.string("refresh_token"), as: .refresh, at: verifier.validityTime) {
     case .success(let read): claims = read
     case .failure(let fault): throw fault.failure
     }

@@ -1,23 +1,29 @@
 /// Pending timers: a binary heap by (time, sequence), so that equal times come out in the order of insertion. Both worlds'
-/// clocks keep theirs here.
+/// clocks keep theirs here; inlinable, so that each module compiles it for its own timers.
 public struct TimerHeap<Timer> {
-  private struct Entry {
-    let time: Int64
-    let sequence: UInt64
-    let timer: Timer
+  @usableFromInline struct Entry {
+    @usableFromInline let time: Int64
+    @usableFromInline let sequence: UInt64
+    @usableFromInline let timer: Timer
+
+    @inlinable init(time: Int64, sequence: UInt64, timer: Timer) {
+      self.time = time
+      self.sequence = sequence
+      self.timer = timer
+    }
   }
 
-  private var heap: [Entry] = []
-  private var nextSequence: UInt64 = 0
+  @usableFromInline var heap: [Entry] = []
+  @usableFromInline var nextSequence: UInt64 = 0
 
   /// No timers.
-  public init() {}
+  @inlinable public init() {}
 
   /// The time of the first timer.
-  public var nextTime: Int64? { heap.first?.time }
+  @inlinable public var nextTime: Int64? { heap.first?.time }
 
   /// Adds a timer.
-  public mutating func insert(_ timer: Timer, at time: Int64) {
+  @inlinable public mutating func insert(_ timer: Timer, at time: Int64) {
     heap.append(Entry(time: time, sequence: nextSequence, timer: timer))
     nextSequence += 1
     var child = heap.count - 1
@@ -30,7 +36,7 @@ public struct TimerHeap<Timer> {
   }
 
   /// Takes the first timer; there must be one.
-  public mutating func removeFirst() -> Timer {
+  @inlinable public mutating func removeFirst() -> Timer {
     let first = heap[0].timer
     let last = heap.removeLast()
     if !heap.isEmpty {
@@ -40,7 +46,7 @@ public struct TimerHeap<Timer> {
     return first
   }
 
-  private mutating func sink() {
+  @inlinable mutating func sink() {
     var parent = 0
     while true {
       var least = parent
@@ -53,7 +59,7 @@ public struct TimerHeap<Timer> {
     }
   }
 
-  private func before(_ a: Int, _ b: Int) -> Bool {
-    (heap[a].time, heap[a].sequence) < (heap[b].time, heap[b].sequence)
+  @inlinable func before(_ a: Int, _ b: Int) -> Bool {
+    heap[a].time != heap[b].time ? heap[a].time < heap[b].time : heap[a].sequence < heap[b].sequence
   }
 }

@@ -82,7 +82,7 @@ final class Responder: @unchecked Sendable {
     var call = Call(request: request, peer: peer)
     switch route.access {
     case .anyone: break
-    case .user(let authenticate): call.principal = try await authenticate(call)
+    case .user(let authenticate): call.principal = try authenticate(call)
     case .service: try requireService(call)
     }
     if let schema = route.body { call.body = try body(request, schema) }

@@ -81,7 +81,7 @@ public struct HTTPFailure: Error, Sendable {
 public enum Access: Sendable {
   case anyone
   /// The holder of an access token.
-  case user(@Sendable (Call) async throws -> Principal)
+  case user(@Sendable (Call) throws -> Principal)
   /// Another service: it shows the service token, or comes over loopback.
   case service
 }
