@@ -19,6 +19,7 @@ public final class Life: @unchecked Sendable {
   private var nextTaskID = 0
   private var onEnd: [(Life) -> Void] = []
   private lazy var taskExecutor = LifeTaskExecutor(self)
+  private(set) lazy var unownedTaskExecutor = taskExecutor.asUnownedTaskExecutor()
   private(set) var unwound = false
 
   init(name: String, clock: ClockSetting, scheduler: Scheduler) {

@@ -126,7 +126,9 @@ public final class Scheduler: @unchecked Sendable {
   private func execute(_ runnable: Runnable) {
     steps += 1
     switch runnable.kind {
-    case .actor(let job, let executor): job.runSynchronously(on: executor)
+    case .actor(let job, let executor):
+      // The runtime takes a hop to the executor that a job is on for a real one, unless it knows the task's executor too.
+      job.runSynchronously(isolatedTo: executor, taskExecutor: runnable.life.unownedTaskExecutor)
     case .task(let job, let executor): job.runSynchronously(on: executor)
     case .work(let work): work()
     }
