@@ -17,7 +17,7 @@ extension AccountOracles {
     for operation in operations {
       switch operation.request {
       case .getSessions(let token) where operation.answer.isSuccess: lastList[token.subject] = operation
-      case .login(let user, let password, _) where !operation.answer.isUnknown && operation.answer.status != 429:
+      case .login(let user, let password, _) where !operation.answer.isUnknown:
         lastLogin[user.lowercased() + "\n" + password] = operation
       default: break
       }
@@ -66,7 +66,7 @@ extension AccountOracles {
         input = .register(
           email: email.lowercased(), username: username.lowercased(), password: password, succeeded: succeeded)
       case .login(let user, let password, let account):
-        if isUnknown || operation.answer.status == 429 { continue }
+        if isUnknown { continue }
         key = account
         if case .tokens(let access, _) = operation.answer {
           input = .login(user: user.lowercased(), password: password, subject: access.subject)
@@ -159,10 +159,12 @@ extension AccountOracles {
           oracle: "linearizable-\(what)",
           promise: "the history of \(key) can be judged: it holds too much at once, make the scenario smaller", events: [])]
       case .violated(let id):
-        let story = entries[key]!.map(\.operation).sorted().filter { $0 <= id || operations[$0].answered < operations[id].answered }
+        let byID = Dictionary(uniqueKeysWithValues: operations.map { ($0.id, $0) })
+        let culprit = byID[id]!
+        let story = entries[key]!.map { byID[$0.operation]! }.filter { $0.id <= id || $0.answered < culprit.answered }
         return [Violation(
           oracle: "linearizable-\(what)", promise: "\(what) behave as if each request were done at one instant (\(key))",
-          events: story.suffix(12).map { operations[$0].description } + ["no order explains: \(operations[id])"])]
+          events: story.sorted { $0.id < $1.id }.suffix(12).map(\.description) + ["no order explains: \(culprit)"])]
       }
     }
     return []

@@ -24,7 +24,7 @@ struct Evidence {
 /// The oracles over accounts and sessions, each with its promise.
 enum AccountOracles {
   static func judge(_ evidence: Evidence) -> [Violation] {
-    let operations = evidence.operations
+    let operations = evidence.operations.filter { !$0.answer.isTurnedAway }
     return live(evidence) + unexplained(evidence) + unique(operations) + refreshOnce(operations) + dead(operations)
       + durable(operations) + linearizableAccounts(operations) + linearizableSessions(operations)
   }

@@ -146,6 +146,7 @@ public enum Counter: String, CaseIterable, Sendable {
   case stalls
   case clockJumps = "clock-jumps"
   case cutOffs = "cut-offs"
+  case requestTimeouts = "request-timeouts"
   case slowRequests = "slow-requests"
   case refreshRaces = "refresh-races"
   case refreshReplays = "refresh-replays"

@@ -63,6 +63,8 @@ enum Answer: Sendable {
 
   /// Whether it may have been done and may not: nothing came back, or a 5xx did.
   var isUnknown: Bool { status.map { $0 >= 500 } ?? true }
+  /// Turned away unread: too slow in arriving, or too many wrong guesses. It was not done, and says nothing about the state.
+  var isTurnedAway: Bool { status == 408 || status == 429 }
   /// Whether it was done.
   var isSuccess: Bool { status.map { (200..<300).contains($0) } ?? false }
 }

@@ -277,7 +277,7 @@ final class Person: @unchecked Sendable {
   private func persistently(_ request: Request, _ client: HTTPClient, _ environment: Environment) async throws -> Answer {
     var answer = try await once(request, client, environment)
     var attempts = 1
-    while answer.isUnknown, attempts < 3 {
+    while answer.isUnknown || answer.status == 408, attempts < 3 {
       history.count(.retries)
       try await environment.clock.sleep(for: stream.exponential(mean: .milliseconds(500)))
       answer = try await once(request, client, environment)
@@ -337,6 +337,7 @@ final class Person: @unchecked Sendable {
     case let status? where status < 300: history.count(.successes)
     case 400: history.count(.conflicts)
     case 401: history.count(.unauthorized)
+    case 408: history.count(.requestTimeouts)
     case 429: history.count(.throttled)
     case 503: history.count(.unavailable)
     default: break
@@ -357,7 +358,7 @@ final class Person: @unchecked Sendable {
   private func untilAnswered(_ request: Request, _ client: HTTPClient, _ environment: Environment) async throws -> Answer {
     while true {
       let answer = try await once(request, client, environment)
-      if !answer.isUnknown, answer.status != 429 { return answer }
+      if !answer.isUnknown, !answer.isTurnedAway { return answer }
       try await environment.clock.sleep(for: answer.status == 429 ? .seconds(60) : .seconds(1))
     }
   }
