@@ -42,7 +42,7 @@ public struct ScenarioRunner: Sendable {
       world.node(rule.node)?.clock.driftPartsPerMillion = rule.driftPartsPerMillion
     }
     let driver = FaultDriver(scenario, in: world, history: history)
-    users.disk.onTrouble = { [unowned world] in world.noteTrouble() }
+    users.disk.onTrouble = { [unowned world] in world.findings.noteTrouble(at: world.scheduler.now) }
     driver.arm()
     for node in world.nodes { node.start() }
     world.run(until: scenario.run)
@@ -54,7 +54,7 @@ public struct ScenarioRunner: Sendable {
     let simulated = world.now
     world.end()
     let evidence = Evidence(
-      operations: history.operations, troubles: world.troubles, stuck: stuck, defects: world.defects)
+      operations: history.operations, troubles: world.findings.troubles, stuck: stuck, defects: world.defects)
     return RunResult(
       seed: seed, hash: world.hash.value, violations: AccountOracles.judge(evidence), counts: history.counts,
       strikes: driver.strikes, steps: world.scheduler.steps, simulated: simulated)

@@ -5,7 +5,7 @@ final class SimClock: Clock, @unchecked Sendable {
   /// 2026-11-21T00:00:00Z: when every simulated run begins.
   static let epoch = Timestamp(seconds: 1_795_219_200)
 
-  private let life: Life
+  let life: Life
   private var setting: ClockSetting { life.clock }
 
   init(life: Life) { self.life = life }

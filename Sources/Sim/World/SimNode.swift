@@ -20,7 +20,11 @@ public final class SimNode: @unchecked Sendable {
   let clock = ClockSetting()
   private(set) var life: Life?
   private(set) var service: (any Service)?
-  private unowned let world: World
+  private let scheduler: Scheduler
+  private let fabric: Fabric
+  private let trace: Trace
+  private let findings: Findings
+  private let seed: UInt64
   private let program: Program
   private let computation: ChoiceStream
   private var boots = 0
@@ -37,8 +41,12 @@ public final class SimNode: @unchecked Sendable {
 
   init(_ name: String, in world: World, program: @escaping Program) {
     self.name = name
-    self.world = world
     self.program = program
+    scheduler = world.scheduler
+    fabric = world.fabric
+    trace = world.trace
+    findings = world.findings
+    seed = world.choices.seed
     disk = SimDisk(node: name, stream: world.choices.stream("disk/" + name), trace: world.trace)
     computation = world.choices.stream("computation/" + name)
   }
@@ -53,11 +61,11 @@ public final class SimNode: @unchecked Sendable {
     guard !isUp else { return }
     restart = nil
     boots += 1
-    world.trace.event(.boot, name, value: UInt64(boots), "boot \(boots)")
-    let life = Life(name: name, clock: clock, scheduler: world.scheduler)
+    trace.event(.boot, name, value: UInt64(boots), "boot \(boots)")
+    let life = Life(name: name, clock: clock, scheduler: scheduler)
     self.life = life
     disk.life = life
-    world.fabric.powered(name)
+    fabric.powered(name)
     let environment = environment(of: life)
     _ = life.spawn("main") { [program] in
       do {
@@ -70,22 +78,31 @@ public final class SimNode: @unchecked Sendable {
   }
 
   private func environment(of life: Life) -> Environment {
-    let trace = world.trace
-    let log = Log(node: name, threshold: .warning) { record in
+    let log = Log(node: name, threshold: .warning) { [trace] record in
+    // = Log(node: name, threshold: .warning) { record in
       trace.event(
         .log, record.node, value: FNV.hash(record.event.utf8),
         record.event + record.fields.map { " \($0.key)=\($0.value)" }.joined())
     }
     return Environment(
-      node: name, clock: SimClock(life: life), network: SimNetwork(life: life, fabric: world.fabric), storage: disk,
-      entropy: SimEntropy(seed: world.choices.seed, node: name, boot: boots),
+      node: name, clock: SimClock(life: life), network: SimNetwork(life: life, fabric: fabric), storage: disk,
+      entropy: SimEntropy(seed: seed, node: name, boot: boots),
       executor: SimExecutor(life: life, disk: disk, stream: computation), log: log)
+  }
+
+  /// The environment of somebody who works at the machine while its service is down, on its disk. `own` is theirs elsewhere.
+  func environmentForOperator(_ own: Environment) -> Environment {
+    let life = (own.clock as! SimClock).life
+    disk.life = life
+    return Environment(
+      node: own.node, clock: own.clock, network: own.network, storage: disk, entropy: own.entropy, executor: own.executor,
+      log: own.log)
   }
 
   /// The program could not start: it exits, and its service manager tries again.
   private func failed(_ error: any Error) {
     failedStarts += 1
-    world.trace.event(.ended, name, "start failed: \(error)")
+    trace.event(.ended, name, "start failed: \(error)")
     end(.kill)
     restart(after: .seconds(1))
   }
@@ -96,7 +113,7 @@ public final class SimNode: @unchecked Sendable {
   public func crash(_ death: Death) {
     guard isUp else { return }
     deaths += 1
-    world.trace.event(.crash, name, value: death == .kill ? 1 : 2, death.rawValue)
+    trace.event(.crash, name, value: death == .kill ? 1 : 2, death.rawValue)
     end(death)
   }
 
@@ -112,10 +129,10 @@ public final class SimNode: @unchecked Sendable {
 
   private func end(_ death: Death) {
     guard let life, life.isAlive else { return }
-    life.whenEnded { [world] life in
-      if !life.isDone { world.report("\(life.name) died, and these tasks did not unwind: \(life.liveTasks)") }
+    life.whenEnded { [findings] life in
+      if !life.isDone { findings.defects.append("\(life.name) died, and these tasks did not unwind: \(life.liveTasks)") }
     }
-    world.fabric.nodeDied(life, silently: death == .power)
+    fabric.nodeDied(life, silently: death == .power)
     switch death {
     case .kill: disk.loseProcess()
     case .power: disk.losePower()
@@ -129,7 +146,7 @@ public final class SimNode: @unchecked Sendable {
   /// Boots again after a while.
   public func restart(after delay: Duration) {
     restart?.cancel()
-    restart = world.scheduler.after(delay) { [weak self] in self?.start() }
+    restart = scheduler.after(delay) { [weak self] in self?.start() }
   }
 
   /// Ends for good, at the end of a run.
@@ -145,14 +162,14 @@ public final class SimNode: @unchecked Sendable {
   public func pause() {
     guard let life, life.isAlive, !life.isPaused else { return }
     pauses += 1
-    world.trace.event(.pause, name)
+    trace.event(.pause, name)
     life.pause()
   }
 
   /// Runs on.
   public func resume() {
     guard let life, life.isPaused else { return }
-    world.trace.event(.resume, name)
+    trace.event(.resume, name)
     life.resume()
   }
 
@@ -160,8 +177,8 @@ public final class SimNode: @unchecked Sendable {
   public func drain(restartAfter delay: Duration) {
     guard let life, life.isAlive, let service else { return }
     drains += 1
-    world.noteTrouble()
-    world.trace.event(.drain, name)
+    findings.noteTrouble(at: scheduler.now)
+    trace.event(.drain, name)
     _ = life.spawn("drain") { [self] in
       await service.drain()
       guard life.isAlive else { return }

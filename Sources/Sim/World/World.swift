@@ -16,8 +16,9 @@ public final class World: @unchecked Sendable {
   /// The nodes, in order of their making.
   public private(set) var nodes: [SimNode] = []
   private var byName: [String: SimNode] = [:]
+  let findings = Findings()
   /// Things that must not happen in any run: tasks that do not unwind.
-  public private(set) var defects: [String] = []
+  public var defects: [String] { findings.defects }
 
   /// An empty world. `sink` gets the trace, a line of JSON an event; recording it changes nothing else.
   public init(seed: UInt64, strategy: StrategyName = .random, recording: Bool = false, sink: ((String) -> Void)? = nil) {
@@ -28,7 +29,7 @@ public final class World: @unchecked Sendable {
     trace.clock = { [unowned scheduler] in scheduler.now }
   }
 
-  deinit { for node in nodes { node.abandon() } }
+  deinit { end() }
 
   /// Virtual time since the beginning.
   public var now: Duration { .nanoseconds(scheduler.now) }
@@ -55,6 +56,32 @@ public final class World: @unchecked Sendable {
   /// Calls `action` at a virtual time, or now when that has passed.
   public func at(_ time: Duration, _ action: @escaping () -> Void) { scheduler.at(time.nanoseconds, action) }
 
+  /// Runs `body` on a new node and returns what it returned: how a test or a program looks into a world from outside.
+  /// - Throws: what `body` throws; `Unfinished` when it takes longer than `limit` of virtual time.
+  public func perform<R: Sendable>(
+    as name: String = "visitor", within limit: Duration = .seconds(3600), _ body: @escaping @Sendable (Environment) async throws -> R
+  ) throws -> R {
+    let box = Box<R>()
+    let node = addNode(name) { environment in
+      do { box.result = .success(try await body(environment)) } catch { box.result = .failure(error) }
+      return nil
+    }
+    node.start()
+    run(until: now + limit) { box.result != nil }
+    guard let result = box.result else { throw Unfinished(waits: waits) }
+    return try result.get()
+  }
+
+  /// Something that did not end in its time, and what everything waits for.
+  public struct Unfinished: Error {
+    /// One line a node or task.
+    public let waits: String
+  }
+
+  private final class Box<R>: @unchecked Sendable {
+    var result: Result<R, any Error>?
+  }
+
   /// Ends every node, so that the world can be let go of.
   public func end() {
     for node in nodes { node.abandon() }
@@ -69,10 +96,13 @@ public final class World: @unchecked Sendable {
       return "\(node.name): \(life.liveTasks.count) tasks\(lines)"
     }.joined(separator: "\n  ")
   }
+}
 
+/// What nodes tell of themselves, for whoever judges the run.
+final class Findings {
+  var defects: [String] = []
   /// Virtual times at which a fault struck that a service may answer 503 to, in order.
   private(set) var troubles: [Int64] = []
-  func noteTrouble() { if troubles.last != scheduler.now { troubles.append(scheduler.now) } }
 
-  func report(_ defect: String) { defects.append(defect) }
+  func noteTrouble(at time: Int64) { if troubles.last != time { troubles.append(time) } }
 }

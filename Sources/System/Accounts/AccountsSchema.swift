@@ -108,16 +108,21 @@ extension SQLConnection {
     }
   }
 
+  /// Seconds for which dead tokens are remembered beyond their end: a clock that is put back by up to a day brings none of
+  /// them to life again.
+  static let clockMargin: Int64 = 86_400
+
   /// Uses up a refresh token. False when it was used before: then the whole login is revoked.
   func useRefreshToken(_ claims: TokenClaims, at now: Timestamp, revokedUntil: Timestamp) throws -> Bool {
     try requireUser(claims.subject)
     if try isRevoked(claims.id.family) { throw AccountsFailure.loginRevoked }
-    try execute("DELETE FROM used_refresh_tokens WHERE expires_at < $1", .int(now.seconds))
+    let forgettable = SQLValue.int(now.seconds - Self.clockMargin)
+    try execute("DELETE FROM used_refresh_tokens WHERE expires_at < $1", forgettable)
     let used = try execute(
       "INSERT INTO used_refresh_tokens (token_id, expires_at) VALUES ($1, $2) ON CONFLICT DO NOTHING",
       .text(claims.id.text), .int(claims.expires.seconds))
     if used == 1 { return true }
-    try execute("DELETE FROM revoked_logins WHERE expires_at < $1", .int(now.seconds))
+    try execute("DELETE FROM revoked_logins WHERE expires_at < $1", forgettable)
     try execute(
       "INSERT INTO revoked_logins (family, expires_at) VALUES ($1, $2)", .text(claims.id.family),
       .int(revokedUntil.seconds))

@@ -18,6 +18,9 @@ struct LoginThrottle {
 
   init(_ limits: Limits) { self.limits = limits }
 
+  /// How many keys are remembered.
+  var count: Int { failures.count }
+
   /// How long to wait before the next attempt, or nil when it may be made now.
   mutating func wait(account: String, address: String, at now: Instant) -> Duration? {
     if failures.isEmpty { return nil }

@@ -1,11 +1,23 @@
 /// The bodies of the planted bugs: what a hurried programmer writes in their place. Reached only when a test plants them.
 extension UserService {
+  /// Fails now and then, or hangs, when that is planted.
+  func misbehave() async throws {
+    if options.planted.contains(.fails), environment.entropy.below(50) == 0 { throw AccountsFailure.loginRevoked }
+    if options.planted.contains(.hangs) { try await environment.clock.sleep(for: .seconds(86_400)) }
+  }
+
   func useRefreshTokenInTwoSteps(_ claims: TokenClaims) async throws -> Bool {
     let id = claims.id.text
     let used = try await database.transaction {
       try $0.first("SELECT 1 FROM used_refresh_tokens WHERE token_id = $1", .text(id)) { $0.int(0) } != nil
     }
-    if used { return false }
+    if used {
+      let family = claims.id.family
+      try await database.transaction {
+        try $0.execute("INSERT INTO revoked_logins (family, expires_at) VALUES ($1, $2) ON CONFLICT DO NOTHING", .text(family), .int(.max))
+      }
+      return false
+    }
     try await database.transaction {
       try $0.execute(
         "INSERT INTO used_refresh_tokens (token_id, expires_at) VALUES ($1, $2) ON CONFLICT DO NOTHING", .text(id),

@@ -207,6 +207,7 @@ public actor UserService: Service {
   }
 
   func getSessions(_ call: Call) async throws -> Reply {
+    try await misbehave()
     let principal = call.principal!
     let sessions: [(id: String, createdAt: String)]
     do {

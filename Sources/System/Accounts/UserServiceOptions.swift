@@ -33,8 +33,8 @@ public enum PlantedBug: String, Sendable, CaseIterable {
   case ignoresExpiry
   /// Nobody looks whether a login was revoked.
   case ignoresRevocation
-  /// Every thousandth or so request is answered 500.
+  /// Now and then a request is answered 500.
   case fails
-  /// Requests that arrive after a while are never answered.
+  /// A request is not answered for a day.
   case hangs
 }

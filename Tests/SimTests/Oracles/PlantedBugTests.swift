@@ -1,0 +1,95 @@
+import Foundation
+import System
+import Testing
+
+@testable import Sim
+
+/// An oracle that no bug can trip is none: each is shown to fire.
+@Suite("Planted bugs are found")
+struct PlantedBugTests {
+  static func scenario(_ name: String) throws -> Scenario {
+    let file = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "../../../scenarios/accounts/\(name).json5")
+    return try Scenario(parsing: Array(Data(contentsOf: file.standardizedFileURL)), file: name)
+  }
+
+  /// The oracles that fail within `seeds` seeds, and at which one first.
+  private func found(_ name: String, seeds: ClosedRange<UInt64> = 1...50, _ plant: (inout Scenario) -> Void) throws -> (Set<String>, UInt64) {
+    var scenario = try Self.scenario(name)
+    plant(&scenario)
+    for seed in seeds {
+      let violations = ScenarioRunner(scenario).run(seed: seed).violations
+      if !violations.isEmpty { return (Set(violations.map(\.oracle)), seed) }
+    }
+    return ([], 0)
+  }
+
+  @Test("synchronous = OFF loses acknowledged writes")
+  func synchronousOff() throws {
+    let (oracles, seed) = try found("failing-disk") { $0.service.database.synchronous = false }
+    #expect(!oracles.isDisjoint(with: ["durable", "linearizable-accounts", "linearizable-sessions", "live"]), "seed \(seed): \(oracles)")
+  }
+
+  @Test("answering before the commit loses acknowledged writes")
+  func earlyAnswer() throws {
+    let (oracles, seed) = try found("failing-disk") { $0.service.database.answersAfterCommit = false }
+    #expect(!oracles.isDisjoint(with: ["durable", "linearizable-accounts", "linearizable-sessions"]), "seed \(seed): \(oracles)")
+  }
+
+  @Test("each planted bug trips its oracle", arguments: [
+    (PlantedBug.refreshInTwoSteps, "stolen-refresh-token", "refresh-once"), (.sessionInTwoSteps, "racing-deletes", "linearizable-sessions"),
+    (.usernamesByCase, "same-names", "unique"), (.ignoresExpiry, "clock-skew", "dead-token"), (.ignoresRevocation, "stolen-refresh-token", "dead-token"),
+    (.fails, "rolling-restart", "no-unexplained-5xx"), (.hangs, "same-names", "live"), (.usernamesByCase, "same-names", "linearizable-accounts"),
+  ])
+  func planted(bug: PlantedBug, scenario: String, oracle: String) throws {
+    let (oracles, seed) = try found(scenario, seeds: 1...20) { $0.service.planted = [bug] }
+    #expect(oracles.contains(oracle), "seed \(seed): \(oracles)")
+  }
+
+  @Test("an acknowledged write that is not there in the end trips the oracle of durability")
+  func durable() throws {
+    let token = TokenFacts.forTest(subject: "u", account: "ann")
+    func operation(_ id: Int, _ request: Sim.Request, _ answer: Answer) -> Sim.Operation {
+      var operation = Sim.Operation(id: id, person: "ann", request: request, invoked: 2 * id, invokedAt: 0, wallAtInvocation: 0)
+      operation.answered = 2 * id + 1
+      operation.answer = answer
+      return operation
+    }
+    let kept = [operation(0, .addSession("s", token), .status(200)), operation(1, .getSessions(token), .sessions(["s"]))]
+    #expect(AccountOracles.durable(kept).isEmpty)
+    let lost = [operation(0, .addSession("s", token), .status(200)), operation(1, .getSessions(token), .sessions([]))]
+    #expect(AccountOracles.durable(lost).map(\.oracle) == ["durable"])
+    let deleted = lost + [operation(2, .deleteSession("s", token), .none)]
+    #expect(AccountOracles.durable(deleted).isEmpty)
+    let user = [
+      operation(0, .register(email: "a@b.co", username: "Ann", password: "p"), .status(201)),
+      operation(1, .login(user: "ann", password: "p", account: "ann"), .status(401)),
+    ]
+    #expect(AccountOracles.durable(user).map(\.oracle) == ["durable"])
+  }
+
+  @Test("a task that does not unwind when its node dies is reported")
+  func unwinds() {
+    let world = World(seed: 1)
+    let node = world.addNode("stubborn") { environment in
+      environment.executor.spawn("stubborn task") {
+        await withUnsafeContinuation { (_: UnsafeContinuation<Void, Never>) in }
+      }
+      return nil
+    }
+    node.start()
+    world.run(until: .seconds(1))
+    node.crash(.kill)
+    world.run(until: .seconds(2))
+    #expect(world.defects.count == 1)
+    #expect(world.defects.first?.contains("stubborn task") == true)
+  }
+}
+
+extension TokenFacts {
+  static func forTest(subject: String, account: String) -> TokenFacts {
+    let claims: JSONValue = ["sub": .string(subject), "jti": "f.1", "exp": 4_000_000_000]
+    var text = Array("x.".utf8)
+    Base64URL.encode(claims.bytes, to: &text)
+    return TokenFacts(String(decoding: text + Array(".x".utf8), as: UTF8.self), account: account)!
+  }
+}

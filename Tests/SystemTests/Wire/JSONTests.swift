@@ -1,0 +1,49 @@
+import Testing
+
+@testable import System
+
+@Suite("JSON")
+struct JSONTests {
+  @Test("reads what RFC 8259 allows", arguments: [
+    ("{}", "{}"), ("[ ]", "[]"), (" null ", "null"), ("-0", "0"), ("12345678901234567890", "1.2345678901234567e+19"),
+    ("1e3", "1000.0"), (#""a\u00e9\ud83d\ude00\n""#, "\"aé😀\\n\""), (#"{"b":1,"a":[true,false]}"#, #"{"b":1,"a":[true,false]}"#),
+  ])
+  func reads(text: String, written: String) throws {
+    #expect(try JSONParser.parse(Array(text.utf8)).text == written)
+  }
+
+  @Test("refuses what RFC 8259 does not allow", arguments: [
+    "", "{", "[1,]", "{\"a\":1,}", "{a:1}", "'a'", "01", "1.", ".5", "+1", "NaN", "nul", "\"\u{1}\"", "\"\\x\"", "\"\\ud800\"", "1 2",
+    "{\"a\":1,\"a\":2}", "// c\n1", "\"a", "[1 2]", "{\"a\" 1}", "\u{FEFF}x", "truefalse", "--1", "1e", "\"\\u12\"",
+  ])
+  func refuses(text: String) {
+    #expect(throws: JSONError.self) { try JSONParser.parse(Array(text.utf8)) }
+  }
+
+  @Test("refuses bytes that are not UTF-8, and what nests too deep")
+  func bounds() {
+    #expect(throws: JSONError.self) { try JSONParser.parse([0x22, 0xFF, 0x22]) }
+    let deep = String(repeating: "[", count: 65) + String(repeating: "]", count: 65)
+    #expect(throws: JSONError.self) { try JSONParser.parse(Array(deep.utf8)) }
+    let fits = String(repeating: "[", count: 63) + String(repeating: "]", count: 63)
+    #expect(throws: Never.self) { try JSONParser.parse(Array(fits.utf8)) }
+  }
+
+  @Test("reads JSON5 and says where an error is")
+  func json5() throws {
+    let text = "// one\n{ a: 'x', 'b': [1, 0x10, .5, +2,], /* two */ \"c\": { d: 'l\\\ng' }, }"
+    let (value, positions) = try JSONParser.parseNotingPositions(Array(text.utf8), as: .json5)
+    #expect(value.text == #"{"a":"x","b":[1,16,0.5,2],"c":{"d":"lg"}}"#)
+    #expect(positions["b[1]"] == TextPosition(line: 2, column: 20))
+    #expect(positions["c#"]?.line == 2)
+    let error = #expect(throws: JSONError.self) { try JSONParser.parse(Array("{\n  a: 1\n  b: 2 }".utf8), as: .json5) }
+    #expect(error?.position == TextPosition(line: 3, column: 3))
+  }
+
+  @Test("a number beyond a double is refused, a member of a large object found twice too")
+  func large() {
+    #expect(throws: JSONError.self) { try JSONParser.parse(Array("1e999".utf8)) }
+    let members = (0..<40).map { "\"k\($0 % 39)\":0" }.joined(separator: ",")
+    #expect(throws: JSONError.self) { try JSONParser.parse(Array("{\(members)}".utf8)) }
+  }
+}
