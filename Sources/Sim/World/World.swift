@@ -58,6 +58,7 @@ public final class World: @unchecked Sendable {
 
   /// Runs `body` on a new node and returns what it returned: how a test or a program looks into a world from outside.
   /// - Throws: what `body` throws; `Unfinished` when it takes longer than `limit` of virtual time.
+  @discardableResult
   public func perform<R: Sendable>(
     as name: String = "visitor", within limit: Duration = .seconds(3600), _ body: @escaping @Sendable (Environment) async throws -> R
   ) throws -> R {

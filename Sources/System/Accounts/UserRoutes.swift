@@ -1,16 +1,17 @@
 import Synchronization
 
-/// Lets the routes be made before the service that they lead to.
+/// Lets the routes be made before the service that they lead to. Weak, since the service holds the server that holds them.
 final class ServiceReference: Sendable {
-  private let held = Mutex<UserService?>(nil)
-
-  var service: UserService? {
-    get { held.withLock { $0 } }
-    set { held.withLock { $0 = newValue } }
+  private struct Weak {
+    weak var service: UserService?
   }
 
+  private let held = Mutex(Weak())
+
+  func set(_ service: UserService) { held.withLock { $0.service = service } }
+
   func started() throws(HTTPFailure) -> UserService {
-    guard let service else { throw HTTPFailure(503, "the service is starting") }
+    guard let service = held.withLock({ $0.service }) else { throw HTTPFailure(503, "the service is starting") }
     return service
   }
 }

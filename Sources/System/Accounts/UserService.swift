@@ -33,7 +33,7 @@ public actor UserService: Service {
       environment, address: options.address, service: UserRoutes.description,
       routes: UserRoutes.table(reference, metrics: metrics), metrics: metrics, options: options.server)
     let service = UserService(environment, options, database, server)
-    reference.service = service
+    reference.set(service)
     server.start()
     return service
   }

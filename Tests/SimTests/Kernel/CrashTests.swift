@@ -1,0 +1,108 @@
+import Foundation
+import System
+import Testing
+
+@testable import Sim
+
+@Suite("A crash")
+struct CrashTests {
+  @Test("every pending and later operation throws, without effect, and nothing of the node runs on")
+  func operationsThrow() throws {
+    final class Log: @unchecked Sendable { var lines: [String] = [] }
+    let log = Log()
+    let world = World(seed: 1)
+    let node = world.addNode("a") { environment in
+      environment.executor.spawn("sleeper") {
+        do { try await environment.clock.sleep(for: .seconds(100)) } catch { log.lines.append("sleep \(error)") }
+        do { _ = try environment.storage.open("x", create: true) } catch { log.lines.append("open \(error)") }
+        do { _ = try environment.network.listen(SocketAddress(host: "a", port: 1), backlog: 1) } catch { log.lines.append("listen") }
+        do { try await environment.executor.offload(.disk) { log.lines.append("ran") } } catch { log.lines.append("offload \(error)") }
+        environment.executor.spawn("late") { do { try await environment.clock.sleep(for: .seconds(1)) } catch { log.lines.append("late") } }
+      }
+      environment.executor.spawn("acceptor") {
+        do { _ = try await environment.network.listen(SocketAddress(host: "a", port: 2), backlog: 1).accept() } catch { log.lines.append("accept \(error)") }
+      }
+      return nil
+    }
+    node.start()
+    world.run(until: .seconds(1))
+    node.crash(.power)
+    world.run(until: .seconds(1))
+    #expect(log.lines.sorted() == ["accept NodeDown()", "late", "listen", "offload NodeDown()", "open nodeDown", "sleep NodeDown()"])
+    #expect(world.defects.isEmpty)
+  }
+
+  @Test("1,000 crashes and restarts of the service keep memory flat")
+  func memory() throws {
+    let world = World(seed: 1)
+    let node = world.addNode("users") { environment in
+      var options = UserServiceOptions()
+      options.address = SocketAddress(host: "users", port: 8001)
+      options.passwordRounds = 1
+      return try await UserService.start(environment, options)
+    }
+    world.addNode("client") { environment in
+      let client = HTTPClient(environment, address: SocketAddress(host: "users", port: 8001))
+      while true {
+        // It is refused and cut off again and again; that is what is looked at.
+        _ = try? await client.send("POST", "/login", json: ["user": "a", "password": "password"], timeout: .seconds(1))
+        try await environment.clock.sleep(for: .milliseconds(20))
+      }
+    }.start()
+    weak var firstLife: Life?
+    var after100 = 0
+    for cycle in 0..<1000 {
+      node.start()
+      world.run(until: world.now + .milliseconds(100))
+      if cycle == 0 { firstLife = node.life }
+      node.crash(cycle % 2 == 0 ? .kill : .power)
+      world.run(until: world.now + .milliseconds(10))
+      if cycle == 100 {
+        #expect(firstLife == nil)
+        after100 = Self.residentKilobytes
+      }
+    }
+    #expect(world.defects.isEmpty)
+    #expect(Self.residentKilobytes - after100 < 20_000, "grew from \(after100) kB to \(Self.residentKilobytes) kB")
+  }
+
+  private static var residentKilobytes: Int {
+    let status = (try? String(contentsOfFile: "/proc/self/status", encoding: .utf8)) ?? ""
+    let line = status.split(separator: "\n").first { $0.hasPrefix("VmRSS") } ?? ""
+    return Int(line.split(separator: " ").dropLast().last ?? "") ?? 0
+  }
+
+  @Test("a paused node does nothing, keeps its connections, and runs on when it wakes")
+  func pause() throws {
+    final class Ticks: @unchecked Sendable { var count = 0 }
+    let ticks = Ticks()
+    let world = World(seed: 1)
+    let node = world.addNode("a") { environment in
+      while true {
+        try await environment.clock.sleep(for: .milliseconds(100))
+        ticks.count += 1
+      }
+    }
+    node.start()
+    world.run(until: .seconds(1))
+    node.pause()
+    let before = ticks.count
+    world.run(until: .seconds(5))
+    #expect(ticks.count == before)
+    node.resume()
+    world.run(until: .seconds(6))
+    #expect(ticks.count > before)
+  }
+
+  @Test("a run that is stuck says what everything waits for")
+  func stuck() {
+    let world = World(seed: 1)
+    let error = #expect(throws: World.Unfinished.self) {
+      try world.perform(as: "lonely", within: .seconds(10)) { environment in
+        let listener = try environment.network.listen(SocketAddress(host: "lonely", port: 7), backlog: 1)
+        _ = try await listener.accept()
+      }
+    }
+    #expect(error?.waits.contains("accept on lonely:7") == true)
+  }
+}

@@ -1,0 +1,103 @@
+import System
+import Testing
+
+@testable import Sim
+
+@Suite("The same seed gives the same run")
+struct DeterminismTests {
+  @Test("twice the same hash, other seeds other hashes, and a trace changes nothing")
+  func hashes() throws {
+    let runner = ScenarioRunner(try PlantedBugTests.scenario("crash-and-restart").shortened(to: .seconds(5)))
+    var lines = 0
+    let first = runner.run(seed: 1)
+    #expect(runner.run(seed: 1).hash == first.hash)
+    #expect(runner.run(seed: 1) { _ in lines += 1 }.hash == first.hash)
+    #expect(lines > 500)
+    let hashes = Set((1...40).map { runner.run(seed: $0).hash })
+    #expect(hashes.count == 40)
+  }
+
+  @Test("another node leaves the others' entropy and choices alone")
+  func streams() throws {
+    func draw(others: Int) throws -> ([UInt8], [Int]) {
+      let world = World(seed: 3)
+      for index in 0..<others { world.addNode("other-\(index)") { environment in
+        _ = environment.entropy.bytes(100)
+        return nil
+      }.start() }
+      let bytes = try world.perform(as: "me") { $0.entropy.bytes(16) }
+      let stream = world.choices.stream("me")
+      return (bytes, (0..<8).map { _ in stream.choose(1000) })
+    }
+    let alone = try draw(others: 0)
+    let crowded = try draw(others: 5)
+    #expect(alone.0 == crowded.0)
+    #expect(alone.1 == crowded.1)
+  }
+
+  @Test("a restart does not repeat a node's random bytes")
+  func boots() {
+    final class Seen: @unchecked Sendable { var bytes: [[UInt8]] = [] }
+    let seen = Seen()
+    let world = World(seed: 3)
+    let node = world.addNode("a") { environment in
+      seen.bytes.append(environment.entropy.bytes(16))
+      return nil
+    }
+    node.start()
+    world.run(until: .seconds(1))
+    node.crash(.kill)
+    node.start()
+    world.run(until: .seconds(2))
+    #expect(seen.bytes.count == 2 && seen.bytes[0] != seen.bytes[1])
+  }
+
+  @Test("seeds give different interleavings of a race, in order gives one")
+  func interleavings() throws {
+    actor Counter {
+      nonisolated let executor: any SerialExecutor
+      nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
+      var value = 0
+      init(_ environment: Environment) { executor = environment.executor.forActor("counter") }
+      func get() -> Int { value }
+      func set(_ value: Int) { self.value = value }
+    }
+    func race(_ seed: UInt64, _ strategy: StrategyName) throws -> Int {
+      try World(seed: seed, strategy: strategy).perform { environment in
+        let counter = Counter(environment)
+        await withTaskGroup(of: Void.self) { group in
+          for _ in 0..<4 { group.addTask { await counter.set(await counter.get() + 1) } }
+        }
+        return await counter.get()
+      }
+    }
+    #expect(Set(try (0..<50).map { try race($0, .random) }).count > 1)
+    #expect(Set(try (0..<10).map { try race($0, .inOrder) }).count == 1)
+  }
+
+  @Test("choices are recorded in one sequence, with bounds that hold")
+  func recording() throws {
+    let world = World(seed: 5, recording: true)
+    let stream = world.choices.stream("test")
+    for bound in 1...50 { #expect((0..<bound).contains(stream.choose(bound))) }
+    #expect(world.choices.recorded.count == 49)
+    #expect(world.choices.recorded.allSatisfy { $0.value < $0.bound })
+  }
+
+  @Test("the mean of exponential draws is the mean")
+  func exponential() {
+    let stream = World(seed: 1).choices.stream("test")
+    let sum = (0..<20_000).reduce(0.0) { sum, _ in sum + stream.exponential(mean: .seconds(1)).inSeconds }
+    #expect((0.97...1.03).contains(sum / 20_000))
+    #expect(abs(naturalLogarithm(0.5) + 0.693147180559945) < 1e-14)
+  }
+}
+
+extension Scenario {
+  func shortened(to time: Duration) -> Scenario {
+    var copy = self
+    copy.run = time
+    copy.faults = faults.filter { $0.to <= time || $0.every != nil }.map { Fault(kind: $0.kind, from: $0.from, to: min($0.to, time), every: $0.every) }
+    return copy
+  }
+}
