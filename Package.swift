@@ -28,6 +28,7 @@ let package = Package(
     .executableTarget(name: "Runner", dependencies: ["Sim", "System", "CLinux"], swiftSettings: strict),
     .testTarget(name: "SystemTests", dependencies: ["System", "Sim"], swiftSettings: strict),
     .testTarget(name: "SimTests", dependencies: ["Sim", "System"], swiftSettings: strict),
+    .testTarget(name: "TidyTests", swiftSettings: strict),
     .testTarget(name: "RunnerTests", dependencies: ["Runner", "Sim", "System"], swiftSettings: strict),
   ]
 )

@@ -12,6 +12,8 @@ final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable {
   }
 
   private static let batch = 256
+  /// How often jobs that follow from jobs are run before the kernel is asked again.
+  private static let rounds = 64
 
   private let epoll: Int32
   private let wakeUp: Int32
@@ -88,12 +90,17 @@ final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable {
     thread = pthread_self()
     let serial = asUnownedSerialExecutor()
     let task = asUnownedTaskExecutor()
+    var turn: [UnownedJob] = []
     var events = [epoll_event](repeating: epoll_event(), count: Self.batch)
     while !isStopped {
       takeRemote()
-      let turn = jobs
-      jobs.removeAll(keepingCapacity: true)
-      for job in turn { job.runSynchronously(isolatedTo: serial, taskExecutor: task) }
+      var rounds = 0
+      while !jobs.isEmpty, rounds < Self.rounds {
+        rounds += 1
+        swap(&jobs, &turn)
+        for job in turn { job.runSynchronously(isolatedTo: serial, taskExecutor: task) }
+        turn.removeAll(keepingCapacity: true)
+      }
       fireTimers()
       if jobs.isEmpty { onTurn() }
       let count = epoll_wait(epoll, &events, Int32(Self.batch), timeout)

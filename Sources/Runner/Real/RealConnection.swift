@@ -9,7 +9,7 @@ final class RealConnection: Connection, EventLoop.Source, @unchecked Sendable {
   private let loop: EventLoop
   /// What the kernel last said; edges are told once.
   private var isReadable = true
-  private var isWritable = true
+  private var isWritable: Bool
   /// The peer has ended its side or the connection: a short read no longer means that nothing is left.
   private var hasHungUp = false
   private var reader = Waiting()
@@ -23,9 +23,11 @@ final class RealConnection: Connection, EventLoop.Source, @unchecked Sendable {
     var armed: Int64 = .max
   }
 
-  init(_ descriptor: Int32, peer: SocketAddress, loop: EventLoop) {
+  /// Takes a socket over. One that is yet to be connected becomes writable when it is.
+  init(_ descriptor: Int32, peer: SocketAddress, loop: EventLoop, isConnected: Bool = true) {
     self.descriptor = descriptor
     self.peer = peer
+    isWritable = isConnected
     self.loop = loop
     var one: Int32 = 1
     setsockopt(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, &one, 4)
@@ -121,9 +123,8 @@ final class RealConnection: Connection, EventLoop.Source, @unchecked Sendable {
   }
 
   func waitForConnect(_ deadline: Instant) async throws {
-    isWritable = false
-    hasHungUp = false
-    try await wait(\.writer, deadline)
+    // The event may have come before anybody waited for it.
+    while !isWritable { try await wait(\.writer, deadline) }
     var code: Int32 = 0
     var size = socklen_t(4)
     getsockopt(descriptor, SOL_SOCKET, SO_ERROR, &code, &size)

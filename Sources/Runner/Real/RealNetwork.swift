@@ -53,13 +53,13 @@ final class RealNetwork: Network, Sendable {
   }
 
   private func connect(to candidate: InternetAddress, _ address: SocketAddress, _ deadline: Instant) async throws -> any Connection {
-    let socket = RealConnection(try candidate.makeSocket(), peer: address, loop: loop)
+    let socket = RealConnection(try candidate.makeSocket(), peer: address, loop: loop, isConnected: false)
     do {
       let status = candidate.withPointer { Glibc.connect(socket.descriptor, $0, $1) }
       if status != 0 {
         guard errno == EINPROGRESS else { throw RealConnection.error(errno) }
-        try await socket.waitForConnect(deadline)
       }
+      try await socket.waitForConnect(deadline)
       return socket
     } catch {
       socket.reset()

@@ -64,11 +64,11 @@ final class SimDisk: Storage, @unchecked Sendable {
 
   /// Loses what was not synced: of each pending change nothing, all, or some sectors survive.
   func losePower() {
-    for name in Array(names.keys).sorted() where durableNames[name] !== names[name] {
+    for name in names.keys.sorted() where durableNames[name] !== names[name] {
       // A name that was never synced may survive all the same.
       if stream.chance(0.5) { durableNames[name] = names[name] }
     }
-    for name in Array(durableNames.keys).sorted() where names[name] == nil {
+    for name in durableNames.keys.sorted() where names[name] == nil {
       if stream.chance(0.5) { durableNames[name] = nil }
     }
     names = durableNames
@@ -85,7 +85,7 @@ final class SimDisk: Storage, @unchecked Sendable {
   func loseProcess() { forgetHandles() }
 
   private func forgetHandles() {
-    for inode in names.values { inode.locked = false }
+    for name in names.keys.sorted() { names[name]?.locked = false }
     disarmCrash()
   }
 
@@ -168,7 +168,7 @@ final class SimDisk: Storage, @unchecked Sendable {
   }
 
   /// The bytes of all files; what counts against the capacity.
-  var used: Int { names.values.reduce(0) { $0 + $1.content.count } }
+  var used: Int { names.reduce(0) { $0 + $1.value.content.count } }
 
   func grow(_ path: String, by bytes: Int) throws(StorageError) {
     guard bytes > 0, let capacity = faults.capacity, used + bytes > capacity else { return }

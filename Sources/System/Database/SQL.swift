@@ -60,7 +60,8 @@ public final class SQLConnection {
   }
 
   deinit {
-    for statement in statements.values { sqlite3_finalize(statement.pointer) }
+    // Finalized in any order.
+    for (_, statement) in statements { sqlite3_finalize(statement.pointer) }
     sqlite3_close_v2(handle)
   }
 

@@ -1,0 +1,102 @@
+import Foundation
+import Testing
+
+/// Reads the sources and refuses what the project has decided against.
+@Suite("Tidy")
+struct TidyTests {
+  struct Rule: Sendable {
+    let name: String
+    /// The folders under `Sources` that it is about.
+    let folders: [String]
+    let pattern: String
+    /// A line that has this as well is allowed, for the reason that it names.
+    let unless: String?
+    /// A line that the rule must refuse: a rule that nothing trips is none.
+    let example: String
+  }
+
+  static let rules: [Rule] = [
+    Rule(name: "tasks are started by the environment", folders: ["System", "Sim"], pattern: #"\bTask(\.detached)?\s*(\{|\()"#, unless: "executorPreference: taskExecutor", example: "    Task { await x() }"),
+    Rule(name: "no clock but the environment's", folders: ["System", "Sim"], pattern: #"\b(Date\(\)|ContinuousClock|SuspendingClock|Task\.sleep|clock_gettime|gettimeofday)"#, unless: nil, example: "let now = Date()"),
+    Rule(name: "no entropy but the environment's", folders: ["System", "Sim"], pattern: #"(\bUUID\(\)|\.random\(|\.randomElement\(|\.shuffled\(|SystemRandomNumberGenerator|getrandom|arc4random|RAND_bytes)"#, unless: nil, example: "let x = Int.random(in: 0..<3)"),
+    Rule(name: "no threads and no files but the environment's", folders: ["System", "Sim"], pattern: #"\b(DispatchQueue|Thread|pthread_|FileManager|ProcessInfo|getenv|fopen)\b"#, unless: nil, example: "DispatchQueue.main.async {"),
+    Rule(name: "imports", folders: ["System"], pattern: #"^(@_spi\(_Unicode\) )?import (?!Swift$|Synchronization$|FoundationEssentials$|CSQLite$|COpenSSL$)"#, unless: nil, example: "import Foundation"),
+    Rule(name: "imports", folders: ["Sim"], pattern: #"^import (?!System$|Synchronization$)"#, unless: nil, example: "import Foundation"),
+    Rule(name: "no global mutable state", folders: ["System", "Sim"], pattern: #"^(\s*(public |private |fileprivate |package )?(nonisolated\(unsafe\) )?static var \w+( *:[^{]*)?( =.*)?$|(private |public |fileprivate )?(nonisolated\(unsafe\) )?var )"#, unless: nil, example: "  static var count = 0"),
+    Rule(name: "no order from a Dictionary or a Set", folders: ["System", "Sim"], pattern: #"\.(keys|values)\b(?!\.(sorted|contains|count)| = values)"#, unless: "in any order", example: "for name in names.keys {"),
+    Rule(name: "wire formats wait for nothing", folders: ["System/Wire"], pattern: #"\b(await|async)\b"#, unless: "///", example: "  func read() async {"),
+    Rule(name: "nothing is left to do", folders: ["System", "Sim", "Runner"], pattern: #"\b(TODO|FIXME|XXX|HACK)\b"#, unless: nil, example: "// TODO: later"),
+    Rule(name: "no print in the system", folders: ["System", "Sim"], pattern: #"(^|[^.\w])print\("#, unless: nil, example: "    print(x)"),
+  ]
+
+  private static let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
+
+  private static func files(under folder: String) throws -> [(name: String, lines: [String])] {
+    let base = root.appending(path: folder)
+    let names = try FileManager.default.subpathsOfDirectory(atPath: base.path).filter { $0.hasSuffix(".swift") }.sorted()
+    return try names.map { name in
+      let text = try String(contentsOf: base.appending(path: name), encoding: .utf8)
+      return ("\(folder)/\(name)", text.split(separator: "\n", omittingEmptySubsequences: false).map(String.init))
+    }
+  }
+
+  @Test("each rule holds, and its example shows that it can be broken", arguments: rules)
+  func rule(_ rule: Rule) throws {
+    // The simple kind breaks words at full stops, as code does.
+    let pattern = try Regex(rule.pattern).wordBoundaryKind(.simple)
+    #expect(rule.example.contains(pattern), "the rule does not refuse its own example")
+    for folder in rule.folders {
+      let files = try Self.files(under: "Sources/\(folder)")
+      #expect(!files.isEmpty)
+      for file in files {
+        for (number, line) in file.lines.enumerated() where line.contains(pattern) {
+          if let unless = rule.unless, line.contains(unless) { continue }
+          Issue.record("\(file.name):\(number + 1): \(rule.name): \(line.trimmingCharacters(in: .whitespaces))")
+        }
+      }
+    }
+  }
+
+  @Test("a file has at most 400 lines, a function at most 70")
+  func sizes() throws {
+    for file in try Self.files(under: "Sources") {
+      #expect(file.lines.count <= 400, "\(file.name) has \(file.lines.count) lines and wants to be two")
+      var start: (line: Int, indent: String)?
+      for (number, line) in file.lines.enumerated() {
+        let indent = String(line.prefix { $0 == " " })
+        if start == nil, line.contains(/\b(func|init)\b.*\{$/) { start = (number, indent) }
+        if let begin = start, line == begin.indent + "}" {
+          #expect(number - begin.line <= 70, "\(file.name):\(begin.line + 1): a function of \(number - begin.line) lines")
+          start = nil
+        }
+      }
+    }
+  }
+
+  @Test("the folders of System use only those above them")
+  func layers() throws {
+    // Names that belong to a folder and may not appear in those that come before it.
+    let layers: [(folder: String, names: [String])] = [
+      ("Environment", []), ("Wire", ["HTTPRequestParser", "JSONParser", "JWT("]), ("Database", ["SQLConnection", "GroupCommit"]),
+      ("Server", ["HTTPServer(", "Responder", "Router("]), ("Accounts", ["UserService", "AccountsSchema", "TokenIssuer"]),
+    ]
+    for (index, layer) in layers.enumerated() {
+      let forbidden = layers[(index + 1)...].flatMap(\.names)
+      for file in try Self.files(under: "Sources/System/\(layer.folder)") {
+        for (number, line) in file.lines.enumerated() where !line.contains("//") {
+          for name in forbidden where line.contains(name) {
+            Issue.record("\(file.name):\(number + 1): \(layer.folder) knows \(name)")
+          }
+        }
+      }
+    }
+  }
+
+  @Test("every scenario file is read, and nothing else lies beside them")
+  func scenarios() throws {
+    let names = try FileManager.default.subpathsOfDirectory(atPath: Self.root.appending(path: "scenarios").path)
+    let files = names.filter { $0.contains(".") }
+    #expect(files.count >= 10)
+    for name in files { #expect(name.hasSuffix(".json5"), "\(name)") }
+  }
+}
