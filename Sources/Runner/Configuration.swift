@@ -27,8 +27,9 @@ struct Configuration {
     var result: [String: [String]] = [:]
     for (name, value) in environment where name.hasPrefix("PARLEY_") && name != "PARLEY_CONFIG" {
       guard let setting = Setting.all.first(where: { $0.variable == name }) else {
-        let hint = Spelling.nearest(to: name, among: Setting.all.map(\.variable)).map { "; did you mean \($0)?" } ?? ""
-        throw UsageError("unknown environment variable \(name)\(hint)")
+        // Others may have variables that begin so; one that is nearly ours is a slip.
+        guard let near = Spelling.nearest(to: name, among: Setting.all.map(\.variable)) else { continue }
+        throw UsageError("unknown environment variable \(name); did you mean \(near)?")
       }
       let parts = setting.isRepeatable ? value.split(separator: ",").map(String.init) : [value]
       for part in parts { try setting.check(part, name) }

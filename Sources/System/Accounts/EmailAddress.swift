@@ -2,7 +2,7 @@
 
 /// An email address that the seed's `EmailStr` would take (pydantic over email-validator 2, without a DNS query).
 ///
-/// The local part is a dot-atom of at most 64 bytes, of ASCII `atext` or of letters and digits beyond ASCII (RFC 5322
+/// The local part is a dot-atom of ASCII `atext` or of letters and digits beyond ASCII (RFC 5322
 /// §3.2.3, RFC 6531); the domain has at least two labels, at most 253 bytes, and is none that RFC 6761 keeps from being an
 /// address. A display name (`Ann <ann@example.com>`) and white space around are taken off, as pydantic does.
 /// Labels beyond ASCII are taken as they are, in lower case and NFC, without the mapping tables of UTS 46.
@@ -17,7 +17,10 @@ struct EmailAddress: Hashable, Sendable {
   }
 
   init(parsing raw: String) throws(Invalid) {
-    guard raw.utf8.count <= 2048 else { throw Invalid(reason: "must have at most 255 bytes") }
+    guard raw.utf8.count <= 2048 else { throw Invalid(reason: "must have at most 254 bytes") }
+    guard raw.unicodeScalars.allSatisfy({ $0.properties.generalCategory != .control }) else {
+      throw Invalid(reason: "must not hold control characters")
+    }
     let address = try Self.withoutDisplayName(raw.trimmed)
     guard let at = address.lastIndex(of: "@") else { throw Invalid(reason: "must hold an @") }
     let local = String(address[..<at]).normalized
@@ -42,7 +45,6 @@ struct EmailAddress: Hashable, Sendable {
 
   private static func check(local: String) throws(Invalid) {
     guard !local.isEmpty else { throw Invalid(reason: "must have something before the @") }
-    guard local.utf8.count <= 64 else { throw Invalid(reason: "must have at most 64 bytes before the @") }
     for atom in local.split(separator: ".", omittingEmptySubsequences: false) {
       guard !atom.isEmpty else { throw Invalid(reason: "has a dot at an end, or two in a row, before the @") }
       guard atom.unicodeScalars.allSatisfy({ isAtomText($0) }), let first = atom.unicodeScalars.first, !first.isMark else {

@@ -1,6 +1,6 @@
 /// The nearest right word, for errors.
 public enum Spelling {
-  /// The word that is nearest to `word` and no further than a third of its letters, or nil.
+  /// The word that is nearest to `word` and no further than a third of its letters, or nil; ties go to the first.
   public static func nearest(to word: String, among known: [String]) -> String? {
     let distances = known.map { ($0, distance(Array(word.lowercased().utf8), Array($0.lowercased().utf8))) }
     guard let best = distances.min(by: { $0.1 < $1.1 }), best.1 <= max(1, best.0.utf8.count / 3) else { return nil }

@@ -16,8 +16,8 @@ struct AccountRulesTests {
   @Test("emails that EmailStr refuses", arguments: [
     "", "a", "@b.com", "a@", "a@b", "a@.com", "a@b.com.", "a..b@c.com", ".a@c.com", "a.@c.com", "a b@c.com", "a@b c.com", "a@-b.com", "a@b-.com",
     "a@b..com", "a@localhost", "a@x.local", "a@x.test", "a@x.invalid", "a@1.2.3.4", "a@[1.2.3.4]", "\"a\"@b.com", "a@b.com\n<x>", "a\u{0}@b.com",
-    "a@ab--cd.com", "a,b@c.com", "a@b@c.com", String(repeating: "a", count: 65) + "@b.com", "a@" + String(repeating: "b", count: 64) + ".com",
-    "a@" + String(repeating: "b.", count: 130) + "com", "a@b.c0", "(a)@b.com", "a;b@c.com",
+    "a@ab--cd.com", "a,b@c.com", "a@b@c.com", String(repeating: "a", count: 250) + "@b.com", "a@" + String(repeating: "b", count: 64) + ".com",
+    "a@" + String(repeating: "b.", count: 130) + "com", "a@b.c0", "(a)@b.com", "a;b@c.com", "a@b.com\n",
   ])
   func badEmails(raw: String) {
     #expect(throws: EmailAddress.Invalid.self) { try EmailAddress(parsing: raw) }

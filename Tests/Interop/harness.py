@@ -1,0 +1,98 @@
+"""Starts and stops real `parley` processes, and speaks plain HTTP to them."""
+
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import tempfile
+
+BINARY = os.environ["PARLEY_BINARY"]
+SECRET = "an interop secret of at least thirty-two bytes"
+
+
+class Server:
+    """A `parley serve users` on a free port. With the same `data` it can be started again after its end."""
+
+    def __init__(self, *flags, data=None, secret=SECRET, rounds=10):
+        self.flags = [*flags, "--password-rounds", str(rounds)] + (["--jwt-secret", secret] if secret else [])
+        self.folder = None if data else tempfile.TemporaryDirectory()
+        self.data = data or self.folder.name
+        self.process = None
+
+    def start(self):
+        command = [BINARY, "serve", "users", "--data", self.data, "--users-port", "0",
+                   "--log-level", "warning", *self.flags]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        line = self.process.stdout.readline().split()
+        if line[:2] != ["listening", "users"]:
+            raise RuntimeError(self.process.stderr.read())
+        self.url = line[2]
+        self.port = int(self.url.rsplit(":", 1)[1])
+        assert self.process.stdout.readline() == "ready\n"
+        return self
+
+    def kill(self):
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+        self.process.stdout.close()
+        self.process.stderr.close()
+
+    def stop(self):
+        self.process.send_signal(signal.SIGTERM)
+        code = self.process.wait(timeout=20)
+        self.process.stdout.close()
+        self.process.stderr.close()
+        return code
+
+    def __enter__(self):
+        return self.start()
+
+    def __exit__(self, *_):
+        if self.process.poll() is None:
+            self.kill()
+        if self.folder:
+            self.folder.cleanup()
+
+
+class Client:
+    """One keep-alive connection."""
+
+    def __init__(self, port):
+        self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+
+    def send(self, method, path, body=None, token=None, headers=None):
+        fields = dict(headers or {})
+        if token:
+            fields["Authorization"] = "Bearer " + token
+        if body is not None:
+            fields["Content-Type"] = "application/json"
+        self.connection.request(method, path, json.dumps(body) if body is not None else None, fields)
+        response = self.connection.getresponse()
+        text = response.read()
+        try:
+            return response.status, json.loads(text)
+        except ValueError:
+            return response.status, text
+
+    def register(self, name):
+        return self.send("POST", "/register",
+                         {"email": f"{name}@example.com", "username": name, "password": "password123"})
+
+    def login(self, name):
+        return self.send("POST", "/login", {"user": name, "password": "password123"})
+
+
+def raw(port, data, timeout=5):
+    """Sends bytes as they are and returns what comes back until the server closes or is silent."""
+    with socket.create_connection(("127.0.0.1", port), timeout=timeout) as connection:
+        connection.sendall(data)
+        answer = b""
+        connection.settimeout(timeout)
+        try:
+            while part := connection.recv(65536):
+                answer += part
+        except (TimeoutError, ConnectionResetError):
+            pass
+        return answer

@@ -1,0 +1,75 @@
+"""Fifty rounds of kill -9 under load: every acknowledged write is there afterwards."""
+
+import http.client
+import random
+import threading
+import time
+import unittest
+
+from harness import Client, Server
+
+ROUNDS = 50
+
+
+class Kill(unittest.TestCase):
+    def test_nothing_acknowledged_is_lost(self):
+        seed = random.randrange(2**32)
+        print("seed", seed)
+        chance = random.Random(seed)
+        users, sessions, writes = [], {}, 0
+        lock = threading.Lock()
+        with Server(secret=None) as server:
+            for number in range(ROUNDS):
+                stop = threading.Event()
+                threads = [threading.Thread(target=self.load, args=(server.port, f"u{number}x{k}", stop, users, sessions, lock))
+                           for k in range(6)]
+                for thread in threads:
+                    thread.start()
+                time.sleep(chance.uniform(0.05, 0.25))
+                server.kill()
+                stop.set()
+                for thread in threads:
+                    thread.join()
+                server.start()
+                self.check(server.port, users, sessions)
+                writes += len(users) + sum(map(len, sessions.values()))
+                users.clear()
+                sessions.clear()
+            self.assertGreater(writes, 50 * ROUNDS)
+            print(writes, "acknowledged writes survived", ROUNDS, "kills")
+
+    @staticmethod
+    def load(port, name, stop, users, sessions, lock):
+        client = Client(port)
+        try:
+            for number in range(10**6):
+                user = f"{name}-{number}"
+                if stop.is_set() or client.register(user)[0] != 201:
+                    return
+                with lock:
+                    users.append(user)
+                token = client.login(user)[1]["access_token"]
+                for index in range(5):
+                    session = f"{user}-{index}"
+                    status, _ = client.send("POST", "/add-session", {"session_id": session}, token)
+                    if status != 200:
+                        return
+                    with lock:
+                        sessions.setdefault(user, []).append(session)
+        except (OSError, http.client.HTTPException):
+            return
+
+    def check(self, port, users, sessions):
+        client = Client(port)
+        for user in users:
+            status, tokens = client.login(user)
+            self.assertEqual(status, 200, user)
+            if user in sessions:
+                status, answer = client.send("GET", "/get-sessions", token=tokens["access_token"])
+                self.assertEqual(status, 200)
+                found = [entry["session_id"] for entry in answer["sessions"]]
+                self.assertEqual(found[:len(sessions[user])], sessions[user])
+
+
+if __name__ == "__main__":
+    unittest.main()
