@@ -23,7 +23,8 @@ struct Configuration {
     try checkTogether()
   }
 
-  private static func variables(_ environment: [(name: String, value: String)]) throws(UsageError) -> [String: [String]] {
+  private static func variables(_ environment: [(name: String, value: String)]) throws(UsageError) -> [String: [String]]
+  {
     var result: [String: [String]] = [:]
     for (name, value) in environment where name.hasPrefix("PARLEY_") && name != "PARLEY_CONFIG" {
       guard let setting = Setting.all.first(where: { $0.variable == name }) else {
@@ -56,7 +57,8 @@ struct Configuration {
     for member in members {
       let place = "\(path):\(positions[member.name + "#"].map { "\($0)" } ?? "")"
       guard let setting = Setting.all.first(where: { $0.key == member.name }) else {
-        let hint = Spelling.nearest(to: member.name, among: Setting.all.map(\.key)).map { "; did you mean \"\($0)\"?" } ?? ""
+        let hint =
+          Spelling.nearest(to: member.name, among: Setting.all.map(\.key)).map { "; did you mean \"\($0)\"?" } ?? ""
         throw UsageError("\(place): unknown key \"\(member.name)\"\(hint)")
       }
       guard let texts = texts(member.value, isList: setting.isRepeatable) else {
@@ -82,7 +84,8 @@ struct Configuration {
   private func checkTogether() throws(UsageError) {
     if !SocketAddress(host: text("host"), port: 0).isLoopback, list("service-token").isEmpty {
       throw UsageError(
-        "--host \(text("host")) can be reached from other machines: set a service token (PARLEY_SERVICE_TOKEN), which services then have to show")
+        "--host \(text("host")) can be reached from other machines: set a service token (PARLEY_SERVICE_TOKEN), which services then have to show"
+      )
     }
   }
 
@@ -93,16 +96,17 @@ struct Configuration {
 
   /// The effective configuration as JSON, with secrets blanked: what `--check` prints.
   var json: JSONValue {
-    .object(Setting.all.compactMap { setting in
-      let values = list(setting.flag)
-      if values.isEmpty { return nil }
-      let shown = setting.isSecret ? values.map { _ in "***" } : values
-      if setting.isRepeatable { return .init(setting.key, .array(shown.map { .string($0) })) }
-      switch setting.kind {
-      case .port, .integer: return .init(setting.key, .int(Int64(shown[0])!))
-      default: return .init(setting.key, .string(shown[0]))
-      }
-    })
+    .object(
+      Setting.all.compactMap { setting in
+        let values = list(setting.flag)
+        if values.isEmpty { return nil }
+        let shown = setting.isSecret ? values.map { _ in "***" } : values
+        if setting.isRepeatable { return .init(setting.key, .array(shown.map { .string($0) })) }
+        switch setting.kind {
+        case .port, .integer: return .init(setting.key, .int(Int64(shown[0])!))
+        default: return .init(setting.key, .string(shown[0]))
+        }
+      })
   }
 
   /// The options of the User Service.

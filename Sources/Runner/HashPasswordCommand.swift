@@ -11,7 +11,9 @@ enum HashPasswordCommand {
   static func run(_ words: [String]) throws(UsageError) -> Int32 {
     let arguments = try Arguments(
       words, flags: [Flag(name: "password-rounds", placeholder: "N", help: "rounds of PBKDF2-HMAC-SHA-256")])
-    guard arguments.words.isEmpty else { throw UsageError("the password comes on standard input, where nobody sees it") }
+    guard arguments.words.isEmpty else {
+      throw UsageError("the password comes on standard input, where nobody sees it")
+    }
     let rounds = try arguments.int("password-rounds", in: 1...10_000_000)
     guard let password = readLine(), (8...1024).contains(password.utf8.count) else {
       throw UsageError("a password has 8 to 1024 bytes")

@@ -5,7 +5,9 @@ enum HelpCommand {
       print(overview)
       return 0
     }
-    guard words.count == 1, let command = Command(rawValue: word) else { throw UsageError("no help for \"\(words.joined(separator: " "))\"") }
+    guard words.count == 1, let command = Command(rawValue: word) else {
+      throw UsageError("no help for \"\(words.joined(separator: " "))\"")
+    }
     switch command {
     case .serve: print(serve)
     case .simulate: print(SimulateCommand.usage + "\n\n" + table(SimulateCommand.flags))
@@ -29,7 +31,9 @@ enum HelpCommand {
     """
 
   private static var serve: String {
-    let settings = Setting.all.map { Flag(name: $0.flag, placeholder: $0.placeholder, help: "\($0.help) [\($0.variable), \($0.key)]") }
+    let settings = Setting.all.map {
+      Flag(name: $0.flag, placeholder: $0.placeholder, help: "\($0.help) [\($0.variable), \($0.key)]")
+    }
     return """
       parley serve [users] [FLAGS]
 

@@ -5,7 +5,8 @@ import System
 enum ServeCommand {
   static let flags = [
     Flag(name: "config", placeholder: "FILE", help: "default DIR/parley.json5 if it is there [PARLEY_CONFIG]"),
-    Flag(name: "check", placeholder: nil, help: "validate, print the effective configuration with secrets blanked, exit"),
+    Flag(
+      name: "check", placeholder: nil, help: "validate, print the effective configuration with secrets blanked, exit"),
   ]
 
   /// The services that this version has.
@@ -45,7 +46,8 @@ enum ServeCommand {
     let level = Log.Level.allCases.first { "\($0)" == configuration.text("log-level") }!
     let cores = max(1, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN))))
     let node = RealNode(
-      "users", storage: storage, disk: OffloadPool(threads: 2), compute: OffloadPool(threads: cores), log: log, level: level)
+      "users", storage: storage, disk: OffloadPool(threads: 2), compute: OffloadPool(threads: cores), log: log,
+      level: level)
     let options = configuration.users
     let service: UserService
     do {

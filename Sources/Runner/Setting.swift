@@ -29,22 +29,56 @@ struct Setting {
   var isRepeatable: Bool { if case .list = kind { true } else { false } }
 
   static let all: [Setting] = [
-    Setting(flag: "data", placeholder: "DIR", kind: .text, standard: "./parley-data", help: "where databases and keys are kept"),
-    Setting(flag: "host", placeholder: "ADDRESS", kind: .text, standard: "127.0.0.1", help: "where to listen; anything but loopback needs a service token"),
-    Setting(flag: "log-level", placeholder: "LEVEL", kind: .oneOf(Log.Level.allCases.map { "\($0)" }), standard: "info", help: "debug, info, warning or error"),
-    Setting(flag: "log-format", placeholder: "FORMAT", kind: .oneOf(LogWriter.Format.allCases.map(\.rawValue)), standard: "json", help: "json or text"),
-    Setting(flag: "users-port", placeholder: "PORT", kind: .port, standard: "8001", help: "port of the User Service; 0 takes a free one"),
-    Setting(flag: "service-token", placeholder: "T", kind: .text, standard: nil, help: "what services show each other", isSecret: true),
-    Setting(flag: "jwt-secret", placeholder: "S", kind: .list, standard: nil, help: "key of the tokens, at least 32 bytes; repeatable, the first signs; without one a random one is kept in the data directory", isSecret: true),
-    Setting(flag: "access-token-ttl", placeholder: "TIME", kind: .duration, standard: "60m", help: "how long an access token is valid"),
-    Setting(flag: "refresh-token-ttl", placeholder: "TIME", kind: .duration, standard: "7d", help: "how long a refresh token is valid"),
-    Setting(flag: "password-rounds", placeholder: "N", kind: .integer(1...10_000_000), standard: "600000", help: "rounds of PBKDF2-HMAC-SHA-256 for new passwords"),
-    Setting(flag: "cors-origin", placeholder: "ORIGIN", kind: .list, standard: nil, help: "a page that may call; repeatable; without one all may"),
-    Setting(flag: "max-head-bytes", placeholder: "N", kind: .integer(1024...1_048_576), standard: "32768", help: "request line and header fields together"),
-    Setting(flag: "max-body-bytes", placeholder: "N", kind: .integer(1024...1_073_741_824), standard: "1048576", help: "a request's body"),
-    Setting(flag: "head-timeout", placeholder: "TIME", kind: .duration, standard: "10s", help: "time for a request's head to arrive"),
-    Setting(flag: "idle-timeout", placeholder: "TIME", kind: .duration, standard: "60s", help: "time that a connection may be idle"),
-    Setting(flag: "max-connections", placeholder: "N", kind: .integer(1...1_000_000), standard: "10000", help: "connections at once; further ones get 503"),
+    Setting(
+      flag: "data", placeholder: "DIR", kind: .text, standard: "./parley-data",
+      help: "where databases and keys are kept"),
+    Setting(
+      flag: "host", placeholder: "ADDRESS", kind: .text, standard: "127.0.0.1",
+      help: "where to listen; anything but loopback needs a service token"),
+    Setting(
+      flag: "log-level", placeholder: "LEVEL", kind: .oneOf(Log.Level.allCases.map { "\($0)" }), standard: "info",
+      help: "debug, info, warning or error"),
+    Setting(
+      flag: "log-format", placeholder: "FORMAT", kind: .oneOf(LogWriter.Format.allCases.map(\.rawValue)),
+      standard: "json", help: "json or text"),
+    Setting(
+      flag: "users-port", placeholder: "PORT", kind: .port, standard: "8001",
+      help: "port of the User Service; 0 takes a free one"),
+    Setting(
+      flag: "service-token", placeholder: "T", kind: .text, standard: nil, help: "what services show each other",
+      isSecret: true),
+    Setting(
+      flag: "jwt-secret", placeholder: "S", kind: .list, standard: nil,
+      help:
+        "key of the tokens, at least 32 bytes; repeatable, the first signs; without one a random one is kept in the data directory",
+      isSecret: true),
+    Setting(
+      flag: "access-token-ttl", placeholder: "TIME", kind: .duration, standard: "60m",
+      help: "how long an access token is valid"),
+    Setting(
+      flag: "refresh-token-ttl", placeholder: "TIME", kind: .duration, standard: "7d",
+      help: "how long a refresh token is valid"),
+    Setting(
+      flag: "password-rounds", placeholder: "N", kind: .integer(1...10_000_000), standard: "600000",
+      help: "rounds of PBKDF2-HMAC-SHA-256 for new passwords"),
+    Setting(
+      flag: "cors-origin", placeholder: "ORIGIN", kind: .list, standard: nil,
+      help: "a page that may call; repeatable; without one all may"),
+    Setting(
+      flag: "max-head-bytes", placeholder: "N", kind: .integer(1024...1_048_576), standard: "32768",
+      help: "request line and header fields together"),
+    Setting(
+      flag: "max-body-bytes", placeholder: "N", kind: .integer(1024...1_073_741_824), standard: "1048576",
+      help: "a request's body"),
+    Setting(
+      flag: "head-timeout", placeholder: "TIME", kind: .duration, standard: "10s",
+      help: "time for a request's head to arrive"),
+    Setting(
+      flag: "idle-timeout", placeholder: "TIME", kind: .duration, standard: "60s",
+      help: "time that a connection may be idle"),
+    Setting(
+      flag: "max-connections", placeholder: "N", kind: .integer(1...1_000_000), standard: "10000",
+      help: "connections at once; further ones get 503"),
   ]
 
   /// Checks a value; `source` is where it stands.
@@ -53,7 +87,9 @@ struct Setting {
     case .text, .list:
       if value.isEmpty { throw UsageError("\(source): must not be empty") }
     case .port:
-      guard let port = Int(value), (0...65_535).contains(port) else { throw UsageError("\(source): \"\(value)\" is no port") }
+      guard let port = Int(value), (0...65_535).contains(port) else {
+        throw UsageError("\(source): \"\(value)\" is no port")
+      }
     case .integer(let range):
       guard let number = Int(value), range.contains(number) else {
         throw UsageError("\(source): \"\(value)\" is no number from \(range.lowerBound) to \(range.upperBound)")

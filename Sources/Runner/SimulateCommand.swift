@@ -15,10 +15,14 @@ enum SimulateCommand {
     Flag(name: "seed", placeholder: "N", help: "one seed"),
     Flag(name: "seeds", placeholder: "A...B", help: "a range of seeds; 1...10 without one"),
     Flag(name: "jobs", placeholder: "N", help: "processes; as many as there are cores without it"),
-    Flag(name: "strategy", placeholder: "S", help: StrategyName.allCases.map(\.rawValue).joined(separator: " or ") + "; random without one"),
+    Flag(
+      name: "strategy", placeholder: "S",
+      help: StrategyName.allCases.map(\.rawValue).joined(separator: " or ") + "; random without one"),
     Flag(name: "trace", placeholder: "FILE", help: "write every event of one run as JSON lines"),
     Flag(name: "hashes", placeholder: nil, help: "print FILE SEED HASH for each run"),
-    Flag(name: "worker", placeholder: "K/N", help: "run every N-th seed from the K-th on and print results as JSON; used by --jobs"),
+    Flag(
+      name: "worker", placeholder: "K/N",
+      help: "run every N-th seed from the K-th on and print results as JSON; used by --jobs"),
   ]
 
   struct Options {
@@ -53,13 +57,15 @@ enum SimulateCommand {
     let arguments = try Arguments(words, flags: flags)
     guard !arguments.words.isEmpty else { throw UsageError("which scenarios? parley simulate scenarios") }
     let cores = max(1, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN))))
-    var options = Options(files: try ScenarioFiles.find(arguments.words), jobs: try arguments.int("jobs", in: 1...256) ?? cores)
+    var options = Options(
+      files: try ScenarioFiles.find(arguments.words), jobs: try arguments.int("jobs", in: 1...256) ?? cores)
     if let seed = try arguments.int("seed", in: 0...Int.max) { options.seeds = UInt64(seed)...UInt64(seed) }
     if let text = arguments.value("seeds") { options.seeds = try seeds(text) }
     if arguments.has("seed"), arguments.has("seeds") { throw UsageError("--seed and --seeds exclude each other") }
     if let name = arguments.value("strategy") {
       guard let strategy = StrategyName(rawValue: name) else {
-        throw UsageError("--strategy: \"\(name)\" is none of \(StrategyName.allCases.map(\.rawValue).joined(separator: ", "))")
+        throw UsageError(
+          "--strategy: \"\(name)\" is none of \(StrategyName.allCases.map(\.rawValue).joined(separator: ", "))")
       }
       options.strategy = strategy
     }

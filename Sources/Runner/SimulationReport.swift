@@ -77,7 +77,9 @@ enum SimulationReport {
     }
     let simulated = summaries.reduce(0) { $0 + $1.simulated.inSeconds }
     let steps = summaries.reduce(0) { $0 + $1.steps }
-    print("\(short(steps)) steps in \(tenths(seconds)) s, \(Int(simulated / max(seconds, 0.001))) times faster than real time")
+    print(
+      "\(short(steps)) steps in \(tenths(seconds)) s, \(Int(simulated / max(seconds, 0.001))) times faster than real time"
+    )
   }
 
   private static func short(_ number: Int) -> String {
@@ -110,14 +112,17 @@ enum SimulationReport {
     for crash in crashed {
       failed += 1
       let file = scenarios[crash.index].file
-      print("\nFAILED \(file) seed \(crash.seed)\n  no-trap: the process died in this run\n  replay: \(replay(file, crash.seed, options)) --jobs 1")
+      print(
+        "\nFAILED \(file) seed \(crash.seed)\n  no-trap: the process died in this run\n  replay: \(replay(file, crash.seed, options)) --jobs 1"
+      )
     }
     print("\(passed) passed, \(failed) failed")
     return failed == 0 ? 0 : 1
   }
 
   private static func replay(_ file: String, _ seed: UInt64, _ options: SimulateCommand.Options) -> String {
-    "parley simulate \(file) --seed \(seed)" + (options.strategy == .random ? "" : " --strategy \(options.strategy.rawValue)")
+    "parley simulate \(file) --seed \(seed)"
+      + (options.strategy == .random ? "" : " --strategy \(options.strategy.rawValue)")
   }
 }
 

@@ -10,14 +10,20 @@ struct CommandLineTests {
     let errors: String
   }
 
-  private static let binary = URL(filePath: CommandLine.arguments[0]).deletingLastPathComponent().appending(path: "parley")
-  private static let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
+  private static let binary = URL(filePath: CommandLine.arguments[0]).deletingLastPathComponent().appending(
+    path: "parley")
+  private static let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+    .deletingLastPathComponent()
 
-  private func parley(_ arguments: String..., environment: [String: String] = [:], input: String? = nil) throws -> Outcome {
+  private func parley(_ arguments: String..., environment: [String: String] = [:], input: String? = nil) throws
+    -> Outcome
+  {
     try parley(arguments, environment: environment, input: input)
   }
 
-  private func parley(_ arguments: [String], environment: [String: String] = [:], input: String? = nil) throws -> Outcome {
+  private func parley(_ arguments: [String], environment: [String: String] = [:], input: String? = nil) throws
+    -> Outcome
+  {
     let process = Process()
     process.executableURL = Self.binary
     process.arguments = arguments
@@ -36,18 +42,29 @@ struct CommandLineTests {
     return Outcome(code: process.terminationStatus, output: text, errors: complaint)
   }
 
-  @Test("what is wrong is one clear line, exit code 2", arguments: [
-    (["srve"], "parley: unknown command \"srve\"; did you mean \"serve\"?\n"),
-    (["serve", "--usrs-port", "1"], "parley: unknown flag --usrs-port; did you mean --users-port?\n"),
-    (["serve", "--users-port", "70000"], "parley: --users-port: \"70000\" is no port\n"),
-    (["serve", "--jwt-secret", "short"], "parley: --jwt-secret: a key for HS256 has at least 32 bytes (RFC 7518 §3.2), this has 5\n"),
-    (["serve", "--log-level", "inof"], "parley: --log-level: \"inof\" is none of debug, info, warning, error\n"),
-    (["serve", "--access-token-ttl", "soon"], "parley: --access-token-ttl: \"soon\" is no time; write for example 500ms, 30s, 60m, 7d\n"),
-    (["serve", "--data", "/proc/nowhere"], "parley: --data /proc/nowhere: /proc/nowhere is not there\n"),
-    (["simulate", "nowhere"], "parley: nowhere: No such file or directory\n"),
-    (["simulate", "scenarios", "--seeds", "9...1"], "parley: --seeds: \"9...1\" is no range; write for example 1...200\n"),
-    (["simulate"], "parley: which scenarios? parley simulate scenarios\n"),
-  ])
+  @Test(
+    "what is wrong is one clear line, exit code 2",
+    arguments: [
+      (["srve"], "parley: unknown command \"srve\"; did you mean \"serve\"?\n"),
+      (["serve", "--usrs-port", "1"], "parley: unknown flag --usrs-port; did you mean --users-port?\n"),
+      (["serve", "--users-port", "70000"], "parley: --users-port: \"70000\" is no port\n"),
+      (
+        ["serve", "--jwt-secret", "short"],
+        "parley: --jwt-secret: a key for HS256 has at least 32 bytes (RFC 7518 §3.2), this has 5\n"
+      ),
+      (["serve", "--log-level", "inof"], "parley: --log-level: \"inof\" is none of debug, info, warning, error\n"),
+      (
+        ["serve", "--access-token-ttl", "soon"],
+        "parley: --access-token-ttl: \"soon\" is no time; write for example 500ms, 30s, 60m, 7d\n"
+      ),
+      (["serve", "--data", "/proc/nowhere"], "parley: --data /proc/nowhere: /proc/nowhere is not there\n"),
+      (["simulate", "nowhere"], "parley: nowhere: No such file or directory\n"),
+      (
+        ["simulate", "scenarios", "--seeds", "9...1"],
+        "parley: --seeds: \"9...1\" is no range; write for example 1...200\n"
+      ),
+      (["simulate"], "parley: which scenarios? parley simulate scenarios\n"),
+    ])
   func complaints(arguments: [String], line: String) throws {
     let outcome = try parley(arguments)
     #expect(outcome.code == 2)
@@ -67,18 +84,27 @@ struct CommandLineTests {
     let folder = FileManager.default.temporaryDirectory.appending(path: "parley-cli-\(getpid())")
     try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
     defer { try? FileManager.default.removeItem(at: folder) }
-    try Data("{ usersPort: 1, passwordRounds: 7, logLevel: 'warning', jwtSecret: ['0123456789abcdef0123456789abcdef'] }".utf8).write(to: folder.appending(path: "parley.json5"))
+    try Data(
+      "{ usersPort: 1, passwordRounds: 7, logLevel: 'warning', jwtSecret: ['0123456789abcdef0123456789abcdef'] }".utf8
+    ).write(to: folder.appending(path: "parley.json5"))
     let outcome = try parley(
-      "serve", "--check", "--data", folder.path, "--users-port", "3", environment: ["PARLEY_USERS_PORT": "2", "PARLEY_PASSWORD_ROUNDS": "8"])
+      "serve", "--check", "--data", folder.path, "--users-port", "3",
+      environment: ["PARLEY_USERS_PORT": "2", "PARLEY_PASSWORD_ROUNDS": "8"])
     #expect(outcome.code == 0)
-    for part in ["\"usersPort\":3", "\"passwordRounds\":8", "\"logLevel\":\"warning\"", "\"accessTokenTtl\":\"60m\"", "\"jwtSecret\":[\"***\"]"] {
+    for part in [
+      "\"usersPort\":3", "\"passwordRounds\":8", "\"logLevel\":\"warning\"", "\"accessTokenTtl\":\"60m\"",
+      "\"jwtSecret\":[\"***\"]",
+    ] {
       #expect(outcome.output.contains(part), "\(outcome.output)")
     }
     try Data("{\n  userPort: 1 }".utf8).write(to: folder.appending(path: "parley.json5"))
     let wrong = try parley("serve", "--check", "--data", folder.path)
-    #expect(wrong.errors == "parley: \(folder.path)/parley.json5:2:3: unknown key \"userPort\"; did you mean \"usersPort\"?\n")
+    #expect(
+      wrong.errors == "parley: \(folder.path)/parley.json5:2:3: unknown key \"userPort\"; did you mean \"usersPort\"?\n"
+    )
     let variable = try parley("serve", "--check", environment: ["PARLEY_USER_PORT": "1"])
-    #expect(variable.errors == "parley: unknown environment variable PARLEY_USER_PORT; did you mean PARLEY_USERS_PORT?\n")
+    #expect(
+      variable.errors == "parley: unknown environment variable PARLEY_USER_PORT; did you mean PARLEY_USERS_PORT?\n")
   }
 
   @Test("help for each command, and the version")
@@ -114,7 +140,8 @@ struct CommandLineTests {
   @Test("a failure prints the oracle, the promise, the seed and how to replay it, exit code 1")
   func failure() throws {
     let file = FileManager.default.temporaryDirectory.appending(path: "parley-\(getpid()).json5")
-    try Data("{ name: 'never crashes', run: '1s', people: [{ name: 'a' }], expect: { crashes: 1 } }".utf8).write(to: file)
+    try Data("{ name: 'never crashes', run: '1s', people: [{ name: 'a' }], expect: { crashes: 1 } }".utf8).write(
+      to: file)
     defer { try? FileManager.default.removeItem(at: file) }
     let outcome = try parley("simulate", file.path, "--seed", "5")
     #expect(outcome.code == 1)

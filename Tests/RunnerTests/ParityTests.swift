@@ -21,7 +21,9 @@ struct ParityTests {
       access = body["access_token"]?.string ?? access
       refresh = body["refresh_token"]?.string ?? refresh
       let names = response.fields.map(\.name).sorted().joined(separator: ",")
-      let shown = body["access_token"] != nil ? "tokens" : body["sessions"]?.array.map { "\($0.compactMap { $0["session_id"]?.string })" } ?? body.text
+      let shown =
+        body["access_token"] != nil
+        ? "tokens" : body["sessions"]?.array.map { "\($0.compactMap { $0["session_id"]?.string })" } ?? body.text
       seen.append("\(method) \(path) \(response.status) \(names) \(shown)")
     }
     let ann: JSONValue = ["email": "ann@example.com", "username": "ann", "password": "password123"]

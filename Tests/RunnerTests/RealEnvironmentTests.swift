@@ -8,7 +8,9 @@ import Testing
 @Suite("The real environment")
 struct RealEnvironmentTests {
   private func withNode<R: Sendable>(_ body: @escaping @Sendable (Environment) async throws -> R) throws -> R {
-    let folder = FileManager.default.temporaryDirectory.appending(path: "parley-real-\(getpid())-\(UInt32.random(in: 0...UInt32.max))").path
+    let folder = FileManager.default.temporaryDirectory.appending(
+      path: "parley-real-\(getpid())-\(UInt32.random(in: 0...UInt32.max))"
+    ).path
     defer { try? FileManager.default.removeItem(atPath: folder) }
     let node = RealNode(
       "a", storage: try RealStorage(path: folder), disk: OffloadPool(threads: 1), compute: OffloadPool(threads: 1),
@@ -20,7 +22,8 @@ struct RealEnvironmentTests {
   private static func pair(_ environment: Environment) async throws -> (any Connection, any Connection) {
     let listener = try environment.network.listen(SocketAddress(host: "127.0.0.1", port: 0), backlog: 8)
     async let accepted = listener.accept()
-    let client = try await environment.network.connect(to: listener.address, deadline: environment.clock.now + .seconds(5))
+    let client = try await environment.network.connect(
+      to: listener.address, deadline: environment.clock.now + .seconds(5))
     let server = try await accepted
     listener.close()
     return (client, server)
@@ -45,7 +48,9 @@ struct RealEnvironmentTests {
   func endings() throws {
     try withNode { environment in
       let (client, server) = try await Self.pair(environment)
-      await #expect(throws: NetworkError.timedOut) { try await client.read(atMost: 1, deadline: environment.clock.now + .milliseconds(20)) }
+      await #expect(throws: NetworkError.timedOut) {
+        try await client.read(atMost: 1, deadline: environment.clock.now + .milliseconds(20))
+      }
       let reader = environment.executor.spawn("reader") {
         await #expect(throws: CancellationError.self) { try await client.read(atMost: 1, deadline: nil) }
       }
@@ -53,7 +58,9 @@ struct RealEnvironmentTests {
       reader.cancel()
       await reader.value
       server.reset()
-      await #expect(throws: NetworkError.reset) { try await client.read(atMost: 1, deadline: environment.clock.now + .seconds(5)) }
+      await #expect(throws: NetworkError.reset) {
+        try await client.read(atMost: 1, deadline: environment.clock.now + .seconds(5))
+      }
       client.close()
       await #expect(throws: NetworkError.closed) { try await client.read(atMost: 1, deadline: nil) }
     }
@@ -64,7 +71,9 @@ struct RealEnvironmentTests {
     try withNode { environment in
       let (client, server) = try await Self.pair(environment)
       let bytes = [UInt8](repeating: 7, count: 32 << 20)
-      await #expect(throws: NetworkError.timedOut) { try await client.write(bytes, deadline: environment.clock.now + .milliseconds(50)) }
+      await #expect(throws: NetworkError.timedOut) {
+        try await client.write(bytes, deadline: environment.clock.now + .milliseconds(50))
+      }
       client.close()
       var total = 0
       while case let part = try await server.read(atMost: 1 << 20, deadline: nil), !part.isEmpty { total += part.count }
@@ -76,7 +85,9 @@ struct RealEnvironmentTests {
   func refused() throws {
     try withNode { environment in
       let listener = try environment.network.listen(SocketAddress(host: "127.0.0.1", port: 0), backlog: 1)
-      #expect(throws: NetworkError.addressInUse(listener.address)) { try environment.network.listen(listener.address, backlog: 1) }
+      #expect(throws: NetworkError.addressInUse(listener.address)) {
+        try environment.network.listen(listener.address, backlog: 1)
+      }
       listener.close()
       await #expect(throws: NetworkError.refused) {
         try await environment.network.connect(to: listener.address, deadline: environment.clock.now + .seconds(1))

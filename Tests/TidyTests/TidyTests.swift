@@ -16,24 +16,57 @@ struct TidyTests {
   }
 
   static let rules: [Rule] = [
-    Rule(name: "tasks are started by the environment", folders: ["System", "Sim"], pattern: #"\bTask(\.detached)?\s*(\{|\()"#, unless: "executorPreference: taskExecutor", example: "    Task { await x() }"),
-    Rule(name: "no clock but the environment's", folders: ["System", "Sim"], pattern: #"\b(Date\(\)|ContinuousClock|SuspendingClock|Task\.sleep|clock_gettime|gettimeofday)"#, unless: nil, example: "let now = Date()"),
-    Rule(name: "no entropy but the environment's", folders: ["System", "Sim"], pattern: #"(\bUUID\(\)|\.random\(|\.randomElement\(|\.shuffled\(|SystemRandomNumberGenerator|getrandom|arc4random|RAND_bytes)"#, unless: nil, example: "let x = Int.random(in: 0..<3)"),
-    Rule(name: "no threads and no files but the environment's", folders: ["System", "Sim"], pattern: #"\b(DispatchQueue|Thread|pthread_|FileManager|ProcessInfo|getenv|fopen)\b"#, unless: nil, example: "DispatchQueue.main.async {"),
-    Rule(name: "imports", folders: ["System"], pattern: #"^(@_spi\(_Unicode\) )?import (?!Swift$|Synchronization$|FoundationEssentials$|CSQLite$|COpenSSL$)"#, unless: nil, example: "import Foundation"),
-    Rule(name: "imports", folders: ["Sim"], pattern: #"^import (?!System$|Synchronization$)"#, unless: nil, example: "import Foundation"),
-    Rule(name: "no global mutable state", folders: ["System", "Sim"], pattern: #"^(\s*(public |private |fileprivate |package )?(nonisolated\(unsafe\) )?static var \w+( *:[^{]*)?( =.*)?$|(private |public |fileprivate )?(nonisolated\(unsafe\) )?var )"#, unless: nil, example: "  static var count = 0"),
-    Rule(name: "no order from a Dictionary or a Set", folders: ["System", "Sim"], pattern: #"\.(keys|values)\b(?!\.(sorted|contains|count)| = values)"#, unless: "in any order", example: "for name in names.keys {"),
-    Rule(name: "wire formats wait for nothing", folders: ["System/Wire"], pattern: #"\b(await|async)\b"#, unless: "///", example: "  func read() async {"),
-    Rule(name: "nothing is left to do", folders: ["System", "Sim", "Runner"], pattern: #"\b(TODO|FIXME|XXX|HACK)\b"#, unless: nil, example: "// TODO: later"),
-    Rule(name: "no print in the system", folders: ["System", "Sim"], pattern: #"(^|[^.\w])print\("#, unless: nil, example: "    print(x)"),
+    Rule(
+      name: "tasks are started by the environment", folders: ["System", "Sim"],
+      pattern: #"\bTask(\.detached)?\s*(\{|\()"#, unless: "executorPreference: taskExecutor",
+      example: "    Task { await x() }"),
+    Rule(
+      name: "no clock but the environment's", folders: ["System", "Sim"],
+      pattern: #"\b(Date\(\)|ContinuousClock|SuspendingClock|Task\.sleep|clock_gettime|gettimeofday)"#, unless: nil,
+      example: "let now = Date()"),
+    Rule(
+      name: "no entropy but the environment's", folders: ["System", "Sim"],
+      pattern:
+        #"(\bUUID\(\)|\.random\(|\.randomElement\(|\.shuffled\(|SystemRandomNumberGenerator|getrandom|arc4random|RAND_bytes)"#,
+      unless: nil, example: "let x = Int.random(in: 0..<3)"),
+    Rule(
+      name: "no threads and no files but the environment's", folders: ["System", "Sim"],
+      pattern: #"\b(DispatchQueue|Thread|pthread_|FileManager|ProcessInfo|getenv|fopen)\b"#, unless: nil,
+      example: "DispatchQueue.main.async {"),
+    Rule(
+      name: "imports", folders: ["System"],
+      pattern: #"^(@_spi\(_Unicode\) )?import (?!Swift$|Synchronization$|FoundationEssentials$|CSQLite$|COpenSSL$)"#,
+      unless: nil, example: "import Foundation"),
+    Rule(
+      name: "imports", folders: ["Sim"], pattern: #"^import (?!System$|Synchronization$)"#, unless: nil,
+      example: "import Foundation"),
+    Rule(
+      name: "no global mutable state", folders: ["System", "Sim"],
+      pattern:
+        #"^(\s*(public |private |fileprivate |package )?(nonisolated\(unsafe\) )?static var \w+( *:[^{]*)?( =.*)?$|(private |public |fileprivate )?(nonisolated\(unsafe\) )?var )"#,
+      unless: nil, example: "  static var count = 0"),
+    Rule(
+      name: "no order from a Dictionary or a Set", folders: ["System", "Sim"],
+      pattern: #"\.(keys|values)\b(?!\.(sorted|contains|count)| = values)"#, unless: "in any order",
+      example: "for name in names.keys {"),
+    Rule(
+      name: "wire formats wait for nothing", folders: ["System/Wire"], pattern: #"\b(await|async)\b"#, unless: "///",
+      example: "  func read() async {"),
+    Rule(
+      name: "nothing is left to do", folders: ["System", "Sim", "Runner"], pattern: #"\b(TODO|FIXME|XXX|HACK)\b"#,
+      unless: nil, example: "// TODO: later"),
+    Rule(
+      name: "no print in the system", folders: ["System", "Sim"], pattern: #"(^|[^.\w])print\("#, unless: nil,
+      example: "    print(x)"),
   ]
 
-  private static let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
+  private static let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+    .deletingLastPathComponent()
 
   private static func files(under folder: String) throws -> [(name: String, lines: [String])] {
     let base = root.appending(path: folder)
-    let names = try FileManager.default.subpathsOfDirectory(atPath: base.path).filter { $0.hasSuffix(".swift") }.sorted()
+    let names = try FileManager.default.subpathsOfDirectory(atPath: base.path).filter { $0.hasSuffix(".swift") }
+      .sorted()
     return try names.map { name in
       let text = try String(contentsOf: base.appending(path: name), encoding: .utf8)
       return ("\(folder)/\(name)", text.split(separator: "\n", omittingEmptySubsequences: false).map(String.init))
@@ -66,7 +99,8 @@ struct TidyTests {
         let indent = String(line.prefix { $0 == " " })
         if start == nil, line.contains(/\b(func|init)\b.*\{$/) { start = (number, indent) }
         if let begin = start, line == begin.indent + "}" {
-          #expect(number - begin.line <= 70, "\(file.name):\(begin.line + 1): a function of \(number - begin.line) lines")
+          #expect(
+            number - begin.line <= 70, "\(file.name):\(begin.line + 1): a function of \(number - begin.line) lines")
           start = nil
         }
       }
@@ -77,8 +111,10 @@ struct TidyTests {
   func layers() throws {
     // Names that belong to a folder and may not appear in those that come before it.
     let layers: [(folder: String, names: [String])] = [
-      ("Environment", []), ("Wire", ["HTTPRequestParser", "JSONParser", "JWT("]), ("Database", ["SQLConnection", "GroupCommit"]),
-      ("Server", ["HTTPServer(", "Responder", "Router("]), ("Accounts", ["UserService", "AccountsSchema", "TokenIssuer"]),
+      ("Environment", []), ("Wire", ["HTTPRequestParser", "JSONParser", "JWT("]),
+      ("Database", ["SQLConnection", "GroupCommit"]),
+      ("Server", ["HTTPServer(", "Responder", "Router("]),
+      ("Accounts", ["UserService", "AccountsSchema", "TokenIssuer"]),
     ]
     for (index, layer) in layers.enumerated() {
       let forbidden = layers[(index + 1)...].flatMap(\.names)

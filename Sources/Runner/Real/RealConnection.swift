@@ -107,7 +107,9 @@ final class RealConnection: Connection, EventLoop.Source, @unchecked Sendable {
     while done < bytes.count {
       guard descriptor >= 0 else { throw NetworkError.closed }
       if isWritable {
-        let count = bytes.withUnsafeBytes { send(descriptor, $0.baseAddress! + done, $0.count - done, Int32(MSG_NOSIGNAL)) }
+        let count = bytes.withUnsafeBytes {
+          send(descriptor, $0.baseAddress! + done, $0.count - done, Int32(MSG_NOSIGNAL))
+        }
         if count >= 0 {
           done += count
           continue

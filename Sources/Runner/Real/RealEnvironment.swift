@@ -8,7 +8,8 @@ final class RealNode: Sendable {
   let loop: EventLoop
 
   /// Makes the node and starts its thread.
-  init(_ name: String, storage: any Storage, disk: OffloadPool, compute: OffloadPool, log: LogWriter, level: Log.Level) {
+  init(_ name: String, storage: any Storage, disk: OffloadPool, compute: OffloadPool, log: LogWriter, level: Log.Level)
+  {
     let loop = EventLoop()
     self.loop = loop
     loop.onTurn = { log.flush() }

@@ -52,7 +52,9 @@ final class RealNetwork: Network, Sendable {
     }
   }
 
-  private func connect(to candidate: InternetAddress, _ address: SocketAddress, _ deadline: Instant) async throws -> any Connection {
+  private func connect(to candidate: InternetAddress, _ address: SocketAddress, _ deadline: Instant) async throws
+    -> any Connection
+  {
     let socket = RealConnection(try candidate.makeSocket(), peer: address, loop: loop, isConnected: false)
     do {
       let status = candidate.withPointer { Glibc.connect(socket.descriptor, $0, $1) }
@@ -110,7 +112,9 @@ struct InternetAddress: Sendable {
   }
 
   /// What a call like `accept4` or `getsockname` fills in.
-  static func filled(by body: (UnsafeMutablePointer<sockaddr>, UnsafeMutablePointer<socklen_t>) -> Int32) -> (Int32, InternetAddress) {
+  static func filled(by body: (UnsafeMutablePointer<sockaddr>, UnsafeMutablePointer<socklen_t>) -> Int32) -> (
+    Int32, InternetAddress
+  ) {
     var address = InternetAddress()
     let status = withUnsafeMutablePointer(to: &address.storage) { storage in
       withUnsafeMutablePointer(to: &address.length) { length in

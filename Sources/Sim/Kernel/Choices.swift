@@ -7,8 +7,11 @@ import System
 public final class Choices {
   /// One draw: `value` was chosen below `bound` by the stream whose name hashes to `stream`.
   public struct Choice: Hashable, Sendable {
+    /// The stream, by the hash of its name.
     public let stream: UInt32
+    /// The bound of the draw.
     public let bound: UInt32
+    /// The number below `bound` that was drawn.
     public let value: UInt32
   }
 
@@ -30,7 +33,8 @@ public final class Choices {
   /// The stream of `name`. Two streams of one name draw the same values: give each component its own name.
   public func stream(_ name: String) -> ChoiceStream {
     let id = FNV.hash(name.utf8)
-    return ChoiceStream(id: UInt32(truncatingIfNeeded: id), random: SplitMix64(state: SplitMix64.mix(seed ^ id)), of: self)
+    return ChoiceStream(
+      id: UInt32(truncatingIfNeeded: id), random: SplitMix64(state: SplitMix64.mix(seed ^ id)), of: self)
   }
 
   func note(_ stream: UInt32, bound: UInt32, value: UInt32) {

@@ -11,24 +11,30 @@ public protocol Strategy: AnyObject {
 
 /// Every runnable job is equally likely: a random walk through the interleavings.
 public final class RandomStrategy: Strategy {
+  /// What the command line calls it.
   public let name = "random"
+  /// Whether the queue keeps the order of arrival.
   public let ordered = false
   private let stream: ChoiceStream
 
   /// Draws from the stream `schedule` of `choices`.
   public init(_ choices: Choices) { stream = choices.stream("schedule") }
 
+  /// The index of the job to run next.
   public func pick(among count: Int) -> Int { stream.choose(count) }
 }
 
 /// First come, first served: what an event loop does. The simplest run, to compare others with.
 public final class InOrderStrategy: Strategy {
+  /// What the command line calls it.
   public let name = "in-order"
+  /// Whether the queue keeps the order of arrival.
   public let ordered = true
 
   /// Makes one; it draws nothing.
   public init() {}
 
+  /// The index of the job to run next.
   public func pick(among count: Int) -> Int { 0 }
 }
 

@@ -24,8 +24,10 @@ extension AccountOracles {
     }
     for operation in operations where operation.answer.isSuccess {
       switch operation.request {
-      case .addSession(let session, let token) where !undone.contains("session " + session) && !undone.contains("user " + token.account):
-        guard let look = lastList[token.subject], look.invoked > operation.answered, case .sessions(let list) = look.answer,
+      case .addSession(let session, let token)
+      where !undone.contains("session " + session) && !undone.contains("user " + token.account):
+        guard let look = lastList[token.subject], look.invoked > operation.answered,
+          case .sessions(let list) = look.answer,
           !list.contains(session)
         else { continue }
         return [broken([operation, look])]
@@ -112,14 +114,17 @@ extension AccountOracles {
         for session in touchedBy[token.subject, default: []].union(list).sorted() {
           let holds = list.contains(session)
           // What was not yet begun, or is over for good, is not held: no order can be wrong about it.
-          if !holds, operation.answered < firstAdd[session] ?? .max || operation.invoked > settled[session] ?? .max { continue }
+          if !holds, operation.answered < firstAdd[session] ?? .max || operation.invoked > settled[session] ?? .max {
+            continue
+          }
           entries[session, default: []].append(entry(operation, .list(subject: token.subject, holds: holds)))
         }
       case .deleteUser(let token):
         if operation.answer.status == 401 { continue }
         let succeeded: Bool? = operation.answer.isUnknown ? nil : operation.answer.isSuccess
         for session in touchedBy[token.subject, default: []].sorted() {
-          entries[session, default: []].append(entry(operation, .deleteUser(subject: token.subject, succeeded: succeeded)))
+          entries[session, default: []].append(
+            entry(operation, .deleteUser(subject: token.subject, succeeded: succeeded)))
         }
       default: break
       }
@@ -136,7 +141,9 @@ extension AccountOracles {
         if case .add = entry.input { lastAdd = max(lastAdd, entry.answered) }
       }
       for entry in entries {
-        if case .delete(_, true) = entry.input, entry.invoked > lastAdd { deleted = min(deleted ?? .max, entry.answered) }
+        if case .delete(_, true) = entry.input, entry.invoked > lastAdd {
+          deleted = min(deleted ?? .max, entry.answered)
+        }
       }
       return deleted
     }
@@ -155,16 +162,22 @@ extension AccountOracles {
       switch Linearizability<Model>.check(entries[key]!) {
       case .linearizable: continue
       case .undecided:
-        return [Violation(
-          oracle: "linearizable-\(what)",
-          promise: "the history of \(key) can be judged: it holds too much at once, make the scenario smaller", events: [])]
+        return [
+          Violation(
+            oracle: "linearizable-\(what)",
+            promise: "the history of \(key) can be judged: it holds too much at once, make the scenario smaller",
+            events: [])
+        ]
       case .violated(let id):
         let byID = Dictionary(uniqueKeysWithValues: operations.map { ($0.id, $0) })
         let culprit = byID[id]!
         let story = entries[key]!.map { byID[$0.operation]! }.filter { $0.id <= id || $0.answered < culprit.answered }
-        return [Violation(
-          oracle: "linearizable-\(what)", promise: "\(what) behave as if each request were done at one instant (\(key))",
-          events: story.sorted { $0.id < $1.id }.suffix(12).map(\.description) + ["no order explains: \(culprit)"])]
+        return [
+          Violation(
+            oracle: "linearizable-\(what)",
+            promise: "\(what) behave as if each request were done at one instant (\(key))",
+            events: story.sorted { $0.id < $1.id }.suffix(12).map(\.description) + ["no order explains: \(culprit)"])
+        ]
       }
     }
     return []

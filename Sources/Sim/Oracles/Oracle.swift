@@ -37,8 +37,10 @@ enum AccountOracles {
       violations.append(Violation(oracle: "unwinds", promise: "a dead node's tasks end", events: evidence.defects))
     }
     if !evidence.stuck.isEmpty {
-      violations.append(Violation(
-        oracle: "live", promise: "once faults stop, every node is up and everybody is served", events: evidence.stuck))
+      violations.append(
+        Violation(
+          oracle: "live", promise: "once faults stop, every node is up and everybody is served", events: evidence.stuck)
+      )
     }
     return violations
   }
@@ -53,8 +55,10 @@ enum AccountOracles {
         status == 503
         && evidence.troubles.contains { $0 >= operation.invokedAt - aftermath && $0 <= operation.answeredAt }
       if !isExplained {
-        return [Violation(
-          oracle: "no-unexplained-5xx", promise: "no 5xx without a fault that explains it", events: ["\(operation)"])]
+        return [
+          Violation(
+            oracle: "no-unexplained-5xx", promise: "no 5xx without a fault that explains it", events: ["\(operation)"])
+        ]
       }
     }
     return []
@@ -81,14 +85,19 @@ enum AccountOracles {
       }
     }
     for name in names.keys.sorted() where names[name]!.count > 1 + deletions[name, default: 0] {
-      return [Violation(
-        oracle: "unique", promise: "a username is unique without regard to case",
-        events: names[name]!.map(\.description))]
+      return [
+        Violation(
+          oracle: "unique", promise: "a username is unique without regard to case",
+          events: names[name]!.map(\.description))
+      ]
     }
     for session in sessions.keys.sorted()
     where sessions[session]!.count > 1 + endings[session, default: 0] + endsByUser {
-      return [Violation(
-        oracle: "unique", promise: "a session id is unique across users", events: sessions[session]!.map(\.description))]
+      return [
+        Violation(
+          oracle: "unique", promise: "a session id is unique across users",
+          events: sessions[session]!.map(\.description))
+      ]
     }
     return []
   }
@@ -102,8 +111,10 @@ enum AccountOracles {
       uses[token.id, default: []].append(operation)
     }
     for id in uses.keys.sorted() where uses[id]!.count > 1 {
-      return [Violation(
-        oracle: "refresh-once", promise: "a refresh token works once", events: uses[id]!.map(\.description))]
+      return [
+        Violation(
+          oracle: "refresh-once", promise: "a refresh token works once", events: uses[id]!.map(\.description))
+      ]
     }
     return []
   }
@@ -131,13 +142,21 @@ enum AccountOracles {
     for operation in operations where operation.answer.isSuccess {
       guard let token = operation.request.token else { continue }
       func violation(_ why: String, _ cause: [Operation]) -> [Violation] {
-        [Violation(
-          oracle: "dead-token", promise: "no request with a dead token succeeds (\(why))",
-          events: (cause + [operation]).map(\.description))]
+        [
+          Violation(
+            oracle: "dead-token", promise: "no request with a dead token succeeds (\(why))",
+            events: (cause + [operation]).map(\.description))
+        ]
       }
-      if token.expires <= min(operation.wallAtInvocation, operation.wallAtAnswer) { return violation("it had expired", []) }
-      if let cause = revoked[token.family], cause.answered < operation.invoked { return violation("its login was revoked", [cause]) }
-      if let cause = deleted[token.subject], cause.answered < operation.invoked { return violation("its user was deleted", [cause]) }
+      if token.expires <= min(operation.wallAtInvocation, operation.wallAtAnswer) {
+        return violation("it had expired", [])
+      }
+      if let cause = revoked[token.family], cause.answered < operation.invoked {
+        return violation("its login was revoked", [cause])
+      }
+      if let cause = deleted[token.subject], cause.answered < operation.invoked {
+        return violation("its user was deleted", [cause])
+      }
     }
     return []
   }

@@ -11,12 +11,13 @@ extension RunResult {
       "seed": .int(Int64(seed)), "hash": .string(String(hash, radix: 16)), "steps": .int(Int64(steps)),
       "simulated": .int(simulated.nanoseconds), "counts": .object(counted),
       "strikes": .array(strikes.map { .int(Int64($0)) }),
-      "violations": .array(violations.map { violation in
-        [
-          "oracle": .string(violation.oracle), "promise": .string(violation.promise),
-          "events": .array(violation.events.map { .string($0) }),
-        ]
-      }),
+      "violations": .array(
+        violations.map { violation in
+          [
+            "oracle": .string(violation.oracle), "promise": .string(violation.promise),
+            "events": .array(violation.events.map { .string($0) }),
+          ]
+        }),
     ]
   }
 
@@ -30,9 +31,10 @@ extension RunResult {
     self.hash = hash
     self.steps = Int(steps)
     self.simulated = .nanoseconds(simulated)
-    self.counts = Dictionary(uniqueKeysWithValues: counts.compactMap { member in
-      Counter(rawValue: member.name).map { ($0, Int(member.value.int ?? 0)) }
-    })
+    self.counts = Dictionary(
+      uniqueKeysWithValues: counts.compactMap { member in
+        Counter(rawValue: member.name).map { ($0, Int(member.value.int ?? 0)) }
+      })
     self.strikes = strikes.compactMap { $0.int.map(Int.init) }
     self.violations = violations.map { violation in
       Violation(

@@ -23,7 +23,8 @@ extension Scenario {
     for entry in try root["script"]?.elements() ?? [] { script.append(try step(entry)) }
     for (key, value) in try root["expect"]?.members() ?? [] {
       guard let counter = Counter(rawValue: key) else {
-        let hint = Spelling.nearest(to: key, among: Counter.allCases.map(\.rawValue)).map { "; did you mean \"\($0)\"?" } ?? ""
+        let hint =
+          Spelling.nearest(to: key, among: Counter.allCases.map(\.rawValue)).map { "; did you mean \"\($0)\"?" } ?? ""
         throw ScenarioError(file, value.positions[value.path + "#"], "unknown counter \"\(key)\"\(hint)")
       }
       expect.append((counter, try value.int(atLeast: 1)))
@@ -68,7 +69,9 @@ extension Scenario {
     guard let at = value["at"], let who = value["who"], let does = value["does"] else {
       throw value.error("a step needs \"at\", \"who\" and \"does\"")
     }
-    guard peopleNames.contains(try who.string()) else { throw who.error("nobody here is called \"\(try who.string())\"") }
+    guard peopleNames.contains(try who.string()) else {
+      throw who.error("nobody here is called \"\(try who.string())\"")
+    }
     return ScriptStep(at: try at.duration(), who: try who.string(), action: try does.oneOf(Action.self))
   }
 
@@ -82,7 +85,8 @@ extension Scenario {
 extension People {
   init(_ value: ScenarioValue) throws(ScenarioError) {
     try value.requireKeys([
-      "name", "count", "thinkTime", "actions", "sharedNames", "mixesNames", "sharedSessions", "patience", "cutOff", "slow",
+      "name", "count", "thinkTime", "actions", "sharedNames", "mixesNames", "sharedSessions", "patience", "cutOff",
+      "slow",
       "slowPause",
     ])
     guard let name = value["name"] else { throw value.error("people need a \"name\"") }
@@ -100,7 +104,8 @@ extension People {
     self.actions = []
     for (key, weight) in try actions.members() {
       guard let action = Action(rawValue: key) else {
-        let hint = Spelling.nearest(to: key, among: Action.allCases.map(\.rawValue)).map { "; did you mean \"\($0)\"?" } ?? ""
+        let hint =
+          Spelling.nearest(to: key, among: Action.allCases.map(\.rawValue)).map { "; did you mean \"\($0)\"?" } ?? ""
         throw ScenarioError(value.file, value.positions[weight.path + "#"], "unknown action \"\(key)\"\(hint)")
       }
       self.actions.append((action, try weight.int(atLeast: 1)))

@@ -69,7 +69,9 @@ struct ScenarioValue {
 
   func int(atLeast minimum: Int = 0) throws(ScenarioError) -> Int {
     guard let number = value.int else { throw error("expected an integer, found \(value.kind)") }
-    guard number >= minimum, number <= 1_000_000_000 else { throw error("expected an integer from \(minimum) on, found \(number)") }
+    guard number >= minimum, number <= 1_000_000_000 else {
+      throw error("expected an integer from \(minimum) on, found \(number)")
+    }
     return Int(number)
   }
 

@@ -111,9 +111,11 @@ public struct ScenarioRunner: Sendable {
     history.count(.diskFull, users.disk.faults.filled)
     history.count(.bitRot, users.disk.faults.rotted)
     history.count(.stalls, world.fabric.stalled)
-    history.count(.expiredTokens, history.operations.count { operation in
-      operation.request.token.map { $0.expires <= operation.wallAtInvocation } ?? false
-    })
+    history.count(
+      .expiredTokens,
+      history.operations.count { operation in
+        operation.request.token.map { $0.expires <= operation.wallAtInvocation } ?? false
+      })
   }
 }
 
@@ -148,10 +150,11 @@ public struct ScenarioSummary: Sendable {
     for (index, count) in result.strikes.enumerated() { strikes[index] += count }
   }
 
-
   /// What the scenario names and no run reached.
   public var unreached: [String] {
-    let faults = strikes.indices.filter { strikes[$0] == 0 }.map { "fault \($0 + 1) never struck: \(scenario.faults[$0].kind)" }
+    let faults = strikes.indices.filter { strikes[$0] == 0 }.map {
+      "fault \($0 + 1) never struck: \(scenario.faults[$0].kind)"
+    }
     let counters = scenario.expect.filter { counts[$0.counter, default: 0] < $0.atLeast }.map {
       "\($0.counter.rawValue): \(counts[$0.counter, default: 0]), expected at least \($0.atLeast)"
     }

@@ -95,7 +95,8 @@ extension Operation: CustomStringConvertible {
       case .refresh(let token): "refresh \(token.account)'s \(token.id.suffix(6)) of login \(token.family.prefix(6))"
       case .addSession(let session, let token): "add-session \(session) as \(token.account)/\(token.subject.prefix(6))"
       case .getSessions(let token): "get-sessions as \(token.account)/\(token.subject.prefix(6))"
-      case .deleteSession(let session, let token): "delete-session \(session) as \(token.account)/\(token.subject.prefix(6))"
+      case .deleteSession(let session, let token):
+        "delete-session \(session) as \(token.account)/\(token.subject.prefix(6))"
       case .deleteUser(let token): "delete-user as \(token.account)/\(token.subject.prefix(6))"
       }
     let result =
@@ -131,8 +132,10 @@ final class History: @unchecked Sendable {
 
   func begin(_ person: String, _ request: Request) -> Int {
     position += 1
-    operations.append(Operation(
-      id: operations.count, person: person, request: request, invoked: position, invokedAt: now(), wallAtInvocation: wall()))
+    operations.append(
+      Operation(
+        id: operations.count, person: person, request: request, invoked: position, invokedAt: now(),
+        wallAtInvocation: wall()))
     return operations.count - 1
   }
 

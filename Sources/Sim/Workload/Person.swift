@@ -97,7 +97,8 @@ final class Person: @unchecked Sendable {
     case .refresh, .stealRefresh: return refresh == nil ? .login : wanted
     case .replayRefresh: return usedRefresh.isEmpty ? (refresh == nil ? .login : .refresh) : wanted
     case .useDeadToken: return deadTokens.isEmpty ? (access == nil ? .login : .getSessions) : wanted
-    case .deleteSession: return access == nil ? .login : sessions.isEmpty && behavior.sharedSessions == 0 ? .addSession : wanted
+    case .deleteSession:
+      return access == nil ? .login : sessions.isEmpty && behavior.sharedSessions == 0 ? .addSession : wanted
     case .addSession:
       if access == nil { return .login }
       return sessions.count >= 8 && behavior.sharedSessions == 0 ? .deleteSession : wanted
@@ -258,11 +259,14 @@ final class Person: @unchecked Sendable {
 
   private func deleteSession(_ client: HTTPClient, _ environment: Environment) async throws {
     let session =
-      behavior.sharedSessions > 0 ? "shared-\(stream.choose(behavior.sharedSessions))" : sessions.remove(at: stream.choose(sessions.count))
+      behavior.sharedSessions > 0
+      ? "shared-\(stream.choose(behavior.sharedSessions))" : sessions.remove(at: stream.choose(sessions.count))
     _ = try await authenticated(.deleteSession(session, access!), client, environment)
   }
 
-  private func authenticated(_ request: Request, _ client: HTTPClient, _ environment: Environment) async throws -> Answer {
+  private func authenticated(_ request: Request, _ client: HTTPClient, _ environment: Environment) async throws
+    -> Answer
+  {
     let answer = try await persistently(request, client, environment)
     if answer.status == 401, let token = request.token {
       bury(token)
@@ -274,7 +278,8 @@ final class Person: @unchecked Sendable {
   // MARK: Asking
 
   /// Asks, and asks again when nothing came back or the service could not: people do, and that is where double effects come from.
-  private func persistently(_ request: Request, _ client: HTTPClient, _ environment: Environment) async throws -> Answer {
+  private func persistently(_ request: Request, _ client: HTTPClient, _ environment: Environment) async throws -> Answer
+  {
     var answer = try await once(request, client, environment)
     var attempts = 1
     while answer.isUnknown || answer.status == 408, attempts < 3 {
@@ -355,7 +360,9 @@ final class Person: @unchecked Sendable {
     _ = try await untilAnswered(.getSessions(access), client, environment)
   }
 
-  private func untilAnswered(_ request: Request, _ client: HTTPClient, _ environment: Environment) async throws -> Answer {
+  private func untilAnswered(_ request: Request, _ client: HTTPClient, _ environment: Environment) async throws
+    -> Answer
+  {
     while true {
       let answer = try await once(request, client, environment)
       if !answer.isUnknown, !answer.isTurnedAway { return answer }

@@ -6,11 +6,13 @@ extension Request {
     switch self {
     case .register(let email, let username, let password):
       Self.message(
-        "POST /register", host, nil, ["email": .string(email), "username": .string(username), "password": .string(password)])
+        "POST /register", host, nil,
+        ["email": .string(email), "username": .string(username), "password": .string(password)])
     case .login(let user, let password, _):
       Self.message("POST /login", host, nil, ["user": .string(user), "password": .string(password)])
     case .refresh(let token): Self.message("POST /refresh", host, nil, ["refresh_token": .string(token.raw)])
-    case .addSession(let session, let token): Self.message("POST /add-session", host, token, ["session_id": .string(session)])
+    case .addSession(let session, let token):
+      Self.message("POST /add-session", host, token, ["session_id": .string(session)])
     case .getSessions(let token): Self.message("GET /get-sessions", host, token, nil)
     case .deleteSession(let session, let token):
       Self.message("DELETE /delete-session", host, token, ["session_id": .string(session)])
@@ -18,7 +20,9 @@ extension Request {
     }
   }
 
-  private static func message(_ line: String, _ host: SocketAddress, _ token: TokenFacts?, _ json: JSONValue?) -> [UInt8] {
+  private static func message(_ line: String, _ host: SocketAddress, _ token: TokenFacts?, _ json: JSONValue?)
+    -> [UInt8]
+  {
     var head = "\(line) HTTP/1.1\r\nhost: \(host)\r\n"
     if let token { head += "authorization: Bearer \(token.raw)\r\n" }
     let body = json?.bytes ?? []

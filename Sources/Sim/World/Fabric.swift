@@ -118,7 +118,9 @@ final class Fabric: @unchecked Sendable {
   // MARK: Connecting
 
   /// The three-way handshake. `outcome` is called at the client: with its end of the connection, or an error, or never.
-  func connect(from life: Life, to address: SocketAddress, _ outcome: @escaping (Result<SimConnection, NetworkError>) -> Void) {
+  func connect(
+    from life: Life, to address: SocketAddress, _ outcome: @escaping (Result<SimConnection, NetworkError>) -> Void
+  ) {
     let local = SocketAddress(host: life.name, port: 0)
     let host = address.isLoopback ? life.name : address.host
     let target = SocketAddress(host: host, port: address.port)
@@ -140,12 +142,16 @@ final class Fabric: @unchecked Sendable {
     }
   }
 
-  private func pair(_ a: SocketAddress, _ lifeA: Life, _ b: SocketAddress, _ lifeB: Life) -> (SimConnection, SimConnection) {
+  private func pair(_ a: SocketAddress, _ lifeA: Life, _ b: SocketAddress, _ lifeB: Life) -> (
+    SimConnection, SimConnection
+  ) {
     nextConnection += 1
     let forward = Pipe(from: lifeA, to: lifeB, fabric: self)
     let backward = Pipe(from: lifeB, to: lifeA, fabric: self)
-    let client = SimConnection(id: nextConnection, life: lifeA, peer: b, incoming: backward, outgoing: forward, fabric: self)
-    let server = SimConnection(id: nextConnection, life: lifeB, peer: a, incoming: forward, outgoing: backward, fabric: self)
+    let client = SimConnection(
+      id: nextConnection, life: lifeA, peer: b, incoming: backward, outgoing: forward, fabric: self)
+    let server = SimConnection(
+      id: nextConnection, life: lifeB, peer: a, incoming: forward, outgoing: backward, fabric: self)
     forward.opposite = backward
     backward.opposite = forward
     open.append(client)

@@ -46,7 +46,9 @@ final class Pipe {
   func send(_ bytes: ArraySlice<UInt8>) {
     var rest = bytes
     while !rest.isEmpty {
-      let cut = rest.count > 1 && fabric.stream.chance(fabric.link.splits) ? 1 + fabric.stream.choose(rest.count - 1) : rest.count
+      let cut =
+        rest.count > 1 && fabric.stream.chance(fabric.link.splits)
+        ? 1 + fabric.stream.choose(rest.count - 1) : rest.count
       let segment = rest.prefix(cut)
       rest = rest.dropFirst(cut)
       underWay += segment.count

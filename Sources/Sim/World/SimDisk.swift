@@ -157,7 +157,9 @@ final class SimDisk: Storage, @unchecked Sendable {
       }
     }
     busy += syncs ? stream.duration(faults.syncLatency) : .microseconds(1)
-    if faults.slowness > 0, stream.chance(faults.slowness) { busy += stream.duration(.milliseconds(50)...(.seconds(1))) }
+    if faults.slowness > 0, stream.chance(faults.slowness) {
+      busy += stream.duration(.milliseconds(50)...(.seconds(1)))
+    }
     let failure = syncs ? faults.failingSyncs : writes ? faults.failingWrites : faults.failingReads
     if stream.chance(failure) {
       faults.failed += 1
@@ -257,7 +259,9 @@ final class SimFile: File, @unchecked Sendable {
     try operation(writes: false)
     let start = min(Int(offset), inode.content.count)
     let count = min(buffer.count, inode.content.count - start)
-    inode.content.withUnsafeBytes { buffer.copyMemory(from: UnsafeRawBufferPointer(rebasing: $0[start..<start + count])) }
+    inode.content.withUnsafeBytes {
+      buffer.copyMemory(from: UnsafeRawBufferPointer(rebasing: $0[start..<start + count]))
+    }
     disk.rot(UnsafeMutableRawBufferPointer(rebasing: buffer[..<count]), path)
     return count
   }

@@ -79,7 +79,7 @@ public final class SimNode: @unchecked Sendable {
 
   private func environment(of life: Life) -> Environment {
     let log = Log(node: name, threshold: .warning) { [trace] record in
-    // = Log(node: name, threshold: .warning) { record in
+      // = Log(node: name, threshold: .warning) { record in
       trace.event(
         .log, record.node, value: FNV.hash(record.event.utf8),
         record.event + record.fields.map { " \($0.key)=\($0.value)" }.joined())
@@ -95,7 +95,8 @@ public final class SimNode: @unchecked Sendable {
     let life = (own.clock as! SimClock).life
     disk.life = life
     return Environment(
-      node: own.node, clock: own.clock, network: own.network, storage: disk, entropy: own.entropy, executor: own.executor,
+      node: own.node, clock: own.clock, network: own.network, storage: disk, entropy: own.entropy,
+      executor: own.executor,
       log: own.log)
   }
 
@@ -130,7 +131,9 @@ public final class SimNode: @unchecked Sendable {
   private func end(_ death: Death) {
     guard let life, life.isAlive else { return }
     life.whenEnded { [findings] life in
-      if !life.isDone { findings.defects.append("\(life.name) died, and these tasks did not unwind: \(life.liveTasks)") }
+      if !life.isDone {
+        findings.defects.append("\(life.name) died, and these tasks did not unwind: \(life.liveTasks)")
+      }
     }
     fabric.nodeDied(life, silently: death == .power)
     switch death {

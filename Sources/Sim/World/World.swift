@@ -21,7 +21,8 @@ public final class World: @unchecked Sendable {
   public var defects: [String] { findings.defects }
 
   /// An empty world. `sink` gets the trace, a line of JSON an event; recording it changes nothing else.
-  public init(seed: UInt64, strategy: StrategyName = .random, recording: Bool = false, sink: ((String) -> Void)? = nil) {
+  public init(seed: UInt64, strategy: StrategyName = .random, recording: Bool = false, sink: ((String) -> Void)? = nil)
+  {
     choices = Choices(seed: seed, hash: hash, recording: recording)
     scheduler = Scheduler(strategy: strategy.make(choices), hash: hash)
     trace = Trace(hash: hash, sink: sink)
@@ -60,7 +61,8 @@ public final class World: @unchecked Sendable {
   /// - Throws: what `body` throws; `Unfinished` when it takes longer than `limit` of virtual time.
   @discardableResult
   public func perform<R: Sendable>(
-    as name: String = "visitor", within limit: Duration = .seconds(3600), _ body: @escaping @Sendable (Environment) async throws -> R
+    as name: String = "visitor", within limit: Duration = .seconds(3600),
+    _ body: @escaping @Sendable (Environment) async throws -> R
   ) throws -> R {
     let box = Box<R>()
     let node = addNode(name) { environment in

@@ -76,7 +76,8 @@ extension SQLConnection {
   /// A name with an @ is an email, any other a username.
   func user(named key: String, isEmail: Bool) throws(DatabaseError) -> StoredUser? {
     let column = isEmail ? "email_key" : "username_key"
-    return try first("SELECT user_id, password_hash, salt, last_login FROM users WHERE \(column) = $1", .text(key)) { row in
+    return try first("SELECT user_id, password_hash, salt, last_login FROM users WHERE \(column) = $1", .text(key)) {
+      row in
       StoredUser(id: row.text(0), password: PasswordHash(hash: row.text(1), salt: row.text(2)), lastLogin: row.text(3))
     }
   }

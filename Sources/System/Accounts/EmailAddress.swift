@@ -37,7 +37,8 @@ struct EmailAddress: Hashable, Sendable {
     let name = String(text[..<open]).trimmed
     let isQuoted = name.count > 2 && name.hasPrefix("\"") && name.hasSuffix("\"")
     let isPlain = name.unicodeScalars.allSatisfy {
-      $0.properties.isAlphabetic || $0.properties.numericType != nil || $0 == " " || "!#$%&'*+-/=?^_`{|}~".unicodeScalars.contains($0)
+      $0.properties.isAlphabetic || $0.properties.numericType != nil || $0 == " "
+        || "!#$%&'*+-/=?^_`{|}~".unicodeScalars.contains($0)
     }
     guard isQuoted || isPlain else { throw Invalid(reason: "has a display name that is not words") }
     return String(text[text.index(after: open)...].dropLast())
@@ -47,7 +48,8 @@ struct EmailAddress: Hashable, Sendable {
     guard !local.isEmpty else { throw Invalid(reason: "must have something before the @") }
     for atom in local.split(separator: ".", omittingEmptySubsequences: false) {
       guard !atom.isEmpty else { throw Invalid(reason: "has a dot at an end, or two in a row, before the @") }
-      guard atom.unicodeScalars.allSatisfy({ isAtomText($0) }), let first = atom.unicodeScalars.first, !first.isMark else {
+      guard atom.unicodeScalars.allSatisfy({ isAtomText($0) }), let first = atom.unicodeScalars.first, !first.isMark
+      else {
         throw Invalid(reason: "has a character before the @ that is not allowed there")
       }
     }
@@ -75,7 +77,9 @@ struct EmailAddress: Hashable, Sendable {
   }
 
   private static func check(label: Substring) throws(Invalid) {
-    guard !label.isEmpty, label.utf8.count <= 63 else { throw Invalid(reason: "has a domain with an empty or too long label") }
+    guard !label.isEmpty, label.utf8.count <= 63 else {
+      throw Invalid(reason: "has a domain with an empty or too long label")
+    }
     let isGood = label.unicodeScalars.allSatisfy { scalar in
       scalar.isASCII
         ? UInt8(scalar.value).isDigit || UInt8(scalar.value).isLetter || scalar == "-"

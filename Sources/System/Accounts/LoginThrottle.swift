@@ -24,7 +24,9 @@ struct LoginThrottle {
   /// How long to wait before the next attempt, or nil when it may be made now.
   mutating func wait(account: String, address: String, at now: Instant) -> Duration? {
     if failures.isEmpty { return nil }
-    let waits = [wait("account " + account, limits.perAccount, now), wait("address " + address, limits.perAddress, now)]
+    let waits = [
+      wait("account " + account, limits.perAccount, now), wait("address " + address, limits.perAddress, now),
+    ]
     return waits.compactMap { $0 }.max()
   }
 

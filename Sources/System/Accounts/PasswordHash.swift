@@ -30,7 +30,8 @@ struct PasswordHash: Sendable, Equatable {
 
   private var form: Form? {
     let parts = hash.split(separator: "$", omittingEmptySubsequences: false)
-    if parts.count == 3, parts[0] == "pbkdf2-sha256", let rounds = Int(parts[1]), (1...Self.maximumRounds).contains(rounds),
+    if parts.count == 3, parts[0] == "pbkdf2-sha256", let rounds = Int(parts[1]),
+      (1...Self.maximumRounds).contains(rounds),
       let key = Hex.decode(parts[2]), let salt = Hex.decode(salt)
     {
       return .pbkdf2(rounds: rounds, key: key, salt: salt)
@@ -58,6 +59,7 @@ struct PasswordHash: Sendable, Equatable {
 
   /// Something to compare with when there is no such user, so that it takes as long.
   static func decoy(rounds: Int) -> PasswordHash {
-    PasswordHash(hash: "pbkdf2-sha256$\(rounds)$\(String(repeating: "00", count: 32))", salt: String(repeating: "00", count: 16))
+    PasswordHash(
+      hash: "pbkdf2-sha256$\(rounds)$\(String(repeating: "00", count: 32))", salt: String(repeating: "00", count: 16))
   }
 }

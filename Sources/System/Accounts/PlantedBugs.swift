@@ -14,7 +14,9 @@ extension UserService {
     if used {
       let family = claims.id.family
       try await database.transaction {
-        try $0.execute("INSERT INTO revoked_logins (family, expires_at) VALUES ($1, $2) ON CONFLICT DO NOTHING", .text(family), .int(.max))
+        try $0.execute(
+          "INSERT INTO revoked_logins (family, expires_at) VALUES ($1, $2) ON CONFLICT DO NOTHING", .text(family),
+          .int(.max))
       }
       return false
     }
@@ -29,7 +31,8 @@ extension UserService {
   func addSessionInTwoSteps(_ session: String, _ user: String, _ now: String) async throws {
     let exists = try await database.transaction { connection in
       try connection.requireUser(user)
-      return try connection.first("SELECT 1 FROM user_sessions WHERE session_id = $1", .text(session)) { $0.int(0) } != nil
+      return try connection.first("SELECT 1 FROM user_sessions WHERE session_id = $1", .text(session)) { $0.int(0) }
+        != nil
     }
     if exists { throw HTTPFailure(400, "session_id: already exists") }
     try await database.transaction {
@@ -43,8 +46,11 @@ extension UserService {
 }
 
 extension SQLConnection {
-  func addUserByCase(id: String, email: EmailAddress, username: Username, password: PasswordHash, at now: String) throws {
-    let taken = try first("SELECT 1 FROM users WHERE user_email = $1 OR username = $2", .text(email.text), .text(username.text)) {
+  func addUserByCase(id: String, email: EmailAddress, username: Username, password: PasswordHash, at now: String) throws
+  {
+    let taken = try first(
+      "SELECT 1 FROM users WHERE user_email = $1 OR username = $2", .text(email.text), .text(username.text)
+    ) {
       $0.int(0)
     }
     if taken != nil { throw AccountsFailure.usernameTaken }

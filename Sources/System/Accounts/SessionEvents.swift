@@ -22,7 +22,8 @@ extension SQLConnection {
       "INSERT INTO session_events (kind, user_id, session_id) VALUES ($1, $2, $3)", .text(kind), .text(user),
       .text(session))
     try execute(
-      "DELETE FROM session_events WHERE event_id <= (SELECT max(event_id) FROM session_events) - $1", .int(Self.keptEvents))
+      "DELETE FROM session_events WHERE event_id <= (SELECT max(event_id) FROM session_events) - $1",
+      .int(Self.keptEvents))
   }
 
   func lastEventID() throws(DatabaseError) -> Int64 {

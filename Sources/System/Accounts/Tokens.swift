@@ -62,7 +62,9 @@ struct TokenIssuer {
       refresh: sign(.refresh, subject, refreshID, now, refreshExpires), refreshExpires: refreshExpires)
   }
 
-  private func sign(_ kind: TokenKind, _ subject: String, _ id: TokenID, _ now: Timestamp, _ expires: Timestamp) -> String {
+  private func sign(_ kind: TokenKind, _ subject: String, _ id: TokenID, _ now: Timestamp, _ expires: Timestamp)
+    -> String
+  {
     jwt.sign([
       "sub": .string(subject), "type": .string(kind.rawValue), "exp": .int(expires.seconds), "iat": .int(now.seconds),
       "jti": .string(id.text),
@@ -74,7 +76,8 @@ struct TokenIssuer {
     let claims: JSONValue
     do throws(JWT.Failure) { claims = try jwt.verify(token) } catch { return .failure(.invalid) }
     guard claims["type"]?.string == kind.rawValue, let subject = claims["sub"]?.string, !subject.isEmpty,
-      claims["iat"]?.number != nil, let expires = claims["exp"]?.int, let id = claims["jti"]?.string.flatMap(TokenID.init)
+      claims["iat"]?.number != nil, let expires = claims["exp"]?.int,
+      let id = claims["jti"]?.string.flatMap(TokenID.init)
     else { return .failure(.invalid) }
     guard now.seconds < expires else { return .failure(.expired) }
     return .success(TokenClaims(subject: subject, id: id, expires: Timestamp(seconds: expires)))

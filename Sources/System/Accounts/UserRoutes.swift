@@ -35,7 +35,8 @@ enum UserRoutes {
     .init("token_type", .string(.init(values: ["bearer"]))), .init("expires_in", .integer(minimum: 1)),
   ])
   private static let sessionID = Schema.object([
-    .init("session_id", .string(.init(minimumLength: 1, maximumLength: 64, pattern: "^[!-~]+$", example: "session-123")))
+    .init(
+      "session_id", .string(.init(minimumLength: 1, maximumLength: 64, pattern: "^[!-~]+$", example: "session-123")))
   ])
   private static let unavailable = Route.Response(503, "The user database is not available")
   private static let password = Schema.string(.init(minimumLength: 8, maximumLength: 1024, example: "password123"))
@@ -46,7 +47,8 @@ enum UserRoutes {
 
   private static func accounts(_ users: ServiceReference) -> [Route] {
     [
-      Route("POST", "/register", "Register a new user",
+      Route(
+        "POST", "/register", "Register a new user",
         body: .object([
           .init("email", .string(.init(format: "email", example: "user@example.com"))),
           .init("username", .string(.init(minimumLength: 1, maximumLength: 150, example: "username"))),
@@ -56,7 +58,8 @@ enum UserRoutes {
           .init(201, "Registered", done), .init(400, "Invalid data, or email or username taken"), unavailable,
         ]
       ) { try await users.started().register($0) },
-      Route("POST", "/login", "Log in with an email or a username",
+      Route(
+        "POST", "/login", "Log in with an email or a username",
         body: .object([
           .init("user", .string(.init(example: "user@example.com")), "email or username"), .init("password", .string()),
         ]),
@@ -65,29 +68,36 @@ enum UserRoutes {
           .init(429, "Too many failed logins"), unavailable,
         ]
       ) { try await users.started().login($0) },
-      Route("POST", "/refresh", "Exchange a refresh token, once, for new tokens",
+      Route(
+        "POST", "/refresh", "Exchange a refresh token, once, for new tokens",
         body: .object([.init("refresh_token", .string())]),
         responses: [.init(200, "New tokens", tokens), .init(401, "The token is invalid, expired or used"), unavailable]
       ) { try await users.started().refresh($0) },
-      Route("DELETE", "/delete-user", "Delete the user and all of their sessions", access: user(users),
+      Route(
+        "DELETE", "/delete-user", "Delete the user and all of their sessions", access: user(users),
         responses: [.init(200, "Deleted", done), .init(400, "User not found"), unavailable]
       ) { try await users.started().deleteUser($0) },
     ]
   }
 
   private static func sessions(_ users: ServiceReference) -> [Route] {
-    let session = Schema.object([.init("session_id", .string()), .init("created_at", .string(.init(format: "date-time")))])
+    let session = Schema.object([
+      .init("session_id", .string()), .init("created_at", .string(.init(format: "date-time"))),
+    ])
     return [
-      Route("POST", "/add-session", "Add a session to the user", access: user(users), body: sessionID,
+      Route(
+        "POST", "/add-session", "Add a session to the user", access: user(users), body: sessionID,
         responses: [.init(200, "Added", done), .init(400, "The session exists, or the user does not"), unavailable]
       ) { try await users.started().addSession($0) },
-      Route("GET", "/get-sessions", "The user's sessions, oldest first", access: user(users),
+      Route(
+        "GET", "/get-sessions", "The user's sessions, oldest first", access: user(users),
         responses: [
           .init(200, "The sessions", .object([.init("success", .boolean), .init("sessions", .array(of: session))])),
           unavailable,
         ]
       ) { try await users.started().getSessions($0) },
-      Route("DELETE", "/delete-session", "Delete one of the user's sessions", access: user(users), body: sessionID,
+      Route(
+        "DELETE", "/delete-session", "Delete one of the user's sessions", access: user(users), body: sessionID,
         responses: [.init(200, "Deleted", done), .init(400, "No such session, or no such user"), unavailable]
       ) { try await users.started().deleteSession($0) },
     ]
@@ -95,30 +105,39 @@ enum UserRoutes {
 
   private static func services(_ users: ServiceReference) -> [Route] {
     [
-      Route("POST", "/check_node", "Whether an email and a password belong together", access: .service,
+      Route(
+        "POST", "/check_node", "Whether an email and a password belong together", access: .service,
         body: .object([
           .init("EMAIL", .string()), .init("PASSWORD", .string()), .init("TYPE", .string(.init(example: "CUSTOMERS"))),
         ]),
         responses: [
-          .init(200, "The answer", .object([
-            .init("MESSAGE", .string(.init(values: ["REGISTERED", "NOT_REGISTERED"])))
-          ])), .init(429, "Too many failed logins"), unavailable,
+          .init(
+            200, "The answer",
+            .object([
+              .init("MESSAGE", .string(.init(values: ["REGISTERED", "NOT_REGISTERED"])))
+            ])), .init(429, "Too many failed logins"), unavailable,
         ]
       ) { try await users.started().checkNode($0) },
-      Route("GET", "/session-events", "Ended sessions and deleted users, as they happen", access: .service,
+      Route(
+        "GET", "/session-events", "Ended sessions and deleted users, as they happen", access: .service,
         parameters: [.header("Last-Event-ID", .string(.init(pattern: "^[0-9]+$")), "resume after this event")],
         responses: [.init(200, "Server-sent events", .string(), contentType: "text/event-stream"), unavailable]
       ) { try await users.started().sessionEvents($0) },
-      Route("GET", "/health", "Whether the service can serve",
+      Route(
+        "GET", "/health", "Whether the service can serve",
         responses: [
           .init(200, "It can", .object([.init("status", .string()), .init("message", .string())])), unavailable,
         ]
       ) { _ in try await users.started().health() },
-      Route("GET", "/", "What this service is",
+      Route(
+        "GET", "/", "What this service is",
         responses: [
-          .init(200, "A welcome", .object([
-            .init("service", .string()), .init("status", .string()), .init("version", .string()), .init("endpoints", .any),
-          ]))
+          .init(
+            200, "A welcome",
+            .object([
+              .init("service", .string()), .init("status", .string()), .init("version", .string()),
+              .init("endpoints", .any),
+            ]))
         ]
       ) { _ in welcome },
     ]

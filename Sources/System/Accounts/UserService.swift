@@ -14,6 +14,7 @@ public actor UserService: Service {
   private var throttle = LoginThrottle(.init())
   private var hashing = 0
 
+  /// The executor that the environment gave to this actor.
   public nonisolated var unownedExecutor: UnownedSerialExecutor { serialExecutor.asUnownedSerialExecutor() }
   /// Where it listens.
   public nonisolated let addresses: [(name: String, address: SocketAddress)]
@@ -50,6 +51,7 @@ public actor UserService: Service {
     verifier = AccessTokenVerifier(environment.clock, options)
   }
 
+  /// Stops taking requests, answers those in flight, closes the database.
   public func drain() async {
     await bell.close()
     await server?.drain()
@@ -76,12 +78,16 @@ public actor UserService: Service {
     guard password.utf8.count <= 1024 else { throw HTTPFailure(400, "password: must have at most 1024 bytes") }
     let id = Hex.encode(environment.entropy.bytes(32))
     let salt = environment.entropy.bytes(16)
-    let hash = try await hash { [rounds = options.passwordRounds] in PasswordHash(of: password, salt: salt, rounds: rounds) }
+    let hash = try await hash { [rounds = options.passwordRounds] in
+      PasswordHash(of: password, salt: salt, rounds: rounds)
+    }
     let now = environment.clock.wallTime.rfc3339
     let byCase = options.planted.contains(.usernamesByCase)
     do {
       try await database.transaction { connection in
-        if byCase { return try connection.addUserByCase(id: id, email: email, username: username, password: hash, at: now) }
+        if byCase {
+          return try connection.addUserByCase(id: id, email: email, username: username, password: hash, at: now)
+        }
         try connection.addUser(id: id, email: email, username: username, password: hash, at: now)
       }
     } catch AccountsFailure.emailTaken {
@@ -132,7 +138,9 @@ public actor UserService: Service {
 
   private func upgrade(_ user: StoredUser, _ password: String) async throws {
     let salt = environment.entropy.bytes(16)
-    let new = try await hash { [rounds = options.passwordRounds] in PasswordHash(of: password, salt: salt, rounds: rounds) }
+    let new = try await hash { [rounds = options.passwordRounds] in
+      PasswordHash(of: password, salt: salt, rounds: rounds)
+    }
     try await database.transaction { try $0.upgradePassword(user.id, from: user.password, to: new) }
   }
 

@@ -51,6 +51,7 @@ public actor Database {
   private var isAvailable = true
   private var lastCheck: Instant?
 
+  /// The executor that the environment gave to this actor.
   public nonisolated var unownedExecutor: UnownedSerialExecutor { serialExecutor.asUnownedSerialExecutor() }
 
   /// A database at `path` in the environment's storage; nothing is opened before the first transaction.

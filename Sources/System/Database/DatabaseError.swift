@@ -27,7 +27,8 @@ public enum DatabaseError: Error, Hashable, Sendable {
     case .corrupt(let what): "the database is corrupt: \(what)"
     case .failed(let what): "the disk failed: \(what)"
     case .locked(let path): "\(path) is in use by another process"
-    case .newerSchema(let found, let known): "the database has schema \(found), and this version knows \(known): use a newer version"
+    case .newerSchema(let found, let known):
+      "the database has schema \(found), and this version knows \(known): use a newer version"
     case .constraint(let what): what
     case .overloaded: "too many transactions are waiting"
     case .closed: "the database is closed"

@@ -101,7 +101,9 @@ final class DatabaseFile: @unchecked Sendable {
     }
   }
 
-  private func readTwice(_ file: any File, into buffer: UnsafeMutableRawBufferPointer, at offset: Int64) throws(StorageError) -> Int {
+  private func readTwice(_ file: any File, into buffer: UnsafeMutableRawBufferPointer, at offset: Int64)
+    throws(StorageError) -> Int
+  {
     let count = try file.read(into: buffer, at: offset)
     let first = VFSFile.checksum(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
     let again = try file.read(into: buffer, at: offset)

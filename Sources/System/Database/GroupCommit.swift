@@ -32,7 +32,6 @@ final class TypedTransaction<R: Sendable>: Transaction, @unchecked Sendable {
     }
   }
 
-
   func finish() {
     guard let result else { return fail(DatabaseError.failed("the transaction was not run")) }
     continuation?.resume(with: result)

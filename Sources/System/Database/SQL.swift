@@ -6,7 +6,9 @@ public enum SQLValue: Hashable, Sendable, ExpressibleByStringLiteral, Expressibl
   case int(Int64)
   case text(String)
 
+  /// Makes one from a literal.
   public init(stringLiteral value: String) { self = .text(value) }
+  /// Makes one from a literal.
   public init(integerLiteral value: Int64) { self = .int(value) }
 }
 

@@ -120,7 +120,8 @@ private func vfsOpen(
   }
 }
 
-private func vfsDelete(_ vfs: UnsafeMutablePointer<sqlite3_vfs>?, _ name: UnsafePointer<CChar>?, _ sync: Int32) -> Int32 {
+private func vfsDelete(_ vfs: UnsafeMutablePointer<sqlite3_vfs>?, _ name: UnsafePointer<CChar>?, _ sync: Int32) -> Int32
+{
   let owner = owner(vfs)
   let path = String(cString: name!)
   return owner.attempt(ExtendedCode.deleteFailed) { () throws(StorageError) in

@@ -95,7 +95,9 @@ final class VFSFile {
     let again = UnsafeMutableRawBufferPointer.allocate(byteCount: bytes.count, alignment: 8)
     defer { again.deallocate() }
     let count = try file.read(into: again, at: offset)
-    guard count == bytes.count, Self.checksum(UnsafeRawBufferPointer(again)) == Self.checksum(bytes) else { return false }
+    guard count == bytes.count, Self.checksum(UnsafeRawBufferPointer(again)) == Self.checksum(bytes) else {
+      return false
+    }
     if kind == .database, bytes.count >= Self.smallestPage { remember(bytes, at: offset) }
     return true
   }

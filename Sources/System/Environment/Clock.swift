@@ -21,6 +21,7 @@ public struct Instant: Comparable, Hashable, Sendable {
   /// The instant that lies `nanoseconds` after the clock's origin.
   public init(nanoseconds: Int64) { self.nanoseconds = nanoseconds }
 
+  /// Whether `a` comes before `b`.
   public static func < (a: Instant, b: Instant) -> Bool { a.nanoseconds < b.nanoseconds }
   /// The instant `duration` after `instant`; saturates instead of overflowing.
   public static func + (instant: Instant, duration: Duration) -> Instant {
@@ -58,6 +59,7 @@ public struct Timestamp: Comparable, Hashable, Sendable {
   /// Whole seconds since the epoch, rounded towards the past; what a JWT's `NumericDate` holds.
   public var seconds: Int64 { (microseconds - (microseconds % 1_000_000 + 1_000_000) % 1_000_000) / 1_000_000 }
 
+  /// Whether `a` comes before `b`.
   public static func < (a: Timestamp, b: Timestamp) -> Bool { a.microseconds < b.microseconds }
   /// The time `duration` after `time`.
   public static func + (time: Timestamp, duration: Duration) -> Timestamp {

@@ -3,6 +3,7 @@ public struct Log: Sendable {
   /// How much a line matters; a sink drops what is below its own level.
   public enum Level: Int, Comparable, Sendable, CaseIterable {
     case debug, info, warning, error
+    /// Whether `a` comes before `b`.
     public static func < (a: Level, b: Level) -> Bool { a.rawValue < b.rawValue }
   }
 
@@ -12,7 +13,9 @@ public struct Log: Sendable {
     case int(Int64)
     case double(Double)
     case bool(Bool)
+    /// Makes one from a literal.
     public init(stringLiteral value: String) { self = .string(value) }
+    /// Makes one from a literal.
     public init(integerLiteral value: Int64) { self = .int(value) }
   }
 

@@ -44,6 +44,7 @@ public actor HTTPServer {
   private var nextClient = 0
   private var isDraining = false
 
+  /// The executor that the environment gave to this actor.
   public nonisolated var unownedExecutor: UnownedSerialExecutor { serialExecutor.asUnownedSerialExecutor() }
   /// Where it listens.
   public nonisolated let address: SocketAddress
@@ -134,7 +135,8 @@ public actor HTTPServer {
     var output: [UInt8] = []
     responder.writeFailure(failure, to: &output)
     responder.metrics.answered(route: nil, status: failure.status, in: .zero)
-    environment.log.info("request-refused", ["status": .int(Int64(failure.status)), "reason": .string(failure.message)])
+    environment.log.info(
+      "request-refused", ["status": .int(Int64(failure.status)), "reason": .string(failure.message)])
     // As above: a client that sent nonsense may not wait for what we think of it.
     try? await connection.write(output, deadline: environment.clock.now + .seconds(1))
     connection.shutdownWrite()
@@ -145,7 +147,9 @@ public actor HTTPServer {
   private func linger(_ connection: any Connection) async {
     let deadline = environment.clock.now + .milliseconds(500)
     var left = 64
-    while left > 0, let bytes = try? await connection.read(atMost: 65_536, deadline: deadline), !bytes.isEmpty { left -= 1 }
+    while left > 0, let bytes = try? await connection.read(atMost: 65_536, deadline: deadline), !bytes.isEmpty {
+      left -= 1
+    }
   }
 
   /// What the server waits for, and until when.

@@ -8,7 +8,8 @@ struct APIDocument {
     var paths: [JSONValue.Member] = []
     for route in routes {
       let operation = JSONValue.Member(route.method.lowercased(), self.operation(route))
-      if let index = paths.firstIndex(where: { $0.name == route.path }), case .object(let members) = paths[index].value {
+      if let index = paths.firstIndex(where: { $0.name == route.path }), case .object(let members) = paths[index].value
+      {
         paths[index].value = .object(members + [operation])
       } else {
         paths.append(.init(route.path, .object([operation])))
@@ -39,21 +40,32 @@ struct APIDocument {
     case .service: members.append(.init("security", [["serviceToken": []], .object([])]))
     }
     if !route.parameters.isEmpty {
-      members.append(.init("parameters", .array(route.parameters.map { parameter in
-        [
-          "name": .string(parameter.name), "in": .string(parameter.location), "required": false,
-          "description": .string(parameter.summary), "schema": parameter.schema.document,
-        ]
-      })))
+      members.append(
+        .init(
+          "parameters",
+          .array(
+            route.parameters.map { parameter in
+              [
+                "name": .string(parameter.name), "in": .string(parameter.location), "required": false,
+                "description": .string(parameter.summary), "schema": parameter.schema.document,
+              ]
+            })))
     }
     if let body = route.body {
-      members.append(.init("requestBody", [
-        "required": true, "content": ["application/json": ["schema": body.document]],
-      ]))
+      members.append(
+        .init(
+          "requestBody",
+          [
+            "required": true, "content": ["application/json": ["schema": body.document]],
+          ]))
     }
-    members.append(.init("responses", .object(responses(of: route).map { response in
-      .init("\(response.status)", self.response(response))
-    })))
+    members.append(
+      .init(
+        "responses",
+        .object(
+          responses(of: route).map { response in
+            .init("\(response.status)", self.response(response))
+          })))
     return .object(members)
   }
 
@@ -122,7 +134,9 @@ struct APIDocument {
   private static func pretty(_ value: JSONValue, indent: String = "") -> String {
     switch value {
     case .object(let members) where !members.isEmpty:
-      let inner = members.map { "\(indent)  \(JSONValue.string($0.name).text): \(pretty($0.value, indent: indent + "  "))" }
+      let inner = members.map {
+        "\(indent)  \(JSONValue.string($0.name).text): \(pretty($0.value, indent: indent + "  "))"
+      }
       return "{\n\(inner.joined(separator: ",\n"))\n\(indent)}"
     default: return value.text
     }

@@ -12,7 +12,8 @@ final class Responder: @unchecked Sendable {
   private var date: (second: Int64, text: [UInt8]) = (.min, [])
 
   init(
-    _ environment: Environment, service: ServiceDescription, routes: [Route], metrics: Metrics, options: HTTPServerOptions
+    _ environment: Environment, service: ServiceDescription, routes: [Route], metrics: Metrics,
+    options: HTTPServerOptions
   ) {
     self.environment = environment
     self.service = service
@@ -46,11 +47,13 @@ final class Responder: @unchecked Sendable {
       to: &output, framing: framing, keepsAlive: keepsAlive && stream == nil, date: currentDate(), requestID: id.utf8)
     let took = environment.clock.now - begin
     metrics.answered(route: index, status: response.status, in: took)
-    environment.log.info("request", [
-      "method": .string(request.method), "path": .string(request.path),
-      "query": .string(request.query.map(RequestLog.blanked) ?? ""), "status": .int(Int64(response.status)),
-      "microseconds": .int(took.nanoseconds / 1000), "peer": .string("\(peer)"), "request_id": .string(id),
-    ])
+    environment.log.info(
+      "request",
+      [
+        "method": .string(request.method), "path": .string(request.path),
+        "query": .string(request.query.map(RequestLog.blanked) ?? ""), "status": .int(Int64(response.status)),
+        "microseconds": .int(took.nanoseconds / 1000), "peer": .string("\(peer)"), "request_id": .string(id),
+      ])
     return stream
   }
 
@@ -62,7 +65,9 @@ final class Responder: @unchecked Sendable {
 
   // MARK: The answer
 
-  private func reply(to request: HTTPRequest, from peer: SocketAddress, id: String, route index: inout Int?) async -> Reply {
+  private func reply(to request: HTTPRequest, from peer: SocketAddress, id: String, route index: inout Int?) async
+    -> Reply
+  {
     if request.method == "OPTIONS" { return preflight(request) }
     switch router.match(request.method, request.path) {
     case .notFound: return .response(response(HTTPFailure(404, "no such path: \(request.path)")))
@@ -94,7 +99,8 @@ final class Responder: @unchecked Sendable {
     guard let expected = options.serviceToken, let shown = call.bearerToken,
       Cryptography.constantTimeEqual(expected.utf8, shown.utf8)
     else {
-      throw HTTPFailure(401, "this is for services: the service token is needed", fields: [("www-authenticate", "Bearer")])
+      throw HTTPFailure(
+        401, "this is for services: the service token is needed", fields: [("www-authenticate", "Bearer")])
     }
   }
 
@@ -135,9 +141,11 @@ final class Responder: @unchecked Sendable {
     case let error as DatabaseError where error.isUnavailable: return HTTPFailure(503, "the database is not available")
     case is NodeDown, is CancellationError: return HTTPFailure(503, "the service is stopping")
     default:
-      environment.log.error("request-failed", [
-        "error": .string("\(error)"), "path": .string(request.path), "request_id": .string(id),
-      ])
+      environment.log.error(
+        "request-failed",
+        [
+          "error": .string("\(error)"), "path": .string(request.path), "request_id": .string(id),
+        ])
       return HTTPFailure(500, "internal error")
     }
   }

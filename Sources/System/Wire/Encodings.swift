@@ -95,7 +95,9 @@ public enum PercentEncoding {
     while let byte = iterator.next() {
       switch byte {
       case UInt8(ascii: "%"):
-        guard let high = iterator.next().flatMap(Hex.value), let low = iterator.next().flatMap(Hex.value) else { return nil }
+        guard let high = iterator.next().flatMap(Hex.value), let low = iterator.next().flatMap(Hex.value) else {
+          return nil
+        }
         output.append(high << 4 | low)
       case UInt8(ascii: "+") where plusIsSpace: output.append(0x20)
       default: output.append(byte)

@@ -98,7 +98,8 @@ enum HTTPFieldReader {
     switch name.count {
     case 4 where equal(head, name, "host"):
       framing.hosts += 1
-      guard head[value].allSatisfy({ $0 > 0x20 && $0 < 0x7F && $0 != UInt8(ascii: "/") && $0 != UInt8(ascii: "@") }) else {
+      guard head[value].allSatisfy({ $0 > 0x20 && $0 < 0x7F && $0 != UInt8(ascii: "/") && $0 != UInt8(ascii: "@") })
+      else {
         throw .malformed("a Host that is not host:port")
       }
     case 6 where equal(head, name, "expect"):
@@ -111,7 +112,9 @@ enum HTTPFieldReader {
         if equal(head, option, "keep-alive") { framing.keepsAlive = true }
       }
     case 14 where equal(head, name, "content-length"):
-      guard framing.contentLength == nil, !value.isEmpty, value.count <= 18 else { throw .malformed("an odd Content-Length") }
+      guard framing.contentLength == nil, !value.isEmpty, value.count <= 18 else {
+        throw .malformed("an odd Content-Length")
+      }
       var length = 0
       for byte in head[value] {
         guard byte.isDigit else { throw .malformed("an odd Content-Length") }
@@ -119,7 +122,9 @@ enum HTTPFieldReader {
       }
       framing.contentLength = length
     case 17 where equal(head, name, "transfer-encoding"):
-      guard !framing.isChunked, equal(head, value, "chunked") else { throw .malformed("a Transfer-Encoding but chunked") }
+      guard !framing.isChunked, equal(head, value, "chunked") else {
+        throw .malformed("a Transfer-Encoding but chunked")
+      }
       framing.isChunked = true
     default: break
     }

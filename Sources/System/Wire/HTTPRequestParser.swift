@@ -72,7 +72,9 @@ public struct HTTPRequestParser {
       }
     }
     if let failure { throw failure }
-    if framing.hosts > 1 || framing.hosts == 0 && line.minorVersion == 1 { throw .malformed("exactly one Host is needed") }
+    if framing.hosts > 1 || framing.hosts == 0 && line.minorVersion == 1 {
+      throw .malformed("exactly one Host is needed")
+    }
     if framing.isChunked, framing.contentLength != nil { throw .malformed("both Content-Length and Transfer-Encoding") }
     if framing.isChunked, line.minorVersion == 0 { throw .malformed("Transfer-Encoding in HTTP/1.0") }
     let keepsAlive = line.minorVersion == 1 ? !framing.closes : framing.keepsAlive && !framing.closes

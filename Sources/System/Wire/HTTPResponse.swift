@@ -33,7 +33,10 @@ enum HTTPResponseFraming {
 
 extension HTTPResponse {
   /// Appends the response as it goes over the wire.
-  func write(to output: inout [UInt8], framing: HTTPResponseFraming, keepsAlive: Bool, date: [UInt8], requestID: some Collection<UInt8>) {
+  func write(
+    to output: inout [UInt8], framing: HTTPResponseFraming, keepsAlive: Bool, date: [UInt8],
+    requestID: some Collection<UInt8>
+  ) {
     output.append(contentsOf: "HTTP/1.1 ".utf8)
     output.append(decimal: Int64(status))
     output.append(0x20)

@@ -64,10 +64,15 @@ public indirect enum JSONValue: Hashable, Sendable {
 extension JSONValue: ExpressibleByStringLiteral, ExpressibleByIntegerLiteral, ExpressibleByBooleanLiteral,
   ExpressibleByArrayLiteral, ExpressibleByDictionaryLiteral
 {
+  /// Makes one from a literal.
   public init(stringLiteral value: String) { self = .string(value) }
+  /// Makes one from a literal.
   public init(integerLiteral value: Int64) { self = .int(value) }
+  /// Makes one from a literal.
   public init(booleanLiteral value: Bool) { self = .bool(value) }
+  /// Makes one from a literal.
   public init(arrayLiteral elements: JSONValue...) { self = .array(elements) }
+  /// Makes one from a literal.
   public init(dictionaryLiteral elements: (String, JSONValue)...) {
     self = .object(elements.map { Member($0.0, $0.1) })
   }

@@ -41,8 +41,11 @@ struct JWT {
     let signed = bytes[..<parts[1].endIndex]
     guard bytes.starts(with: Self.header) || isHS256(parts[0]) else { throw .algorithm }
     let message = Array(signed)
-    guard keys.contains(where: { Cryptography.constantTimeEqual($0.code(message), signature) }) else { throw .signature }
-    guard let payload = Base64URL.decode(parts[1]), let claims = try? JSONParser.parse(payload), claims.members != nil else {
+    guard keys.contains(where: { Cryptography.constantTimeEqual($0.code(message), signature) }) else {
+      throw .signature
+    }
+    guard let payload = Base64URL.decode(parts[1]), let claims = try? JSONParser.parse(payload), claims.members != nil
+    else {
       throw .malformed
     }
     return claims

@@ -15,12 +15,20 @@ struct CrashTests {
       environment.executor.spawn("sleeper") {
         do { try await environment.clock.sleep(for: .seconds(100)) } catch { log.lines.append("sleep \(error)") }
         do { _ = try environment.storage.open("x", create: true) } catch { log.lines.append("open \(error)") }
-        do { _ = try environment.network.listen(SocketAddress(host: "a", port: 1), backlog: 1) } catch { log.lines.append("listen") }
-        do { try await environment.executor.offload(.disk) { log.lines.append("ran") } } catch { log.lines.append("offload \(error)") }
-        environment.executor.spawn("late") { do { try await environment.clock.sleep(for: .seconds(1)) } catch { log.lines.append("late") } }
+        do { _ = try environment.network.listen(SocketAddress(host: "a", port: 1), backlog: 1) } catch {
+          log.lines.append("listen")
+        }
+        do { try await environment.executor.offload(.disk) { log.lines.append("ran") } } catch {
+          log.lines.append("offload \(error)")
+        }
+        environment.executor.spawn("late") {
+          do { try await environment.clock.sleep(for: .seconds(1)) } catch { log.lines.append("late") }
+        }
       }
       environment.executor.spawn("acceptor") {
-        do { _ = try await environment.network.listen(SocketAddress(host: "a", port: 2), backlog: 1).accept() } catch { log.lines.append("accept \(error)") }
+        do { _ = try await environment.network.listen(SocketAddress(host: "a", port: 2), backlog: 1).accept() } catch {
+          log.lines.append("accept \(error)")
+        }
       }
       return nil
     }
@@ -28,7 +36,10 @@ struct CrashTests {
     world.run(until: .seconds(1))
     node.crash(.power)
     world.run(until: .seconds(1))
-    #expect(log.lines.sorted() == ["accept NodeDown()", "late", "listen", "offload NodeDown()", "open nodeDown", "sleep NodeDown()"])
+    #expect(
+      log.lines.sorted() == [
+        "accept NodeDown()", "late", "listen", "offload NodeDown()", "open nodeDown", "sleep NodeDown()",
+      ])
     #expect(world.defects.isEmpty)
   }
 

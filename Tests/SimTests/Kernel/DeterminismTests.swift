@@ -21,10 +21,12 @@ struct DeterminismTests {
   func streams() throws {
     func draw(others: Int) throws -> ([UInt8], [Int]) {
       let world = World(seed: 3)
-      for index in 0..<others { world.addNode("other-\(index)") { environment in
-        _ = environment.entropy.bytes(100)
-        return nil
-      }.start() }
+      for index in 0..<others {
+        world.addNode("other-\(index)") { environment in
+          _ = environment.entropy.bytes(100)
+          return nil
+        }.start()
+      }
       let bytes = try world.perform(as: "me") { $0.entropy.bytes(16) }
       let stream = world.choices.stream("me")
       return (bytes, (0..<8).map { _ in stream.choose(1000) })
@@ -97,7 +99,9 @@ extension Scenario {
   func shortened(to time: Duration) -> Scenario {
     var copy = self
     copy.run = time
-    copy.faults = faults.filter { $0.to <= time || $0.every != nil }.map { Fault(kind: $0.kind, from: $0.from, to: min($0.to, time), every: $0.every) }
+    copy.faults = faults.filter { $0.to <= time || $0.every != nil }.map {
+      Fault(kind: $0.kind, from: $0.from, to: min($0.to, time), every: $0.every)
+    }
     return copy
   }
 }

@@ -20,9 +20,10 @@ struct LinearizabilityTests {
   }
 
   private func check(_ entries: [(Int, Int, Register.Input)]) -> LinearizabilityVerdict {
-    Linearizability<Register>.check(entries.enumerated().map {
-      HistoryEntry(invoked: $0.element.0, answered: $0.element.1, input: $0.element.2, operation: $0.offset)
-    })
+    Linearizability<Register>.check(
+      entries.enumerated().map {
+        HistoryEntry(invoked: $0.element.0, answered: $0.element.1, input: $0.element.2, operation: $0.offset)
+      })
   }
 
   @Test("what happens one after the other must fit in that order")

@@ -8,12 +8,15 @@ import Testing
 @Suite("Planted bugs are found")
 struct PlantedBugTests {
   static func scenario(_ name: String) throws -> Scenario {
-    let file = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "../../../scenarios/accounts/\(name).json5")
+    let file = URL(filePath: #filePath).deletingLastPathComponent().appending(
+      path: "../../../scenarios/accounts/\(name).json5")
     return try Scenario(parsing: Array(Data(contentsOf: file.standardizedFileURL)), file: name)
   }
 
   /// The oracles that fail within `seeds` seeds, and at which one first.
-  private func found(_ name: String, seeds: ClosedRange<UInt64> = 1...50, _ plant: (inout Scenario) -> Void) throws -> (Set<String>, UInt64) {
+  private func found(_ name: String, seeds: ClosedRange<UInt64> = 1...50, _ plant: (inout Scenario) -> Void) throws -> (
+    Set<String>, UInt64
+  ) {
     var scenario = try Self.scenario(name)
     plant(&scenario)
     for seed in seeds {
@@ -26,20 +29,29 @@ struct PlantedBugTests {
   @Test("synchronous = OFF loses acknowledged writes")
   func synchronousOff() throws {
     let (oracles, seed) = try found("failing-disk") { $0.service.database.synchronous = false }
-    #expect(!oracles.isDisjoint(with: ["durable", "linearizable-accounts", "linearizable-sessions", "live"]), "seed \(seed): \(oracles)")
+    #expect(
+      !oracles.isDisjoint(with: ["durable", "linearizable-accounts", "linearizable-sessions", "live"]),
+      "seed \(seed): \(oracles)")
   }
 
   @Test("answering before the commit loses acknowledged writes")
   func earlyAnswer() throws {
     let (oracles, seed) = try found("failing-disk") { $0.service.database.answersAfterCommit = false }
-    #expect(!oracles.isDisjoint(with: ["durable", "linearizable-accounts", "linearizable-sessions"]), "seed \(seed): \(oracles)")
+    #expect(
+      !oracles.isDisjoint(with: ["durable", "linearizable-accounts", "linearizable-sessions"]),
+      "seed \(seed): \(oracles)")
   }
 
-  @Test("each planted bug trips its oracle", arguments: [
-    (PlantedBug.refreshInTwoSteps, "stolen-refresh-token", "refresh-once"), (.sessionInTwoSteps, "racing-deletes", "linearizable-sessions"),
-    (.usernamesByCase, "same-names", "unique"), (.ignoresExpiry, "clock-skew", "dead-token"), (.ignoresRevocation, "stolen-refresh-token", "dead-token"),
-    (.fails, "rolling-restart", "no-unexplained-5xx"), (.hangs, "same-names", "live"), (.usernamesByCase, "same-names", "linearizable-accounts"),
-  ])
+  @Test(
+    "each planted bug trips its oracle",
+    arguments: [
+      (PlantedBug.refreshInTwoSteps, "stolen-refresh-token", "refresh-once"),
+      (.sessionInTwoSteps, "racing-deletes", "linearizable-sessions"),
+      (.usernamesByCase, "same-names", "unique"), (.ignoresExpiry, "clock-skew", "dead-token"),
+      (.ignoresRevocation, "stolen-refresh-token", "dead-token"),
+      (.fails, "rolling-restart", "no-unexplained-5xx"), (.hangs, "same-names", "live"),
+      (.usernamesByCase, "same-names", "linearizable-accounts"),
+    ])
   func planted(bug: PlantedBug, scenario: String, oracle: String) throws {
     let (oracles, seed) = try found(scenario, seeds: 1...20) { $0.service.planted = [bug] }
     #expect(oracles.contains(oracle), "seed \(seed): \(oracles)")
@@ -49,12 +61,15 @@ struct PlantedBugTests {
   func durable() throws {
     let token = TokenFacts.forTest(subject: "u", account: "ann")
     func operation(_ id: Int, _ request: Sim.Request, _ answer: Answer) -> Sim.Operation {
-      var operation = Sim.Operation(id: id, person: "ann", request: request, invoked: 2 * id, invokedAt: 0, wallAtInvocation: 0)
+      var operation = Sim.Operation(
+        id: id, person: "ann", request: request, invoked: 2 * id, invokedAt: 0, wallAtInvocation: 0)
       operation.answered = 2 * id + 1
       operation.answer = answer
       return operation
     }
-    let kept = [operation(0, .addSession("s", token), .status(200)), operation(1, .getSessions(token), .sessions(["s"]))]
+    let kept = [
+      operation(0, .addSession("s", token), .status(200)), operation(1, .getSessions(token), .sessions(["s"])),
+    ]
     #expect(AccountOracles.durable(kept).isEmpty)
     let lost = [operation(0, .addSession("s", token), .status(200)), operation(1, .getSessions(token), .sessions([]))]
     #expect(AccountOracles.durable(lost).map(\.oracle) == ["durable"])

@@ -14,23 +14,40 @@ struct ScenarioParserTests {
     }
   }
 
-  @Test("errors say where and what", arguments: [
-    ("{\n  name: 'x',\n  peple: [],\n}", "f:3:3: unknown key \"peple\"; did you mean \"people\"?"),
-    ("{ name: 'x', run: 'soon' }", "f:1:19: \"soon\" is not a time; write for example 200ms, 1.5s, 10m"),
-    ("{ name: 'x'", "f:1:12: expected \",\" or \"}\", found the end of the text"),
-    ("{ }", "f:1:1: a scenario needs a \"name\""),
-    ("{ name: 'x', faults: [\n{ at: '1s', crash: 'user' }] }", "f:2:20: \"user\" is not in the topology"),
-    ("{ name: 'x', faults: [{ at: '1s' }] }", "f:1:23: a fault is exactly one of crash, pause, drain, reset, partition, disk, stalls, skew"),
-    ("{ name: 'x', faults: [{ at: '2m', crash: 'users' }] }", "f:1:23: a fault has to lie within the run"),
-    ("{ name: 'x', faults: [{ at: '1s', to: '2s', crash: 'users' }] }", "f:1:23: \"at\" stands alone: a time that lasts has \"from\" and \"to\""),
-    ("{ name: 'x', expect: { crashs: 1 } }", "f:1:24: unknown counter \"crashs\"; did you mean \"crashes\"?"),
-    ("{ name: 'x', people: [{ name: 'a', actions: { logon: 1 } }] }", "f:1:47: unknown action \"logon\"; did you mean \"login\"?"),
-    ("{ name: 'x', people: [{ name: 'a', cutOff: 2 }] }", "f:1:44: expected a number from 0 to 1"),
-    ("{ name: 'x', people: [{ name: 'a' }, { name: 'a' }] }", "f:1:22: two nodes have the same name"),
-    ("{ name: 'x', script: [{ at: '1s', who: 'b', does: 'login' }] }", "f:1:40: nobody here is called \"b\""),
-    ("{ name: 'x', network: { latency: '2s…1s' } }", "f:1:34: \"2s…1s\" is not a time or a range of times; write for example 200ms…2s"),
-    ("{ name: 'x', topology: { users: 2 } }", "f:1:33: there is one User Service: several over one database come later"),
-  ])
+  @Test(
+    "errors say where and what",
+    arguments: [
+      ("{\n  name: 'x',\n  peple: [],\n}", "f:3:3: unknown key \"peple\"; did you mean \"people\"?"),
+      ("{ name: 'x', run: 'soon' }", "f:1:19: \"soon\" is not a time; write for example 200ms, 1.5s, 10m"),
+      ("{ name: 'x'", "f:1:12: expected \",\" or \"}\", found the end of the text"),
+      ("{ }", "f:1:1: a scenario needs a \"name\""),
+      ("{ name: 'x', faults: [\n{ at: '1s', crash: 'user' }] }", "f:2:20: \"user\" is not in the topology"),
+      (
+        "{ name: 'x', faults: [{ at: '1s' }] }",
+        "f:1:23: a fault is exactly one of crash, pause, drain, reset, partition, disk, stalls, skew"
+      ),
+      ("{ name: 'x', faults: [{ at: '2m', crash: 'users' }] }", "f:1:23: a fault has to lie within the run"),
+      (
+        "{ name: 'x', faults: [{ at: '1s', to: '2s', crash: 'users' }] }",
+        "f:1:23: \"at\" stands alone: a time that lasts has \"from\" and \"to\""
+      ),
+      ("{ name: 'x', expect: { crashs: 1 } }", "f:1:24: unknown counter \"crashs\"; did you mean \"crashes\"?"),
+      (
+        "{ name: 'x', people: [{ name: 'a', actions: { logon: 1 } }] }",
+        "f:1:47: unknown action \"logon\"; did you mean \"login\"?"
+      ),
+      ("{ name: 'x', people: [{ name: 'a', cutOff: 2 }] }", "f:1:44: expected a number from 0 to 1"),
+      ("{ name: 'x', people: [{ name: 'a' }, { name: 'a' }] }", "f:1:22: two nodes have the same name"),
+      ("{ name: 'x', script: [{ at: '1s', who: 'b', does: 'login' }] }", "f:1:40: nobody here is called \"b\""),
+      (
+        "{ name: 'x', network: { latency: '2s…1s' } }",
+        "f:1:34: \"2s…1s\" is not a time or a range of times; write for example 200ms…2s"
+      ),
+      (
+        "{ name: 'x', topology: { users: 2 } }",
+        "f:1:33: there is one User Service: several over one database come later"
+      ),
+    ])
   func errors(text: String, message: String) { #expect(error(text) == message) }
 
   @Test("a scenario that names what never happens does not pass")

@@ -17,7 +17,9 @@ struct DiskTests {
   }
 
   /// Writes with `before`, dies, and looks at what the next life finds.
-  private func afterDeath(_ death: SimNode.Death, seed: UInt64, _ before: @escaping @Sendable (any Storage) throws -> Void) -> [UInt8]? {
+  private func afterDeath(
+    _ death: SimNode.Death, seed: UInt64, _ before: @escaping @Sendable (any Storage) throws -> Void
+  ) -> [UInt8]? {
     final class Box: @unchecked Sendable {
       var found: [UInt8]?
       var isSecond = false
@@ -46,14 +48,15 @@ struct DiskTests {
   func power() throws {
     var fates: Set<String> = []
     for seed in 0..<60 as Range<UInt64> {
-      let found = try #require(afterDeath(.power, seed: seed) { storage in
-        let file = try storage.open("f", create: true)
-        try write(file, 1)
-        try file.sync()
-        try storage.syncDirectory()
-        try write(file, 2, count: 2048, at: 4096)
-        try write(file, 3, count: 2048, at: 0)
-      })
+      let found = try #require(
+        afterDeath(.power, seed: seed) { storage in
+          let file = try storage.open("f", create: true)
+          try write(file, 1)
+          try file.sync()
+          try storage.syncDirectory()
+          try write(file, 2, count: 2048, at: 4096)
+          try write(file, 3, count: 2048, at: 0)
+        })
       #expect(found.count >= 4096)
       let head = Set(found[..<2048])
       #expect(found[2048..<4096].allSatisfy { $0 == 1 })
@@ -66,13 +69,14 @@ struct DiskTests {
 
   @Test("a file whose name was not synced may be gone; a killed process loses nothing")
   func names() {
-    let fates = Set((0..<30 as Range<UInt64>).map { seed in
-      afterDeath(.power, seed: seed) { storage in
-        let file = try storage.open("f", create: true)
-        try write(file, 1)
-        try file.sync()
-      } == nil
-    })
+    let fates = Set(
+      (0..<30 as Range<UInt64>).map { seed in
+        afterDeath(.power, seed: seed) { storage in
+          let file = try storage.open("f", create: true)
+          try write(file, 1)
+          try file.sync()
+        } == nil
+      })
     #expect(fates == [true, false])
     for seed in 0..<5 as Range<UInt64> {
       let found = afterDeath(.kill, seed: seed) { storage in try write(try storage.open("f", create: true), 9) }

@@ -7,7 +7,8 @@ import Testing
 struct NetworkTests {
   /// A node that accepts one connection and does `serve` with it, and a visitor who connects and does `visit`.
   private func meet<R: Sendable>(
-    seed: UInt64 = 1, link: (inout LinkSetting) -> Void = { _ in }, serve: @escaping @Sendable (any Connection, Environment) async throws -> Void,
+    seed: UInt64 = 1, link: (inout LinkSetting) -> Void = { _ in },
+    serve: @escaping @Sendable (any Connection, Environment) async throws -> Void,
     meanwhile: (World) -> Void = { _ in }, visit: @escaping @Sendable (any Connection, Environment) async throws -> R
   ) throws -> R {
     let world = World(seed: seed)
@@ -29,10 +30,13 @@ struct NetworkTests {
   @Test("bytes arrive whole and in order, cut anywhere")
   func order() throws {
     let sent = (0..<10_000).map { UInt8(truncatingIfNeeded: $0 * 7) }
-    let received = try meet(link: { $0.splits = 0.9 }, serve: { connection, _ in
-      try await connection.write(sent, deadline: nil)
-      connection.close()
-    }) { connection, _ in
+    let received = try meet(
+      link: { $0.splits = 0.9 },
+      serve: { connection, _ in
+        try await connection.write(sent, deadline: nil)
+        connection.close()
+      }
+    ) { connection, _ in
       var all: [UInt8] = []
       var reads = 0
       while true {
@@ -65,7 +69,8 @@ struct NetworkTests {
 
   @Test("back-pressure: the writer waits for a reader who does not read, and times out")
   func backPressure() throws {
-    try meet(serve: { _, environment in try await environment.clock.sleep(for: .seconds(100)) }) { connection, environment in
+    try meet(serve: { _, environment in try await environment.clock.sleep(for: .seconds(100)) }) {
+      connection, environment in
       let start = environment.clock.now
       await #expect(throws: NetworkError.timedOut) {
         try await connection.write([UInt8](repeating: 0, count: 200_000), deadline: start + .seconds(3))
@@ -87,7 +92,8 @@ struct NetworkTests {
 
   @Test("reads time out and can be cancelled")
   func timeouts() throws {
-    try meet(serve: { _, environment in try await environment.clock.sleep(for: .seconds(100)) }) { connection, environment in
+    try meet(serve: { _, environment in try await environment.clock.sleep(for: .seconds(100)) }) {
+      connection, environment in
       await #expect(throws: NetworkError.timedOut) {
         try await connection.read(atMost: 1, deadline: environment.clock.now + .seconds(1))
       }
@@ -112,7 +118,8 @@ struct NetworkTests {
     world.run(until: .milliseconds(10))
     try world.perform { environment in
       func connect(_ port: UInt16) async throws -> any Connection {
-        try await environment.network.connect(to: SocketAddress(host: "server", port: port), deadline: environment.clock.now + .seconds(1))
+        try await environment.network.connect(
+          to: SocketAddress(host: "server", port: port), deadline: environment.clock.now + .seconds(1))
       }
       await #expect(throws: NetworkError.refused) { _ = try await connect(2) }
       _ = try await connect(1)
@@ -122,23 +129,27 @@ struct NetworkTests {
     node.crash(.power)
     try world.perform(as: "late") { environment in
       await #expect(throws: NetworkError.timedOut) {
-        _ = try await environment.network.connect(to: SocketAddress(host: "server", port: 1), deadline: environment.clock.now + .seconds(1))
+        _ = try await environment.network.connect(
+          to: SocketAddress(host: "server", port: 1), deadline: environment.clock.now + .seconds(1))
       }
     }
   }
 
   @Test("a one-way partition holds one direction until it heals")
   func partition() throws {
-    try meet(serve: { connection, _ in
-      while case let bytes = try await connection.read(atMost: 10, deadline: nil), !bytes.isEmpty {
-        try await connection.write(bytes, deadline: nil)
+    try meet(
+      serve: { connection, _ in
+        while case let bytes = try await connection.read(atMost: 10, deadline: nil), !bytes.isEmpty {
+          try await connection.write(bytes, deadline: nil)
+        }
+      },
+      meanwhile: { world in
+        world.at(.seconds(1)) {
+          let id = world.fabric.partition(from: ["server"], to: ["visitor"])
+          world.at(.seconds(5)) { world.fabric.heal(id) }
+        }
       }
-    }, meanwhile: { world in
-      world.at(.seconds(1)) {
-        let id = world.fabric.partition(from: ["server"], to: ["visitor"])
-        world.at(.seconds(5)) { world.fabric.heal(id) }
-      }
-    }) { connection, environment in
+    ) { connection, environment in
       try await connection.write([1], deadline: nil)
       #expect(try await connection.read(atMost: 10, deadline: nil) == [1])
       try await environment.clock.sleep(until: Instant(nanoseconds: 2_000_000_000))

@@ -62,10 +62,13 @@ struct DatabaseTests {
   @Test("a database of a newer version is refused")
   func newer() throws {
     try World(seed: 1).perform { environment in
-      let newer = Database(environment, path: "t.db", migrations: Migrations(["CREATE TABLE a (x)", "CREATE TABLE b (x)"]))
+      let newer = Database(
+        environment, path: "t.db", migrations: Migrations(["CREATE TABLE a (x)", "CREATE TABLE b (x)"]))
       try await newer.transaction { _ = try $0.execute("INSERT INTO b VALUES (1)") }
       await newer.close()
-      let error = await #expect(throws: DatabaseError.self) { try await self.database(environment).transaction { _ in } }
+      let error = await #expect(throws: DatabaseError.self) {
+        try await self.database(environment).transaction { _ in }
+      }
       #expect(error == .newerSchema(found: 3, known: 2))
     }
   }
@@ -100,7 +103,9 @@ struct DatabaseTests {
       let file = try environment.storage.open("t.db", create: false)
       try [UInt8](repeating: 0x55, count: 4096).withUnsafeBytes { try file.write($0, at: 0) }
       file.close()
-      let error = await #expect(throws: DatabaseError.self) { try await self.database(environment).transaction { _ in } }
+      let error = await #expect(throws: DatabaseError.self) {
+        try await self.database(environment).transaction { _ in }
+      }
       guard case .corrupt? = error else {
         Issue.record("\(String(describing: error))")
         return
@@ -113,7 +118,9 @@ struct DatabaseTests {
     try World(seed: 1).perform { environment in
       let first = self.database(environment)
       try await first.transaction { _ in }
-      let error = await #expect(throws: DatabaseError.self) { try await self.database(environment).transaction { _ in } }
+      let error = await #expect(throws: DatabaseError.self) {
+        try await self.database(environment).transaction { _ in }
+      }
       #expect(error == .locked("t.db"))
     }
   }

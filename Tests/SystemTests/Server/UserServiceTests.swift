@@ -22,7 +22,9 @@ struct UserServiceTests {
     return world
   }
 
-  private func visit(_ world: World, as name: String = "ann", _ body: @escaping @Sendable (Visitor) async throws -> Void) throws {
+  private func visit(
+    _ world: World, as name: String = "ann", _ body: @escaping @Sendable (Visitor) async throws -> Void
+  ) throws {
     try world.perform(as: name) { environment in
       try await body(Visitor(HTTPClient(environment, address: SocketAddress(host: "users", port: 8001)), environment))
     }
@@ -37,7 +39,9 @@ struct UserServiceTests {
       self.environment = environment
     }
 
-    func send(_ line: String, _ json: JSONValue? = nil, token: String? = nil) async throws -> (status: Int, body: JSONValue, response: HTTPResponse) {
+    func send(_ line: String, _ json: JSONValue? = nil, token: String? = nil) async throws -> (
+      status: Int, body: JSONValue, response: HTTPResponse
+    ) {
       let parts = line.split(separator: " ").map(String.init)
       let fields = token.map { [("authorization", "Bearer \($0)")] } ?? []
       let response = try await client.send(parts[0], parts[1], fields: fields, json: json, timeout: .seconds(30))
@@ -50,24 +54,35 @@ struct UserServiceTests {
     }
 
     func register(_ name: String = "ann") async throws -> Int {
-      try await send("POST /register", [
-        "email": .string("\(name)@example.com"), "username": .string(name), "password": "password123",
-      ]).status
+      try await send(
+        "POST /register",
+        [
+          "email": .string("\(name)@example.com"), "username": .string(name), "password": "password123",
+        ]
+      ).status
     }
   }
 
   @Test("registering, and what is refused with the name of the field")
   func register() throws {
     try visit(world()) { ann in
-      let done = try await ann.send("POST /register", ["email": "ann@example.com", "username": "ann", "password": "password123"])
+      let done = try await ann.send(
+        "POST /register", ["email": "ann@example.com", "username": "ann", "password": "password123"])
       #expect(done.status == 201)
       #expect(done.body == ["success": true, "message": "user registered"])
       let cases: [(JSONValue, String)] = [
-        (["username": "b", "password": "password123"], "email: missing"), (["email": 1, "username": "b", "password": "password123"], "email: must be a string"),
-        (["email": "nobody", "username": "b", "password": "password123"], "email: must"), (["email": "b@example.com", "username": "b@", "password": "password123"], "username"),
-        (["email": "b@example.com", "username": "b", "password": "short"], "password"), (["email": "ANN@example.com", "username": "b", "password": "password123"], "email: already"),
-        (["email": "b@example.com", "username": "ANN", "password": "password123"], "username: already"), ([], "the body: must be an object"),
-        (["email": "b@example.com", "username": "b", "password": .string(String(repeating: "é", count: 513))], "password"),
+        (["username": "b", "password": "password123"], "email: missing"),
+        (["email": 1, "username": "b", "password": "password123"], "email: must be a string"),
+        (["email": "nobody", "username": "b", "password": "password123"], "email: must"),
+        (["email": "b@example.com", "username": "b@", "password": "password123"], "username"),
+        (["email": "b@example.com", "username": "b", "password": "short"], "password"),
+        (["email": "ANN@example.com", "username": "b", "password": "password123"], "email: already"),
+        (["email": "b@example.com", "username": "ANN", "password": "password123"], "username: already"),
+        ([], "the body: must be an object"),
+        (
+          ["email": "b@example.com", "username": "b", "password": .string(String(repeating: "é", count: 513))],
+          "password"
+        ),
       ]
       for (body, detail) in cases {
         let answer = try await ann.send("POST /register", body)
@@ -102,7 +117,9 @@ struct UserServiceTests {
       _ = try await ann.register("bob")
       let token = try await ann.login().access
       let other = try await ann.login("bob").access
-      for id in ["z", "a", "m"] { #expect(try await ann.send("POST /add-session", ["session_id": .string(id)], token: token).status == 200) }
+      for id in ["z", "a", "m"] {
+        #expect(try await ann.send("POST /add-session", ["session_id": .string(id)], token: token).status == 200)
+      }
       #expect(try await ann.send("POST /add-session", ["session_id": "a"], token: other).status == 400)
       #expect(try await ann.send("DELETE /delete-session", ["session_id": "a"], token: other).status == 400)
       #expect(try await ann.send("DELETE /delete-session", ["session_id": "a"], token: token).status == 200)
@@ -127,7 +144,9 @@ struct UserServiceTests {
       #expect(try await ann.send("GET /get-sessions", token: second).status == 200)
       #expect(try await ann.send("POST /refresh", ["refresh_token": .string(first.refresh)]).status == 401)
       #expect(try await ann.send("GET /get-sessions", token: second).status == 401)
-      #expect(try await ann.send("POST /refresh", ["refresh_token": .string(answer.body["refresh_token"]!.string!)]).status == 401)
+      #expect(
+        try await ann.send("POST /refresh", ["refresh_token": .string(answer.body["refresh_token"]!.string!)]).status
+          == 401)
       #expect(try await ann.send("GET /get-sessions", token: other.access).status == 200)
       #expect(try await ann.send("POST /refresh", ["refresh_token": .string(other.access)]).status == 401)
       #expect(try await ann.send("GET /get-sessions", token: other.refresh).status == 401)
@@ -166,7 +185,9 @@ struct UserServiceTests {
   func throttle() throws {
     try visit(world()) { ann in
       _ = try await ann.register()
-      for _ in 0..<10 { #expect(try await ann.send("POST /login", ["user": "ann", "password": "wrong guess"]).status == 401) }
+      for _ in 0..<10 {
+        #expect(try await ann.send("POST /login", ["user": "ann", "password": "wrong guess"]).status == 401)
+      }
       let refused = try await ann.send("POST /login", ["user": "ann", "password": "password123"])
       #expect(refused.status == 429)
       #expect(Int(refused.response["retry-after"] ?? "").map { $0 > 800 } == true)
@@ -177,7 +198,8 @@ struct UserServiceTests {
       let statuses = try await withThrowingTaskGroup(of: Int.self) { group in
         for _ in 0..<40 {
           group.addTask {
-            let one = Visitor(HTTPClient(ann.environment, address: SocketAddress(host: "users", port: 8001)), ann.environment)
+            let one = Visitor(
+              HTTPClient(ann.environment, address: SocketAddress(host: "users", port: 8001)), ann.environment)
             return try await one.send("POST /login", ["user": "ann", "password": "wrong guess"]).status
           }
         }
@@ -230,9 +252,11 @@ struct UserServiceTests {
       let question: JSONValue = ["EMAIL": "ann@example.com", "PASSWORD": "password123", "TYPE": "CUSTOMERS"]
       #expect(try await ann.send("POST /check_node", question).status == 401)
       #expect(try await ann.send("POST /check_node", question, token: "another token").status == 401)
-      #expect(try await ann.send("POST /check_node", question, token: "the service token").body == ["MESSAGE": "REGISTERED"])
+      #expect(
+        try await ann.send("POST /check_node", question, token: "the service token").body == ["MESSAGE": "REGISTERED"])
       let wrong: JSONValue = ["EMAIL": "ann@example.com", "PASSWORD": "password124", "TYPE": "CUSTOMERS"]
-      #expect(try await ann.send("POST /check_node", wrong, token: "the service token").body == ["MESSAGE": "NOT_REGISTERED"])
+      #expect(
+        try await ann.send("POST /check_node", wrong, token: "the service token").body == ["MESSAGE": "NOT_REGISTERED"])
       #expect(try await ann.send("GET /metrics").status == 401)
       #expect(try await ann.send("GET /metrics", token: "the service token").status == 200)
     }
@@ -281,17 +305,25 @@ struct UserServiceTests {
       #expect(method.response["allow"] == "POST, OPTIONS")
       let head = try await ann.client.send("HEAD", "/health", timeout: .seconds(5))
       #expect(head.status == 200 && head.body.isEmpty && head["content-length"] == "58")
-      let named = try await ann.client.send("GET", "/health", fields: [("x-request-id", "mine-1")], timeout: .seconds(5))
+      let named = try await ann.client.send(
+        "GET", "/health", fields: [("x-request-id", "mine-1")], timeout: .seconds(5))
       #expect(named["x-request-id"] == "mine-1")
-      let typed = try await ann.client.send(Array("POST /login HTTP/1.1\r\nhost: x\r\ncontent-type: text/plain\r\ncontent-length: 2\r\n\r\n{}".utf8), timeout: .seconds(5))
+      let typed = try await ann.client.send(
+        Array("POST /login HTTP/1.1\r\nhost: x\r\ncontent-type: text/plain\r\ncontent-length: 2\r\n\r\n{}".utf8),
+        timeout: .seconds(5))
       #expect(typed.status == 415)
       let good = try await ann.client.send(
-        "OPTIONS", "/login", fields: [("origin", "https://a.example"), ("access-control-request-method", "POST"), ("access-control-request-headers", "content-type")], timeout: .seconds(5))
+        "OPTIONS", "/login",
+        fields: [
+          ("origin", "https://a.example"), ("access-control-request-method", "POST"),
+          ("access-control-request-headers", "content-type"),
+        ], timeout: .seconds(5))
       #expect(good.status == 204)
       #expect(good["access-control-allow-origin"] == "https://a.example")
       #expect(good["access-control-allow-methods"] == "POST, OPTIONS")
       #expect(good["access-control-allow-headers"] == "content-type")
-      let bad = try await ann.client.send("GET", "/health", fields: [("origin", "https://b.example")], timeout: .seconds(5))
+      let bad = try await ann.client.send(
+        "GET", "/health", fields: [("origin", "https://b.example")], timeout: .seconds(5))
       #expect(bad["access-control-allow-origin"] == nil)
       let document = try await ann.send("GET /openapi.json")
       #expect(document.body["openapi"] == "3.1.0")
@@ -304,7 +336,8 @@ struct UserServiceTests {
   @Test("a head that does not come in time is answered 408, an idle connection is closed")
   func timeouts() throws {
     try visit(world()) { ann in
-      let connection = try await ann.environment.network.connect(to: users, deadline: ann.environment.clock.now + .seconds(1))
+      let connection = try await ann.environment.network.connect(
+        to: users, deadline: ann.environment.clock.now + .seconds(1))
       try await connection.write(Array("GET / HT".utf8), deadline: nil)
       let answer = try await connection.read(atMost: 4096, deadline: ann.environment.clock.now + .seconds(11))
       #expect(String(decoding: answer, as: UTF8.self).hasPrefix("HTTP/1.1 408 "))
@@ -334,7 +367,8 @@ struct UserServiceTests {
 
   @Test("secrets are blanked in the log")
   func blanked() {
-    #expect(RequestLog.blanked("a=1&PASSWORD=x&sessionID=y&p%61ssword=z") == "a=1&PASSWORD=***&sessionID=***&p%61ssword=***")
+    #expect(
+      RequestLog.blanked("a=1&PASSWORD=x&sessionID=y&p%61ssword=z") == "a=1&PASSWORD=***&sessionID=***&p%61ssword=***")
   }
 }
 
@@ -356,7 +390,8 @@ final class EventStream: @unchecked Sendable {
     try await connection.write(Array(request.utf8), deadline: nil)
     var head = ""
     while !head.contains("\r\n\r\n") {
-      head += String(decoding: try await connection.read(atMost: 4096, deadline: environment.clock.now + .seconds(5)), as: UTF8.self)
+      head += String(
+        decoding: try await connection.read(atMost: 4096, deadline: environment.clock.now + .seconds(5)), as: UTF8.self)
     }
     #expect(head.contains("text/event-stream"))
     self.connection = connection

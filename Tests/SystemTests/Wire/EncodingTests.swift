@@ -4,9 +4,12 @@ import Testing
 
 @Suite("Encodings")
 struct EncodingTests {
-  @Test("base64url as in RFC 4648 §10, without padding", arguments: [
-    ("", ""), ("f", "Zg"), ("fo", "Zm8"), ("foo", "Zm9v"), ("foob", "Zm9vYg"), ("fooba", "Zm9vYmE"), ("foobar", "Zm9vYmFy"),
-  ])
+  @Test(
+    "base64url as in RFC 4648 §10, without padding",
+    arguments: [
+      ("", ""), ("f", "Zg"), ("fo", "Zm8"), ("foo", "Zm9v"), ("foob", "Zm9vYg"), ("fooba", "Zm9vYmE"),
+      ("foobar", "Zm9vYmFy"),
+    ])
   func base64(plain: String, encoded: String) {
     var output: [UInt8] = []
     Base64URL.encode(plain.utf8, to: &output)
@@ -37,19 +40,22 @@ struct EncodingTests {
     #expect(form.map(\.value) == ["1", "x=y", ""])
   }
 
-  @Test("times as RFC 3339 and RFC 9110 write them", arguments: [
-    (0, "1970-01-01T00:00:00.000000Z", "Thu, 01 Jan 1970 00:00:00 GMT"),
-    (784_111_777_000_001, "1994-11-06T08:49:37.000001Z", "Sun, 06 Nov 1994 08:49:37 GMT"),
-    (951_782_400_000_000, "2000-02-29T00:00:00.000000Z", "Tue, 29 Feb 2000 00:00:00 GMT"),
-    (-1, "1969-12-31T23:59:59.999999Z", "Wed, 31 Dec 1969 23:59:59 GMT"),
-  ])
+  @Test(
+    "times as RFC 3339 and RFC 9110 write them",
+    arguments: [
+      (0, "1970-01-01T00:00:00.000000Z", "Thu, 01 Jan 1970 00:00:00 GMT"),
+      (784_111_777_000_001, "1994-11-06T08:49:37.000001Z", "Sun, 06 Nov 1994 08:49:37 GMT"),
+      (951_782_400_000_000, "2000-02-29T00:00:00.000000Z", "Tue, 29 Feb 2000 00:00:00 GMT"),
+      (-1, "1969-12-31T23:59:59.999999Z", "Wed, 31 Dec 1969 23:59:59 GMT"),
+    ])
   func dates(microseconds: Int64, rfc3339: String, http: String) {
     let time = Timestamp(microseconds: microseconds)
     #expect(time.rfc3339 == rfc3339)
     #expect(String(decoding: time.httpDate, as: UTF8.self) == http)
   }
 
-  @Test("durations", arguments: [("200ms", 200_000_000), ("1.5s", 1_500_000_000), ("0", 0), ("7d", 604_800_000_000_000)])
+  @Test(
+    "durations", arguments: [("200ms", 200_000_000), ("1.5s", 1_500_000_000), ("0", 0), ("7d", 604_800_000_000_000)])
   func durations(text: String, nanoseconds: Int64) {
     #expect(DurationText.parse(text)?.nanoseconds == nanoseconds)
     #expect(DurationText.parse(DurationText.format(.nanoseconds(nanoseconds))) == .nanoseconds(nanoseconds))

@@ -20,7 +20,8 @@ struct HTTPRequestParserTests {
 
   @Test("a request whole, and the same one byte at a time")
   func bytewise() throws {
-    let text = "POST /a?b=c HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nX-A:  v \r\n\r\nabcGET /d HTTP/1.1\r\nHost: x\r\n\r\n"
+    let text =
+      "POST /a?b=c HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nX-A:  v \r\n\r\nabcGET /d HTTP/1.1\r\nHost: x\r\n\r\n"
     var parser = HTTPRequestParser()
     var requests: [HTTPRequest] = []
     for byte in text.utf8 {
@@ -44,34 +45,51 @@ struct HTTPRequestParserTests {
     #expect(try parse(text)[0].body == Array("abc0123456789abcdef".utf8))
   }
 
-  @Test("ambiguous framing is refused", arguments: [
-    "GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
-    "GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\na",
-    "GET / HTTP/1.1\r\nHost: x\r\nContent-Length: +1\r\n\r\na", "GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 1, 1\r\n\r\na",
-    "GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 0x1\r\n\r\na", "GET / HTTP/1.1\r\nHost: x\r\nContent-Length:\r\n\r\n",
-    "GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999999999999\r\n\r\n",
-    "GET / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", "GET / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: xchunked\r\n\r\n",
-    "GET / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n",
-    "GET / HTTP/1.0\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n", "GET / HTTP/1.1\r\nHost: x\r\nA: b\r\n c\r\n\r\n",
-    "GET / HTTP/1.1\r\nHost: x\r\nA : b\r\n\r\n", "GET / HTTP/1.1\r\nHost: x\r\n A: b\r\n\r\n", "GET / HTTP/1.1\r\nHost: x\r\nA: b\rc\r\n\r\n",
-    "GET / HTTP/1.1\nHost: x\n\n", "GET / HTTP/1.1\r\nHost: x\n\r\n", "GET / HTTP/1.1\r\nHost: x\r\nA: b\u{0}\r\n\r\n", "GET / HTTP/1.1\r\n\r\n",
-    "GET / HTTP/1.1\r\nHost: x\r\nHost: x\r\n\r\n", "GET / HTTP/1.1\r\nHost: x y\r\n\r\n", "GET  / HTTP/1.1\r\nHost: x\r\n\r\n",
-    "GET / HTTP/1.1 \r\nHost: x\r\n\r\n", "GET /\r\nHost: x\r\n\r\n", "GET x HTTP/1.1\r\nHost: x\r\n\r\n", "G@T / HTTP/1.1\r\nHost: x\r\n\r\n",
-    " GET / HTTP/1.1\r\nHost: x\r\n\r\n", "GET / HTTP/1.1\r\nHost: x\r\n: b\r\n\r\n", "GET / HTTP/1.1\r\nHost: x\r\nab\r\n\r\n",
-    "GET / http/1.1\r\nHost: x\r\n\r\n", "GET /\u{7F} HTTP/1.1\r\nHost: x\r\n\r\n",
-  ])
+  @Test(
+    "ambiguous framing is refused",
+    arguments: [
+      "GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+      "GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\na",
+      "GET / HTTP/1.1\r\nHost: x\r\nContent-Length: +1\r\n\r\na",
+      "GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 1, 1\r\n\r\na",
+      "GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 0x1\r\n\r\na",
+      "GET / HTTP/1.1\r\nHost: x\r\nContent-Length:\r\n\r\n",
+      "GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999999999999\r\n\r\n",
+      "GET / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip, chunked\r\n\r\n",
+      "GET / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: xchunked\r\n\r\n",
+      "GET / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n",
+      "GET / HTTP/1.0\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n",
+      "GET / HTTP/1.1\r\nHost: x\r\nA: b\r\n c\r\n\r\n",
+      "GET / HTTP/1.1\r\nHost: x\r\nA : b\r\n\r\n", "GET / HTTP/1.1\r\nHost: x\r\n A: b\r\n\r\n",
+      "GET / HTTP/1.1\r\nHost: x\r\nA: b\rc\r\n\r\n",
+      "GET / HTTP/1.1\nHost: x\n\n", "GET / HTTP/1.1\r\nHost: x\n\r\n",
+      "GET / HTTP/1.1\r\nHost: x\r\nA: b\u{0}\r\n\r\n", "GET / HTTP/1.1\r\n\r\n",
+      "GET / HTTP/1.1\r\nHost: x\r\nHost: x\r\n\r\n", "GET / HTTP/1.1\r\nHost: x y\r\n\r\n",
+      "GET  / HTTP/1.1\r\nHost: x\r\n\r\n",
+      "GET / HTTP/1.1 \r\nHost: x\r\n\r\n", "GET /\r\nHost: x\r\n\r\n", "GET x HTTP/1.1\r\nHost: x\r\n\r\n",
+      "G@T / HTTP/1.1\r\nHost: x\r\n\r\n",
+      " GET / HTTP/1.1\r\nHost: x\r\n\r\n", "GET / HTTP/1.1\r\nHost: x\r\n: b\r\n\r\n",
+      "GET / HTTP/1.1\r\nHost: x\r\nab\r\n\r\n",
+      "GET / http/1.1\r\nHost: x\r\n\r\n", "GET /\u{7F} HTTP/1.1\r\nHost: x\r\n\r\n",
+    ])
   func ambiguous(text: String) {
     let error = #expect(throws: HTTPError.self) { try parse(text) }
     #expect(error?.status == 400)
   }
 
-  @Test("broken chunks are refused", arguments: [
-    "g\r\n", "-1\r\n", " 3\r\nabc\r\n", "3 \r\nabc\r\n", "3\nabc\r\n", "3\r\nabcd\r\n0\r\n\r\n", "3\r\nabc\n0\r\n\r\n", "100000000\r\n", "\r\n",
-    "3;a\u{1}\r\nabc\r\n", "3;\rx\r\nabc\r\n", "0\r\nno colon\r\n\r\n", "0\r\n folded\r\n\r\n", "3;\(String(repeating: "a", count: 300))\r\n",
-    String(repeating: "1;\(String(repeating: "e", count: 200))\r\nx\r\n", count: 30),
-  ])
+  @Test(
+    "broken chunks are refused",
+    arguments: [
+      "g\r\n", "-1\r\n", " 3\r\nabc\r\n", "3 \r\nabc\r\n", "3\nabc\r\n", "3\r\nabcd\r\n0\r\n\r\n",
+      "3\r\nabc\n0\r\n\r\n", "100000000\r\n", "\r\n",
+      "3;a\u{1}\r\nabc\r\n", "3;\rx\r\nabc\r\n", "0\r\nno colon\r\n\r\n", "0\r\n folded\r\n\r\n",
+      "3;\(String(repeating: "a", count: 300))\r\n",
+      String(repeating: "1;\(String(repeating: "e", count: 200))\r\nx\r\n", count: 30),
+    ])
   func brokenChunks(body: String) {
-    let error = #expect(throws: HTTPError.self) { try parse("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n" + body) }
+    let error = #expect(throws: HTTPError.self) {
+      try parse("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n" + body)
+    }
     #expect(error?.status == 400)
   }
 
@@ -82,7 +100,8 @@ struct HTTPRequestParserTests {
       ("GET /\(long) HTTP/1.1\r\n", 414), ("GET / HTTP/1.1\r\nHost: x\r\nA: \(long)", 431),
       ("GET / HTTP/1.1\r\nHost: x\r\n" + String(repeating: "a: b\r\n", count: 200) + "\r\n", 431),
       ("GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 1048577\r\n\r\n", 413),
-      ("GET / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n100001\r\n", 413), ("GET / HTTP/2.0\r\nHost: x\r\n\r\n", 505),
+      ("GET / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n100001\r\n", 413),
+      ("GET / HTTP/2.0\r\nHost: x\r\n\r\n", 505),
       ("GET / HTTP/1.1\r\nHost: x\r\nExpect: a-pony\r\n\r\n", 417),
     ]
     for (text, status) in cases {
@@ -104,17 +123,23 @@ struct HTTPRequestParserTests {
     #expect(try drain(&parser).count == 1)
   }
 
-  @Test("keep-alive by version and Connection", arguments: [
-    ("1.1", "", true), ("1.1", "Connection: close\r\n", false), ("1.1", "Connection: x, Close\r\n", false), ("1.0", "", false),
-    ("1.0", "Connection: keep-alive\r\n", true),
-  ])
+  @Test(
+    "keep-alive by version and Connection",
+    arguments: [
+      ("1.1", "", true), ("1.1", "Connection: close\r\n", false), ("1.1", "Connection: x, Close\r\n", false),
+      ("1.0", "", false),
+      ("1.0", "Connection: keep-alive\r\n", true),
+    ])
   func keepAlive(version: String, field: String, keeps: Bool) throws {
     #expect(try parse("GET / HTTP/\(version)\r\nHost: x\r\n\(field)\r\n")[0].keepsAlive == keeps)
   }
 
-  @Test("targets in the forms of RFC 9112 §3.2", arguments: [
-    ("GET", "/a%20b?x", "/a%20b"), ("GET", "http://h:1/a", "/a"), ("GET", "http://h", "/"), ("GET", "http://h?q", "/"), ("OPTIONS", "*", "*"),
-  ])
+  @Test(
+    "targets in the forms of RFC 9112 §3.2",
+    arguments: [
+      ("GET", "/a%20b?x", "/a%20b"), ("GET", "http://h:1/a", "/a"), ("GET", "http://h", "/"),
+      ("GET", "http://h?q", "/"), ("OPTIONS", "*", "*"),
+    ])
   func targets(method: String, target: String, path: String) throws {
     #expect(try parse("\(method) \(target) HTTP/1.1\r\nHost: x\r\n\r\n")[0].path == path)
   }
@@ -127,7 +152,10 @@ struct HTTPRequestParserTests {
       "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3;a=b\r\nabc\r\n0\r\nX: y\r\n\r\n",
       "GET /a?b HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n\r\nGET /c HTTP/1.1\r\nHost: y\r\nConnection: close\r\n\r\n",
     ].map { Array($0.utf8) }
-    let spice: [[UInt8]] = ["\r\n", "\n", "\r", ":", " ", "\u{0}", "Content-Length: 5\r\n", "Transfer-Encoding: chunked\r\n", "0\r\n\r\n", "%", ";"].map {
+    let spice: [[UInt8]] = [
+      "\r\n", "\n", "\r", ":", " ", "\u{0}", "Content-Length: 5\r\n", "Transfer-Encoding: chunked\r\n", "0\r\n\r\n",
+      "%", ";",
+    ].map {
       Array($0.utf8)
     }
     var random: UInt64 = 42
@@ -170,6 +198,7 @@ struct HTTPRequestParserTests {
 }
 
 extension HTTPRequestParser.Event: Equatable {
+  /// Whether both are the same.
   public static func == (a: Self, b: Self) -> Bool {
     switch (a, b) {
     case (.expectsContinue, .expectsContinue): true
@@ -183,7 +212,10 @@ struct HTTPResponseParserTests {
   @Test("by length, by chunks, to the end of the stream, and to HEAD")
   func framings() throws {
     var parser = HTTPResponseParser()
-    parser.receive(Array("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nabHTTP/1.1 204 No Content\r\n\r\n".utf8))
+    parser.receive(
+      Array(
+        "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nabHTTP/1.1 204 No Content\r\n\r\n"
+          .utf8))
     #expect(try parser.next()?.body == Array("ab".utf8))
     #expect(try parser.next()?.status == 204)
     parser.receive(Array("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n".utf8))
@@ -210,5 +242,6 @@ struct HTTPResponseParserTests {
 }
 
 extension HTTPResponse: Equatable {
+  /// Whether both are the same.
   public static func == (a: Self, b: Self) -> Bool { a.status == b.status && a.body == b.body }
 }

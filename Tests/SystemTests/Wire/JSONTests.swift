@@ -4,18 +4,24 @@ import Testing
 
 @Suite("JSON")
 struct JSONTests {
-  @Test("reads what RFC 8259 allows", arguments: [
-    ("{}", "{}"), ("[ ]", "[]"), (" null ", "null"), ("-0", "0"), ("12345678901234567890", "1.2345678901234567e+19"),
-    ("1e3", "1000.0"), (#""a\u00e9\ud83d\ude00\n""#, "\"aé😀\\n\""), (#"{"b":1,"a":[true,false]}"#, #"{"b":1,"a":[true,false]}"#),
-  ])
+  @Test(
+    "reads what RFC 8259 allows",
+    arguments: [
+      ("{}", "{}"), ("[ ]", "[]"), (" null ", "null"), ("-0", "0"), ("12345678901234567890", "1.2345678901234567e+19"),
+      ("1e3", "1000.0"), (#""a\u00e9\ud83d\ude00\n""#, "\"aé😀\\n\""),
+      (#"{"b":1,"a":[true,false]}"#, #"{"b":1,"a":[true,false]}"#),
+    ])
   func reads(text: String, written: String) throws {
     #expect(try JSONParser.parse(Array(text.utf8)).text == written)
   }
 
-  @Test("refuses what RFC 8259 does not allow", arguments: [
-    "", "{", "[1,]", "{\"a\":1,}", "{a:1}", "'a'", "01", "1.", ".5", "+1", "NaN", "nul", "\"\u{1}\"", "\"\\x\"", "\"\\ud800\"", "1 2",
-    "{\"a\":1,\"a\":2}", "// c\n1", "\"a", "[1 2]", "{\"a\" 1}", "\u{FEFF}x", "truefalse", "--1", "1e", "\"\\u12\"",
-  ])
+  @Test(
+    "refuses what RFC 8259 does not allow",
+    arguments: [
+      "", "{", "[1,]", "{\"a\":1,}", "{a:1}", "'a'", "01", "1.", ".5", "+1", "NaN", "nul", "\"\u{1}\"", "\"\\x\"",
+      "\"\\ud800\"", "1 2",
+      "{\"a\":1,\"a\":2}", "// c\n1", "\"a", "[1 2]", "{\"a\" 1}", "\u{FEFF}x", "truefalse", "--1", "1e", "\"\\u12\"",
+    ])
   func refuses(text: String) {
     #expect(throws: JSONError.self) { try JSONParser.parse(Array(text.utf8)) }
   }

@@ -24,9 +24,12 @@ struct JWTTests {
     #expect(try jwt.verify(token(header: #"{ "typ":"JWT", "alg":"HS256" }"#)) == claims)
   }
 
-  @Test("another algorithm is refused though the signature is right", arguments: [
-    #"{"alg":"none"}"#, #"{"alg":"HS512"}"#, #"{"alg":"RS256"}"#, #"{"alg":"hs256"}"#, #"{}"#, #"{"alg":"HS256","crit":["x"]}"#, "[]",
-  ])
+  @Test(
+    "another algorithm is refused though the signature is right",
+    arguments: [
+      #"{"alg":"none"}"#, #"{"alg":"HS512"}"#, #"{"alg":"RS256"}"#, #"{"alg":"hs256"}"#, #"{}"#,
+      #"{"alg":"HS256","crit":["x"]}"#, "[]",
+    ])
   func algorithms(header: String) {
     #expect(throws: JWT.Failure.algorithm) { try jwt.verify(token(header: header)) }
   }
