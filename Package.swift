@@ -28,6 +28,8 @@ let package = Package(
     .executableTarget(name: "Runner", dependencies: ["Sim", "System", "CLinux"], swiftSettings: strict),
     .testTarget(name: "SystemTests", dependencies: ["System", "Sim"], swiftSettings: strict),
     .testTarget(name: "SimTests", dependencies: ["Sim", "System"], swiftSettings: strict),
+    .executableTarget(
+      name: "Bench", dependencies: ["Sim", "System"], path: "Tests/Support/Bench", swiftSettings: strict),
     .testTarget(name: "TidyTests", swiftSettings: strict),
     .testTarget(name: "RunnerTests", dependencies: ["Runner", "Sim", "System"], swiftSettings: strict),
   ]
