@@ -8,6 +8,8 @@ final class OffloadPool: @unchecked Sendable {
   private let condition: UnsafeMutablePointer<pthread_cond_t> = .allocate(capacity: 1)
   private var queue: [() -> Void] = []
   private var next = 0
+  /// Threads that sleep and that nobody has woken yet.
+  private var sleeping = 0
 
   /// Starts `threads` threads, which run as long as the process.
   init(threads: Int) {
@@ -19,14 +21,20 @@ final class OffloadPool: @unchecked Sendable {
   func submit(_ work: @escaping () -> Void) {
     pthread_mutex_lock(mutex)
     queue.append(work)
+    let wakes = sleeping > 0
+    if wakes { sleeping -= 1 }
     pthread_mutex_unlock(mutex)
-    pthread_cond_signal(condition)
+    // A thread that is awake takes what is there: most work needs no wake-up.
+    if wakes { pthread_cond_signal(condition) }
   }
 
   private func work() -> Never {
     while true {
       pthread_mutex_lock(mutex)
-      while next == queue.count { pthread_cond_wait(condition, mutex) }
+      while next == queue.count {
+        sleeping += 1
+        pthread_cond_wait(condition, mutex)
+      }
       let work = queue[next]
       next += 1
       if next == queue.count || next > 1024 {

@@ -2,6 +2,34 @@ import CLinux
 import Glibc
 import System
 
+/// One direction's suspended task. Its timer is lazy: it stays where it was armed, and when it fires too early it is
+/// armed again; so a connection that is busy touches the timer heap once a time-out, and not once a request.
+private final class Direction {
+  var suspension: Suspension?
+  var deadline: Int64 = .max
+  private(set) var armed: Int64 = .max
+
+  func wake(_ result: Result<Void, any Error>) {
+    guard let suspension else { return }
+    self.suspension = nil
+    suspension.finish(result)
+  }
+
+  func arm(at time: Int64, on loop: EventLoop) {
+    armed = time
+    _ = loop.at(time) { [self] in
+      guard armed == time else { return }
+      armed = .max
+      guard suspension != nil else { return }
+      if deadline <= EventLoop.nanoseconds {
+        wake(.failure(NetworkError.timedOut))
+      } else if deadline != .max {
+        arm(at: deadline, on: loop)
+      }
+    }
+  }
+}
+
 /// A connected socket on its node's loop.
 final class RealConnection: Connection, EventLoop.Source, @unchecked Sendable {
   let peer: SocketAddress
@@ -12,16 +40,8 @@ final class RealConnection: Connection, EventLoop.Source, @unchecked Sendable {
   private var isWritable: Bool
   /// The peer has ended its side or the connection: a short read no longer means that nothing is left.
   private var hasHungUp = false
-  private var reader = Waiting()
-  private var writer = Waiting()
-
-  /// One direction's suspended task. Its timer is lazy: it stays where it was armed, and when it fires too early it is
-  /// armed again; so a connection that is busy touches the timer heap once a time-out, and not once a request.
-  private struct Waiting {
-    var suspension: Suspension?
-    var deadline: Int64 = .max
-    var armed: Int64 = .max
-  }
+  private let reader = Direction()
+  private let writer = Direction()
 
   /// Takes a socket over. One that is yet to be connected becomes writable when it is.
   init(_ descriptor: Int32, peer: SocketAddress, loop: EventLoop, isConnected: Bool = true) {
@@ -42,42 +62,21 @@ final class RealConnection: Connection, EventLoop.Source, @unchecked Sendable {
     if events & (EPOLLRDHUP.rawValue | EPOLLHUP.rawValue | EPOLLERR.rawValue) != 0 { hasHungUp = true }
     if events & (EPOLLIN.rawValue | EPOLLRDHUP.rawValue | EPOLLHUP.rawValue | EPOLLERR.rawValue) != 0 {
       isReadable = true
-      wake(\.reader, .success(()))
+      reader.wake(.success(()))
     }
     if events & (EPOLLOUT.rawValue | EPOLLHUP.rawValue | EPOLLERR.rawValue) != 0 {
       isWritable = true
-      wake(\.writer, .success(()))
+      writer.wake(.success(()))
     }
   }
 
-  private func wake(_ direction: ReferenceWritableKeyPath<RealConnection, Waiting>, _ result: Result<Void, any Error>) {
-    guard let suspension = self[keyPath: direction].suspension else { return }
-    self[keyPath: direction].suspension = nil
-    suspension.finish(result)
-  }
-
-  private func wait(_ direction: ReferenceWritableKeyPath<RealConnection, Waiting>, _ deadline: Instant?) async throws {
+  private func wait(_ direction: Direction, _ deadline: Instant?) async throws {
     let limit = deadline?.nanoseconds ?? .max
     if limit != .max, limit <= EventLoop.nanoseconds { throw NetworkError.timedOut }
-    require(self[keyPath: direction].suspension?.isPending != true, "two tasks wait for one direction of a connection")
-    self[keyPath: direction].deadline = limit
-    if limit < self[keyPath: direction].armed { arm(direction, at: limit) }
-    try await loop.suspend { self[keyPath: direction].suspension = $0 }
-  }
-
-  private func arm(_ direction: ReferenceWritableKeyPath<RealConnection, Waiting>, at time: Int64) {
-    self[keyPath: direction].armed = time
-    _ = loop.at(time) { [weak self] in
-      guard let self, self[keyPath: direction].armed == time else { return }
-      self[keyPath: direction].armed = .max
-      guard self[keyPath: direction].suspension != nil else { return }
-      let deadline = self[keyPath: direction].deadline
-      if deadline <= EventLoop.nanoseconds {
-        wake(direction, .failure(NetworkError.timedOut))
-      } else if deadline != .max {
-        arm(direction, at: deadline)
-      }
-    }
+    require(direction.suspension?.isPending != true, "two tasks wait for one direction of a connection")
+    direction.deadline = limit
+    if limit < direction.armed { direction.arm(at: limit, on: loop) }
+    try await loop.suspend { direction.suspension = $0 }
   }
 
   // MARK: Connection
@@ -98,7 +97,7 @@ final class RealConnection: Connection, EventLoop.Source, @unchecked Sendable {
         case let code: throw Self.error(code)
         }
       }
-      try await wait(\.reader, deadline)
+      try await wait(reader, deadline)
     }
   }
 
@@ -120,13 +119,13 @@ final class RealConnection: Connection, EventLoop.Source, @unchecked Sendable {
         case let code: throw Self.error(code)
         }
       }
-      try await wait(\.writer, deadline)
+      try await wait(writer, deadline)
     }
   }
 
   func waitForConnect(_ deadline: Instant) async throws {
     // The event may have come before anybody waited for it.
-    while !isWritable { try await wait(\.writer, deadline) }
+    while !isWritable { try await wait(writer, deadline) }
     var code: Int32 = 0
     var size = socklen_t(4)
     getsockopt(descriptor, SOL_SOCKET, SO_ERROR, &code, &size)
@@ -141,8 +140,8 @@ final class RealConnection: Connection, EventLoop.Source, @unchecked Sendable {
     loop.remove(descriptor)
     Glibc.close(descriptor)
     descriptor = -1
-    wake(\.reader, .failure(NetworkError.closed))
-    wake(\.writer, .failure(NetworkError.closed))
+    reader.wake(.failure(NetworkError.closed))
+    writer.wake(.failure(NetworkError.closed))
   }
 
   func reset() {

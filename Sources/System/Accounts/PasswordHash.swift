@@ -29,15 +29,17 @@ struct PasswordHash: Sendable, Equatable {
   }
 
   private var form: Form? {
-    let parts = hash.split(separator: "$", omittingEmptySubsequences: false)
-    if parts.count == 3, parts[0] == "pbkdf2-sha256", let rounds = Int(parts[1]),
-      (1...Self.maximumRounds).contains(rounds),
-      let key = Hex.decode(parts[2]), let salt = Hex.decode(salt)
-    {
+    let text = hash.utf8
+    if text.starts(with: "pbkdf2-sha256$".utf8) {
+      let rest = text.dropFirst(14)
+      guard let dollar = rest.firstIndex(of: UInt8(ascii: "$")), let rounds = Int(Substring(rest[..<dollar])),
+        (1...Self.maximumRounds).contains(rounds), let key = Hex.decode(rest[rest.index(after: dollar)...]),
+        let salt = Hex.decode(salt.utf8)
+      else { return nil }
       return .pbkdf2(rounds: rounds, key: key, salt: salt)
     }
-    if parts.count == 2, parts[0] == "sha256", let digest = Hex.decode(parts[1]) { return .seed(digest: digest) }
-    return nil
+    guard text.starts(with: "sha256$".utf8), let digest = Hex.decode(text.dropFirst(7)) else { return nil }
+    return .seed(digest: digest)
   }
 
   /// Whether `password` is the one, in the same time for every wrong one. Slow on purpose: call it in the compute lane.

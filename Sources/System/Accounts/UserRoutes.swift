@@ -1,17 +1,14 @@
 import Synchronization
 
-/// Lets the routes be made before the service that they lead to. Weak, since the service holds the server that holds them.
+/// Lets the routes be made before the service that they lead to.
 final class ServiceReference: Sendable {
-  private struct Weak {
-    weak var service: UserService?
-  }
+  private let held = Mutex<UserService?>(nil)
 
-  private let held = Mutex(Weak())
-
-  func set(_ service: UserService) { held.withLock { $0.service = service } }
+  /// Set once the service is made, and to nil when its server has ended.
+  func set(_ service: UserService?) { held.withLock { $0 = service } }
 
   func started() throws(HTTPFailure) -> UserService {
-    guard let service = held.withLock({ $0.service }) else { throw HTTPFailure(503, "the service is starting") }
+    guard let service = held.withLock({ $0 }) else { throw HTTPFailure(503, "the service is starting") }
     return service
   }
 }

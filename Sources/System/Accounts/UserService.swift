@@ -32,7 +32,8 @@ public actor UserService: Service {
     let reference = ServiceReference()
     let server = try HTTPServer(
       environment, address: options.address, service: UserRoutes.description,
-      routes: UserRoutes.table(reference, metrics: metrics), metrics: metrics, options: options.server)
+      routes: UserRoutes.table(reference, metrics: metrics), metrics: metrics, options: options.server,
+      onEnd: { reference.set(nil) })
     let service = UserService(environment, options, database, server)
     reference.set(service)
     server.start()
@@ -147,7 +148,7 @@ public actor UserService: Service {
   /// `last_login` is kept to the second: a user who logs in again within it costs no commit.
   private func noteLogin(_ user: StoredUser) async throws {
     let now = environment.clock.wallTime.rfc3339
-    guard user.lastLogin.prefix(19) != now.prefix(19) else { return }
+    guard !user.lastLogin.utf8.prefix(19).elementsEqual(now.utf8.prefix(19)) else { return }
     try await database.transaction { try $0.noteLogin(user.id, at: now) }
   }
 

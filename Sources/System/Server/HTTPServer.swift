@@ -29,10 +29,12 @@ public struct HTTPServerOptions: Sendable {
 ///
 /// Each connection is one task; all of them run on the server's executor, so what they share needs no lock.
 public actor HTTPServer {
-  struct Client {
+  final class Client {
     let connection: any Connection
     /// Whether a request is being read or answered.
     var isBusy = false
+
+    init(_ connection: any Connection) { self.connection = connection }
   }
 
   let environment: Environment
@@ -43,6 +45,8 @@ public actor HTTPServer {
   private var clients: [Int: Client] = [:]
   private var nextClient = 0
   private var isDraining = false
+  private var isAccepting = true
+  private let onEnd: @Sendable () -> Void
 
   /// The executor that the environment gave to this actor.
   public nonisolated var unownedExecutor: UnownedSerialExecutor { serialExecutor.asUnownedSerialExecutor() }
@@ -53,8 +57,9 @@ public actor HTTPServer {
   /// - Throws: `NetworkError.addressInUse`, `.permissionDenied`, `.unreachable`.
   public init(
     _ environment: Environment, address: SocketAddress, service: ServiceDescription, routes: [Route], metrics: Metrics,
-    options: HTTPServerOptions
+    options: HTTPServerOptions, onEnd: @escaping @Sendable () -> Void
   ) throws(NetworkError) {
+    self.onEnd = onEnd
     self.environment = environment
     self.options = options
     listener = try environment.network.listen(address, backlog: options.backlog)
@@ -83,6 +88,10 @@ public actor HTTPServer {
   // MARK: Accepting
 
   private func acceptAll() async {
+    defer {
+      isAccepting = false
+      endIfDone()
+    }
     while !isDraining {
       do {
         let connection = try await listener.accept()
@@ -100,9 +109,9 @@ public actor HTTPServer {
   private func admit(_ connection: any Connection) {
     nextClient += 1
     let id = nextClient
-    clients[id] = Client(connection: connection)
+    clients[id] = Client(connection)
     responder.metrics.connectionOpened()
-    environment.executor.spawn("connection") { await self.serve(id, connection) }
+    environment.executor.spawn("connection") { await self.serve(id) }
   }
 
   private func turnAway(_ connection: any Connection) async {
@@ -116,12 +125,14 @@ public actor HTTPServer {
 
   // MARK: One connection
 
-  private func serve(_ id: Int, _ connection: any Connection) async {
+  private func serve(_ id: Int) async {
+    guard let client = clients[id] else { return }
+    let connection = client.connection
     do {
-      try await exchange(id, connection)
+      try await exchange(client)
     } catch let error as HTTPError {
       await refuse(connection, HTTPFailure(error.status, error.reason))
-    } catch NetworkError.timedOut where clients[id]?.isBusy == true {
+    } catch NetworkError.timedOut where client.isBusy {
       await refuse(connection, HTTPFailure(408, "the request took too long to arrive"))
     } catch {
       // The client went away, or was idle for too long: nobody is left to be told.
@@ -129,6 +140,13 @@ public actor HTTPServer {
     connection.close()
     clients[id] = nil
     responder.metrics.connectionClosed()
+    endIfDone()
+  }
+
+  /// Once nothing is accepted or answered any more, what the routes hold is let go of: they lead to the service, which holds
+  /// this server.
+  private func endIfDone() {
+    if !isAccepting, clients.isEmpty { onEnd() }
   }
 
   private func refuse(_ connection: any Connection, _ failure: HTTPFailure) async {
@@ -165,7 +183,8 @@ public actor HTTPServer {
     }
   }
 
-  private func exchange(_ id: Int, _ connection: any Connection) async throws {
+  private func exchange(_ client: Client) async throws {
+    let connection = client.connection
     let clock = environment.clock
     var parser = HTTPRequestParser(limits: options.limits)
     var output: [UInt8] = []
@@ -191,10 +210,10 @@ public actor HTTPServer {
           phase = .idle(until: clock.now + options.idleTimeout)
         }
         phase = next(phase, parser)
-        clients[id]?.isBusy = parser.isInsideRequest
+        client.isBusy = parser.isInsideRequest
         if isDraining, !parser.isInsideRequest { return }
         let bytes = try await connection.read(atMost: 65_536, deadline: phase.deadline)
-        clients[id]?.isBusy = true
+        client.isBusy = true
         if bytes.isEmpty {
           if parser.isInsideRequest { throw HTTPError.cutOff }
           return

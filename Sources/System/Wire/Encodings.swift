@@ -12,11 +12,12 @@ public enum Hex {
     return String(decoding: output, as: UTF8.self)
   }
 
-  /// The bytes, or nil where `text` is not an even number of hexadecimal digits of either case.
-  public static func decode(_ text: some StringProtocol) -> [UInt8]? {
+  /// The bytes, or nil where `text` (ASCII) is not an even number of hexadecimal digits of either case.
+  public static func decode(_ text: some Sequence<UInt8>) -> [UInt8]? {
     var output: [UInt8] = []
+    output.reserveCapacity(text.underestimatedCount / 2)
     var high: UInt8?
-    for character in text.utf8 {
+    for character in text {
       guard let digit = value(character) else { return nil }
       if let first = high {
         output.append(first << 4 | digit)
@@ -49,18 +50,19 @@ public enum Base64URL {
 
   /// Appends the encoding of `bytes` to `output`.
   public static func encode(_ bytes: some Collection<UInt8>, to output: inout [UInt8]) {
-    var bits: UInt32 = 0
-    var count = 0
+    output.reserveCapacity(output.count + (bytes.count * 4 + 2) / 3)
     alphabet.withUnsafeBufferPointer { alphabet in
+      var bits: UInt32 = 0
+      var count: UInt32 = 0
       for byte in bytes {
         bits = bits << 8 | UInt32(byte)
-        count += 8
+        count &+= 8
         while count >= 6 {
-          count -= 6
-          output.append(alphabet[Int(bits >> UInt32(count)) & 63])
+          count &-= 6
+          output.append(alphabet[Int(bits >> count & 63)])
         }
       }
-      if count > 0 { output.append(alphabet[Int(bits << UInt32(6 - count)) & 63]) }
+      if count > 0 { output.append(alphabet[Int(bits << (6 &- count) & 63)]) }
     }
   }
 

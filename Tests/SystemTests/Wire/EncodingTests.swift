@@ -23,9 +23,9 @@ struct EncodingTests {
   @Test("hexadecimal there and back")
   func hex() {
     #expect(Hex.encode([0, 255, 16]) == "00ff10")
-    #expect(Hex.decode("00FF10") == [0, 255, 16])
-    #expect(Hex.decode("0") == nil)
-    #expect(Hex.decode("0g") == nil)
+    #expect(Hex.decode("00FF10".utf8) == [0, 255, 16])
+    #expect(Hex.decode("0".utf8) == nil)
+    #expect(Hex.decode("0g".utf8) == nil)
   }
 
   @Test("percent-encoding and forms")
