@@ -12,7 +12,11 @@ final class RealNode: Sendable {
   {
     let loop = EventLoop()
     self.loop = loop
-    loop.onTurn = { log.flush() }
+    loop.onTurn = {
+      disk.wake()
+      compute.wake()
+      log.flush()
+    }
     environment = Environment(
       node: name, clock: RealClock(loop), network: RealNetwork(loop, resolver: compute), storage: storage,
       entropy: RealEntropy(), executor: RealExecutor(loop, disk: disk, compute: compute),

@@ -49,9 +49,8 @@ public enum Base64URL {
   }()
 
   /// Appends the encoding of `bytes` to `output`.
-  public static func encode(_ bytes: some Collection<UInt8>, to output: inout [UInt8]) {
-    output.reserveCapacity(output.count + (bytes.count * 4 + 2) / 3)
-    alphabet.withUnsafeBufferPointer { alphabet in
+  public static func encode(_ bytes: [UInt8], to output: inout [UInt8]) {
+    let encoded = [UInt8](unsafeUninitializedCapacity: (bytes.count * 4 + 2) / 3) { buffer, written in
       var bits: UInt32 = 0
       var count: UInt32 = 0
       for byte in bytes {
@@ -59,11 +58,16 @@ public enum Base64URL {
         count &+= 8
         while count >= 6 {
           count &-= 6
-          output.append(alphabet[Int(bits >> count & 63)])
+          buffer[written] = alphabet[Int(bits >> count & 63)]
+          written += 1
         }
       }
-      if count > 0 { output.append(alphabet[Int(bits << (6 &- count) & 63)]) }
+      if count > 0 {
+        buffer[written] = alphabet[Int(bits << (6 &- count) & 63)]
+        written += 1
+      }
     }
+    output += encoded
   }
 
   /// The bytes, or nil: a character outside the alphabet, an impossible length, or bits beyond the last byte that are

@@ -12,7 +12,7 @@ struct EncodingTests {
     ])
   func base64(plain: String, encoded: String) {
     var output: [UInt8] = []
-    Base64URL.encode(plain.utf8, to: &output)
+    Base64URL.encode(Array(plain.utf8), to: &output)
     #expect(output == Array(encoded.utf8))
     #expect(Base64URL.decode(encoded.utf8) == Array(plain.utf8))
   }

@@ -9,7 +9,7 @@ struct JWTTests {
 
   private func token(header: String, signer: JWT? = nil) -> String {
     var text: [UInt8] = []
-    Base64URL.encode(header.utf8, to: &text)
+    Base64URL.encode(Array(header.utf8), to: &text)
     text.append(UInt8(ascii: "."))
     Base64URL.encode(claims.bytes, to: &text)
     let code = HMACSHA256(key: Array("a secret of at least thirty-two bytes".utf8)).code(text)
