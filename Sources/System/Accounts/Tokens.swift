@@ -17,10 +17,12 @@ struct TokenID: Hashable, Sendable {
   }
 
   init?(_ text: String) {
-    let parts = text.split(separator: ".", omittingEmptySubsequences: false)
-    guard parts.count == 2, !parts[0].isEmpty, !parts[1].isEmpty else { return nil }
-    family = String(parts[0])
-    unique = String(parts[1])
+    let bytes = text.utf8
+    guard let dot = bytes.firstIndex(of: UInt8(ascii: ".")), dot > bytes.startIndex else { return nil }
+    let rest = bytes[bytes.index(after: dot)...]
+    guard !rest.isEmpty, !rest.contains(UInt8(ascii: ".")) else { return nil }
+    family = String(Substring(bytes[..<dot]))
+    unique = String(Substring(rest))
   }
 
   var text: String { family + "." + unique }

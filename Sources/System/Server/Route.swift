@@ -29,9 +29,10 @@ public struct Call: Sendable {
   /// The credentials of `Authorization: Bearer …` (RFC 6750 §2.1); the scheme is case-insensitive.
   public var bearerToken: String? {
     guard let value = request.fields["authorization"] else { return nil }
-    let parts = value.split(separator: " ", maxSplits: 1, omittingEmptySubsequences: true)
-    guard parts.count == 2, parts[0].lowercased() == "bearer" else { return nil }
-    return String(parts[1])
+    let bytes = value.utf8
+    guard let space = bytes.firstIndex(of: 0x20), Substring(bytes[..<space]).lowercased() == "bearer" else { return nil }
+    let token = bytes[space...].drop { $0 == 0x20 }
+    return token.isEmpty ? nil : String(Substring(token))
   }
 }
 
