@@ -36,18 +36,18 @@ struct JWT {
   func verify(_ token: String) throws(Failure) -> JSONValue {
     guard token.utf8.count <= Self.maximumLength else { throw .malformed }
     let bytes = Array(token.utf8)
-    let parts = bytes.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)
-    guard parts.count == 3, let signature = Base64URL.decode(parts[2]) else { throw .malformed }
-    let signed = bytes[..<parts[1].endIndex]
-    guard bytes.starts(with: Self.header) || isHS256(parts[0]) else { throw .algorithm }
-    let message = Array(signed)
+    let dot = UInt8(ascii: ".")
+    guard let first = bytes.firstIndex(of: dot), let second = bytes.lastIndex(of: dot), first < second,
+      !bytes[(first + 1)..<second].contains(dot), let signature = Base64URL.decode(bytes[(second + 1)...])
+    else { throw .malformed }
+    guard bytes.starts(with: Self.header) || isHS256(bytes[..<first]) else { throw .algorithm }
+    let message = Array(bytes[..<second])
     guard keys.contains(where: { Cryptography.constantTimeEqual($0.code(message), signature) }) else {
       throw .signature
     }
-    guard let payload = Base64URL.decode(parts[1]), let claims = try? JSONParser.parse(payload), claims.members != nil
-    else {
-      throw .malformed
-    }
+    guard let payload = Base64URL.decode(bytes[(first + 1)..<second]), let claims = try? JSONParser.parse(payload),
+      claims.members != nil
+    else { throw .malformed }
     return claims
   }
 
