@@ -22,6 +22,8 @@ final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable {
   private var jobs: [UnownedJob] = []
   /// Jobs from other threads.
   private let remote = Mutex<[UnownedJob]>([])
+  /// Threads that will wake the loop when they are done enqueuing.
+  private let heldWakes = Atomic(0)
   private var timers = TimerHeap<Timer>()
   private var isStopped = false
   /// Called before the loop sleeps: what was collected is written out.
@@ -55,8 +57,16 @@ final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable {
         remote.append(job)
         return remote.count == 1
       }
-      if isFirst { wake() }
+      if isFirst, heldWakes.load(ordering: .sequentiallyConsistent) == 0 { wake() }
     }
+  }
+
+  /// Runs `body`, which enqueues jobs from another thread, and wakes the loop for all of them at once.
+  func wakingOnce(_ body: () -> Void) {
+    heldWakes.add(1, ordering: .sequentiallyConsistent)
+    body()
+    heldWakes.subtract(1, ordering: .sequentiallyConsistent)
+    if remote.withLock({ !$0.isEmpty }) { wake() }
   }
 
   private func wake() {

@@ -6,12 +6,22 @@ import System
 final class OffloadPool: @unchecked Sendable {
   private let mutex: UnsafeMutablePointer<pthread_mutex_t> = .allocate(capacity: 1)
   private let condition: UnsafeMutablePointer<pthread_cond_t> = .allocate(capacity: 1)
-  private var queue: [() -> Void] = []
+  private var queue: [Item] = []
   private var next = 0
   /// Whether something was submitted since the last wake-up.
   private let hasNew = Atomic(false)
   /// Threads that sleep and that nobody has woken yet.
   private var sleeping = 0
+
+  /// Work, and the loop that waits for it.
+  private struct Item {
+    let loop: EventLoop
+    /// Does the work and returns how to tell of it.
+    let work: () -> () -> Void
+  }
+
+  /// What is done is told of together, but no later than after so many nanoseconds.
+  private static let longestDelay: Int64 = 100_000
 
   /// Starts `threads` threads, which run as long as the process.
   init(threads: Int) {
@@ -31,29 +41,55 @@ final class OffloadPool: @unchecked Sendable {
     for _ in 0..<woken { pthread_cond_signal(condition) }
   }
 
-  /// Adds work, which is begun after the next `wake`.
-  func submit(_ work: @escaping () -> Void) {
+  /// Adds work, which is begun after the next `wake`. It returns a closure that tells whoever waits on `loop`.
+  func submit(for loop: EventLoop, _ work: @escaping () -> () -> Void) {
     pthread_mutex_lock(mutex)
-    queue.append(work)
+    queue.append(Item(loop: loop, work: work))
     pthread_mutex_unlock(mutex)
     hasNew.store(true, ordering: .releasing)
   }
 
+  /// Quick work is told of in batches: each time that a loop is woken on a busy core, it takes the core from the very
+  /// thread that has more for it.
   private func work() -> Never {
+    var done: [(loop: EventLoop, tell: () -> Void)] = []
+    var first: Int64 = 0
     while true {
-      pthread_mutex_lock(mutex)
-      while next == queue.count {
-        sleeping += 1
-        pthread_cond_wait(condition, mutex)
+      let item = take(isIdle: done.isEmpty)
+      if let item {
+        if done.isEmpty { first = EventLoop.nanoseconds }
+        done.append((item.loop, item.work()))
+        if EventLoop.nanoseconds - first < Self.longestDelay { continue }
       }
-      let work = queue[next]
-      next += 1
-      if next == queue.count || next > 1024 {
-        queue.removeFirst(next)
-        next = 0
-      }
-      pthread_mutex_unlock(mutex)
-      work()
+      tell(done)
+      done.removeAll(keepingCapacity: true)
+    }
+  }
+
+  /// The next work. Waits for some when `isIdle`; otherwise nil when there is none.
+  private func take(isIdle: Bool) -> Item? {
+    pthread_mutex_lock(mutex)
+    defer { pthread_mutex_unlock(mutex) }
+    while next == queue.count {
+      if !isIdle { return nil }
+      sleeping += 1
+      pthread_cond_wait(condition, mutex)
+    }
+    let item = queue[next]
+    next += 1
+    if next == queue.count || next > 1024 {
+      queue.removeFirst(next)
+      next = 0
+    }
+    return item
+  }
+
+  private func tell(_ done: [(loop: EventLoop, tell: () -> Void)]) {
+    var rest = done[...]
+    while let loop = rest.first?.loop {
+      let batch = rest.prefix { $0.loop === loop }
+      rest = rest.dropFirst(batch.count)
+      loop.wakingOnce { for entry in batch { entry.tell() } }
     }
   }
 }

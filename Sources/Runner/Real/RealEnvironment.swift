@@ -106,7 +106,10 @@ final class RealExecutor: NodeExecutor, Sendable {
   func offload<R: Sendable>(_ lane: OffloadLane, _ work: @escaping @Sendable () throws -> R) async throws -> R {
     let pool = lane == .disk ? disk : compute
     return try await withUnsafeThrowingContinuation { continuation in
-      pool.submit { continuation.resume(with: Result { try work() }) }
+      pool.submit(for: loop) {
+        let result = Result { try work() }
+        return { continuation.resume(with: result) }
+      }
     }
   }
 }

@@ -48,7 +48,10 @@ final class RealNetwork: Network, Sendable {
   private func resolve(_ address: SocketAddress) async throws -> [InternetAddress] {
     if let numeric = try? InternetAddress.resolve(address, passive: false, numericOnly: true) { return numeric }
     return try await withUnsafeThrowingContinuation { continuation in
-      resolver.submit { continuation.resume(with: Result { try InternetAddress.resolve(address, passive: false) }) }
+      resolver.submit(for: loop) {
+        let result = Result { try InternetAddress.resolve(address, passive: false) }
+        return { continuation.resume(with: result) }
+      }
     }
   }
 

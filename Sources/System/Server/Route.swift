@@ -30,7 +30,9 @@ public struct Call: Sendable {
   public var bearerToken: String? {
     guard let value = request.fields["authorization"] else { return nil }
     let bytes = value.utf8
-    guard let space = bytes.firstIndex(of: 0x20), Substring(bytes[..<space]).lowercased() == "bearer" else { return nil }
+    guard let space = bytes.firstIndex(of: 0x20), Substring(bytes[..<space]).lowercased() == "bearer" else {
+      return nil
+    }
     let token = bytes[space...].drop { $0 == 0x20 }
     return token.isEmpty ? nil : String(Substring(token))
   }

@@ -30,7 +30,8 @@ let took = clock.measure { world.run(until: .seconds(1)) }
 print("scheduler_steps_per_second \(Int(Double(world.scheduler.steps) / took.inSeconds))")
 
 let scenario = try Scenario(
-  parsing: Array("{ name: 'hour', run: '1h', people: [{ name: 'p', count: 100, thinkTime: '5s' }] }".utf8), file: "hour")
+  parsing: Array("{ name: 'hour', run: '1h', people: [{ name: 'p', count: 100, thinkTime: '5s' }] }".utf8), file: "hour"
+)
 let hour = clock.now
 let result = ScenarioRunner(scenario).run(seed: 1)
 let seconds = (clock.now - hour).inSeconds
