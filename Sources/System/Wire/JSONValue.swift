@@ -1,5 +1,5 @@
 /// A JSON value (RFC 8259). Objects keep the order of their members, so that what is written never depends on a hash.
-public indirect enum JSONValue: Hashable, Sendable {
+public enum JSONValue: Hashable, Sendable {
   case null
   case bool(Bool)
   case int(Int64)
