@@ -15,25 +15,29 @@ struct PasswordHash: Sendable, Equatable {
     let key = Cryptography.pbkdf2(password: Array(password.utf8), salt: salt, rounds: rounds)
     hash = "pbkdf2-sha256$\(rounds)$\(Hex.encode(key))"
     self.salt = Hex.encode(salt)
+    form = .pbkdf2(rounds: rounds, key: key, salt: salt)
   }
 
   /// What the table holds.
   init(hash: String, salt: String) {
     self.hash = hash
     self.salt = salt
+    form = Self.parse(hash, salt)
   }
 
-  private enum Form {
+  private let form: Form?
+
+  private enum Form: Equatable {
     case pbkdf2(rounds: Int, key: [UInt8], salt: [UInt8])
     case seed(digest: [UInt8])
   }
 
-  private var form: Form? {
+  private static func parse(_ hash: String, _ salt: String) -> Form? {
     let text = hash.utf8
     if text.starts(with: "pbkdf2-sha256$".utf8) {
       let rest = text.dropFirst(14)
       guard let dollar = rest.firstIndex(of: UInt8(ascii: "$")), let rounds = Int(Substring(rest[..<dollar])),
-        (1...Self.maximumRounds).contains(rounds), let key = Hex.decode(rest[rest.index(after: dollar)...]),
+        (1...maximumRounds).contains(rounds), let key = Hex.decode(rest[rest.index(after: dollar)...]),
         let salt = Hex.decode(salt.utf8)
       else { return nil }
       return .pbkdf2(rounds: rounds, key: key, salt: salt)

@@ -54,10 +54,12 @@ struct TokenIssuer {
     refreshLifetime = options.refreshTokenLifetime
   }
 
-  func issue(to subject: String, family: String, at now: Timestamp, entropy: any Entropy) -> TokenPair {
-    let random = entropy.bytes(24)
+  /// Makes both tokens; without a `family` they begin a login of their own.
+  func issue(to subject: String, family: String?, at now: Timestamp, entropy: any Entropy) -> TokenPair {
+    let random = entropy.bytes(family == nil ? 36 : 24)
+    let family = family ?? Hex.encode(random[24...])
     let accessID = TokenID(family: family, unique: Hex.encode(random[..<12]))
-    let refreshID = TokenID(family: family, unique: Hex.encode(random[12...]))
+    let refreshID = TokenID(family: family, unique: Hex.encode(random[12..<24]))
     let refreshExpires = now + refreshLifetime
     return TokenPair(
       access: sign(.access, subject, accessID, now, now + accessLifetime),

@@ -102,8 +102,7 @@ public actor UserService: Service {
   func login(_ call: Call) async throws -> Reply {
     let user = try await authenticate(call.string("user"), call.string("password"), from: call.peer.host)
     guard let user else { throw HTTPFailure.unauthorized("wrong user or password") }
-    let family = Hex.encode(environment.entropy.bytes(12))
-    return tokens(issuer.issue(to: user, family: family, at: environment.clock.wallTime, entropy: environment.entropy))
+    return tokens(issuer.issue(to: user, family: nil, at: environment.clock.wallTime, entropy: environment.entropy))
   }
 
   func checkNode(_ call: Call) async throws -> Reply {

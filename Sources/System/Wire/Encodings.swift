@@ -53,19 +53,23 @@ public enum Base64URL {
     let encoded = [UInt8](unsafeUninitializedCapacity: (bytes.count * 4 + 2) / 3) { buffer, written in
       var bits: UInt32 = 0
       var count: UInt32 = 0
-      for byte in bytes {
-        bits = bits << 8 | UInt32(byte)
-        count &+= 8
-        while count >= 6 {
-          count &-= 6
-          buffer[written] = alphabet[Int(bits >> count & 63)]
-          written += 1
+      var end = 0
+      alphabet.withUnsafeBufferPointer { alphabet in
+        for byte in bytes {
+          bits = bits << 8 | UInt32(byte)
+          count &+= 8
+          while count >= 6 {
+            count &-= 6
+            buffer[end] = alphabet[Int(bits >> count & 63)]
+            end &+= 1
+          }
+        }
+        if count > 0 {
+          buffer[end] = alphabet[Int(bits << (6 &- count) & 63)]
+          end &+= 1
         }
       }
-      if count > 0 {
-        buffer[written] = alphabet[Int(bits << (6 &- count) & 63)]
-        written += 1
-      }
+      written = end
     }
     output += encoded
   }

@@ -122,10 +122,15 @@ extension JSONValue {
     var text = text
     text.withUTF8 { bytes in
       var start = 0
-      for (index, byte) in bytes.enumerated() where byte < 0x20 || byte == 0x22 || byte == 0x5C || byte == 0x7F {
-        output.append(contentsOf: UnsafeBufferPointer(rebasing: bytes[start..<index]))
-        start = index + 1
-        writeEscape(byte, to: &output)
+      var index = 0
+      while index < bytes.count {
+        let byte = bytes[index]
+        if byte < 0x20 || byte == 0x22 || byte == 0x5C || byte == 0x7F {
+          output.append(contentsOf: UnsafeBufferPointer(rebasing: bytes[start..<index]))
+          start = index + 1
+          writeEscape(byte, to: &output)
+        }
+        index += 1
       }
       output.append(contentsOf: UnsafeBufferPointer(rebasing: bytes[start...]))
     }
