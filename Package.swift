@@ -25,12 +25,17 @@ let package = Package(
     .systemLibrary(name: "CLinux"),
     .target(name: "System", dependencies: ["CSQLite", "COpenSSL"], swiftSettings: strict),
     .target(name: "Sim", dependencies: ["System"], swiftSettings: strict),
-    .executableTarget(name: "Runner", dependencies: ["Sim", "System", "CLinux"], swiftSettings: strict),
+    .target(name: "Real", dependencies: ["System", "CLinux"], path: "Sources/Runner/Real", swiftSettings: strict),
+    .executableTarget(
+      name: "Runner", dependencies: ["Real", "Sim", "System", "CLinux"], path: "Sources/Runner", exclude: ["Real"],
+      swiftSettings: strict),
+    .executableTarget(
+      name: "ProtocolEcho", dependencies: ["Real", "System"], path: "Tests/Support/ProtocolEcho", swiftSettings: strict),
     .testTarget(name: "SystemTests", dependencies: ["System", "Sim"], swiftSettings: strict),
     .testTarget(name: "SimTests", dependencies: ["Sim", "System"], swiftSettings: strict),
     .executableTarget(
       name: "Bench", dependencies: ["Sim", "System"], path: "Tests/Support/Bench", swiftSettings: strict),
     .testTarget(name: "TidyTests", swiftSettings: strict),
-    .testTarget(name: "RunnerTests", dependencies: ["Runner", "Sim", "System"], swiftSettings: strict),
+    .testTarget(name: "RunnerTests", dependencies: ["Runner", "Real", "Sim", "System"], swiftSettings: strict),
   ]
 )

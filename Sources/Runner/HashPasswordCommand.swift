@@ -1,3 +1,4 @@
+import Real
 import System
 
 /// `parley hash-password`: for operators who put rows into the accounts table themselves.

@@ -1,4 +1,5 @@
 import Glibc
+import Real
 import System
 
 /// `parley serve`: the services of this process, until a signal ends them.

@@ -1,3 +1,4 @@
+import Real
 import System
 
 /// One setting of `serve`: a flag, an environment variable and a key that mean the same.

@@ -1,4 +1,5 @@
 import Glibc
+import Real
 import Sim
 import System
 

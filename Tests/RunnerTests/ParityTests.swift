@@ -2,7 +2,7 @@ import Foundation
 import System
 import Testing
 
-@testable import Runner
+@testable import Real
 @testable import Sim
 
 /// One client flow, unchanged, against the service over the simulated and over the real network.

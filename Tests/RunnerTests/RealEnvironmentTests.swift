@@ -2,7 +2,7 @@ import Foundation
 import System
 import Testing
 
-@testable import Runner
+@testable import Real
 
 /// The real environment keeps the promises that the simulated one is tested for.
 @Suite("The real environment")

@@ -5,7 +5,7 @@ import System
 
 /// A node's thread: an epoll loop that is the executor of all its tasks and actors, so that a call between its actors costs
 /// no hop, and a wake-up from the kernel none either.
-final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable {
+package final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable {
   /// What waits for the kernel to say something about a file descriptor.
   protocol Source: AnyObject {
     func ready(_ events: UInt32)
@@ -48,7 +48,7 @@ final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable {
 
   var isCurrent: Bool { pthread_equal(pthread_self(), thread) != 0 }
 
-  func enqueue(_ job: consuming ExecutorJob) {
+  package func enqueue(_ job: consuming ExecutorJob) {
     let job = UnownedJob(job)
     if isCurrent {
       jobs.append(job)
@@ -75,13 +75,13 @@ final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable {
     _ = Glibc.write(wakeUp, &one, 8)
   }
 
-  func asUnownedSerialExecutor() -> UnownedSerialExecutor { UnownedSerialExecutor(ordinary: self) }
+  package func asUnownedSerialExecutor() -> UnownedSerialExecutor { UnownedSerialExecutor(ordinary: self) }
 
-  func checkIsolated() { require(isCurrent, "called on another thread than the node's") }
+  package func checkIsolated() { require(isCurrent, "called on another thread than the node's") }
 
   // MARK: Time
 
-  static var nanoseconds: Int64 {
+  package static var nanoseconds: Int64 {
     var time = timespec()
     clock_gettime(CLOCK_MONOTONIC, &time)
     return Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec)
@@ -113,13 +113,13 @@ final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable {
       }
       fireTimers()
       if jobs.isEmpty { onTurn() }
-      let count = epoll_wait(epoll, &events, Int32(Self.batch), timeout)
-      for index in 0..<max(0, Int(count)) { dispatch(events[index]) }
+      let count = wait(&events)
+      for index in 0..<max(0, count) { dispatch(events[index]) }
     }
     takeRemote()
   }
 
-  func stop() { isStopped = true }
+  package func stop() { isStopped = true }
 
   private func takeRemote() {
     remote.withLock { remote in
@@ -141,11 +141,13 @@ final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable {
     }
   }
 
-  /// Milliseconds to sleep at most, rounded up so that a timer is never early.
-  private var timeout: Int32 {
-    if !jobs.isEmpty || isStopped { return 0 }
-    guard let time = timers.nextTime else { return -1 }
-    return Int32(clamping: max(0, (time - Self.nanoseconds + 999_999) / 1_000_000))
+  /// Waits for events up to the next timer, to the nanosecond.
+  private func wait(_ events: inout [epoll_event]) -> Int {
+    if !jobs.isEmpty || isStopped { return Int(epoll_wait(epoll, &events, Int32(Self.batch), 0)) }
+    guard let time = timers.nextTime else { return Int(epoll_wait(epoll, &events, Int32(Self.batch), -1)) }
+    let left = max(0, time - Self.nanoseconds)
+    var limit = timespec(tv_sec: Int(left / 1_000_000_000), tv_nsec: Int(left % 1_000_000_000))
+    return Int(epoll_pwait2(epoll, &events, Int32(Self.batch), &limit, nil))
   }
 
   // MARK: File descriptors
@@ -220,7 +222,7 @@ extension EventLoop {
   }
 
   /// Runs `action` on the loop's thread: at once when that is this one.
-  func perform(_ action: @escaping @Sendable () -> Void) {
+  package func perform(_ action: @escaping @Sendable () -> Void) {
     if isCurrent { action() } else { _ = Task(executorPreference: self) { action() } }
   }
 }

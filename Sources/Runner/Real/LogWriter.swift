@@ -4,15 +4,15 @@ import System
 
 /// Writes log records to standard error, as JSON lines or as text for people. Lines are collected and written when the
 /// loop comes to rest, or when they are many, or when one is an error.
-final class LogWriter: Sendable {
-  enum Format: String, CaseIterable, Sendable { case json, text }
+package final class LogWriter: Sendable {
+  package enum Format: String, CaseIterable, Sendable { case json, text }
 
   private static let fullBytes = 32_768
 
   private let format: Format
   private let buffer = Mutex<[UInt8]>([])
 
-  init(format: Format) { self.format = format }
+  package init(format: Format) { self.format = format }
 
   func write(_ record: Log.Record) {
     var time = timespec()
@@ -29,7 +29,7 @@ final class LogWriter: Sendable {
     if isFull || record.level == .error { flush() }
   }
 
-  func flush() {
+  package func flush() {
     buffer.withLock { buffer in
       if buffer.isEmpty { return }
       var done = 0

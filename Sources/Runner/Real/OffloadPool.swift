@@ -3,7 +3,7 @@ import Synchronization
 import System
 
 /// A few threads for work that blocks. Work is done in the order in which it came.
-final class OffloadPool: @unchecked Sendable {
+package final class OffloadPool: @unchecked Sendable {
   private let mutex: UnsafeMutablePointer<pthread_mutex_t> = .allocate(capacity: 1)
   private let condition: UnsafeMutablePointer<pthread_cond_t> = .allocate(capacity: 1)
   private var queue: [Item] = []
@@ -24,7 +24,7 @@ final class OffloadPool: @unchecked Sendable {
   private static let longestDelay: Int64 = 100_000
 
   /// Starts `threads` threads, which run as long as the process.
-  init(threads: Int) {
+  package init(threads: Int) {
     pthread_mutex_init(mutex, nil)
     pthread_cond_init(condition, nil)
     for _ in 0..<threads { startThread(stackBytes: 1 << 20) { [self] in work() } }

@@ -3,12 +3,12 @@ import Glibc
 import System
 
 /// A node of the real world: an event loop on a thread of its own, pools for what blocks, files under a directory.
-final class RealNode: Sendable {
-  let environment: Environment
-  let loop: EventLoop
+package final class RealNode: Sendable {
+  package let environment: Environment
+  package let loop: EventLoop
 
   /// Makes the node and starts its thread.
-  init(_ name: String, storage: any Storage, disk: OffloadPool, compute: OffloadPool, log: LogWriter, level: Log.Level)
+  package init(_ name: String, storage: any Storage, disk: OffloadPool, compute: OffloadPool, log: LogWriter, level: Log.Level)
   {
     let loop = EventLoop()
     self.loop = loop
@@ -25,7 +25,7 @@ final class RealNode: Sendable {
   }
 
   /// Runs `body` on the node's loop and waits for it, from a thread that is not the node's.
-  func run<R: Sendable>(_ body: @escaping @Sendable (Environment) async throws -> R) throws -> R {
+  package func run<R: Sendable>(_ body: @escaping @Sendable (Environment) async throws -> R) throws -> R {
     let box = ResultBox<R>()
     environment.executor.spawn("run") { [environment] in
       do { box.set(.success(try await body(environment))) } catch { box.set(.failure(error)) }
@@ -74,8 +74,10 @@ final class RealClock: Clock, Sendable {
 }
 
 /// The kernel's random bytes.
-struct RealEntropy: Entropy {
-  func fill(_ buffer: UnsafeMutableRawBufferPointer) {
+package struct RealEntropy: Entropy {
+  package init() {}
+
+  package func fill(_ buffer: UnsafeMutableRawBufferPointer) {
     var done = 0
     while done < buffer.count {
       let count = getrandom(buffer.baseAddress! + done, buffer.count - done, 0)

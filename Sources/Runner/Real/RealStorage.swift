@@ -3,12 +3,12 @@ import Glibc
 import System
 
 /// A directory of the machine's file system.
-final class RealStorage: Storage, Sendable {
+package final class RealStorage: Storage, Sendable {
   private let directory: Int32
   private let path: String
 
   /// Opens a data directory; makes it when it is not there, for its owner alone.
-  init(path: String) throws(StorageError) {
+  package init(path: String) throws(StorageError) {
     self.path = path
     if mkdir(path, 0o700) != 0, errno != EEXIST { throw Self.error(errno, path) }
     directory = Glibc.open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
@@ -18,27 +18,27 @@ final class RealStorage: Storage, Sendable {
 
   deinit { if directory >= 0 { Glibc.close(directory) } }
 
-  func open(_ name: String, create: Bool) throws(StorageError) -> any File {
+  package func open(_ name: String, create: Bool) throws(StorageError) -> any File {
     let descriptor = openat(directory, name, O_RDWR | O_CLOEXEC | O_NOFOLLOW | (create ? O_CREAT : 0), 0o600)
     guard descriptor >= 0 else { throw Self.error(errno, name) }
     return RealFile(descriptor, name, in: directory)
   }
 
-  func exists(_ name: String) throws(StorageError) -> Bool {
+  package func exists(_ name: String) throws(StorageError) -> Bool {
     if faccessat(directory, name, F_OK, 0) == 0 { return true }
     if errno == ENOENT { return false }
     throw Self.error(errno, name)
   }
 
-  func remove(_ name: String) throws(StorageError) {
+  package func remove(_ name: String) throws(StorageError) {
     if unlinkat(directory, name, 0) != 0 { throw Self.error(errno, name) }
   }
 
-  func rename(_ name: String, to newName: String) throws(StorageError) {
+  package func rename(_ name: String, to newName: String) throws(StorageError) {
     if renameat(directory, name, directory, newName) != 0 { throw Self.error(errno, name) }
   }
 
-  func list() throws(StorageError) -> [String] {
+  package func list() throws(StorageError) -> [String] {
     let copy = openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)
     guard copy >= 0, let stream = fdopendir(copy) else { throw Self.error(errno, path) }
     defer { closedir(stream) }
@@ -50,7 +50,7 @@ final class RealStorage: Storage, Sendable {
     return names.sorted()
   }
 
-  func syncDirectory() throws(StorageError) {
+  package func syncDirectory() throws(StorageError) {
     if fsync(directory) != 0 { throw Self.error(errno, path) }
   }
 

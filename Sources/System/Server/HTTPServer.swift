@@ -195,12 +195,17 @@ public actor HTTPServer {
         output.append(contentsOf: "HTTP/1.1 100 Continue\r\n\r\n".utf8)
       case .request(let request)?:
         let keepsAlive = request.keepsAlive && !isDraining
-        let stream = await responder.answer(request, from: connection.peer, keepsAlive: keepsAlive, to: &output)
-        if stream == nil, keepsAlive, !isDraining, output.count < 65_536 { continue }
+        let sequel = await responder.answer(request, from: connection.peer, keepsAlive: keepsAlive, to: &output)
+        if case .nextRequest = sequel, keepsAlive, !isDraining, output.count < 65_536 { continue }
         try await connection.write(output, deadline: clock.now + options.writeTimeout)
         output = []
-        if let stream {
-          return try await stream(StreamWriter(connection: connection, clock: clock, patience: options.writeTimeout))
+        switch sequel {
+        case .nextRequest: break
+        case .stream(let produce):
+          let writer = StreamWriter(connection: connection, clock: clock, patience: options.writeTimeout)
+          return try await produce(writer)
+        case .upgrade(let handle):
+          return try await handle(connection, parser.takeRest())
         }
         if !keepsAlive || isDraining { return }
       case nil:

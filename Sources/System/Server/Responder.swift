@@ -1,6 +1,11 @@
 /// From a request to the bytes of its answer: routing, access, validation, errors, log and metrics. Used on the server's executor.
 final class Responder: @unchecked Sendable {
-  typealias Stream = @Sendable (StreamWriter) async throws -> Void
+  /// What the connection is for after the answer.
+  enum Sequel {
+    case nextRequest
+    case stream(@Sendable (StreamWriter) async throws -> Void)
+    case upgrade(@Sendable (any Connection, [UInt8]) async throws -> Void)
+  }
 
   let metrics: Metrics
   private let environment: Environment
@@ -24,27 +29,35 @@ final class Responder: @unchecked Sendable {
     metrics.setRoutes(routes.map { "\($0.method) \($0.path)" })
   }
 
-  /// Appends the answer to `output`; returns the producer when the answer is a stream.
+  /// Appends the answer to `output`; says what comes after it.
   func answer(
     _ request: HTTPRequest, from peer: SocketAddress, keepsAlive: Bool, to output: inout [UInt8]
-  ) async -> Stream? {
+  ) async -> Sequel {
     let begin = environment.clock.now
     let id = requestID(request)
     var index: Int?
     let reply = await reply(to: request, from: peer, id: id, route: &index)
-    var stream: Stream?
+    var sequel = Sequel.nextRequest
+    var framing = request.method == "HEAD" ? HTTPResponseFraming.headOnly : .whole
     var response: HTTPResponse
     switch reply {
     case .response(let whole): response = whole
     case .stream(let head, let producer):
       response = head
-      stream = producer
+      if case .whole = framing {
+        framing = .untilEnd
+        sequel = .stream(producer)
+      }
+    case .upgrade(let head, let handler):
+      response = head
+      sequel = .upgrade(handler)
     }
     if let origin = request.fields["origin"] { response.fields += options.cors.fields(for: origin) }
-    let framing: HTTPResponseFraming = request.method == "HEAD" ? .headOnly : stream == nil ? .whole : .untilEnd
-    if case .headOnly = framing { stream = nil }
+    var keepsAlive = keepsAlive
+    if case .stream = sequel { keepsAlive = false }
+    if case .upgrade = sequel { keepsAlive = true }
     response.write(
-      to: &output, framing: framing, keepsAlive: keepsAlive && stream == nil, date: currentDate(), requestID: id.utf8)
+      to: &output, framing: framing, keepsAlive: keepsAlive, date: currentDate(), requestID: id.utf8)
     let took = environment.clock.now - begin
     metrics.answered(route: index, status: response.status, in: took)
     environment.log.info(
@@ -54,7 +67,7 @@ final class Responder: @unchecked Sendable {
         "query": .string(request.query.map(RequestLog.blanked) ?? ""), "status": .int(Int64(response.status)),
         "microseconds": .int(took.nanoseconds / 1000), "peer": .string("\(peer)"), "request_id": .string(id),
       ])
-    return stream
+    return sequel
   }
 
   /// An answer to what is no request.

@@ -44,6 +44,9 @@ public enum Reply: Sendable {
   case response(HTTPResponse)
   /// A head, then bytes until the producer returns or the client goes; the connection ends with it.
   case stream(HTTPResponse, @Sendable (StreamWriter) async throws -> Void)
+  /// The head of a `101 Switching Protocols`; then the connection is the closure's, with the bytes that came after the
+  /// request. It is closed when the closure returns.
+  case upgrade(HTTPResponse, @Sendable (any Connection, [UInt8]) async throws -> Void)
 
   /// A JSON body.
   public static func json(_ value: JSONValue, status: Int = 200) -> Reply {

@@ -45,6 +45,15 @@ public enum Cryptography {
     }
   }
 
+  /// SHA-1 (FIPS 180-4): for the WebSocket handshake, which asks for nothing stronger (RFC 6455 §10.8).
+  static func sha1(_ message: [UInt8]) -> [UInt8] {
+    [UInt8](unsafeUninitializedCapacity: 20) { output, count in
+      let status = EVP_Digest(message, message.count, output.baseAddress, nil, EVP_sha1(), nil)
+      require(status == 1, "SHA-1 failed")
+      count = 20
+    }
+  }
+
   /// PBKDF2 with HMAC-SHA-256 (RFC 8018 §5.2); 32 bytes. Takes long on purpose: call it in the compute lane.
   static func pbkdf2(password: [UInt8], salt: [UInt8], rounds: Int) -> [UInt8] {
     [UInt8](unsafeUninitializedCapacity: 32) { output, count in

@@ -143,3 +143,38 @@ public enum PercentEncoding {
     return String(decoding: output, as: UTF8.self)
   }
 }
+
+/// Base64 with padding (RFC 4648 §4), as Engine.IO and WebSocket handshakes use it.
+public enum Base64 {
+  /// The text for `bytes`.
+  public static func encode(_ bytes: some Collection<UInt8>) -> String {
+    var output: [UInt8] = []
+    Base64URL.encode(Array(bytes), to: &output)
+    for index in output.indices {
+      if output[index] == UInt8(ascii: "-") { output[index] = UInt8(ascii: "+") }
+      if output[index] == UInt8(ascii: "_") { output[index] = UInt8(ascii: "/") }
+    }
+    while output.count % 4 != 0 { output.append(UInt8(ascii: "=")) }
+    return String(decoding: output, as: UTF8.self)
+  }
+
+  /// The bytes, or nil where `text` is not padded base64 in its one form.
+  public static func decode(_ text: some Collection<UInt8>) -> [UInt8]? {
+    guard text.count % 4 == 0 else { return nil }
+    var plain = Array(text)
+    var padding = 0
+    while plain.last == UInt8(ascii: "="), padding < 2 {
+      plain.removeLast()
+      padding += 1
+    }
+    for index in plain.indices {
+      switch plain[index] {
+      case UInt8(ascii: "+"): plain[index] = UInt8(ascii: "-")
+      case UInt8(ascii: "/"): plain[index] = UInt8(ascii: "_")
+      case UInt8(ascii: "-"), UInt8(ascii: "_"): return nil
+      default: break
+      }
+    }
+    return Base64URL.decode(plain)
+  }
+}

@@ -68,7 +68,7 @@ struct HTTPMessageBuffer {
 
   /// Takes at most `limit` bytes.
   mutating func take(atMost limit: Int) -> ArraySlice<UInt8> {
-    let taken = bytes[start..<min(start + limit, bytes.count)]
+    let taken = bytes[start..<min(limit, bytes.count - start) + start]
     advance(taken.count)
     return taken
   }

@@ -1,0 +1,375 @@
+/// How an Engine.IO server behaves; the contract's defaults.
+public struct EngineIOOptions: Sendable {
+  /// Time between a client's pong and the next ping.
+  public var pingInterval: Duration = .seconds(25)
+  /// Time for a pong.
+  public var pingTimeout: Duration = .seconds(20)
+  /// Bytes of a message, and of a polling payload.
+  public var maximumPayload = 1_000_000
+  /// What a session may hold for a client that does not take it, in bytes and in packets.
+  public var maximumBacklogBytes = 1 << 20
+  /// See `maximumBacklogBytes`.
+  public var maximumBacklogPackets = 1000
+  /// Time for a client to connect to a namespace.
+  public var connectTimeout: Duration = .seconds(45)
+  /// Sessions at once; further ones get 503.
+  public var maximumSessions = 20_000
+
+  /// The contract's defaults.
+  public init() {}
+}
+
+/// What stands on top of Engine.IO. Called on the server's actor, so none of it may wait.
+protocol EngineIOLayer: AnyObject {
+  func opened(_ session: EngineIOSession)
+  func received(_ message: EngineIOMessage, from session: EngineIOSession)
+  func closed(_ session: EngineIOSession, reason: String)
+}
+
+/// An Engine.IO server, protocol 4: sessions over long polling and WebSocket, and the upgrade between them.
+actor EngineIOServer {
+  let environment: Environment
+  let options: EngineIOOptions
+  private let serialExecutor: any SerialExecutor
+  private var layer: (any EngineIOLayer)?
+  private var sessions: [String: EngineIOSession] = [:]
+  private var isClosed = false
+
+  nonisolated var unownedExecutor: UnownedSerialExecutor { serialExecutor.asUnownedSerialExecutor() }
+
+  init(_ environment: Environment, _ options: EngineIOOptions) {
+    self.environment = environment
+    self.options = options
+    serialExecutor = environment.executor.forActor("engine-io")
+  }
+
+  /// Puts a layer on top; `make` runs on this actor.
+  func setLayer(_ make: @Sendable (isolated EngineIOServer) -> any EngineIOLayer) { layer = make(self) }
+
+  /// Runs something on this actor with its layer.
+  func withLayer<L: EngineIOLayer, R: Sendable>(_ type: L.Type, _ body: (isolated EngineIOServer, L) -> R) -> R? {
+    (layer as? L).map { body(self, $0) }
+  }
+
+  func session(_ id: String) -> EngineIOSession? { sessions[id] }
+
+  /// Ends all sessions.
+  func close() {
+    isClosed = true
+    for id in sessions.keys.sorted() { sessions[id].map { end($0, reason: "the server is stopping") } }
+  }
+
+  // MARK: Requests
+
+  /// Answers a request to the endpoint, whatever its method.
+  func handle(_ call: Call) async -> Reply {
+    let query = call.request.query.map { PercentEncoding.decodeForm($0.utf8) ?? [] } ?? []
+    func value(_ name: String) -> String? { query.first { $0.name == name }?.value }
+    guard value("EIO") == "4" else { return Self.failure(5, "Unsupported protocol version") }
+    let transport = value("transport")
+    guard transport == "polling" || transport == "websocket" else { return Self.failure(0, "Transport unknown") }
+    if let id = value("sid") {
+      guard let session = sessions[id] else { return Self.failure(1, "Session ID unknown") }
+      return transport == "polling" ? await poll(session, call.request) : upgrade(session, call.request)
+    }
+    guard call.request.method == "GET" else { return Self.failure(2, "Bad handshake method") }
+    guard !isClosed, sessions.count < options.maximumSessions else { return Self.failure(3, "too many sessions", status: 503) }
+    if transport == "polling" {
+      let session = open(query, upgrades: ["websocket"])
+      return Self.payload(session.takePayload(limit: options.maximumPayload))
+    }
+    do throws(HTTPFailure) {
+      let response = try WebSocketHandshake.response(to: call.request)
+      return .upgrade(response) { connection, rest in await self.serve(query, connection, rest) }
+    } catch {
+      return Self.failure(3, error.message, fields: error.fields)
+    }
+  }
+
+  private static func failure(
+    _ code: Int64, _ message: String, status: Int = 400, fields: [(name: String, value: String)] = []
+  ) -> Reply {
+    .response(HTTPResponse(
+      status: status, fields: [("content-type", "application/json")] + fields,
+      body: JSONValue.object([.init("code", .int(code)), .init("message", .string(message))]).bytes))
+  }
+
+  private static func payload(_ bytes: [UInt8]) -> Reply {
+    .response(HTTPResponse(
+      status: 200, fields: [("content-type", "text/plain; charset=UTF-8"), ("cache-control", "no-store")], body: bytes))
+  }
+
+  private func open(_ query: [(name: String, value: String)], upgrades: [JSONValue]) -> EngineIOSession {
+    let id = Hex.encode(environment.entropy.bytes(16))
+    let session = EngineIOSession(id, query: query, options: options)
+    sessions[id] = session
+    let handshake: JSONValue = [
+      "sid": .string(id), "upgrades": .array(upgrades), "pingInterval": .int(options.pingInterval.nanoseconds / 1_000_000),
+      "pingTimeout": .int(options.pingTimeout.nanoseconds / 1_000_000), "maxPayload": .int(Int64(options.maximumPayload)),
+    ]
+    _ = session.enqueue(.open(handshake.text))
+    environment.executor.spawn("heartbeat") { await self.beat(id) }
+    layer?.opened(session)
+    return session
+  }
+
+  // MARK: Polling
+
+  private func poll(_ session: EngineIOSession, _ request: HTTPRequest) async -> Reply {
+    guard case .polling = session.transport else { return Self.failure(3, "Bad request") }
+    switch request.method {
+    case "GET": return await wait(session)
+    case "POST": return receive(session, request.body)
+    default: return Self.failure(2, "Bad request method")
+    }
+  }
+
+  private func wait(_ session: EngineIOSession) async -> Reply {
+    if session.poll != nil {
+      session.answerPoll([.close])
+      end(session, reason: "two polling requests at once")
+      return Self.failure(3, "another polling request is waiting")
+    }
+    if session.hasPackets { return Self.payload(session.takePayload(limit: options.maximumPayload)) }
+    if session.isProbed { return Self.payload(Array(EngineIOPacket.noop.text.utf8)) }
+    let bytes = await withUnsafeContinuation { session.poll = $0 }
+    return bytes.isEmpty ? Self.failure(1, "Session ID unknown") : Self.payload(bytes)
+  }
+
+  private func receive(_ session: EngineIOSession, _ body: [UInt8]) -> Reply {
+    guard body.count <= options.maximumPayload else {
+      end(session, reason: "a payload that is too large")
+      return Self.failure(3, "the payload is too large", status: 413)
+    }
+    guard let packets = EngineIOPacket.payload(body) else {
+      end(session, reason: "a payload that is none")
+      return Self.failure(3, "a packet that is none")
+    }
+    for packet in packets {
+      guard !session.isClosed else { break }
+      take(packet, session)
+    }
+    return .response(HTTPResponse(status: 200, fields: [("content-type", "text/html")], body: Array("ok".utf8)))
+  }
+
+  /// A packet from a client, by either transport.
+  private func take(_ packet: EngineIOPacket, _ session: EngineIOSession) {
+    switch packet {
+    case .message(let message):
+      guard message.size <= options.maximumPayload else { return end(session, reason: "a message that is too large") }
+      layer?.received(message, from: session)
+    case .pong: session.lastPong = environment.clock.now
+    case .close:
+      session.answerPoll([.noop])
+      end(session, reason: "the client closed")
+    case .noop: break
+    case .open, .ping, .upgrade: end(session, reason: "a packet that a client does not send")
+    }
+  }
+
+  // MARK: WebSocket
+
+  private func serve(_ query: [(name: String, value: String)], _ connection: any Connection, _ rest: [UInt8]) async {
+    let session = open(query, upgrades: [])
+    let link = makeLink(connection)
+    session.transport = .webSocket(link)
+    flush(session)
+    await read(connection, rest, link, session.id)
+  }
+
+  private func makeLink(_ connection: any Connection) -> WebSocketLink {
+    WebSocketLink(environment, connection, bound: options.maximumBacklogBytes + 65_536, patience: .seconds(20))
+  }
+
+  private func upgrade(_ session: EngineIOSession, _ request: HTTPRequest) -> Reply {
+    let isTaken = if case .polling = session.transport { session.probing != nil } else { true }
+    let id = session.id
+    do throws(HTTPFailure) {
+      let response = try WebSocketHandshake.response(to: request)
+      if isTaken { return .upgrade(response) { connection, _ in try await self.turnAway(connection) } }
+      return .upgrade(response) { connection, rest in await self.probe(id, connection, rest) }
+    } catch {
+      return Self.failure(3, error.message, fields: error.fields)
+    }
+  }
+
+  /// A second WebSocket for a session that has one: the first goes on.
+  private func turnAway(_ connection: any Connection) async throws {
+    var output: [UInt8] = []
+    WebSocketFrame.write(.close, WebSocketFrame.closePayload(1008, "the session has a WebSocket"), to: &output)
+    try await connection.write(output, deadline: environment.clock.now + .seconds(1))
+    connection.shutdownWrite()
+    _ = try await connection.read(atMost: 1024, deadline: environment.clock.now + .seconds(1))
+  }
+
+  private func probe(_ id: String, _ connection: any Connection, _ rest: [UInt8]) async {
+    guard let session = sessions[id], session.probing == nil else { return }
+    let link = makeLink(connection)
+    session.probing = link
+    await read(connection, rest, link, id)
+    if session.probing === link {
+      session.probing = nil
+      session.isProbed = false
+    }
+  }
+
+  /// Reads a WebSocket to its end.
+  private func read(_ connection: any Connection, _ rest: [UInt8], _ link: WebSocketLink, _ id: String) async {
+    var parser = WebSocketParser(role: .server, limit: options.maximumPayload)
+    parser.receive(rest)
+    var reason = "the connection ended"
+    do {
+      reading: while true {
+        while let event = try parser.next() {
+          guard let session = sessions[id], !link.isClosed else { break reading }
+          guard take(event, session, link) else { break reading }
+        }
+        // Written here and now, so that an answer is not overtaken by what another connection is told next.
+        if link.beginWriting() { await writeAll(LinkBox(link)) }
+        let bytes = try await connection.read(atMost: 65_536, deadline: nil)
+        if bytes.isEmpty { break }
+        parser.receive(bytes)
+      }
+    } catch let error as WebSocketError {
+      link.fail(error)
+      reason = error.reason
+    } catch {
+      reason = "the connection broke"
+    }
+    if let session = sessions[id], session.uses(link) { end(session, reason: reason) }
+    write(link)
+    await linger(connection, link)
+  }
+
+  /// Lets what is queued go out, the close frame with it, and reads until the peer has heard it.
+  private func linger(_ connection: any Connection, _ link: WebSocketLink) async {
+    let deadline = environment.clock.now + .seconds(2)
+    while !link.isDone, environment.clock.now < deadline {
+      do { try await environment.clock.sleep(for: .milliseconds(1)) } catch { return }
+    }
+    link.shutDown()
+    while let bytes = try? await connection.read(atMost: 65_536, deadline: deadline), !bytes.isEmpty {}
+  }
+
+  /// One event of a WebSocket; false when it ends.
+  private func take(_ event: WebSocketParser.Event, _ session: EngineIOSession, _ link: WebSocketLink) -> Bool {
+    switch event {
+    case .ping(let data): _ = link.send(.pong, data)
+    case .pong: break
+    case .close(let code, _):
+      link.fail(WebSocketError(code: code ?? 1000, reason: ""))
+      return false
+    case .binary(let bytes):
+      guard session.uses(link) else { return false }
+      layer?.received(.binary(bytes), from: session)
+    case .text(let bytes):
+      guard bytes.first != UInt8(ascii: "b"), let packet = EngineIOPacket(text: bytes) else {
+        link.fail(WebSocketError(code: 1002, reason: "not an Engine.IO packet"))
+        return false
+      }
+      if session.probing === link { return takeProbe(packet, session, link) }
+      take(packet, session)
+    }
+    return !session.isClosed
+  }
+
+  private func takeProbe(_ packet: EngineIOPacket, _ session: EngineIOSession, _ link: WebSocketLink) -> Bool {
+    switch packet {
+    case .ping("probe"):
+      _ = link.send(.text, EngineIOPacket.pong("probe").text.utf8)
+      session.isProbed = true
+      // A polling request that waits is ended, so that no message takes the old road while the new one is tried.
+      session.answerPoll([.noop])
+    case .upgrade where session.isProbed:
+      session.probing = nil
+      session.answerPoll([.noop])
+      session.transport = .webSocket(link)
+      flush(session)
+    default: return false
+    }
+    return true
+  }
+
+  // MARK: Sending
+
+  /// Sends a message; a client that does not take what it is sent is closed.
+  func send(_ message: EngineIOMessage, to session: EngineIOSession) {
+    guard !session.isClosed else { return }
+    guard session.enqueue(.message(message)) else { return end(session, reason: "too slow: too much is waiting") }
+    flush(session)
+  }
+
+  /// Hands what is queued to the transport, when it can take it.
+  private func flush(_ session: EngineIOSession) {
+    switch session.transport {
+    case .polling:
+      if session.poll != nil, session.hasPackets { session.answerPoll(session.takePayload(limit: options.maximumPayload)) }
+    case .webSocket(let link):
+      for packet in session.takeAll() {
+        if case .message(.binary(let bytes)) = packet {
+          _ = link.send(.binary, bytes)
+        } else {
+          _ = link.send(.text, packet.text.utf8)
+        }
+      }
+      write(link)
+      if link.isClosed { end(session, reason: "too slow") }
+    }
+  }
+
+  private func write(_ link: WebSocketLink) {
+    guard link.beginWriting() else { return }
+    let box = LinkBox(link)
+    environment.executor.spawn("websocket-writer") { await self.writeAll(box) }
+  }
+
+  private func writeAll(_ box: LinkBox) async {
+    while let batch = box.link.takeBatch() {
+      do { try await box.link.write(batch) } catch {
+        box.link.reset()
+        break
+      }
+    }
+    box.link.endWriting()
+  }
+
+  /// Carries a link into a task of this actor.
+  private final class LinkBox: @unchecked Sendable {
+    let link: WebSocketLink
+    init(_ link: WebSocketLink) { self.link = link }
+  }
+
+  // MARK: Heartbeat and end
+
+  private func beat(_ id: String) async {
+    var next = environment.clock.now + options.pingInterval
+    while let session = sessions[id] {
+      do { try await environment.clock.sleep(until: next) } catch { return close() }
+      guard !session.isClosed else { return }
+      let pinged = next
+      guard session.enqueue(.ping("")) else { return end(session, reason: "too slow: too much is waiting") }
+      flush(session)
+      do { try await environment.clock.sleep(until: pinged + options.pingTimeout) } catch { return close() }
+      guard !session.isClosed else { return }
+      guard let pong = session.lastPong, pong >= pinged else { return end(session, reason: "ping timeout") }
+      next = pong + options.pingInterval
+    }
+  }
+
+  /// Ends a session, once.
+  func end(_ session: EngineIOSession, reason: String) {
+    guard !session.isClosed else { return }
+    session.isClosed = true
+    sessions[session.id] = nil
+    if case .webSocket(let link) = session.transport {
+      link.fail(WebSocketError(code: 1000, reason: reason))
+      write(link)
+    }
+    if let probing = session.probing {
+      probing.fail(WebSocketError(code: 1000, reason: reason))
+      write(probing)
+    }
+    session.answerPoll([.close])
+    layer?.closed(session, reason: reason)
+  }
+}

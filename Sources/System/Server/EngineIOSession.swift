@@ -1,0 +1,78 @@
+/// One session of Engine.IO: what it has to send, and by which road. Used on its server's actor.
+final class EngineIOSession {
+  enum Transport {
+    case polling
+    case webSocket(WebSocketLink)
+  }
+
+  let id: String
+  /// The query of the request that opened it.
+  let query: [(name: String, value: String)]
+  var transport = Transport.polling
+  /// The WebSocket that is being tried, and whether it has answered.
+  var probing: WebSocketLink?
+  var isProbed = false
+  var isClosed = false
+  var lastPong: Instant?
+  /// The polling request that waits.
+  var poll: UnsafeContinuation<[UInt8], Never>?
+  private var packets: [EngineIOPacket] = []
+  private var bytes = 0
+  private let options: EngineIOOptions
+
+  init(_ id: String, query: [(name: String, value: String)], options: EngineIOOptions) {
+    self.id = id
+    self.query = query
+    self.options = options
+  }
+
+  var hasPackets: Bool { !packets.isEmpty }
+
+  func uses(_ link: WebSocketLink) -> Bool { if case .webSocket(let own) = transport { own === link } else { false } }
+
+  /// Queues a packet; false when too much is waiting.
+  func enqueue(_ packet: EngineIOPacket) -> Bool {
+    let size = Self.size(packet)
+    guard packets.count < options.maximumBacklogPackets, bytes + size <= options.maximumBacklogBytes else { return false }
+    packets.append(packet)
+    bytes += size
+    return true
+  }
+
+  func takeAll() -> [EngineIOPacket] {
+    let all = packets
+    packets = []
+    bytes = 0
+    return all
+  }
+
+  /// As many packets as fit into a payload, at least one.
+  func takePayload(limit: Int) -> [UInt8] {
+    var output: [UInt8] = []
+    var count = 0
+    for packet in packets {
+      let text = packet.text
+      if count > 0, output.count + 1 + text.utf8.count > limit { break }
+      if count > 0 { output.append(EngineIOPacket.separator) }
+      output += text.utf8
+      bytes -= Self.size(packet)
+      count += 1
+    }
+    packets.removeFirst(count)
+    return output
+  }
+
+  /// Answers the polling request that waits, if there is one.
+  func answerPoll(_ packets: [EngineIOPacket]) {
+    answerPoll(Array(packets.map(\.text).joined(separator: "\u{1E}").utf8))
+  }
+
+  func answerPoll(_ bytes: [UInt8]) {
+    poll?.resume(returning: bytes)
+    poll = nil
+  }
+
+  private static func size(_ packet: EngineIOPacket) -> Int {
+    if case .message(let message) = packet { message.size } else { 8 }
+  }
+}

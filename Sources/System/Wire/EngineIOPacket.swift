@@ -1,0 +1,68 @@
+/// A packet of Engine.IO, protocol 4.
+public enum EngineIOPacket: Hashable, Sendable {
+  case open(String)
+  case close
+  case ping(String)
+  case pong(String)
+  case message(EngineIOMessage)
+  case upgrade
+  case noop
+
+  /// Between the packets of a payload.
+  static let separator: UInt8 = 0x1E
+
+  /// The packet as text; binary messages are `b` and base64, as the polling transport sends them.
+  var text: String {
+    switch self {
+    case .open(let handshake): "0" + handshake
+    case .close: "1"
+    case .ping(let data): "2" + data
+    case .pong(let data): "3" + data
+    case .message(.text(let text)): "4" + text
+    case .message(.binary(let bytes)): "b" + Base64.encode(bytes)
+    case .upgrade: "5"
+    case .noop: "6"
+    }
+  }
+
+  /// The packet of a text, or nil when it is none.
+  init?(text: some Collection<UInt8>) {
+    guard let first = text.first else { return nil }
+    let rest = text.dropFirst()
+    guard let data = String(validating: rest, as: UTF8.self) else { return nil }
+    switch first {
+    case UInt8(ascii: "0"): self = .open(data)
+    case UInt8(ascii: "1") where rest.isEmpty: self = .close
+    case UInt8(ascii: "2"): self = .ping(data)
+    case UInt8(ascii: "3"): self = .pong(data)
+    case UInt8(ascii: "4"): self = .message(.text(data))
+    case UInt8(ascii: "5") where rest.isEmpty: self = .upgrade
+    case UInt8(ascii: "6") where rest.isEmpty: self = .noop
+    case UInt8(ascii: "b"):
+      guard let bytes = Base64.decode(rest) else { return nil }
+      self = .message(.binary(bytes))
+    default: return nil
+    }
+  }
+
+  /// The packets of a polling payload, or nil when one of them is none.
+  static func payload(_ bytes: [UInt8]) -> [EngineIOPacket]? {
+    let parts = bytes.split(separator: separator, omittingEmptySubsequences: false)
+    let packets = parts.compactMap { EngineIOPacket(text: $0) }
+    return packets.count == parts.count ? packets : nil
+  }
+}
+
+/// What Engine.IO carries.
+public enum EngineIOMessage: Hashable, Sendable {
+  case text(String)
+  case binary([UInt8])
+
+  /// Bytes that it holds, for bounds.
+  var size: Int {
+    switch self {
+    case .text(let text): text.utf8.count
+    case .binary(let bytes): bytes.count
+    }
+  }
+}

@@ -1,0 +1,64 @@
+import Glibc
+import Real
+import System
+
+/// What the public protocol test suites of Engine.IO, Socket.IO and WebSocket talk to: everything comes back.
+struct Echo: SocketApplication {
+  let server: ServerReference
+  let clock: any Clock
+
+  func admit(_ socket: SocketID, query: [(name: String, value: String)], auth: JSONValue) async -> SocketAdmission { .accepted }
+
+  func connected(_ socket: SocketID, auth: JSONValue) async {
+    // The suites listen for one message at a time, and miss one that arrives in the same read as another.
+    do { try await clock.sleep(for: .milliseconds(5)) } catch { return }
+    await server.value?.emit("auth", SocketPayload([auth]), to: socket)
+  }
+
+  func event(_ name: String, _ payload: SocketPayload, from socket: SocketID) async -> SocketPayload {
+    if name == "message" { await server.value?.emit("message-back", payload, to: socket) }
+    return payload
+  }
+
+  func disconnected(_ socket: SocketID, reason: String) async {}
+}
+
+/// The server that the echo sends by; set before anybody can connect.
+final class ServerReference: @unchecked Sendable {
+  var value: SocketIOServer?
+}
+
+signal(SIGPIPE, SIG_IGN)
+var port: UInt16 = 3000
+let arguments = CommandLine.arguments
+if let index = arguments.firstIndex(of: "--port"), index + 1 < arguments.count, let number = UInt16(arguments[index + 1]) {
+  port = number
+}
+let folder = "/tmp/parley-protocol-echo-\(getpid())"
+let node = RealNode(
+  "echo", storage: try RealStorage(path: folder), disk: OffloadPool(threads: 1), compute: OffloadPool(threads: 1),
+  log: LogWriter(format: .text), level: .warning)
+rmdir(folder)
+let address = SocketAddress(host: "localhost", port: port)
+let listening = try node.run { environment in
+  var options = EngineIOOptions()
+  options.pingInterval = .milliseconds(300)
+  options.pingTimeout = .milliseconds(200)
+  options.connectTimeout = .seconds(1)
+  let reference = ServerReference()
+  let sockets = await SocketIOServer.make(
+    environment, options: options, namespaces: ["/", "/custom"], application: Echo(server: reference, clock: environment.clock))
+  reference.value = sockets
+  let engine = await EchoServers.engine(environment, options)
+  let description = ServiceDescription(
+    name: "echo", title: "Protocol echo", version: "1", errorSchema: .object([.init("error", .string())])
+  ) { ["error": .string($0)] }
+  let server = try HTTPServer(
+    environment, address: address, service: description,
+    routes: sockets.routes(path: "/socket.io/") + engine + [EchoServers.webSocket(environment)], metrics: Metrics(service: "echo"),
+    options: HTTPServerOptions(), onEnd: {})
+  server.start()
+  return server.address
+}
+print("listening echo http://\(listening)")
+while true { pause() }
