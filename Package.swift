@@ -30,7 +30,8 @@ let package = Package(
       name: "Runner", dependencies: ["Real", "Sim", "System", "CLinux"], path: "Sources/Runner", exclude: ["Real"],
       swiftSettings: strict),
     .executableTarget(
-      name: "ProtocolEcho", dependencies: ["Real", "System"], path: "Tests/Support/ProtocolEcho", swiftSettings: strict),
+      name: "ProtocolEcho", dependencies: ["Real", "System", "CLinux"], path: "Tests/Support/ProtocolEcho",
+      swiftSettings: strict),
     .testTarget(name: "SystemTests", dependencies: ["System", "Sim"], swiftSettings: strict),
     .testTarget(name: "SimTests", dependencies: ["Sim", "System"], swiftSettings: strict),
     .executableTarget(

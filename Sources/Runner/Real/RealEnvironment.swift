@@ -8,8 +8,9 @@ package final class RealNode: Sendable {
   package let loop: EventLoop
 
   /// Makes the node and starts its thread.
-  package init(_ name: String, storage: any Storage, disk: OffloadPool, compute: OffloadPool, log: LogWriter, level: Log.Level)
-  {
+  package init(
+    _ name: String, storage: any Storage, disk: OffloadPool, compute: OffloadPool, log: LogWriter, level: Log.Level
+  ) {
     let loop = EventLoop()
     self.loop = loop
     loop.onTurn = {

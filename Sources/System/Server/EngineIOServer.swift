@@ -73,7 +73,9 @@ actor EngineIOServer {
       return transport == "polling" ? await poll(session, call.request) : upgrade(session, call.request)
     }
     guard call.request.method == "GET" else { return Self.failure(2, "Bad handshake method") }
-    guard !isClosed, sessions.count < options.maximumSessions else { return Self.failure(3, "too many sessions", status: 503) }
+    guard !isClosed, sessions.count < options.maximumSessions else {
+      return Self.failure(3, "too many sessions", status: 503)
+    }
     if transport == "polling" {
       let session = open(query, upgrades: ["websocket"])
       return Self.payload(session.takePayload(limit: options.maximumPayload))
@@ -89,14 +91,17 @@ actor EngineIOServer {
   private static func failure(
     _ code: Int64, _ message: String, status: Int = 400, fields: [(name: String, value: String)] = []
   ) -> Reply {
-    .response(HTTPResponse(
-      status: status, fields: [("content-type", "application/json")] + fields,
-      body: JSONValue.object([.init("code", .int(code)), .init("message", .string(message))]).bytes))
+    .response(
+      HTTPResponse(
+        status: status, fields: [("content-type", "application/json")] + fields,
+        body: JSONValue.object([.init("code", .int(code)), .init("message", .string(message))]).bytes))
   }
 
   private static func payload(_ bytes: [UInt8]) -> Reply {
-    .response(HTTPResponse(
-      status: 200, fields: [("content-type", "text/plain; charset=UTF-8"), ("cache-control", "no-store")], body: bytes))
+    .response(
+      HTTPResponse(
+        status: 200, fields: [("content-type", "text/plain; charset=UTF-8"), ("cache-control", "no-store")], body: bytes
+      ))
   }
 
   private func open(_ query: [(name: String, value: String)], upgrades: [JSONValue]) -> EngineIOSession {
@@ -104,8 +109,10 @@ actor EngineIOServer {
     let session = EngineIOSession(id, query: query, options: options)
     sessions[id] = session
     let handshake: JSONValue = [
-      "sid": .string(id), "upgrades": .array(upgrades), "pingInterval": .int(options.pingInterval.nanoseconds / 1_000_000),
-      "pingTimeout": .int(options.pingTimeout.nanoseconds / 1_000_000), "maxPayload": .int(Int64(options.maximumPayload)),
+      "sid": .string(id), "upgrades": .array(upgrades),
+      "pingInterval": .int(options.pingInterval.nanoseconds / 1_000_000),
+      "pingTimeout": .int(options.pingTimeout.nanoseconds / 1_000_000),
+      "maxPayload": .int(Int64(options.maximumPayload)),
     ]
     _ = session.enqueue(.open(handshake.text))
     environment.executor.spawn("heartbeat") { await self.beat(id) }
@@ -303,7 +310,9 @@ actor EngineIOServer {
   private func flush(_ session: EngineIOSession) {
     switch session.transport {
     case .polling:
-      if session.poll != nil, session.hasPackets { session.answerPoll(session.takePayload(limit: options.maximumPayload)) }
+      if session.poll != nil, session.hasPackets {
+        session.answerPoll(session.takePayload(limit: options.maximumPayload))
+      }
     case .webSocket(let link):
       for packet in session.takeAll() {
         if case .message(.binary(let bytes)) = packet {

@@ -33,7 +33,9 @@ final class EngineIOSession {
   /// Queues a packet; false when too much is waiting.
   func enqueue(_ packet: EngineIOPacket) -> Bool {
     let size = Self.size(packet)
-    guard packets.count < options.maximumBacklogPackets, bytes + size <= options.maximumBacklogBytes else { return false }
+    guard packets.count < options.maximumBacklogPackets, bytes + size <= options.maximumBacklogBytes else {
+      return false
+    }
     packets.append(packet)
     bytes += size
     return true
@@ -46,13 +48,16 @@ final class EngineIOSession {
     return all
   }
 
+  /// python-engineio refuses a payload of more packets.
+  private static let maximumPacketsInPayload = 16
+
   /// As many packets as fit into a payload, at least one.
   func takePayload(limit: Int) -> [UInt8] {
     var output: [UInt8] = []
     var count = 0
     for packet in packets {
       let text = packet.text
-      if count > 0, output.count + 1 + text.utf8.count > limit { break }
+      if count == Self.maximumPacketsInPayload || count > 0 && output.count + 1 + text.utf8.count > limit { break }
       if count > 0 { output.append(EngineIOPacket.separator) }
       output += text.utf8
       bytes -= Self.size(packet)

@@ -264,7 +264,9 @@ final class SocketIOLayer: EngineIOLayer {
 
   /// Registers a socket and tells its client; false when the client has gone meanwhile.
   func accept(_ socket: SocketID) -> Bool {
-    guard clients[socket.session] != nil, engine.assumeIsolated({ $0.session(socket.session) != nil }) else { return false }
+    guard clients[socket.session] != nil, engine.assumeIsolated({ $0.session(socket.session) != nil }) else {
+      return false
+    }
     clients[socket.session]!.sockets[socket.namespace] = socket
     send(SocketIOPacket(.connect, namespace: socket.namespace, data: ["sid": .string(socket.id)]), [], socket.session)
     return true

@@ -48,7 +48,8 @@ public struct SocketIOPacket: Hashable, Sendable {
     var attachments = 0
     if kind.isBinary {
       let count = rest.prefix { $0.isDigit }
-      guard let number = Int(Substring(count)), number <= Self.maximumAttachments, rest.dropFirst(count.count).first == UInt8(ascii: "-")
+      guard let number = Int(Substring(count)), number <= Self.maximumAttachments,
+        rest.dropFirst(count.count).first == UInt8(ascii: "-")
       else { return nil }
       attachments = number
       rest = rest.dropFirst(count.count + 1)

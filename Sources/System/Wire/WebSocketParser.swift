@@ -90,7 +90,9 @@ public struct WebSocketParser: Sendable {
     let extended = short == 126 ? 2 : short == 127 ? 8 : 0
     guard available >= 2 + extended + (isMasked ? 4 : 0) else { return nil }
     let length = try self.length(short, extended)
-    if !opcode.isControl, length > limit - message.count { throw WebSocketError(code: 1009, reason: "the message is too big") }
+    if !opcode.isControl, length > limit - message.count {
+      throw WebSocketError(code: 1009, reason: "the message is too big")
+    }
     start += 2 + extended
     var mask: (UInt8, UInt8, UInt8, UInt8) = (0, 0, 0, 0)
     if isMasked {

@@ -1,3 +1,4 @@
+import CLinux
 import Glibc
 import Real
 import System
@@ -7,7 +8,9 @@ struct Echo: SocketApplication {
   let server: ServerReference
   let clock: any Clock
 
-  func admit(_ socket: SocketID, query: [(name: String, value: String)], auth: JSONValue) async -> SocketAdmission { .accepted }
+  func admit(_ socket: SocketID, query: [(name: String, value: String)], auth: JSONValue) async -> SocketAdmission {
+    .accepted
+  }
 
   func connected(_ socket: SocketID, auth: JSONValue) async {
     // The suites listen for one message at a time, and miss one that arrives in the same read as another.
@@ -29,9 +32,12 @@ final class ServerReference: @unchecked Sendable {
 }
 
 signal(SIGPIPE, SIG_IGN)
+parley_line_buffer_stdout()
 var port: UInt16 = 3000
 let arguments = CommandLine.arguments
-if let index = arguments.firstIndex(of: "--port"), index + 1 < arguments.count, let number = UInt16(arguments[index + 1]) {
+if let index = arguments.firstIndex(of: "--port"), index + 1 < arguments.count,
+  let number = UInt16(arguments[index + 1])
+{
   port = number
 }
 let folder = "/tmp/parley-protocol-echo-\(getpid())"
@@ -47,7 +53,8 @@ let listening = try node.run { environment in
   options.connectTimeout = .seconds(1)
   let reference = ServerReference()
   let sockets = await SocketIOServer.make(
-    environment, options: options, namespaces: ["/", "/custom"], application: Echo(server: reference, clock: environment.clock))
+    environment, options: options, namespaces: ["/", "/custom"],
+    application: Echo(server: reference, clock: environment.clock))
   reference.value = sockets
   let engine = await EchoServers.engine(environment, options)
   let description = ServiceDescription(
@@ -55,7 +62,8 @@ let listening = try node.run { environment in
   ) { ["error": .string($0)] }
   let server = try HTTPServer(
     environment, address: address, service: description,
-    routes: sockets.routes(path: "/socket.io/") + engine + [EchoServers.webSocket(environment)], metrics: Metrics(service: "echo"),
+    routes: sockets.routes(path: "/socket.io/") + engine + [EchoServers.webSocket(environment)],
+    metrics: Metrics(service: "echo"),
     options: HTTPServerOptions(), onEnd: {})
   server.start()
   return server.address

@@ -1,0 +1,21 @@
+"""Starts and stops the test-only ProtocolEcho."""
+
+import os
+import socket
+import subprocess
+
+
+class Echo:
+    def start(self):
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self.process = subprocess.Popen([os.environ["PROTOCOL_ECHO_BINARY"], "--port", str(self.port)], stdout=subprocess.PIPE, text=True)
+        assert self.process.stdout.readline().startswith("listening echo ")
+        self.url = f"http://localhost:{self.port}"
+        return self
+
+    def stop(self):
+        self.process.kill()
+        self.process.wait()
+        self.process.stdout.close()
