@@ -128,6 +128,24 @@ struct TidyTests {
     }
   }
 
+  @Test("no service knows another: they meet over the network")
+  func services() throws {
+    let services: [(folder: String, names: [String])] = [
+      ("Accounts", ["UserService", "AccountsSchema", "TokenIssuer", "LoginThrottle"]),
+      ("Chat", ["ChatSchema", "ChatMessage", "ContactStatus", "ConversationID"]),
+    ]
+    for service in services {
+      let others = services.filter { $0.folder != service.folder }.flatMap(\.names)
+      for file in try Self.files(under: "Sources/System/\(service.folder)") {
+        for (number, line) in file.lines.enumerated() where !line.contains("//") {
+          for name in others where line.contains(name) {
+            Issue.record("\(file.name):\(number + 1): \(service.folder) knows \(name)")
+          }
+        }
+      }
+    }
+  }
+
   @Test("every scenario file is read, and nothing else lies beside them")
   func scenarios() throws {
     let names = try FileManager.default.subpathsOfDirectory(atPath: Self.root.appending(path: "scenarios").path)

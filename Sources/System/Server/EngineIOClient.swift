@@ -32,6 +32,7 @@ public actor EngineIOClient {
   private var receiver: UnsafeContinuation<Void, Never>?
   private var ending: Failure?
 
+  /// The executor that the environment gave to this actor.
   public nonisolated var unownedExecutor: UnownedSerialExecutor { serialExecutor.asUnownedSerialExecutor() }
 
   /// A client of the server at `address`; `path` ends with a slash and may be followed by a query.
@@ -57,7 +58,8 @@ public actor EngineIOClient {
     if transport == .webSocket {
       let socket = try await WebSocketClient.connect(environment, address, target("websocket"))
       self.socket = socket
-      guard case .text(let bytes)? = try await socket.next(), case .open(let handshake)? = EngineIOPacket(text: bytes) else {
+      guard case .text(let bytes)? = try await socket.next(), case .open(let handshake)? = EngineIOPacket(text: bytes)
+      else {
         throw Failure.closed("no handshake came")
       }
       try take(handshake: handshake)

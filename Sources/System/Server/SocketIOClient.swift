@@ -14,11 +14,13 @@ public actor SocketIOClient {
   private let serialExecutor: any SerialExecutor
   private var nextID: Int64 = 0
 
+  /// The executor that the environment gave to this actor.
   public nonisolated var unownedExecutor: UnownedSerialExecutor { serialExecutor.asUnownedSerialExecutor() }
 
   /// A client of the server at `address`.
   public init(
-    _ environment: Environment, address: SocketAddress, path: String = "/socket.io/", transport: EngineIOClient.Transport
+    _ environment: Environment, address: SocketAddress, path: String = "/socket.io/",
+    transport: EngineIOClient.Transport
   ) {
     engine = EngineIOClient(environment, address: address, path: path, transport: transport)
     serialExecutor = environment.executor.forActor("socket-io-client")
@@ -47,7 +49,8 @@ public actor SocketIOClient {
     }
     let count = payload.attachments.count
     let packet = SocketIOPacket(
-      count > 0 ? .binaryEvent : .event, namespace: namespace, id: id, data: .array([.string(name)] + payload.arguments),
+      count > 0 ? .binaryEvent : .event, namespace: namespace, id: id,
+      data: .array([.string(name)] + payload.arguments),
       attachments: count)
     try await engine.send(.text(packet.text))
     for bytes in payload.attachments { try await engine.send(.binary(bytes)) }

@@ -10,7 +10,9 @@ final class WebSocketClient: @unchecked Sendable {
   }
 
   /// Connects and shakes hands.
-  static func connect(_ environment: Environment, _ address: SocketAddress, _ target: String) async throws -> WebSocketClient {
+  static func connect(_ environment: Environment, _ address: SocketAddress, _ target: String) async throws
+    -> WebSocketClient
+  {
     let deadline = environment.clock.now + .seconds(20)
     let connection = try await environment.network.connect(to: address, deadline: deadline)
     let client = WebSocketClient(environment, connection)
@@ -44,7 +46,8 @@ final class WebSocketClient: @unchecked Sendable {
       guard let whole = try head.takeHead(limit: 32_768) else { continue }
       let text = String(decoding: whole, as: UTF8.self)
       let status = Int(text.split(separator: " ").dropFirst().first ?? "") ?? 0
-      guard status == 101, text.lowercased().contains("sec-websocket-accept: \(WebSocketHandshake.accept(key).lowercased())\r\n")
+      guard status == 101,
+        text.lowercased().contains("sec-websocket-accept: \(WebSocketHandshake.accept(key).lowercased())\r\n")
       else { throw EngineIOClient.Failure.refused(status) }
       parser.receive(Array(head.take(atMost: .max / 2)))
       return

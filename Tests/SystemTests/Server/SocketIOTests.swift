@@ -29,7 +29,9 @@ struct SocketIOTests {
   final class Reference: @unchecked Sendable { var value: SocketIOServer? }
   final class Log: @unchecked Sendable { var reasons: [String] = [] }
 
-  private func world(seed: UInt64, log: Log = Log(), _ change: @escaping @Sendable (inout EngineIOOptions) -> Void = { _ in }) -> World {
+  private func world(
+    seed: UInt64, log: Log = Log(), _ change: @escaping @Sendable (inout EngineIOOptions) -> Void = { _ in }
+  ) -> World {
     let world = World(seed: seed)
     world.addNode("server") { environment in
       var options = EngineIOOptions()
@@ -40,7 +42,8 @@ struct SocketIOTests {
       reference.value = sockets
       let description = ServiceDescription(name: "echo", title: "", version: "1", errorSchema: .any) { .string($0) }
       let server = try HTTPServer(
-        environment, address: SocketAddress(host: "server", port: 80), service: description, routes: sockets.routes(path: "/socket.io/"),
+        environment, address: SocketAddress(host: "server", port: 80), service: description,
+        routes: sockets.routes(path: "/socket.io/"),
         metrics: Metrics(service: "echo"), options: HTTPServerOptions(), onEnd: {})
       server.start()
       return nil
@@ -68,7 +71,9 @@ struct SocketIOTests {
       environment.executor.spawn("sender") {
         for number in 0..<120 {
           do {
-            try await client.emit("message", SocketPayload([.int(Int64(number))], attachments: number % 7 == 0 ? [[UInt8(number), 255]] : []))
+            try await client.emit(
+              "message",
+              SocketPayload([.int(Int64(number))], attachments: number % 7 == 0 ? [[UInt8(number), 255]] : []))
             if number % 10 == 0 { try await environment.clock.sleep(for: .milliseconds(7)) }
           } catch {
             // The receiver has everything and has closed.
@@ -95,14 +100,22 @@ struct SocketIOTests {
     try world(seed: 1).perform(as: "ann") { environment in
       let client = Self.client(environment, .webSocket)
       try await client.connect(auth: ["token": "wrong"])
-      guard case .refused("/", "wrong token") = try await client.receive() else { throw Unexpected(what: "not refused") }
+      guard case .refused("/", "wrong token") = try await client.receive() else {
+        throw Unexpected(what: "not refused")
+      }
       try await client.join("/nowhere")
-      guard case .refused("/nowhere", "Invalid namespace") = try await client.receive() else { throw Unexpected(what: "not refused") }
+      guard case .refused("/nowhere", "Invalid namespace") = try await client.receive() else {
+        throw Unexpected(what: "not refused")
+      }
       try await client.join("/")
-      guard case .connected("/", let id) = try await client.receive(), !id.isEmpty else { throw Unexpected(what: "not connected") }
+      guard case .connected("/", let id) = try await client.receive(), !id.isEmpty else {
+        throw Unexpected(what: "not connected")
+      }
       let number = try await client.emit("m", SocketPayload(["x"]), acknowledged: true)
       _ = try await client.receive()
-      guard case .acknowledged("/", let got, let payload) = try await client.receive() else { throw Unexpected(what: "no ack") }
+      guard case .acknowledged("/", let got, let payload) = try await client.receive() else {
+        throw Unexpected(what: "no ack")
+      }
       #expect(got == number)
       #expect(payload.arguments == ["x"])
       await client.close()

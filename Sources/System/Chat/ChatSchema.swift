@@ -1,0 +1,60 @@
+/// The database of the Chat Service. Accounts and passwords are the User Service's; here they are numbers and names.
+enum ChatSchema {
+  static let migrations = Migrations([
+    """
+    CREATE TABLE chat_users (
+      user_number INTEGER PRIMARY KEY AUTOINCREMENT,
+      account_id VARCHAR(64) UNIQUE NOT NULL,
+      username VARCHAR(150) NOT NULL
+    );
+    CREATE INDEX chat_users_by_name ON chat_users (username);
+    CREATE TABLE contacts (
+      low BIGINT NOT NULL,
+      high BIGINT NOT NULL,
+      status VARCHAR(8) NOT NULL,
+      asker BIGINT NOT NULL,
+      blocker BIGINT,
+      PRIMARY KEY (low, high)
+    );
+    CREATE INDEX contacts_by_high ON contacts (high);
+    CREATE TABLE chat_groups (group_id INTEGER PRIMARY KEY AUTOINCREMENT, name VARCHAR(150) NOT NULL);
+    CREATE TABLE memberships (
+      group_id BIGINT NOT NULL,
+      user_number BIGINT NOT NULL,
+      is_admin BOOLEAN NOT NULL,
+      position INTEGER PRIMARY KEY AUTOINCREMENT,
+      first_seq BIGINT NOT NULL,
+      last_seq BIGINT
+    );
+    CREATE UNIQUE INDEX memberships_now ON memberships (group_id, user_number) WHERE last_seq IS NULL;
+    CREATE INDEX memberships_by_user ON memberships (user_number, group_id);
+    CREATE TABLE conversations (conversation VARCHAR(48) PRIMARY KEY, last_seq BIGINT NOT NULL);
+    CREATE TABLE messages (
+      message_id INTEGER PRIMARY KEY AUTOINCREMENT,
+      conversation VARCHAR(48) NOT NULL,
+      seq BIGINT NOT NULL,
+      sender BIGINT NOT NULL,
+      content TEXT NOT NULL,
+      kind VARCHAR(8) NOT NULL,
+      created_at TIMESTAMP NOT NULL,
+      client_id VARCHAR(128),
+      UNIQUE (conversation, seq)
+    );
+    CREATE UNIQUE INDEX messages_by_client_id ON messages (sender, client_id) WHERE client_id IS NOT NULL;
+    """
+  ])
+}
+
+/// Why a transaction of the Chat Service was refused, in the user's terms.
+enum ChatFailure: Error, Equatable {
+  case noSuchUser
+  case noSuchContact
+  case noSuchGroup
+  case notFriends
+  case notAdmin
+  case alreadyMember
+  case notMember
+  case contact(Contact.Refusal)
+  /// The `client_id` was used for another message.
+  case otherMessage
+}

@@ -1,0 +1,71 @@
+/// Users and contacts: what is read, decided and written in one transaction.
+extension SQLConnection {
+  /// The number of an account, which gets one when it is met first; a changed name is noted.
+  func userNumber(account: String, username: String) throws(DatabaseError) -> UserNumber {
+    try execute(
+      """
+      INSERT INTO chat_users (account_id, username) VALUES ($1, $2)
+      ON CONFLICT (account_id) DO UPDATE SET username = $2 WHERE username <> $2
+      """, .text(account), .text(username))
+    return try first("SELECT user_number FROM chat_users WHERE account_id = $1", .text(account)) {
+      UserNumber($0.int(0))
+    }!
+  }
+
+  func contact(_ a: UserNumber, _ b: UserNumber) throws(DatabaseError) -> Contact? {
+    try first(
+      "SELECT status, asker, blocker FROM contacts WHERE low = $1 AND high = $2", .int(min(a, b).value),
+      .int(max(a, b).value)
+    ) { row in
+      Contact(
+        status: ContactStatus(rawValue: row.text(0))!, asker: UserNumber(row.int(1)),
+        blocker: row.isNull(2) ? nil : UserNumber(row.int(2)))
+    }
+  }
+
+  private func store(_ contact: Contact, _ a: UserNumber, _ b: UserNumber) throws(DatabaseError) {
+    try execute(
+      """
+      INSERT INTO contacts (low, high, status, asker, blocker) VALUES ($1, $2, $3, $4, $5)
+      ON CONFLICT (low, high) DO UPDATE SET status = $3, asker = $4, blocker = $5
+      """, .int(min(a, b).value), .int(max(a, b).value), .text(contact.status.rawValue), .int(contact.asker.value),
+      contact.blocker.map { .int($0.value) } ?? .null)
+  }
+
+  func addContact(by user: UserNumber, to other: UserNumber) throws -> Contact {
+    let before = try contact(user, other)
+    let after: Contact
+    do throws(Contact.Refusal) {
+      after = try Contact.adding(before, by: user, to: other)
+    } catch {
+      throw ChatFailure.contact(error)
+    }
+    if after != before { try store(after, user, other) }
+    return after
+  }
+
+  func changeContact(by user: UserNumber, with other: UserNumber, to status: ContactStatus) throws -> Contact {
+    guard let before = try contact(user, other) else { throw ChatFailure.noSuchContact }
+    let after: Contact
+    do throws(Contact.Refusal) {
+      after = try before.changed(by: user, other: other, to: status)
+    } catch {
+      throw ChatFailure.contact(error)
+    }
+    try store(after, user, other)
+    return after
+  }
+
+  /// A user's contacts, in the order of their names.
+  func contacts(of user: UserNumber) throws(DatabaseError) -> [(
+    user: UserNumber, username: String, status: ContactStatus
+  )] {
+    try query(
+      """
+      SELECT u.user_number, u.username, c.status FROM contacts c
+      JOIN chat_users u ON u.user_number = CASE WHEN c.low = $1 THEN c.high ELSE c.low END
+      WHERE c.low = $1 OR c.high = $1 ORDER BY u.username, u.user_number
+      """, .int(user.value)
+    ) { (UserNumber($0.int(0)), $0.text(1), ContactStatus(rawValue: $0.text(2))!) }
+  }
+}

@@ -1,0 +1,158 @@
+/// Groups and messages: what is read, decided and written in one transaction.
+extension SQLConnection {
+  // MARK: Groups
+
+  /// Makes a group; its creator is admin.
+  func createGroup(_ name: String, by creator: UserNumber, members: [UserNumber]) throws(DatabaseError) -> GroupID {
+    try execute("INSERT INTO chat_groups (name) VALUES ($1)", .text(name))
+    let id = try first("SELECT max(group_id) FROM chat_groups") { GroupID($0.int(0)) }!
+    try join(id, creator, isAdmin: true, from: 1)
+    for member in members where member != creator { try join(id, member, isAdmin: false, from: 1) }
+    return id
+  }
+
+  /// A membership covers what is stored from here on: nothing of before is ever shown.
+  private func join(_ group: GroupID, _ user: UserNumber, isAdmin: Bool, from sequence: Int64) throws(DatabaseError) {
+    try execute(
+      """
+      INSERT INTO memberships (group_id, user_number, is_admin, first_seq) VALUES ($1, $2, $3, $4)
+      ON CONFLICT DO NOTHING
+      """, .int(group.value), .int(user.value), .int(isAdmin ? 1 : 0), .int(sequence))
+  }
+
+  /// Whether a user is a member now, and admin; nil for others, to whom the group does not exist.
+  func membership(_ group: GroupID, _ user: UserNumber) throws(DatabaseError) -> (isAdmin: Bool, Void)? {
+    try first(
+      "SELECT is_admin FROM memberships WHERE group_id = $1 AND user_number = $2 AND last_seq IS NULL",
+      .int(group.value),
+      .int(user.value)
+    ) { ($0.int(0) != 0, ()) }
+  }
+
+  /// The members now, oldest first.
+  func members(of group: GroupID) throws(DatabaseError) -> [UserNumber] {
+    try query(
+      "SELECT user_number FROM memberships WHERE group_id = $1 AND last_seq IS NULL ORDER BY position",
+      .int(group.value)
+    ) { UserNumber($0.int(0)) }
+  }
+
+  func addMember(_ user: UserNumber, to group: GroupID, by admin: UserNumber) throws {
+    guard let own = try membership(group, admin) else { throw ChatFailure.noSuchGroup }
+    guard own.isAdmin else { throw ChatFailure.notAdmin }
+    guard try membership(group, user) == nil else { throw ChatFailure.alreadyMember }
+    try join(group, user, isAdmin: false, from: try lastSequence(.group(group)) + 1)
+  }
+
+  /// An admin removes anyone, a member itself. When the last admin leaves, the oldest member becomes admin.
+  func removeMember(_ user: UserNumber, from group: GroupID, by remover: UserNumber) throws {
+    guard let own = try membership(group, remover) else { throw ChatFailure.noSuchGroup }
+    guard own.isAdmin || user == remover else { throw ChatFailure.notAdmin }
+    guard try membership(group, user) != nil else { throw ChatFailure.notMember }
+    try execute(
+      "UPDATE memberships SET last_seq = $3 WHERE group_id = $1 AND user_number = $2 AND last_seq IS NULL",
+      .int(group.value), .int(user.value), .int(try lastSequence(.group(group))))
+    try execute(
+      """
+      UPDATE memberships SET is_admin = 1 WHERE position =
+        (SELECT min(position) FROM memberships WHERE group_id = $1 AND last_seq IS NULL)
+      AND NOT EXISTS (SELECT 1 FROM memberships WHERE group_id = $1 AND last_seq IS NULL AND is_admin = 1)
+      """, .int(group.value))
+  }
+
+  // MARK: Messages
+
+  func lastSequence(_ conversation: ConversationID) throws(DatabaseError) -> Int64 {
+    try first("SELECT last_seq FROM conversations WHERE conversation = $1", .text(conversation.key)) { $0.int(0) } ?? 0
+  }
+
+  /// Who takes part in a conversation now, and so receives what is stored now.
+  func participants(_ conversation: ConversationID) throws(DatabaseError) -> [UserNumber] {
+    switch conversation {
+    case .direct(let a, let b): [a, b]
+    case .group(let id): try members(of: id)
+    }
+  }
+
+  /// Stores a message as the next of its conversation. The same `clientID` from the same sender gives the first answer
+  /// again, and stores nothing.
+  func storeMessage(
+    _ content: String, _ kind: MessageKind, by sender: UserNumber, in conversation: ConversationID, clientID: String?,
+    at now: String
+  ) throws -> (message: ChatMessage, isNew: Bool) {
+    if let clientID, let known = try message(sender, clientID) {
+      guard known.conversation == conversation.key, known.message.content == content else {
+        throw ChatFailure.otherMessage
+      }
+      return (known.message, false)
+    }
+    switch conversation {
+    case .direct(let a, let b):
+      guard Contact.mayWrite(try contact(a, b)) else { throw ChatFailure.notFriends }
+    case .group(let id):
+      guard try membership(id, sender) != nil else { throw ChatFailure.noSuchGroup }
+    }
+    try execute(
+      """
+      INSERT INTO conversations (conversation, last_seq) VALUES ($1, 1)
+      ON CONFLICT (conversation) DO UPDATE SET last_seq = last_seq + 1
+      """, .text(conversation.key))
+    let sequence = try lastSequence(conversation)
+    try execute(
+      """
+      INSERT INTO messages (conversation, seq, sender, content, kind, created_at, client_id)
+      VALUES ($1, $2, $3, $4, $5, $6, $7)
+      """, .text(conversation.key), .int(sequence), .int(sender.value), .text(content), .text(kind.rawValue),
+      .text(now),
+      clientID.map { .text($0) } ?? .null)
+    let id = try first(
+      "SELECT message_id FROM messages WHERE conversation = $1 AND seq = $2", .text(conversation.key), .int(sequence)
+    ) { $0.int(0) }!
+    let message = ChatMessage(
+      id: id, sequence: sequence, sender: sender, content: content, kind: kind, timestamp: now)
+    return (message, true)
+  }
+
+  private static let columns = "message_id, seq, sender, content, kind, created_at"
+
+  private static func message(_ row: SQLRow) -> ChatMessage {
+    ChatMessage(
+      id: row.int(0), sequence: row.int(1), sender: UserNumber(row.int(2)), content: row.text(3),
+      kind: MessageKind(rawValue: row.text(4))!, timestamp: row.text(5))
+  }
+
+  private func message(_ sender: UserNumber, _ clientID: String) throws(DatabaseError) -> (
+    message: ChatMessage, conversation: String
+  )? {
+    try first(
+      "SELECT \(Self.columns), conversation FROM messages WHERE sender = $1 AND client_id = $2", .int(sender.value),
+      .text(clientID)
+    ) { (Self.message($0), $0.text(6)) }
+  }
+
+  /// The messages that a user may read, oldest first: those after `after`, or else the last ones before `before`. Of a group,
+  /// those that were stored while the user was a member, and no others.
+  func messages(
+    in conversation: ConversationID, for reader: UserNumber, before: Int64?, after: Int64?, limit: Int64
+  ) throws(DatabaseError) -> [ChatMessage] {
+    let visible: String
+    switch conversation {
+    case .direct: visible = "$5 = $5 AND $6 = $6"
+    case .group:
+      visible = """
+        EXISTS (SELECT 1 FROM memberships m WHERE m.group_id = $6 AND m.user_number = $5
+          AND seq >= m.first_seq AND (m.last_seq IS NULL OR seq <= m.last_seq))
+        """
+    }
+    let group = if case .group(let id) = conversation { id.value } else { Int64(0) }
+    let order = after == nil ? "DESC" : "ASC"
+    let found = try query(
+      """
+      SELECT \(Self.columns) FROM messages WHERE conversation = $1 AND seq > $2 AND seq < $3 AND \(visible)
+      ORDER BY seq \(order) LIMIT $4
+      """, .text(conversation.key), .int(after ?? 0), .int(before ?? .max), .int(limit), .int(reader.value),
+      .int(group),
+      row: Self.message)
+    return after == nil ? found.reversed() : found
+  }
+}
