@@ -62,7 +62,7 @@ actor EngineIOServer {
   // MARK: Requests
 
   /// Answers a request to the endpoint, whatever its method.
-  func handle(_ call: Call) async -> Reply {
+  func handle(_ call: Call) -> Reply {
     let query = call.request.query.map { PercentEncoding.decodeForm($0.utf8) ?? [] } ?? []
     func value(_ name: String) -> String? { query.first { $0.name == name }?.value }
     guard value("EIO") == "4" else { return Self.failure(5, "Unsupported protocol version") }
@@ -70,7 +70,7 @@ actor EngineIOServer {
     guard transport == "polling" || transport == "websocket" else { return Self.failure(0, "Transport unknown") }
     if let id = value("sid") {
       guard let session = sessions[id] else { return Self.failure(1, "Session ID unknown") }
-      return transport == "polling" ? await poll(session, call.request) : upgrade(session, call.request)
+      return transport == "polling" ? poll(session, call.request) : upgrade(session, call.request)
     }
     guard call.request.method == "GET" else { return Self.failure(2, "Bad handshake method") }
     guard !isClosed, sessions.count < options.maximumSessions else {
@@ -78,7 +78,7 @@ actor EngineIOServer {
     }
     if transport == "polling" {
       let session = open(query, upgrades: ["websocket"])
-      return Self.payload(session.takePayload(limit: options.maximumPayload))
+      return .response(Self.payload(session.takePayload(limit: options.maximumPayload)))
     }
     do throws(HTTPFailure) {
       let response = try WebSocketHandshake.response(to: call.request)
@@ -97,11 +97,9 @@ actor EngineIOServer {
         body: JSONValue.object([.init("code", .int(code)), .init("message", .string(message))]).bytes))
   }
 
-  private static func payload(_ bytes: [UInt8]) -> Reply {
-    .response(
-      HTTPResponse(
-        status: 200, fields: [("content-type", "text/plain; charset=UTF-8"), ("cache-control", "no-store")], body: bytes
-      ))
+  private static func payload(_ bytes: [UInt8]) -> HTTPResponse {
+    HTTPResponse(
+      status: 200, fields: [("content-type", "text/plain; charset=UTF-8"), ("cache-control", "no-store")], body: bytes)
   }
 
   private func open(_ query: [(name: String, value: String)], upgrades: [JSONValue]) -> EngineIOSession {
@@ -122,26 +120,37 @@ actor EngineIOServer {
 
   // MARK: Polling
 
-  private func poll(_ session: EngineIOSession, _ request: HTTPRequest) async -> Reply {
+  private func poll(_ session: EngineIOSession, _ request: HTTPRequest) -> Reply {
     guard case .polling = session.transport else { return Self.failure(3, "Bad request") }
     switch request.method {
-    case "GET": return await wait(session)
+    case "GET": return wait(session)
     case "POST": return receive(session, request.body)
     default: return Self.failure(2, "Bad request method")
     }
   }
 
-  private func wait(_ session: EngineIOSession) async -> Reply {
+  private func wait(_ session: EngineIOSession) -> Reply {
     if session.poll != nil {
       session.answerPoll([.close])
       end(session, reason: "two polling requests at once")
       return Self.failure(3, "another polling request is waiting")
     }
-    if session.hasPackets { return Self.payload(session.takePayload(limit: options.maximumPayload)) }
-    if session.isProbed { return Self.payload(Array(EngineIOPacket.noop.text.utf8)) }
-    let bytes = await withUnsafeContinuation { session.poll = $0 }
-    return bytes.isEmpty ? Self.failure(1, "Session ID unknown") : Self.payload(bytes)
+    if session.hasPackets { return .response(Self.payload(session.takePayload(limit: options.maximumPayload))) }
+    if session.isProbed { return .response(Self.payload(Array(EngineIOPacket.noop.text.utf8))) }
+    let id = session.id
+    return .waiting(
+      answer: { await self.nextPayload(id) }, gone: { await self.end(id, reason: "the polling request was cancelled") })
   }
+
+  private func nextPayload(_ id: String) async -> HTTPResponse {
+    guard let session = sessions[id], session.poll == nil else {
+      return Self.payload(Array(EngineIOPacket.close.text.utf8))
+    }
+    if session.hasPackets { return Self.payload(session.takePayload(limit: options.maximumPayload)) }
+    return Self.payload(await withUnsafeContinuation { session.poll = $0 })
+  }
+
+  private func end(_ id: String, reason: String) { sessions[id].map { end($0, reason: reason) } }
 
   private func receive(_ session: EngineIOSession, _ body: [UInt8]) -> Reply {
     guard body.count <= options.maximumPayload else {

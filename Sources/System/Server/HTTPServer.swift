@@ -195,8 +195,11 @@ public actor HTTPServer {
         output.append(contentsOf: "HTTP/1.1 100 Continue\r\n\r\n".utf8)
       case .request(let request)?:
         let keepsAlive = request.keepsAlive && !isDraining
-        let sequel = await responder.answer(request, from: connection.peer, keepsAlive: keepsAlive, to: &output)
-        if case .nextRequest = sequel, keepsAlive, !isDraining, output.count < 65_536 { continue }
+        let sequel = await responder.answer(request, on: connection, keepsAlive: keepsAlive, to: &output)
+        if case .nextRequest(let read) = sequel {
+          parser.receive(read)
+          if keepsAlive, !isDraining, output.count < 65_536 { continue }
+        }
         try await connection.write(output, deadline: clock.now + options.writeTimeout)
         output = []
         switch sequel {

@@ -2,7 +2,8 @@
 final class Responder: @unchecked Sendable {
   /// What the connection is for after the answer.
   enum Sequel {
-    case nextRequest
+    /// The next request, of which bytes may have come while the answer was waited for.
+    case nextRequest(read: [UInt8] = [])
     case stream(@Sendable (StreamWriter) async throws -> Void)
     case upgrade(@Sendable (any Connection, [UInt8]) async throws -> Void)
   }
@@ -31,13 +32,14 @@ final class Responder: @unchecked Sendable {
 
   /// Appends the answer to `output`; says what comes after it.
   func answer(
-    _ request: HTTPRequest, from peer: SocketAddress, keepsAlive: Bool, to output: inout [UInt8]
+    _ request: HTTPRequest, on connection: any Connection, keepsAlive: Bool, to output: inout [UInt8]
   ) async -> Sequel {
+    let peer = connection.peer
     let begin = environment.clock.now
     let id = requestID(request)
     var index: Int?
     let reply = await reply(to: request, from: peer, id: id, route: &index)
-    var sequel = Sequel.nextRequest
+    var sequel = Sequel.nextRequest()
     var framing = request.method == "HEAD" ? HTTPResponseFraming.headOnly : .whole
     var response: HTTPResponse
     switch reply {
@@ -48,6 +50,10 @@ final class Responder: @unchecked Sendable {
         framing = .untilEnd
         sequel = .stream(producer)
       }
+    case .waiting(let answer, let gone):
+      let watch = ConnectionWatch(environment, connection, gone: gone)
+      response = await answer()
+      sequel = .nextRequest(read: await watch.stop())
     case .upgrade(let head, let handler):
       response = head
       sequel = .upgrade(handler)

@@ -44,6 +44,8 @@ public enum Reply: Sendable {
   case response(HTTPResponse)
   /// A head, then bytes until the producer returns or the client goes; the connection ends with it.
   case stream(HTTPResponse, @Sendable (StreamWriter) async throws -> Void)
+  /// An answer that may take long, as long polling does. `gone` is called when the client goes away before it.
+  case waiting(answer: @Sendable () async -> HTTPResponse, gone: @Sendable () async -> Void)
   /// The head of a `101 Switching Protocols`; then the connection is the closure's, with the bytes that came after the
   /// request. It is closed when the closure returns.
   case upgrade(HTTPResponse, @Sendable (any Connection, [UInt8]) async throws -> Void)

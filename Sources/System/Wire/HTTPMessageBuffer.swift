@@ -12,6 +12,7 @@ struct HTTPMessageBuffer {
   var count: Int { bytes.count - start }
 
   mutating func receive(_ new: [UInt8]) {
+    if new.isEmpty { return }
     if isEmpty {
       bytes = new
       start = 0

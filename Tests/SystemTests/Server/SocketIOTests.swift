@@ -193,3 +193,47 @@ struct SocketIOTests {
     #expect(world.defects.isEmpty)
   }
 }
+
+extension SocketIOTests {
+  @Test("a polling request that the client gives up ends the session at once")
+  func cancelledPoll() throws {
+    let log = Log()
+    try world(seed: 9, log: log).perform(as: "ann") { environment in
+      let address = SocketAddress(host: "server", port: 80)
+      let poller = HTTPClient(environment, address: address)
+      let poster = HTTPClient(environment, address: address)
+      let open = try await poller.send("GET", "/socket.io/?EIO=4&transport=polling", timeout: .seconds(5))
+      let target =
+        "/socket.io/?EIO=4&transport=polling&sid=\(try JSONParser.parse(Array(open.body.dropFirst()))["sid"]!.string!)"
+      await #expect(throws: NetworkError.timedOut) {
+        try await poller.send("GET", target, timeout: .milliseconds(50))
+      }
+      try await environment.clock.sleep(for: .milliseconds(50))
+      #expect(try await poster.send("GET", target, timeout: .seconds(5)).status == 400)
+    }
+  }
+
+  @Test("a request that is pipelined behind a polling request is answered after it")
+  func pipelined() throws {
+    try world(seed: 10).perform(as: "ann") { environment in
+      let address = SocketAddress(host: "server", port: 80)
+      let client = HTTPClient(environment, address: address)
+      let open = try await client.send("GET", "/socket.io/?EIO=4&transport=polling", timeout: .seconds(5))
+      let id = try JSONParser.parse(Array(open.body.dropFirst()))["sid"]!.string!
+      let connection = try await environment.network.connect(to: address, deadline: environment.clock.now + .seconds(1))
+      let poll = "GET /socket.io/?EIO=4&transport=polling&sid=\(id) HTTP/1.1\r\nhost: x\r\n\r\n"
+      try await connection.write(Array(poll.utf8), deadline: nil)
+      try await environment.clock.sleep(for: .milliseconds(20))
+      try await connection.write(
+        Array("GET /nowhere HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n".utf8), deadline: nil)
+      var answers = ""
+      while case let bytes = try await connection.read(atMost: 4096, deadline: environment.clock.now + .seconds(30)),
+        !bytes.isEmpty
+      {
+        answers += String(decoding: bytes, as: UTF8.self)
+      }
+      #expect(answers.hasPrefix("HTTP/1.1 200 OK"))
+      #expect(answers.contains("HTTP/1.1 404 Not Found"))
+    }
+  }
+}
