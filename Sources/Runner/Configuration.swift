@@ -16,7 +16,8 @@ struct Configuration {
     }
     layers[1] = try Self.variables(environment)
     let data = (layers[0]["data"] ?? layers[1]["data"])?.first ?? "./parley-data"
-    layers[2] = try Self.file(arguments.value("config"), data: data)
+    let named = arguments.value("config") ?? environment.first { $0.name == "PARLEY_CONFIG" }?.value
+    layers[2] = try Self.file(named, data: data)
     for setting in Setting.all {
       values[setting.flag] = layers.lazy.compactMap { $0[setting.flag] }.first ?? setting.standard.map { [$0] } ?? []
     }

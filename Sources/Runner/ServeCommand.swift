@@ -50,6 +50,9 @@ enum ServeCommand {
       "users", storage: storage, disk: OffloadPool(threads: 2), compute: OffloadPool(threads: cores), log: log,
       level: level)
     let options = configuration.users
+    if options.secrets.contains(where: { $0.count < 32 }) {
+      node.environment.log.warning("short-jwt-secret", ["advice": "HS256 asks for 32 bytes or more (RFC 7518 §3.2)"])
+    }
     let service: UserService
     do {
       service = try node.run { try await UserService.start($0, options) }

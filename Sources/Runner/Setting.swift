@@ -29,6 +29,9 @@ struct Setting {
   }
   var isRepeatable: Bool { if case .list = kind { true } else { false } }
 
+  /// A shorter key of the tokens could be guessed. One below 32 bytes is taken with a warning, for clients that have it.
+  static let shortestSecret = 16
+
   static let all: [Setting] = [
     Setting(
       flag: "data", placeholder: "DIR", kind: .text, standard: "./parley-data",
@@ -45,13 +48,20 @@ struct Setting {
     Setting(
       flag: "users-port", placeholder: "PORT", kind: .port, standard: "8001",
       help: "port of the User Service; 0 takes a free one"),
+    later("chat-port", "5000", "port of the Chat Service"),
+    later("customers-port", "5500", "port of the Customer Server"),
+    later("manager-port", "20000", "port of the User Manager"),
+    later("amqp-port", "5672", "port of the broker"),
+    later("users-url", "URL", "where the User Service is, for services in another process", kind: .text),
+    later("manager-url", "URL", "where the User Manager is", kind: .text),
+    later("amqp", "URL", "where the broker is", kind: .text),
     Setting(
       flag: "service-token", placeholder: "T", kind: .text, standard: nil, help: "what services show each other",
       isSecret: true),
     Setting(
       flag: "jwt-secret", placeholder: "S", kind: .list, standard: nil,
       help:
-        "key of the tokens, at least 32 bytes; repeatable, the first signs; without one a random one is kept in the data directory",
+        "key of the tokens, 32 bytes or more; repeatable, the first signs; without one a random one is kept in the data directory",
       isSecret: true),
     Setting(
       flag: "access-token-ttl", placeholder: "TIME", kind: .duration, standard: "60m",
@@ -82,6 +92,15 @@ struct Setting {
       help: "connections at once; further ones get 503"),
   ]
 
+  /// A setting of a service that this version does not have: taken and checked, so that what is written for all of them
+  /// works, and without effect.
+  private static func later(_ flag: String, _ standard: String, _ help: String, kind: Kind = .port) -> Setting {
+    let isPort = if case .port = kind { true } else { false }
+    return Setting(
+      flag: flag, placeholder: isPort ? "PORT" : standard, kind: kind, standard: isPort ? standard : nil,
+      help: help + "; without effect: this version does not have it yet")
+  }
+
   /// Checks a value; `source` is where it stands.
   func check(_ value: String, _ source: String) throws(UsageError) {
     switch kind {
@@ -105,8 +124,10 @@ struct Setting {
         throw UsageError("\(source): \"\(value)\" is none of \(choices.joined(separator: ", "))\(hint)")
       }
     }
-    if flag == "jwt-secret", value.utf8.count < 32 {
-      throw UsageError("\(source): a key for HS256 has at least 32 bytes (RFC 7518 §3.2), this has \(value.utf8.count)")
+    if flag == "jwt-secret", value.utf8.count < Self.shortestSecret {
+      throw UsageError(
+        "\(source): a key for HS256 has 32 bytes or more (RFC 7518 §3.2), and never less than \(Self.shortestSecret): this has \(value.utf8.count)"
+      )
     }
   }
 }

@@ -50,7 +50,7 @@ struct CommandLineTests {
       (["serve", "--users-port", "70000"], "parley: --users-port: \"70000\" is no port\n"),
       (
         ["serve", "--jwt-secret", "short"],
-        "parley: --jwt-secret: a key for HS256 has at least 32 bytes (RFC 7518 §3.2), this has 5\n"
+        "parley: --jwt-secret: a key for HS256 has 32 bytes or more (RFC 7518 §3.2), and never less than 16: this has 5\n"
       ),
       (["serve", "--log-level", "inof"], "parley: --log-level: \"inof\" is none of debug, info, warning, error\n"),
       (
@@ -102,6 +102,12 @@ struct CommandLineTests {
     #expect(
       wrong.errors == "parley: \(folder.path)/parley.json5:2:3: unknown key \"userPort\"; did you mean \"usersPort\"?\n"
     )
+    let elsewhere = folder.appending(path: "other.json5")
+    try Data("{ passwordRounds: 9 }".utf8).write(to: elsewhere)
+    #expect(
+      try parley("serve", "--check", environment: ["PARLEY_CONFIG": elsewhere.path]).output.contains(
+        "\"passwordRounds\":9"))
+    #expect(try parley("serve", "--check", "--chat-port", "0", "--amqp", "amqp://x").code == 0)
     let variable = try parley("serve", "--check", environment: ["PARLEY_USER_PORT": "1"])
     #expect(
       variable.errors == "parley: unknown environment variable PARLEY_USER_PORT; did you mean PARLEY_USERS_PORT?\n")
