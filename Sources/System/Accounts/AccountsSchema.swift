@@ -130,12 +130,17 @@ extension SQLConnection {
     return false
   }
 
-  func addSession(_ session: String, of user: String, at now: String) throws {
-    try requireUser(user)
+  /// Adds a session in one statement, which is what most of them take; why it was refused is asked after.
+  func addSession(_ session: String, of user: String, family: String?, at now: String) throws {
     let added = try execute(
-      "INSERT INTO user_sessions (session_id, user_id, created_at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
-      .text(session), .text(user), .text(now))
-    if added == 0 { throw AccountsFailure.sessionTaken }
+      """
+      INSERT INTO user_sessions (session_id, user_id, created_at) SELECT $1, user_id, $3 FROM users WHERE user_id = $2
+      AND NOT EXISTS (SELECT 1 FROM revoked_logins WHERE family = $4) ON CONFLICT DO NOTHING
+      """, .text(session), .text(user), .text(now), family.map { .text($0) } ?? .null)
+    if added == 1 { return }
+    if let family, try isRevoked(family) { throw AccountsFailure.loginRevoked }
+    try requireUser(user)
+    throw AccountsFailure.sessionTaken
   }
 
   /// In the order in which they were added, which `rowid` keeps when clocks do not.

@@ -209,7 +209,11 @@ public actor UserService: Service {
     if options.planted.contains(.sessionInTwoSteps) {
       try await addSessionInTwoSteps(session, principal.subject, now)
     } else {
-      try await act(principal) { try $0.addSession(session, of: principal.subject, at: now) }
+      guard let token = TokenID(principal.tokenID) else { throw Self.answer(.loginRevoked) }
+      let family = options.planted.contains(.ignoresRevocation) ? nil : token.family
+      try await translated {
+        try await database.transaction { try $0.addSession(session, of: principal.subject, family: family, at: now) }
+      }
     }
     return .success("session added")
   }
@@ -251,11 +255,18 @@ public actor UserService: Service {
     _ principal: Principal, _ body: @escaping @Sendable (SQLConnection) throws -> R
   ) async throws -> R {
     let ignoresRevocation = options.planted.contains(.ignoresRevocation)
-    do {
-      return try await database.transaction { connection in
+    return try await translated {
+      try await database.transaction { connection in
         if !ignoresRevocation { try connection.requireLive(principal) }
         return try body(connection)
       }
+    }
+  }
+
+  /// Says in HTTP what a transaction refused.
+  private func translated<R: Sendable>(_ body: () async throws -> R) async throws -> R {
+    do {
+      return try await body()
     } catch let failure as AccountsFailure {
       throw Self.answer(failure)
     }

@@ -28,8 +28,8 @@ public struct DatabaseObserver: Sendable {
 
 /// A durable SQLite database with group commit.
 ///
-/// All transactions that wait run inside one SQLite transaction, each in a savepoint of its own, then one sync makes all
-/// of them durable, and then all are answered: nothing is answered before. A transaction is a synchronous closure that runs
+/// All transactions that wait run inside one SQLite transaction, and those that throw are undone by savepoints; then one sync
+/// makes all of them durable, and then all are answered: nothing is answered before. A transaction is a synchronous closure that runs
 /// off the event loop, one at a time, so there is no interleaving inside one.
 ///
 /// When the disk fails, everybody who waits gets the error, the connection is given up, and the next transaction opens the
@@ -67,7 +67,7 @@ public actor Database {
   }
 
   /// Runs `body` in a transaction and returns what it returned, once that is durable. When `body` throws, its changes are
-  /// undone and its error is thrown here.
+  /// undone and its error is thrown here. It may be run twice, so it has no effect but on the database.
   /// - Throws: `DatabaseError` when the database is not available; what `body` throws; `NodeDown`.
   @discardableResult
   public func transaction<R: Sendable>(_ body: @escaping @Sendable (SQLConnection) throws -> R) async throws -> R {

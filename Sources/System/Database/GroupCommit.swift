@@ -2,6 +2,8 @@
 protocol Transaction: AnyObject, Sendable {
   /// Runs it in its savepoint. Throws when the database failed; an error of the body's own is kept for `finish`.
   func run(on connection: SQLConnection, inSavepoint: Bool) throws(DatabaseError)
+  /// Whether the body threw when it was last run.
+  var hasThrown: Bool { get }
   /// Hands the result to whoever waits.
   func finish()
   /// Hands an error to whoever waits, in place of the result. Only the first of `finish` and `fail` counts.
@@ -31,6 +33,8 @@ final class TypedTransaction<R: Sendable>: Transaction, @unchecked Sendable {
       }
     }
   }
+
+  var hasThrown: Bool { if case .failure? = result { true } else { false } }
 
   func finish() {
     guard let result else { return fail(DatabaseError.failed("the transaction was not run")) }
@@ -63,7 +67,11 @@ struct GroupCommit: Sendable {
       let connection = try file.connected()
       let before = connection.totalChanges
       try connection.execute("BEGIN")
-      for transaction in transactions { try transaction.run(on: connection, inSavepoint: true) }
+      if try !runPlainly(connection) {
+        try connection.execute("ROLLBACK")
+        try connection.execute("BEGIN")
+        for transaction in transactions { try transaction.run(on: connection, inSavepoint: true) }
+      }
       if !options.answersAfterCommit { for transaction in transactions { transaction.finish() } }
       try connection.execute("COMMIT")
       guard connection.totalChanges > before else { return .read }
@@ -78,5 +86,16 @@ struct GroupCommit: Sendable {
       file.disconnect()
       return .committed(transactions.count, afterwards: error)
     }
+  }
+
+  /// Runs all of them without savepoints, which few need: most that throw have looked and not written. False when one
+  /// threw after it had written; then everything is undone and run again, each in its savepoint.
+  private func runPlainly(_ connection: SQLConnection) throws(DatabaseError) -> Bool {
+    for transaction in transactions {
+      let before = connection.totalChanges
+      try transaction.run(on: connection, inSavepoint: false)
+      if transaction.hasThrown, connection.totalChanges > before { return false }
+    }
+    return true
   }
 }
