@@ -196,6 +196,7 @@ public actor HTTPServer {
       case .request(let request)?:
         let keepsAlive = request.keepsAlive && !isDraining
         let sequel = await responder.answer(request, on: connection, keepsAlive: keepsAlive, to: &output)
+        phase = .idle(until: clock.now + options.idleTimeout)
         if case .nextRequest(let read) = sequel {
           parser.receive(read)
           if keepsAlive, !isDraining, output.count < 65_536 { continue }
@@ -215,7 +216,6 @@ public actor HTTPServer {
         if !output.isEmpty {
           try await connection.write(output, deadline: clock.now + options.writeTimeout)
           output = []
-          phase = .idle(until: clock.now + options.idleTimeout)
         }
         phase = next(phase, parser)
         client.isBusy = parser.isInsideRequest

@@ -348,6 +348,32 @@ struct UserServiceTests {
     }
   }
 
+  @Test("after answers that fill the buffer to the brim, a connection may be idle as long as after any other")
+  func idleAfterLargeAnswers() throws {
+    try visit(world()) { ann in
+      let size = try await ann.client.send("GET", "/docs", timeout: .seconds(5)).body.count
+      let connection = try await ann.environment.network.connect(
+        to: users, deadline: ann.environment.clock.now + .seconds(1))
+      let requests = String(repeating: "GET /docs HTTP/1.1\r\nhost: x\r\n\r\n", count: 65_536 / size + 1)
+      try await connection.write(Array(requests.utf8), deadline: nil)
+      var received = 0
+      while received < 65_536 {
+        let bytes = try await connection.read(atMost: 65_536, deadline: ann.environment.clock.now + .seconds(5))
+        try #require(!bytes.isEmpty)
+        received += bytes.count
+      }
+      try await ann.environment.clock.sleep(for: .seconds(30))
+      while case let rest = try? await connection.read(atMost: 65_536, deadline: ann.environment.clock.now + .milliseconds(1)),
+        let rest
+      {
+        try #require(!rest.isEmpty, "the server closed the connection")
+      }
+      try await connection.write(Array("GET /health HTTP/1.1\r\nhost: x\r\n\r\n".utf8), deadline: nil)
+      let answer = try await connection.read(atMost: 12, deadline: ann.environment.clock.now + .seconds(5))
+      #expect(String(decoding: answer, as: UTF8.self) == "HTTP/1.1 200")
+    }
+  }
+
   @Test("without its disk the service answers 503 everywhere, and recovers by itself")
   func diskGone() throws {
     let world = world()
