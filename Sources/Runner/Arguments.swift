@@ -24,7 +24,7 @@ struct Arguments {
       let parts = argument.dropFirst(2).split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
       let name = String(parts[0])
       guard let flag = flags.first(where: { $0.name == name }) else {
-        let hint = Spelling.nearest(to: name, among: flags.map(\.name)).map { "; did you mean --\($0)?" } ?? ""
+        let hint = Spelling.hint(name, among: flags.map(\.name), shown: { "--\($0)" })
         throw UsageError("unknown flag --\(name)\(hint)")
       }
       if flag.placeholder == nil {

@@ -16,7 +16,7 @@ enum Command: String, CaseIterable {
       guard let word = arguments.first else { throw UsageError("which command? Try: parley help") }
       if word == "--help" || word == "-h" { return try HelpCommand.run([]) }
       guard let command = Command(rawValue: word) else {
-        let hint = Spelling.nearest(to: word, among: allCases.map(\.rawValue)).map { "; did you mean \"\($0)\"?" } ?? ""
+        let hint = Spelling.hint(word, among: allCases.map(\.rawValue))
         throw UsageError("unknown command \"\(word)\"\(hint)")
       }
       let rest = Array(arguments.dropFirst())

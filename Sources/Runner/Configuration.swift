@@ -58,8 +58,7 @@ struct Configuration {
     for member in members {
       let place = "\(path):\(positions[member.name + "#"].map { "\($0)" } ?? "")"
       guard let setting = Setting.all.first(where: { $0.key == member.name }) else {
-        let hint =
-          Spelling.nearest(to: member.name, among: Setting.all.map(\.key)).map { "; did you mean \"\($0)\"?" } ?? ""
+        let hint = Spelling.hint(member.name, among: Setting.all.map(\.key))
         throw UsageError("\(place): unknown key \"\(member.name)\"\(hint)")
       }
       guard let texts = texts(member.value, isList: setting.isRepeatable) else {

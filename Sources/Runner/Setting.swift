@@ -120,7 +120,7 @@ struct Setting {
       }
     case .oneOf(let choices):
       guard choices.contains(value) else {
-        let hint = Spelling.nearest(to: value, among: choices).map { "; did you mean \($0)?" } ?? ""
+        let hint = Spelling.hint(value, among: choices, shown: { $0 })
         throw UsageError("\(source): \"\(value)\" is none of \(choices.joined(separator: ", "))\(hint)")
       }
     }

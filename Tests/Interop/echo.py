@@ -3,6 +3,7 @@
 import os
 import socket
 import subprocess
+import unittest
 
 
 class Echo:
@@ -19,3 +20,15 @@ class Echo:
         self.process.kill()
         self.process.wait()
         self.process.stdout.close()
+
+
+class EchoCase(unittest.TestCase):
+    """Tests that share one ProtocolEcho."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.echo = Echo().start()
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.echo.stop()

@@ -6,20 +6,12 @@ import unittest
 
 import socketio
 
-from echo import Echo
+from echo import EchoCase
 
 TRANSPORTS = {"polling only": ["polling"], "websocket only": ["websocket"], "upgrading": None}
 
 
-class SocketIO(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.echo = Echo().start()
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.echo.stop()
-
+class SocketIO(EchoCase):
     def test_sync(self):
         for name, transports in TRANSPORTS.items():
             with self.subTest(name):

@@ -7,7 +7,7 @@ import socket
 import struct
 import unittest
 
-from echo import Echo
+from echo import EchoCase
 
 TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
 
@@ -127,15 +127,7 @@ class Peer:
         return first & 15, self.take(length)
 
 
-class WebSocket(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.echo = Echo().start()
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.echo.stop()
-
+class WebSocket(EchoCase):
     def run_case(self, data, messages, code, size):
         peer = Peer(self.echo.port)
         with peer.socket:

@@ -107,6 +107,17 @@ struct TidyTests {
     }
   }
 
+  /// Reports every line of a folder of System, comments aside, that knows one of `names`.
+  private func refuse(_ names: [String], in folder: String) throws {
+    for file in try Self.files(under: "Sources/System/\(folder)") {
+      for (number, line) in file.lines.enumerated() where !line.contains("//") {
+        for name in names where line.contains(name) {
+          Issue.record("\(file.name):\(number + 1): \(folder) knows \(name)")
+        }
+      }
+    }
+  }
+
   @Test("the folders of System use only those above them")
   func layers() throws {
     // Names that belong to a folder and may not appear in those that come before it.
@@ -118,13 +129,7 @@ struct TidyTests {
     ]
     for (index, layer) in layers.enumerated() {
       let forbidden = layers[(index + 1)...].flatMap(\.names)
-      for file in try Self.files(under: "Sources/System/\(layer.folder)") {
-        for (number, line) in file.lines.enumerated() where !line.contains("//") {
-          for name in forbidden where line.contains(name) {
-            Issue.record("\(file.name):\(number + 1): \(layer.folder) knows \(name)")
-          }
-        }
-      }
+      try refuse(forbidden, in: layer.folder)
     }
   }
 
@@ -136,13 +141,7 @@ struct TidyTests {
     ]
     for service in services {
       let others = services.filter { $0.folder != service.folder }.flatMap(\.names)
-      for file in try Self.files(under: "Sources/System/\(service.folder)") {
-        for (number, line) in file.lines.enumerated() where !line.contains("//") {
-          for name in others where line.contains(name) {
-            Issue.record("\(file.name):\(number + 1): \(service.folder) knows \(name)")
-          }
-        }
-      }
+      try refuse(others, in: service.folder)
     }
   }
 

@@ -24,18 +24,12 @@ package final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable
   private let remote = Mutex<[UnownedJob]>([])
   /// Threads that will wake the loop when they are done enqueuing.
   private let heldWakes = Atomic(0)
-  private var timers = TimerHeap<Timer>()
+  private var timers = TimerHeap<() -> Void>()
   private var isStopped = false
   /// Called before the loop sleeps: what was collected is written out.
   var onTurn: () -> Void = {}
   /// Where sockets read to, before the bytes are copied to their exact size: an idle connection holds no buffer.
   let scratch = UnsafeMutableRawBufferPointer.allocate(byteCount: 65_536, alignment: 16)
-
-  /// A pending timer.
-  final class Timer {
-    var action: (() -> Void)?
-    init(_ action: @escaping () -> Void) { self.action = action }
-  }
 
   init() {
     epoll = epoll_create1(Int32(EPOLL_CLOEXEC))
@@ -87,11 +81,7 @@ package final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable
     return Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec)
   }
 
-  func at(_ time: Int64, _ action: @escaping () -> Void) -> Timer {
-    let timer = Timer(action)
-    timers.insert(timer, at: time)
-    return timer
-  }
+  func at(_ time: Int64, _ action: @escaping () -> Void) { timers.insert(action, at: time) }
 
   // MARK: The loop
 
@@ -134,10 +124,7 @@ package final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable
     let now = Self.nanoseconds
     guard first <= now else { return }
     while let time = timers.nextTime, time <= now {
-      let timer = timers.removeFirst()
-      let action = timer.action
-      timer.action = nil
-      action?()
+      timers.removeFirst()()
     }
   }
 

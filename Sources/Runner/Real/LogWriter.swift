@@ -15,9 +15,7 @@ package final class LogWriter: Sendable {
   package init(format: Format) { self.format = format }
 
   func write(_ record: Log.Record) {
-    var time = timespec()
-    clock_gettime(CLOCK_REALTIME, &time)
-    let stamp = Timestamp(microseconds: Int64(time.tv_sec) * 1_000_000 + Int64(time.tv_nsec) / 1000).rfc3339
+    let stamp = RealClock.wallTime.rfc3339
     let isFull = buffer.withLock { buffer in
       switch format {
       case .json: Self.json(record, stamp).write(to: &buffer)

@@ -17,7 +17,7 @@ private final class Direction {
 
   func arm(at time: Int64, on loop: EventLoop) {
     armed = time
-    _ = loop.at(time) { [self] in
+    loop.at(time) { [self] in
       guard armed == time else { return }
       armed = .max
       guard suspension != nil else { return }

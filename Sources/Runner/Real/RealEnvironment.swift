@@ -61,7 +61,9 @@ final class RealClock: Clock, Sendable {
 
   var now: Instant { Instant(nanoseconds: EventLoop.nanoseconds) }
 
-  var wallTime: Timestamp {
+  var wallTime: Timestamp { Self.wallTime }
+
+  static var wallTime: Timestamp {
     var time = timespec()
     clock_gettime(CLOCK_REALTIME, &time)
     return Timestamp(microseconds: Int64(time.tv_sec) * 1_000_000 + Int64(time.tv_nsec) / 1000)
@@ -69,7 +71,7 @@ final class RealClock: Clock, Sendable {
 
   func sleep(until deadline: Instant) async throws {
     try await loop.suspend { suspension in
-      _ = loop.at(deadline.nanoseconds) { suspension.finish(.success(())) }
+      loop.at(deadline.nanoseconds) { suspension.finish(.success(())) }
     }
   }
 }

@@ -23,8 +23,7 @@ extension Scenario {
     for entry in try root["script"]?.elements() ?? [] { script.append(try step(entry)) }
     for (key, value) in try root["expect"]?.members() ?? [] {
       guard let counter = Counter(rawValue: key) else {
-        let hint =
-          Spelling.nearest(to: key, among: Counter.allCases.map(\.rawValue)).map { "; did you mean \"\($0)\"?" } ?? ""
+        let hint = Spelling.hint(key, among: Counter.allCases.map(\.rawValue))
         throw ScenarioError(file, value.positions[value.path + "#"], "unknown counter \"\(key)\"\(hint)")
       }
       expect.append((counter, try value.int(atLeast: 1)))
@@ -104,8 +103,7 @@ extension People {
     self.actions = []
     for (key, weight) in try actions.members() {
       guard let action = Action(rawValue: key) else {
-        let hint =
-          Spelling.nearest(to: key, among: Action.allCases.map(\.rawValue)).map { "; did you mean \"\($0)\"?" } ?? ""
+        let hint = Spelling.hint(key, among: Action.allCases.map(\.rawValue))
         throw ScenarioError(value.file, value.positions[weight.path + "#"], "unknown action \"\(key)\"\(hint)")
       }
       self.actions.append((action, try weight.int(atLeast: 1)))

@@ -40,7 +40,7 @@ struct ScenarioValue {
     guard let members = value.members else { throw error("expected an object, found \(value.kind)") }
     for member in members where !known.contains(member.name) {
       let position = positions[(path.isEmpty ? member.name : "\(path).\(member.name)") + "#"]
-      let hint = Spelling.nearest(to: member.name, among: known).map { "; did you mean \"\($0)\"?" } ?? ""
+      let hint = Spelling.hint(member.name, among: known)
       throw ScenarioError(file, position, "unknown key \"\(member.name)\"\(hint)")
     }
   }
@@ -111,7 +111,7 @@ struct ScenarioValue {
     let text = try string()
     if let choice = Choice(rawValue: text) { return choice }
     let known = Choice.allCases.map(\.rawValue)
-    let hint = Spelling.nearest(to: text, among: known).map { "; did you mean \"\($0)\"?" } ?? ""
+    let hint = Spelling.hint(text, among: known)
     throw error("\"\(text)\" is none of \(known.joined(separator: ", "))\(hint)")
   }
 }

@@ -79,7 +79,7 @@ public struct ScenarioRunner: Sendable {
     for group in scenario.people {
       for name in group.names {
         let person = Person(
-          name, index: people.count, behavior: group, stream: world.choices.stream("person/" + name), history: history,
+          name, behavior: group, stream: world.choices.stream("person/" + name), history: history,
           scenario: scenario)
         people.append(person)
         world.addNode(name) { environment in

@@ -4,7 +4,6 @@ import System
 final class Person: @unchecked Sendable {
   let name: String
   let behavior: People
-  private let index: Int
   private let stream: ChoiceStream
   private let history: History
   private let run: Duration
@@ -34,9 +33,8 @@ final class Person: @unchecked Sendable {
   /// What the person saw last, for a run that does not end.
   private(set) var lastSeen = "nothing yet"
 
-  init(_ name: String, index: Int, behavior: People, stream: ChoiceStream, history: History, scenario: Scenario) {
+  init(_ name: String, behavior: People, stream: ChoiceStream, history: History, scenario: Scenario) {
     self.name = name
-    self.index = index
     self.behavior = behavior
     self.stream = stream
     self.history = history

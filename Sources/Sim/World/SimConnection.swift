@@ -13,7 +13,6 @@ final class Pipe {
   private(set) var ending = Ending.open
   /// The reader has given up: what still arrives is answered with a reset.
   var readerGone = false
-  var writerGone = false
   /// The sender has ended the stream, so nothing more may be written.
   private(set) var endSent = false
   private var underWay = 0

@@ -95,8 +95,7 @@ extension SQLConnection {
 
   /// A token of a login that was revoked is dead, even when its time is not up.
   func requireLive(_ principal: Principal) throws {
-    guard let id = TokenID(principal.tokenID) else { throw AccountsFailure.loginRevoked }
-    if try isRevoked(id.family) { throw AccountsFailure.loginRevoked }
+    if try isRevoked(principal.login) { throw AccountsFailure.loginRevoked }
   }
 
   private func isRevoked(_ family: String) throws(DatabaseError) -> Bool {

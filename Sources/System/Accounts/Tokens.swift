@@ -108,7 +108,7 @@ final class AccessTokenVerifier: @unchecked Sendable {
   func principal(_ call: Call) throws(HTTPFailure) -> Principal {
     guard let token = call.bearerToken else { throw .unauthorized("an access token is needed") }
     switch issuer.read(token, as: .access, at: validityTime) {
-    case .success(let claims): return Principal(subject: claims.subject, tokenID: claims.id.text)
+    case .success(let claims): return Principal(subject: claims.subject, login: claims.id.family)
     case .failure(let fault): throw fault.failure
     }
   }

@@ -209,8 +209,7 @@ public actor UserService: Service {
     if options.planted.contains(.sessionInTwoSteps) {
       try await addSessionInTwoSteps(session, principal.subject, now)
     } else {
-      guard let token = TokenID(principal.tokenID) else { throw Self.answer(.loginRevoked) }
-      let family = options.planted.contains(.ignoresRevocation) ? nil : token.family
+      let family = options.planted.contains(.ignoresRevocation) ? nil : principal.login
       try await translated {
         try await database.transaction { try $0.addSession(session, of: principal.subject, family: family, at: now) }
       }

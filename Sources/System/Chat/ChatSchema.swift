@@ -47,7 +47,6 @@ enum ChatSchema {
 
 /// Why a transaction of the Chat Service was refused, in the user's terms.
 enum ChatFailure: Error, Equatable {
-  case noSuchUser
   case noSuchContact
   case noSuchGroup
   case notFriends

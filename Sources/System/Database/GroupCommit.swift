@@ -1,6 +1,6 @@
 /// A transaction that waits for its turn, whatever it returns.
 protocol Transaction: AnyObject, Sendable {
-  /// Runs it in its savepoint. Throws when the database failed; an error of the body's own is kept for `finish`.
+  /// Runs it, in a savepoint of its own where asked. Throws when the database failed; an error of the body's own is kept for `finish`.
   func run(on connection: SQLConnection, inSavepoint: Bool) throws(DatabaseError)
   /// Whether the body threw when it was last run.
   var hasThrown: Bool { get }

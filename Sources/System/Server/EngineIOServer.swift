@@ -270,7 +270,7 @@ actor EngineIOServer {
   /// One event of a WebSocket; false when it ends.
   private func take(_ event: WebSocketParser.Event, _ session: EngineIOSession, _ link: WebSocketLink) -> Bool {
     switch event {
-    case .ping(let data): _ = link.send(.pong, data)
+    case .ping(let data): link.send(.pong, data)
     case .pong: break
     case .close(let code, _):
       link.fail(WebSocketError(code: code ?? 1000, reason: ""))
@@ -292,7 +292,7 @@ actor EngineIOServer {
   private func takeProbe(_ packet: EngineIOPacket, _ session: EngineIOSession, _ link: WebSocketLink) -> Bool {
     switch packet {
     case .ping("probe"):
-      _ = link.send(.text, EngineIOPacket.pong("probe").text.utf8)
+      link.send(.text, EngineIOPacket.pong("probe").text.utf8)
       session.isProbed = true
       // A polling request that waits is ended, so that no message takes the old road while the new one is tried.
       session.answerPoll([.noop])
@@ -325,9 +325,9 @@ actor EngineIOServer {
     case .webSocket(let link):
       for packet in session.takeAll() {
         if case .message(.binary(let bytes)) = packet {
-          _ = link.send(.binary, bytes)
+          link.send(.binary, bytes)
         } else {
-          _ = link.send(.text, packet.text.utf8)
+          link.send(.text, packet.text.utf8)
         }
       }
       write(link)

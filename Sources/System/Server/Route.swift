@@ -2,13 +2,13 @@
 public struct Principal: Sendable {
   /// The user, as the token's `sub` names it.
   public let subject: String
-  /// The token's `jti`.
-  public let tokenID: String
+  /// The login that the token descends from.
+  public let login: String
 
   /// Makes a principal.
-  public init(subject: String, tokenID: String) {
+  public init(subject: String, login: String) {
     self.subject = subject
-    self.tokenID = tokenID
+    self.login = login
   }
 }
 

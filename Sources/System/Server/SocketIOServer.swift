@@ -86,7 +86,7 @@ extension EngineIOServer {
     if !isConnected { end(session, reason: "no CONNECT came in time") }
   }
 
-  fileprivate func accept(_ socket: SocketID, auth: JSONValue) -> Bool {
+  fileprivate func accept(_ socket: SocketID) -> Bool {
     withLayer(SocketIOLayer.self) { _, layer in layer.accept(socket) } ?? false
   }
 
@@ -217,7 +217,7 @@ final class SocketIOLayer: EngineIOLayer {
       switch await application.admit(socket, query: query, auth: auth) {
       case .refused(let message): await engine.refuse(socket, message)
       case .accepted:
-        if await engine.accept(socket, auth: auth) { await application.connected(socket, auth: auth) }
+        if await engine.accept(socket) { await application.connected(socket, auth: auth) }
       }
     }
   }

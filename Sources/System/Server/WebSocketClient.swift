@@ -49,7 +49,7 @@ final class WebSocketClient: @unchecked Sendable {
       guard status == 101,
         text.lowercased().contains("sec-websocket-accept: \(WebSocketHandshake.accept(key).lowercased())\r\n")
       else { throw EngineIOClient.Failure.refused(status) }
-      parser.receive(Array(head.take(atMost: .max / 2)))
+      parser.receive(Array(head.take(atMost: .max)))
       return
     }
   }

@@ -17,15 +17,11 @@ final class WebSocketLink {
     self.patience = patience
   }
 
-  /// Queues a frame. False when the peer is too slow: then the link is closed.
-  func send(_ opcode: WebSocketOpcode, _ payload: some Collection<UInt8>) -> Bool {
-    guard !isClosed else { return false }
-    guard queued.count + payload.count <= bound else {
-      fail(WebSocketError(code: 1008, reason: "too slow"))
-      return false
-    }
+  /// Queues a frame. When the peer is too slow, the link is closed in its place.
+  func send(_ opcode: WebSocketOpcode, _ payload: some Collection<UInt8>) {
+    guard !isClosed else { return }
+    guard queued.count + payload.count <= bound else { return fail(WebSocketError(code: 1008, reason: "too slow")) }
     WebSocketFrame.write(opcode, payload, to: &queued)
-    return true
   }
 
   /// What is to be written next, for the one task that writes; nil when there is nothing.

@@ -144,7 +144,7 @@ struct HTTPBodyReader {
         state = part.count == left ? .done : .fixed(left: left - part.count)
         if part.count < left { return false }
       case .untilEnd:
-        append(buffer.take(atMost: .max / 2))
+        append(buffer.take(atMost: .max))
         guard body.count <= limit else { throw .bodyTooLarge }
         return false
       case .chunkSize:

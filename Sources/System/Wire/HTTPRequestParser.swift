@@ -45,7 +45,7 @@ public struct HTTPRequestParser {
   public mutating func receive(_ bytes: [UInt8]) { buffer.receive(bytes) }
 
   /// What came after the last request and belongs to another protocol, when the connection is upgraded.
-  public mutating func takeRest() -> [UInt8] { Array(buffer.take(atMost: .max / 2)) }
+  public mutating func takeRest() -> [UInt8] { Array(buffer.take(atMost: .max)) }
 
   /// The next event, or nil when more bytes are needed. After an error the connection is of no further use.
   public mutating func next() throws(HTTPError) -> Event? {

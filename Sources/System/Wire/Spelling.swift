@@ -7,6 +7,13 @@ public enum Spelling {
     return best.0
   }
 
+  /// What an error adds: `; did you mean "…"?`, or nothing. `shown` is how the word is written there.
+  public static func hint(
+    _ word: String, among known: [String], shown: (String) -> String = { "\"\($0)\"" }
+  ) -> String {
+    nearest(to: word, among: known).map { "; did you mean \(shown($0))?" } ?? ""
+  }
+
   /// Levenshtein's distance.
   private static func distance(_ a: [UInt8], _ b: [UInt8]) -> Int {
     var row = Array(0...b.count)

@@ -363,7 +363,8 @@ struct UserServiceTests {
         received += bytes.count
       }
       try await ann.environment.clock.sleep(for: .seconds(30))
-      while case let rest = try? await connection.read(atMost: 65_536, deadline: ann.environment.clock.now + .milliseconds(1)),
+      while case let rest = try? await connection.read(
+        atMost: 65_536, deadline: ann.environment.clock.now + .milliseconds(1)),
         let rest
       {
         try #require(!rest.isEmpty, "the server closed the connection")
