@@ -117,17 +117,37 @@ struct Configuration {
     options.accessTokenLifetime = duration("access-token-ttl")
     options.refreshTokenLifetime = duration("refresh-token-ttl")
     options.passwordRounds = int("password-rounds")
-    options.server.limits.head = int("max-head-bytes")
-    options.server.limits.body = int("max-body-bytes")
-    options.server.headTimeout = duration("head-timeout")
-    options.server.idleTimeout = duration("idle-timeout")
-    options.server.maximumConnections = int("max-connections")
-    options.server.serviceToken = list("service-token").first
+    options.server = server
+    return options
+  }
+
+  /// The options of the Chat Service; where the User Service is, the host says.
+  var chat: ChatServiceOptions {
+    var options = ChatServiceOptions()
+    options.address = SocketAddress(host: text("host"), port: UInt16(int("chat-port")))
+    options.server = server
+    options.sockets.pingInterval = duration("ping-interval")
+    options.sockets.pingTimeout = duration("ping-timeout")
+    options.sockets.maximumPayload = int("max-payload")
+    options.server.limits.body = max(options.server.limits.body, options.sockets.maximumPayload)
+    options.sockets.maximumSessions = int("max-connections")
+    return options
+  }
+
+  private var server: HTTPServerOptions {
+    var options = HTTPServerOptions()
+    options.limits.head = int("max-head-bytes")
+    options.limits.body = int("max-body-bytes")
+    options.headTimeout = duration("head-timeout")
+    options.idleTimeout = duration("idle-timeout")
+    options.maximumConnections = int("max-connections")
+    options.serviceToken = list("service-token").first
     let origins = list("cors-origin")
-    options.server.cors = CORSPolicy(origins: origins.isEmpty || origins == ["*"] ? nil : origins)
+    options.cors = CORSPolicy(origins: origins.isEmpty || origins == ["*"] ? nil : origins)
     return options
   }
 }
+
 
 /// The whole of a file, or nil with `errno` set.
 func readFile(_ path: String) -> [UInt8]? {

@@ -10,8 +10,8 @@ enum ServeCommand {
       name: "check", placeholder: nil, help: "validate, print the effective configuration with secrets blanked, exit"),
   ]
 
-  /// The services that this version has.
-  private static let services = ["users"]
+  /// The services that this version has, in the order in which they start.
+  static let services = ["users", "chat"]
 
   static func run(_ words: [String]) throws(UsageError) -> Int32 {
     let settings = Setting.all.map {
@@ -26,10 +26,11 @@ enum ServeCommand {
       print(configuration.json.text)
       return 0
     }
-    return try serve(configuration)
+    let chosen = services.filter { arguments.words.isEmpty || arguments.words.contains($0) }
+    return try serve(chosen, configuration)
   }
 
-  private static func serve(_ configuration: Configuration) throws(UsageError) -> Int32 {
+  private static func serve(_ services: [String], _ configuration: Configuration) throws(UsageError) -> Int32 {
     // Signals are taken by this thread alone, so they are blocked before there are others.
     var signals = sigset_t()
     sigemptyset(&signals)
@@ -44,45 +45,29 @@ enum ServeCommand {
       throw UsageError("--data \(data): \(describe(error))")
     }
     let log = LogWriter(format: LogWriter.Format(rawValue: configuration.text("log-format"))!)
-    let level = Log.Level.allCases.first { "\($0)" == configuration.text("log-level") }!
-    let cores = max(1, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN))))
-    let node = RealNode(
-      "users", storage: storage, disk: OffloadPool(threads: 2), compute: OffloadPool(threads: cores), log: log,
-      level: level)
-    let options = configuration.users
-    if options.secrets.contains(where: { $0.count < 32 }) {
-      node.environment.log.warning("short-jwt-secret", ["advice": "HS256 asks for 32 bytes or more (RFC 7518 §3.2)"])
+    let host = Host(configuration, storage: storage, log: log)
+    for service in services {
+      do { try host.start(service) } catch { throw UsageError(explain(error, service, data: data)) }
     }
-    let service: UserService
-    do {
-      service = try node.run { try await UserService.start($0, options) }
-    } catch {
-      throw UsageError(explain(error, data: data))
-    }
-    for (name, address) in service.addresses { print("listening \(name) http://\(address)") }
     print("ready")
     var signal: Int32 = 0
     sigwait(&signals, &signal)
-    node.environment.log.info("draining", ["signal": .int(Int64(signal))])
     log.flush()
     // A second signal does not wait for anybody.
     pthread_sigmask(SIG_UNBLOCK, &signals, nil)
-    do {
-      try node.run { _ in await service.drain() }
-    } catch {
-      throw UsageError("cannot stop in order: \(error)")
-    }
+    do { try host.drain(signal) } catch { throw UsageError("cannot stop in order: \(error)") }
     log.flush()
     return 0
   }
 
   /// One line that says what an operator can do about it.
-  private static func explain(_ error: any Error, data: String) -> String {
+  private static func explain(_ error: any Error, _ service: String, data: String) -> String {
     switch error {
     case NetworkError.addressInUse(let address): "port \(address.port) on \(address.host) is in use"
     case NetworkError.permissionDenied(let address): "this user may not listen on \(address)"
     case NetworkError.unreachable(let why): "cannot listen: \(why)"
-    case let error as DatabaseError: "\(data)/accounts.db: \(error.reason)"
+    case let error as UsageError: error.message
+    case let error as DatabaseError: "\(data)/\(service == "users" ? "accounts" : service).db: \(error.reason)"
     case let error as StorageError: "--data \(data): \(describe(error))"
     default: "cannot start: \(error)"
     }

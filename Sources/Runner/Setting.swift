@@ -48,11 +48,15 @@ struct Setting {
     Setting(
       flag: "users-port", placeholder: "PORT", kind: .port, standard: "8001",
       help: "port of the User Service; 0 takes a free one"),
-    later("chat-port", "5000", "port of the Chat Service"),
+    Setting(
+      flag: "chat-port", placeholder: "PORT", kind: .port, standard: "5000",
+      help: "port of the Chat Service; 0 takes a free one"),
     later("customers-port", "5500", "port of the Customer Server"),
     later("manager-port", "20000", "port of the User Manager"),
     later("amqp-port", "5672", "port of the broker"),
-    later("users-url", "URL", "where the User Service is, for services in another process", kind: .text),
+    Setting(
+      flag: "users-url", placeholder: "URL", kind: .text, standard: nil,
+      help: "where the User Service is, for services in another process"),
     later("manager-url", "URL", "where the User Manager is", kind: .text),
     later("amqp", "URL", "where the broker is", kind: .text),
     Setting(
@@ -88,7 +92,16 @@ struct Setting {
       flag: "idle-timeout", placeholder: "TIME", kind: .duration, standard: "60s",
       help: "time that a connection may be idle"),
     Setting(
-      flag: "max-connections", placeholder: "N", kind: .integer(1...1_000_000), standard: "10000",
+      flag: "ping-interval", placeholder: "TIME", kind: .duration, standard: "25s",
+      help: "time between the heartbeats of Socket.IO"),
+    Setting(
+      flag: "ping-timeout", placeholder: "TIME", kind: .duration, standard: "20s",
+      help: "time for the answer to a heartbeat"),
+    Setting(
+      flag: "max-payload", placeholder: "N", kind: .integer(1024...104_857_600), standard: "1000000",
+      help: "bytes of a Socket.IO message"),
+    Setting(
+      flag: "max-connections", placeholder: "N", kind: .integer(1...1_000_000), standard: "20000",
       help: "connections at once; further ones get 503"),
   ]
 

@@ -9,28 +9,38 @@ import subprocess
 import tempfile
 
 BINARY = os.environ["PARLEY_BINARY"]
+PORT_FLAGS = {"users": "--users-port", "chat": "--chat-port", "customers": "--customers-port",
+              "manager": "--manager-port", "broker": "--amqp-port"}
 SECRET = "an interop secret of at least thirty-two bytes"
 
 
 class Server:
-    """A `parley serve users` on a free port. With the same `data` it can be started again after its end."""
+    """A `parley serve` of some services on free ports. With the same `data` it can be started again after its end."""
 
-    def __init__(self, *flags, data=None, secret=SECRET, rounds=10):
+    def __init__(self, *flags, services=("users",), data=None, secret=SECRET, rounds=10, ports=None):
         self.flags = [*flags, "--password-rounds", str(rounds)] + (["--jwt-secret", secret] if secret else [])
         self.folder = None if data else tempfile.TemporaryDirectory()
         self.data = data or self.folder.name
+        self.services = services
+        self.ports = ports or {}
         self.process = None
 
     def start(self):
-        command = [BINARY, "serve", "users", "--data", self.data, "--users-port", "0",
-                   "--log-level", "warning", *self.flags]
+        command = [BINARY, "serve", *self.services, "--data", self.data, "--log-level", "warning", *self.flags]
+        for service in self.services:
+            if service in PORT_FLAGS:
+                command += [PORT_FLAGS[service], str(self.ports.get(service, 0))]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        line = self.process.stdout.readline().split()
-        if line[:2] != ["listening", "users"]:
-            raise RuntimeError(self.process.stderr.read())
-        self.url = line[2]
+        self.urls = {}
+        while (line := self.process.stdout.readline()) != "ready\n":
+            words = line.split()
+            if words[:1] != ["listening"]:
+                raise RuntimeError(line + self.process.stderr.read())
+            self.urls[words[1]] = words[2]
+            # Started again, a service is where it was.
+            self.ports[words[1]] = int(words[2].rsplit(":", 1)[1])
+        self.url = next(iter(self.urls.values()))
         self.port = int(self.url.rsplit(":", 1)[1])
-        assert self.process.stdout.readline() == "ready\n"
         return self
 
     def kill(self):

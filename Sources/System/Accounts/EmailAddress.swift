@@ -16,6 +16,12 @@ struct EmailAddress: Hashable, Sendable {
     let reason: String
   }
 
+  /// The address of an account that was registered without one: unique, and under a name that no mail reaches (RFC 6761 §6.4).
+  init(placeholderFor user: String) {
+    text = user + "@chat.invalid"
+    key = text
+  }
+
   init(parsing raw: String) throws(Invalid) {
     guard raw.utf8.count <= 2048 else { throw Invalid(reason: "must have at most 254 bytes") }
     guard raw.unicodeScalars.allSatisfy({ $0.properties.generalCategory != .control }) else {

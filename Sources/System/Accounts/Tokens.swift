@@ -107,6 +107,11 @@ final class AccessTokenVerifier: @unchecked Sendable {
   /// Who shows an access token. Whether its login was revoked is asked in the transaction.
   func principal(_ call: Call) throws(HTTPFailure) -> Principal {
     guard let token = call.bearerToken else { throw .unauthorized("an access token is needed") }
+    return try principal(token: token)
+  }
+
+  /// Whose an access token is.
+  func principal(token: String) throws(HTTPFailure) -> Principal {
     switch issuer.read(token, as: .access, at: validityTime) {
     case .success(let claims): return Principal(subject: claims.subject, login: claims.id.family)
     case .failure(let fault): throw fault.failure

@@ -69,15 +69,20 @@ public actor UserService: Service {
     } catch {
       throw HTTPFailure(400, "email: \(error.reason)")
     }
+    let id = Hex.encode(environment.entropy.bytes(32))
+    _ = try await register(id, email, username: call.string("username"), password: call.string("password"))
+    return .success("user registered", status: 201)
+  }
+
+  /// Makes an account; returns its name as it is kept.
+  func register(_ id: String, _ email: EmailAddress, username raw: String, password: String) async throws -> String {
     let username: Username
     do throws(Username.Invalid) {
-      username = try Username(parsing: call.string("username"))
+      username = try Username(parsing: raw)
     } catch {
       throw HTTPFailure(400, "username: \(error.reason)")
     }
-    let password = call.string("password")
     guard password.utf8.count <= 1024 else { throw HTTPFailure(400, "password: must have at most 1024 bytes") }
-    let id = Hex.encode(environment.entropy.bytes(32))
     let salt = environment.entropy.bytes(16)
     let hash = try await hash { [rounds = options.passwordRounds] in
       PasswordHash(of: password, salt: salt, rounds: rounds)
@@ -96,7 +101,7 @@ public actor UserService: Service {
     } catch AccountsFailure.usernameTaken {
       throw HTTPFailure(400, "username: already taken")
     }
-    return .success("user registered", status: 201)
+    return username.text
   }
 
   func login(_ call: Call) async throws -> Reply {
@@ -111,7 +116,7 @@ public actor UserService: Service {
   }
 
   /// The id of the user with this name and password, or nil. Takes as long when there is no such user.
-  private func authenticate(_ name: String, _ password: String, from address: String?) async throws -> String? {
+  func authenticate(_ name: String, _ password: String, from address: String?) async throws -> String? {
     let isEmail = name.utf8.contains(UInt8(ascii: "@"))
     let key = name.normalized.lowercased().normalized
     try admit(key, address)
@@ -241,7 +246,7 @@ public actor UserService: Service {
     return .success("session deleted")
   }
 
-  private func sessionID(_ call: Call) throws(HTTPFailure) -> String {
+  func sessionID(_ call: Call) throws(HTTPFailure) -> String {
     let session = call.string("session_id")
     guard (1...64).contains(session.utf8.count), session.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F }) else {
       throw HTTPFailure(400, "session_id: must be 1 to 64 visible ASCII characters")
@@ -263,7 +268,7 @@ public actor UserService: Service {
   }
 
   /// Says in HTTP what a transaction refused.
-  private func translated<R: Sendable>(_ body: () async throws -> R) async throws -> R {
+  func translated<R: Sendable>(_ body: () async throws -> R) async throws -> R {
     do {
       return try await body()
     } catch let failure as AccountsFailure {
@@ -287,52 +292,10 @@ public actor UserService: Service {
     guard await database.checkHealth() else { throw HTTPFailure(503, "the user database is not available") }
     return UserRoutes.healthy
   }
-
-  /// The stream of ended sessions and deleted users, from where `Last-Event-ID` left off, or from now.
-  func sessionEvents(_ call: Call) async throws -> Reply {
-    let asked = call.request.fields["last-event-id"]
-    let start: Int64
-    if let asked {
-      guard let id = Int64(asked), id >= 0 else { throw HTTPFailure(400, "Last-Event-ID: must be the id of an event") }
-      start = id
-    } else {
-      start = try await database.transaction { try $0.lastEventID() }
-    }
-    let head = HTTPResponse(
-      status: 200, fields: [("content-type", "text/event-stream"), ("cache-control", "no-store")])
-    return .stream(head) { [database, bell] writer in
-      try await Self.follow(from: start, database, bell, writer)
-    }
-  }
-
-  private static func follow(
-    from start: Int64, _ database: Database, _ bell: EventBell, _ writer: StreamWriter
-  ) async throws {
-    var last = start
-    var heard = -1
-    try await writer.write("id: \(start)\nevent: ready\ndata: {}\n\n")
-    while true {
-      let position = last
-      guard let events = try await database.transaction({ try $0.events(after: position, limit: 100) }) else {
-        // Some events are gone: the listener has to forget what it knows and ask anew.
-        last = try await database.transaction { try $0.lastEventID() }
-        try await writer.write("id: \(last)\nevent: reset\ndata: {}\n\n")
-        continue
-      }
-      if events.isEmpty {
-        guard let rings = await bell.wait(after: heard) else { return }
-        if heard >= 0 { try await writer.write(": \n\n") }
-        heard = rings
-      } else {
-        last = events.last!.id
-        try await writer.write(events.map(\.text).joined())
-      }
-    }
-  }
 }
 
 extension Reply {
-  fileprivate static func success(_ message: String, status: Int = 200) -> Reply {
+  static func success(_ message: String, status: Int = 200) -> Reply {
     .json(["success": true, "message": .string(message)], status: status)
   }
 }

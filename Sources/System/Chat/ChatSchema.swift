@@ -29,8 +29,18 @@ enum ChatSchema {
     CREATE UNIQUE INDEX memberships_now ON memberships (group_id, user_number) WHERE last_seq IS NULL;
     CREATE INDEX memberships_by_user ON memberships (user_number, group_id);
     CREATE TABLE conversations (conversation VARCHAR(48) PRIMARY KEY, last_seq BIGINT NOT NULL);
+    CREATE TABLE positions (only INTEGER PRIMARY KEY CHECK (only = 1), last_position BIGINT NOT NULL);
+    INSERT INTO positions (only, last_position) VALUES (1, 0);
+    CREATE TABLE sockets (
+      socket_id VARCHAR(128) PRIMARY KEY,
+      user_number BIGINT NOT NULL,
+      namespace VARCHAR(32) NOT NULL,
+      life VARCHAR(64) NOT NULL
+    );
+    CREATE INDEX sockets_by_user ON sockets (user_number, namespace);
+    CREATE TABLE connections (user_number INTEGER PRIMARY KEY, last_connection BIGINT NOT NULL);
     CREATE TABLE messages (
-      message_id INTEGER PRIMARY KEY AUTOINCREMENT,
+      message_id INTEGER PRIMARY KEY,
       conversation VARCHAR(48) NOT NULL,
       seq BIGINT NOT NULL,
       sender BIGINT NOT NULL,

@@ -30,6 +30,16 @@ public enum ConversationID: Hashable, Sendable {
     a < b ? .direct(a, b) : .direct(b, a)
   }
 
+  /// The conversation with this key.
+  init(key: String) {
+    let numbers = key.dropFirst().split(separator: "-").compactMap { Int64($0) }
+    switch (key.first, numbers.count) {
+    case ("d", 2): self = .direct(UserNumber(numbers[0]), UserNumber(numbers[1]))
+    case ("g", 1): self = .group(GroupID(numbers[0]))
+    default: fatalError("the database holds a conversation that is none: \(key)")
+    }
+  }
+
   /// Its key in the database.
   var key: String {
     switch self {
@@ -58,4 +68,26 @@ public struct ChatMessage: Hashable, Sendable {
   public let kind: MessageKind
   /// When it was stored (RFC 3339).
   public let timestamp: String
+}
+
+/// A stored message with all that whoever receives it has to know.
+struct StoredMessage: Sendable {
+  let message: ChatMessage
+  let conversation: ConversationID
+  let senderName: String
+  let participants: [UserNumber]
+}
+
+/// A user whom the Chat Service knows: the account of the User Service, and the number here.
+struct ChatUser: Hashable, Sendable {
+  let number: UserNumber
+  let account: String
+  let username: String
+}
+
+/// A group as its members see it.
+struct GroupView: Sendable {
+  let id: GroupID
+  let name: String
+  let members: [(user: UserNumber, username: String)]
 }

@@ -1,5 +1,17 @@
 /// Groups and messages: what is read, decided and written in one transaction.
 extension SQLConnection {
+  // MARK: The order of all that is published
+
+  /// The place of what this transaction publishes in the one order of everything that was ever published. A message has it as
+  /// its id.
+  func nextPosition() throws(DatabaseError) -> Int64 {
+    try first("UPDATE positions SET last_position = last_position + 1 RETURNING last_position") { $0.int(0) }!
+  }
+
+  func lastPosition() throws(DatabaseError) -> Int64 {
+    try first("SELECT last_position FROM positions") { $0.int(0) }!
+  }
+
   // MARK: Groups
 
   /// Makes a group; its creator is admin.
@@ -62,6 +74,37 @@ extension SQLConnection {
 
   // MARK: Messages
 
+  /// The messages at these places, for those who missed that they were published, each with its conversation and with who took
+  /// part in it when it was stored.
+  func messages(after position: Int64, through last: Int64) throws(DatabaseError) -> [StoredMessage] {
+    let found = try query(
+      """
+      SELECT \(Self.columns), conversation, username FROM messages JOIN chat_users ON user_number = sender
+      WHERE message_id > $1 AND message_id <= $2 ORDER BY message_id
+      """, .int(position), .int(last)
+    ) { (Self.message($0), $0.text(6), $0.text(7)) }
+    var result: [StoredMessage] = []
+    for (message, key, username) in found {
+      let conversation = ConversationID(key: key)
+      result.append(
+        StoredMessage(
+          message: message, conversation: conversation, senderName: username,
+          participants: try participants(conversation, at: message.sequence)))
+    }
+    return result
+  }
+
+  /// Who took part in a conversation when a message was stored.
+  private func participants(_ conversation: ConversationID, at sequence: Int64) throws(DatabaseError) -> [UserNumber] {
+    guard case .group(let group) = conversation else { return try participants(conversation) }
+    return try query(
+      """
+      SELECT user_number FROM memberships WHERE group_id = $1 AND first_seq <= $2 AND (last_seq IS NULL OR last_seq >= $2)
+      ORDER BY position
+      """, .int(group.value), .int(sequence)
+    ) { UserNumber($0.int(0)) }
+  }
+
   func lastSequence(_ conversation: ConversationID) throws(DatabaseError) -> Int64 {
     try first("SELECT last_seq FROM conversations WHERE conversation = $1", .text(conversation.key)) { $0.int(0) } ?? 0
   }
@@ -71,6 +114,15 @@ extension SQLConnection {
     switch conversation {
     case .direct(let a, let b): [a, b]
     case .group(let id): try members(of: id)
+    }
+  }
+
+  func requireMayWrite(_ sender: UserNumber, in conversation: ConversationID) throws {
+    switch conversation {
+    case .direct(let a, let b):
+      guard Contact.mayWrite(try contact(a, b)) else { throw ChatFailure.notFriends }
+    case .group(let id):
+      guard try membership(id, sender) != nil else { throw ChatFailure.noSuchGroup }
     }
   }
 
@@ -86,28 +138,20 @@ extension SQLConnection {
       }
       return (known.message, false)
     }
-    switch conversation {
-    case .direct(let a, let b):
-      guard Contact.mayWrite(try contact(a, b)) else { throw ChatFailure.notFriends }
-    case .group(let id):
-      guard try membership(id, sender) != nil else { throw ChatFailure.noSuchGroup }
-    }
-    try execute(
+    try requireMayWrite(sender, in: conversation)
+    let sequence = try first(
       """
       INSERT INTO conversations (conversation, last_seq) VALUES ($1, 1)
-      ON CONFLICT (conversation) DO UPDATE SET last_seq = last_seq + 1
-      """, .text(conversation.key))
-    let sequence = try lastSequence(conversation)
+      ON CONFLICT (conversation) DO UPDATE SET last_seq = last_seq + 1 RETURNING last_seq
+      """, .text(conversation.key)
+    ) { $0.int(0) }!
+    let id = try nextPosition()
     try execute(
       """
-      INSERT INTO messages (conversation, seq, sender, content, kind, created_at, client_id)
-      VALUES ($1, $2, $3, $4, $5, $6, $7)
-      """, .text(conversation.key), .int(sequence), .int(sender.value), .text(content), .text(kind.rawValue),
-      .text(now),
-      clientID.map { .text($0) } ?? .null)
-    let id = try first(
-      "SELECT message_id FROM messages WHERE conversation = $1 AND seq = $2", .text(conversation.key), .int(sequence)
-    ) { $0.int(0) }!
+      INSERT INTO messages (message_id, conversation, seq, sender, content, kind, created_at, client_id)
+      VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+      """, .int(id), .text(conversation.key), .int(sequence), .int(sender.value), .text(content),
+      .text(kind.rawValue), .text(now), clientID.map { .text($0) } ?? .null)
     let message = ChatMessage(
       id: id, sequence: sequence, sender: sender, content: content, kind: kind, timestamp: now)
     return (message, true)
@@ -121,7 +165,7 @@ extension SQLConnection {
       kind: MessageKind(rawValue: row.text(4))!, timestamp: row.text(5))
   }
 
-  private func message(_ sender: UserNumber, _ clientID: String) throws(DatabaseError) -> (
+  func message(_ sender: UserNumber, _ clientID: String) throws(DatabaseError) -> (
     message: ChatMessage, conversation: String
   )? {
     try first(

@@ -15,6 +15,9 @@ public struct EngineIOOptions: Sendable {
   /// Sessions at once; further ones get 503.
   public var maximumSessions = 20_000
 
+  /// A planted bug, for the test of an oracle: what waits when the transport changes is dropped.
+  var dropsOnUpgrade = false
+
   /// The contract's defaults.
   public init() {}
 }
@@ -300,6 +303,7 @@ actor EngineIOServer {
       session.probing = nil
       session.answerPoll([.noop])
       session.transport = .webSocket(link)
+      if options.dropsOnUpgrade { _ = session.takeAll() }
       flush(session)
     default: return false
     }
@@ -315,6 +319,13 @@ actor EngineIOServer {
     flush(session)
   }
 
+  /// Sends a message that was encoded before, for many.
+  func send(_ message: EncodedMessage, to session: EngineIOSession) {
+    guard !session.isClosed else { return }
+    guard session.enqueue(message) else { return end(session, reason: "too slow: too much is waiting") }
+    flush(session)
+  }
+
   /// Hands what is queued to the transport, when it can take it.
   private func flush(_ session: EngineIOSession) {
     switch session.transport {
@@ -323,11 +334,11 @@ actor EngineIOServer {
         session.answerPoll(session.takePayload(limit: options.maximumPayload))
       }
     case .webSocket(let link):
-      for packet in session.takeAll() {
-        if case .message(.binary(let bytes)) = packet {
-          link.send(.binary, bytes)
-        } else {
-          link.send(.text, packet.text.utf8)
+      for item in session.takeAll() {
+        switch item {
+        case .encoded(let message): link.send(frame: message.frame)
+        case .packet(.message(.binary(let bytes))): link.send(.binary, bytes)
+        case .packet(let packet): link.send(.text, packet.text.utf8)
         }
       }
       write(link)

@@ -1,3 +1,20 @@
+/// A text message that goes to many: encoded once, for either transport.
+final class EncodedMessage: Sendable {
+  /// The Engine.IO packet.
+  let packet: [UInt8]
+  /// The packet in the frame of a server.
+  let frame: [UInt8]
+
+  init(_ text: String) {
+    var packet: [UInt8] = [UInt8(ascii: "4")]
+    packet += text.utf8
+    var frame: [UInt8] = []
+    WebSocketFrame.write(.text, packet, to: &frame)
+    self.packet = packet
+    self.frame = frame
+  }
+}
+
 /// One session of Engine.IO: what it has to send, and by which road. Used on its server's actor.
 final class EngineIOSession {
   enum Transport {
@@ -16,7 +33,27 @@ final class EngineIOSession {
   var lastPong: Instant?
   /// The polling request that waits.
   var poll: UnsafeContinuation<[UInt8], Never>?
-  private var packets: [EngineIOPacket] = []
+  enum Item {
+    case packet(EngineIOPacket)
+    case encoded(EncodedMessage)
+
+    var bytes: [UInt8] {
+      switch self {
+      case .packet(let packet): Array(packet.text.utf8)
+      case .encoded(let message): message.packet
+      }
+    }
+
+    var size: Int {
+      switch self {
+      case .packet(.message(let message)): message.size
+      case .packet: 8
+      case .encoded(let message): message.packet.count
+      }
+    }
+  }
+
+  private var packets: [Item] = []
   private var bytes = 0
   private let options: EngineIOOptions
 
@@ -31,8 +68,12 @@ final class EngineIOSession {
   func uses(_ link: WebSocketLink) -> Bool { if case .webSocket(let own) = transport { own === link } else { false } }
 
   /// Queues a packet; false when too much is waiting.
-  func enqueue(_ packet: EngineIOPacket) -> Bool {
-    let size = Self.size(packet)
+  func enqueue(_ packet: EngineIOPacket) -> Bool { enqueue(.packet(packet)) }
+  /// See above.
+  func enqueue(_ message: EncodedMessage) -> Bool { enqueue(.encoded(message)) }
+
+  private func enqueue(_ packet: Item) -> Bool {
+    let size = packet.size
     guard packets.count < options.maximumBacklogPackets, bytes + size <= options.maximumBacklogBytes else {
       return false
     }
@@ -41,7 +82,7 @@ final class EngineIOSession {
     return true
   }
 
-  func takeAll() -> [EngineIOPacket] {
+  func takeAll() -> [Item] {
     let all = packets
     packets = []
     bytes = 0
@@ -56,11 +97,11 @@ final class EngineIOSession {
     var output: [UInt8] = []
     var count = 0
     for packet in packets {
-      let text = packet.text
-      if count == Self.maximumPacketsInPayload || count > 0 && output.count + 1 + text.utf8.count > limit { break }
+      let text = packet.bytes
+      if count == Self.maximumPacketsInPayload || count > 0 && output.count + 1 + text.count > limit { break }
       if count > 0 { output.append(EngineIOPacket.separator) }
-      output += text.utf8
-      bytes -= Self.size(packet)
+      output += text
+      bytes -= packet.size
       count += 1
     }
     packets.removeFirst(count)
@@ -75,9 +116,5 @@ final class EngineIOSession {
   func answerPoll(_ bytes: [UInt8]) {
     poll?.resume(returning: bytes)
     poll = nil
-  }
-
-  private static func size(_ packet: EngineIOPacket) -> Int {
-    if case .message(let message) = packet { message.size } else { 8 }
   }
 }

@@ -13,7 +13,7 @@ public struct HTTPServerOptions: Sendable {
   /// Time for requests in flight when the server drains.
   public var drainTimeout: Duration = .seconds(10)
   /// Connections at once; further ones get 503.
-  public var maximumConnections = 10_000
+  public var maximumConnections = 20_000
   /// Connections that wait to be accepted.
   public var backlog = 1024
   /// Which pages may call.

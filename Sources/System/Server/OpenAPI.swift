@@ -39,17 +39,26 @@ struct APIDocument {
     case .user: members.append(.init("security", [["accessToken": []]]))
     case .service: members.append(.init("security", [["serviceToken": []], .object([])]))
     }
-    if !route.parameters.isEmpty {
+    let parameters = route.parameters + queryParameters(of: route)
+    if !parameters.isEmpty {
       members.append(
         .init(
           "parameters",
           .array(
-            route.parameters.map { parameter in
+            parameters.map { parameter in
               [
-                "name": .string(parameter.name), "in": .string(parameter.location), "required": false,
-                "description": .string(parameter.summary), "schema": parameter.schema.document,
+                "name": .string(parameter.name), "in": .string(parameter.location),
+                "required": .bool(parameter.isRequired), "description": .string(parameter.summary),
+                "schema": parameter.schema.document,
               ]
             })))
+    }
+    if let arguments = route.arguments, route.method != "GET" {
+      let schema = ["schema": Schema.object(arguments).document] as JSONValue
+      members.append(
+        .init(
+          "requestBody",
+          ["required": true, "content": ["application/json": schema, "application/x-www-form-urlencoded": schema]]))
     }
     if let body = route.body {
       members.append(
@@ -69,6 +78,15 @@ struct APIDocument {
     return .object(members)
   }
 
+  /// Arguments may come in the query of any request; the document says so of those that have no body.
+  private func queryParameters(of route: Route) -> [Route.Parameter] {
+    guard route.method == "GET" else { return [] }
+    return (route.arguments ?? []).map {
+      Route.Parameter(
+        name: $0.name, location: "query", summary: $0.summary, schema: $0.schema, isRequired: $0.isRequired)
+    }
+  }
+
   /// What the route says, and what the server itself may answer.
   private func responses(of route: Route) -> [Route.Response] {
     var all = route.responses
@@ -76,7 +94,7 @@ struct APIDocument {
       if !all.contains(where: { $0.status == status }) { all.append(.init(status, summary)) }
     }
     add(400, "The request is malformed")
-    if route.body != nil {
+    if route.body != nil || route.arguments != nil {
       add(413, "The body is too large")
       add(415, "The body is not JSON")
     }
@@ -109,7 +127,7 @@ struct APIDocument {
         case .service: "<span>services only</span>"
         }
       rows += "<section><h2><b>\(route.method)</b> \(route.path) \(access)</h2><p>\(Self.escape(route.summary))</p>"
-      if let body = route.body { rows += "<h3>Body</h3><pre>\(Self.escape(Self.pretty(body.document)))</pre>" }
+      if let body = route.body ?? route.arguments.map({ .object($0) }) { rows += "<h3>Body</h3><pre>\(Self.escape(Self.pretty(body.document)))</pre>" }
       rows += "<h3>Answers</h3><ul>"
       for response in responses(of: route) {
         rows += "<li><b>\(response.status)</b> \(Self.escape(response.summary))</li>"

@@ -109,7 +109,8 @@ final class Responder: @unchecked Sendable {
     case .user(let authenticate): call.principal = try authenticate(call)
     case .service: try requireService(call)
     }
-    if let schema = route.body { call.body = try body(request, schema) }
+    if let schema = route.body { call.body = try RequestBody.json(request, schema) }
+    if let fields = route.arguments { call.body = try RequestBody.arguments(request, fields) }
     return try await route.handler(call)
   }
 
@@ -121,22 +122,6 @@ final class Responder: @unchecked Sendable {
       throw HTTPFailure(
         401, "this is for services: the service token is needed", fields: [("www-authenticate", "Bearer")])
     }
-  }
-
-  private func body(_ request: HTTPRequest, _ schema: Schema) throws(HTTPFailure) -> JSONValue {
-    guard !request.body.isEmpty else { throw HTTPFailure(400, "the body: missing") }
-    let type = request.fields["content-type"]?.prefix { $0 != ";" && $0 != " " }.lowercased()
-    guard let type, type == "application/json" || type.hasPrefix("application/") && type.hasSuffix("+json") else {
-      throw HTTPFailure(415, "the body must be application/json")
-    }
-    let value: JSONValue
-    do throws(JSONError) {
-      value = try JSONParser.parse(request.body)
-    } catch {
-      throw HTTPFailure(400, "the body is not JSON: \(error)")
-    }
-    if let fault = schema.fault(in: value) { throw HTTPFailure(400, fault) }
-    return value
   }
 
   private func preflight(_ request: HTTPRequest) -> Reply {

@@ -104,6 +104,8 @@ public struct Route: Sendable {
   let summary: String
   let access: Access
   let body: Schema?
+  /// Arguments that come in the query, in a form or in a JSON body: the handler sees them as its body.
+  let arguments: [Schema.Field]?
   let parameters: [Parameter]
   let responses: [Response]
   let handler: Handler
@@ -130,6 +132,7 @@ public struct Route: Sendable {
     let location: String
     let summary: String
     let schema: Schema
+    var isRequired = false
 
     /// An optional request header.
     public static func header(_ name: String, _ schema: Schema, _ summary: String) -> Parameter {
@@ -140,13 +143,14 @@ public struct Route: Sendable {
   /// Makes a row.
   public init(
     _ method: String, _ path: String, _ summary: String, access: Access = .anyone, body: Schema? = nil,
-    parameters: [Parameter] = [], responses: [Response], handler: @escaping Handler
+    arguments: [Schema.Field]? = nil, parameters: [Parameter] = [], responses: [Response], handler: @escaping Handler
   ) {
     self.method = method
     self.path = path
     self.summary = summary
     self.access = access
     self.body = body
+    self.arguments = arguments
     self.parameters = parameters
     self.responses = responses
     self.handler = handler

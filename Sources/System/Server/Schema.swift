@@ -75,6 +75,21 @@ public indirect enum Schema: Sendable {
     }
   }
 
+  /// The value that the texts of a query or a form stand for; a text that cannot be one is kept, for `fault` to name.
+  func value(ofTexts texts: [String]) -> JSONValue {
+    switch self {
+    case .array(let element): return .array(texts.map { element.value(ofTexts: [$0]) })
+    case .integer: return Int64(texts[0]).map { .int($0) } ?? .string(texts[0])
+    case .boolean:
+      switch texts[0].lowercased() {
+      case "true", "1": return true
+      case "false", "0": return false
+      default: return .string(texts[0])
+      }
+    default: return .string(texts[0])
+    }
+  }
+
   private var kind: String {
     switch self {
     case .string: "a string"

@@ -53,6 +53,7 @@ enum CommonRoutes {
 extension Route {
   fileprivate func with(handler: @escaping Handler) -> Route {
     Route(
-      method, path, summary, access: access, body: body, parameters: parameters, responses: responses, handler: handler)
+      method, path, summary, access: access, body: body, arguments: arguments, parameters: parameters,
+      responses: responses, handler: handler)
   }
 }

@@ -24,6 +24,13 @@ final class WebSocketLink {
     WebSocketFrame.write(opcode, payload, to: &queued)
   }
 
+  /// Queues a frame that was made before.
+  func send(frame: [UInt8]) {
+    guard !isClosed else { return }
+    guard queued.count + frame.count <= bound else { return fail(WebSocketError(code: 1008, reason: "too slow")) }
+    queued += frame
+  }
+
   /// What is to be written next, for the one task that writes; nil when there is nothing.
   func takeBatch() -> [UInt8]? {
     guard !queued.isEmpty else { return nil }

@@ -9,7 +9,7 @@ struct Echo: SocketApplication {
   let clock: any Clock
 
   func admit(_ socket: SocketID, query: [(name: String, value: String)], auth: JSONValue) async -> SocketAdmission {
-    .accepted
+    .accepted(rooms: [])
   }
 
   func connected(_ socket: SocketID, auth: JSONValue) async {

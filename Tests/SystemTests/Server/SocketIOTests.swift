@@ -11,7 +11,7 @@ struct SocketIOTests {
     let log: Log
 
     func admit(_ socket: SocketID, query: [(name: String, value: String)], auth: JSONValue) async -> SocketAdmission {
-      auth["token"] == "wrong" ? .refused("wrong token") : .accepted
+      auth["token"] == "wrong" ? .refused("wrong token") : .accepted(rooms: [])
     }
 
     func connected(_ socket: SocketID, auth: JSONValue) async {}

@@ -1,0 +1,80 @@
+import Glibc
+import Real
+import System
+
+/// The services that run in this process, each a node with an event loop of its own.
+final class Host {
+  private let configuration: Configuration
+  private let storage: RealStorage
+  private let log: LogWriter
+  private let level: Log.Level
+  private let compute: OffloadPool
+  private var running: [(name: String, node: RealNode, service: any Service)] = []
+
+  init(_ configuration: Configuration, storage: RealStorage, log: LogWriter) {
+    self.configuration = configuration
+    self.storage = storage
+    self.log = log
+    level = Log.Level.allCases.first { "\($0)" == configuration.text("log-level") }!
+    compute = OffloadPool(threads: max(1, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN)))))
+  }
+
+  /// Starts a service, and says where it listens.
+  func start(_ name: String) throws {
+    let node = RealNode(
+      name, storage: storage, disk: OffloadPool(threads: 2), compute: compute, log: log, level: level)
+    let service = try makeService(name, node)
+    running.append((name, node, service))
+    for (name, address) in service.addresses { print("listening \(name) http://\(address)") }
+  }
+
+  private func makeService(_ name: String, _ node: RealNode) throws -> any Service {
+    switch name {
+    case "users":
+      let options = configuration.users
+      if options.secrets.contains(where: { $0.count < 32 }) {
+        node.environment.log.warning("short-jwt-secret", ["advice": "HS256 asks for 32 bytes or more (RFC 7518 §3.2)"])
+      }
+      return try node.run { try await UserService.start($0, options) }
+    case "chat":
+      var options = configuration.chat
+      options.users = try address(of: "users", "users-url")
+      return try node.run { [options] in try await ChatService.start($0, options) }
+    default: throw UsageError("no service \"\(name)\"")
+    }
+  }
+
+  /// Where another service is: in this process, or where the configuration says.
+  private func address(of name: String, _ setting: String) throws(UsageError) -> SocketAddress {
+    if let url = configuration.list(setting).first { return try Self.address(url, setting) }
+    let own = running.flatMap(\.service.addresses).first { $0.name == name }
+    guard var address = own?.address else {
+      throw UsageError("\(name) is not served by this process: say with --\(setting) where it is")
+    }
+    if address.host == "0.0.0.0" { address.host = "127.0.0.1" }
+    if address.host == "::" { address.host = "::1" }
+    return address
+  }
+
+  /// `http://host:port`.
+  static func address(_ url: String, _ setting: String) throws(UsageError) -> SocketAddress {
+    let wrong = UsageError("--\(setting): \"\(url)\" is not of the form http://host:port")
+    guard url.hasPrefix("http://") else { throw wrong }
+    let rest = url.dropFirst("http://".count).prefix { $0 != "/" }
+    guard let colon = rest.lastIndex(of: ":"), let port = UInt16(rest[rest.index(after: colon)...]), port > 0 else {
+      throw wrong
+    }
+    var host = String(rest[..<colon])
+    if host.hasPrefix("["), host.hasSuffix("]") { host = String(host.dropFirst().dropLast()) }
+    guard !host.isEmpty else { throw wrong }
+    return SocketAddress(host: host, port: port)
+  }
+
+  /// Stops everything in order: those first that need the others.
+  func drain(_ signal: Int32) throws {
+    for (_, node, service) in running.reversed() {
+      node.environment.log.info("draining", ["signal": .int(Int64(signal))])
+      try node.run { _ in await service.drain() }
+    }
+  }
+}

@@ -1,0 +1,56 @@
+/// The part of the User Service's route table that is for other services alone.
+enum ServiceRoutes {
+  private static let user = Schema.object([.init("user_id", .string()), .init("username", .string())])
+  private static let session = Schema.Field("session_id", .string(.init(minimumLength: 1, maximumLength: 64)))
+  private static let password = Schema.string(.init(minimumLength: 8, maximumLength: 1024))
+  private static let unavailable = Route.Response(503, "The user database is not available")
+
+  private static func route(
+    _ path: String, _ summary: String, _ body: [Schema.Field], _ responses: [Route.Response],
+    handler: @escaping Route.Handler
+  ) -> Route {
+    Route(
+      "POST", path, summary, access: .service, body: .object(body), responses: responses + [unavailable],
+      handler: handler)
+  }
+
+  static func table(_ users: ServiceReference) -> [Route] {
+    [
+      route(
+        "/services/register", "Register a user without an email",
+        [.init("username", .string(.init(minimumLength: 1, maximumLength: 150))), .init("password", password)],
+        [.init(201, "Registered", user), .init(400, "Invalid data, or username taken")]
+      ) { try await users.started().registerForService($0) },
+      route(
+        "/services/login", "Check a password and make a session",
+        [
+          .init("user", .string(), "email or username"), .init("password", .string()), session,
+          .init("address", .string(), isRequired: false, "where the user comes from, for the limit of failures"),
+        ],
+        [
+          .init(200, "The user", user), .init(401, "Wrong user or password"), .init(429, "Too many failed logins"),
+        ]
+      ) { try await users.started().loginForService($0) },
+      route(
+        "/services/session", "Whose a session is",
+        [session, .init("token", .string(), isRequired: false, "an access token that has to be the owner's")],
+        [.init(200, "The user", user), .init(401, "The token is none"), .init(404, "No such session")]
+      ) { try await users.started().sessionForService($0) },
+      route(
+        "/services/user", "Who has a username", [.init("username", .string())],
+        [.init(200, "The user", user), .init(404, "No such user")]
+      ) { try await users.started().userForService($0) },
+      route(
+        "/services/logout", "End a session", [session],
+        [
+          .init(200, "Ended", .object([.init("success", .boolean), .init("message", .string())])),
+          .init(404, "No such session"),
+        ]
+      ) { try await users.started().logoutForService($0) },
+      Route(
+        "GET", "/services/last-event", "The id of the last of the session events", access: .service,
+        responses: [.init(200, "The id", .object([.init("event_id", .integer(minimum: 0))])), unavailable]
+      ) { _ in try await users.started().lastEventForService() },
+    ]
+  }
+}

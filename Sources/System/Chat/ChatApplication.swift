@@ -1,0 +1,63 @@
+import Synchronization
+
+/// Leads from routes and sockets to the service, which is made after them.
+final class ChatReference: Sendable {
+  private let held = Mutex<ChatService?>(nil)
+
+  /// Set once the service is made, and to nil when its server has ended.
+  func set(_ service: ChatService?) { held.withLock { $0 = service } }
+
+  func started() throws(HTTPFailure) -> ChatService {
+    guard let service = held.withLock({ $0 }) else { throw HTTPFailure(503, "the service is starting") }
+    return service
+  }
+
+  var service: ChatService? { held.withLock { $0 } }
+}
+
+/// The sockets' side of the Chat Service.
+struct ChatApplication: SocketApplication {
+  let chat: ChatReference
+
+  func admit(_ socket: SocketID, query: [(name: String, value: String)], auth: JSONValue) async -> SocketAdmission {
+    func value(_ name: String) -> String? { auth[name]?.string ?? query.first { $0.name == name }?.value }
+    guard let session = value("sessionID") else { return .refused("sessionID: missing") }
+    do {
+      let user = try await chat.started().admit(socket, session: session, token: auth["token"]?.string)
+      return .accepted(rooms: [ChatPayload.room(user.number)])
+    } catch {
+      return .refused(Self.reason(error))
+    }
+  }
+
+  func connected(_ socket: SocketID, auth: JSONValue) async { await chat.service?.connected(socket) }
+
+  func event(_ name: String, _ payload: SocketPayload, from socket: SocketID) async -> SocketPayload {
+    do {
+      guard let service = chat.service else { throw HTTPFailure(503, "the service is stopping") }
+      guard let answer = try await service.event(name, payload.arguments.first ?? .null, from: socket) else {
+        return SocketPayload([])
+      }
+      return SocketPayload([answer])
+    } catch {
+      return SocketPayload([["status": "error", "message": .string(Self.reason(error))]])
+    }
+  }
+
+  func unacknowledged(_ answer: SocketPayload, from socket: SocketID) async {
+    guard answer.arguments.first?["status"] == "error", let message = answer.arguments.first?["message"] else { return }
+    await chat.service?.emit("error", ["message": message], to: socket)
+  }
+
+  func disconnected(_ socket: SocketID, reason: String) async { await chat.service?.disconnected(socket) }
+
+  /// What a client may know of an error.
+  private static func reason(_ error: any Error) -> String {
+    switch error {
+    case let failure as HTTPFailure: failure.message
+    case let error as DatabaseError where error.isUnavailable: "the chat database is not available"
+    case is NodeDown, is CancellationError: "the service is stopping"
+    default: "internal error"
+    }
+  }
+}

@@ -1,0 +1,285 @@
+/// What the REST interface does.
+extension ChatService {
+  // MARK: Accounts and sessions
+
+  func register(_ call: Call) async throws -> Reply {
+    let account = try await accounts.register(call.string("username"), call.string("password"))
+    let user = try await directory.chatUser(account)
+    return .json([
+      "message": "user registered", "user_id": .int(user.number.value), "username": .string(user.username),
+    ])
+  }
+
+  func login(_ call: Call) async throws -> Reply {
+    let session = Hex.encode(environment.entropy.bytes(32))
+    let account = try await accounts.login(
+      call.string("username"), call.string("password"), session: session, address: call.peer.host)
+    let user = try await directory.chatUser(account)
+    return .json([
+      "sessionID": .string(session), "user_id": .int(user.number.value), "username": .string(user.username),
+    ])
+  }
+
+  func logout(_ call: Call) async throws -> Reply {
+    let session = call.string("sessionID")
+    _ = try await user(of: call)
+    guard try await accounts.logout(session) else { throw HTTPFailure(401, "no such session") }
+    await directory.end(session)
+    return .json(["message": "logged out"])
+  }
+
+  /// Whose the session is that the request names.
+  private func user(of call: Call) async throws -> ChatUser {
+    try await directory.user(of: call.string("sessionID"), token: call.bearerToken)
+  }
+
+  /// The user with a name, who may never have been here.
+  private func user(called name: String, _ field: String) async throws -> ChatUser {
+    guard let account = try await accounts.user(called: name) else {
+      throw HTTPFailure(404, "\(field): no such user")
+    }
+    return try await directory.chatUser(account)
+  }
+
+  // MARK: Contacts
+
+  func addContact(_ call: Call) async throws -> Reply {
+    let contact = try await addContact(call.string("contact"), by: try await user(of: call))
+    return .json(["message": "contact added", "contact": ChatPayload.contact(contact)])
+  }
+
+  /// Asks somebody to be a contact, or answers who has asked; tells both.
+  func addContact(_ name: String, by user: ChatUser) async throws -> ContactView {
+    let other = try await self.user(called: name, "contact")
+    let change = try await translated { database -> ContactChange in
+      let before = try database.contact(user.number, other.number)
+      let after = try database.addContact(by: user.number, to: other.number)
+      return try database.change(after, of: user, and: other, isChanged: before != after)
+    }
+    guard let position = change.position else { return change.own }
+    let isAnswer = change.own.status == .friend
+    let question: JSONValue = ["user_id": .int(user.number.value), "username": .string(user.username)]
+    let own = RoomEvent("contact_added", ChatPayload.contact(change.own), rooms: [ChatPayload.room(user.number)])
+    let others =
+      isAnswer
+      ? RoomEvent("contact_changed", ChatPayload.contact(change.theirs), rooms: [ChatPayload.room(other.number)])
+      : RoomEvent("contact_request", question, rooms: [ChatPayload.room(other.number)])
+    await publish([own, others], at: position)
+    return change.own
+  }
+
+  func changeContact(_ call: Call) async throws -> Reply {
+    let user = try await user(of: call)
+    let status = ContactStatus(rawValue: call.string("status"))!
+    let other = try await self.user(called: call.string("contact"), "contact")
+    let change = try await translated { database -> ContactChange in
+      let after = try database.changeContact(by: user.number, with: other.number, to: status)
+      return try database.change(after, of: user, and: other, isChanged: true)
+    }
+    if let position = change.position {
+      await publish(
+        [
+          RoomEvent("contact_changed", ChatPayload.contact(change.own), rooms: [ChatPayload.room(user.number)]),
+          RoomEvent("contact_changed", ChatPayload.contact(change.theirs), rooms: [ChatPayload.room(other.number)]),
+        ], at: position)
+    }
+    return .json(["message": "contact changed", "contact": ChatPayload.contact(change.own)])
+  }
+
+  func getContacts(_ call: Call) async throws -> Reply {
+    let user = try await user(of: call)
+    let contacts = try await database.transaction { try $0.contactViews(of: user.number) }
+    return .json(.array(contacts.map(ChatPayload.contact)))
+  }
+
+  // MARK: Messages
+
+  func getContactMessages(_ call: Call) async throws -> Reply {
+    let page = try Page(call)
+    let user = try await user(of: call)
+    let other = try await self.user(called: call.string("contact"), "contact")
+    return try await messages(page, of: user, in: .between(user.number, other.number)) { database in
+      guard try database.contact(user.number, other.number) != nil else { throw ChatFailure.noSuchContact }
+    }
+  }
+
+  func getGroupMessages(_ call: Call) async throws -> Reply {
+    let page = try Page(call)
+    let user = try await user(of: call)
+    let id = GroupID(call.body["group_id"]!.int!)
+    return try await messages(page, of: user, in: .group(id)) { database in
+      guard try database.membership(id, user.number) != nil else { throw ChatFailure.noSuchGroup }
+    }
+  }
+
+  /// Which messages somebody asks for.
+  private struct Page: Sendable {
+    let limit: Int64
+    let before: Int64?
+    let after: Int64?
+
+    init(_ call: Call) throws(HTTPFailure) {
+      limit = call.body["limit"]?.int ?? ChatRules.standardPage
+      guard (1...ChatRules.maximumPage).contains(limit) else {
+        throw HTTPFailure(400, "limit: must be from 1 to \(ChatRules.maximumPage)")
+      }
+      before = call.body["before"]?.int
+      after = call.body["after"]?.int
+    }
+  }
+
+  private func messages(
+    _ page: Page, of user: ChatUser, in conversation: ConversationID,
+    requiring check: @escaping @Sendable (SQLConnection) throws -> Void
+  ) async throws -> Reply {
+    let found = try await translated { database in
+      try check(database)
+      return try database.messages(
+        in: conversation, for: user.number, before: page.before, after: page.after, limit: page.limit
+      ).map { message in
+        StoredMessage(
+          message: message, conversation: conversation, senderName: try database.username(of: message.sender),
+          participants: [])
+      }
+    }
+    return .json(.array(found.map(ChatPayload.message)))
+  }
+
+  // MARK: Groups
+
+  func createGroup(_ call: Call) async throws -> Reply {
+    let user = try await user(of: call)
+    let name = try ChatRules.groupName(call.string("name"))
+    let names = call.body["members"]?.array ?? []
+    guard names.count < ChatRules.maximumMembers else {
+      throw HTTPFailure(400, "members: must be fewer than \(ChatRules.maximumMembers)")
+    }
+    var members: [UserNumber] = []
+    for (index, entry) in names.enumerated() {
+      let number = try await self.user(called: entry.string ?? "", "members[\(index)]").number
+      if !members.contains(number) { members.append(number) }
+    }
+    let (group, position) = try await translated { [members] database in
+      let id = try database.createGroup(name, by: user.number, members: members)
+      return (try database.group(id), try database.nextPosition())
+    }
+    await publishGroup(group, at: position)
+    return .json(ChatPayload.group(group))
+  }
+
+  func addGroupMember(_ call: Call) async throws -> Reply {
+    try await changeGroup(call, "member added") { database, group, member, user in
+      guard try database.members(of: group).count < ChatRules.maximumMembers else {
+        throw HTTPFailure(400, "member: the group is full")
+      }
+      try database.addMember(member, to: group, by: user)
+    }
+  }
+
+  func removeGroupMember(_ call: Call) async throws -> Reply {
+    try await changeGroup(call, "member removed") { database, group, member, user in
+      try database.removeMember(member, from: group, by: user)
+    }
+  }
+
+  private func changeGroup(
+    _ call: Call, _ message: String,
+    _ change: @escaping @Sendable (SQLConnection, GroupID, UserNumber, UserNumber) throws -> Void
+  ) async throws -> Reply {
+    let user = try await user(of: call)
+    let id = GroupID(call.body["group_id"]!.int!)
+    // To one who is not a member the group does not exist: whether the name does is asked after that.
+    try await translated { database in
+      guard try database.membership(id, user.number) != nil else { throw ChatFailure.noSuchGroup }
+    }
+    let member = try await self.user(called: call.string("member"), "member")
+    let (group, position) = try await translated { database in
+      try change(database, id, member.number, user.number)
+      return (try database.group(id), try database.nextPosition())
+    }
+    await publishGroup(group, at: position, leaver: group.members.contains { $0.user == member.number } ? nil : member)
+    guard case .object(let view) = ChatPayload.group(group) else { return .json(.null) }
+    return .json(.object([.init("message", .string(message))] + view))
+  }
+
+  /// Tells the members how the group is now, and one who has left no more than that.
+  private func publishGroup(_ group: GroupView, at position: Int64, leaver: ChatUser? = nil) async {
+    var events = [
+      RoomEvent("group_changed", ChatPayload.group(group), rooms: group.members.map { ChatPayload.room($0.user) })
+    ]
+    if let leaver {
+      let gone: JSONValue = ["group_id": .int(group.id.value), "name": .string(group.name), "members": []]
+      events.append(RoomEvent("group_changed", gone, rooms: [ChatPayload.room(leaver.number)]))
+    }
+    await publish(events, at: position)
+  }
+
+  func getGroups(_ call: Call) async throws -> Reply {
+    let user = try await user(of: call)
+    let groups = try await database.transaction { try $0.groups(of: user.number) }
+    return .json(.array(groups.map(ChatPayload.group)))
+  }
+
+  // MARK: Health
+
+  func health() async throws -> Reply {
+    guard await database.checkHealth() else { throw HTTPFailure(503, "the chat database is not available") }
+    return .json(["status": "healthy", "message": "the chat database answers"])
+  }
+}
+
+/// What a change of a contact looks like from both sides, and its place in the order of publications when there is something to
+/// tell.
+struct ContactChange: Sendable {
+  let own: ContactView
+  let theirs: ContactView
+  let position: Int64?
+}
+
+extension SQLConnection {
+  func change(_ contact: Contact, of user: ChatUser, and other: ChatUser, isChanged: Bool) throws -> ContactChange {
+    func view(_ seen: ChatUser) throws(DatabaseError) -> ContactView {
+      ContactView(
+        user: seen.number, username: seen.username, status: contact.status,
+        isOnline: contact.status == .friend ? try isOnline(seen.number) : false)
+    }
+    return ContactChange(own: try view(other), theirs: try view(user), position: isChanged ? try nextPosition() : nil)
+  }
+
+  func contactViews(of user: UserNumber) throws(DatabaseError) -> [ContactView] {
+    var views: [ContactView] = []
+    for contact in try contacts(of: user) {
+      views.append(
+        ContactView(
+          user: contact.user, username: contact.username, status: contact.status,
+          isOnline: contact.status == .friend ? try isOnline(contact.user) : false))
+    }
+    return views
+  }
+
+  func username(of user: UserNumber) throws(DatabaseError) -> String {
+    try first("SELECT username FROM chat_users WHERE user_number = $1", .int(user.value)) { $0.text(0) } ?? ""
+  }
+
+  func group(_ id: GroupID) throws(DatabaseError) -> GroupView {
+    let name = try first("SELECT name FROM chat_groups WHERE group_id = $1", .int(id.value)) { $0.text(0) } ?? ""
+    let members = try query(
+      """
+      SELECT m.user_number, u.username FROM memberships m JOIN chat_users u ON u.user_number = m.user_number
+      WHERE m.group_id = $1 AND m.last_seq IS NULL ORDER BY m.position
+      """, .int(id.value)
+    ) { (user: UserNumber($0.int(0)), username: $0.text(1)) }
+    return GroupView(id: id, name: name, members: members)
+  }
+
+  /// The groups that a user is in, oldest membership first.
+  func groups(of user: UserNumber) throws(DatabaseError) -> [GroupView] {
+    let ids = try query(
+      "SELECT group_id FROM memberships WHERE user_number = $1 AND last_seq IS NULL ORDER BY position",
+      .int(user.value)
+    ) { GroupID($0.int(0)) }
+    var groups: [GroupView] = []
+    for id in ids { groups.append(try group(id)) }
+    return groups
+  }
+}

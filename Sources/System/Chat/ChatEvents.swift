@@ -1,0 +1,185 @@
+/// What happens on sockets.
+extension ChatService {
+  // MARK: Coming and going
+
+  /// Lets a socket in, or says why not. From here on it is `disconnected` once.
+  func admit(_ socket: SocketID, session: String, token: String?) async throws -> ChatUser {
+    let user = try await directory.user(of: session, token: token)
+    guard await directory.attach(socket, to: session) else { throw HTTPFailure(401, "no such session") }
+    do {
+      try await arrive(socket, user, session)
+      return user
+    } catch {
+      await directory.detach(socket, from: session)
+      throw error
+    }
+  }
+
+  private func arrive(_ socket: SocketID, _ user: ChatUser, _ session: String) async throws {
+    let namespace = socket.namespace
+    let life = life
+    if namespace == UserServer.namespace {
+      let connection = try await database.transaction { database in
+        let isFirst = try database.addSocket(
+          socket.rowID, of: user.number, namespace: namespace, life: life)
+        return isFirst
+          ? try database.nextConnection(of: user.number) : try database.lastConnection(of: user.number)
+      }
+      note(Member(user: user, session: session, connection: connection), at: socket)
+      do {
+        // Told again by each socket: a connection that is known already changes nothing.
+        try await users().userIsThere(user.number.value, connection: connection)
+      } catch {
+        await disconnected(socket)
+        throw HTTPFailure(503, "the User Manager is not available")
+      }
+      return
+    }
+    let news = try await database.transaction { database -> (position: Int64, friends: [UserNumber])? in
+      guard try database.addSocket(socket.rowID, of: user.number, namespace: namespace, life: life) else { return nil }
+      return (try database.nextPosition(), try database.friends(of: user.number))
+    }
+    note(Member(user: user, session: session, connection: 0), at: socket)
+    if let news { await publishPresence(of: user, isOnline: true, to: news.friends, at: news.position) }
+  }
+
+  /// The session may have ended while the socket was being let in: then nobody has closed the socket yet.
+  func connected(_ socket: SocketID) async {
+    guard let member = members[socket] else { return }
+    if await !directory.isAttached(socket, to: member.session) { await close([socket], "the session has ended") }
+  }
+
+  private func publishPresence(of user: ChatUser, isOnline: Bool, to friends: [UserNumber], at position: Int64) async {
+    let event = RoomEvent(
+      "user_status", ChatPayload.presence(user, isOnline: isOnline), rooms: friends.map(ChatPayload.room))
+    await publish([event], at: position)
+  }
+
+  func disconnected(_ socket: SocketID) async {
+    guard let member = forget(socket) else { return }
+    await directory.detach(socket, from: member.session)
+    departed.append((socket, member))
+    await settle()
+  }
+
+  /// Removes the rows of sockets that are gone. What fails is tried again: a row that stays would keep somebody online for ever.
+  private func settle() async {
+    guard !isSettling else { return }
+    isSettling = true
+    defer { isSettling = false }
+    while let (socket, member) = departed.first {
+      do {
+        try await depart(socket, member)
+        departed.removeFirst()
+      } catch DatabaseError.closed {
+        return
+      } catch {
+        environment.log.warning("socket-row-stays", ["error": .string("\(error)")])
+        do { try await environment.clock.sleep(for: .milliseconds(250)) } catch { return }
+      }
+    }
+  }
+
+  private func depart(_ socket: SocketID, _ member: Member) async throws {
+    let user = member.user
+    let byCount = !options.planted.contains(.presenceByLastEvent)
+    let isPresence = socket.namespace == "/"
+    let news = try await database.transaction { database -> (position: Int64, friends: [UserNumber])? in
+      let wasLast = try database.removeSocket(socket.rowID, of: user.number, namespace: socket.namespace)
+      guard wasLast || !byCount else { return nil }
+      return isPresence ? (try database.nextPosition(), try database.friends(of: user.number)) : (0, [])
+    }
+    guard let news else { return }
+    if isPresence {
+      await publishPresence(of: user, isOnline: false, to: news.friends, at: news.position)
+    } else {
+      try await users().userIsGone(user.number.value, connection: member.connection)
+    }
+  }
+
+  // MARK: Events
+
+  /// Handles an event; what is returned acknowledges it.
+  func event(_ name: String, _ data: JSONValue, from socket: SocketID) async throws -> JSONValue? {
+    guard let member = members[socket] else { throw HTTPFailure(401, "the socket is closed") }
+    switch (socket.namespace, name) {
+    case ("/", "send_message"):
+      let message = try ChatRules.outgoing(data)
+      try await checkSession(data, member)
+      return try await send(message, from: member.user)
+    case ("/", "add_contact"):
+      try ChatRules.checkShape(of: ChatRules.addContact, data)
+      try await checkSession(data, member)
+      let contact = try await addContact(data["contact_username"]!.string!, by: member.user)
+      return ["status": "ok", "contact": ChatPayload.contact(contact)]
+    case ("/", "typing"):
+      try ChatRules.checkShape(of: ChatRules.typing, data)
+      try await typing(to: data["recipient_id"]!.int!, isGroup: data["is_group"]?.bool ?? false, from: member.user)
+      return nil
+    case (UserServer.namespace, "user_message"): return try await userMessage(data, from: member)
+    default: throw HTTPFailure(400, "no event \"\(name.prefix(64))\" is known here")
+    }
+  }
+
+  /// The session inside an event has to be one of the socket's user.
+  private func checkSession(_ data: JSONValue, _ member: Member) async throws {
+    let session = data["sessionID"]!.string!
+    if session == member.session { return }
+    guard try await directory.user(of: session, token: nil).number == member.user.number else {
+      throw HTTPFailure(401, "sessionID: is another user's")
+    }
+  }
+
+  private func send(_ message: ChatRules.Outgoing, from user: ChatUser) async throws -> JSONValue {
+    let conversation: ConversationID =
+      message.isGroup
+      ? .group(GroupID(message.recipient)) : .between(user.number, UserNumber(message.recipient))
+    let now = environment.clock.wallTime.rfc3339
+    if options.planted.contains(.emitsBeforeCommit) { try await emitEarly(message, user, conversation, now) }
+    let clientID = message.clientID
+    let inTwoSteps = options.planted.contains(.clientIDInTwoSteps)
+    if inTwoSteps, let clientID, let known = try await answer(to: clientID, of: user) { return known }
+    let stored = try await translated { database -> (StoredMessage, isNew: Bool) in
+      if inTwoSteps, let clientID { try database.forgetClientID(clientID, of: user.number) }
+      let (stored, isNew) = try database.storeMessage(
+        message.content, message.kind, by: user.number, in: conversation, clientID: clientID, at: now)
+      return (
+        StoredMessage(
+          message: stored, conversation: conversation, senderName: user.username,
+          participants: isNew ? try database.participants(conversation) : []), isNew
+      )
+    }
+    if stored.isNew {
+      let event = ChatPayload.newMessage(late(stored.0))
+      await publish([event], at: stored.0.message.id)
+    }
+    return Self.acknowledgement(stored.0.message)
+  }
+
+  static func acknowledgement(_ message: ChatMessage) -> JSONValue {
+    [
+      "status": "ok", "message_id": .int(message.id), "seq": .int(message.sequence),
+      "timestamp": .string(message.timestamp),
+    ]
+  }
+
+  /// Tells the others that somebody types, when they would get the message.
+  private func typing(to recipient: Int64, isGroup: Bool, from user: ChatUser) async throws {
+    let conversation: ConversationID =
+      isGroup ? .group(GroupID(recipient)) : .between(user.number, UserNumber(recipient))
+    let others = try await translated { database in
+      try database.requireMayWrite(user.number, in: conversation)
+      return try database.participants(conversation).filter { $0 != user.number }
+    }
+    let payload: JSONValue = [
+      "sender_id": .int(user.number.value), "sender_username": .string(user.username),
+      "recipient_id": .int(recipient), "is_group": .bool(isGroup),
+    ]
+    await tell(RoomEvent("typing", payload, rooms: others.map(ChatPayload.room)))
+  }
+}
+
+extension SocketID {
+  /// What the socket is called in the database.
+  fileprivate var rowID: String { session + namespace + id }
+}

@@ -1,0 +1,148 @@
+/// The route table of the Chat Service.
+enum ChatRoutes {
+  static let description = ServiceDescription(
+    name: "chat", title: "Chat Service", version: "1.0.0", errorSchema: .object([.init("error", .string())])
+  ) { ["error": .string($0)] }
+
+  static func table(_ chat: ChatReference, _ sockets: SocketIOServer, metrics: Metrics) -> [Route] {
+    let documented = CommonRoutes.adding(
+      to: accounts(chat) + contacts(chat) + groups(chat) + others(chat), service: description, metrics: metrics)
+    return documented + sockets.routes(path: "/socket.io/") + ConsolePage.routes
+  }
+
+  private static let session = Schema.Field("sessionID", .string(), "the session that /login gave")
+  private static let username = Schema.Field("username", .string(.init(minimumLength: 1, maximumLength: 150)))
+  private static let contactName = Schema.Field("contact", .string(), "the contact's username")
+  private static let member = Schema.Field("member", .string(), "a username")
+  private static let groupID = Schema.Field("group_id", .integer(minimum: 1))
+  private static let page = [
+    Schema.Field("limit", .integer(minimum: 1), isRequired: false, "at most 500; 50 without it"),
+    Schema.Field("before", .integer(), isRequired: false, "only messages with a lower seq"),
+    Schema.Field("after", .integer(), isRequired: false, "only messages with a higher seq"),
+  ]
+  private static let contact = Schema.object([
+    .init("user_id", .integer(minimum: 1)), .init("username", .string()),
+    .init("status", .string(.init(values: ContactStatus.allCases.map(\.rawValue)))), .init("is_online", .boolean),
+  ])
+  private static let group = Schema.object([
+    .init("group_id", .integer(minimum: 1)), .init("name", .string()), .init("members", .array(of: .string())),
+  ])
+  private static let message = Schema.object([
+    .init("message_id", .integer(minimum: 1)), .init("seq", .integer(minimum: 1)), .init("sender_id", .integer(minimum: 1)),
+    .init("sender_username", .string()), .init("recipient_id", .integer(minimum: 1)), .init("content", .string()),
+    .init("type", .string(.init(values: MessageKind.allCases.map(\.rawValue)))),
+    .init("timestamp", .string(.init(format: "date-time"))), .init("is_group", .boolean),
+  ])
+  private static let done = Schema.object([.init("message", .string())])
+  private static let unavailable = Route.Response(503, "The chat database or the User Service is not available")
+  private static let noSession = Route.Response(401, "No such session, or it has ended")
+
+  private static func route(
+    _ method: String, _ path: String, _ summary: String, _ arguments: [Schema.Field], _ answer: Schema,
+    _ failures: [Route.Response], handler: @escaping Route.Handler
+  ) -> Route {
+    Route(
+      method, path, summary, arguments: arguments,
+      responses: [.init(200, "Done", answer)] + failures + [unavailable], handler: handler)
+  }
+
+  private static func accounts(_ chat: ChatReference) -> [Route] {
+    let credentials = [username, Schema.Field("password", .string(.init(minimumLength: 1)))]
+    let logins = ["POST", "GET"].map { method in
+      route(
+        method, "/login",
+        method == "GET" ? "Log in, as the first version did: a query ends up in logs, use POST" : "Log in", credentials,
+        .object([.init("sessionID", .string()), .init("user_id", .integer(minimum: 1)), .init("username", .string())]),
+        [.init(401, "Wrong username or password"), .init(429, "Too many failed logins")]
+      ) { try await chat.started().login($0) }
+    }
+    return [
+      route(
+        "POST", "/register", "Register a user",
+        [
+          username, Schema.Field("password", .string(.init(minimumLength: 8, maximumLength: 1024))),
+          Schema.Field("public_key", .string(), isRequired: false, "not used"),
+        ],
+        .object([.init("message", .string()), .init("user_id", .integer(minimum: 1)), .init("username", .string())]),
+        [.init(400, "Invalid data, or username taken")]
+      ) { try await chat.started().register($0) }
+    ] + logins + [
+      route("POST", "/logout", "End a session and close its sockets", [session], done, [noSession]) {
+        try await chat.started().logout($0)
+      }
+    ]
+  }
+
+  private static func contacts(_ chat: ChatReference) -> [Route] {
+    let change = Schema.object([.init("message", .string()), .init("contact", contact)])
+    let unknown = Route.Response(404, "No such contact")
+    return [
+      route("POST", "/addContact", "Ask somebody, or answer who has asked", [session, contactName], change, [noSession, unknown]) {
+        try await chat.started().addContact($0)
+      },
+      route(
+        "POST", "/changeContact", "Change how a contact stands",
+        [session, contactName, .init("status", .string(.init(values: ContactStatus.allCases.map(\.rawValue))))], change,
+        [.init(400, "The step is not allowed"), noSession, unknown]
+      ) { try await chat.started().changeContact($0) },
+      route("GET", "/getContacts", "The user's contacts", [session], .array(of: contact), [noSession]) {
+        try await chat.started().getContacts($0)
+      },
+      route(
+        "GET", "/getContactMessages", "Messages with a contact, oldest first", [session, contactName] + page,
+        .array(of: message), [noSession, unknown]
+      ) { try await chat.started().getContactMessages($0) },
+    ]
+  }
+
+  private static func groups(_ chat: ChatReference) -> [Route] {
+    let unknown = Route.Response(404, "No such group, or no such user")
+    let change = Schema.object([
+      .init("message", .string()), .init("group_id", .integer(minimum: 1)), .init("name", .string()),
+      .init("members", .array(of: .string())),
+    ])
+    let notAdmin = Route.Response(403, "Not an admin of the group")
+    return [
+      route(
+        "POST", "/createGroup", "Make a group",
+        [
+          session, .init("name", .string(.init(minimumLength: 1, maximumLength: 150))),
+          .init("members", .array(of: .string()), isRequired: false, "usernames"),
+        ], group, [noSession, unknown]
+      ) { try await chat.started().createGroup($0) },
+      route(
+        "POST", "/addGroupMember", "Add a member to a group", [session, groupID, member], change,
+        [noSession, notAdmin, unknown]
+      ) { try await chat.started().addGroupMember($0) },
+      route(
+        "POST", "/removeGroupMember", "Remove a member from a group, or leave it", [session, groupID, member], change,
+        [noSession, notAdmin, unknown]
+      ) { try await chat.started().removeGroupMember($0) },
+      route("GET", "/getGroups", "The user's groups", [session], .array(of: group), [noSession]) {
+        try await chat.started().getGroups($0)
+      },
+      route(
+        "GET", "/getGroupMessages", "Messages of a group, oldest first", [session, groupID] + page, .array(of: message),
+        [noSession, unknown]
+      ) { try await chat.started().getGroupMessages($0) },
+    ]
+  }
+
+  private static func others(_ chat: ChatReference) -> [Route] {
+    [
+      Route(
+        "GET", "/health", "Whether the service can serve",
+        responses: [
+          .init(200, "It can", .object([.init("status", .string()), .init("message", .string())])), unavailable,
+        ]
+      ) { _ in try await chat.started().health() },
+      Route(
+        "GET", "/", "A greeting", responses: [.init(200, "The greeting", .string(), contentType: "text/plain")]
+      ) { _ in
+        .response(
+          HTTPResponse(
+            status: 200, fields: [("content-type", "text/plain; charset=utf-8")], body: Array("Hello World".utf8)))
+      },
+    ]
+  }
+}

@@ -1,0 +1,141 @@
+/// The Chat Service: contacts, groups, messages and presence over REST and Socket.IO (contract section 2), and the User Server
+/// (section 4) in its namespace `/users`.
+public actor ChatService: Service {
+  let environment: Environment
+  let database: Database
+  let accounts: AccountsClient
+  let directory: SessionDirectory
+  let options: ChatServiceOptions
+  /// Names this life of the node in the rows that end with it.
+  let life: String
+  private let serialExecutor: any SerialExecutor
+  private(set) var members: [SocketID: Member] = [:]
+  private var parts: Parts?
+  /// Sockets that are gone, and whose rows could not be removed yet.
+  var departed: [(id: SocketID, member: Member)] = []
+  var isSettling = false
+  /// For the bug of that name.
+  var rememberedMembers: [GroupID: [UserNumber]] = [:]
+
+  /// A socket that is connected, and whose it is.
+  struct Member: Sendable {
+    let user: ChatUser
+    let session: String
+    /// In the namespace `/users`: the number of the connection.
+    let connection: Int64
+  }
+
+  private struct Parts {
+    let server: HTTPServer
+    let sockets: SocketIOServer
+    let fanOut: FanOut
+    let users: any UserServerBackend
+  }
+
+  /// The executor that the environment gave to this actor.
+  public nonisolated var unownedExecutor: UnownedSerialExecutor { serialExecutor.asUnownedSerialExecutor() }
+  /// Where it listens.
+  public nonisolated let addresses: [(name: String, address: SocketAddress)]
+
+  /// Starts the service: opens its database, listens, follows the User Service.
+  /// - Throws: `DatabaseError`, `NetworkError`: what an operator has to mend.
+  public static func start(
+    _ environment: Environment, _ options: ChatServiceOptions,
+    users makeBackend: (@Sendable (Environment, UserServerDelivery) async throws -> any UserServerBackend)? = nil
+  ) async throws -> ChatService {
+    let metrics = Metrics(service: ChatRoutes.description.name)
+    let database = Database(
+      environment, path: "chat.db", migrations: ChatSchema.migrations, options: options.database,
+      observer: metrics.databaseObserver)
+    let life = Hex.encode(environment.entropy.bytes(16))
+    let position = try await database.transaction { connection in
+      try connection.removeSockets(exceptOf: life)
+      return try connection.lastPosition()
+    }
+    let reference = ChatReference()
+    var socketOptions = options.sockets
+    socketOptions.dropsOnUpgrade = options.planted.contains(.dropsOnUpgrade)
+    let sockets = await SocketIOServer.make(
+      environment, options: socketOptions, namespaces: ["/", UserServer.namespace],
+      application: ChatApplication(chat: reference))
+    let fanOut = FanOut(
+      environment, database, sockets, position: position,
+      ignoresOrder: options.planted.contains(.emitsInArrivalOrder), makeEvent: ChatPayload.newMessage)
+    let server = try HTTPServer(
+      environment, address: options.address, service: ChatRoutes.description,
+      routes: ChatRoutes.table(reference, sockets, metrics: metrics), metrics: metrics, options: options.server,
+      onEnd: { reference.set(nil) })
+    let service = ChatService(environment, options, database, life, server.address, sockets)
+    let delivery = UserServerDelivery { user, message in await service.deliver(message, to: user) }
+    let users = try await makeBackend?(environment, delivery) ?? NoUserManager()
+    await service.complete(Parts(server: server, sockets: sockets, fanOut: fanOut, users: users))
+    reference.set(service)
+    service.directory.start()
+    fanOut.start()
+    server.start()
+    return service
+  }
+
+  private init(
+    _ environment: Environment, _ options: ChatServiceOptions, _ database: Database, _ life: String,
+    _ address: SocketAddress, _ sockets: SocketIOServer
+  ) {
+    self.environment = environment
+    self.options = options
+    self.database = database
+    self.life = life
+    addresses = [("chat", address)]
+    serialExecutor = environment.executor.forActor("chat-service")
+    accounts = AccountsClient(environment, address: options.users, token: options.server.serviceToken)
+    directory = SessionDirectory(
+      environment, accounts, database, trustsForever: options.planted.contains(.trustsSessionsForever)
+    ) { ended, reason in await sockets.disconnect(ended, reason: reason) }
+  }
+
+  private func complete(_ parts: Parts) { self.parts = parts }
+
+  /// Stops taking requests, ends the sockets, closes the database.
+  public func drain() async {
+    guard let parts else { return }
+    await parts.sockets.close()
+    await parts.server.drain()
+    let deadline = environment.clock.now + .seconds(2)
+    while !members.isEmpty || !departed.isEmpty, environment.clock.now < deadline {
+      do { try await environment.clock.sleep(for: .milliseconds(5)) } catch { break }
+    }
+    await parts.users.close()
+    await directory.close()
+    await parts.fanOut.close()
+    await database.close()
+    self.parts = nil
+  }
+
+  // MARK: What the rest of the service uses
+
+  private func running() throws(HTTPFailure) -> Parts {
+    guard let parts else { throw HTTPFailure(503, "the service is stopping") }
+    return parts
+  }
+
+  func publish(_ events: [RoomEvent], at position: Int64) async { await parts?.fanOut.publish(events, at: position) }
+  func tell(_ event: RoomEvent) async { await parts?.fanOut.tell(event) }
+  func emit(_ name: String, _ value: JSONValue, to socket: SocketID) async {
+    await parts?.sockets.emit(name, SocketPayload([value]), to: socket)
+  }
+  func close(_ sockets: [SocketID], _ reason: String) async {
+    await parts?.sockets.disconnect(sockets, reason: reason)
+  }
+  func users() throws(HTTPFailure) -> any UserServerBackend { try running().users }
+
+  func note(_ member: Member, at socket: SocketID) { members[socket] = member }
+  func forget(_ socket: SocketID) -> Member? { members.removeValue(forKey: socket) }
+
+  /// Runs a transaction, and says in HTTP what it refused.
+  func translated<R: Sendable>(_ body: @escaping @Sendable (SQLConnection) throws -> R) async throws -> R {
+    do {
+      return try await database.transaction(body)
+    } catch let failure as ChatFailure {
+      throw failure.failure
+    }
+  }
+}

@@ -1,0 +1,5 @@
+enum ConsoleText {
+  static let page = ""
+  static let script = ""
+  static let style = ""
+}

@@ -1,0 +1,55 @@
+/// Who is there: a row for each socket, so that presence is a count and never the last thing that was heard of.
+extension SQLConnection {
+  /// Notes a socket; returns whether it is the user's first in this namespace.
+  func addSocket(_ id: String, of user: UserNumber, namespace: String, life: String) throws(DatabaseError) -> Bool {
+    let isFirst = try socketCount(of: user, namespace: namespace) == 0
+    try execute(
+      "INSERT INTO sockets (socket_id, user_number, namespace, life) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
+      .text(id), .int(user.value), .text(namespace), .text(life))
+    return isFirst
+  }
+
+  /// Forgets a socket; returns whether it was the user's last in this namespace.
+  func removeSocket(_ id: String, of user: UserNumber, namespace: String) throws(DatabaseError) -> Bool {
+    let removed = try execute("DELETE FROM sockets WHERE socket_id = $1", .text(id))
+    guard removed == 1 else { return false }
+    return try socketCount(of: user, namespace: namespace) == 0
+  }
+
+  /// Forgets the sockets of earlier lives of this node: they ended with it.
+  func removeSockets(exceptOf life: String) throws(DatabaseError) {
+    try execute("DELETE FROM sockets WHERE life <> $1", .text(life))
+  }
+
+  func isOnline(_ user: UserNumber) throws(DatabaseError) -> Bool { try socketCount(of: user, namespace: "/") > 0 }
+
+  private func socketCount(of user: UserNumber, namespace: String) throws(DatabaseError) -> Int64 {
+    try first(
+      "SELECT count(*) FROM sockets WHERE user_number = $1 AND namespace = $2", .int(user.value), .text(namespace)
+    ) { $0.int(0) } ?? 0
+  }
+
+  /// Who is told of a user's presence.
+  func friends(of user: UserNumber) throws(DatabaseError) -> [UserNumber] {
+    try query(
+      """
+      SELECT high FROM contacts WHERE low = $1 AND status = 'friend'
+      UNION ALL SELECT low FROM contacts WHERE high = $1 AND status = 'friend'
+      """, .int(user.value)
+    ) { UserNumber($0.int(0)) }
+  }
+
+  /// The number of the next connection of a user to the User Server: it grows with each.
+  func nextConnection(of user: UserNumber) throws(DatabaseError) -> Int64 {
+    try first(
+      """
+      INSERT INTO connections (user_number, last_connection) VALUES ($1, 1)
+      ON CONFLICT (user_number) DO UPDATE SET last_connection = last_connection + 1 RETURNING last_connection
+      """, .int(user.value)
+    ) { $0.int(0) }!
+  }
+
+  func lastConnection(of user: UserNumber) throws(DatabaseError) -> Int64 {
+    try first("SELECT last_connection FROM connections WHERE user_number = $1", .int(user.value)) { $0.int(0) } ?? 0
+  }
+}

@@ -1,0 +1,240 @@
+/// Whose the sessions are: asked of the User Service, kept for a moment, and forgotten as soon as they end.
+///
+/// What is kept is only believed while a *lease* runs. Once a second the directory asks for the id of the last session event; when
+/// the stream of events has come as far, every session that had ended when the question was asked is known here, and the lease
+/// begins anew at that time. Without a lease nothing is believed, and the sockets that stand on it are closed: so no ended session
+/// lives for longer than the contract's 5 s, whatever has failed.
+actor SessionDirectory {
+  /// The contract says 5 s; the rest is for closing.
+  static let lease: Duration = .milliseconds(4500)
+  /// Sessions that are kept without sockets on them; beyond, all of those are forgotten.
+  static let maximumIdle = 50_000
+  /// A session that is shorter could be guessed.
+  static let shortestSession = 32
+  /// The stream shows a sign of life every 2 s.
+  private static let streamPatience: Duration = .seconds(5)
+
+  private struct Session {
+    let user: ChatUser
+    var verifiedAt: Instant
+    var sockets: [SocketID] = []
+    /// Whether events are missing since it was verified: then the lease says nothing of it.
+    var isDoubtful = false
+  }
+
+  private let environment: Environment
+  private let accounts: AccountsClient
+  private let database: Database
+  private let serialExecutor: any SerialExecutor
+  private var sessions: [String: Session] = [:]
+  /// Sessions that are being asked about, by how many; and those of them that ended meanwhile.
+  private var pending: [String: Int] = [:]
+  private var overtaken: Set<String> = []
+  private var leasedAt: Instant?
+  private var position: Int64?
+  private var isClosed = false
+  private var stream: EventStreamClient?
+  /// Never doubts, when that is planted.
+  private let trustsForever: Bool
+  private let onEnd: @Sendable ([SocketID], String) async -> Void
+
+  nonisolated var unownedExecutor: UnownedSerialExecutor { serialExecutor.asUnownedSerialExecutor() }
+
+  /// `onEnd` closes sockets whose session has ended.
+  init(
+    _ environment: Environment, _ accounts: AccountsClient, _ database: Database, trustsForever: Bool,
+    onEnd: @escaping @Sendable ([SocketID], String) async -> Void
+  ) {
+    self.environment = environment
+    self.accounts = accounts
+    self.database = database
+    self.trustsForever = trustsForever
+    self.onEnd = onEnd
+    serialExecutor = environment.executor.forActor("session-directory")
+  }
+
+  nonisolated func start() {
+    environment.executor.spawn("session-events") { await self.follow() }
+    environment.executor.spawn("session-lease") { await self.keepLease() }
+  }
+
+  func close() async {
+    isClosed = true
+    stream?.close()
+    await accounts.close()
+  }
+
+  // MARK: Asking
+
+  /// Whose a session is.
+  /// - Throws: `HTTPFailure` 401 when there is no such session or its token is missing, 503 when nobody can say.
+  func user(of session: String, token: String?) async throws -> ChatUser {
+    guard (1...64).contains(session.utf8.count), session.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F }) else {
+      throw Self.unknown
+    }
+    let needsToken = session.utf8.count < Self.shortestSession
+    if needsToken, token == nil { throw HTTPFailure(401, "a session this short needs its owner's access token") }
+    if !needsToken, let known = sessions[session], isBelieved(known) { return known.user }
+    pending[session, default: 0] += 1
+    defer {
+      pending[session]! -= 1
+      if pending[session] == 0 {
+        pending[session] = nil
+        overtaken.remove(session)
+      }
+    }
+    while true {
+      let begin = environment.clock.now
+      overtaken.remove(session)
+      guard let account = try await accounts.owner(of: session, token: needsToken ? token : nil) else {
+        throw Self.unknown
+      }
+      let user = try await chatUser(account)
+      if overtaken.contains(session) { continue }
+      remember(session, user, verifiedAt: begin)
+      return user
+    }
+  }
+
+  /// The user of an account, numbered when it is met first.
+  func chatUser(_ account: AccountsClient.Account) async throws -> ChatUser {
+    let number = try await database.transaction {
+      try $0.userNumber(account: account.id, username: account.username)
+    }
+    return ChatUser(number: number, account: account.id, username: account.username)
+  }
+
+  private static let unknown = HTTPFailure(401, "no such session")
+
+  private func isBelieved(_ session: Session) -> Bool {
+    if trustsForever { return true }
+    let since = session.isDoubtful ? session.verifiedAt : max(session.verifiedAt, leasedAt ?? session.verifiedAt)
+    return environment.clock.now - since < Self.lease
+  }
+
+  private func remember(_ session: String, _ user: ChatUser, verifiedAt: Instant) {
+    if sessions[session] != nil {
+      sessions[session]!.verifiedAt = max(sessions[session]!.verifiedAt, verifiedAt)
+      sessions[session]!.isDoubtful = false
+      return
+    }
+    if sessions.count >= Self.maximumIdle { sessions = sessions.filter { !$0.value.sockets.isEmpty } }
+    sessions[session] = Session(user: user, verifiedAt: verifiedAt)
+  }
+
+  // MARK: Sockets
+
+  /// Ties a socket to its session; false when that has ended meanwhile.
+  func attach(_ socket: SocketID, to session: String) -> Bool {
+    guard sessions[session] != nil else { return false }
+    sessions[session]!.sockets.append(socket)
+    return true
+  }
+
+  /// Whether a socket is still tied to its session.
+  func isAttached(_ socket: SocketID, to session: String) -> Bool {
+    sessions[session]?.sockets.contains(socket) == true
+  }
+
+  func detach(_ socket: SocketID, from session: String) {
+    sessions[session]?.sockets.removeAll { $0 == socket }
+  }
+
+  /// Forgets a session and closes its sockets.
+  func end(_ session: String) async {
+    if trustsForever { return }
+    if pending[session] != nil { overtaken.insert(session) }
+    guard let ended = sessions.removeValue(forKey: session), !ended.sockets.isEmpty else { return }
+    await onEnd(ended.sockets, "the session has ended")
+  }
+
+  private func doubtAll() async {
+    let doubted = sessions.filter { !isBelieved($0.value) }
+    for id in doubted.keys.sorted() {
+      sessions[id] = nil
+      if !doubted[id]!.sockets.isEmpty {
+        await onEnd(doubted[id]!.sockets, "whether the session goes on cannot be known")
+      }
+    }
+  }
+
+  // MARK: Events
+
+  private func follow() async {
+    while !isClosed {
+      do {
+        let stream = try await accounts.events(after: position)
+        self.stream = stream
+        defer { stream.close() }
+        while let event = try await stream.next(patience: Self.streamPatience, environment.clock), !isClosed {
+          await take(event)
+        }
+      } catch is NodeDown {
+        return
+      } catch {
+        environment.log.info("session-events-lost", ["error": .string("\(error)")])
+      }
+      stream = nil
+      do { try await environment.clock.sleep(for: .milliseconds(250)) } catch { return }
+    }
+  }
+
+  private func take(_ event: ServerSentEvent) async {
+    guard let id = Int64(event.id) else { return }
+    switch event.name {
+    case "session_ended":
+      let data = try? JSONParser.parse(Array(event.data.utf8))
+      if let session = data?["session_id"]?.string { await end(session) }
+    case "reset":
+      // Some events are gone, and with them what they would have ended.
+      sessions = sessions.filter { !$0.value.sockets.isEmpty }
+      for id in sessions.keys.sorted() { sessions[id]!.isDoubtful = true }
+      environment.executor.spawn("session-recheck") { await self.recheckAll() }
+    default: break
+    }
+    position = max(position ?? 0, id)
+  }
+
+  /// Asks again about every session that is in doubt. Those about which nobody can say are closed when their time is up.
+  private func recheckAll() async {
+    for id in sessions.keys.sorted() where sessions[id]?.isDoubtful == true {
+      let begin = environment.clock.now
+      do {
+        if try await accounts.owner(of: id, token: nil) == nil {
+          await end(id)
+        } else if let session = sessions[id] {
+          remember(id, session.user, verifiedAt: begin)
+        }
+      } catch {
+        continue
+      }
+    }
+  }
+
+  private func keepLease() async {
+    var renewal: Instant = environment.clock.now
+    while !isClosed {
+      if environment.clock.now >= renewal {
+        renewal = environment.clock.now + .seconds(1)
+        environment.executor.spawn("lease-renewal") { await self.renewLease() }
+      }
+      await doubtAll()
+      do { try await environment.clock.sleep(for: .milliseconds(250)) } catch { return }
+    }
+  }
+
+  private func renewLease() async {
+    let begin = environment.clock.now
+    guard let last = try? await accounts.lastEvent() else { return }
+    // The stream may be a moment behind.
+    while (position ?? -1) < last {
+      guard environment.clock.now - begin < .seconds(2) else {
+        // It is not coming: begin a new one, where the old one stopped.
+        stream?.close()
+        return
+      }
+      do { try await environment.clock.sleep(for: .milliseconds(50)) } catch { return }
+    }
+    leasedAt = max(leasedAt ?? begin, begin)
+  }
+}

@@ -1,0 +1,57 @@
+/// What stands behind the User Server: the User Manager's queues. What throws was not taken; what returns is safe.
+public protocol UserServerBackend: Sendable {
+  /// A user is there; `connection` grows with each connection of a user.
+  func userIsThere(_ user: Int64, connection: Int64) async throws
+  /// The last socket of that connection is gone.
+  func userIsGone(_ user: Int64, connection: Int64) async throws
+  /// A user says something. The same id means the same message.
+  func userSays(_ message: JSONValue, id: String, user: Int64) async throws
+  /// Gives everything up.
+  func close() async
+}
+
+/// How the User Manager's messages reach the sockets of a user.
+public struct UserServerDelivery: Sendable {
+  let body: @Sendable (Int64, JSONValue) async -> Void
+
+  init(_ body: @escaping @Sendable (Int64, JSONValue) async -> Void) { self.body = body }
+
+  /// Emits `session_message` to the user's sockets: an object as it is, anything else as `{"MESSAGE": it}`.
+  public func callAsFunction(_ user: Int64, _ message: JSONValue) async { await body(user, message) }
+}
+
+/// Stands where no User Manager is configured.
+struct NoUserManager: UserServerBackend {
+  private static let failure = HTTPFailure(503, "no User Manager is configured")
+
+  func userIsThere(_ user: Int64, connection: Int64) async throws {}
+  func userIsGone(_ user: Int64, connection: Int64) async throws {}
+  func userSays(_ message: JSONValue, id: String, user: Int64) async throws { throw Self.failure }
+  func close() async {}
+}
+
+/// The namespace `/users`: connecting makes a user available to sessions.
+enum UserServer {
+  static let namespace = "/users"
+}
+
+extension ChatService {
+  func deliver(_ message: JSONValue, to user: Int64) async {
+    let payload: JSONValue = message.members == nil ? ["MESSAGE": message] : message
+    await tell(
+      RoomEvent(
+        "session_message", payload, rooms: [ChatPayload.room(UserNumber(user))], namespace: UserServer.namespace))
+  }
+
+  /// `user_message`: acknowledged once it is safely queued.
+  func userMessage(_ data: JSONValue, from member: Member) async throws -> JSONValue {
+    guard let message = data["MESSAGE"] else { throw HTTPFailure(400, "MESSAGE: missing") }
+    guard message.bytes.count <= ChatRules.maximumContent else {
+      throw HTTPFailure(400, "MESSAGE: must have at most 65536 bytes")
+    }
+    var id = Hex.encode(environment.entropy.bytes(16))
+    if let given = data["client_id"] { id = "\(member.user.number.value)/" + (try ChatRules.clientID(given)) }
+    try await users().userSays(message, id: id, user: member.user.number.value)
+    return ["status": "ok", "message_id": .string(id)]
+  }
+}

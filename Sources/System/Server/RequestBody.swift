@@ -1,0 +1,63 @@
+/// What a request brings, checked against what its route asks for.
+enum RequestBody {
+  /// A JSON body of this shape.
+  static func json(_ request: HTTPRequest, _ schema: Schema) throws(HTTPFailure) -> JSONValue {
+    guard !request.body.isEmpty else { throw HTTPFailure(400, "the body: missing") }
+    guard isJSON(type(of: request)) else { throw HTTPFailure(415, "the body must be application/json") }
+    let value = try parse(request.body)
+    if let fault = schema.fault(in: value) { throw HTTPFailure(400, fault) }
+    return value
+  }
+
+  /// Arguments from the query, a form, or a JSON object. What the body says comes before what the query says.
+  static func arguments(_ request: HTTPRequest, _ fields: [Schema.Field]) throws(HTTPFailure) -> JSONValue {
+    var members: [JSONValue.Member] = []
+    if !request.body.isEmpty {
+      let type = type(of: request)
+      if isJSON(type) {
+        let value = try parse(request.body)
+        guard let given = value.members else { throw HTTPFailure(400, "the body: must be an object, not \(value.kind)") }
+        members = given
+      } else if type == "application/x-www-form-urlencoded" {
+        members = try read(request.body, fields, "the body")
+      } else {
+        throw HTTPFailure(415, "the body must be application/json or application/x-www-form-urlencoded")
+      }
+    }
+    if let query = request.query {
+      for member in try read(Array(query.utf8), fields, "the query") where !members.contains(where: { $0.name == member.name }) {
+        members.append(member)
+      }
+    }
+    let value = JSONValue.object(members)
+    if let fault = Schema.object(fields).fault(in: value) { throw HTTPFailure(400, fault) }
+    return value
+  }
+
+  private static func read(
+    _ bytes: [UInt8], _ fields: [Schema.Field], _ place: String
+  ) throws(HTTPFailure) -> [JSONValue.Member] {
+    guard let pairs = PercentEncoding.decodeForm(bytes) else { throw HTTPFailure(400, "\(place) is not percent-encoded UTF-8") }
+    return fields.compactMap { field in
+      let texts = pairs.filter { $0.name == field.name }.map(\.value)
+      return texts.isEmpty ? nil : JSONValue.Member(field.name, field.schema.value(ofTexts: texts))
+    }
+  }
+
+  private static func parse(_ bytes: [UInt8]) throws(HTTPFailure) -> JSONValue {
+    do throws(JSONError) {
+      return try JSONParser.parse(bytes)
+    } catch {
+      throw HTTPFailure(400, "the body is not JSON: \(error)")
+    }
+  }
+
+  private static func type(of request: HTTPRequest) -> String? {
+    request.fields["content-type"]?.prefix { $0 != ";" && $0 != " " }.lowercased()
+  }
+
+  private static func isJSON(_ type: String?) -> Bool {
+    guard let type else { return false }
+    return type == "application/json" || type.hasPrefix("application/") && type.hasSuffix("+json")
+  }
+}
