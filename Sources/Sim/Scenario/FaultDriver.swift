@@ -8,6 +8,8 @@ final class FaultDriver {
   private let stream: ChoiceStream
   /// How often each fault of the scenario struck.
   private(set) var strikes: [Int]
+  /// When a fault could make one service unreachable for another, or its disk useless: from, to.
+  private(set) var disturbances: [ClosedRange<Int64>] = []
   private var isOver = false
 
   init(_ scenario: Scenario, in world: World, history: History) {
@@ -38,6 +40,9 @@ final class FaultDriver {
 
   private func strike(_ index: Int, _ fault: Fault, until end: Duration) {
     world.trace.event(.fault, "", value: UInt64(index), "\(fault.kind)")
+    // Everything has to be mended, noticed and opened again.
+    let aftermath = fault.downtime + .seconds(15)
+    disturbances.append(world.scheduler.now...(max(end, world.now) + aftermath).nanoseconds)
     switch fault.kind {
     case .crash(let name, let death, let inCommit, let restartAfter): crash(index, name, death, inCommit, restartAfter)
     case .pause(let name, let duration):

@@ -19,8 +19,17 @@ public struct Scenario: Sendable {
   var link = LinkSetting()
   var clocks: [ClockRule] = []
 
+  /// Whether there is a Chat Service.
+  var hasChat = false
+
   /// The node that runs the User Service.
   static let usersNode = "users"
+  /// The node that runs the Chat Service.
+  static let chatNode = "chat"
+  /// Where the Chat Service listens.
+  static let chatAddress = SocketAddress(host: chatNode, port: 5000)
+  /// The nodes that run services.
+  var serviceNodes: [String] { hasChat ? [Self.usersNode, Self.chatNode] : [Self.usersNode] }
 
   /// What a scenario may set of the services.
   public struct ServiceSettings: Sendable {
@@ -30,6 +39,8 @@ public struct Scenario: Sendable {
     var passwordRounds = 1
     /// Bugs to plant, for the tests of the oracles.
     public var planted: Set<PlantedBug> = []
+    /// See `planted`.
+    public var plantedInChat: Set<PlantedChatBug> = []
     /// What the database promises.
     public var database = DatabaseOptions()
   }
@@ -44,7 +55,13 @@ public struct Scenario: Sendable {
   public struct ScriptStep: Sendable {
     let at: Duration
     let who: String
-    let action: Action
+    let action: ScriptedAction
+  }
+
+  /// What a step of a script asks for.
+  enum ScriptedAction: Sendable {
+    case account(Action)
+    case chat(ChatAction)
   }
 
   /// The names of all people, in order.
@@ -67,6 +84,39 @@ public enum Action: String, CaseIterable, Sendable {
   case wrongPassword = "wrong-password"
 }
 
+/// What simulated users of the Chat Service can do.
+public enum ChatAction: String, CaseIterable, Sendable {
+  case sendDirect = "send-direct"
+  case sendGroup = "send-group"
+  /// A message is sent by two devices at the same time.
+  case sendTwice = "send-twice"
+  /// A message that was acknowledged is sent again.
+  case repeatMessage = "repeat-message"
+  case typing
+  /// A socket is closed in order, and opened again.
+  case disconnect
+  /// A socket is given up without a word, and opened again.
+  case vanish
+  /// A device has no socket for a while.
+  case putAway = "put-away"
+  /// Somebody is blocked for a while.
+  case block
+  case leaveGroup = "leave-group"
+  /// Somebody is taken out of one's own group, and put back.
+  case removeMember = "remove-member"
+  /// A session is ended while a device is on it.
+  case logoutElsewhere = "logout-elsewhere"
+  case readHistory = "read-history"
+}
+
+/// What people are.
+enum Role: String, CaseIterable, Sendable {
+  /// Users of the User Service.
+  case account
+  /// Users of the Chat Service.
+  case chat
+}
+
 /// People who behave alike.
 public struct People: Sendable {
   /// Their common name; with a count, `ann-1`, `ann-2` …
@@ -78,6 +128,16 @@ public struct People: Sendable {
   var actions: [(action: Action, weight: Int)] = [
     (.register, 1), (.login, 3), (.refresh, 2), (.addSession, 5), (.getSessions, 5), (.deleteSession, 2),
   ]
+  var role = Role.account
+  /// The same for users of the Chat Service.
+  var chatActions: [(action: ChatAction, weight: Int)] = [
+    (.sendDirect, 10), (.sendGroup, 6), (.repeatMessage, 1), (.typing, 1), (.disconnect, 1), (.vanish, 1),
+    (.putAway, 1), (.readHistory, 1),
+  ]
+  /// Sockets of each, at the Chat Service.
+  var devices = 1
+  /// The transports from which each socket's is drawn.
+  var transports = EngineIOClient.Transport.allCases
   /// So many names are shared by all; 0 gives each person a name of their own.
   var sharedNames = 0
   /// Whether an email and a username of different people are mixed when registering.
@@ -129,6 +189,14 @@ public struct Fault: Sendable {
   let to: Duration
   /// When set, the fault strikes again and again with this mean time between.
   let every: Duration?
+
+  /// The longest time for which a node does not run because of it.
+  var downtime: Duration {
+    switch kind {
+    case .crash(_, _, _, let time), .drain(_, let time), .pause(_, let time): time.upperBound
+    default: .zero
+    }
+  }
 }
 
 /// What a run counts, so that a scenario can say what it must have reached.
@@ -153,4 +221,14 @@ public enum Counter: String, CaseIterable, Sendable {
   case deadTokens = "dead-tokens"
   case expiredTokens = "expired-tokens"
   case deletedUsers = "deleted-users"
+  case sockets, upgrades, messages, resends, blocks, logouts, readings
+  case socketsRefused = "sockets-refused"
+  case socketsClosed = "sockets-closed"
+  case messagesStored = "messages-stored"
+  case messagesRefused = "messages-refused"
+  case messagesHeard = "messages-heard"
+  case presenceHeard = "presence-heard"
+  case typingHeard = "typing-heard"
+  case doubleSends = "double-sends"
+  case memberChanges = "member-changes"
 }

@@ -11,12 +11,15 @@ extension Scenario {
     self.name = try name.string()
     _ = try root["about"]?.string()
     if let run = root["run"] { self.run = try run.duration() }
-    if let topology = root["topology"] { try Self.check(topology: topology) }
+    if let topology = root["topology"] { try read(topology: topology) }
     if let service = root["service"] { try readService(service) }
     if let network = root["network"] { link = try Self.link(network) }
     for entry in try root["people"]?.elements() ?? [] { people.append(try People(entry)) }
-    guard Set(peopleNames).count == peopleNames.count, !peopleNames.contains(Self.usersNode) else {
+    guard Set(peopleNames + serviceNodes).count == (peopleNames + serviceNodes).count else {
       throw (root["people"] ?? root).error("two nodes have the same name")
+    }
+    if people.contains(where: { $0.role == .chat }), !hasChat {
+      throw (root["people"] ?? root).error("people of the role chat need a topology with chat: 1")
     }
     for (node, rule) in try root["clocks"]?.members() ?? [] { clocks.append(try clockRule(node, rule)) }
     for entry in try root["faults"]?.elements() ?? [] { faults.append(try Fault(entry, in: self)) }
@@ -30,11 +33,14 @@ extension Scenario {
     }
   }
 
-  private static func check(topology: ScenarioValue) throws(ScenarioError) {
-    try topology.requireKeys(["users"])
-    guard try topology["users"]?.int(atLeast: 1) ?? 1 == 1 else {
-      throw topology["users"]!.error("there is one User Service: several over one database come later")
+  private mutating func read(topology: ScenarioValue) throws(ScenarioError) {
+    try topology.requireKeys(["users", "chat"])
+    for key in ["users", "chat"] {
+      guard try topology[key]?.int(atLeast: 1) ?? 1 == 1 else {
+        throw topology[key]!.error("there is one node of each service: several over one database come later")
+      }
     }
+    hasChat = topology["chat"] != nil
   }
 
   private mutating func readService(_ value: ScenarioValue) throws(ScenarioError) {
@@ -71,11 +77,15 @@ extension Scenario {
     guard peopleNames.contains(try who.string()) else {
       throw who.error("nobody here is called \"\(try who.string())\"")
     }
-    return ScriptStep(at: try at.duration(), who: try who.string(), action: try does.oneOf(Action.self))
+    let name = try who.string()
+    let isChatter = people.contains { $0.role == .chat && $0.names.contains(name) }
+    return ScriptStep(
+      at: try at.duration(), who: name,
+      action: isChatter ? .chat(try does.oneOf(ChatAction.self)) : .account(try does.oneOf(Action.self)))
   }
 
   func require(_ node: String, _ value: ScenarioValue) throws(ScenarioError) {
-    guard node == Self.usersNode || peopleNames.contains(node) else {
+    guard serviceNodes.contains(node) || peopleNames.contains(node) else {
       throw value.error("\"\(node)\" is not in the topology")
     }
   }
@@ -85,8 +95,7 @@ extension People {
   init(_ value: ScenarioValue) throws(ScenarioError) {
     try value.requireKeys([
       "name", "count", "thinkTime", "actions", "sharedNames", "mixesNames", "sharedSessions", "patience", "cutOff",
-      "slow",
-      "slowPause",
+      "slow", "slowPause", "role", "devices", "transports",
     ])
     guard let name = value["name"] else { throw value.error("people need a \"name\"") }
     self.name = try name.string()
@@ -99,15 +108,32 @@ extension People {
     if let chance = value["cutOff"] { cutOff = try chance.chance() }
     if let chance = value["slow"] { slow = try chance.chance() }
     if let time = value["slowPause"] { slowPause = try time.duration() }
-    guard let actions = value["actions"] else { return }
-    self.actions = []
-    for (key, weight) in try actions.members() {
-      guard let action = Action(rawValue: key) else {
-        let hint = Spelling.hint(key, among: Action.allCases.map(\.rawValue))
-        throw ScenarioError(value.file, value.positions[weight.path + "#"], "unknown action \"\(key)\"\(hint)")
-      }
-      self.actions.append((action, try weight.int(atLeast: 1)))
+    if let role = value["role"] { self.role = try role.oneOf(Role.self) }
+    if let devices = value["devices"] { self.devices = try devices.int(atLeast: 1) }
+    if let transports = value["transports"] {
+      self.transports = []
+      for entry in try transports.elements() { self.transports.append(try entry.oneOf(EngineIOClient.Transport.self)) }
+      if self.transports.isEmpty { throw transports.error("at least one transport is needed") }
     }
+    guard let actions = value["actions"] else { return }
+    switch role {
+    case .account: self.actions = try Self.weights(actions)
+    case .chat: chatActions = try Self.weights(actions)
+    }
+  }
+
+  private static func weights<A: RawRepresentable & CaseIterable>(
+    _ actions: ScenarioValue
+  ) throws(ScenarioError) -> [(action: A, weight: Int)] where A.RawValue == String {
+    var weights: [(action: A, weight: Int)] = []
+    for (key, weight) in try actions.members() {
+      guard let action = A(rawValue: key) else {
+        let hint = Spelling.hint(key, among: A.allCases.map(\.rawValue))
+        throw ScenarioError(actions.file, actions.positions[weight.path + "#"], "unknown action \"\(key)\"\(hint)")
+      }
+      weights.append((action, try weight.int(atLeast: 1)))
+    }
+    return weights
   }
 }
 

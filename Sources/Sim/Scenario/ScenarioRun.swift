@@ -32,35 +32,61 @@ public struct ScenarioRunner: Sendable {
   public func run(seed: UInt64, strategy: StrategyName = .random, sink: ((String) -> Void)? = nil) -> RunResult {
     let world = World(seed: seed, strategy: strategy, sink: sink)
     world.fabric.link = scenario.link
-    let users = world.addNode(Scenario.usersNode, program: serviceProgram)
+    let users = world.addNode(Scenario.usersNode, program: usersProgram)
+    let services = scenario.hasChat ? [users, world.addNode(Scenario.chatNode, program: chatProgram)] : [users]
     let history = History(
       now: { [unowned world] in world.scheduler.now },
       wall: { [unowned users, unowned world] in users.clock.wallTime(world.scheduler.now).seconds })
-    let people = addPeople(to: world, history)
+    let chat = ChatHistory { [unowned world] in world.scheduler.now }
+    let people = addPeople(to: world, history, chat)
     for rule in scenario.clocks {
       world.node(rule.node)?.clock.skew = rule.skew
       world.node(rule.node)?.clock.driftPartsPerMillion = rule.driftPartsPerMillion
     }
     let driver = FaultDriver(scenario, in: world, history: history)
-    users.disk.onTrouble = { [unowned world] in world.findings.noteTrouble(at: world.scheduler.now) }
+    for node in services {
+      node.disk.onTrouble = { [unowned world] in world.findings.noteTrouble(at: world.scheduler.now) }
+    }
     driver.arm()
     for node in world.nodes { node.start() }
     world.run(until: scenario.run)
     driver.stop()
-    if !users.isUp { users.restart(after: .milliseconds(10)) }
-    world.run(until: scenario.run + Self.grace) { people.allSatisfy(\.isServed) && users.isServing }
-    let stuck = stuck(world, users, people)
-    count(world, users, into: history)
+    for node in services where !node.isUp { node.restart(after: .milliseconds(10)) }
+    world.run(until: scenario.run + Self.grace) { people.allSatisfy(\.isServed) && services.allSatisfy(\.isServing) }
+    let stuck = stuck(world, services, people)
+    for node in services { count(node, into: history) }
+    count(world, into: history)
     let simulated = world.now
     world.end()
     let evidence = Evidence(
       operations: history.operations, troubles: world.findings.troubles, stuck: stuck, defects: world.defects)
+    let chatEvidence = ChatEvidence(chat, disturbances: [Self.boot] + driver.disturbances)
     return RunResult(
-      seed: seed, hash: world.hash.value, violations: AccountOracles.judge(evidence), counts: history.counts,
+      seed: seed, hash: world.hash.value,
+      violations: AccountOracles.judge(evidence) + ChatOracles.judge(chatEvidence), counts: history.counts,
       strikes: driver.strikes, steps: world.scheduler.steps, simulated: simulated)
   }
 
-  private var serviceProgram: SimNode.Program {
+  /// Time in which a service may not have started yet that another one needs.
+  private static let boot: ClosedRange<Int64> = 0...1_000_000_000
+
+  /// What services show each other.
+  private static let serviceToken = "a service token"
+
+  private var chatProgram: SimNode.Program {
+    let settings = scenario.service
+    return { environment in
+      var options = ChatServiceOptions()
+      options.address = Scenario.chatAddress
+      options.users = SocketAddress(host: Scenario.usersNode, port: 8001)
+      options.server.serviceToken = Self.serviceToken
+      options.planted = settings.plantedInChat
+      options.database = settings.database
+      return try await ChatService.start(environment, options)
+    }
+  }
+
+  private var usersProgram: SimNode.Program {
     let settings = scenario.service
     return { environment in
       var options = UserServiceOptions()
@@ -68,48 +94,69 @@ public struct ScenarioRunner: Sendable {
       options.accessTokenLifetime = settings.accessTokenLifetime
       options.refreshTokenLifetime = settings.refreshTokenLifetime
       options.passwordRounds = settings.passwordRounds
+      options.server.serviceToken = Self.serviceToken
       options.planted = settings.planted
       options.database = settings.database
       return try await UserService.start(environment, options)
     }
   }
 
-  private func addPeople(to world: World, _ history: History) -> [Person] {
-    var people: [Person] = []
+  private func addPeople(to world: World, _ history: History, _ chat: ChatHistory) -> [any Inhabitant] {
+    var people: [any Inhabitant] = []
+    let commons = ChatCommons()
     for group in scenario.people {
       for name in group.names {
-        let person = Person(
-          name, behavior: group, stream: world.choices.stream("person/" + name), history: history,
-          scenario: scenario)
-        people.append(person)
-        world.addNode(name) { environment in
-          try await person.live(environment)
-          return nil
+        let stream = world.choices.stream("person/" + name)
+        let steps = scenario.script.filter { $0.who == name }
+        let inhabitant: any Inhabitant
+        switch group.role {
+        case .account:
+          let person = Person(name, behavior: group, stream: stream, history: history, scenario: scenario)
+          for step in steps {
+            if case .account(let action) = step.action { world.at(step.at) { person.doNext(action) } }
+          }
+          inhabitant = person
+        case .chat:
+          commons.people += 1
+          let chatter = Chatter(
+            name, behavior: group, stream: stream, history: chat, counters: history, commons: commons,
+            run: scenario.run)
+          for step in steps {
+            if case .chat(let action) = step.action { world.at(step.at) { chatter.doNext(action) } }
+          }
+          inhabitant = chatter
         }
-        for step in scenario.script where step.who == name {
-          world.at(step.at) { person.doNext(step.action) }
+        people.append(inhabitant)
+        world.addNode(name) { environment in
+          try await inhabitant.live(environment)
+          return nil
         }
       }
     }
     return people
   }
 
-  private func stuck(_ world: World, _ users: SimNode, _ people: [Person]) -> [String] {
+  private func stuck(_ world: World, _ services: [SimNode], _ people: [any Inhabitant]) -> [String] {
     let waiting = people.filter { !$0.isServed }
-    guard !waiting.isEmpty || !users.isServing else { return [] }
-    var lines = waiting.prefix(5).map { "\($0.name) was not served; last: \($0.lastSeen)" }
-    if !users.isServing { lines.append("\(users.name) does not serve; failed starts: \(users.failedStarts)") }
+    let down = services.filter { !$0.isServing }
+    guard !waiting.isEmpty || !down.isEmpty else { return [] }
+    let lines =
+      waiting.prefix(5).map { "\($0.name) was not served; last: \($0.lastSeen)" }
+      + down.map { "\($0.name) does not serve; failed starts: \($0.failedStarts)" }
     return lines + ["what everything waits for:"] + world.waits.split(separator: "\n").prefix(40).map(String.init)
   }
 
-  private func count(_ world: World, _ users: SimNode, into history: History) {
-    history.count(.crashes, users.deaths)
-    history.count(.crashesInCommit, users.deathsInCommit)
-    history.count(.failedStarts, users.failedStarts)
-    history.count(.restarts, users.restarts)
-    history.count(.diskErrors, users.disk.faults.failed)
-    history.count(.diskFull, users.disk.faults.filled)
-    history.count(.bitRot, users.disk.faults.rotted)
+  private func count(_ node: SimNode, into history: History) {
+    history.count(.crashes, node.deaths)
+    history.count(.crashesInCommit, node.deathsInCommit)
+    history.count(.failedStarts, node.failedStarts)
+    history.count(.restarts, node.restarts)
+    history.count(.diskErrors, node.disk.faults.failed)
+    history.count(.diskFull, node.disk.faults.filled)
+    history.count(.bitRot, node.disk.faults.rotted)
+  }
+
+  private func count(_ world: World, into history: History) {
     history.count(.stalls, world.fabric.stalled)
     history.count(
       .expiredTokens,

@@ -1,7 +1,17 @@
 import System
 
+/// Somebody who lives in a simulated world, as a run waits for them.
+protocol Inhabitant: AnyObject, Sendable {
+  var name: String { get }
+  /// Whether the last look at everything, after the faults, is done.
+  var isServed: Bool { get }
+  /// What they saw last, for a run that does not end.
+  var lastSeen: String { get }
+  func live(_ environment: Environment) async throws
+}
+
 /// A simulated user of the User Service: a node of its own, with the real HTTP client.
-final class Person: @unchecked Sendable {
+final class Person: Inhabitant, @unchecked Sendable {
   let name: String
   let behavior: People
   private let stream: ChoiceStream
@@ -28,9 +38,7 @@ final class Person: @unchecked Sendable {
   private var nextName = 0
   private var nextSession = 0
   private var scripted: [Action] = []
-  /// Whether the last look at everything, after the faults, is done.
   private(set) var isServed = false
-  /// What the person saw last, for a run that does not end.
   private(set) var lastSeen = "nothing yet"
 
   init(_ name: String, behavior: People, stream: ChoiceStream, history: History, scenario: Scenario) {

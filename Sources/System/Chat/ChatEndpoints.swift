@@ -51,39 +51,39 @@ extension ChatService {
   /// Asks somebody to be a contact, or answers who has asked; tells both.
   func addContact(_ name: String, by user: ChatUser) async throws -> ContactView {
     let other = try await self.user(called: name, "contact")
-    let change = try await translated { database -> ContactChange in
+    let (contact, news) = try await translated { database -> (ContactView, PublishedAt?) in
       let before = try database.contact(user.number, other.number)
       let after = try database.addContact(by: user.number, to: other.number)
-      return try database.change(after, of: user, and: other, isChanged: before != after)
+      let (own, theirs) = try database.views(after, of: user, and: other)
+      if before == after { return (own, nil) }
+      let question: JSONValue = ["user_id": .int(user.number.value), "username": .string(user.username)]
+      let news = try database.publish([
+        Publication("contact_added", ChatPayload.contact(own), to: [user.number]),
+        after.status == .friend
+          ? Publication("contact_changed", ChatPayload.contact(theirs), to: [other.number])
+          : Publication("contact_request", question, to: [other.number]),
+      ])
+      return (own, news)
     }
-    guard let position = change.position else { return change.own }
-    let isAnswer = change.own.status == .friend
-    let question: JSONValue = ["user_id": .int(user.number.value), "username": .string(user.username)]
-    let own = RoomEvent("contact_added", ChatPayload.contact(change.own), rooms: [ChatPayload.room(user.number)])
-    let others =
-      isAnswer
-      ? RoomEvent("contact_changed", ChatPayload.contact(change.theirs), rooms: [ChatPayload.room(other.number)])
-      : RoomEvent("contact_request", question, rooms: [ChatPayload.room(other.number)])
-    await publish([own, others], at: position)
-    return change.own
+    if let news { await publish(news) }
+    return contact
   }
 
   func changeContact(_ call: Call) async throws -> Reply {
     let user = try await user(of: call)
     let status = ContactStatus(rawValue: call.string("status"))!
     let other = try await self.user(called: call.string("contact"), "contact")
-    let change = try await translated { database -> ContactChange in
+    let (contact, news) = try await translated { database in
       let after = try database.changeContact(by: user.number, with: other.number, to: status)
-      return try database.change(after, of: user, and: other, isChanged: true)
+      let (own, theirs) = try database.views(after, of: user, and: other)
+      let news = try database.publish([
+        Publication("contact_changed", ChatPayload.contact(own), to: [user.number]),
+        Publication("contact_changed", ChatPayload.contact(theirs), to: [other.number]),
+      ])
+      return (own, news)
     }
-    if let position = change.position {
-      await publish(
-        [
-          RoomEvent("contact_changed", ChatPayload.contact(change.own), rooms: [ChatPayload.room(user.number)]),
-          RoomEvent("contact_changed", ChatPayload.contact(change.theirs), rooms: [ChatPayload.room(other.number)]),
-        ], at: position)
-    }
-    return .json(["message": "contact changed", "contact": ChatPayload.contact(change.own)])
+    await publish(news)
+    return .json(["message": "contact changed", "contact": ChatPayload.contact(contact)])
   }
 
   func getContacts(_ call: Call) async throws -> Reply {
@@ -159,11 +159,11 @@ extension ChatService {
       let number = try await self.user(called: entry.string ?? "", "members[\(index)]").number
       if !members.contains(number) { members.append(number) }
     }
-    let (group, position) = try await translated { [members] database in
-      let id = try database.createGroup(name, by: user.number, members: members)
-      return (try database.group(id), try database.nextPosition())
+    let (group, news) = try await translated { [members] database in
+      let group = try database.group(try database.createGroup(name, by: user.number, members: members))
+      return (group, try database.publish(Self.news(of: group)))
     }
-    await publishGroup(group, at: position)
+    await publish(news)
     return .json(ChatPayload.group(group))
   }
 
@@ -193,25 +193,25 @@ extension ChatService {
       guard try database.membership(id, user.number) != nil else { throw ChatFailure.noSuchGroup }
     }
     let member = try await self.user(called: call.string("member"), "member")
-    let (group, position) = try await translated { database in
+    let (group, news) = try await translated { database in
       try change(database, id, member.number, user.number)
-      return (try database.group(id), try database.nextPosition())
+      let group = try database.group(id)
+      let hasLeft = !group.members.contains { $0.user == member.number }
+      return (group, try database.publish(Self.news(of: group, leaver: hasLeft ? member.number : nil)))
     }
-    await publishGroup(group, at: position, leaver: group.members.contains { $0.user == member.number } ? nil : member)
+    await publish(news)
     guard case .object(let view) = ChatPayload.group(group) else { return .json(.null) }
     return .json(.object([.init("message", .string(message))] + view))
   }
 
-  /// Tells the members how the group is now, and one who has left no more than that.
-  private func publishGroup(_ group: GroupView, at position: Int64, leaver: ChatUser? = nil) async {
-    var events = [
-      RoomEvent("group_changed", ChatPayload.group(group), rooms: group.members.map { ChatPayload.room($0.user) })
-    ]
+  /// The members hear how the group is now, and one who has left no more than that.
+  private static func news(of group: GroupView, leaver: UserNumber? = nil) -> [Publication] {
+    var news = [Publication("group_changed", ChatPayload.group(group), to: group.members.map(\.user))]
     if let leaver {
       let gone: JSONValue = ["group_id": .int(group.id.value), "name": .string(group.name), "members": []]
-      events.append(RoomEvent("group_changed", gone, rooms: [ChatPayload.room(leaver.number)]))
+      news.append(Publication("group_changed", gone, to: [leaver]))
     }
-    await publish(events, at: position)
+    return news
   }
 
   func getGroups(_ call: Call) async throws -> Reply {
@@ -228,22 +228,17 @@ extension ChatService {
   }
 }
 
-/// What a change of a contact looks like from both sides, and its place in the order of publications when there is something to
-/// tell.
-struct ContactChange: Sendable {
-  let own: ContactView
-  let theirs: ContactView
-  let position: Int64?
-}
-
 extension SQLConnection {
-  func change(_ contact: Contact, of user: ChatUser, and other: ChatUser, isChanged: Bool) throws -> ContactChange {
+  /// A contact as each side sees it.
+  func views(_ contact: Contact, of user: ChatUser, and other: ChatUser) throws(DatabaseError) -> (
+    own: ContactView, theirs: ContactView
+  ) {
     func view(_ seen: ChatUser) throws(DatabaseError) -> ContactView {
       ContactView(
         user: seen.number, username: seen.username, status: contact.status,
         isOnline: contact.status == .friend ? try isOnline(seen.number) : false)
     }
-    return ContactChange(own: try view(other), theirs: try view(user), position: isChanged ? try nextPosition() : nil)
+    return (try view(other), try view(user))
   }
 
   func contactViews(of user: UserNumber) throws(DatabaseError) -> [ContactView] {

@@ -35,12 +35,22 @@ extension ChatService {
       }
       return
     }
-    let news = try await database.transaction { database -> (position: Int64, friends: [UserNumber])? in
-      guard try database.addSocket(socket.rowID, of: user.number, namespace: namespace, life: life) else { return nil }
-      return (try database.nextPosition(), try database.friends(of: user.number))
+    let member = Member(user: user, session: session, connection: 0)
+    let news: PublishedAt?
+    do {
+      news = try await database.transaction { database in
+        guard try database.addSocket(socket.rowID, of: user.number, namespace: namespace, life: life) else {
+          return nil
+        }
+        return try database.publishPresence(of: user, isOnline: true)
+      }
+    } catch {
+      // It may have been stored all the same.
+      await leave(socket, member)
+      throw error
     }
-    note(Member(user: user, session: session, connection: 0), at: socket)
-    if let news { await publishPresence(of: user, isOnline: true, to: news.friends, at: news.position) }
+    note(member, at: socket)
+    if let news { await publish(news) }
   }
 
   /// The session may have ended while the socket was being let in: then nobody has closed the socket yet.
@@ -49,15 +59,13 @@ extension ChatService {
     if await !directory.isAttached(socket, to: member.session) { await close([socket], "the session has ended") }
   }
 
-  private func publishPresence(of user: ChatUser, isOnline: Bool, to friends: [UserNumber], at position: Int64) async {
-    let event = RoomEvent(
-      "user_status", ChatPayload.presence(user, isOnline: isOnline), rooms: friends.map(ChatPayload.room))
-    await publish([event], at: position)
-  }
-
   func disconnected(_ socket: SocketID) async {
     guard let member = forget(socket) else { return }
     await directory.detach(socket, from: member.session)
+    await leave(socket, member)
+  }
+
+  private func leave(_ socket: SocketID, _ member: Member) async {
     departed.append((socket, member))
     await settle()
   }
@@ -84,14 +92,16 @@ extension ChatService {
     let user = member.user
     let byCount = !options.planted.contains(.presenceByLastEvent)
     let isPresence = socket.namespace == "/"
-    let news = try await database.transaction { database -> (position: Int64, friends: [UserNumber])? in
+    let news = try await database.transaction { database -> PublishedAt? in
       let wasLast = try database.removeSocket(socket.rowID, of: user.number, namespace: socket.namespace)
       guard wasLast || !byCount else { return nil }
-      return isPresence ? (try database.nextPosition(), try database.friends(of: user.number)) : (0, [])
+      // What is told of the User Server goes by the queues.
+      return isPresence
+        ? try database.publishPresence(of: user, isOnline: false) : PublishedAt(position: 0, publications: [])
     }
     guard let news else { return }
     if isPresence {
-      await publishPresence(of: user, isOnline: false, to: news.friends, at: news.position)
+      await publish(news)
     } else {
       try await users().userIsGone(user.number.value, connection: member.connection)
     }
@@ -176,6 +186,15 @@ extension ChatService {
       "recipient_id": .int(recipient), "is_group": .bool(isGroup),
     ]
     await tell(RoomEvent("typing", payload, rooms: others.map(ChatPayload.room)))
+  }
+}
+
+extension SQLConnection {
+  /// Tells friends that somebody has come or gone.
+  fileprivate func publishPresence(of user: ChatUser, isOnline: Bool) throws(DatabaseError) -> PublishedAt {
+    try publish([
+      Publication("user_status", ChatPayload.presence(user, isOnline: isOnline), to: try friends(of: user.number))
+    ])
   }
 }
 

@@ -31,6 +31,14 @@ enum ChatSchema {
     CREATE TABLE conversations (conversation VARCHAR(48) PRIMARY KEY, last_seq BIGINT NOT NULL);
     CREATE TABLE positions (only INTEGER PRIMARY KEY CHECK (only = 1), last_position BIGINT NOT NULL);
     INSERT INTO positions (only, last_position) VALUES (1, 0);
+    CREATE TABLE publications (
+      position BIGINT NOT NULL,
+      part BIGINT NOT NULL,
+      event VARCHAR(32) NOT NULL,
+      payload TEXT NOT NULL,
+      rooms TEXT NOT NULL,
+      PRIMARY KEY (position, part)
+    );
     CREATE TABLE sockets (
       socket_id VARCHAR(128) PRIMARY KEY,
       user_number BIGINT NOT NULL,

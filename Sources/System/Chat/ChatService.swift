@@ -118,6 +118,7 @@ public actor ChatService: Service {
   }
 
   func publish(_ events: [RoomEvent], at position: Int64) async { await parts?.fanOut.publish(events, at: position) }
+  func publish(_ published: PublishedAt) async { await parts?.fanOut.publish(published) }
   func tell(_ event: RoomEvent) async { await parts?.fanOut.tell(event) }
   func emit(_ name: String, _ value: JSONValue, to socket: SocketID) async {
     await parts?.sockets.emit(name, SocketPayload([value]), to: socket)

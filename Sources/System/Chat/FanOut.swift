@@ -57,6 +57,11 @@ actor FanOut {
     }
   }
 
+  /// Publishes what a transaction stored.
+  func publish(_ published: PublishedAt) async {
+    await publish(published.publications.map(\.roomEvent), at: published.position)
+  }
+
   /// What is told once and kept nowhere: that somebody types.
   func tell(_ event: RoomEvent) async { await sockets.emit([event]) }
 
@@ -84,12 +89,18 @@ actor FanOut {
     }
   }
 
-  /// Takes from the store what is missing up to a position; what is no message is gone. False when the node is down.
+  /// Takes from the store what is missing up to a position. False when the node is down.
   private func fill(through last: Int64) async -> Bool {
     let after = emitted
     do {
-      let found = try await database.transaction { try $0.messages(after: after, through: last) }
-      for stored in found where waiting[stored.message.id] == nil { waiting[stored.message.id] = [makeEvent(stored)] }
+      let (messages, others) = try await database.transaction {
+        (try $0.messages(after: after, through: last), try $0.publications(after: after, through: last))
+      }
+      for stored in messages where waiting[stored.message.id] == nil { waiting[stored.message.id] = [makeEvent(stored)] }
+      for other in others where waiting[other.position] == nil {
+        waiting[other.position] = other.publications.map(\.roomEvent)
+      }
+      // What is in neither was pruned long ago.
       if last > emitted { for position in (emitted + 1)...last where waiting[position] == nil { waiting[position] = [] } }
       await emitAll()
       return true

@@ -1,17 +1,5 @@
 /// Groups and messages: what is read, decided and written in one transaction.
 extension SQLConnection {
-  // MARK: The order of all that is published
-
-  /// The place of what this transaction publishes in the one order of everything that was ever published. A message has it as
-  /// its id.
-  func nextPosition() throws(DatabaseError) -> Int64 {
-    try first("UPDATE positions SET last_position = last_position + 1 RETURNING last_position") { $0.int(0) }!
-  }
-
-  func lastPosition() throws(DatabaseError) -> Int64 {
-    try first("SELECT last_position FROM positions") { $0.int(0) }!
-  }
-
   // MARK: Groups
 
   /// Makes a group; its creator is admin.

@@ -9,7 +9,7 @@ extension SQLConnection {
     return isFirst
   }
 
-  /// Forgets a socket; returns whether it was the user's last in this namespace.
+  /// Forgets a socket; returns whether it was the user's last in this namespace. What is forgotten already changes nothing.
   func removeSocket(_ id: String, of user: UserNumber, namespace: String) throws(DatabaseError) -> Bool {
     let removed = try execute("DELETE FROM sockets WHERE socket_id = $1", .text(id))
     guard removed == 1 else { return false }

@@ -1,0 +1,117 @@
+/// The oracles over what sockets heard.
+extension ChatOracles {
+  /// Each socket hears each message at most once, in the order of the conversation.
+  static func socketOrder(_ evidence: ChatEvidence) -> [Violation] {
+    for socket in evidence.sockets {
+      var last: [Conversation: MessageFact] = [:]
+      for (_, time, fact) in socket.heard {
+        if let before = last[fact.conversation], before.sequence >= fact.sequence {
+          return violation(
+            "socket-order", "each socket receives new_message in the order of seq, each at most once",
+            ["\(socket.person) heard \(say(before))", "and then, at \(seconds(time)), \(say(fact))"])
+        }
+        last[fact.conversation] = fact
+      }
+    }
+    return []
+  }
+
+  /// A socket that stays connected hears every message of its conversations from its connection on. What was under way when it ended
+  /// may be missing, but nothing before what it did hear.
+  static func complete(_ evidence: ChatEvidence, _ model: MembershipModel) -> [Violation] {
+    for socket in evidence.sockets {
+      let heard = Set(socket.heard.map(\.fact.content))
+      var furthest: [Conversation: Int64] = [:]
+      for (_, _, fact) in socket.heard { furthest[fact.conversation] = max(furthest[fact.conversation] ?? 0, fact.sequence) }
+      for sending in evidence.sendings {
+        guard let answer = sending.acknowledgements.first, sending.interval.invoked > socket.connected,
+          !heard.contains(sending.content)
+        else { continue }
+        // At the end of the run everything has had its time; before, only what was overtaken is missing.
+        guard socket.ended == nil || answer.sequence < furthest[sending.conversation] ?? 0 else { continue }
+        guard model.takesPart(socket.user, in: sending.conversation, during: sending.interval) else { continue }
+        let end = socket.ended == nil ? "it was open to the end" : "it heard seq \(furthest[sending.conversation] ?? 0)"
+        return violation(
+          "complete", "a socket that stays connected receives every message",
+          [say(sending), "\(socket.person)'s socket of \(seconds(socket.connectedAt)) did not hear it, though \(end)"])
+      }
+    }
+    return []
+  }
+
+  /// Nobody receives, by any road, a message of a conversation that they were not part of when it was stored.
+  static func isPrivate(_ evidence: ChatEvidence, _ model: MembershipModel) -> [Violation] {
+    for (fact, user, how) in evidence.sights {
+      guard let sending = evidence.sendingByContent[fact.content] else { continue }
+      // It was stored between the first attempt and the first answer, or any time after when there was none.
+      if !model.mayTakePart(user, in: fact.conversation, during: stored(sending)) {
+        return violation(
+          "private", "nobody receives a message of a conversation that they were not part of when it was stored",
+          [say(sending), "\(how) it, as user \(user)"])
+      }
+    }
+    for sending in evidence.sendings where sending.isAcknowledged && model.areApart(sending.conversation, during: sending.interval) {
+      return violation("private", "a direct message needs a friend", [say(sending), "and one had blocked the other before"])
+    }
+    return []
+  }
+
+  private static func stored(_ sending: Sending) -> Interval {
+    var interval = sending.interval
+    if !sending.isAcknowledged {
+      interval.answered = .max
+      interval.answeredAt = .max
+    }
+    return interval
+  }
+
+  /// Presence is a count: it changes when the first socket opens and when the last one closes, and in the end it is right.
+  static func presence(_ evidence: ChatEvidence, _ model: MembershipModel) -> [Violation] {
+    for socket in evidence.sockets {
+      var last: [Int64: Bool] = [:]
+      for (_, user, isOnline) in socket.presence {
+        if last[user] == isOnline, !model.hasChanges(.between(user, socket.user)) {
+          return violation(
+            "presence", "user_status comes only when a user's first socket opens or the last one closes",
+            ["\(socket.person) heard twice in a row that user \(user) is \(isOnline ? "online" : "offline")"])
+        }
+        last[user] = isOnline
+      }
+      guard socket.ended == nil else { continue }
+      for user in last.keys.sorted() where evidence.isOnlineAtEnd[user] != last[user] {
+        guard let truth = evidence.isOnlineAtEnd[user], !model.hasChanges(.between(user, socket.user)) else { continue }
+        return violation(
+          "presence", "what was heard last of somebody's presence is so",
+          ["\(socket.person) heard last that user \(user) is \(truth ? "offline" : "online"), which is not so"])
+      }
+    }
+    for look in evidence.presence {
+      guard let truth = evidence.isOnlineAtEnd[look.other], truth != look.isOnline else { continue }
+      return violation(
+        "presence", "is_online says whether somebody has a socket",
+        ["\(look.person) saw that user \(look.other) is \(look.isOnline ? "online" : "offline"), which is not so"])
+    }
+    return []
+  }
+
+  /// The contract's time for closing the sockets of an ended session.
+  private static let closing: Int64 = 5_000_000_000
+
+  static func sessionEnded(_ evidence: ChatEvidence) -> [Violation] {
+    for socket in evidence.sockets {
+      guard let end = evidence.endedSessions[socket.session] else { continue }
+      if socket.connectedAt > end + closing {
+        return violation(
+          "session-ended", "an ended session opens no socket after 5 s",
+          ["\(socket.person)'s session ended at \(seconds(end)), its socket opened at \(seconds(socket.connectedAt))"])
+      }
+      for (_, time, fact) in socket.heard {
+        guard let sending = evidence.sendingByContent[fact.content], sending.interval.invokedAt > end + closing else { continue }
+        return violation(
+          "session-ended", "no ended session lives for longer than 5 s",
+          ["\(socket.person)'s session ended at \(seconds(end))", say(sending), "and its socket heard it at \(seconds(time))"])
+      }
+    }
+    return []
+  }
+}

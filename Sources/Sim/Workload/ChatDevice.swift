@@ -1,0 +1,170 @@
+import System
+
+/// One of a person's devices: a socket that is opened again whenever it ends, and that writes down all it hears.
+final class ChatDevice: @unchecked Sendable {
+  private let environment: Environment
+  private let history: ChatHistory
+  private let counters: History
+  private let stream: ChoiceStream
+  private let person: String
+  private let transports: [EngineIOClient.Transport]
+  /// Whether it is to have a socket.
+  var wants = true
+  /// The session to use; nil while there is none.
+  var session: String?
+  var user: Int64 = 0
+  private var client: SocketIOClient?
+  private(set) var record: Int?
+  private var waiting: [Int64: UnsafeContinuation<JSONValue?, Never>] = [:]
+  private var isRunning = false
+
+  init(
+    _ environment: Environment, _ person: String, transports: [EngineIOClient.Transport], history: ChatHistory,
+    counters: History, stream: ChoiceStream
+  ) {
+    self.environment = environment
+    self.person = person
+    self.transports = transports
+    self.history = history
+    self.counters = counters
+    self.stream = stream
+  }
+
+  var isConnected: Bool { record != nil }
+
+  /// Begins to keep a socket open, while it is wanted.
+  func start() {
+    guard !isRunning else { return }
+    isRunning = true
+    environment.executor.spawn("device") { await self.run() }
+  }
+
+  private func run() async {
+    while isRunning {
+      do {
+        if wants, let session { try await connect(session) }
+        // With and without waiting.
+        let pause: Duration = stream.chance(0.3) ? .milliseconds(1) : stream.exponential(mean: .milliseconds(800))
+        try await environment.clock.sleep(for: pause)
+      } catch {
+        return
+      }
+    }
+  }
+
+  private func connect(_ session: String) async throws {
+    let transport = stream.pick(transports)
+    let client = SocketIOClient(environment, address: Scenario.chatAddress, transport: transport)
+    self.client = client
+    do {
+      try await client.connect(auth: ["sessionID": .string(session)])
+      while true { if await !take(try await client.receive(), session, transport) { break } }
+    } catch is NodeDown {
+      throw NodeDown()
+    } catch {
+      // The socket has ended: another one follows.
+    }
+    ended()
+    await client.abandon()
+    self.client = nil
+  }
+
+  private func ended() {
+    if let record { history.sockets[record].ended = history.next() }
+    record = nil
+    for id in waiting.keys.sorted() { waiting.removeValue(forKey: id)!.resume(returning: nil) }
+  }
+
+  /// Notes what came; false when the socket is over.
+  private func take(
+    _ event: SocketIOClient.Event, _ session: String, _ transport: EngineIOClient.Transport
+  ) async -> Bool {
+    switch event {
+    case .connected:
+      counters.count(.sockets)
+      if transport == .upgrading { counters.count(.upgrades) }
+      history.sockets.append(
+        SocketRecord(
+          person: person, user: user, session: session, connected: history.next(), connectedAt: history.time))
+      record = history.sockets.count - 1
+    case .refused(_, let message):
+      counters.count(.socketsRefused)
+      if message == "no such session" { self.session = nil }
+      return false
+    case .disconnected:
+      counters.count(.socketsClosed)
+      return false
+    case .acknowledged(_, let id, let payload):
+      waiting.removeValue(forKey: id)?.resume(returning: payload.arguments.first ?? .null)
+    case .event(_, let name, let payload): note(name, payload.arguments.first ?? .null)
+    }
+    return true
+  }
+
+  private func note(_ name: String, _ data: JSONValue) {
+    guard let record else { return }
+    switch name {
+    case "new_message":
+      counters.count(.messagesHeard)
+      if let fact = MessageFact(data) { history.sockets[record].heard.append((history.next(), history.time, fact)) }
+    case "user_status":
+      counters.count(.presenceHeard)
+      history.sockets[record].presence.append(
+        (history.next(), data["user_id"]?.int ?? 0, data["status"] == "online"))
+    case "typing": counters.count(.typingHeard)
+    default: break
+    }
+  }
+
+  /// Emits an event and waits for its acknowledgement; nil when none came.
+  func call(_ name: String, _ data: JSONValue, patience: Duration) async throws -> JSONValue? {
+    guard let client, record != nil else { return nil }
+    let id: Int64
+    do {
+      guard let number = try await client.emit(name, SocketPayload([data]), acknowledged: true) else { return nil }
+      id = number
+    } catch is NodeDown {
+      throw NodeDown()
+    } catch {
+      return nil
+    }
+    guard record != nil, self.client === client else { return nil }
+    environment.executor.spawn("patience") { [environment] in
+      try? await environment.clock.sleep(for: patience)
+      self.waiting.removeValue(forKey: id)?.resume(returning: nil)
+    }
+    // Acknowledgements of an earlier socket never come to this one, and ids begin anew with each.
+    return await withUnsafeContinuation { waiting[id] = $0 }
+  }
+
+  /// Emits an event that nobody acknowledges.
+  func tell(_ name: String, _ data: JSONValue) async throws {
+    guard let client, record != nil else { return }
+    do { try await client.emit(name, SocketPayload([data])) } catch is NodeDown { throw NodeDown() } catch { return }
+  }
+
+  /// Ends the socket, in order or without a word; another one follows while it is wanted.
+  func hangUp(silently: Bool) async {
+    guard let client else { return }
+    if silently { await client.abandon() } else { await client.close() }
+  }
+
+  /// Ends for good.
+  func stop() async {
+    isRunning = false
+    wants = false
+    await hangUp(silently: false)
+  }
+}
+
+extension MessageFact {
+  init?(_ data: JSONValue) {
+    guard let sequence = data["seq"]?.int, let id = data["message_id"]?.int, let sender = data["sender_id"]?.int,
+      let recipient = data["recipient_id"]?.int, let content = data["content"]?.string,
+      let isGroup = data["is_group"]?.bool
+    else { return nil }
+    self.init(
+      conversation: isGroup ? .group(recipient) : .between(sender, recipient), sequence: sequence, id: id,
+      sender: sender, content: content)
+  }
+}

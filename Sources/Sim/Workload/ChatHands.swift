@@ -1,0 +1,219 @@
+import System
+
+/// A person's hands at the REST interface of the Chat Service.
+final class ChatHands: @unchecked Sendable {
+  private let person: Chatter
+  private let environment: Environment
+  private let client: HTTPClient
+  private var session = ""
+  private static let password = "correct horse"
+
+  init(_ person: Chatter, _ environment: Environment) {
+    self.person = person
+    self.environment = environment
+    client = HTTPClient(environment, address: Scenario.chatAddress)
+  }
+
+  // MARK: Asking
+
+  /// One request; nil when no answer came.
+  private func once(_ method: String, _ path: String, _ body: [JSONValue.Member]) async throws -> (Int, JSONValue)? {
+    let history = person.history
+    let index = history.calls.count
+    history.calls.append(RESTCall(person: person.name, what: "\(method) \(path)", interval: history.begin()))
+    person.counters.count(.requests)
+    defer { history.end(&history.calls[index].interval) }
+    do {
+      let target = method == "GET" ? path + "?" + Self.query(body) : path
+      let response = try await client.send(
+        method, target, json: method == "GET" ? nil : .object(body), timeout: person.behavior.patience)
+      history.calls[index].status = response.status
+      person.lastSeen = "\(method) \(path): \(response.status)"
+      if response.status == 503 { person.counters.count(.unavailable) }
+      if response.status < 300 { person.counters.count(.successes) }
+      return (response.status, (try? JSONParser.parse(response.body)) ?? .null)
+    } catch is NetworkError {
+      person.counters.count(.unanswered)
+      return nil
+    } catch is HTTPError {
+      return nil
+    }
+  }
+
+  private static func query(_ body: [JSONValue.Member]) -> String {
+    body.map { member in
+      let text = member.value.string ?? member.value.text
+      return "\(member.name)=\(PercentEncoding.encode(text))"
+    }.joined(separator: "&")
+  }
+
+  /// Asks until there is an answer that is no 5xx.
+  private func answer(_ method: String, _ path: String, _ body: [JSONValue.Member]) async throws -> (Int, JSONValue) {
+    while true {
+      if let answer = try await once(method, path, body), answer.0 < 500, answer.0 != 408, answer.0 != 429 { return answer }
+      try await environment.clock.sleep(for: person.stream.exponential(mean: .milliseconds(500)))
+    }
+  }
+
+  /// Asks in the name of the person, with a new session when the old one is gone.
+  private func asMyself(_ method: String, _ path: String, _ more: [JSONValue.Member]) async throws -> (Int, JSONValue) {
+    while true {
+      let found = try await answer(method, path, [.init("sessionID", .string(session))] + more)
+      if found.0 != 401 { return found }
+      session = try await login()
+    }
+  }
+
+  private func credentials() -> [JSONValue.Member] {
+    [.init("username", .string(person.name)), .init("password", .string(Self.password))]
+  }
+
+  // MARK: Coming in
+
+  func register() async throws {
+    // 400: an attempt without an answer did it.
+    _ = try await answer("POST", "/register", credentials())
+    session = try await login()
+  }
+
+  /// A new session.
+  func login() async throws -> String {
+    while true {
+      let (status, body) = try await answer("POST", "/login", credentials())
+      if status == 200, let session = body["sessionID"]?.string, let user = body["user_id"]?.int {
+        person.user = user
+        person.commons.users[person.name] = user
+        return session
+      }
+      try await environment.clock.sleep(for: .milliseconds(500))
+    }
+  }
+
+  func logout(_ session: String) async throws {
+    let (status, _) = try await answer("POST", "/logout", [.init("sessionID", .string(session))])
+    // 401: it had ended with an attempt that was not answered.
+    if status == 200 || status == 401 {
+      person.counters.count(.logouts)
+      person.history.endedSessions[session] = person.history.time
+    }
+  }
+
+  // MARK: Contacts and groups
+
+  func befriend(_ peers: [String]) async throws {
+    for peer in peers {
+      while true {
+        let (status, body) = try await asMyself("POST", "/addContact", [.init("contact", .string(peer))])
+        if status == 200 || status == 400 {
+          if let id = body["contact"]?["user_id"]?.int { person.commons.users[peer] = id }
+          break
+        }
+        // Not yet there.
+        try await environment.clock.sleep(for: .milliseconds(200))
+      }
+    }
+  }
+
+  /// Blocks somebody for a while, then makes friends again.
+  func block(_ peer: String) async throws {
+    guard let other = person.commons.users[peer] else { return }
+    guard try await setContact(peer, other, "blocked", isFriend: false) else { return }
+    person.counters.count(.blocks)
+    try await environment.clock.sleep(for: person.stream.exponential(mean: .seconds(1)))
+    _ = try await setContact(peer, other, "new", isFriend: nil)
+    _ = try await setContact(peer, other, "friend", isFriend: true)
+  }
+
+  private func setContact(_ peer: String, _ other: Int64, _ status: String, isFriend: Bool?) async throws -> Bool {
+    let history = person.history
+    let index = history.changes.count
+    if let isFriend {
+      history.changes.append(
+        Change(kind: .contact(.between(person.user, other), isFriend: isFriend), interval: history.begin()))
+    }
+    let (code, _) = try await asMyself(
+      "POST", "/changeContact", [.init("contact", .string(peer)), .init("status", .string(status))])
+    if isFriend != nil {
+      history.end(&history.changes[index].interval)
+      // A refusal after an attempt without an answer may mean that that one was done.
+      history.changes[index].succeeded = code == 200 ? true : nil
+    }
+    return code == 200
+  }
+
+  func createGroup(_ peers: [String]) async throws {
+    let half = Array(peers.prefix((peers.count + 1) / 2))
+    let history = person.history
+    let begun = history.begin()
+    let (status, body) = try await asMyself(
+      "POST", "/createGroup",
+      [.init("name", .string("\(person.name)'s")), .init("members", .array(half.map { .string($0) }))])
+    guard status == 200, let id = body["group_id"]?.int else { return }
+    for name in [person.name] + half {
+      guard let user = person.commons.users[name] else { continue }
+      var change = Change(kind: .member(group: id, user: user, isAdded: true), interval: begun, succeeded: true)
+      history.end(&change.interval)
+      history.changes.append(change)
+    }
+    person.commons.groups.append((id, person.name))
+  }
+
+  func changeMember(_ peer: String, of group: Int64, isAdded: Bool) async throws {
+    guard let other = person.commons.users[peer] else { return }
+    let history = person.history
+    let index = history.changes.count
+    history.changes.append(
+      Change(kind: .member(group: group, user: other, isAdded: isAdded), interval: history.begin()))
+    let (status, _) = try await asMyself(
+      "POST", isAdded ? "/addGroupMember" : "/removeGroupMember",
+      [.init("group_id", .int(group)), .init("member", .string(peer))])
+    history.end(&history.changes[index].interval)
+    history.changes[index].succeeded = status == 200 ? true : nil
+    if status == 200 { person.counters.count(.memberChanges) }
+  }
+
+  // MARK: Looking
+
+  /// Reads some of a conversation, as an application does when it opens a window.
+  func look(at peer: String) async throws {
+    let (status, body) = try await asMyself(
+      "GET", "/getContactMessages", [.init("contact", .string(peer)), .init("limit", 20)])
+    guard status == 200, let other = person.commons.users[peer] else { return }
+    person.counters.count(.readings)
+    let facts = (body.array ?? []).compactMap { MessageFact($0) }
+    person.history.readings.append(
+      Reading(person: person.name, user: person.user, conversation: .between(person.user, other), facts: facts, isWhole: false))
+  }
+
+  /// Reads every conversation from its beginning, and who is there.
+  func readEverything(_ peers: [String]) async throws {
+    for peer in peers {
+      guard let other = person.commons.users[peer] else { continue }
+      try await read("/getContactMessages", [.init("contact", .string(peer))], .between(person.user, other))
+    }
+    for group in person.commons.groups {
+      try await read("/getGroupMessages", [.init("group_id", .int(group.id))], .group(group.id))
+    }
+    let (status, body) = try await asMyself("GET", "/getContacts", [])
+    guard status == 200 else { return }
+    for contact in body.array ?? [] where contact["status"] == "friend" {
+      person.history.presence.append(
+        FinalPresence(
+          person: person.name, other: contact["user_id"]?.int ?? 0, isOnline: contact["is_online"] == true))
+    }
+  }
+
+  private func read(_ path: String, _ which: [JSONValue.Member], _ conversation: Conversation) async throws {
+    var facts: [MessageFact] = []
+    while true {
+      let after = facts.last?.sequence ?? 0
+      let (status, body) = try await asMyself(
+        "GET", path, which + [.init("after", .int(after)), .init("limit", 100)])
+      guard status == 200, let page = body.array else { return }
+      facts += page.compactMap { MessageFact($0) }
+      if page.count < 100 { break }
+    }
+    person.history.readings.append(
+      Reading(person: person.name, user: person.user, conversation: conversation, facts: facts, isWhole: true))
+  }
+}

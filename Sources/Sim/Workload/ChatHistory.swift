@@ -1,0 +1,144 @@
+/// Two people, or a group, as clients name them.
+enum Conversation: Hashable, Comparable, CustomStringConvertible {
+  /// The two user ids in order; make it with `between`.
+  case direct(Int64, Int64)
+  case group(Int64)
+
+  static func between(_ a: Int64, _ b: Int64) -> Conversation { .direct(min(a, b), max(a, b)) }
+
+  static func < (a: Conversation, b: Conversation) -> Bool { a.description < b.description }
+
+  var description: String {
+    switch self {
+    case .direct(let a, let b): "users \(a) and \(b)"
+    case .group(let id): "group \(id)"
+    }
+  }
+}
+
+/// A message, as somebody saw it.
+struct MessageFact: Hashable {
+  let conversation: Conversation
+  let sequence: Int64
+  let id: Int64
+  let sender: Int64
+  let content: String
+}
+
+/// What an acknowledgement said.
+struct Acknowledgement: Hashable {
+  let id: Int64
+  let sequence: Int64
+  let timestamp: String
+}
+
+/// Times of something with a beginning and an end: positions in the one order of everything that people did and saw, and virtual
+/// time in nanoseconds.
+struct Interval {
+  let invoked: Int
+  var answered = Int.max
+  let invokedAt: Int64
+  var answeredAt = Int64.max
+}
+
+/// A message that somebody sent, over however many attempts.
+struct Sending {
+  let person: String
+  let sender: Int64
+  let conversation: Conversation
+  let content: String
+  let clientID: String
+  var interval: Interval
+  /// What each attempt that was answered well said.
+  var acknowledgements: [Acknowledgement] = []
+  /// Why it was refused, when it was.
+  var refusal: String?
+  /// Whether an attempt ended without an answer: then it may have been stored.
+  var hasUnknown = false
+
+  var isAcknowledged: Bool { !acknowledgements.isEmpty }
+}
+
+/// A change of who may write to whom, or of who is in a group.
+struct Change {
+  enum Kind: Hashable {
+    case member(group: Int64, user: Int64, isAdded: Bool)
+    case contact(Conversation, isFriend: Bool)
+  }
+
+  let kind: Kind
+  var interval: Interval
+  /// nil when no answer came.
+  var succeeded: Bool?
+}
+
+/// A socket of the chat, from its CONNECT to its end, as its client saw it.
+struct SocketRecord {
+  let person: String
+  let user: Int64
+  let session: String
+  /// When its CONNECT was answered.
+  let connected: Int
+  let connectedAt: Int64
+  var ended: Int?
+  var heard: [(position: Int, time: Int64, fact: MessageFact)] = []
+  /// What it heard of the presence of others.
+  var presence: [(position: Int, user: Int64, isOnline: Bool)] = []
+}
+
+/// A reading of a conversation over REST.
+struct Reading {
+  let person: String
+  let user: Int64
+  let conversation: Conversation
+  let facts: [MessageFact]
+  /// Whether it was read from its beginning to its end, when everything had come to rest.
+  let isWhole: Bool
+}
+
+/// What somebody saw at the end of who is there.
+struct FinalPresence {
+  let person: String
+  let other: Int64
+  let isOnline: Bool
+}
+
+/// A request to the REST interface and the status that came back.
+struct RESTCall {
+  let person: String
+  let what: String
+  var interval: Interval
+  var status: Int?
+}
+
+/// Everything that people did and saw at the Chat Service, in one order.
+final class ChatHistory: @unchecked Sendable {
+  var sendings: [Sending] = []
+  var changes: [Change] = []
+  var sockets: [SocketRecord] = []
+  var readings: [Reading] = []
+  var presence: [FinalPresence] = []
+  var calls: [RESTCall] = []
+  /// When the end of a session was acknowledged.
+  var endedSessions: [String: Int64] = [:]
+  /// Who is there when everything has come to rest.
+  var isOnlineAtEnd: [Int64: Bool] = [:]
+  private var position = 0
+  private let now: () -> Int64
+
+  init(now: @escaping () -> Int64) { self.now = now }
+
+  var time: Int64 { now() }
+
+  func next() -> Int {
+    position += 1
+    return position
+  }
+
+  func begin() -> Interval { Interval(invoked: next(), invokedAt: now()) }
+
+  func end(_ interval: inout Interval) {
+    interval.answered = next()
+    interval.answeredAt = now()
+  }
+}

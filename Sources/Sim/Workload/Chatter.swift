@@ -1,0 +1,261 @@
+import System
+
+/// What is known to all people of a chat scenario: their names, and the groups they made.
+final class ChatCommons: @unchecked Sendable {
+  /// By name, once known.
+  var users: [String: Int64] = [:]
+  var groups: [(id: Int64, creator: String)] = []
+  /// How many people there are, have settled for the end, and have looked at everything.
+  var people = 0
+  var settled = 0
+  var looked = 0
+}
+
+/// A simulated user of the Chat Service: a node of its own, with devices that speak Socket.IO and hands that use REST.
+final class Chatter: Inhabitant, @unchecked Sendable {
+  let name: String
+  let behavior: People
+  let stream: ChoiceStream
+  let history: ChatHistory
+  let counters: History
+  let commons: ChatCommons
+  let run: Duration
+  private(set) var devices: [ChatDevice] = []
+  private var nextMessage = 0
+  private var sent: [Sending] = []
+  private var scripted: [ChatAction] = []
+  private(set) var isServed = false
+  var lastSeen = "nothing yet"
+  var user: Int64 = 0
+
+  init(_ name: String, behavior: People, stream: ChoiceStream, history: ChatHistory, counters: History, commons: ChatCommons, run: Duration) {
+    self.name = name
+    self.behavior = behavior
+    self.stream = stream
+    self.history = history
+    self.counters = counters
+    self.commons = commons
+    self.run = run
+  }
+
+  func doNext(_ action: ChatAction) { scripted.append(action) }
+
+  /// Everybody else of the same kind.
+  private var peers: [String] { behavior.names.filter { $0 != name } }
+
+  // MARK: The day
+
+  func live(_ environment: Environment) async throws {
+    let end = environment.clock.now + run
+    let hands = ChatHands(self, environment)
+    try await hands.register()
+    for index in 0..<behavior.devices {
+      let device = ChatDevice(
+        environment, name, transports: behavior.transports, history: history, counters: counters, stream: stream)
+      device.user = user
+      device.session = try await hands.login()
+      if index == 0 || stream.chance(0.8) { device.start() }
+      devices.append(device)
+    }
+    try await hands.befriend(peers)
+    if name == behavior.names.first { try await hands.createGroup(peers) }
+    while environment.clock.now < end {
+      if let action = scripted.first {
+        scripted.removeFirst()
+        try await act(action, hands, environment)
+      } else if !behavior.chatActions.isEmpty {
+        let index = stream.weighted(behavior.chatActions.map(\.weight))
+        try await act(behavior.chatActions[index].action, hands, environment)
+        let pause = stream.exponential(mean: behavior.thinkTime)
+        try await environment.clock.sleep(until: min(end, environment.clock.now + pause))
+      } else {
+        try await environment.clock.sleep(for: .milliseconds(5))
+      }
+    }
+    try await settle(hands, environment)
+    isServed = true
+  }
+
+  /// A device with a socket, if there is one.
+  private func connectedDevice() -> ChatDevice? {
+    let connected = devices.filter(\.isConnected)
+    return connected.isEmpty ? nil : stream.pick(connected)
+  }
+
+  private func act(_ action: ChatAction, _ hands: ChatHands, _ environment: Environment) async throws {
+    switch action {
+    case .sendDirect:
+      guard let peer = knownPeer() else { return }
+      try await send(to: .between(user, peer), environment)
+    case .sendGroup:
+      guard !commons.groups.isEmpty else { return }
+      try await send(to: .group(stream.pick(commons.groups).id), environment)
+    case .repeatMessage: try await repeatMessage(environment)
+    case .sendTwice:
+      guard let peer = knownPeer() else { return }
+      try await send(to: .between(user, peer), environment, twice: true)
+    case .typing:
+      guard let peer = knownPeer(), let device = connectedDevice() else { return }
+      try await device.tell("typing", ["recipient_id": .int(peer), "is_group": false])
+    case .disconnect: await connectedDevice()?.hangUp(silently: false)
+    case .vanish: await connectedDevice()?.hangUp(silently: true)
+    case .putAway:
+      guard let device = connectedDevice() else { return }
+      device.wants = false
+      await device.hangUp(silently: stream.chance(0.5))
+      try await environment.clock.sleep(for: stream.exponential(mean: .seconds(2)))
+      device.wants = true
+    case .block: try await hands.block(stream.pick(peers))
+    case .leaveGroup: try await leave(hands, environment)
+    case .removeMember:
+      guard let group = commons.groups.first(where: { $0.creator == name }) else { return }
+      let peer = stream.pick(peers)
+      try await hands.changeMember(peer, of: group.id, isAdded: false)
+      try await environment.clock.sleep(for: stream.exponential(mean: .seconds(1)))
+      try await hands.changeMember(peer, of: group.id, isAdded: true)
+    case .logoutElsewhere:
+      let device = stream.pick(devices)
+      guard let session = device.session else { return }
+      device.session = nil
+      try await hands.logout(session)
+    case .readHistory:
+      guard let peer = peers.isEmpty ? nil : stream.pick(peers) else { return }
+      try await hands.look(at: peer)
+    }
+    for device in devices where device.session == nil { device.session = try await hands.login() }
+    for device in devices { device.start() }
+  }
+
+  private func knownPeer() -> Int64? {
+    let known = peers.compactMap { commons.users[$0] }
+    return known.isEmpty ? nil : stream.pick(known)
+  }
+
+  private func leave(_ hands: ChatHands, _ environment: Environment) async throws {
+    guard !commons.groups.isEmpty else { return }
+    try await hands.changeMember(name, of: stream.pick(commons.groups).id, isAdded: false)
+  }
+
+  // MARK: Messages
+
+  func send(to conversation: Conversation, _ environment: Environment, twice: Bool = false) async throws {
+    nextMessage += 1
+    let content = "\(name)/\(nextMessage)"
+    var sending = Sending(
+      person: name, sender: user, conversation: conversation, content: content, clientID: content,
+      interval: history.begin())
+    let index = history.sendings.count
+    history.sendings.append(sending)
+    if twice { try await attemptTwice(&sending) }
+    for _ in 0..<4 where sending.acknowledgements.isEmpty && sending.refusal == nil {
+      if try await attempt(&sending) { break }
+      counters.count(.resends)
+      try await environment.clock.sleep(for: stream.exponential(mean: .milliseconds(700)))
+      history.sendings[index] = sending
+    }
+    history.end(&sending.interval)
+    history.sendings[index] = sending
+    sent.append(sending)
+    if sent.count > 8 { sent.removeFirst() }
+    lastSeen = "\(content) to \(conversation): \(sending.isAcknowledged ? "stored" : sending.refusal ?? "no answer")"
+  }
+
+  /// Two devices send the same at the same time, as when both have found it in their outbox.
+  private func attemptTwice(_ sending: inout Sending) async throws {
+    var (one, other) = (sending, sending)
+    let connected = devices.filter(\.isConnected)
+    guard connected.count > 1 else { return }
+    counters.count(.doubleSends)
+    async let first: Sending = {
+      _ = try await attempt(&one, from: connected[0])
+      return one
+    }()
+    _ = try await attempt(&other, from: connected[1])
+    let answers = [try await first, other]
+    sending.acknowledgements = answers.flatMap(\.acknowledgements)
+    sending.refusal = sending.isAcknowledged ? nil : answers.compactMap(\.refusal).first
+    sending.hasUnknown = answers.contains(where: \.hasUnknown)
+  }
+
+  /// One attempt; true when it was answered.
+  private func attempt(_ sending: inout Sending, from device: ChatDevice? = nil) async throws -> Bool {
+    guard let device = device ?? connectedDevice(), let session = device.session else { return false }
+    let recipient: Int64
+    let isGroup: Bool
+    switch sending.conversation {
+    case .direct(let a, let b): (recipient, isGroup) = (a == user ? b : a, false)
+    case .group(let id): (recipient, isGroup) = (id, true)
+    }
+    counters.count(.messages)
+    let answer = try await device.call(
+      "send_message",
+      [
+        "sessionID": .string(session), "recipient_id": .int(recipient), "content": .string(sending.content),
+        "is_group": .bool(isGroup), "client_id": .string(sending.clientID),
+      ], patience: behavior.patience)
+    guard let answer else {
+      sending.hasUnknown = true
+      return false
+    }
+    if answer["status"] == "ok", let id = answer["message_id"]?.int, let sequence = answer["seq"]?.int {
+      counters.count(.messagesStored)
+      sending.acknowledgements.append(
+        Acknowledgement(id: id, sequence: sequence, timestamp: answer["timestamp"]?.string ?? ""))
+      return true
+    }
+    let message = answer["message"]?.string ?? "no reason"
+    if message.contains("not available") || message.contains("stopping") || message.contains("no such session") {
+      // It may have been stored all the same.
+      sending.hasUnknown = true
+      return false
+    }
+    sending.refusal = message
+    counters.count(.messagesRefused)
+    return true
+  }
+
+  /// Sends a message once more that was acknowledged: the answer has to be the same.
+  private func repeatMessage(_ environment: Environment) async throws {
+    let known = sent.filter(\.isAcknowledged)
+    guard !known.isEmpty else { return }
+    var again = stream.pick(known)
+    guard let index = history.sendings.firstIndex(where: { $0.clientID == again.clientID && $0.person == name }) else { return }
+    counters.count(.resends)
+    let before = again.acknowledgements.count
+    _ = try await attempt(&again)
+    if again.acknowledgements.count > before { history.sendings[index].acknowledgements.append(again.acknowledgements.last!) }
+  }
+
+  // MARK: The end
+
+  /// Some go, the others stay; everything comes to rest; then all look at what is there.
+  private func settle(_ hands: ChatHands, _ environment: Environment) async throws {
+    let stays = stream.chance(0.6)
+    for device in devices where device.session == nil { device.session = try await hands.login() }
+    for (index, device) in devices.enumerated() {
+      device.wants = stays && (index == 0 || device.isConnected)
+      if !device.wants { await device.hangUp(silently: stream.chance(0.5)) }
+      device.start()
+    }
+    history.isOnlineAtEnd[user] = stays
+    if stays {
+      while !devices[0].isConnected {
+        lastSeen = "waits for a socket"
+        if devices[0].session == nil { devices[0].session = try await hands.login() }
+        try await environment.clock.sleep(for: .milliseconds(100))
+      }
+      if let peer = knownPeer() { try await send(to: .between(user, peer), environment) }
+    }
+    commons.settled += 1
+    while commons.settled < commons.people { try await environment.clock.sleep(for: .seconds(1)) }
+    try await environment.clock.sleep(for: Self.rest)
+    try await hands.readEverything(peers)
+    // Nobody goes before the others have looked.
+    commons.looked += 1
+    while commons.looked < commons.people { try await environment.clock.sleep(for: .seconds(1)) }
+    for device in devices { await device.stop() }
+  }
+
+  /// Longer than it takes to notice that a client has vanished.
+  private static let rest: Duration = .seconds(90)
+}
