@@ -148,7 +148,6 @@ struct Configuration {
   }
 }
 
-
 /// The whole of a file, or nil with `errno` set.
 func readFile(_ path: String) -> [UInt8]? {
   guard let file = fopen(path, "r") else { return nil }

@@ -96,8 +96,12 @@ struct MembershipModel {
   func areApart(_ conversation: Conversation, during interval: Interval) -> Bool {
     let changes = contacts[conversation] ?? []
     return changes.contains { block in
-      guard !Self.makes(block), block.succeeded == true, block.interval.answered < interval.invoked else { return false }
-      return !changes.contains { Self.makes($0) && $0.interval.invoked < interval.answered && $0.interval.answered > block.interval.invoked }
+      guard !Self.makes(block), block.succeeded == true, block.interval.answered < interval.invoked else {
+        return false
+      }
+      return !changes.contains {
+        Self.makes($0) && $0.interval.invoked < interval.answered && $0.interval.answered > block.interval.invoked
+      }
     }
   }
 
@@ -198,9 +202,12 @@ enum ChatOracles {
       }
       guard let sending = evidence.sendingByContent[fact.content], sending.conversation == fact.conversation,
         sending.sender == fact.sender
-      else { return violation("one-order", "a message is what was sent", ["\(how) \(say(fact))", "and nobody sent that"]) }
+      else {
+        return violation("one-order", "a message is what was sent", ["\(how) \(say(fact))", "and nobody sent that"])
+      }
       if let answer = sending.acknowledgements.first, answer.id != fact.id || answer.sequence != fact.sequence {
-        return violation("one-order", "an acknowledgement says where the message is", [say(sending), "\(how) \(say(fact))"])
+        return violation(
+          "one-order", "an acknowledgement says where the message is", [say(sending), "\(how) \(say(fact))"])
       }
     }
     for reading in evidence.readings where reading.isWhole {
@@ -209,7 +216,8 @@ enum ChatOracles {
       let begins = if case .direct = reading.conversation { Int64(1) } else { first.sequence }
       for (index, fact) in reading.facts.enumerated() where fact.sequence != begins + Int64(index) {
         return violation(
-          "one-order", "seq is 1, 2, 3 … without a gap", ["\(reading.person) read, at place \(begins + Int64(index)), \(say(fact))"])
+          "one-order", "seq is 1, 2, 3 … without a gap",
+          ["\(reading.person) read, at place \(begins + Int64(index)), \(say(fact))"])
       }
     }
     return []
@@ -220,17 +228,22 @@ enum ChatOracles {
     for reading in evidence.readings where reading.isWhole {
       let contents = Set(reading.facts.map(\.content))
       for sending in evidence.sendings
-      where sending.conversation == reading.conversation && sending.isAcknowledged && !contents.contains(sending.content) {
+      where sending.conversation == reading.conversation && sending.isAcknowledged
+        && !contents.contains(sending.content)
+      {
         guard model.takesPart(reading.user, in: reading.conversation, during: sending.interval) else { continue }
         return violation(
-          "durable", "what was acknowledged is never lost", [say(sending), "\(reading.person) read the conversation to its end, and it was not there"])
+          "durable", "what was acknowledged is never lost",
+          [say(sending), "\(reading.person) read the conversation to its end, and it was not there"])
       }
     }
     let read = Set(evidence.readings.filter(\.isWhole).flatMap { $0.facts.map(\.content) })
     for socket in evidence.sockets {
       for (_, time, fact) in socket.heard {
         guard case .direct = fact.conversation, !read.contains(fact.content) else { continue }
-        guard evidence.readings.contains(where: { $0.isWhole && $0.conversation == fact.conversation }) else { continue }
+        guard evidence.readings.contains(where: { $0.isWhole && $0.conversation == fact.conversation }) else {
+          continue
+        }
         return violation(
           "durable", "a message is stored before anybody hears of it",
           ["\(seconds(time)) \(socket.person) heard \(say(fact))", "and in the end it was not there"])

@@ -22,7 +22,9 @@ extension ChatOracles {
     for socket in evidence.sockets {
       let heard = Set(socket.heard.map(\.fact.content))
       var furthest: [Conversation: Int64] = [:]
-      for (_, _, fact) in socket.heard { furthest[fact.conversation] = max(furthest[fact.conversation] ?? 0, fact.sequence) }
+      for (_, _, fact) in socket.heard {
+        furthest[fact.conversation] = max(furthest[fact.conversation] ?? 0, fact.sequence)
+      }
       for sending in evidence.sendings {
         guard let answer = sending.acknowledgements.first, sending.interval.invoked > socket.connected,
           !heard.contains(sending.content)
@@ -50,8 +52,10 @@ extension ChatOracles {
           [say(sending), "\(how) it, as user \(user)"])
       }
     }
-    for sending in evidence.sendings where sending.isAcknowledged && model.areApart(sending.conversation, during: sending.interval) {
-      return violation("private", "a direct message needs a friend", [say(sending), "and one had blocked the other before"])
+    for sending in evidence.sendings
+    where sending.isAcknowledged && model.areApart(sending.conversation, during: sending.interval) {
+      return violation(
+        "private", "a direct message needs a friend", [say(sending), "and one had blocked the other before"])
     }
     return []
   }
@@ -106,10 +110,15 @@ extension ChatOracles {
           ["\(socket.person)'s session ended at \(seconds(end)), its socket opened at \(seconds(socket.connectedAt))"])
       }
       for (_, time, fact) in socket.heard {
-        guard let sending = evidence.sendingByContent[fact.content], sending.interval.invokedAt > end + closing else { continue }
+        guard let sending = evidence.sendingByContent[fact.content], sending.interval.invokedAt > end + closing else {
+          continue
+        }
         return violation(
           "session-ended", "no ended session lives for longer than 5 s",
-          ["\(socket.person)'s session ended at \(seconds(end))", say(sending), "and its socket heard it at \(seconds(time))"])
+          [
+            "\(socket.person)'s session ended at \(seconds(end))", say(sending),
+            "and its socket heard it at \(seconds(time))",
+          ])
       }
     }
     return []

@@ -50,7 +50,9 @@ final class ChatHands: @unchecked Sendable {
   /// Asks until there is an answer that is no 5xx.
   private func answer(_ method: String, _ path: String, _ body: [JSONValue.Member]) async throws -> (Int, JSONValue) {
     while true {
-      if let answer = try await once(method, path, body), answer.0 < 500, answer.0 != 408, answer.0 != 429 { return answer }
+      if let answer = try await once(method, path, body), answer.0 < 500, answer.0 != 408, answer.0 != 429 {
+        return answer
+      }
       try await environment.clock.sleep(for: person.stream.exponential(mean: .milliseconds(500)))
     }
   }
@@ -182,7 +184,9 @@ final class ChatHands: @unchecked Sendable {
     person.counters.count(.readings)
     let facts = (body.array ?? []).compactMap { MessageFact($0) }
     person.history.readings.append(
-      Reading(person: person.name, user: person.user, conversation: .between(person.user, other), facts: facts, isWhole: false))
+      Reading(
+        person: person.name, user: person.user, conversation: .between(person.user, other), facts: facts, isWhole: false
+      ))
   }
 
   /// Reads every conversation from its beginning, and who is there.

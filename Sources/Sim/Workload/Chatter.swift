@@ -28,7 +28,10 @@ final class Chatter: Inhabitant, @unchecked Sendable {
   var lastSeen = "nothing yet"
   var user: Int64 = 0
 
-  init(_ name: String, behavior: People, stream: ChoiceStream, history: ChatHistory, counters: History, commons: ChatCommons, run: Duration) {
+  init(
+    _ name: String, behavior: People, stream: ChoiceStream, history: ChatHistory, counters: History,
+    commons: ChatCommons, run: Duration
+  ) {
     self.name = name
     self.behavior = behavior
     self.stream = stream
@@ -219,11 +222,15 @@ final class Chatter: Inhabitant, @unchecked Sendable {
     let known = sent.filter(\.isAcknowledged)
     guard !known.isEmpty else { return }
     var again = stream.pick(known)
-    guard let index = history.sendings.firstIndex(where: { $0.clientID == again.clientID && $0.person == name }) else { return }
+    guard let index = history.sendings.firstIndex(where: { $0.clientID == again.clientID && $0.person == name }) else {
+      return
+    }
     counters.count(.resends)
     let before = again.acknowledgements.count
     _ = try await attempt(&again)
-    if again.acknowledgements.count > before { history.sendings[index].acknowledgements.append(again.acknowledgements.last!) }
+    if again.acknowledgements.count > before {
+      history.sendings[index].acknowledgements.append(again.acknowledgements.last!)
+    }
   }
 
   // MARK: The end

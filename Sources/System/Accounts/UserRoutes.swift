@@ -23,7 +23,9 @@ enum UserRoutes {
   static let healthy = Reply.json(["status": "healthy", "message": "the user database answers"])
 
   static func table(_ users: ServiceReference, metrics: Metrics) -> [Route] {
-    CommonRoutes.adding(to: accounts(users) + sessions(users) + services(users) + ServiceRoutes.table(users), service: description, metrics: metrics)
+    CommonRoutes.adding(
+      to: accounts(users) + sessions(users) + services(users) + ServiceRoutes.table(users), service: description,
+      metrics: metrics)
   }
 
   private static let done = Schema.object([.init("success", .boolean), .init("message", .string())])

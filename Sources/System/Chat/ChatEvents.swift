@@ -81,6 +81,8 @@ extension ChatService {
         departed.removeFirst()
       } catch DatabaseError.closed {
         return
+      } catch is NodeDown {
+        return
       } catch {
         environment.log.warning("socket-row-stays", ["error": .string("\(error)")])
         do { try await environment.clock.sleep(for: .milliseconds(250)) } catch { return }

@@ -28,7 +28,8 @@ enum ChatRoutes {
     .init("group_id", .integer(minimum: 1)), .init("name", .string()), .init("members", .array(of: .string())),
   ])
   private static let message = Schema.object([
-    .init("message_id", .integer(minimum: 1)), .init("seq", .integer(minimum: 1)), .init("sender_id", .integer(minimum: 1)),
+    .init("message_id", .integer(minimum: 1)), .init("seq", .integer(minimum: 1)),
+    .init("sender_id", .integer(minimum: 1)),
     .init("sender_username", .string()), .init("recipient_id", .integer(minimum: 1)), .init("content", .string()),
     .init("type", .string(.init(values: MessageKind.allCases.map(\.rawValue)))),
     .init("timestamp", .string(.init(format: "date-time"))), .init("is_group", .boolean),
@@ -77,7 +78,10 @@ enum ChatRoutes {
     let change = Schema.object([.init("message", .string()), .init("contact", contact)])
     let unknown = Route.Response(404, "No such contact")
     return [
-      route("POST", "/addContact", "Ask somebody, or answer who has asked", [session, contactName], change, [noSession, unknown]) {
+      route(
+        "POST", "/addContact", "Ask somebody, or answer who has asked", [session, contactName], change,
+        [noSession, unknown]
+      ) {
         try await chat.started().addContact($0)
       },
       route(

@@ -96,12 +96,16 @@ actor FanOut {
       let (messages, others) = try await database.transaction {
         (try $0.messages(after: after, through: last), try $0.publications(after: after, through: last))
       }
-      for stored in messages where waiting[stored.message.id] == nil { waiting[stored.message.id] = [makeEvent(stored)] }
+      for stored in messages where waiting[stored.message.id] == nil {
+        waiting[stored.message.id] = [makeEvent(stored)]
+      }
       for other in others where waiting[other.position] == nil {
         waiting[other.position] = other.publications.map(\.roomEvent)
       }
       // What is in neither was pruned long ago.
-      if last > emitted { for position in (emitted + 1)...last where waiting[position] == nil { waiting[position] = [] } }
+      if last > emitted {
+        for position in (emitted + 1)...last where waiting[position] == nil { waiting[position] = [] }
+      }
       await emitAll()
       return true
     } catch is NodeDown {

@@ -127,7 +127,9 @@ struct APIDocument {
         case .service: "<span>services only</span>"
         }
       rows += "<section><h2><b>\(route.method)</b> \(route.path) \(access)</h2><p>\(Self.escape(route.summary))</p>"
-      if let body = route.body ?? route.arguments.map({ .object($0) }) { rows += "<h3>Body</h3><pre>\(Self.escape(Self.pretty(body.document)))</pre>" }
+      if let body = route.body ?? route.arguments.map({ .object($0) }) {
+        rows += "<h3>Body</h3><pre>\(Self.escape(Self.pretty(body.document)))</pre>"
+      }
       rows += "<h3>Answers</h3><ul>"
       for response in responses(of: route) {
         rows += "<li><b>\(response.status)</b> \(Self.escape(response.summary))</li>"

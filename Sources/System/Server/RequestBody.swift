@@ -16,7 +16,9 @@ enum RequestBody {
       let type = type(of: request)
       if isJSON(type) {
         let value = try parse(request.body)
-        guard let given = value.members else { throw HTTPFailure(400, "the body: must be an object, not \(value.kind)") }
+        guard let given = value.members else {
+          throw HTTPFailure(400, "the body: must be an object, not \(value.kind)")
+        }
         members = given
       } else if type == "application/x-www-form-urlencoded" {
         members = try read(request.body, fields, "the body")
@@ -25,7 +27,8 @@ enum RequestBody {
       }
     }
     if let query = request.query {
-      for member in try read(Array(query.utf8), fields, "the query") where !members.contains(where: { $0.name == member.name }) {
+      for member in try read(Array(query.utf8), fields, "the query")
+      where !members.contains(where: { $0.name == member.name }) {
         members.append(member)
       }
     }
@@ -37,7 +40,9 @@ enum RequestBody {
   private static func read(
     _ bytes: [UInt8], _ fields: [Schema.Field], _ place: String
   ) throws(HTTPFailure) -> [JSONValue.Member] {
-    guard let pairs = PercentEncoding.decodeForm(bytes) else { throw HTTPFailure(400, "\(place) is not percent-encoded UTF-8") }
+    guard let pairs = PercentEncoding.decodeForm(bytes) else {
+      throw HTTPFailure(400, "\(place) is not percent-encoded UTF-8")
+    }
     return fields.compactMap { field in
       let texts = pairs.filter { $0.name == field.name }.map(\.value)
       return texts.isEmpty ? nil : JSONValue.Member(field.name, field.schema.value(ofTexts: texts))
