@@ -134,6 +134,15 @@ struct Configuration {
     return options
   }
 
+  /// The options of the broker.
+  var broker: BrokerOptions {
+    var options = BrokerOptions()
+    options.address = SocketAddress(host: text("host"), port: UInt16(int("amqp-port")))
+    options.serviceToken = list("service-token").first
+    options.maximumConnections = int("max-connections")
+    return options
+  }
+
   private var server: HTTPServerOptions {
     var options = HTTPServerOptions()
     options.limits.head = int("max-head-bytes")

@@ -25,11 +25,16 @@ final class Host {
       name, storage: storage, disk: OffloadPool(threads: 2), compute: compute, log: log, level: level)
     let service = try makeService(name, node)
     running.append((name, node, service))
-    for (name, address) in service.addresses { print("listening \(name) http://\(address)") }
+    for (name, address) in service.addresses {
+      print("listening \(name) \(name == "amqp" ? "amqp" : "http")://\(address)")
+    }
   }
 
   private func makeService(_ name: String, _ node: RealNode) throws -> any Service {
     switch name {
+    case "broker":
+      let options = configuration.broker
+      return try node.run { try await Broker.start($0, options) }
     case "users":
       let options = configuration.users
       if options.secrets.contains(where: { $0.count < 32 }) {

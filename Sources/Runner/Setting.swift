@@ -53,7 +53,9 @@ struct Setting {
       help: "port of the Chat Service; 0 takes a free one"),
     later("customers-port", "5500", "port of the Customer Server"),
     later("manager-port", "20000", "port of the User Manager"),
-    later("amqp-port", "5672", "port of the broker"),
+    Setting(
+      flag: "amqp-port", placeholder: "PORT", kind: .port, standard: "5672",
+      help: "port of the broker; 0 takes a free one"),
     Setting(
       flag: "users-url", placeholder: "URL", kind: .text, standard: nil,
       help: "where the User Service is, for services in another process"),

@@ -38,7 +38,7 @@ class Server:
                 raise RuntimeError(line + self.process.stderr.read())
             self.urls[words[1]] = words[2]
             # Started again, a service is where it was.
-            self.ports[words[1]] = int(words[2].rsplit(":", 1)[1])
+            self.ports[{"amqp": "broker"}.get(words[1], words[1])] = int(words[2].rsplit(":", 1)[1])
         self.url = next(iter(self.urls.values()))
         self.port = int(self.url.rsplit(":", 1)[1])
         return self

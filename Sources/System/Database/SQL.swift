@@ -5,6 +5,7 @@ public enum SQLValue: Hashable, Sendable, ExpressibleByStringLiteral, Expressibl
   case null
   case int(Int64)
   case text(String)
+  case blob([UInt8])
 
   /// Makes one from a literal.
   public init(stringLiteral value: String) { self = .text(value) }
@@ -20,6 +21,11 @@ public struct SQLRow {
   public func int(_ column: Int32) -> Int64 { sqlite3_column_int64(statement, column) }
   /// Whether a column is NULL.
   public func isNull(_ column: Int32) -> Bool { sqlite3_column_type(statement, column) == SQLITE_NULL }
+  /// A column of bytes; NULL reads as none.
+  public func bytes(_ column: Int32) -> [UInt8] {
+    guard let start = sqlite3_column_blob(statement, column) else { return [] }
+    return Array(UnsafeRawBufferPointer(start: start, count: Int(sqlite3_column_bytes(statement, column))))
+  }
   /// A text column; NULL reads as the empty string.
   public func text(_ column: Int32) -> String {
     guard let bytes = sqlite3_column_text(statement, column) else { return "" }
@@ -127,6 +133,12 @@ public final class SQLConnection {
       switch values[parameter] {
       case .null: code = sqlite3_bind_null(statement.pointer, position)
       case .int(let number): code = sqlite3_bind_int64(statement.pointer, position, number)
+      case .blob(let bytes):
+        code = bytes.withUnsafeBytes {
+          sqlite3_bind_blob64(
+            statement.pointer, position, $0.baseAddress ?? UnsafeRawPointer(bitPattern: 1), UInt64($0.count),
+            Self.transient)
+        }
       case .text(var text):
         code = text.withUTF8 { bytes in
           bytes.withMemoryRebound(to: CChar.self) {

@@ -1,0 +1,262 @@
+/// How the broker is set up.
+public struct BrokerOptions: Sendable {
+  /// Where it listens.
+  public var address = SocketAddress(host: "127.0.0.1", port: 5672)
+  /// What clients log in with over anything but loopback, as `parley` and this; over loopback, `guest` and `guest` will do.
+  public var serviceToken: String?
+  /// Connections at once; further ones are closed.
+  public var maximumConnections = 10_000
+  /// Bytes of ready messages in memory, above which the bodies of those that the disk has are let go of.
+  public var pagingBound = 64 << 20
+  /// Bytes of ready messages in memory, above which nothing more is read from publishers.
+  public var memoryBound = 256 << 20
+  /// Time between the heartbeats that are proposed to clients.
+  public var heartbeat: Duration = .seconds(60)
+  /// What the database promises.
+  public var database = DatabaseOptions()
+  /// Bugs to plant, for the tests that show that the oracles find them.
+  public var planted: Set<PlantedBrokerBug> = []
+
+  /// The contract's defaults.
+  public init() {}
+}
+
+/// Known mistakes that a test can put into the broker, to see that an oracle finds each. Never set outside tests.
+public enum PlantedBrokerBug: String, Sendable, CaseIterable {
+  /// A publication is confirmed before it is on the disk.
+  case confirmsEarly
+  /// What is put back goes to the end of its queue.
+  case requeuesAtTheEnd
+  /// What a client held when its connection broke is forgotten.
+  case losesUnacknowledged
+}
+
+/// The embedded message broker: AMQP 0-9-1 over the environment's network, durable by group commit (contract section 5).
+///
+/// All state is on this actor. A publication goes into its queues at once and may be delivered at once; it is *confirmed* once
+/// the commit that holds it is done. Deliveries that were not acknowledged go back to their places when their channel ends.
+public actor Broker: Service {
+  let environment: Environment
+  let database: Database
+  let options: BrokerOptions
+  private let listener: any Listener
+  private let serialExecutor: any SerialExecutor
+  var exchanges: [String: Exchange] = [:]
+  var queues: [String: BrokerQueue] = [:]
+  var connections: [Int: BrokerConnection] = [:]
+  private var nextConnection = 0
+  private var nextMessage: Int64
+  private var isDraining = false
+  /// Bytes of messages that are ready and in memory.
+  var memory = 0
+
+  // What waits for the disk.
+  private var changes: [BrokerChange] = []
+  private var insertions: [Int64: Int] = [:]
+  private var confirmations: [(connection: Int, channel: UInt16, tag: UInt64)] = []
+  private var waiters: [UnsafeContinuation<Bool, Never>] = []
+  private(set) var pendingBytes = 0
+  private var isStoring = false
+  private var isClosed = false
+
+  /// The executor that the environment gave to this actor.
+  public nonisolated var unownedExecutor: UnownedSerialExecutor { serialExecutor.asUnownedSerialExecutor() }
+  /// Where it listens.
+  public nonisolated let addresses: [(name: String, address: SocketAddress)]
+
+  /// Starts the broker: reads what it had, listens.
+  /// - Throws: `DatabaseError`, `NetworkError`: what an operator has to mend.
+  public static func start(_ environment: Environment, _ options: BrokerOptions) async throws -> Broker {
+    let database = Database(
+      environment, path: "broker.db", migrations: BrokerSchema.migrations, options: options.database)
+    let state = try await database.transaction { try $0.brokerState() }
+    let listener = try environment.network.listen(options.address, backlog: 1024)
+    let broker = Broker(environment, options, database, listener, state)
+    await broker.restore(state)
+    environment.executor.spawn("broker-accept") { await broker.acceptAll() }
+    return broker
+  }
+
+  private init(
+    _ environment: Environment, _ options: BrokerOptions, _ database: Database, _ listener: any Listener,
+    _ state: BrokerRecovery
+  ) {
+    self.environment = environment
+    self.options = options
+    self.database = database
+    self.listener = listener
+    addresses = [("amqp", listener.address)]
+    serialExecutor = environment.executor.forActor("broker")
+    nextMessage = (state.messages.last?.id ?? 0) + 1
+  }
+
+  private func restore(_ state: BrokerRecovery) {
+    for (name, kind) in [
+      ("", ExchangeKind.direct), ("amq.direct", .direct), ("amq.fanout", .fanout), ("amq.topic", .topic),
+    ] { exchanges[name] = Exchange(name: name, kind: kind, isDurable: true) }
+    for exchange in state.exchanges { exchanges[exchange.name] = exchange }
+    for (name, isAutoDelete, arguments) in state.queues {
+      guard let rules = try? QueueRules(arguments) else { continue }
+      queues[name] = BrokerQueue(
+        name: name, isDurable: true, isAutoDelete: isAutoDelete, owner: nil, arguments: arguments, rules: rules)
+      _ = exchanges[""]!.bind(Binding(queue: name, routingKey: name))
+    }
+    for (exchange, binding) in state.bindings { _ = exchanges[exchange]?.bind(binding) }
+    for (id, queue, expires) in state.messages {
+      // Whether it was delivered before is not known, so it is said to have been.
+      queues[queue]?.append(QueueEntry(id: id, message: nil, expires: expires, isRedelivered: true, isDurable: true))
+    }
+    for name in queues.keys.sorted() { dispatch(queues[name]!) }
+  }
+
+  /// Stops accepting, tells every client, waits for the disk, closes the database.
+  public func drain() async {
+    isDraining = true
+    listener.close()
+    for id in connections.keys.sorted() {
+      guard let client = connections[id] else { continue }
+      client.send(
+        .connectionClose(code: 320, text: "CONNECTION_FORCED - the broker is stopping", classID: 0, methodID: 0), on: 0)
+      client.phase = .closing
+      flush(client)
+    }
+    let deadline = environment.clock.now + .seconds(2)
+    while !connections.isEmpty || isStoring, environment.clock.now < deadline {
+      do { try await environment.clock.sleep(for: .milliseconds(5)) } catch { break }
+    }
+    for id in connections.keys.sorted() { connections[id]?.connection.reset() }
+    isClosed = true
+    await database.close()
+  }
+
+  // MARK: Connections
+
+  private func acceptAll() async {
+    while !isDraining {
+      do {
+        let connection = try await listener.accept()
+        guard connections.count < options.maximumConnections else {
+          connection.reset()
+          continue
+        }
+        nextConnection += 1
+        let client = BrokerConnection(nextConnection, connection, at: environment.clock.now)
+        connections[client.id] = client
+        environment.executor.spawn("broker-connection") { [id = client.id] in await self.serve(id) }
+      } catch NetworkError.exhausted(let what) {
+        environment.log.error("accept-failed", ["error": .string(what)])
+        do { try await environment.clock.sleep(for: .milliseconds(100)) } catch { return }
+      } catch {
+        return
+      }
+    }
+  }
+
+  // MARK: What waits for the disk
+
+  func newMessageID() -> Int64 {
+    defer { nextMessage += 1 }
+    return nextMessage
+  }
+
+  /// Notes a change; it is on the disk with the next commit.
+  func store(_ change: BrokerChange) {
+    switch change {
+    case .insert(let id, _, _, let message):
+      insertions[id] = changes.count
+      pendingBytes += message.size
+    case .delete(let id):
+      // What came and went before it was written is never written.
+      if let index = insertions.removeValue(forKey: id) {
+        if case .insert(_, _, _, let message) = changes[index] { pendingBytes -= message.size }
+        changes[index] = .nothing
+        return
+      }
+    default: break
+    }
+    changes.append(change)
+    startStoring()
+  }
+
+  /// Confirms a publication once everything that was stored so far is on the disk.
+  func confirm(_ tag: UInt64, on channel: BrokerChannel) {
+    confirmations.append((channel.connection.id, channel.number, tag))
+    startStoring()
+  }
+
+  /// Waits until everything that was stored so far is on the disk. False when the broker is down.
+  func stored() async -> Bool {
+    startStoring()
+    return await withUnsafeContinuation { waiters.append($0) }
+  }
+
+  private func startStoring() {
+    guard !isStoring else { return }
+    isStoring = true
+    environment.executor.spawn("broker-store") { await self.storeAll() }
+  }
+
+  private func storeAll() async {
+    while !changes.isEmpty || !confirmations.isEmpty || !waiters.isEmpty {
+      let batch = changes
+      let safe = confirmations
+      let waiting = waiters
+      changes = []
+      insertions = [:]
+      confirmations = []
+      waiters = []
+      let isSafe = await write(batch)
+      pendingBytes -= batch.reduce(0) { sum, change in
+        if case .insert(_, _, _, let message) = change { sum + message.size } else { sum }
+      }
+      for waiter in waiting { waiter.resume(returning: isSafe) }
+      guard isSafe else { break }
+      pageOut(batch)
+      for (connection, channel, tag) in safe { connections[connection]?.channels[channel]?.confirm(tag) }
+      for (connection, channel, _) in safe { sendConfirms(connection, channel) }
+    }
+    isStoring = false
+  }
+
+  private func sendConfirms(_ connection: Int, _ number: UInt16) {
+    guard let client = connections[connection], let channel = client.channels[number], !channel.isClosing else {
+      return
+    }
+    for method in channel.takeConfirms() { client.send(method, on: number) }
+    flush(client)
+  }
+
+  /// Writes a batch, again and again until it is done. False when the broker is down.
+  private func write(_ batch: [BrokerChange]) async -> Bool {
+    while !isClosed {
+      do {
+        try await database.transaction { database in for change in batch { try change.apply(to: database) } }
+        return true
+      } catch let error as DatabaseError {
+        if case .closed = error { return false }
+        environment.log.warning("broker-store", ["error": .string(error.reason)])
+        do { try await environment.clock.sleep(for: .milliseconds(100)) } catch { return false }
+      } catch {
+        return false
+      }
+    }
+    return false
+  }
+
+  /// Lets go of bodies that the disk has, when memory is short.
+  private func pageOut(_ batch: [BrokerChange]) {
+    for change in batch where memory > options.pagingBound {
+      if case .insert(let id, let queue, _, _) = change { memory -= queues[queue]?.pageOut(id) ?? 0 }
+    }
+  }
+
+  /// Waits while there is too much in memory, before more is read from a client.
+  func waitForRoom() async {
+    while pendingBytes > options.pagingBound || memory > options.memoryBound, !isClosed {
+      if pendingBytes > options.pagingBound { if await !stored() { return } }
+      if memory > options.memoryBound {
+        do { try await environment.clock.sleep(for: .milliseconds(20)) } catch { return }
+      }
+    }
+  }
+}

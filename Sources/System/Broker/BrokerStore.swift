@@ -1,0 +1,145 @@
+/// The broker's durable state: what survives any crash.
+enum BrokerSchema {
+  static let migrations = Migrations([
+    """
+    CREATE TABLE exchanges (
+      name VARCHAR(255) PRIMARY KEY,
+      kind VARCHAR(16) NOT NULL,
+      is_auto_delete BOOLEAN NOT NULL,
+      is_internal BOOLEAN NOT NULL
+    );
+    CREATE TABLE queues (
+      queue_id INTEGER PRIMARY KEY AUTOINCREMENT,
+      name VARCHAR(255) UNIQUE NOT NULL,
+      is_auto_delete BOOLEAN NOT NULL,
+      arguments BLOB NOT NULL
+    );
+    CREATE TABLE bindings (
+      binding_id INTEGER PRIMARY KEY AUTOINCREMENT,
+      exchange VARCHAR(255) NOT NULL,
+      queue VARCHAR(255) NOT NULL,
+      routing_key VARCHAR(255) NOT NULL,
+      UNIQUE (exchange, queue, routing_key)
+    );
+    CREATE TABLE messages (
+      message_id INTEGER PRIMARY KEY,
+      queue VARCHAR(255) NOT NULL,
+      exchange VARCHAR(255) NOT NULL,
+      routing_key VARCHAR(255) NOT NULL,
+      expires BIGINT NOT NULL,
+      properties BLOB NOT NULL,
+      body BLOB NOT NULL
+    );
+    CREATE INDEX messages_by_queue ON messages (queue, message_id);
+    """
+  ])
+}
+
+/// One change of the durable state. Doing it twice is the same as doing it once, since a commit that seems to have failed may
+/// have been done.
+enum BrokerChange: Sendable {
+  case insert(id: Int64, queue: String, expires: Int64, BrokerMessage)
+  case delete(id: Int64)
+  case addExchange(Exchange)
+  case removeExchange(String)
+  case addQueue(name: String, isAutoDelete: Bool, arguments: AMQPTable)
+  case removeQueue(String)
+  case purge(String, through: Int64)
+  case bind(exchange: String, Binding)
+  case unbind(exchange: String, Binding)
+  /// Was taken back before it was written.
+  case nothing
+
+  func apply(to database: SQLConnection) throws(DatabaseError) {
+    switch self {
+    case .insert(let id, let queue, let expires, let message):
+      try database.execute(
+        """
+        INSERT INTO messages (message_id, queue, exchange, routing_key, expires, properties, body)
+        VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING
+        """, .int(id), .text(queue), .text(message.exchange), .text(message.routingKey), .int(expires),
+        .blob(message.properties), .blob(message.body))
+    case .delete(let id): try database.execute("DELETE FROM messages WHERE message_id = $1", .int(id))
+    case .addExchange(let exchange):
+      try database.execute(
+        "INSERT INTO exchanges (name, kind, is_auto_delete, is_internal) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
+        .text(exchange.name), .text(exchange.kind.rawValue), .int(exchange.isAutoDelete ? 1 : 0),
+        .int(exchange.isInternal ? 1 : 0))
+    case .removeExchange(let name):
+      try database.execute("DELETE FROM exchanges WHERE name = $1", .text(name))
+      try database.execute("DELETE FROM bindings WHERE exchange = $1", .text(name))
+    case .addQueue(let name, let isAutoDelete, let arguments):
+      var writer = AMQPWriter()
+      writer.table(arguments)
+      try database.execute(
+        "INSERT INTO queues (name, is_auto_delete, arguments) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING", .text(name),
+        .int(isAutoDelete ? 1 : 0), .blob(writer.bytes))
+    case .removeQueue(let name):
+      try database.execute("DELETE FROM queues WHERE name = $1", .text(name))
+      try database.execute("DELETE FROM bindings WHERE queue = $1", .text(name))
+      try database.execute("DELETE FROM messages WHERE queue = $1", .text(name))
+    case .purge(let queue, let last):
+      try database.execute("DELETE FROM messages WHERE queue = $1 AND message_id <= $2", .text(queue), .int(last))
+    case .bind(let exchange, let binding):
+      try database.execute(
+        "INSERT INTO bindings (exchange, queue, routing_key) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
+        .text(exchange), .text(binding.queue), .text(binding.routingKey))
+    case .unbind(let exchange, let binding):
+      try database.execute(
+        "DELETE FROM bindings WHERE exchange = $1 AND queue = $2 AND routing_key = $3", .text(exchange),
+        .text(binding.queue), .text(binding.routingKey))
+    case .nothing: break
+    }
+  }
+}
+
+/// What a broker finds on its disk.
+struct BrokerRecovery: Sendable {
+  var exchanges: [Exchange] = []
+  var queues: [(name: String, isAutoDelete: Bool, arguments: AMQPTable)] = []
+  var bindings: [(exchange: String, binding: Binding)] = []
+  /// Without their bodies, which stay on the disk until they are needed.
+  var messages: [(id: Int64, queue: String, expires: Int64)] = []
+}
+
+extension SQLConnection {
+  func brokerState() throws -> BrokerRecovery {
+    var state = BrokerRecovery()
+    state.exchanges = try query("SELECT name, kind, is_auto_delete, is_internal FROM exchanges ORDER BY name") { row in
+      Exchange(
+        name: row.text(0), kind: ExchangeKind(rawValue: row.text(1)) ?? .direct, isDurable: true,
+        isAutoDelete: row.int(2) != 0, isInternal: row.int(3) != 0)
+    }
+    let queues = try query("SELECT name, is_auto_delete, arguments FROM queues ORDER BY queue_id") { row in
+      (row.text(0), row.int(1) != 0, row.bytes(2))
+    }
+    for (name, isAutoDelete, bytes) in queues {
+      var reader = AMQPReader(bytes[...])
+      state.queues.append((name, isAutoDelete, try reader.table()))
+    }
+    state.bindings = try query("SELECT exchange, queue, routing_key FROM bindings ORDER BY binding_id") { row in
+      (row.text(0), Binding(queue: row.text(1), routingKey: row.text(2)))
+    }
+    state.messages = try query("SELECT message_id, queue, expires FROM messages ORDER BY message_id") { row in
+      (row.int(0), row.text(1), row.int(2))
+    }
+    return state
+  }
+
+  /// The next bodies of a queue.
+  func brokerMessages(_ queue: String, from id: Int64, limit: Int64) throws(DatabaseError) -> [(Int64, BrokerMessage)] {
+    try query(
+      """
+      SELECT message_id, exchange, routing_key, properties, body FROM messages WHERE queue = $1 AND message_id >= $2
+      ORDER BY message_id LIMIT $3
+      """, .text(queue), .int(id), .int(limit)
+    ) { row in
+      (
+        row.int(0),
+        BrokerMessage(
+          exchange: row.text(1), routingKey: row.text(2), properties: row.bytes(3), body: row.bytes(4),
+          isPersistent: true)
+      )
+    }
+  }
+}

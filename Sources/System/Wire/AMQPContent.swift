@@ -1,0 +1,257 @@
+/// The properties of a message (AMQP 0-9-1 §4.2.6.1 and the class `basic`).
+public struct AMQPProperties: Hashable, Sendable {
+  /// MIME type.
+  public var contentType: String?
+  /// MIME encoding.
+  public var contentEncoding: String?
+  /// The application's headers.
+  public var headers: AMQPTable?
+  /// 2 is persistent.
+  public var deliveryMode: UInt8?
+  /// 0 to 9.
+  public var priority: UInt8?
+  /// What an answer repeats.
+  public var correlationID: String?
+  /// The queue for an answer.
+  public var replyTo: String?
+  /// Milliseconds to live, as text.
+  public var expiration: String?
+  /// The application's id of the message.
+  public var messageID: String?
+  /// Seconds since 1970.
+  public var timestamp: UInt64?
+  /// The application's name of the kind of message.
+  public var type: String?
+  /// Who sends it.
+  public var userID: String?
+  /// The application that sends it.
+  public var appID: String?
+
+  /// No properties.
+  public init() {}
+
+  /// Whether a durable queue keeps the message over a restart.
+  var isPersistent: Bool { deliveryMode == 2 }
+
+  /// Reads the property flags and the list from a content header, after the body size.
+  init(_ reader: inout AMQPReader) throws(AMQPError) {
+    let flags = try reader.short()
+    guard flags & 1 == 0 else { throw .syntax("no more than one word of property flags is known") }
+    func has(_ bit: UInt16) -> Bool { flags >> bit & 1 == 1 }
+    if has(15) { contentType = try reader.shortString() }
+    if has(14) { contentEncoding = try reader.shortString() }
+    if has(13) { headers = try reader.table() }
+    if has(12) { deliveryMode = try reader.octet() }
+    if has(11) { priority = try reader.octet() }
+    if has(10) { correlationID = try reader.shortString() }
+    if has(9) { replyTo = try reader.shortString() }
+    if has(8) { expiration = try reader.shortString() }
+    if has(7) { messageID = try reader.shortString() }
+    if has(6) { timestamp = try reader.longLong() }
+    if has(5) { type = try reader.shortString() }
+    if has(4) { userID = try reader.shortString() }
+    if has(3) { appID = try reader.shortString() }
+    if has(2) { _ = try reader.shortString() }
+  }
+
+  /// The property flags and the list.
+  var bytes: [UInt8] {
+    var list = AMQPWriter()
+    var flags: UInt16 = 0
+    func text(_ value: String?, _ bit: UInt16) {
+      guard let value else { return }
+      flags |= 1 << bit
+      list.shortString(value)
+    }
+    text(contentType, 15)
+    text(contentEncoding, 14)
+    if let headers {
+      flags |= 1 << 13
+      list.table(headers)
+    }
+    if let deliveryMode {
+      flags |= 1 << 12
+      list.number(deliveryMode)
+    }
+    if let priority {
+      flags |= 1 << 11
+      list.number(priority)
+    }
+    text(correlationID, 10)
+    text(replyTo, 9)
+    text(expiration, 8)
+    text(messageID, 7)
+    if let timestamp {
+      flags |= 1 << 6
+      list.number(timestamp)
+    }
+    text(type, 5)
+    text(userID, 4)
+    text(appID, 3)
+    var writer = AMQPWriter()
+    writer.number(flags)
+    writer.raw(list.bytes)
+    return writer.bytes
+  }
+}
+
+/// A method, with the content that belongs to it.
+struct AMQPCommand: Sendable {
+  let channel: UInt16
+  let method: AMQPMethod
+  var properties: [UInt8] = []
+  var body: [UInt8] = []
+
+  /// The properties, read.
+  func readProperties() throws(AMQPError) -> AMQPProperties {
+    var reader = AMQPReader(properties[...])
+    return try AMQPProperties(&reader)
+  }
+}
+
+/// Frames to commands: bytes in, commands out (AMQP 0-9-1 §2.3).
+struct AMQPParser {
+  enum Event {
+    case command(AMQPCommand)
+    case heartbeat
+  }
+
+  /// What the other side may send; larger bodies come in several frames.
+  static let maximumFrame = 131_072
+  static let protocolHeader: [UInt8] = Array("AMQP".utf8) + [0, 0, 9, 1]
+  /// A larger body would be held in memory.
+  static let maximumBody = 16 << 20
+
+  private enum State {
+    case protocolHeader
+    case frames
+  }
+
+  private struct Pending {
+    var command: AMQPCommand
+    var size: Int?
+  }
+
+  private var state: State
+  private var buffer: [UInt8] = []
+  private var start = 0
+  private var pending: [UInt16: Pending] = [:]
+
+  /// A server expects the protocol header first.
+  init(isServer: Bool) { state = isServer ? .protocolHeader : .frames }
+
+  /// Whether the other side has said that it speaks this protocol.
+  var isGreeted: Bool { if case .frames = state { true } else { false } }
+
+  mutating func receive(_ bytes: [UInt8]) {
+    if start == buffer.count {
+      buffer = bytes
+      start = 0
+    } else {
+      if start > 65_536 {
+        buffer.removeFirst(start)
+        start = 0
+      }
+      buffer += bytes
+    }
+  }
+
+  /// The next thing that came, or nil when more has to come.
+  /// - Throws: `AMQPError`; the connection is of no more use then. Code 0 stands for a wrong protocol header.
+  mutating func next() throws(AMQPError) -> Event? {
+    if case .protocolHeader = state {
+      guard buffer.count - start >= 8 else { return nil }
+      guard buffer[start..<start + 8].elementsEqual(Self.protocolHeader) else {
+        throw AMQPError(0, "another protocol than AMQP 0-9-1")
+      }
+      start += 8
+      state = .frames
+    }
+    while true {
+      guard buffer.count - start >= 7 else { return nil }
+      let type = buffer[start]
+      let channel = UInt16(buffer[start + 1]) << 8 | UInt16(buffer[start + 2])
+      let size = (3..<7).reduce(0) { $0 << 8 | Int(buffer[start + $1]) }
+      guard size <= Self.maximumFrame - 8 else { throw .frame("a frame of \(size) bytes") }
+      guard buffer.count - start >= size + 8 else { return nil }
+      guard buffer[start + 7 + size] == 0xCE else { throw .frame("a frame does not end with its mark") }
+      let payload = buffer[start + 7..<start + 7 + size]
+      start += size + 8
+      if let event = try take(type, channel, payload) { return event }
+    }
+  }
+
+  private mutating func take(_ type: UInt8, _ channel: UInt16, _ payload: ArraySlice<UInt8>) throws(AMQPError) -> Event?
+  {
+    switch type {
+    case 1:
+      guard pending[channel] == nil else { throw AMQPError(505, "UNEXPECTED_FRAME - a method within a message") }
+      let method = try AMQPMethod(parsing: payload)
+      let command = AMQPCommand(channel: channel, method: method)
+      guard method.hasContent else { return .command(command) }
+      pending[channel] = Pending(command: command)
+      return nil
+    case 2:
+      guard pending[channel] != nil, pending[channel]!.size == nil else {
+        throw AMQPError(505, "UNEXPECTED_FRAME - a header without a method")
+      }
+      var reader = AMQPReader(payload)
+      guard try reader.short() == 60, try reader.short() == 0 else { throw .frame("a header of another class") }
+      let size = try reader.longLong()
+      guard size <= Self.maximumBody else { throw AMQPError(501, "FRAME_ERROR - a message of \(size) bytes") }
+      pending[channel]!.size = Int(size)
+      pending[channel]!.command.properties = Array(reader.rest)
+    case 3:
+      guard let expected = pending[channel]?.size, payload.count <= expected - pending[channel]!.command.body.count
+      else {
+        throw AMQPError(505, "UNEXPECTED_FRAME - a body that was not announced")
+      }
+      pending[channel]!.command.body += payload
+    case 8:
+      guard channel == 0 else { throw .frame("a heartbeat on a channel") }
+      return .heartbeat
+    default: throw .frame("no frame type \(type)")
+    }
+    guard let waiting = pending[channel], waiting.command.body.count == waiting.size else { return nil }
+    pending[channel] = nil
+    return .command(waiting.command)
+  }
+}
+
+/// Commands to frames.
+enum AMQPFrames {
+  static func write(_ type: UInt8, _ channel: UInt16, _ payload: some Collection<UInt8>, to output: inout [UInt8]) {
+    let size = payload.count
+    output += [
+      type, UInt8(channel >> 8), UInt8(channel & 255), UInt8(size >> 24 & 255), UInt8(size >> 16 & 255),
+      UInt8(size >> 8 & 255), UInt8(size & 255),
+    ]
+    output += payload
+    output.append(0xCE)
+  }
+
+  static func write(_ method: AMQPMethod, _ channel: UInt16, to output: inout [UInt8]) {
+    write(1, channel, method.bytes, to: &output)
+  }
+
+  static func writeHeartbeat(to output: inout [UInt8]) { write(8, 0, [], to: &output) }
+
+  /// A method with its content; `properties` are flags and list.
+  static func write(
+    _ method: AMQPMethod, properties: [UInt8], body: [UInt8], _ channel: UInt16, frameMax: Int, to output: inout [UInt8]
+  ) {
+    write(method, channel, to: &output)
+    var header = AMQPWriter()
+    header.number(UInt16(60))
+    header.number(UInt16(0))
+    header.number(UInt64(body.count))
+    header.raw(properties)
+    write(2, channel, header.bytes, to: &output)
+    var rest = body[...]
+    while !rest.isEmpty {
+      let part = rest.prefix(frameMax - 8)
+      write(3, channel, part, to: &output)
+      rest = rest.dropFirst(part.count)
+    }
+  }
+}
