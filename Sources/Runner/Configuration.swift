@@ -100,7 +100,9 @@ struct Configuration {
       Setting.all.compactMap { setting in
         let values = list(setting.flag)
         if values.isEmpty { return nil }
-        let shown = setting.isSecret ? values.map { _ in "***" } : values
+        let shown =
+          setting.isSecret
+          ? values.map { _ in "***" } : setting.flag == "amqp" ? values.map(BrokerURL.redacted) : values
         if setting.isRepeatable { return .init(setting.key, .array(shown.map { .string($0) })) }
         switch setting.kind {
         case .port, .integer: return .init(setting.key, .int(Int64(shown[0])!))
@@ -140,6 +142,22 @@ struct Configuration {
     options.address = SocketAddress(host: text("host"), port: UInt16(int("amqp-port")))
     options.serviceToken = list("service-token").first
     options.maximumConnections = int("max-connections")
+    return options
+  }
+
+  /// The options of the User Manager; where the broker is, the host says.
+  var manager: UserManagerOptions {
+    var options = UserManagerOptions()
+    options.address = SocketAddress(host: text("host"), port: UInt16(int("manager-port")))
+    options.server = server
+    return options
+  }
+
+  /// The options of the Customer Server; where the others are, the host says.
+  var customers: CustomerServerOptions {
+    var options = CustomerServerOptions()
+    options.address = SocketAddress(host: text("host"), port: UInt16(int("customers-port")))
+    options.server = server
     return options
   }
 

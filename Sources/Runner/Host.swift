@@ -41,12 +41,59 @@ final class Host {
         node.environment.log.warning("short-jwt-secret", ["advice": "HS256 asks for 32 bytes or more (RFC 7518 §3.2)"])
       }
       return try node.run { try await UserService.start($0, options) }
+    case "manager":
+      var options = configuration.manager
+      options.broker = try broker()
+      return try node.run { [options] in try await UserManager.start($0, options) }
+    case "supervisor":
+      var options = SupervisorHostOptions()
+      options.name = "\(Self.machine)-\(getpid())"
+      options.broker = try broker()
+      return try node.run { [options] in try await SupervisorHost.start($0, options) }
     case "chat":
       var options = configuration.chat
       options.users = try address(of: "users", "users-url")
-      return try node.run { [options] in try await ChatService.start($0, options) }
+      guard let broker = try brokerIfAny() else {
+        node.environment.log.warning(
+          "no-user-server", ["advice": "without a broker the namespace /users leads nowhere: set --amqp"])
+        return try node.run { [options] in try await ChatService.start($0, options) }
+      }
+      return try node.run { [options] in
+        try await ChatService.start($0, options) { environment, delivery in
+          await QueueUserServer.start(environment, broker: broker, delivery)
+        }
+      }
+    case "customers":
+      var options = configuration.customers
+      let mapping = try ServiceURLMapping(folder: configuration.text("data"))
+      options.credentials = try mapping.credentialServer ?? address(of: "users", "users-url")
+      options.broker = try broker()
+      return try node.run { [options] in try await CustomerServer.start($0, options) }
     default: throw UsageError("no service \"\(name)\"")
     }
+  }
+
+  /// The name of this machine.
+  private static var machine: String {
+    var name = [CChar](repeating: 0, count: 256)
+    guard gethostname(&name, name.count - 1) == 0 else { return "host" }
+    return String(decoding: name.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+  }
+
+  /// Where the broker is, and how to log in there.
+  private func broker() throws(UsageError) -> BrokerAddress {
+    guard let broker = try brokerIfAny() else {
+      throw UsageError("no broker is served by this process: say with --amqp where it is")
+    }
+    return broker
+  }
+
+  private func brokerIfAny() throws(UsageError) -> BrokerAddress? {
+    if let url = configuration.list("amqp").first {
+      return try BrokerURL.parse(url, serviceToken: configuration.list("service-token").first)
+    }
+    guard running.contains(where: { $0.name == "broker" }) else { return nil }
+    return BrokerAddress(address: try address(of: "amqp", "amqp"))
   }
 
   /// Where another service is: in this process, or where the configuration says.

@@ -11,7 +11,7 @@ enum ServeCommand {
   ]
 
   /// The services that this version has, in the order in which they start.
-  static let services = ["broker", "users", "chat"]
+  static let services = ["broker", "users", "manager", "supervisor", "chat", "customers"]
 
   static func run(_ words: [String]) throws(UsageError) -> Int32 {
     let settings = Setting.all.map {

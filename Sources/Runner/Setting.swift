@@ -51,16 +51,24 @@ struct Setting {
     Setting(
       flag: "chat-port", placeholder: "PORT", kind: .port, standard: "5000",
       help: "port of the Chat Service; 0 takes a free one"),
-    later("customers-port", "5500", "port of the Customer Server"),
-    later("manager-port", "20000", "port of the User Manager"),
+    Setting(
+      flag: "customers-port", placeholder: "PORT", kind: .port, standard: "5500",
+      help: "port of the Customer Server; 0 takes a free one"),
+    Setting(
+      flag: "manager-port", placeholder: "PORT", kind: .port, standard: "20000",
+      help: "port of the User Manager; 0 takes a free one"),
     Setting(
       flag: "amqp-port", placeholder: "PORT", kind: .port, standard: "5672",
       help: "port of the broker; 0 takes a free one"),
     Setting(
       flag: "users-url", placeholder: "URL", kind: .text, standard: nil,
       help: "where the User Service is, for services in another process"),
-    later("manager-url", "URL", "where the User Manager is", kind: .text),
-    later("amqp", "URL", "where the broker is", kind: .text),
+    Setting(
+      flag: "manager-url", placeholder: "URL", kind: .text, standard: nil,
+      help: "where the User Manager is; taken and checked, though services reach it by the broker alone"),
+    Setting(
+      flag: "amqp", placeholder: "URL", kind: .text, standard: nil,
+      help: "where the broker is, embedded or RabbitMQ: amqp://user:password@host:port/", isSecret: false),
     Setting(
       flag: "service-token", placeholder: "T", kind: .text, standard: nil, help: "what services show each other",
       isSecret: true),
@@ -106,15 +114,6 @@ struct Setting {
       flag: "max-connections", placeholder: "N", kind: .integer(1...1_000_000), standard: "20000",
       help: "connections at once; further ones get 503"),
   ]
-
-  /// A setting of a service that this version does not have: taken and checked, so that what is written for all of them
-  /// works, and without effect.
-  private static func later(_ flag: String, _ standard: String, _ help: String, kind: Kind = .port) -> Setting {
-    let isPort = if case .port = kind { true } else { false }
-    return Setting(
-      flag: flag, placeholder: isPort ? "PORT" : standard, kind: kind, standard: isPort ? standard : nil,
-      help: help + "; without effect: this version does not have it yet")
-  }
 
   /// Checks a value; `source` is where it stands.
   func check(_ value: String, _ source: String) throws(UsageError) {

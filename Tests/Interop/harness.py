@@ -39,8 +39,9 @@ class Server:
             self.urls[words[1]] = words[2]
             # Started again, a service is where it was.
             self.ports[{"amqp": "broker"}.get(words[1], words[1])] = int(words[2].rsplit(":", 1)[1])
-        self.url = next(iter(self.urls.values()))
-        self.port = int(self.url.rsplit(":", 1)[1])
+        # A host of supervisors listens nowhere.
+        self.url = next(iter(self.urls.values()), "")
+        self.port = int(self.url.rsplit(":", 1)[1]) if self.url else None
         return self
 
     def kill(self):

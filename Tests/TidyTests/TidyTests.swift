@@ -125,7 +125,11 @@ struct TidyTests {
       ("Environment", []), ("Wire", ["HTTPRequestParser", "JSONParser", "JWT("]),
       ("Database", ["SQLConnection", "GroupCommit"]),
       ("Server", ["HTTPServer(", "Responder", "Router("]),
+      ("Broker", ["BrokerQueue", "AMQPClient", "QueueMessage"]),
       ("Accounts", ["UserService", "AccountsSchema", "TokenIssuer"]),
+      ("Chat", ["ChatService", "ChatSchema"]), ("Customers", ["CustomerServer(", "CustomerSchema"]),
+      ("Routing", ["UserManager(", "ManagerState", "UserPool"]),
+      ("Supervision", ["SupervisorHost", "SupervisorSession"]),
     ]
     for (index, layer) in layers.enumerated() {
       let forbidden = layers[(index + 1)...].flatMap(\.names)
@@ -138,6 +142,8 @@ struct TidyTests {
     let services: [(folder: String, names: [String])] = [
       ("Accounts", ["UserService", "AccountsSchema", "TokenIssuer", "LoginThrottle"]),
       ("Chat", ["ChatSchema", "ChatMessage", "ContactStatus", "ConversationID"]),
+      ("Customers", ["CustomerSchema", "CustomerSession"]), ("Routing", ["ManagerState", "UserPool", "ManagerSchema"]),
+      ("Supervision", ["SupervisorSession", "SupervisorHost"]),
     ]
     for service in services {
       let others = services.filter { $0.folder != service.folder }.flatMap(\.names)

@@ -97,16 +97,13 @@ extension ChatService {
     let news = try await database.transaction { database -> PublishedAt? in
       let wasLast = try database.removeSocket(socket.rowID, of: user.number, namespace: socket.namespace)
       guard wasLast || !byCount else { return nil }
-      // What is told of the User Server goes by the queues.
-      return isPresence
-        ? try database.publishPresence(of: user, isOnline: false) : PublishedAt(position: 0, publications: [])
+      if isPresence { return try database.publishPresence(of: user, isOnline: false) }
+      // What the User Manager has to know goes by the queues.
+      try database.noteDeparture(of: user.number, connection: member.connection)
+      return nil
     }
-    guard let news else { return }
-    if isPresence {
-      await publish(news)
-    } else {
-      try await users().userIsGone(user.number.value, connection: member.connection)
-    }
+    if let news { await publish(news) }
+    if !isPresence { tellDepartures() }
   }
 
   // MARK: Events

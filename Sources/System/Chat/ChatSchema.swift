@@ -46,6 +46,11 @@ enum ChatSchema {
       life VARCHAR(64) NOT NULL
     );
     CREATE INDEX sockets_by_user ON sockets (user_number, namespace);
+    CREATE TABLE departures (
+      departure_id INTEGER PRIMARY KEY AUTOINCREMENT,
+      user_number BIGINT NOT NULL,
+      connection BIGINT NOT NULL
+    );
     CREATE TABLE connections (user_number INTEGER PRIMARY KEY, last_connection BIGINT NOT NULL);
     CREATE TABLE messages (
       message_id INTEGER PRIMARY KEY,

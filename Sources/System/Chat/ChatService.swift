@@ -14,6 +14,7 @@ public actor ChatService: Service {
   /// Sockets that are gone, and whose rows could not be removed yet.
   var departed: [(id: SocketID, member: Member)] = []
   var isSettling = false
+  var isTellingDepartures = false
   /// For the bug of that name.
   var rememberedMembers: [GroupID: [UserNumber]] = [:]
 
@@ -71,6 +72,7 @@ public actor ChatService: Service {
     await service.complete(Parts(server: server, sockets: sockets, fanOut: fanOut, users: users))
     reference.set(service)
     service.directory.start()
+    await service.tellDepartures()
     fanOut.start()
     server.start()
     return service
@@ -116,6 +118,8 @@ public actor ChatService: Service {
     guard let parts else { throw HTTPFailure(503, "the service is stopping") }
     return parts
   }
+
+  var isRunning: Bool { parts != nil }
 
   func publish(_ events: [RoomEvent], at position: Int64) async { await parts?.fanOut.publish(events, at: position) }
   func publish(_ published: PublishedAt) async { await parts?.fanOut.publish(published) }

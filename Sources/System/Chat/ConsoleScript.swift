@@ -40,10 +40,10 @@ extension ConsoleText {
         if (state.socket !== socket) return;
         state.socket = null;
         setLink(false);
-        for (const give of state.acks.values()) give(null);
+        state.acks.forEach(give => give(null));
         state.acks.clear();
         if (state.session) {
-          state.retry = setTimeout(connect, state.wait * (0.5 + Math.random()));
+          state.retry = setTimeout(connect, state.wait * (0.5 + crypto.getRandomValues(new Uint8Array(1))[0] / 256));
           state.wait = Math.min(state.wait * 2, 10000);
         }
       };
@@ -101,11 +101,11 @@ extension ConsoleText {
       const keep = (key, value) => { seen.add(key); state.people.set(key, Object.assign(state.people.get(key) || { messages: [], unread: 0 }, value)); };
       for (const c of contacts) keep('u' + c.user_id, { id: c.user_id, name: c.username, status: c.status, online: c.is_online, group: false });
       for (const g of groups) keep('g' + g.group_id, { id: g.group_id, name: g.name, status: 'group', members: g.members, group: true });
-      for (const key of [...state.people.keys()]) if (!seen.has(key)) state.people.delete(key);
+      [...state.people].forEach(([key]) => { if (!seen.has(key)) state.people.delete(key); });
       if (!state.people.has(state.open)) show(null);
       showPeople();
       showTools();
-      await Promise.all([...state.people.keys()].map(catchUp));
+      await Promise.all([...state.people].map(([key]) => catchUp(key)));
     }
 
     /** Reads what came while there was no socket, and what a gap hides. */

@@ -16,8 +16,15 @@ extension SQLConnection {
     return try socketCount(of: user, namespace: namespace) == 0
   }
 
-  /// Forgets the sockets of earlier lives of this node: they ended with it.
+  /// Forgets the sockets of earlier lives of this node: they ended with it. Who was available is so no more.
   func removeSockets(exceptOf life: String) throws(DatabaseError) {
+    try execute(
+      """
+      INSERT INTO departures (user_number, connection)
+      SELECT c.user_number, c.last_connection FROM connections c WHERE EXISTS
+        (SELECT 1 FROM sockets s WHERE s.user_number = c.user_number AND s.namespace = $1 AND s.life <> $2)
+      ORDER BY c.user_number
+      """, .text(UserServer.namespace), .text(life))
     try execute("DELETE FROM sockets WHERE life <> $1", .text(life))
   }
 
@@ -51,5 +58,22 @@ extension SQLConnection {
 
   func lastConnection(of user: UserNumber) throws(DatabaseError) -> Int64 {
     try first("SELECT last_connection FROM connections WHERE user_number = $1", .int(user.value)) { $0.int(0) } ?? 0
+  }
+
+  // MARK: Those who are no longer available, until the User Manager knows
+
+  func noteDeparture(of user: UserNumber, connection: Int64) throws(DatabaseError) {
+    try execute(
+      "INSERT INTO departures (user_number, connection) VALUES ($1, $2)", .int(user.value), .int(connection))
+  }
+
+  func departures() throws(DatabaseError) -> [(id: Int64, user: Int64, connection: Int64)] {
+    try query("SELECT departure_id, user_number, connection FROM departures ORDER BY departure_id LIMIT 100") {
+      ($0.int(0), $0.int(1), $0.int(2))
+    }
+  }
+
+  func forgetDeparture(_ id: Int64) throws(DatabaseError) {
+    try execute("DELETE FROM departures WHERE departure_id = $1", .int(id))
   }
 }

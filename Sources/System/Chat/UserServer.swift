@@ -36,6 +36,35 @@ enum UserServer {
 }
 
 extension ChatService {
+  /// Tells the User Manager who is gone, in order, until it has been told.
+  func tellDepartures() {
+    guard !isTellingDepartures else { return }
+    isTellingDepartures = true
+    environment.executor.spawn("departures") { await self.tellAllDepartures() }
+  }
+
+  private func tellAllDepartures() async {
+    defer { isTellingDepartures = false }
+    while true {
+      do {
+        let departures = try await database.transaction { try $0.departures() }
+        if departures.isEmpty { return }
+        for (id, user, connection) in departures {
+          try await users().userIsGone(user, connection: connection)
+          try await database.transaction { try $0.forgetDeparture(id) }
+        }
+      } catch is NodeDown {
+        return
+      } catch DatabaseError.closed {
+        return
+      } catch {
+        guard isRunning else { return }
+        environment.log.info("departure-waits", ["error": .string("\(error)")])
+        do { try await environment.clock.sleep(for: .milliseconds(250)) } catch { return }
+      }
+    }
+  }
+
   func deliver(_ message: JSONValue, to user: Int64) async {
     let payload: JSONValue = message.members == nil ? ["MESSAGE": message] : message
     await tell(

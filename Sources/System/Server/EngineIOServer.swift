@@ -1,27 +1,3 @@
-/// How an Engine.IO server behaves; the contract's defaults.
-public struct EngineIOOptions: Sendable {
-  /// Time between a client's pong and the next ping.
-  public var pingInterval: Duration = .seconds(25)
-  /// Time for a pong.
-  public var pingTimeout: Duration = .seconds(20)
-  /// Bytes of a message, and of a polling payload.
-  public var maximumPayload = 1_000_000
-  /// What a session may hold for a client that does not take it, in bytes and in packets.
-  public var maximumBacklogBytes = 1 << 20
-  /// See `maximumBacklogBytes`.
-  public var maximumBacklogPackets = 1000
-  /// Time for a client to connect to a namespace.
-  public var connectTimeout: Duration = .seconds(45)
-  /// Sessions at once; further ones get 503.
-  public var maximumSessions = 20_000
-
-  /// A planted bug, for the test of an oracle: what waits when the transport changes is dropped.
-  var dropsOnUpgrade = false
-
-  /// The contract's defaults.
-  public init() {}
-}
-
 /// What stands on top of Engine.IO. Called on the server's actor, so none of it may wait.
 protocol EngineIOLayer: AnyObject {
   func opened(_ session: EngineIOSession)

@@ -1,10 +1,24 @@
 /// What a request brings, checked against what its route asks for.
 enum RequestBody {
-  /// A JSON body of this shape.
-  static func json(_ request: HTTPRequest, _ schema: Schema) throws(HTTPFailure) -> JSONValue {
+  /// A JSON body of this shape, or where that is taken a binary property list.
+  static func value(
+    _ request: HTTPRequest, _ schema: Schema, takesPropertyLists: Bool
+  ) throws(HTTPFailure) -> JSONValue {
     guard !request.body.isEmpty else { throw HTTPFailure(400, "the body: missing") }
-    guard isJSON(type(of: request)) else { throw HTTPFailure(415, "the body must be application/json") }
-    let value = try parse(request.body)
+    let type = type(of: request)
+    let value: JSONValue
+    if takesPropertyLists, type == "application/bytes" {
+      guard PropertyList.isOne(request.body) else {
+        // A pickle would have to be run to be read.
+        throw HTTPFailure(415, "application/bytes is a binary property list here; pickles are not taken")
+      }
+      do throws(PropertyList.Failure) { value = try PropertyList.parse(request.body) } catch {
+        throw HTTPFailure(400, "the body is not a property list: \(error.reason)")
+      }
+    } else {
+      guard isJSON(type) else { throw HTTPFailure(415, "the body must be application/json") }
+      value = try parse(request.body)
+    }
     if let fault = schema.fault(in: value) { throw HTTPFailure(400, fault) }
     return value
   }

@@ -109,7 +109,9 @@ final class Responder: @unchecked Sendable {
     case .user(let authenticate): call.principal = try authenticate(call)
     case .service: try requireService(call)
     }
-    if let schema = route.body { call.body = try RequestBody.json(request, schema) }
+    if let schema = route.body {
+      call.body = try RequestBody.value(request, schema, takesPropertyLists: route.takesPropertyLists)
+    }
     if let fields = route.arguments { call.body = try RequestBody.arguments(request, fields) }
     return try await route.handler(call)
   }

@@ -104,6 +104,8 @@ public struct Route: Sendable {
   let summary: String
   let access: Access
   let body: Schema?
+  /// Whether the body may be a binary property list (`application/bytes`) in place of JSON.
+  let takesPropertyLists: Bool
   /// Arguments that come in the query, in a form or in a JSON body: the handler sees them as its body.
   let arguments: [Schema.Field]?
   let parameters: [Parameter]
@@ -143,13 +145,15 @@ public struct Route: Sendable {
   /// Makes a row.
   public init(
     _ method: String, _ path: String, _ summary: String, access: Access = .anyone, body: Schema? = nil,
-    arguments: [Schema.Field]? = nil, parameters: [Parameter] = [], responses: [Response], handler: @escaping Handler
+    takesPropertyLists: Bool = false, arguments: [Schema.Field]? = nil, parameters: [Parameter] = [],
+    responses: [Response], handler: @escaping Handler
   ) {
     self.method = method
     self.path = path
     self.summary = summary
     self.access = access
     self.body = body
+    self.takesPropertyLists = takesPropertyLists
     self.arguments = arguments
     self.parameters = parameters
     self.responses = responses

@@ -53,7 +53,8 @@ enum CommonRoutes {
 extension Route {
   fileprivate func with(handler: @escaping Handler) -> Route {
     Route(
-      method, path, summary, access: access, body: body, arguments: arguments, parameters: parameters,
+      method, path, summary, access: access, body: body, takesPropertyLists: takesPropertyLists, arguments: arguments,
+      parameters: parameters,
       responses: responses, handler: handler)
   }
 }

@@ -262,6 +262,21 @@ extension AMQPMethod {
       begin(50)
       writer.number(code)
       for text in [text, exchange, key] { writer.shortString(text) }
+    case .basicGet(let queue, let noAck):
+      begin(70)
+      writer.number(UInt16(0))
+      writer.shortString(queue)
+      writer.flag(noAck)
+    default: writeDelivery(to: &writer)
+    }
+  }
+
+  private func writeDelivery(to writer: inout AMQPWriter) {
+    func begin(_ methodID: UInt16) {
+      writer.number(UInt16(60))
+      writer.number(methodID)
+    }
+    switch self {
     case .basicDeliver(let consumer, let tag, let redelivered, let exchange, let key):
       begin(60)
       writer.shortString(consumer)
@@ -269,11 +284,6 @@ extension AMQPMethod {
       writer.flag(redelivered)
       writer.shortString(exchange)
       writer.shortString(key)
-    case .basicGet(let queue, let noAck):
-      begin(70)
-      writer.number(UInt16(0))
-      writer.shortString(queue)
-      writer.flag(noAck)
     case .basicGetOk(let tag, let redelivered, let exchange, let key, let messages):
       begin(71)
       writer.number(tag)

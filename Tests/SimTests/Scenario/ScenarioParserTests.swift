@@ -45,7 +45,7 @@ struct ScenarioParserTests {
       ),
       (
         "{ name: 'x', topology: { users: 2 } }",
-        "f:1:33: there is one User Service: several over one database come later"
+        "f:1:33: there is one node of each service: several over one database come later"
       ),
     ])
   func errors(text: String, message: String) { #expect(error(text) == message) }

@@ -1,0 +1,73 @@
+import System
+
+/// `amqp://user:password@host:port/%2f`.
+enum BrokerURL {
+  /// Without a user, services log in with their token where there is one, else as `guest`.
+  static func parse(_ url: String, serviceToken: String?) throws(UsageError) -> BrokerAddress {
+    let wrong = UsageError("--amqp: \"\(redacted(url))\" is not of the form amqp://user:password@host:port/")
+    if url.hasPrefix("amqps://") {
+      throw UsageError("--amqp: TLS is not served by this version; use amqp:// over a tunnel")
+    }
+    guard url.hasPrefix("amqp://") else { throw wrong }
+    var rest = url.dropFirst("amqp://".count)
+    if let slash = rest.firstIndex(of: "/") {
+      let host = rest[rest.index(after: slash)...]
+      guard host.isEmpty || host.lowercased() == "%2f" else {
+        throw UsageError("--amqp: the virtual host is always /, written /%2f or left out")
+      }
+      rest = rest[..<slash]
+    }
+    var user = serviceToken == nil ? "guest" : "parley"
+    var password = serviceToken ?? "guest"
+    if let at = rest.lastIndex(of: "@") {
+      let parts = rest[..<at].split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
+      guard parts.count == 2, let name = PercentEncoding.decode(parts[0].utf8, plusIsSpace: false),
+        let secret = PercentEncoding.decode(parts[1].utf8, plusIsSpace: false)
+      else { throw wrong }
+      (user, password) = (name, secret)
+      rest = rest[rest.index(after: at)...]
+    }
+    let hasPort = rest.hasSuffix("]") ? false : rest.contains(":")
+    let address = try Host.address("http://" + rest + (hasPort ? "" : ":5672"), "amqp")
+    return BrokerAddress(address: address, user: user, password: password)
+  }
+
+  /// The address without its user and password.
+  static func redacted(_ url: String) -> String {
+    guard let at = url.lastIndex(of: "@") else { return url }
+    return "amqp://***" + url[at...]
+  }
+}
+
+/// `ServiceURLMapping.json` in the data directory: where the Customer Server finds the others, when that is not this process.
+struct ServiceURLMapping {
+  var credentialServer: SocketAddress?
+  var userManager: SocketAddress?
+
+  init(folder: String) throws(UsageError) {
+    let path = folder + "/ServiceURLMapping.json"
+    guard let bytes = readFile(path) else { return }
+    let root: JSONValue
+    do throws(JSONError) { root = try JSONParser.parse(bytes) } catch {
+      throw UsageError("\(path):\(error.position): \(error.reason)")
+    }
+    guard let members = root.members else { throw UsageError("\(path): expected an object, found \(root.kind)") }
+    for member in members {
+      guard let text = member.value.string else {
+        throw UsageError("\(path): \(member.name) must be a string: host:port")
+      }
+      let url = text.hasPrefix("http://") ? text : "http://" + text
+      switch member.name {
+      case "CREDENTIAL_SERVER": credentialServer = try Self.address(url, path, member.name)
+      case "USER_MANAGER": userManager = try Self.address(url, path, member.name)
+      default: continue
+      }
+    }
+  }
+
+  private static func address(_ url: String, _ path: String, _ name: String) throws(UsageError) -> SocketAddress {
+    do throws(UsageError) { return try Host.address(url, name) } catch {
+      throw UsageError("\(path): \(name) must be host:port")
+    }
+  }
+}

@@ -1,0 +1,445 @@
+/// A client of AMQP 0-9-1 that stays connected: with each new connection it declares again what has to be there, consumes again, and
+/// publishes again what was not confirmed, in its order and with the same message ids.
+///
+/// A publication returns once the broker has confirmed it. Deliveries come in batches, in order, one batch of a queue at a time; they
+/// are acknowledged when their handler returns, and put back when it throws.
+public actor AMQPClient {
+  /// What is to be done with what a queue holds.
+  public typealias Handler = @Sendable ([AMQPDelivery]) async throws -> Void
+
+  /// Deliveries that a consumer may hold.
+  private static let prefetch: UInt16 = 256
+  /// Publications that may wait for their confirmation.
+  private static let maximumUnconfirmed = 100_000
+  private static let patience: Duration = .seconds(10)
+  private static let publisher: UInt16 = 1
+  private static let frameMax = AMQPParser.maximumFrame
+
+  private struct Publication {
+    let exchange: String
+    let routingKey: String
+    let properties: [UInt8]
+    let body: [UInt8]
+    let batch: Batch
+  }
+
+  /// Publications that are waited for together. Used on the client's actor.
+  private final class Batch {
+    var remaining: Int
+    var continuation: UnsafeContinuation<Void, any Error>?
+
+    init(_ count: Int) { remaining = count }
+
+    func confirmed() {
+      remaining -= 1
+      if remaining == 0 { continuation?.resume() }
+    }
+
+    func failed(_ error: any Error) {
+      continuation?.resume(throwing: error)
+      continuation = nil
+    }
+  }
+
+  private struct Consumer {
+    let queue: String
+    /// Whether it is over when its queue is deleted; otherwise it goes on with the next queue of that name.
+    let endsWithQueue: Bool
+    let handler: Handler
+    var waiting: [AMQPDelivery] = []
+    var isWorking = false
+  }
+
+  private let environment: Environment
+  private let broker: BrokerAddress
+  private let serialExecutor: any SerialExecutor
+  private(set) var declarations: [AMQPDeclaration] = []
+  private var consumers: [UInt16: Consumer] = [:]
+  private var nextChannel: UInt16 = 2
+  /// What is not confirmed, by its number since the client was made.
+  private var unconfirmed: [UInt64: Publication] = [:]
+  private var lastPublication: UInt64 = 0
+  /// The numbers of what was sent over this connection, from the tag after `settledTags` on.
+  private var sent: [UInt64] = []
+  private var settledTags: UInt64 = 0
+  private var connection: (any Connection)?
+  private var generation = 0
+  private(set) var isReady = false
+  private var isClosed = false
+  private var output: [UInt8] = []
+  private var isWriting = false
+  /// What `depths` waits for.
+  var depthQuestion:
+    (
+      expected: Int, found: [(queue: String, messages: UInt32)],
+      continuation: UnsafeContinuation<[(queue: String, messages: UInt32)], Never>
+    )?
+
+  /// The executor that the environment gave to this actor.
+  public nonisolated var unownedExecutor: UnownedSerialExecutor { serialExecutor.asUnownedSerialExecutor() }
+
+  /// A client of a broker; connects once it is started.
+  public init(_ environment: Environment, broker: BrokerAddress) {
+    self.environment = environment
+    self.broker = broker
+    serialExecutor = environment.executor.forActor("amqp-client")
+  }
+
+  /// Begins to connect, and goes on until it is closed.
+  public nonisolated func start() { environment.executor.spawn("amqp-client") { await self.run() } }
+
+  /// Whether there is a connection now.
+  public var isConnected: Bool { isReady }
+
+  /// Gives up: what was not confirmed throws.
+  public func close() {
+    isClosed = true
+    if isReady {
+      AMQPFrames.write(.connectionClose(code: 200, text: "bye", classID: 0, methodID: 0), 0, to: &output)
+      flush()
+    } else {
+      connection?.reset()
+    }
+    failAll()
+  }
+
+  private func failAll() {
+    let waiting = unconfirmed
+    unconfirmed = [:]
+    for number in waiting.keys.sorted() { waiting[number]!.batch.failed(NetworkError.closed) }
+  }
+
+  // MARK: What callers ask for
+
+  /// Has something declared, now and with each new connection; what is published later finds it there.
+  public func declare(_ wanted: [AMQPDeclaration]) {
+    for declaration in wanted where !declarations.contains(declaration) {
+      declarations.append(declaration)
+      if isReady { write(declaration) }
+    }
+    flush()
+  }
+
+  /// Deletes a queue with all that is in it, and has it declared anew: what was delivered from it and not settled is gone as well.
+  public func renew(_ queue: String, exchange: String) {
+    forget(queue, exchange: exchange)
+    declare([.queue(queue, exchange: exchange)])
+  }
+
+  /// Deletes a queue.
+  public func forget(_ queue: String, exchange: String) {
+    declarations.removeAll { $0 == .queue(queue, exchange: exchange) }
+    if isReady {
+      AMQPFrames.write(
+        .queueDelete(queue: queue, ifUnused: false, ifEmpty: false, noWait: true), Self.publisher, to: &output)
+    }
+    flush()
+  }
+
+  /// Publishes a persistent message, and returns once the broker has confirmed it.
+  /// - Throws: `NetworkError.closed` when the client is closed before, `.exhausted` when too many wait already.
+  public func publish(_ message: AMQPMessage) async throws { try await publish([message]) }
+
+  /// Publishes a persistent message after all before it; nobody waits for its confirmation.
+  public func post(_ message: AMQPMessage) {
+    guard !isClosed, unconfirmed.count < Self.maximumUnconfirmed else {
+      environment.log.warning("amqp-not-posted", ["routing_key": .string(message.routingKey)])
+      return
+    }
+    enqueue(message, Batch(1))
+    flush()
+  }
+
+  private func enqueue(_ message: AMQPMessage, _ batch: Batch) {
+    var properties = message.properties
+    properties.deliveryMode = 2
+    lastPublication += 1
+    unconfirmed[lastPublication] = Publication(
+      exchange: message.exchange, routingKey: message.routingKey, properties: properties.bytes, body: message.body,
+      batch: batch)
+    if isReady { write(lastPublication) }
+  }
+
+  /// Publishes persistent messages, one after the other, and returns once the broker has confirmed them all.
+  public func publish(_ messages: [AMQPMessage]) async throws {
+    guard !messages.isEmpty else { return }
+    guard !isClosed else { throw NetworkError.closed }
+    guard unconfirmed.count < Self.maximumUnconfirmed else {
+      throw NetworkError.exhausted("too much waits for the broker")
+    }
+    let batch = Batch(messages.count)
+    try await withUnsafeThrowingContinuation { continuation in
+      batch.continuation = continuation
+      for message in messages { enqueue(message, batch) }
+      flush()
+    }
+  }
+
+  /// Consumes a queue, now and with each new connection. Returns what `cancel` takes.
+  @discardableResult
+  public func consume(_ queue: String, endsWithQueue: Bool = false, _ handler: @escaping Handler) -> UInt16 {
+    let channel = nextChannel
+    nextChannel += 1
+    consumers[channel] = Consumer(queue: queue, endsWithQueue: endsWithQueue, handler: handler)
+    if isReady {
+      open(channel, queue)
+      flush()
+    }
+    return channel
+  }
+
+  /// Consumes no more; what is held goes back to the queue.
+  public func cancel(_ channel: UInt16) {
+    guard consumers.removeValue(forKey: channel) != nil, isReady else { return }
+    AMQPFrames.write(.channelClose(code: 200, text: "done", classID: 0, methodID: 0), channel, to: &output)
+    flush()
+  }
+
+  // MARK: Connecting
+
+  private func run() async {
+    var failures = 0
+    while !isClosed {
+      do {
+        try await session { failures = 0 }
+      } catch is NodeDown {
+        endDepths()
+        return failAll()
+      } catch {
+        if !isClosed { environment.log.info("amqp-connection-lost", ["error": .string("\(error)")]) }
+      }
+      isReady = false
+      endDepths()
+      connection?.reset()
+      connection = nil
+      output = []
+      for channel in consumers.keys.sorted() { consumers[channel]!.waiting = [] }
+      guard !isClosed else { return }
+      failures = min(failures + 1, 6)
+      // Back-off with jitter, so that not all come back at once.
+      let most = Int64(50_000) << Int64(failures)
+      let wait = most / 2 + Int64(environment.entropy.below(UInt64(most / 2)))
+      do { try await environment.clock.sleep(for: .microseconds(wait)) } catch { return failAll() }
+    }
+  }
+
+  /// One connection, from its handshake to its end.
+  private func session(_ connected: () -> Void) async throws {
+    let deadline = environment.clock.now + Self.patience
+    let connection = try await environment.network.connect(to: broker.address, deadline: deadline)
+    self.connection = connection
+    generation += 1
+    var parser = AMQPParser(isServer: false)
+    try await connection.write(AMQPParser.protocolHeader, deadline: deadline)
+    var heartbeat: UInt16 = 0
+    shaking: while true {
+      while let event = try parser.next() {
+        guard case .command(let command) = event else { continue }
+        switch command.method {
+        case .connectionStart:
+          AMQPFrames.write(
+            .connectionStartOk(
+              properties: [
+                "product": .text("Parley"), "capabilities": .table(["consumer_cancel_notify": .boolean(true)]),
+              ], mechanism: "PLAIN",
+              response: [0] + Array(broker.user.utf8) + [0] + Array(broker.password.utf8), locale: "en_US"), 0,
+            to: &output)
+        case .connectionTune(let channels, _, let proposed):
+          heartbeat = min(proposed, 10)
+          AMQPFrames.write(
+            .connectionTuneOk(channelMax: channels, frameMax: UInt32(Self.frameMax), heartbeat: heartbeat), 0,
+            to: &output)
+          AMQPFrames.write(.connectionOpen(virtualHost: "/"), 0, to: &output)
+        case .connectionOpenOk: break shaking
+        case .connectionClose(let code, let text, _, _): throw AMQPError(code, text)
+        default: throw AMQPError(503, "an answer that was not expected")
+        }
+        flush()
+      }
+      let bytes = try await connection.read(atMost: 65_536, deadline: deadline)
+      if bytes.isEmpty { throw NetworkError.closed }
+      parser.receive(bytes)
+    }
+    connected()
+    begin()
+    if heartbeat > 0 { startHeartbeat(.seconds(Int64(heartbeat))) }
+    let patience: Duration? = heartbeat > 0 ? .seconds(Int64(heartbeat) * 2) : nil
+    while true {
+      while let event = try parser.next() {
+        if case .command(let command) = event, try !take(command) { return }
+      }
+      flush()
+      let bytes = try await connection.read(atMost: 131_072, deadline: patience.map { environment.clock.now + $0 })
+      if bytes.isEmpty { throw NetworkError.closed }
+      parser.receive(bytes)
+    }
+  }
+
+  /// Brings a new connection to where the last one was.
+  private func begin() {
+    isReady = true
+    AMQPFrames.write(.channelOpen, Self.publisher, to: &output)
+    AMQPFrames.write(.confirmSelect(noWait: false), Self.publisher, to: &output)
+    for declaration in declarations { write(declaration) }
+    // Tags count from 1 on each connection.
+    sent = []
+    settledTags = 0
+    for number in unconfirmed.keys.sorted() { write(number) }
+    for channel in consumers.keys.sorted() { open(channel, consumers[channel]!.queue) }
+    flush()
+  }
+
+  /// Asks how a queue is, on the channel on which it was declared.
+  func write(_ question: AMQPMethod.QueueDeclaration) {
+    AMQPFrames.write(.queueDeclare(question), Self.publisher, to: &output)
+  }
+
+  private func write(_ declaration: AMQPDeclaration) {
+    AMQPFrames.write(declaration, Self.publisher, to: &output)
+  }
+
+  private func write(_ number: UInt64) {
+    guard let publication = unconfirmed[number] else { return }
+    sent.append(number)
+    AMQPFrames.write(
+      .basicPublish(
+        exchange: publication.exchange, routingKey: publication.routingKey, mandatory: false, immediate: false),
+      properties: publication.properties, body: publication.body, Self.publisher, frameMax: Self.frameMax, to: &output)
+  }
+
+  private func open(_ channel: UInt16, _ queue: String) {
+    AMQPFrames.writeConsumer(of: queue, prefetch: Self.prefetch, channel, to: &output)
+  }
+
+  private func startHeartbeat(_ interval: Duration) {
+    let generation = generation
+    environment.executor.spawn("amqp-heartbeat") { await self.beat(interval, generation) }
+  }
+
+  private func beat(_ interval: Duration, _ generation: Int) async {
+    while true {
+      do { try await environment.clock.sleep(for: interval / 2) } catch { return }
+      guard generation == self.generation, isReady, !isClosed else { return }
+      AMQPFrames.writeHeartbeat(to: &output)
+      flush()
+    }
+  }
+
+  // MARK: What comes
+
+  /// False when the connection has ended in order.
+  private func take(_ command: AMQPCommand) throws -> Bool {
+    switch command.method {
+    case .basicAck(let tag, let multiple): confirm(tag, multiple)
+    case .basicNack(let tag, let multiple, _):
+      // The broker could not take it: a new connection publishes it again.
+      throw AMQPError(506, "publication \(tag) was refused\(multiple ? ", and those before" : "")")
+    case .basicDeliver(_, let tag, let redelivered, _, _):
+      guard consumers[command.channel] != nil else { return true }
+      let delivery = AMQPDelivery(
+        properties: try command.readProperties(), body: command.body, isRedelivered: redelivered, tag: tag)
+      consumers[command.channel]!.waiting.append(delivery)
+      work(command.channel)
+    case .queueDeclareOk(let queue, let messages, _): noteDepth(queue, messages)
+    case .basicCancel:
+      // The queue was deleted; whoever did it declares it anew, and the consumer goes on there.
+      guard let consumer = consumers[command.channel] else { return true }
+      if consumer.endsWithQueue {
+        cancel(command.channel)
+        return true
+      }
+      consumers[command.channel]!.waiting = []
+      AMQPFrames.write(.channelClose(code: 200, text: "again", classID: 0, methodID: 0), command.channel, to: &output)
+      reopening.insert(command.channel)
+    case .channelCloseOk:
+      if reopening.remove(command.channel) != nil, let consumer = consumers[command.channel] {
+        open(command.channel, consumer.queue)
+      }
+    case .channelClose(let code, let text, _, _):
+      AMQPFrames.write(.channelCloseOk, command.channel, to: &output)
+      throw AMQPError(code, text)
+    case .connectionClose(let code, let text, _, _):
+      AMQPFrames.write(.connectionCloseOk, 0, to: &output)
+      flush()
+      throw AMQPError(code, text)
+    case .connectionCloseOk: return false
+    default: break
+    }
+    return true
+  }
+
+  private var reopening: Set<UInt16> = []
+
+  private func confirm(_ tag: UInt64, _ multiple: Bool) {
+    guard tag > settledTags, tag - settledTags <= UInt64(sent.count) else { return }
+    let last = Int(tag - settledTags) - 1
+    for index in (multiple ? 0 : last)...last { unconfirmed.removeValue(forKey: sent[index])?.batch.confirmed() }
+    // Tags may be confirmed in any order: those at the front that are done are forgotten.
+    var done = 0
+    while done < sent.count, unconfirmed[sent[done]] == nil { done += 1 }
+    sent.removeFirst(done)
+    settledTags += UInt64(done)
+  }
+
+  private func work(_ channel: UInt16) {
+    guard consumers[channel]?.isWorking == false else { return }
+    consumers[channel]!.isWorking = true
+    environment.executor.spawn("amqp-consumer") { await self.workAll(channel) }
+  }
+
+  private func workAll(_ channel: UInt16) async {
+    while let batch = consumers[channel]?.waiting, !batch.isEmpty, !isClosed {
+      consumers[channel]!.waiting = []
+      let generation = generation
+      let handler = consumers[channel]!.handler
+      do {
+        try await handler(batch)
+        settle(.basicAck(tag: batch.last!.tag, multiple: true), channel, generation)
+      } catch is NodeDown {
+        return
+      } catch {
+        environment.log.warning("amqp-consumer-failed", ["error": .string("\(error)")])
+        do { try await environment.clock.sleep(for: .milliseconds(100)) } catch { return }
+        // What came behind it goes back with it, so that all of it comes again in its order.
+        let last = consumers[channel]?.waiting.last?.tag ?? batch.last!.tag
+        if generation == self.generation { consumers[channel]?.waiting = [] }
+        settle(.basicNack(tag: last, multiple: true, requeue: true), channel, generation)
+      }
+    }
+    consumers[channel]?.isWorking = false
+  }
+
+  /// Settles what came over this connection; what came over an earlier one is settled by its end.
+  private func settle(_ method: AMQPMethod, _ channel: UInt16, _ generation: Int) {
+    guard generation == self.generation, isReady, consumers[channel] != nil, !reopening.contains(channel) else {
+      return
+    }
+    AMQPFrames.write(method, channel, to: &output)
+    flush()
+  }
+
+  // MARK: Output
+
+  func flush() {
+    guard !isWriting, !output.isEmpty, let connection else { return }
+    isWriting = true
+    let generation = generation
+    environment.executor.spawn("amqp-writer") { await self.writeAll(connection, generation) }
+  }
+
+  private func writeAll(_ connection: any Connection, _ generation: Int) async {
+    while !output.isEmpty, generation == self.generation {
+      let batch = output
+      output = []
+      do {
+        try await connection.write(batch, deadline: environment.clock.now + Self.patience)
+      } catch {
+        connection.reset()
+        break
+      }
+    }
+    isWriting = false
+    // A new connection may have begun meanwhile.
+    if generation != self.generation { flush() }
+  }
+}

@@ -1,0 +1,90 @@
+/// A message from a queue.
+public struct AMQPDelivery: Sendable {
+  /// Its properties.
+  public let properties: AMQPProperties
+  /// Its body.
+  public let body: [UInt8]
+  /// Whether it may have been delivered before.
+  public let isRedelivered: Bool
+  let tag: UInt64
+}
+
+/// A message for a broker.
+public struct AMQPMessage: Sendable {
+  /// Where to: the default exchange has no name.
+  public var exchange: String
+  /// The routing key; at the default exchange, a queue.
+  public var routingKey: String
+  /// Its properties.
+  public var properties: AMQPProperties
+  /// Its body.
+  public var body: [UInt8]
+
+  /// Makes a message.
+  public init(exchange: String, routingKey: String, properties: AMQPProperties, body: [UInt8]) {
+    self.exchange = exchange
+    self.routingKey = routingKey
+    self.properties = properties
+    self.body = body
+  }
+}
+
+/// What a client wants to be there: declared anew with each connection.
+public enum AMQPDeclaration: Hashable, Sendable {
+  /// A durable direct exchange.
+  case exchange(String)
+  /// A durable queue, bound to an exchange by its own name.
+  case queue(String, exchange: String)
+}
+
+/// Where a broker is, and how to log in.
+public struct BrokerAddress: Hashable, Sendable {
+  /// Where it listens.
+  public var address: SocketAddress
+  /// The name to log in with.
+  public var user: String
+  /// The password.
+  public var password: String
+
+  /// Makes an address.
+  public init(address: SocketAddress, user: String = "guest", password: String = "guest") {
+    self.address = address
+    self.user = user
+    self.password = password
+  }
+}
+
+/// What the client says to have things there, and to hear of them.
+extension AMQPFrames {
+  static func write(_ declaration: AMQPDeclaration, _ channel: UInt16, to output: inout [UInt8]) {
+    switch declaration {
+    case .exchange(let name):
+      var wanted = AMQPMethod.ExchangeDeclaration()
+      wanted.exchange = name
+      wanted.durable = true
+      wanted.noWait = true
+      write(.exchangeDeclare(wanted), channel, to: &output)
+    case .queue(let name, let exchange):
+      var wanted = AMQPMethod.QueueDeclaration()
+      wanted.queue = name
+      wanted.durable = true
+      wanted.noWait = true
+      write(.queueDeclare(wanted), channel, to: &output)
+      guard !exchange.isEmpty else { return }
+      write(
+        .queueBind(queue: name, exchange: exchange, routingKey: name, noWait: true, arguments: AMQPTable()),
+        channel, to: &output)
+    }
+  }
+
+  /// A channel of its own with one consumer.
+  static func writeConsumer(of queue: String, prefetch: UInt16, _ channel: UInt16, to output: inout [UInt8]) {
+    write(.channelOpen, channel, to: &output)
+    write(.basicQos(size: 0, count: prefetch, isGlobal: false), channel, to: &output)
+    var wanted = AMQPMethod.Consumption()
+    wanted.queue = queue
+    wanted.tag = "c\(channel)"
+    wanted.noWait = true
+    write(.basicConsume(wanted), channel, to: &output)
+  }
+}

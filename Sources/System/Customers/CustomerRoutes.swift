@@ -1,0 +1,105 @@
+import Synchronization
+
+/// Lets the routes be made before the service that they lead to.
+final class CustomerReference: Sendable {
+  private let held = Mutex<CustomerServer?>(nil)
+
+  /// Set once the service is made, and to nil when its server has ended.
+  func set(_ service: CustomerServer?) { held.withLock { $0 = service } }
+
+  func started() throws(HTTPFailure) -> CustomerServer {
+    guard let service = held.withLock({ $0 }) else { throw HTTPFailure(503, "SERVICE_UNAVAILABLE") }
+    return service
+  }
+}
+
+/// The route table of the Customer Server.
+enum CustomerRoutes {
+  /// An answer is a code; what is no code is `INVALID_REQUEST`, with what was wrong beside it.
+  static let description = ServiceDescription(
+    name: "customers", title: "Customer Server", version: "1.0.0",
+    errorSchema: .object([.init("MESSAGE", .string()), .init("DETAIL", .string(), isRequired: false)])
+  ) { text in
+    let isCode = !text.isEmpty && text.utf8.allSatisfy { $0 == UInt8(ascii: "_") || $0 >= 0x41 && $0 <= 0x5A }
+    return isCode ? ["MESSAGE": .string(text)] : ["MESSAGE": "INVALID_REQUEST", "DETAIL": .string(text)]
+  }
+
+  static func failure(_ status: Int, _ code: String) -> HTTPFailure { HTTPFailure(status, code) }
+
+  private static let unavailable = Route.Response(503, "The customer database is not available")
+
+  private static func answer(_ codes: String..., more: [Schema.Field] = []) -> Schema {
+    .object([.init("MESSAGE", .string(.init(values: codes)))] + more)
+  }
+
+  static func table(_ customers: CustomerReference, metrics: Metrics) -> [Route] {
+    CommonRoutes.adding(to: sessions(customers) + others(customers), service: description, metrics: metrics)
+  }
+
+  private static func sessions(_ customers: CustomerReference) -> [Route] {
+    let email = Schema.Field("EMAIL", .string(.init(example: "customer@example.com")))
+    let token = Schema.Field("SESSION_TOKEN", .string(), "what requestSessionCreation gave")
+    return [
+      Route(
+        "POST", "/requestSessionCreation", "Ask for a session",
+        body: .object([
+          email, .init("PASSWORD", .string()), .init("PERSONA_TYPE", .string(.init(example: "CUSTOMERS"))),
+          .init("DATA", .object([]), isRequired: false, "may hold USER_COUNT, a positive integer or \"ALL\""),
+        ]), takesPropertyLists: true,
+        responses: [
+          .init(200, "Accepted", answer("SESSION_CREATION_REQUEST_ACCEPTED", more: [token])),
+          .init(400, "A session is pending or running, or the request is invalid"),
+          .init(401, "Wrong email or password"),
+          .init(429, "Too many failed attempts"), .init(500, "The credential server does not answer"), unavailable,
+        ]
+      ) { try await customers.started().requestSession($0) },
+      Route(
+        "POST", "/initializeSession", "Begin the session that was asked for",
+        body: .object([email, .init("SESSION_TOKEN", .string(), isRequired: false)]), takesPropertyLists: true,
+        responses: [
+          .init(200, "A supervisor has taken it", answer("SESSION_INITIALIZED")), .init(401, "Wrong token"),
+          .init(404, "No session is pending"), .init(500, "No supervisor took it in 5 s; it is pending again"),
+          unavailable,
+        ]
+      ) { try await customers.started().initializeSession($0) },
+      Route(
+        "PUT", "/handleSessionRequests", "Speak, listen, ask for users, end",
+        body: .object([
+          email, token,
+          .init(
+            "REQUEST",
+            .string(.init(values: ["SEND_MESSAGE", "GET_MESSAGES", "ADDITIONAL_USERS", "END_SESSION"]))),
+          .init("DATA", .object([]), isRequired: false),
+        ]), takesPropertyLists: true,
+        responses: [
+          .init(200, "Done", .object([.init("MESSAGE", .string())])), .init(401, "Wrong token"),
+          .init(404, "No session is running"), unavailable,
+        ]
+      ) { try await customers.started().handleRequest($0) },
+    ]
+  }
+
+  private static func others(_ customers: CustomerReference) -> [Route] {
+    [
+      Route(
+        "GET", "/serverRunning", "Whether the server runs", responses: [.init(200, "It does", answer("SERVER_RUNNING"))]
+      ) { _ in .json(["MESSAGE": "SERVER_RUNNING"]) },
+      Route(
+        "GET", "/sessionSTATUS", "How a customer's session stands",
+        arguments: [.init("message", .string(), "JSON with PERSONA_TYPE and EMAIL")],
+        responses: [.init(200, "The status", answer("IDLE", "PENDING", "RUNNING")), unavailable]
+      ) { call in
+        guard let question = try? JSONParser.parse(Array(call.string("message").utf8)),
+          question["PERSONA_TYPE"] == "CUSTOMERS", let email = question["EMAIL"]?.string
+        else { throw failure(400, "INVALID_REQUEST") }
+        return try await customers.started().status(of: email)
+      },
+      Route(
+        "GET", "/health", "Whether the service can serve",
+        responses: [
+          .init(200, "It can", .object([.init("status", .string()), .init("message", .string())])), unavailable,
+        ]
+      ) { _ in try await customers.started().health() },
+    ]
+  }
+}

@@ -1,0 +1,160 @@
+/// The database of the Customer Server: requests, sessions, their transcripts, and what customers said that is not in them yet.
+enum CustomerSchema {
+  static let migrations = Migrations([
+    """
+    CREATE TABLE customer_sessions (
+      email_key VARCHAR(255) PRIMARY KEY,
+      email VARCHAR(255) NOT NULL,
+      status VARCHAR(16) NOT NULL,
+      token VARCHAR(64) NOT NULL,
+      data TEXT NOT NULL,
+      requested_at BIGINT NOT NULL,
+      supervisor VARCHAR(64) NOT NULL,
+      last_sent BIGINT NOT NULL
+    );
+    CREATE INDEX customer_sessions_by_supervisor ON customer_sessions (supervisor);
+    CREATE TABLE session_messages (
+      supervisor VARCHAR(64) NOT NULL,
+      seq BIGINT NOT NULL,
+      sender TEXT NOT NULL,
+      message TEXT NOT NULL,
+      PRIMARY KEY (supervisor, seq)
+    );
+    CREATE TABLE unheard (
+      supervisor VARCHAR(64) NOT NULL,
+      number BIGINT NOT NULL,
+      message_id VARCHAR(255) NOT NULL,
+      message TEXT NOT NULL,
+      PRIMARY KEY (supervisor, number)
+    );
+    """
+  ])
+}
+
+/// How a customer's session stands.
+enum CustomerStatus: String, Sendable {
+  case pending = "PENDING"
+  /// A supervisor was asked for.
+  case initializing = "INITIALIZING"
+  case running = "RUNNING"
+}
+
+/// A customer's session, or the request for one.
+struct CustomerSession: Sendable {
+  let email: String
+  let status: CustomerStatus
+  let token: String
+  let data: JSONValue
+  let requestedAt: Timestamp
+  let supervisor: SupervisorID?
+}
+
+extension SQLConnection {
+  /// A request that nobody initializes lapses.
+  static let lapse: Duration = .seconds(600)
+
+  func customerSession(_ key: String, at now: Timestamp) throws(DatabaseError) -> CustomerSession? {
+    let found = try first(
+      "SELECT email, status, token, data, requested_at, supervisor FROM customer_sessions WHERE email_key = $1",
+      .text(key)
+    ) { row in
+      CustomerSession(
+        email: row.text(0), status: CustomerStatus(rawValue: row.text(1))!, token: row.text(2),
+        data: (try? JSONParser.parse(Array(row.text(3).utf8))) ?? .null,
+        requestedAt: Timestamp(microseconds: row.int(4)), supervisor: SupervisorID(row.text(5)))
+    }
+    guard let found else { return nil }
+    if found.status == .pending, now - found.requestedAt >= Self.lapse { return nil }
+    return found
+  }
+
+  /// Notes a request; false when there is one already, pending or running.
+  func requestSession(_ email: String, key: String, token: String, data: JSONValue, at now: Timestamp)
+    throws(DatabaseError)
+    -> Bool
+  {
+    guard try customerSession(key, at: now) == nil else { return false }
+    try execute(
+      """
+      INSERT INTO customer_sessions (email_key, email, status, token, data, requested_at, supervisor, last_sent)
+      VALUES ($1, $2, 'PENDING', $3, $4, $5, '', 0)
+      ON CONFLICT (email_key) DO UPDATE SET email = $2, status = 'PENDING', token = $3, data = $4, requested_at = $5,
+        supervisor = '', last_sent = 0
+      """, .text(key), .text(email), .text(token), .text(data.text), .int(now.microseconds))
+    return true
+  }
+
+  /// Moves a session from one status to another; false when it was in none of `from`.
+  func moveSession(_ key: String, from: [CustomerStatus], to status: CustomerStatus) throws(DatabaseError) -> Bool {
+    guard
+      let text = try first(
+        "SELECT status FROM customer_sessions WHERE email_key = $1", .text(key), row: { $0.text(0) }),
+      from.contains(where: { $0.rawValue == text })
+    else { return false }
+    try execute("UPDATE customer_sessions SET status = $2 WHERE email_key = $1", .text(key), .text(status.rawValue))
+    return true
+  }
+
+  /// A supervisor runs the session. Returns what the customer said that is not in the transcript, to be said again.
+  func sessionRuns(_ key: String, _ supervisor: SupervisorID) throws(DatabaseError) -> [(
+    id: String, previous: String?, message: JSONValue
+  )]? {
+    let changed = try execute(
+      """
+      UPDATE customer_sessions SET status = 'RUNNING', supervisor = $2
+      WHERE email_key = $1 AND (status = 'INITIALIZING' OR status = 'RUNNING' AND supervisor = $2)
+      """, .text(key), .text(supervisor.text))
+    guard changed == 1 else { return nil }
+    let unheard = try query(
+      "SELECT number, message_id, message FROM unheard WHERE supervisor = $1 ORDER BY number", .text(supervisor.text)
+    ) { ($0.int(0), $0.text(1), (try? JSONParser.parse(Array($0.text(2).utf8))) ?? .null) }
+    return unheard.map { number, id, message in (id, Self.previous(number, supervisor), message) }
+  }
+
+  private static func previous(_ number: Int64, _ supervisor: SupervisorID) -> String? {
+    number > 1 ? "customer/\(supervisor.text)/\(number - 1)" : nil
+  }
+
+  /// Keeps what a customer says until it is in the transcript.
+  func customerSays(_ message: JSONValue, _ key: String, _ supervisor: SupervisorID) throws(DatabaseError) -> (
+    id: String, previous: String?
+  ) {
+    let number =
+      try first(
+        "UPDATE customer_sessions SET last_sent = last_sent + 1 WHERE email_key = $1 RETURNING last_sent", .text(key)
+      ) { $0.int(0) } ?? 1
+    let id = "customer/\(supervisor.text)/\(number)"
+    try execute(
+      "INSERT INTO unheard (supervisor, number, message_id, message) VALUES ($1, $2, $3, $4)", .text(supervisor.text),
+      .int(number), .text(id), .text(message.text))
+    return (id, Self.previous(number, supervisor))
+  }
+
+  /// A message of the transcript; the same SEQ is the same message.
+  func sessionHears(
+    _ supervisor: SupervisorID, _ sequence: Int64, from: JSONValue, _ message: JSONValue, id: String?
+  ) throws(DatabaseError) {
+    try execute(
+      "INSERT INTO session_messages (supervisor, seq, sender, message) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
+      .text(supervisor.text), .int(sequence), .text(from.text), .text(message.text))
+    if let id {
+      try execute(
+        "DELETE FROM unheard WHERE supervisor = $1 AND message_id = $2", .text(supervisor.text), .text(id))
+    }
+  }
+
+  func sessionEnds(_ supervisor: SupervisorID) throws(DatabaseError) {
+    try execute("DELETE FROM customer_sessions WHERE supervisor = $1", .text(supervisor.text))
+    try execute("DELETE FROM unheard WHERE supervisor = $1", .text(supervisor.text))
+  }
+
+  func transcript(_ supervisor: SupervisorID, after: Int64, limit: Int64) throws(DatabaseError) -> [JSONValue] {
+    try query(
+      "SELECT seq, sender, message FROM session_messages WHERE supervisor = $1 AND seq > $2 ORDER BY seq LIMIT $3",
+      .text(supervisor.text), .int(after), .int(limit)
+    ) { row in
+      func parse(_ text: String) -> JSONValue { (try? JSONParser.parse(Array(text.utf8))) ?? .null }
+      return ["SEQ": .int(row.int(0)), "FROM": parse(row.text(1)), "MESSAGE": parse(row.text(2))]
+    }
+  }
+}

@@ -1,0 +1,329 @@
+/// How the Customer Server is set up.
+public struct CustomerServerOptions: Sendable {
+  /// Where it listens.
+  public var address = SocketAddress(host: "127.0.0.1", port: 5500)
+  /// Who says whether an email and a password belong together.
+  public var credentials = SocketAddress(host: "127.0.0.1", port: 8001)
+  /// Where the broker is.
+  public var broker = BrokerAddress(address: SocketAddress(host: "127.0.0.1", port: 5672))
+  /// How the HTTP server behaves.
+  public var server = HTTPServerOptions()
+  /// What the database promises.
+  public var database = DatabaseOptions()
+  /// Time for a supervisor to take a session.
+  public var initializeTimeout: Duration = .seconds(5)
+
+  /// The contract's defaults.
+  public init() {}
+}
+
+/// The Customer Server: customers ask for supervised sessions (contract section 3). What the customer agents of the documents are, is
+/// here a row for each session: what it heard, and what it said that is not in the transcript yet.
+public actor CustomerServer: Service {
+  let environment: Environment
+  let database: Database
+  let options: CustomerServerOptions
+  private let client: AMQPClient
+  private let credentials: HTTPClientPool
+  private let serialExecutor: any SerialExecutor
+  private var server: HTTPServer?
+  /// Those who wait for a supervisor, by email.
+  private var waiting: [String: [UnsafeContinuation<Bool, Never>]] = [:]
+
+  /// The executor that the environment gave to this actor.
+  public nonisolated var unownedExecutor: UnownedSerialExecutor { serialExecutor.asUnownedSerialExecutor() }
+  /// Where it listens.
+  public nonisolated let addresses: [(name: String, address: SocketAddress)]
+
+  /// Starts the service: opens its database, connects to the broker, listens.
+  /// - Throws: `DatabaseError`, `NetworkError`: what an operator has to mend.
+  public static func start(_ environment: Environment, _ options: CustomerServerOptions) async throws -> CustomerServer
+  {
+    let metrics = Metrics(service: CustomerRoutes.description.name)
+    let database = Database(
+      environment, path: "customers.db", migrations: CustomerSchema.migrations, options: options.database,
+      observer: metrics.databaseObserver)
+    // What was being initialized when the last life ended is asked for anew.
+    _ = try await database.transaction {
+      try $0.execute("UPDATE customer_sessions SET status = 'PENDING' WHERE status = 'INITIALIZING'")
+    }
+    let reference = CustomerReference()
+    let server = try HTTPServer(
+      environment, address: options.address, service: CustomerRoutes.description,
+      routes: CustomerRoutes.table(reference, metrics: metrics), metrics: metrics, options: options.server,
+      onEnd: { reference.set(nil) })
+    let service = CustomerServer(environment, options, database, server)
+    reference.set(service)
+    await service.connect()
+    server.start()
+    return service
+  }
+
+  private init(
+    _ environment: Environment, _ options: CustomerServerOptions, _ database: Database, _ server: HTTPServer
+  ) {
+    self.environment = environment
+    self.options = options
+    self.database = database
+    self.server = server
+    client = AMQPClient(environment, broker: options.broker)
+    credentials = HTTPClientPool(environment, address: options.credentials)
+    addresses = [("customers", server.address)]
+    serialExecutor = environment.executor.forActor("customer-server")
+  }
+
+  private func connect() async {
+    await client.declare(QueueNames.declarations)
+    await client.consume(QueueNames.toCustomerServer) { deliveries in try await self.take(deliveries) }
+    client.start()
+  }
+
+  /// Stops taking requests, closes the database.
+  public func drain() async {
+    await server?.drain()
+    server = nil
+    await client.close()
+    await credentials.close()
+    await database.close()
+  }
+
+  // MARK: Requests
+
+  private func key(_ email: String) -> String { email.normalized.lowercased() }
+
+  func requestSession(_ call: Call) async throws -> Reply {
+    let email = call.string("EMAIL")
+    guard call.string("PERSONA_TYPE") == "CUSTOMERS", (3...255).contains(email.utf8.count),
+      UserCount(call.body["DATA"]?["USER_COUNT"]) != nil
+    else { throw CustomerRoutes.failure(400, "INVALID_REQUEST") }
+    guard try await isRegistered(email, call.string("PASSWORD")) else {
+      throw CustomerRoutes.failure(401, "INVALID_EMAIL_OR_PASSWORD")
+    }
+    let token = Hex.encode(environment.entropy.bytes(32))
+    let now = environment.clock.wallTime
+    let data = call.body["DATA"] ?? .object([])
+    let key = key(email)
+    let isAccepted = try await database.transaction {
+      try $0.requestSession(email, key: key, token: token, data: data, at: now)
+    }
+    guard isAccepted else { throw CustomerRoutes.failure(400, "SESSION_ALREADY_RUNNING") }
+    return .json(["MESSAGE": "SESSION_CREATION_REQUEST_ACCEPTED", "SESSION_TOKEN": .string(token)])
+  }
+
+  /// Asks the credential server.
+  private func isRegistered(_ email: String, _ password: String) async throws -> Bool {
+    let fields = options.server.serviceToken.map { [(name: "authorization", value: "Bearer \($0)")] } ?? []
+    let question: JSONValue = ["EMAIL": .string(email), "PASSWORD": .string(password), "TYPE": "CUSTOMERS"]
+    do {
+      let response = try await credentials.send(
+        "POST", "/check_node", fields: fields, json: question, timeout: .seconds(5))
+      if response.status == 429 {
+        throw HTTPFailure(
+          429, "TOO_MANY_ATTEMPTS", fields: response.fields.filter { $0.name.lowercased() == "retry-after" })
+      }
+      guard response.status == 200, let answer = try? JSONParser.parse(response.body)["MESSAGE"]?.string else {
+        throw CustomerRoutes.failure(500, "SESSION_CREATION_FAILED")
+      }
+      return answer == "REGISTERED"
+    } catch is NetworkError {
+      throw CustomerRoutes.failure(500, "SESSION_CREATION_FAILED")
+    } catch is HTTPError {
+      throw CustomerRoutes.failure(500, "SESSION_CREATION_FAILED")
+    }
+  }
+
+  /// Asks for a supervisor and waits until one has taken the session.
+  func initializeSession(_ call: Call) async throws -> Reply {
+    let email = call.string("EMAIL")
+    let key = key(email)
+    let now = environment.clock.wallTime
+    let session = try await database.transaction { database -> CustomerSession? in
+      guard let session = try database.customerSession(key, at: now), session.status == .pending else { return nil }
+      _ = try database.moveSession(key, from: [.pending], to: .initializing)
+      return session
+    }
+    guard let session else { throw CustomerRoutes.failure(404, "NO_SESSION_PENDING") }
+    if let shown = call.body["SESSION_TOKEN"]?.string,
+      !Cryptography.constantTimeEqual(shown.utf8, session.token.utf8)
+    {
+      _ = try await database.transaction { try $0.moveSession(key, from: [.initializing], to: .pending) }
+      throw CustomerRoutes.failure(401, "INVALID_SESSION_TOKEN")
+    }
+    var start = QueueMessage("START_SESSION", ["EMAIL": .string(session.email), "SESSION_DATA": session.data])
+    start.id = "start/\(Hex.encode(environment.entropy.bytes(8)))"
+    await post(start)
+    if await supervisorComes(key) { return .json(["MESSAGE": "SESSION_INITIALIZED"]) }
+    let isPending = try await database.transaction { try $0.moveSession(key, from: [.initializing], to: .pending) }
+    // One may have come at the last moment.
+    guard isPending else { return .json(["MESSAGE": "SESSION_INITIALIZED"]) }
+    var end = QueueMessage("END_SESSION", ["EMAIL": .string(session.email)])
+    end.id = "end/\(Hex.encode(environment.entropy.bytes(8)))"
+    await post(end)
+    throw CustomerRoutes.failure(500, "SESSION_CREATION_FAILED")
+  }
+
+  private func supervisorComes(_ key: String) async -> Bool {
+    environment.executor.spawn("initialize-timeout") { [environment, options] in
+      try? await environment.clock.sleep(for: options.initializeTimeout)
+      await self.wake(key, false)
+    }
+    return await withUnsafeContinuation { waiting[key, default: []].append($0) }
+  }
+
+  private func wake(_ key: String, _ runs: Bool) {
+    for continuation in waiting.removeValue(forKey: key) ?? [] { continuation.resume(returning: runs) }
+  }
+
+  /// Sends a message to the manager, after those before. The client sends it again until the broker has it, so nobody waits.
+  private func post(_ message: QueueMessage) async {
+    await client.post(
+      AMQPMessage(
+        exchange: QueueNames.managerExchange, routingKey: QueueNames.fromCustomerServer,
+        properties: message.properties, body: message.body.bytes))
+  }
+
+  func handleRequest(_ call: Call) async throws -> Reply {
+    let key = key(call.string("EMAIL"))
+    let now = environment.clock.wallTime
+    guard let session = try await database.transaction({ try $0.customerSession(key, at: now) }) else {
+      throw CustomerRoutes.failure(404, "NO_SESSION_RUNNING")
+    }
+    guard Cryptography.constantTimeEqual(call.string("SESSION_TOKEN").utf8, session.token.utf8) else {
+      throw CustomerRoutes.failure(401, "INVALID_SESSION_TOKEN")
+    }
+    guard session.status == .running, let supervisor = session.supervisor else {
+      throw CustomerRoutes.failure(404, "NO_SESSION_RUNNING")
+    }
+    let data = call.body["DATA"] ?? .object([])
+    switch call.string("REQUEST") {
+    case "SEND_MESSAGE": return try await say(data["MESSAGE"], key, supervisor)
+    case "GET_MESSAGES":
+      let after = data["AFTER"] ?? 0
+      guard let after = after.int else { throw CustomerRoutes.failure(400, "INVALID_REQUEST") }
+      let messages = try await database.transaction { try $0.transcript(supervisor, after: after, limit: 500) }
+      return .json(["MESSAGE": "MESSAGES", "MESSAGES": .array(messages)])
+    case "ADDITIONAL_USERS":
+      let count = data["USER_COUNT"] ?? 1
+      guard UserCount(count) != nil else { throw CustomerRoutes.failure(400, "INVALID_REQUEST") }
+      try await tell("ADDITIONAL_USERS", ["SESSION_SUPERVISOR_ID": .string(supervisor.text), "USER_COUNT": count])
+      return .json(["MESSAGE": "ADDITIONAL_USERS_REQUESTED"])
+    case "END_SESSION":
+      try await tell("END_SESSION", ["SESSION_SUPERVISOR_ID": .string(supervisor.text)])
+      try await database.transaction { try $0.sessionEnds(supervisor) }
+      return .json(["MESSAGE": "SESSION_ENDED"])
+    default: throw CustomerRoutes.failure(400, "INVALID_REQUEST")
+    }
+  }
+
+  /// Sends a message to the manager, and returns once the broker has it.
+  private func tell(_ type: String, _ data: JSONValue) async throws {
+    var message = QueueMessage(type, data)
+    message.id = "customer/\(Hex.encode(environment.entropy.bytes(8)))"
+    try await publish(
+      AMQPMessage(
+        exchange: QueueNames.managerExchange, routingKey: QueueNames.fromCustomerServer,
+        properties: message.properties, body: message.body.bytes))
+  }
+
+  private func publish(_ message: AMQPMessage) async throws {
+    do { try await client.publish(message) } catch is NetworkError {
+      throw HTTPFailure(503, "SERVICE_UNAVAILABLE")
+    }
+  }
+
+  /// Keeps what the customer says, and sends it to the supervisor: it is answered once the broker has it.
+  private func say(_ message: JSONValue?, _ key: String, _ supervisor: SupervisorID) async throws -> Reply {
+    guard let message, message.bytes.count <= 65_536 else { throw CustomerRoutes.failure(400, "INVALID_REQUEST") }
+    let (id, previous) = try await database.transaction { try $0.customerSays(message, key, supervisor) }
+    try await publish(Self.customerMessage(id, previous, message, supervisor))
+    return .json(["MESSAGE": "MESSAGE_SENT", "MESSAGE_ID": .string(id)])
+  }
+
+  private static func customerMessage(
+    _ id: String, _ previous: String?, _ message: JSONValue, _ supervisor: SupervisorID
+  ) -> AMQPMessage {
+    var members: [JSONValue.Member] = [.init("MESSAGE_ID", .string(id)), .init("MESSAGE", message)]
+    if let previous { members.append(.init("PREVIOUS", .string(previous))) }
+    let outgoing = QueueMessage("CUSTOMER_MESSAGE", .object(members))
+    return AMQPMessage(
+      exchange: QueueNames.supervisorExchange, routingKey: QueueNames.fromCustomer(to: supervisor),
+      properties: outgoing.properties, body: outgoing.body.bytes)
+  }
+
+  func status(of email: String) async throws -> Reply {
+    let key = key(email)
+    let now = environment.clock.wallTime
+    let session = try await database.transaction { try $0.customerSession(key, at: now) }
+    switch session?.status {
+    case nil: return .json(["MESSAGE": "IDLE"])
+    case .pending?, .initializing?: return .json(["MESSAGE": "PENDING"])
+    case .running?: return .json(["MESSAGE": "RUNNING"])
+    }
+  }
+
+  func health() async throws -> Reply {
+    guard await database.checkHealth() else { throw HTTPFailure(503, "SERVICE_UNAVAILABLE") }
+    return .json(["status": "healthy", "message": "the customer database answers"])
+  }
+
+  // MARK: What comes from the manager
+
+  private enum News: Sendable {
+    case runs(String, SupervisorID)
+    case message(SupervisorID, Int64, from: JSONValue, JSONValue, id: String?)
+    case ended(SupervisorID)
+  }
+
+  private func take(_ deliveries: [AMQPDelivery]) async throws {
+    var news: [News] = []
+    for delivery in deliveries {
+      guard let message = try? QueueMessage(delivery), let item = Self.read(message, key: key) else {
+        environment.log.warning("dead-letter", ["queue": .string(QueueNames.toCustomerServer)])
+        try await client.publish(
+          AMQPMessage(
+            exchange: "", routingKey: QueueNames.deadLetters, properties: delivery.properties, body: delivery.body))
+        continue
+      }
+      news.append(item)
+    }
+    let items = news
+    let (again, running) = try await database.transaction { try Self.apply(items, $0) }
+    for key in running { wake(key, true) }
+    try await client.publish(again)
+  }
+
+  private static func read(_ message: QueueMessage, key: (String) -> String) -> News? {
+    let data = message.data
+    guard let id = data["SESSION_SUPERVISOR_ID"]?.string.flatMap({ SupervisorID($0) }) ?? message.supervisor else {
+      return nil
+    }
+    switch message.type {
+    case "SESSION_RUNNING": return data["EMAIL"]?.string.map { .runs(key($0), id) }
+    case "SESSION_MESSAGE":
+      guard let sequence = data["SEQ"]?.int, let from = data["FROM"], let text = data["MESSAGE"] else { return nil }
+      return .message(id, sequence, from: from, text, id: data["MESSAGE_ID"]?.string)
+    case "SESSION_ENDED": return .ended(id)
+    default: return nil
+    }
+  }
+
+  /// Notes news; returns what has to be said again, and who runs now.
+  private static func apply(_ news: [News], _ database: SQLConnection) throws(DatabaseError) -> (
+    [AMQPMessage], [String]
+  ) {
+    var again: [AMQPMessage] = []
+    var running: [String] = []
+    for item in news {
+      switch item {
+      case .runs(let key, let id):
+        guard let unheard = try database.sessionRuns(key, id) else { continue }
+        running.append(key)
+        again += unheard.map { customerMessage($0.id, $0.previous, $0.message, id) }
+      case .message(let id, let sequence, let from, let text, let messageID):
+        try database.sessionHears(id, sequence, from: from, text, id: messageID)
+      case .ended(let id): try database.sessionEnds(id)
+      }
+    }
+    return (again, running)
+  }
+}

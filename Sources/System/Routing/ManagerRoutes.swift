@@ -1,0 +1,183 @@
+import Synchronization
+
+/// Lets the routes be made before the service that they lead to.
+final class ManagerReference: Sendable {
+  private let held = Mutex<UserManager?>(nil)
+
+  /// Set once the service is made, and to nil when its server has ended.
+  func set(_ service: UserManager?) { held.withLock { $0 = service } }
+
+  func started() throws(HTTPFailure) -> UserManager {
+    guard let service = held.withLock({ $0 }) else { throw HTTPFailure(503, "the service is starting") }
+    return service
+  }
+}
+
+/// The route table of the User Manager.
+enum ManagerRoutes {
+  static let description = ServiceDescription(
+    name: "manager", title: "User Manager", version: "1.0.0",
+    errorSchema: .object([.init("STATUS", .string(.init(values: ["FAILED"]))), .init("ERROR", .string())])
+  ) { ["STATUS": "FAILED", "ERROR": .string($0)] }
+
+  static func table(_ manager: ManagerReference, metrics: Metrics) -> [Route] {
+    CommonRoutes.adding(to: supervisors(manager) + others(manager), service: description, metrics: metrics)
+      + OperatorPage.routes
+  }
+
+  private static let unavailable = Route.Response(503, "The manager's database is not available")
+  private static let answer = Schema.object([
+    .init("STATUS", .string(), isRequired: false), .init("LIST_USER_ID", .array(of: .any), isRequired: false),
+    .init("NOTICE", .string(.init(values: ["SUFFICIENT", "NOT_SUFFICIENT"])), isRequired: false),
+  ])
+  private static let message = Schema.object([.init("TYPE", .string()), .init("DATA", .object([]), isRequired: false)])
+
+  private static func supervisors(_ manager: ManagerReference) -> [Route] {
+    [
+      Route(
+        "GET", "/SessionSupervisor", "The supervisors: epoch, host, users, demand", access: .service,
+        responses: [.init(200, "The supervisors", .object([.init("SUPERVISORS", .array(of: .any))]))]
+      ) { _ in .json(try await manager.started().supervisorOverview()) },
+      Route(
+        "POST", "/SessionSupervisor/NewSession", "NEW_SESSION over HTTP", access: .service, body: .object([]),
+        parameters: [
+          .header("SESSION_SUPERVISOR_ID", .string(), "the supervisor"),
+          .header("SESSION_EPOCH", .integer(), "its epoch"),
+        ], responses: [.init(200, "The users, or why there are none", answer), unavailable]
+      ) { call in
+        var message: QueueMessage
+        if call.body["TYPE"] != nil {
+          message = try Self.message(call.body)
+        } else {
+          message = QueueMessage("NEW_SESSION", call.body)
+        }
+        guard let id = call.request.fields["session_supervisor_id"].flatMap({ SupervisorID($0) }) else {
+          throw HTTPFailure(400, "SESSION_SUPERVISOR_ID: missing, or no name of a supervisor")
+        }
+        message.supervisor = id
+        if let text = call.request.fields["session_epoch"] {
+          guard let epoch = Int64(text) else { throw HTTPFailure(400, "SESSION_EPOCH: must be an integer") }
+          message.epoch = epoch
+        }
+        return .json(try await manager.started().ask(message, from: .supervisors))
+      },
+    ]
+  }
+
+  private static func message(_ body: JSONValue) throws(HTTPFailure) -> QueueMessage {
+    do throws(QueueMessage.Malformed) { return try QueueMessage(body) } catch { throw HTTPFailure(400, error.reason) }
+  }
+
+  private static func others(_ manager: ManagerReference) -> [Route] {
+    func post(_ path: String, _ source: ManagerSource) -> Route {
+      Route(
+        "POST", path, "The messages of \(source.queue) over HTTP", access: .service, body: message,
+        responses: [.init(200, "Handled", answer), unavailable]
+      ) { call in .json(try await manager.started().ask(try Self.message(call.body), from: source)) }
+    }
+    return [
+      Route(
+        "GET", "/UserServer", "The pool of users", access: .service,
+        responses: [.init(200, "The pool", .object([.init("USERS", .array(of: .any)), .init("FREE", .integer())]))]
+      ) { _ in .json(try await manager.started().poolOverview()) },
+      post("/UserServer", .userServer),
+      Route(
+        "GET", "/CustomerServer", "The sessions", access: .service,
+        responses: [.init(200, "The sessions", .object([.init("SESSIONS", .array(of: .any))]))]
+      ) { _ in .json(try await manager.started().sessionOverview()) },
+      post("/CustomerServer", .customerServer),
+      Route(
+        "GET", "/health", "Whether the service can serve",
+        responses: [
+          .init(200, "It can", .object([.init("status", .string()), .init("message", .string())])), unavailable,
+        ]
+      ) { _ in try await manager.started().health() },
+      Route(
+        "GET", "/overview", "What the operator's page shows", access: .service,
+        responses: [.init(200, "All of it", .any)]
+      ) { _ in .json(try await manager.started().overview()) },
+    ]
+  }
+}
+
+/// What the manager shows of itself.
+extension UserManager {
+  func health() async throws -> Reply {
+    guard await database.checkHealth() else { throw HTTPFailure(503, "the manager's database is not available") }
+    guard await client.isConnected else { throw HTTPFailure(503, "the broker is not available") }
+    return .json(["status": "healthy", "message": "the manager's database and the broker answer"])
+  }
+
+  private var orderedSessions: [ManagedSession] { state.sessions.keys.sorted().compactMap { state.sessions[$0] } }
+
+  func supervisorOverview() -> JSONValue {
+    [
+      "SUPERVISORS": .array(
+        orderedSessions.map { session in
+          [
+            "SESSION_SUPERVISOR_ID": .string(session.id.text), "EPOCH": .int(session.epoch),
+            "HOST": .string(session.host), "STATUS": .string(session.status.rawValue),
+            "LIST_USER_ID": .array(state.pool.users(of: session.id).map(\.json)),
+            "DEMAND": .int(Int64(state.pool.demand(of: session.id))),
+          ]
+        })
+    ]
+  }
+
+  func poolOverview() -> JSONValue {
+    let users = state.pool.users.sorted {
+      $0.value.turn < $1.value.turn || $0.value.turn == $1.value.turn && $0.key.key < $1.key.key
+    }
+    return [
+      "USERS": .array(
+        users.map { id, user in
+          let (place, supervisor): (JSONValue, JSONValue) =
+            switch user.place {
+            case .offline: ("OFFLINE", .null)
+            case .free: ("FREE", .null)
+            case .serving(let id): ("SERVING", .string(id.text))
+            }
+          return [
+            "USER_ID": id.json, "STATUS": place, "SESSION_SUPERVISOR_ID": supervisor,
+            "CONNECTION": .int(user.connection),
+          ]
+        }), "FREE": .int(Int64(users.count { $0.value.place == .free })),
+    ]
+  }
+
+  func sessionOverview() -> JSONValue {
+    [
+      "SESSIONS": .array(
+        orderedSessions.filter(\.isOwn).map { session in
+          [
+            "EMAIL": .string(session.email), "SESSION_SUPERVISOR_ID": .string(session.id.text),
+            "STATUS": .string(session.status.rawValue),
+          ]
+        })
+    ]
+  }
+
+  func overview() async -> JSONValue {
+    let now = environment.clock.now
+    let hosts = heard.keys.sorted().map { name -> JSONValue in
+      ["HOST": .string(name), "SECONDS_SINCE": .int((now - heard[name]!).components.seconds)]
+    }
+    guard case .object(let supervisors) = supervisorOverview(), case .object(let pool) = poolOverview(),
+      case .object(let sessions) = sessionOverview()
+    else { return .null }
+    return .object(
+      supervisors + pool + sessions + [
+        .init("HOSTS", .array(hosts)), .init("DEAD_LETTERS", .int(Int64(deadLetters))),
+        .init("BROKER", .bool(await client.isConnected)), .init("QUEUES", .array(await queueDepths())),
+      ])
+  }
+
+  /// How much each queue holds.
+  private func queueDepths() async -> [JSONValue] {
+    var names = QueueNames.declarations.compactMap { if case .queue(let name, _) = $0 { name } else { nil } }
+    for session in orderedSessions where session.status != .ended {
+      names += [QueueNames.fromManager(to: session.id), QueueNames.fromCustomer(to: session.id)]
+    }
+    return await client.depths(names).map { ["QUEUE": .string($0.queue), "MESSAGES": .int(Int64($0.messages))] }
+  }
+}

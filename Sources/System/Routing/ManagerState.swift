@@ -1,0 +1,315 @@
+/// What the User Manager knows of a session.
+struct ManagedSession: Hashable, Sendable {
+  enum Status: String, Sendable {
+    /// A host was asked to take it.
+    case starting
+    case running
+    case ended
+  }
+
+  let id: SupervisorID
+  /// The customer; empty for a supervisor that came by itself.
+  let email: String
+  var epoch: Int64
+  var status: Status
+  var host: String
+  let data: JSONValue
+  /// Started by this manager, and so failed over.
+  let isOwn: Bool
+}
+
+/// What came to the manager, read and checked.
+enum ManagerInput: Sendable {
+  case newUser(UserID, connection: Int64)
+  case removeUser(UserID, connection: Int64)
+  case userMessage(UserID, id: String, message: JSONValue)
+  case startSession(email: String, data: JSONValue)
+  case customerWantsUsers(SupervisorID, UserCount)
+  case endSession(SupervisorID)
+  case cancelSession(email: String)
+  case initialize(host: String)
+  case wantsUsers(UserCount)
+  case sendToUser(UserID, JSONValue)
+  case released([UserID])
+  case append(id: String, from: JSONValue, message: JSONValue, previous: String?)
+  case heartbeat(host: String)
+  /// A host was silent for too long.
+  case hostLost(String)
+  /// A session that no host has taken in time is offered again.
+  case offerAgain(SupervisorID)
+}
+
+/// What has to be done because of an input, in order. The rows of pool and sessions are written beside it.
+enum ManagerEffect: Sendable {
+  case send(exchange: String, key: String, QueueMessage)
+  /// Sends a user's message to a supervisor, and keeps it until it is in the transcript.
+  case forward(UserID, id: String, message: JSONValue, SupervisorID)
+  /// The queue of a supervisor is made anew, and what is not in the transcript is sent again.
+  case renew(SupervisorID)
+  case append(SupervisorID, id: String, from: JSONValue, message: JSONValue, previous: String?, answer: Answer?)
+  /// Passes something on to a user, unless its SEQ was passed on before.
+  case tell(UserID, JSONValue, SupervisorID, answer: Answer?)
+  /// New users of a session hear what comes from now on.
+  case join([UserID], SupervisorID)
+  /// The queue of a supervisor that came by itself has to be there.
+  case declare(SupervisorID)
+  /// The queues of a supervisor that is done go.
+  case remove(SupervisorID)
+  /// Tells a supervisor that took a session where that stands.
+  case brief(SupervisorID, users: [UserID], demand: Int, Answer?)
+  case answer(Answer, JSONValue)
+  /// What could not be read goes where people look at it.
+  case deadLetter(AMQPProperties, [UInt8])
+  /// What a supervisor could not append comes to it, or to the next one, again.
+  case resend(SupervisorID, id: String, from: JSONValue)
+  case log(String, String)
+
+  /// Where an answer goes.
+  struct Answer: Hashable, Sendable {
+    let queue: String
+    let correlationID: String?
+    let type: String
+  }
+}
+
+/// Sessions, users and demand: the rules of the User Manager, as one value. It changes nothing outside itself.
+struct ManagerState: Sendable {
+  var pool = UserPool()
+  private(set) var sessions: [SupervisorID: ManagedSession] = [:]
+  private var touched: [SupervisorID] = []
+  private var nextSession: Int64 = 1
+
+  init() {}
+
+  init(pool: UserPool, sessions stored: [ManagedSession], nextSession: Int64) {
+    self.pool = pool
+    self.nextSession = nextSession
+    for session in stored { sessions[session.id] = session }
+  }
+
+  static let success: JSONValue = ["STATUS": "SUCCESS"]
+  static func failure(_ reason: String) -> JSONValue { ["STATUS": "FAILED", "ERROR": .string(reason)] }
+
+  /// The running session of a customer.
+  private func session(of email: String) -> ManagedSession? {
+    let found = sessions.filter { $0.value.email == email && $0.value.status != .ended }
+    return found.min { $0.key < $1.key }?.value
+  }
+
+  /// Handles an input. `message` is what brought it; its headers say who sends it.
+  mutating func apply(_ input: ManagerInput, _ message: QueueMessage, answer: ManagerEffect.Answer?) -> [ManagerEffect]
+  {
+    switch input {
+    case .newUser(let user, let connection):
+      pool.connect(user, connection: connection)
+      return assign() + answered(answer, Self.success)
+    case .removeUser(let user, let connection):
+      var effects: [ManagerEffect] = []
+      if let supervisor = pool.disconnect(user, connection: connection) {
+        effects.append(toSupervisor(supervisor, "USER_DISCONNECT", ["USER_ID": user.json]))
+      }
+      return effects + answered(answer, Self.success)
+    case .userMessage(let user, let id, let text):
+      guard case .serving(let supervisor)? = pool.users[user]?.place else {
+        return answered(answer, Self.failure("the user is with no supervisor"))
+      }
+      return [.forward(user, id: id, message: text, supervisor)] + answered(answer, Self.success)
+    case .startSession(let email, let data): return start(email, data) + answered(answer, Self.success)
+    case .customerWantsUsers(let id, let count):
+      guard sessions[id]?.status == .running || sessions[id]?.status == .starting else {
+        return answered(answer, Self.failure("no such session"))
+      }
+      return granted(count, to: id) + answered(answer, Self.success)
+    case .endSession(let id): return end(id, answer)
+    case .cancelSession(let email):
+      guard let session = session(of: email) else { return answered(answer, Self.success) }
+      return end(session.id, answer)
+    case .hostLost(let host): return takeOver(from: host)
+    case .offerAgain(let id): return offer(id)
+    case .heartbeat: return answered(answer, Self.success)
+    case .initialize, .wantsUsers, .sendToUser, .released, .append: return fromSupervisor(input, message, answer)
+    }
+  }
+
+  private func answered(_ answer: ManagerEffect.Answer?, _ value: JSONValue) -> [ManagerEffect] {
+    answer.map { [.answer($0, value)] } ?? []
+  }
+
+  private func toSupervisor(_ id: SupervisorID, _ type: String, _ data: JSONValue) -> ManagerEffect {
+    .send(
+      exchange: QueueNames.supervisorExchange, key: QueueNames.fromManager(to: id),
+      QueueMessage("USER_MANAGER_MESSAGE", ["TYPE": .string(type), "DATA": data]))
+  }
+
+  private func toCustomer(_ session: ManagedSession, _ type: String) -> ManagerEffect {
+    var message = QueueMessage(
+      type, ["EMAIL": .string(session.email), "SESSION_SUPERVISOR_ID": .string(session.id.text)])
+    message.supervisor = session.id
+    message.epoch = session.epoch
+    return .send(exchange: QueueNames.customerExchange, key: QueueNames.toCustomerServer, message)
+  }
+
+  private mutating func assign() -> [ManagerEffect] {
+    pool.assign().flatMap { supervisor, users in told(supervisor, users) }
+  }
+
+  private func told(_ supervisor: SupervisorID, _ users: [UserID]) -> [ManagerEffect] {
+    users.isEmpty
+      ? []
+      : [
+        .join(users, supervisor),
+        toSupervisor(supervisor, "USERS_ASSIGNED", ["LIST_USER_ID": .array(users.map(\.json))]),
+      ]
+  }
+
+  private mutating func granted(_ count: UserCount, to id: SupervisorID) -> [ManagerEffect] {
+    told(id, pool.grant(count, to: id).users)
+  }
+
+  // MARK: Sessions
+
+  private mutating func start(_ email: String, _ data: JSONValue) -> [ManagerEffect] {
+    if let running = session(of: email) {
+      // Asked for twice: the customer hears again what it has.
+      return running.status == .running ? [toCustomer(running, "SESSION_RUNNING")] : []
+    }
+    let id = SupervisorID("s\(nextSession)")!
+    nextSession += 1
+    sessions[id] = ManagedSession(
+      id: id, email: email, epoch: 1, status: .starting, host: "", data: data, isOwn: true)
+    touched.append(id)
+    return [.renew(id), startMessage(sessions[id]!)]
+  }
+
+  private func startMessage(_ session: ManagedSession) -> ManagerEffect {
+    .send(
+      exchange: QueueNames.supervisorExchange, key: QueueNames.hosts,
+      QueueMessage(
+        "START_SUPERVISOR",
+        [
+          "SESSION_SUPERVISOR_ID": .string(session.id.text), "EPOCH": .int(session.epoch), "SESSION_DATA": session.data,
+        ]))
+  }
+
+  private mutating func end(_ id: SupervisorID, _ answer: ManagerEffect.Answer?) -> [ManagerEffect] {
+    guard let session = sessions[id], session.status != .ended else {
+      return answered(answer, Self.failure("no such session"))
+    }
+    sessions[id]!.status = .ended
+    touched.append(id)
+    pool.forget(id)
+    var effects = [toSupervisor(id, "END_SESSION", .object([])), toCustomer(session, "SESSION_ENDED")]
+    // One that nobody runs has nobody who would release its users.
+    if session.status == .starting { effects += releaseAll(id) }
+    return effects + answered(answer, Self.success)
+  }
+
+  private mutating func releaseAll(_ id: SupervisorID) -> [ManagerEffect] {
+    pool.release(pool.users(of: id), from: id)
+    return assign()
+  }
+
+  /// Starts the sessions of a lost host elsewhere, each with a higher epoch.
+  private mutating func takeOver(from host: String) -> [ManagerEffect] {
+    var effects: [ManagerEffect] = []
+    for id in sessions.keys.sorted() {
+      guard let session = sessions[id], session.host == host, session.isOwn else { continue }
+      switch session.status {
+      case .ended: effects += releaseAll(id)
+      case .running, .starting: effects += offer(id)
+      }
+    }
+    return effects
+  }
+
+  /// Offers a session to any host, with a higher epoch.
+  private mutating func offer(_ id: SupervisorID) -> [ManagerEffect] {
+    guard let session = sessions[id], session.isOwn, session.status != .ended else { return [] }
+    sessions[id]!.epoch += 1
+    sessions[id]!.status = .starting
+    sessions[id]!.host = ""
+    touched.append(id)
+    return [.renew(id), startMessage(sessions[id]!), .log("session-offered", "\(id.text) epoch \(session.epoch + 1)")]
+  }
+
+  // MARK: What supervisors send
+
+  private mutating func fromSupervisor(
+    _ input: ManagerInput, _ message: QueueMessage, _ answer: ManagerEffect.Answer?
+  ) -> [ManagerEffect] {
+    guard let id = message.supervisor else { return answered(answer, Self.failure("SESSION_SUPERVISOR_ID: missing")) }
+    let epoch = message.epoch ?? 0
+    if case .initialize(let host) = input { return initialize(id, epoch, host, answer) }
+    guard let session = sessions[id] else { return answered(answer, Self.failure("not initialized")) }
+    guard epoch >= session.epoch else {
+      var effects: [ManagerEffect] = [.log("stale-epoch", "\(id.text) epoch \(epoch)")]
+      if case .append(let messageID, let from, _, _) = input { effects.append(.resend(id, id: messageID, from: from)) }
+      return effects + answered(answer, Self.failure("stale epoch"))
+    }
+    switch input {
+    case .wantsUsers(let count):
+      guard session.status != .ended else { return answered(answer, Self.failure("the session has ended")) }
+      let grant = pool.grant(count, to: id)
+      let reply: JSONValue = [
+        "LIST_USER_ID": .array(grant.users.map(\.json)),
+        "NOTICE": grant.isSufficient ? "SUFFICIENT" : "NOT_SUFFICIENT",
+      ]
+      return [.join(grant.users, id)] + answered(answer, reply)
+    case .sendToUser(let user, let text):
+      guard pool.isServing(user, id) else {
+        return answered(answer, Self.failure("the user is not with this supervisor"))
+      }
+      return [.tell(user, text, id, answer: answer)]
+    case .released(let users):
+      pool.release(users, from: id)
+      var effects = assign()
+      if session.status == .ended, pool.users(of: id).isEmpty {
+        sessions[id] = nil
+        effects.append(.remove(id))
+      }
+      return effects + answered(answer, Self.success)
+    case .append(let messageID, let from, let text, let previous):
+      guard session.status != .ended else { return answered(answer, Self.failure("the session has ended")) }
+      return [.append(id, id: messageID, from: from, message: text, previous: previous, answer: answer)]
+    default: return []
+    }
+  }
+
+  private mutating func initialize(
+    _ id: SupervisorID, _ epoch: Int64, _ host: String, _ answer: ManagerEffect.Answer?
+  ) -> [ManagerEffect] {
+    guard let session = sessions[id] else {
+      // One that was not started from here: it has epoch 0 and is not failed over.
+      guard epoch == 0 else { return answered(answer, Self.failure("no such session")) }
+      sessions[id] = ManagedSession(
+        id: id, email: "", epoch: 0, status: .running, host: host, data: .object([]), isOwn: false)
+      touched.append(id)
+      return [.declare(id)] + answered(answer, Self.success)
+    }
+    guard epoch >= session.epoch else { return answered(answer, Self.failure("stale epoch")) }
+    if !session.isOwn {
+      sessions[id]!.status = .running
+      touched.append(id)
+      return answered(answer, Self.success)
+    }
+    guard session.status != .ended else { return answered(answer, Self.failure("the session has ended")) }
+    sessions[id]!.status = .running
+    sessions[id]!.host = host
+    touched.append(id)
+    return [
+      .brief(id, users: pool.users(of: id), demand: pool.demand(of: id), answer),
+      toCustomer(sessions[id]!, "SESSION_RUNNING"),
+    ]
+  }
+
+  /// The number of the next session.
+  var sessionNumber: Int64 { nextSession }
+
+  /// The sessions that changed since this was called last, as they are now.
+  mutating func takeChangedSessions() -> [ManagedSession] {
+    var seen: Set<SupervisorID> = []
+    let changed = touched.filter { seen.insert($0).inserted }.compactMap { sessions[$0] }
+    touched = []
+    return changed
+  }
+}

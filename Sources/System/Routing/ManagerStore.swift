@@ -1,0 +1,392 @@
+/// The database of the User Manager: sessions, users, demand, transcripts, and what is still to be published.
+enum ManagerSchema {
+  static let migrations = Migrations([
+    """
+    CREATE TABLE manager (only INTEGER PRIMARY KEY CHECK (only = 1), identity VARCHAR(64) NOT NULL, next_session BIGINT NOT NULL);
+    CREATE TABLE pool_users (
+      user_key VARCHAR(255) PRIMARY KEY,
+      connection BIGINT NOT NULL,
+      place VARCHAR(8) NOT NULL,
+      supervisor VARCHAR(64) NOT NULL,
+      turn BIGINT NOT NULL
+    );
+    CREATE TABLE demands (demand_id INTEGER PRIMARY KEY, supervisor VARCHAR(64) NOT NULL, user_count BIGINT NOT NULL);
+    CREATE TABLE sessions (
+      supervisor VARCHAR(64) PRIMARY KEY,
+      email VARCHAR(255) NOT NULL,
+      epoch BIGINT NOT NULL,
+      status VARCHAR(16) NOT NULL,
+      host VARCHAR(128) NOT NULL,
+      data TEXT NOT NULL,
+      is_own BOOLEAN NOT NULL
+    );
+    CREATE TABLE transcripts (
+      supervisor VARCHAR(64) NOT NULL,
+      seq BIGINT NOT NULL,
+      message_id VARCHAR(255) NOT NULL,
+      sender TEXT NOT NULL,
+      message TEXT NOT NULL,
+      PRIMARY KEY (supervisor, seq),
+      UNIQUE (supervisor, message_id)
+    );
+    CREATE TABLE forwarded (
+      position INTEGER PRIMARY KEY AUTOINCREMENT,
+      supervisor VARCHAR(64) NOT NULL,
+      message_id VARCHAR(255) NOT NULL,
+      user_key VARCHAR(255) NOT NULL,
+      message TEXT NOT NULL,
+      UNIQUE (supervisor, message_id)
+    );
+    CREATE TABLE relayed (
+      supervisor VARCHAR(64) NOT NULL,
+      user_key VARCHAR(255) NOT NULL,
+      last_seq BIGINT NOT NULL,
+      PRIMARY KEY (supervisor, user_key)
+    );
+    CREATE TABLE handled (position INTEGER PRIMARY KEY AUTOINCREMENT, message_id VARCHAR(255) UNIQUE NOT NULL);
+    CREATE TABLE outbox (
+      position INTEGER PRIMARY KEY AUTOINCREMENT,
+      kind VARCHAR(8) NOT NULL,
+      exchange VARCHAR(255) NOT NULL,
+      routing_key VARCHAR(255) NOT NULL,
+      properties BLOB NOT NULL,
+      body BLOB NOT NULL
+    );
+    """
+  ])
+}
+
+/// What the outbox holds: a message, or a queue to make.
+struct OutboxRow: Sendable {
+  enum Kind: String, Sendable {
+    case publish, renew, declare, remove
+  }
+
+  let position: Int64
+  let kind: Kind
+  let exchange: String
+  let routingKey: String
+  let properties: [UInt8]
+  let body: [UInt8]
+}
+
+/// What a commit leaves to do.
+struct ManagerOutcome: Sendable {
+  var outbox: [OutboxRow] = []
+  /// Answers to those who asked over HTTP, by the number of their question.
+  var answers: [(question: String, value: JSONValue)] = []
+  /// Whose messages were sent again in this commit.
+  var resent: Set<String> = []
+}
+
+/// One commit of the manager: effects and rows together.
+struct ManagerCommit: Sendable {
+  /// Message ids that are remembered, so that what comes twice is handled once.
+  static let keptHandled: Int64 = 50_000
+  /// Messages of a transcript that a supervisor that takes over is told of.
+  private static let briefing: Int64 = 500
+
+  var effects: [ManagerEffect] = []
+  var users: [(UserID, UserPool.User)] = []
+  var demands: [(Int64, UserPool.Demand?)] = []
+  var sessions: [ManagedSession] = []
+  var nextSession: Int64 = 1
+  var handled: [String] = []
+
+  func run(on database: SQLConnection) throws(DatabaseError) -> ManagerOutcome {
+    var outcome = ManagerOutcome()
+    try writeRows(database)
+    for effect in effects { try perform(effect, database, &outcome) }
+    return outcome
+  }
+
+  private func writeRows(_ database: SQLConnection) throws(DatabaseError) {
+    for (id, user) in users {
+      let (place, supervisor) = user.place.columns
+      try database.execute(
+        """
+        INSERT INTO pool_users (user_key, connection, place, supervisor, turn) VALUES ($1, $2, $3, $4, $5)
+        ON CONFLICT (user_key) DO UPDATE SET connection = $2, place = $3, supervisor = $4, turn = $5
+        """, .text(id.key), .int(user.connection), .text(place), .text(supervisor), .int(user.turn))
+    }
+    for (id, demand) in demands {
+      guard let demand else {
+        try database.execute("DELETE FROM demands WHERE demand_id = $1", .int(id))
+        continue
+      }
+      try database.execute(
+        """
+        INSERT INTO demands (demand_id, supervisor, user_count) VALUES ($1, $2, $3)
+        ON CONFLICT (demand_id) DO UPDATE SET user_count = $3
+        """, .int(id), .text(demand.supervisor.text), .int(Int64(demand.count)))
+    }
+    for session in sessions {
+      try database.execute(
+        """
+        INSERT INTO sessions (supervisor, email, epoch, status, host, data, is_own) VALUES ($1, $2, $3, $4, $5, $6, $7)
+        ON CONFLICT (supervisor) DO UPDATE SET epoch = $3, status = $4, host = $5
+        """, .text(session.id.text), .text(session.email), .int(session.epoch), .text(session.status.rawValue),
+        .text(session.host), .text(session.data.text), .int(session.isOwn ? 1 : 0))
+    }
+    if !sessions.isEmpty { try database.execute("UPDATE manager SET next_session = $1", .int(nextSession)) }
+    for id in handled {
+      try database.execute("INSERT INTO handled (message_id) VALUES ($1) ON CONFLICT DO NOTHING", .text(id))
+    }
+    if !handled.isEmpty {
+      try database.execute(
+        "DELETE FROM handled WHERE position <= (SELECT max(position) FROM handled) - $1", .int(Self.keptHandled))
+    }
+  }
+
+  // MARK: Effects
+
+  private func perform(
+    _ effect: ManagerEffect, _ database: SQLConnection, _ outcome: inout ManagerOutcome
+  ) throws(DatabaseError) {
+    switch effect {
+    case .send(let exchange, let key, let message):
+      try publish(exchange, key, message.properties, message.body.bytes, database, &outcome)
+    case .deadLetter(let properties, let body):
+      try publish("", QueueNames.deadLetters, properties, body, database, &outcome)
+    case .forward(let user, let id, let message, let supervisor):
+      try forward(user, id, message, supervisor, database, &outcome)
+    case .declare(let id): try make(.declare, id, database, &outcome)
+    case .remove(let id): try make(.remove, id, database, &outcome)
+    case .renew(let id):
+      try make(.renew, id, database, &outcome)
+      let waiting = try database.query(
+        "SELECT user_key, message_id, message FROM forwarded WHERE supervisor = $1 ORDER BY position", .text(id.text)
+      ) { ($0.text(0), $0.text(1), $0.text(2)) }
+      for (user, messageID, message) in waiting {
+        try send(Self.json(user), messageID, Self.json(message), id, database, &outcome)
+      }
+    case .append(let id, let messageID, let from, let message, let previous, let answer):
+      let reply = try append(id, messageID, from, message, previous, database, &outcome)
+      try self.answer(answer, reply, database, &outcome)
+    case .tell(let user, let message, let id, let answer):
+      try tell(user, message, id, database, &outcome)
+      try self.answer(answer, ManagerState.success, database, &outcome)
+    case .join(let users, let id):
+      let last = try database.lastSequence(id)
+      for user in users { try database.noteRelayed(id, user, last) }
+    case .brief(let id, let users, let demand, let answer):
+      try self.answer(answer, try brief(id, users, demand, database), database, &outcome)
+    case .answer(let answer, let value): try self.answer(answer, value, database, &outcome)
+    case .resend(let id, let messageID, let from): try resend(id, messageID, from, database, &outcome)
+    case .log: break
+    }
+  }
+
+  private static func json(_ text: String) -> JSONValue { (try? JSONParser.parse(Array(text.utf8))) ?? .null }
+
+  private func publish(
+    _ exchange: String, _ key: String, _ properties: AMQPProperties, _ body: [UInt8], _ database: SQLConnection,
+    _ outcome: inout ManagerOutcome
+  ) throws(DatabaseError) {
+    try add(.publish, exchange, key, properties.bytes, body, database, &outcome)
+  }
+
+  private func make(
+    _ kind: OutboxRow.Kind, _ id: SupervisorID, _ database: SQLConnection, _ outcome: inout ManagerOutcome
+  ) throws(DatabaseError) {
+    for queue in [QueueNames.fromManager(to: id), QueueNames.fromCustomer(to: id)] {
+      try add(kind, QueueNames.supervisorExchange, queue, [], [], database, &outcome)
+    }
+  }
+
+  private func add(
+    _ kind: OutboxRow.Kind, _ exchange: String, _ key: String, _ properties: [UInt8], _ body: [UInt8],
+    _ database: SQLConnection, _ outcome: inout ManagerOutcome
+  ) throws(DatabaseError) {
+    let position = try database.first(
+      """
+      INSERT INTO outbox (kind, exchange, routing_key, properties, body) VALUES ($1, $2, $3, $4, $5) RETURNING position
+      """, .text(kind.rawValue), .text(exchange), .text(key), .blob(properties), .blob(body)
+    ) { $0.int(0) }!
+    outcome.outbox.append(
+      OutboxRow(
+        position: position, kind: kind, exchange: exchange, routingKey: key, properties: properties, body: body))
+  }
+
+  private func answer(
+    _ answer: ManagerEffect.Answer?, _ value: JSONValue, _ database: SQLConnection, _ outcome: inout ManagerOutcome
+  ) throws(DatabaseError) {
+    guard let answer else { return }
+    if answer.queue.isEmpty {
+      outcome.answers.append((answer.correlationID ?? "", value))
+      return
+    }
+    var properties = AMQPProperties()
+    properties.contentType = "application/json"
+    properties.correlationID = answer.correlationID
+    properties.type = answer.type
+    try publish("", answer.queue, properties, value.bytes, database, &outcome)
+  }
+
+  // MARK: Messages
+
+  private func forward(
+    _ user: UserID, _ id: String, _ message: JSONValue, _ supervisor: SupervisorID, _ database: SQLConnection,
+    _ outcome: inout ManagerOutcome
+  ) throws(DatabaseError) {
+    if try database.sequence(of: id, in: supervisor) != nil { return }
+    let added = try database.execute(
+      """
+      INSERT INTO forwarded (supervisor, message_id, user_key, message) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING
+      """, .text(supervisor.text), .text(id), .text(user.key), .text(message.text))
+    if added == 1 { try send(user.json, id, message, supervisor, database, &outcome) }
+  }
+
+  private func send(
+    _ user: JSONValue, _ id: String, _ message: JSONValue, _ supervisor: SupervisorID, _ database: SQLConnection,
+    _ outcome: inout ManagerOutcome
+  ) throws(DatabaseError) {
+    let message = QueueMessage("USER_MESSAGE", ["USER_ID": user, "MESSAGE_ID": .string(id), "MESSAGE": message])
+    try publish(
+      QueueNames.supervisorExchange, QueueNames.fromManager(to: supervisor), message.properties, message.body.bytes,
+      database, &outcome)
+  }
+
+  /// Gives a message its place in the transcript, once; the customer hears of it in the same commit.
+  private func append(
+    _ id: SupervisorID, _ messageID: String, _ from: JSONValue, _ message: JSONValue, _ previous: String?,
+    _ database: SQLConnection, _ outcome: inout ManagerOutcome
+  ) throws(DatabaseError) -> JSONValue {
+    func reply(_ sequence: Int64) -> JSONValue {
+      [
+        "STATUS": "SUCCESS", "SEQ": .int(sequence), "MESSAGE_ID": .string(messageID), "FROM": from, "MESSAGE": message,
+      ]
+    }
+    if let known = try database.sequence(of: messageID, in: id) { return reply(known) }
+    var isEarly = try database.hasEarlier(messageID, in: id)
+    if let previous, try database.sequence(of: previous, in: id) == nil { isEarly = true }
+    if isEarly {
+      try resend(id, messageID, from, database, &outcome)
+      return ManagerState.failure("out of order")
+    }
+    let sequence = try database.lastSequence(id) + 1
+    try database.execute(
+      "INSERT INTO transcripts (supervisor, seq, message_id, sender, message) VALUES ($1, $2, $3, $4, $5)",
+      .text(id.text), .int(sequence), .text(messageID), .text(from.text), .text(message.text))
+    try database.execute(
+      "DELETE FROM forwarded WHERE supervisor = $1 AND message_id = $2", .text(id.text), .text(messageID))
+    if let email = try database.first(
+      "SELECT email FROM sessions WHERE supervisor = $1 AND email <> ''", .text(id.text), row: { $0.text(0) })
+    {
+      var message = QueueMessage(
+        "SESSION_MESSAGE",
+        [
+          "EMAIL": .string(email), "SESSION_SUPERVISOR_ID": .string(id.text), "SEQ": .int(sequence), "FROM": from,
+          "MESSAGE": message, "MESSAGE_ID": .string(messageID),
+        ])
+      message.supervisor = id
+      try publish(
+        QueueNames.customerExchange, QueueNames.toCustomerServer, message.properties, message.body.bytes, database,
+        &outcome)
+    }
+    return reply(sequence)
+  }
+
+  /// Has everything of a sender that is not in the transcript sent again, in its order: once in a commit.
+  private func resend(
+    _ id: SupervisorID, _ messageID: String, _ from: JSONValue, _ database: SQLConnection,
+    _ outcome: inout ManagerOutcome
+  ) throws(DatabaseError) {
+    guard outcome.resent.insert("\(id.text)/\(from.text)").inserted else { return }
+    let waiting = try database.query(
+      "SELECT user_key, message_id, message FROM forwarded WHERE supervisor = $1 AND user_key = $2 ORDER BY position",
+      .text(id.text), .text(from.text)
+    ) { ($0.text(0), $0.text(1), $0.text(2)) }
+    for (user, messageID, message) in waiting {
+      try send(Self.json(user), messageID, Self.json(message), id, database, &outcome)
+    }
+    guard waiting.isEmpty, from == "CUSTOMER" else { return }
+    let email = try database.first(
+      "SELECT email FROM sessions WHERE supervisor = $1 AND status = 'running'", .text(id.text)
+    ) { $0.text(0) }
+    guard let email, !email.isEmpty else { return }
+    // The customer's agent keeps what is not in the transcript, and sends it again when it hears this.
+    let message = QueueMessage("SESSION_RUNNING", ["EMAIL": .string(email), "SESSION_SUPERVISOR_ID": .string(id.text)])
+    try publish(
+      QueueNames.customerExchange, QueueNames.toCustomerServer, message.properties, message.body.bytes, database,
+      &outcome)
+  }
+
+  private func tell(
+    _ user: UserID, _ message: JSONValue, _ id: SupervisorID, _ database: SQLConnection, _ outcome: inout ManagerOutcome
+  ) throws(DatabaseError) {
+    if let sequence = message["SEQ"]?.int {
+      guard try database.relayed(id, user) < sequence else { return }
+      try database.noteRelayed(id, user, sequence)
+    }
+    let message = QueueMessage("SEND_MESSAGE_TO_USER", ["USER_ID": user.json, "MESSAGE_FOR_USER": message])
+    try publish(
+      QueueNames.communicationExchange, QueueNames.toUserServer, message.properties, message.body.bytes, database,
+      &outcome)
+  }
+
+  /// Where a session stands: its users, what they have not heard, and what is still wanted.
+  private func brief(
+    _ id: SupervisorID, _ users: [UserID], _ demand: Int, _ database: SQLConnection
+  ) throws(DatabaseError) -> JSONValue {
+    var oldest = Int64.max
+    for user in users { oldest = min(oldest, try database.relayed(id, user)) }
+    let unheard = try database.query(
+      """
+      SELECT seq, sender, message FROM transcripts WHERE supervisor = $1 AND seq > $2 ORDER BY seq LIMIT $3
+      """, .text(id.text), .int(oldest), .int(Self.briefing)
+    ) { row in
+      ["SEQ": .int(row.int(0)), "FROM": Self.json(row.text(1)), "MESSAGE": Self.json(row.text(2))] as JSONValue
+    }
+    return [
+      "STATUS": "SUCCESS", "LIST_USER_ID": .array(users.map(\.json)), "DEMAND": .int(Int64(demand)),
+      "TRANSCRIPT": .array(unheard),
+    ]
+  }
+}
+
+extension UserPool.Place {
+  fileprivate var columns: (place: String, supervisor: String) {
+    switch self {
+    case .offline: ("offline", "")
+    case .free: ("free", "")
+    case .serving(let id): ("serving", id.text)
+    }
+  }
+}
+
+extension SQLConnection {
+  fileprivate func lastSequence(_ id: SupervisorID) throws(DatabaseError) -> Int64 {
+    try first("SELECT max(seq) FROM transcripts WHERE supervisor = $1", .text(id.text)) { $0.int(0) } ?? 0
+  }
+
+  fileprivate func sequence(of messageID: String, in id: SupervisorID) throws(DatabaseError) -> Int64? {
+    try first(
+      "SELECT seq FROM transcripts WHERE supervisor = $1 AND message_id = $2", .text(id.text), .text(messageID)
+    ) { $0.int(0) }
+  }
+
+  /// Whether a message of the same user that was forwarded before is not in the transcript yet.
+  fileprivate func hasEarlier(_ messageID: String, in id: SupervisorID) throws(DatabaseError) -> Bool {
+    try first(
+      """
+      SELECT 1 FROM forwarded f JOIN forwarded e ON e.supervisor = f.supervisor AND e.user_key = f.user_key
+      WHERE f.supervisor = $1 AND f.message_id = $2 AND e.position < f.position
+      """, .text(id.text), .text(messageID)
+    ) { $0.int(0) } != nil
+  }
+
+  fileprivate func relayed(_ id: SupervisorID, _ user: UserID) throws(DatabaseError) -> Int64 {
+    try first(
+      "SELECT last_seq FROM relayed WHERE supervisor = $1 AND user_key = $2", .text(id.text), .text(user.key)
+    ) { $0.int(0) } ?? 0
+  }
+
+  fileprivate func noteRelayed(_ id: SupervisorID, _ user: UserID, _ sequence: Int64) throws(DatabaseError) {
+    try execute(
+      """
+      INSERT INTO relayed (supervisor, user_key, last_seq) VALUES ($1, $2, $3)
+      ON CONFLICT (supervisor, user_key) DO UPDATE SET last_seq = $3
+      """, .text(id.text), .text(user.key), .int(sequence))
+  }
+}

@@ -1,0 +1,129 @@
+/// The operator's page at `/` of the User Manager.
+enum OperatorPage {
+  static let routes: [Route] = [
+    asset("/", "text/html; charset=utf-8", page), asset("/operator.js", "text/javascript; charset=utf-8", script),
+    asset("/operator.css", "text/css; charset=utf-8", style),
+  ]
+
+  private static let policy =
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+
+  private static func asset(_ path: String, _ type: String, _ text: String) -> Route {
+    let response = HTTPResponse(
+      status: 200,
+      fields: [
+        ("content-type", type), ("content-security-policy", policy), ("x-content-type-options", "nosniff"),
+        ("cache-control", "no-cache"),
+      ], body: Array(text.utf8))
+    return Route("GET", path, "The operator's page", responses: []) { _ in .response(response) }
+  }
+
+  private static let page = """
+    <!doctype html>
+    <html lang="en">
+    <head>
+    <meta charset="utf-8">
+    <title>Parley: User Manager</title>
+    <meta name="viewport" content="width=device-width, initial-scale=1">
+    <link rel="stylesheet" href="/operator.css">
+    <script src="/operator.js" defer></script>
+    </head>
+    <body>
+    <header><h1>User Manager</h1><span id="state" role="status">loading …</span></header>
+    <form id="token" hidden><label>Service token <input id="secret" type="password" autocomplete="off"></label><button>Show</button></form>
+    <section id="numbers" aria-label="In short"></section>
+    <section><h2>Supervisors</h2><div class="scroll"><table id="supervisors"></table></div></section>
+    <section><h2>Users</h2><div class="scroll"><table id="users"></table></div></section>
+    <section><h2>Hosts</h2><div class="scroll"><table id="hosts"></table></div></section>
+    <section><h2>Queues</h2><div class="scroll"><table id="queues"></table></div></section>
+    <noscript>This page needs JavaScript; <a href="/docs">/docs</a> does not.</noscript>
+    </body>
+    </html>
+    """
+
+  private static let style = """
+    :root { color-scheme: light dark; --ground: #fff; --ink: #1d2433; --soft: #667085; --line: #d9dee7; --panel: #f6f8fb; --accent: #0b57d0; --good: #188038; --bad: #b3261e }
+    @media (prefers-color-scheme: dark) { :root { --ground: #12161f; --ink: #e6e9f0; --soft: #98a2b3; --line: #2c3446; --panel: #1a202c; --accent: #8ab4f8; --good: #81c995; --bad: #f2b8b5 } }
+    [hidden] { display: none !important }
+    body { margin: 0 auto; max-width: 64rem; padding: .8rem; font: 16px/1.45 system-ui, sans-serif; color: var(--ink); background: var(--ground) }
+    header { display: flex; align-items: baseline; gap: 1rem; flex-wrap: wrap }
+    h1 { font-size: 1.3rem; margin: .3rem 0 }
+    h2 { font-size: 1rem; margin: 1.2rem 0 .3rem }
+    #state { color: var(--soft) }
+    #state.good { color: var(--good) }
+    #state.bad { color: var(--bad) }
+    #numbers { display: grid; grid-template-columns: repeat(auto-fit, minmax(8rem, 1fr)); gap: .6rem; margin-top: .6rem }
+    #numbers div { background: var(--panel); border: 1px solid var(--line); border-radius: 10px; padding: .5rem .8rem }
+    #numbers b { display: block; font-size: 1.5rem }
+    #numbers span { color: var(--soft); font-size: .85rem }
+    .scroll { overflow-x: auto }
+    table { border-collapse: collapse; width: 100%; font-size: .92rem }
+    th, td { text-align: left; padding: .35rem .6rem; border-bottom: 1px solid var(--line); white-space: nowrap }
+    th { color: var(--soft); font-weight: 500 }
+    td.number, th.number { text-align: right; font-variant-numeric: tabular-nums }
+    td.bad { color: var(--bad) }
+    input, button { font: inherit; padding: .4rem .6rem; border: 1px solid var(--line); border-radius: 8px; background: var(--ground); color: inherit }
+    """
+
+  private static let script = #"""
+    'use strict';
+    const $ = id => document.getElementById(id);
+    let token = null;
+
+    function cell(tag, text, kind) {
+      const made = document.createElement(tag);
+      made.textContent = text;
+      if (kind) made.className = kind;
+      return made;
+    }
+
+    function table(id, heads, rows) {
+      const head = document.createElement('tr');
+      heads.forEach(([text, kind]) => head.append(cell('th', text, kind)));
+      const lines = rows.map(values => {
+        const row = document.createElement('tr');
+        values.forEach((value, index) => row.append(cell('td', value, heads[index][1])));
+        return row;
+      });
+      if (!lines.length) {
+        const row = document.createElement('tr');
+        const none = cell('td', 'none');
+        none.colSpan = heads.length;
+        row.append(none);
+        lines.push(row);
+      }
+      $(id).replaceChildren(head, ...lines);
+    }
+
+    function show(all) {
+      const serving = all.USERS.filter(u => u.STATUS === 'SERVING').length;
+      const running = all.SUPERVISORS.filter(s => s.STATUS === 'running').length;
+      const demand = all.SUPERVISORS.reduce((sum, s) => sum + s.DEMAND, 0);
+      $('numbers').replaceChildren(...[
+        [running, 'sessions running'], [all.FREE, 'users free'], [serving, 'users serving'], [demand, 'users wanted'],
+        [all.HOSTS.length, 'hosts'], [all.DEAD_LETTERS, 'dead letters'],
+      ].map(([value, what]) => { const box = document.createElement('div'); box.append(cell('b', value), cell('span', what)); return box; }));
+      table('supervisors', [['Supervisor'], ['Status'], ['Epoch', 'number'], ['Host'], ['Users'], ['Wanted', 'number']],
+        all.SUPERVISORS.map(s => [s.SESSION_SUPERVISOR_ID, s.STATUS, s.EPOCH, s.HOST || '–', s.LIST_USER_ID.join(', ') || '–', s.DEMAND]));
+      table('users', [['User'], ['Status'], ['Supervisor'], ['Connection', 'number']],
+        all.USERS.filter(u => u.STATUS !== 'OFFLINE').slice(0, 200).map(u => [u.USER_ID, u.STATUS.toLowerCase(), u.SESSION_SUPERVISOR_ID || '–', u.CONNECTION]));
+      table('hosts', [['Host'], ['Heard, s ago', 'number']], all.HOSTS.map(h => [h.HOST, h.SECONDS_SINCE]));
+      table('queues', [['Queue'], ['Messages', 'number']], all.QUEUES.map(q => [q.QUEUE, q.MESSAGES]));
+      $('state').textContent = all.BROKER ? 'live' : 'the broker is not available';
+      $('state').className = all.BROKER ? 'good' : 'bad';
+    }
+
+    async function refresh() {
+      try {
+        const answer = await fetch('/overview', token ? { headers: { authorization: 'Bearer ' + token } } : {});
+        $('token').hidden = answer.status !== 401;
+        if (answer.ok) show(await answer.json());
+        else { $('state').textContent = 'answer ' + answer.status; $('state').className = 'bad'; }
+      } catch (error) { $('state').textContent = 'not reachable'; $('state').className = 'bad'; }
+      setTimeout(refresh, 1000);
+    }
+
+    $('token').onsubmit = event => { event.preventDefault(); token = $('secret').value; };
+    refresh();
+    """#
+}

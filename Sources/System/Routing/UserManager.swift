@@ -1,0 +1,373 @@
+/// How the User Manager is set up.
+public struct UserManagerOptions: Sendable {
+  /// Where it listens.
+  public var address = SocketAddress(host: "127.0.0.1", port: 20000)
+  /// Where the broker is.
+  public var broker = BrokerAddress(address: SocketAddress(host: "127.0.0.1", port: 5672))
+  /// How the HTTP server behaves.
+  public var server = HTTPServerOptions()
+  /// What the database promises.
+  public var database = DatabaseOptions()
+  /// Time without a heartbeat after which a host is taken for dead.
+  public var hostTimeout: Duration = .seconds(6)
+  /// Bugs to plant, for the tests that show that the oracles find them.
+  public var planted: Set<PlantedManagerBug> = []
+
+  /// The contract's defaults.
+  public init() {}
+}
+
+/// Known mistakes that a test can put into the manager, to see that an oracle finds each. Never set outside tests.
+public enum PlantedManagerBug: String, Sendable, CaseIterable {
+  /// A message is acknowledged to its queue before its effects are committed.
+  case acknowledgesEarly
+  /// What comes twice is handled twice.
+  case handlesTwice
+}
+
+/// The User Manager: who is free, who serves whom, the transcript (contract section 4).
+///
+/// Everything that comes, by queue or by HTTP, goes through one line: a batch of it is applied to a copy of the state, committed with
+/// its effects, and only then is the copy the state, are deliveries acknowledged and questions answered. What is to be published is part
+/// of the commit (a transactional outbox) and goes out in its order.
+public actor UserManager: Service {
+  /// Messages that are handled in one commit.
+  private static let maximumBatch = 512
+
+  let environment: Environment
+  let database: Database
+  let options: UserManagerOptions
+  let client: AMQPClient
+  private let identity: String
+  private let serialExecutor: any SerialExecutor
+  private(set) var state: ManagerState
+  private var server: HTTPServer?
+  private var waiting: [Work] = []
+  private var isWorking = false
+  private var isClosed = false
+  private var handled: Set<String>
+  private var outbox: [OutboxRow]
+  private var isPublishing = false
+  /// When each host was heard of last; one of before this life counts from its beginning.
+  private(set) var heard: [String: Instant] = [:]
+  private let begun: Instant
+  private var offered: [SupervisorID: Instant] = [:]
+  private(set) var deadLetters = 0
+  private var questions: [String: UnsafeContinuation<JSONValue, any Error>] = [:]
+  private var lastQuestion = 0
+
+  private struct Work {
+    let input: ManagerInput
+    let message: QueueMessage
+    let answer: ManagerEffect.Answer?
+    /// Names the message among all that were ever handled.
+    let key: String?
+    let done: Completion?
+    /// What could not be read.
+    var deadLetter: (AMQPProperties, [UInt8])?
+  }
+
+  /// Told when a batch is committed. Used on the manager's actor.
+  private final class Completion: @unchecked Sendable {
+    var continuation: UnsafeContinuation<Bool, Never>?
+  }
+
+  /// The executor that the environment gave to this actor.
+  public nonisolated var unownedExecutor: UnownedSerialExecutor { serialExecutor.asUnownedSerialExecutor() }
+  /// Where it listens.
+  public nonisolated let addresses: [(name: String, address: SocketAddress)]
+
+  /// Starts the service: reads what it knew, connects to the broker, listens.
+  /// - Throws: `DatabaseError`, `NetworkError`: what an operator has to mend.
+  public static func start(_ environment: Environment, _ options: UserManagerOptions) async throws -> UserManager {
+    let metrics = Metrics(service: ManagerRoutes.description.name)
+    let database = Database(
+      environment, path: "manager.db", migrations: ManagerSchema.migrations, options: options.database,
+      observer: metrics.databaseObserver)
+    let identity = Hex.encode(environment.entropy.bytes(8))
+    let known = try await database.transaction { try $0.managerState(identity: identity) }
+    let reference = ManagerReference()
+    let server = try HTTPServer(
+      environment, address: options.address, service: ManagerRoutes.description,
+      routes: ManagerRoutes.table(reference, metrics: metrics), metrics: metrics, options: options.server,
+      onEnd: { reference.set(nil) })
+    let client = AMQPClient(environment, broker: options.broker)
+    let manager = UserManager(
+      environment, options, database, client, known.identity, known.state, known.handled, known.outbox, server)
+    reference.set(manager)
+    await client.declare(QueueNames.declarations)
+    for source in ManagerSource.allCases {
+      await client.consume(source.queue) { deliveries in try await manager.take(deliveries, from: source) }
+    }
+    client.start()
+    environment.executor.spawn("manager-leases") { await manager.watchHosts() }
+    environment.executor.spawn("manager-outbox") { await manager.startPublishing() }
+    server.start()
+    return manager
+  }
+
+  private init(
+    _ environment: Environment, _ options: UserManagerOptions, _ database: Database, _ client: AMQPClient,
+    _ identity: String, _ state: ManagerState, _ handled: [String], _ outbox: [OutboxRow], _ server: HTTPServer
+  ) {
+    self.environment = environment
+    self.options = options
+    self.database = database
+    self.client = client
+    self.identity = identity
+    self.state = state
+    self.handled = Set(handled)
+    self.outbox = outbox
+    self.server = server
+    begun = environment.clock.now
+    addresses = [("manager", server.address)]
+    serialExecutor = environment.executor.forActor("user-manager")
+  }
+
+  /// Stops taking requests and messages, publishes what it can, closes the database.
+  public func drain() async {
+    await server?.drain()
+    server = nil
+    isClosed = true
+    let deadline = environment.clock.now + .seconds(2)
+    while isWorking || !outbox.isEmpty, environment.clock.now < deadline {
+      do { try await environment.clock.sleep(for: .milliseconds(5)) } catch { break }
+    }
+    await client.close()
+    await database.close()
+  }
+
+  // MARK: What comes
+
+  private func take(_ deliveries: [AMQPDelivery], from source: ManagerSource) async throws {
+    guard !isClosed else { throw NetworkError.closed }
+    let completion = Completion()
+    for (index, delivery) in deliveries.enumerated() {
+      let done = index == deliveries.count - 1 ? completion : nil
+      waiting.append(work(delivery, source, done))
+    }
+    if options.planted.contains(.acknowledgesEarly) { return startWork() }
+    let isDone = await withUnsafeContinuation { continuation in
+      completion.continuation = continuation
+      startWork()
+    }
+    if !isDone { throw NetworkError.closed }
+  }
+
+  private func work(_ delivery: AMQPDelivery, _ source: ManagerSource, _ done: Completion?) -> Work {
+    do throws(QueueMessage.Malformed) {
+      let message = try QueueMessage(delivery)
+      let input = try ManagerInput(message, from: source)
+      let answer = message.replyTo.map {
+        ManagerEffect.Answer(queue: $0, correlationID: message.correlationID, type: message.type)
+      }
+      var key = message.id.map { "\(source.rawValue)/\($0)" }
+      // A heartbeat says that somebody lives now, as often as it comes.
+      if case .heartbeat = input { key = nil }
+      return Work(input: input, message: message, answer: answer, key: key, done: done)
+    } catch {
+      deadLetters += 1
+      environment.log.warning("dead-letter", ["queue": .string(source.queue), "reason": .string(error.reason)])
+      var properties = delivery.properties
+      var headers = properties.headers ?? AMQPTable()
+      headers["PARLEY_REASON"] = .text(error.reason)
+      headers["PARLEY_QUEUE"] = .text(source.queue)
+      properties.headers = headers
+      return Work(
+        input: .heartbeat(host: ""), message: QueueMessage(""), answer: nil, key: nil, done: done,
+        deadLetter: (properties, delivery.body))
+    }
+  }
+
+  /// Handles a message that came by HTTP; returns its answer.
+  func ask(_ message: QueueMessage, from source: ManagerSource) async throws -> JSONValue {
+    let input: ManagerInput
+    do throws(QueueMessage.Malformed) {
+      input = try ManagerInput(message, from: source)
+    } catch {
+      throw HTTPFailure(400, error.reason)
+    }
+    guard !isClosed else { throw HTTPFailure(503, "the service is stopping") }
+    lastQuestion += 1
+    let number = "\(lastQuestion)"
+    let answer = ManagerEffect.Answer(queue: "", correlationID: number, type: message.type)
+    waiting.append(
+      Work(
+        input: input, message: message, answer: answer, key: message.id.map { "\(source.rawValue)/\($0)" }, done: nil))
+    return try await withUnsafeThrowingContinuation { continuation in
+      questions[number] = continuation
+      startWork()
+    }
+  }
+
+  private func submit(_ input: ManagerInput) {
+    waiting.append(Work(input: input, message: QueueMessage(""), answer: nil, key: nil, done: nil))
+    startWork()
+  }
+
+  // MARK: One line
+
+  private func startWork() {
+    guard !isWorking, !waiting.isEmpty else { return }
+    isWorking = true
+    environment.executor.spawn("manager-work") { await self.workAll() }
+  }
+
+  private func workAll() async {
+    while !waiting.isEmpty {
+      let batch = Array(waiting.prefix(Self.maximumBatch))
+      waiting.removeFirst(batch.count)
+      let isDone = await handle(batch)
+      for work in batch { work.done?.continuation?.resume(returning: isDone) }
+    }
+    isWorking = false
+  }
+
+  /// Applies a batch and commits it, again and again until that is done. False when the manager is down.
+  private func handle(_ batch: [Work]) async -> Bool {
+    let (next, commit) = applied(batch)
+    while true {
+      do {
+        let outcome = try await database.transaction { try commit.run(on: $0) }
+        state = next
+        handled.formUnion(commit.handled)
+        finish(outcome, batch)
+        return true
+      } catch let error as DatabaseError {
+        environment.log.warning("manager-commit", ["error": .string(error.reason)])
+        if case .closed = error { break }
+        failQuestions(batch)
+        do { try await environment.clock.sleep(for: .milliseconds(100)) } catch { break }
+      } catch {
+        break
+      }
+    }
+    failQuestions(batch)
+    return false
+  }
+
+  private func applied(_ batch: [Work]) -> (ManagerState, ManagerCommit) {
+    var next = state
+    var commit = ManagerCommit()
+    var fresh: Set<String> = []
+    for work in batch {
+      if let (properties, body) = work.deadLetter {
+        commit.effects.append(.deadLetter(properties, body))
+        continue
+      }
+      if let key = work.key, !options.planted.contains(.handlesTwice) {
+        guard !handled.contains(key), fresh.insert(key).inserted else { continue }
+        commit.handled.append(key)
+      }
+      commit.effects += next.apply(work.input, work.message, answer: work.answer)
+    }
+    let changes = next.pool.takeChanges()
+    commit.users = changes.users
+    commit.demands = changes.demands
+    commit.sessions = next.takeChangedSessions()
+    commit.nextSession = next.sessionNumber
+    return (next, commit)
+  }
+
+  private func finish(_ outcome: ManagerOutcome, _ batch: [Work]) {
+    for work in batch {
+      if case .heartbeat(let host) = work.input, !host.isEmpty { heard[host] = environment.clock.now }
+      if case .initialize(let host) = work.input, !host.isEmpty { heard[host] = environment.clock.now }
+      if case .hostLost(let host) = work.input { heard[host] = nil }
+    }
+    for (question, value) in outcome.answers { questions.removeValue(forKey: question)?.resume(returning: value) }
+    // What was handled before has no answer but this.
+    for work in batch where work.answer?.queue == "" {
+      questions.removeValue(forKey: work.answer!.correlationID!)?.resume(returning: ManagerState.success)
+    }
+    outbox += outcome.outbox
+    startPublishing()
+  }
+
+  private func failQuestions(_ batch: [Work]) {
+    for work in batch where work.answer?.queue == "" {
+      questions.removeValue(forKey: work.answer!.correlationID!)?
+        .resume(throwing: HTTPFailure(503, "the manager's database is not available"))
+    }
+  }
+
+  // MARK: Outbox
+
+  private func startPublishing() {
+    guard !isPublishing, !outbox.isEmpty else { return }
+    isPublishing = true
+    environment.executor.spawn("manager-publisher") { await self.publishAll() }
+  }
+
+  /// Publishes what was committed, in its order, and forgets what the broker has confirmed.
+  private func publishAll() async {
+    while !outbox.isEmpty {
+      let batch = Array(outbox.prefix { $0.kind == .publish }.prefix(Self.maximumBatch))
+      do {
+        if batch.isEmpty {
+          let row = outbox[0]
+          switch row.kind {
+          case .renew: await client.renew(row.routingKey, exchange: row.exchange)
+          case .remove: await client.forget(row.routingKey, exchange: row.exchange)
+          case .declare, .publish: await client.declare([.queue(row.routingKey, exchange: row.exchange)])
+          }
+        } else {
+          try await client.publish(try batch.map(message))
+        }
+      } catch {
+        // The client was closed: the next life publishes it.
+        break
+      }
+      let last = outbox[max(0, batch.count - 1)].position
+      outbox.removeFirst(max(1, batch.count))
+      await forget(through: last)
+    }
+    isPublishing = false
+  }
+
+  private func message(_ row: OutboxRow) throws -> AMQPMessage {
+    var reader = AMQPReader(row.properties[...])
+    var properties = try AMQPProperties(&reader)
+    if properties.messageID == nil { properties.messageID = "um-\(identity)-\(row.position)" }
+    return AMQPMessage(exchange: row.exchange, routingKey: row.routingKey, properties: properties, body: row.body)
+  }
+
+  /// A row that stays is published once more by the next life, under the same id.
+  private func forget(through last: Int64) async {
+    do {
+      try await database.transaction { try $0.execute("DELETE FROM outbox WHERE position <= $1", .int(last)) }
+    } catch {
+      environment.log.info("outbox-row-stays", ["error": .string("\(error)")])
+    }
+  }
+
+  // MARK: Hosts
+
+  private func watchHosts() async {
+    while !isClosed {
+      let now = environment.clock.now
+      var lost: Set<String> = []
+      for id in state.sessions.keys.sorted() {
+        guard let session = state.sessions[id], session.isOwn else { continue }
+        if session.status == .starting {
+          let since = offered[id] ?? now
+          offered[id] = since
+          let isSomebodyThere = heard.contains { now - $0.value < options.hostTimeout }  // in any order
+          if now - since > options.hostTimeout, isSomebodyThere {
+            offered[id] = now
+            submit(.offerAgain(id))
+          }
+        } else {
+          offered[id] = nil
+          if now - (heard[session.host] ?? begun) > options.hostTimeout { lost.insert(session.host) }
+        }
+      }
+      for host in lost.sorted() {
+        environment.log.warning("host-lost", ["host": .string(host)])
+        submit(.hostLost(host))
+      }
+      heard = heard.filter { now - $0.value < .seconds(600) }
+      do { try await environment.clock.sleep(for: .milliseconds(500)) } catch { return }
+    }
+  }
+}

@@ -1,0 +1,166 @@
+/// How a host of Session Supervisors is set up.
+public struct SupervisorHostOptions: Sendable {
+  /// Where the broker is.
+  public var broker = BrokerAddress(address: SocketAddress(host: "127.0.0.1", port: 5672))
+  /// What the host is called; something that no other has is added. Without one, its node's name.
+  public var name: String?
+  /// Time between two heartbeats.
+  public var heartbeat: Duration = .seconds(2)
+
+  /// The contract's defaults.
+  public init() {}
+}
+
+/// Runs any number of Session Supervisors (contract section 4): takes what `SSE_HOSTS` offers, shows that it lives, and hands its
+/// sessions over when it stops.
+public actor SupervisorHost: Service {
+  let environment: Environment
+  private let options: SupervisorHostOptions
+  private let client: AMQPClient
+  /// Names this life of the host.
+  private let name: String
+  private let serialExecutor: any SerialExecutor
+  private var sessions: [SupervisorID: Running] = [:]
+  private var isClosed = false
+
+  private struct Running {
+    var session: SupervisorSession
+    let consumers: [UInt16]
+  }
+
+  /// The executor that the environment gave to this actor.
+  public nonisolated var unownedExecutor: UnownedSerialExecutor { serialExecutor.asUnownedSerialExecutor() }
+  /// It listens nowhere.
+  public nonisolated let addresses: [(name: String, address: SocketAddress)] = []
+
+  /// Starts the host.
+  public static func start(_ environment: Environment, _ options: SupervisorHostOptions) async throws -> SupervisorHost
+  {
+    let host = SupervisorHost(environment, options)
+    await host.begin()
+    return host
+  }
+
+  private init(_ environment: Environment, _ options: SupervisorHostOptions) {
+    self.environment = environment
+    self.options = options
+    client = AMQPClient(environment, broker: options.broker)
+    name = (options.name ?? environment.node) + "-" + Hex.encode(environment.entropy.bytes(6))
+    serialExecutor = environment.executor.forActor("supervisor-host")
+  }
+
+  private func begin() async {
+    await client.declare(QueueNames.declarations)
+    await client.consume(QueueNames.hosts) { deliveries in try await self.takeOffers(deliveries) }
+    client.start()
+    environment.executor.spawn("supervisor-heartbeat") { await self.beat() }
+  }
+
+  /// Hands the sessions over and stops.
+  public func drain() async {
+    isClosed = true
+    sessions = [:]
+    var leaving = QueueMessage("HEARTBEAT", ["HOST": .string(name), "LEAVING": true])
+    leaving.id = "\(name)/leaving"
+    let message = Self.toManager(leaving)
+    let task = environment.executor.spawn("supervisor-leaving") { [client] in
+      // Without a broker nobody hears it: then the manager finds out by itself.
+      try? await client.publish(message)
+    }
+    let deadline = environment.clock.now + .seconds(2)
+    environment.executor.spawn("supervisor-patience") { [environment, client] in
+      try? await environment.clock.sleep(until: deadline)
+      await client.close()
+    }
+    await task.value
+    await client.close()
+  }
+
+  private static func toManager(_ message: QueueMessage) -> AMQPMessage {
+    AMQPMessage(
+      exchange: QueueNames.managerExchange, routingKey: QueueNames.fromSupervisors, properties: message.properties,
+      body: message.body.bytes)
+  }
+
+  private func beat() async {
+    while !isClosed {
+      // The next one waits for this one: what a broker that is away would be told later says nothing any more.
+      do {
+        try await client.publish(Self.toManager(QueueMessage("HEARTBEAT", ["HOST": .string(name)])))
+        try await environment.clock.sleep(for: options.heartbeat)
+      } catch {
+        return
+      }
+    }
+  }
+
+  // MARK: Sessions
+
+  private func takeOffers(_ deliveries: [AMQPDelivery]) async throws {
+    guard !isClosed else { throw NetworkError.closed }
+    var messages: [AMQPMessage] = []
+    for delivery in deliveries {
+      guard let offer = try? QueueMessage(delivery), offer.type == "START_SUPERVISOR",
+        let id = offer.data["SESSION_SUPERVISOR_ID"]?.string.flatMap({ SupervisorID($0) }),
+        let epoch = offer.data["EPOCH"]?.int
+      else {
+        messages.append(deadLetter(delivery))
+        continue
+      }
+      if let known = sessions[id] {
+        guard known.session.epoch < epoch else { continue }
+        await stop(id)
+      }
+      let session = SupervisorSession(id: id, epoch: epoch, data: offer.data["SESSION_DATA"] ?? .object([]), host: name)
+      messages += session.begin().map(Self.toManager)
+      sessions[id] = Running(session: session, consumers: await consume(id))
+    }
+    try await client.publish(messages)
+  }
+
+  private func deadLetter(_ delivery: AMQPDelivery) -> AMQPMessage {
+    environment.log.warning("dead-letter", ["queue": .string(QueueNames.hosts)])
+    var properties = delivery.properties
+    var headers = properties.headers ?? AMQPTable()
+    headers["PARLEY_REASON"] = .text("not a START_SUPERVISOR")
+    headers["PARLEY_QUEUE"] = .text(QueueNames.hosts)
+    properties.headers = headers
+    return AMQPMessage(exchange: "", routingKey: QueueNames.deadLetters, properties: properties, body: delivery.body)
+  }
+
+  private func consume(_ id: SupervisorID) async -> [UInt16] {
+    var consumers: [UInt16] = []
+    for queue in [QueueNames.fromManager(to: id), QueueNames.fromCustomer(to: id)] {
+      await client.declare([.queue(queue, exchange: QueueNames.supervisorExchange)])
+      consumers.append(
+        await client.consume(queue, endsWithQueue: true) { deliveries in try await self.take(deliveries, for: id) })
+    }
+    return consumers
+  }
+
+  private func take(_ deliveries: [AMQPDelivery], for id: SupervisorID) async throws {
+    guard !isClosed, sessions[id] != nil else { throw NetworkError.closed }
+    var messages: [AMQPMessage] = []
+    for delivery in deliveries {
+      let out: [QueueMessage]
+      if let correlation = delivery.properties.correlationID, delivery.properties.type != nil {
+        let answer = (try? JSONParser.parse(delivery.body)) ?? .null
+        out = sessions[id]?.session.take(answer: answer, to: correlation) ?? []
+      } else if let message = try? QueueMessage(delivery) {
+        out = sessions[id]?.session.take(message, deliveryID: message.id ?? "") ?? []
+      } else {
+        messages.append(deadLetter(delivery))
+        continue
+      }
+      messages += out.map(Self.toManager)
+    }
+    try await client.publish(messages)
+    if sessions[id]?.session.status == .over { environment.executor.spawn("supervisor-end") { await self.stop(id) } }
+  }
+
+  /// Consumes no more for a session. Its queues are the manager's to delete.
+  private func stop(_ id: SupervisorID) async {
+    guard let running = sessions.removeValue(forKey: id) else { return }
+    for consumer in running.consumers { await client.cancel(consumer) }
+  }
+}

@@ -1,0 +1,145 @@
+/// What a Session Supervisor does, as a machine without effects: messages in, messages out.
+///
+/// It takes its users, has each message given its place in the transcript, passes each on to the other users in the order of the
+/// transcript, asks for another user when one leaves, and in the end releases all of them. What it knows the manager knows as well,
+/// so that another one can go on where this one stops.
+struct SupervisorSession: Sendable {
+  /// What it asked for, as the answer names it.
+  private enum Question: String {
+    case initialize, users, append
+  }
+
+  enum Status: Hashable, Sendable {
+    case starting, running
+    /// It is over, or another one has taken over: nothing that comes is of interest.
+    case over
+  }
+
+  let id: SupervisorID
+  let epoch: Int64
+  let data: JSONValue
+  let host: String
+  private(set) var status = Status.starting
+  private(set) var users: [JSONValue] = []
+
+  init(id: SupervisorID, epoch: Int64, data: JSONValue, host: String) {
+    self.id = id
+    self.epoch = epoch
+    self.data = data
+    self.host = host
+  }
+
+  // MARK: Out
+
+  private func message(_ type: String, _ data: JSONValue, id: String, asking question: Question? = nil) -> QueueMessage
+  {
+    var message = QueueMessage(type, data)
+    message.supervisor = self.id
+    message.epoch = epoch
+    // The same thing that is said twice has the same name; what another epoch says has another.
+    message.id = "\(self.id.text)/\(epoch)/\(id)"
+    if let question {
+      message.replyTo = QueueNames.fromManager(to: self.id)
+      message.correlationID = "\(epoch)/\(question.rawValue)"
+    }
+    return message
+  }
+
+  /// The first thing it says.
+  func begin() -> [QueueMessage] {
+    [message("INITIALIZE_SESSION", ["HOST": .string(host)], id: "initialize", asking: .initialize)]
+  }
+
+  private func relay(_ entry: JSONValue) -> [QueueMessage] {
+    guard let sequence = entry["SEQ"], let from = entry["FROM"], let text = entry["MESSAGE"] else { return [] }
+    let passed: JSONValue = ["SEQ": sequence, "FROM": from, "MESSAGE": text]
+    return users.filter { $0 != from }.map { user in
+      message(
+        "SEND_MESSAGE_TO_USER", ["USER_ID": user, "MESSAGE_FOR_USER": passed], id: "tell/\(sequence.text)/\(user.text)")
+    }
+  }
+
+  private func append(_ data: JSONValue, from: JSONValue) -> [QueueMessage] {
+    guard let messageID = data["MESSAGE_ID"]?.string, let text = data["MESSAGE"] else { return [] }
+    var members: [JSONValue.Member] = [
+      .init("MESSAGE_ID", .string(messageID)), .init("FROM", from), .init("MESSAGE", text),
+    ]
+    if let previous = data["PREVIOUS"] { members.append(.init("PREVIOUS", previous)) }
+    // Asked again, it has to be answered again: what comes twice may have been refused before.
+    var request = message("APPEND_TRANSCRIPT", .object(members), id: "", asking: .append)
+    request.id = nil
+    return [request]
+  }
+
+  // MARK: In
+
+  /// An answer of the manager.
+  mutating func take(answer: JSONValue, to correlationID: String) -> [QueueMessage] {
+    let parts = correlationID.split(separator: "/")
+    guard status != .over, parts.count == 2, Int64(parts[0]) == epoch,
+      let question = Question(rawValue: String(parts[1]))
+    else { return [] }
+    if answer["STATUS"] == "FAILED" {
+      // Out of order: it comes again. Anything else means that this one is over.
+      if answer["ERROR"] != "out of order" { status = .over }
+      return []
+    }
+    switch question {
+    case .initialize: return initialized(answer)
+    case .users:
+      add(answer["LIST_USER_ID"]?.array ?? [])
+      return []
+    case .append: return relay(answer)
+    }
+  }
+
+  private mutating func initialized(_ answer: JSONValue) -> [QueueMessage] {
+    guard status == .starting else { return [] }
+    status = .running
+    add(answer["LIST_USER_ID"]?.array ?? [])
+    let unheard = (answer["TRANSCRIPT"]?.array ?? []).flatMap(relay)
+    let wanted = data["USER_COUNT"] ?? 1
+    if wanted == "ALL" {
+      return users.isEmpty ? unheard + [ask(for: "ALL", id: "users")] : unheard
+    }
+    // Whoever was here before may have asked already.
+    let missing = (wanted.int ?? 1) - Int64(users.count) - (answer["DEMAND"]?.int ?? 0)
+    return missing > 0 ? unheard + [ask(for: .int(missing), id: "users")] : unheard
+  }
+
+  private func ask(for count: JSONValue, id: String) -> QueueMessage {
+    message("NEW_SESSION", ["USER_COUNT": count], id: id, asking: .users)
+  }
+
+  private mutating func add(_ more: [JSONValue]) { for user in more where !users.contains(user) { users.append(user) } }
+
+  /// A message from the manager or from the customer. `deliveryID` names it.
+  mutating func take(_ incoming: QueueMessage, deliveryID: String) -> [QueueMessage] {
+    guard status != .over else { return [] }
+    switch incoming.type {
+    case "USER_MESSAGE": return append(incoming.data, from: incoming.data["USER_ID"] ?? .null)
+    case "CUSTOMER_MESSAGE": return append(incoming.data, from: "CUSTOMER")
+    case "USER_MANAGER_MESSAGE":
+      return told(incoming.data["TYPE"]?.string ?? "", incoming.data["DATA"] ?? .null, deliveryID)
+    default: return []
+    }
+  }
+
+  private mutating func told(_ what: String, _ data: JSONValue, _ deliveryID: String) -> [QueueMessage] {
+    switch what {
+    case "USERS_ASSIGNED":
+      add(data["LIST_USER_ID"]?.array ?? [])
+      return []
+    case "USER_DISCONNECT":
+      guard let user = data["USER_ID"], users.contains(user) else { return [] }
+      users.removeAll { $0 == user }
+      return [
+        message("ADDITIONAL_USERS", ["USER_COUNT": 1], id: "replace/\(deliveryID)", asking: .users)
+      ]
+    case "END_SESSION":
+      status = .over
+      return [message("USER_RELEASED", ["LIST_USER_ID": .array(users)], id: "release")]
+    default: return []
+    }
+  }
+}
