@@ -127,8 +127,8 @@ struct TidyTests {
       ("Server", ["HTTPServer(", "Responder", "Router("]),
       ("Broker", ["BrokerQueue", "AMQPClient", "QueueMessage"]),
       ("Accounts", ["UserService", "AccountsSchema", "TokenIssuer"]),
-      ("Chat", ["ChatService", "ChatSchema"]), ("Customers", ["CustomerServer(", "CustomerSchema"]),
-      ("Routing", ["UserManager(", "ManagerState", "UserPool"]),
+      ("Chat", ["ChatService", "ChatSchema"]), ("Customers", ["CustomerServer.start", "CustomerSchema"]),
+      ("Routing", ["UserManager.start", "ManagerState", "UserPool"]),
       ("Supervision", ["SupervisorHost", "SupervisorSession"]),
     ]
     for (index, layer) in layers.enumerated() {

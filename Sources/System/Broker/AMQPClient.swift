@@ -15,49 +15,14 @@ public actor AMQPClient {
   private static let publisher: UInt16 = 1
   private static let frameMax = AMQPParser.maximumFrame
 
-  private struct Publication {
-    let exchange: String
-    let routingKey: String
-    let properties: [UInt8]
-    let body: [UInt8]
-    let batch: Batch
-  }
-
-  /// Publications that are waited for together. Used on the client's actor.
-  private final class Batch {
-    var remaining: Int
-    var continuation: UnsafeContinuation<Void, any Error>?
-
-    init(_ count: Int) { remaining = count }
-
-    func confirmed() {
-      remaining -= 1
-      if remaining == 0 { continuation?.resume() }
-    }
-
-    func failed(_ error: any Error) {
-      continuation?.resume(throwing: error)
-      continuation = nil
-    }
-  }
-
-  private struct Consumer {
-    let queue: String
-    /// Whether it is over when its queue is deleted; otherwise it goes on with the next queue of that name.
-    let endsWithQueue: Bool
-    let handler: Handler
-    var waiting: [AMQPDelivery] = []
-    var isWorking = false
-  }
-
   private let environment: Environment
   private let broker: BrokerAddress
   private let serialExecutor: any SerialExecutor
   private(set) var declarations: [AMQPDeclaration] = []
-  private var consumers: [UInt16: Consumer] = [:]
+  private var consumers: [UInt16: AMQPConsumer] = [:]
   private var nextChannel: UInt16 = 2
   /// What is not confirmed, by its number since the client was made.
-  private var unconfirmed: [UInt64: Publication] = [:]
+  private var unconfirmed: [UInt64: AMQPPublication] = [:]
   private var lastPublication: UInt64 = 0
   /// The numbers of what was sent over this connection, from the tag after `settledTags` on.
   private var sent: [UInt64] = []
@@ -146,15 +111,15 @@ public actor AMQPClient {
       environment.log.warning("amqp-not-posted", ["routing_key": .string(message.routingKey)])
       return
     }
-    enqueue(message, Batch(1))
+    enqueue(message, AMQPBatch(1))
     flush()
   }
 
-  private func enqueue(_ message: AMQPMessage, _ batch: Batch) {
+  private func enqueue(_ message: AMQPMessage, _ batch: AMQPBatch) {
     var properties = message.properties
     properties.deliveryMode = 2
     lastPublication += 1
-    unconfirmed[lastPublication] = Publication(
+    unconfirmed[lastPublication] = AMQPPublication(
       exchange: message.exchange, routingKey: message.routingKey, properties: properties.bytes, body: message.body,
       batch: batch)
     if isReady { write(lastPublication) }
@@ -167,7 +132,7 @@ public actor AMQPClient {
     guard unconfirmed.count < Self.maximumUnconfirmed else {
       throw NetworkError.exhausted("too much waits for the broker")
     }
-    let batch = Batch(messages.count)
+    let batch = AMQPBatch(messages.count)
     try await withUnsafeThrowingContinuation { continuation in
       batch.continuation = continuation
       for message in messages { enqueue(message, batch) }
@@ -180,7 +145,7 @@ public actor AMQPClient {
   public func consume(_ queue: String, endsWithQueue: Bool = false, _ handler: @escaping Handler) -> UInt16 {
     let channel = nextChannel
     nextChannel += 1
-    consumers[channel] = Consumer(queue: queue, endsWithQueue: endsWithQueue, handler: handler)
+    consumers[channel] = AMQPConsumer(queue: queue, endsWithQueue: endsWithQueue, handler: handler)
     if isReady {
       open(channel, queue)
       flush()

@@ -88,3 +88,40 @@ extension AMQPFrames {
     write(.basicConsume(wanted), channel, to: &output)
   }
 }
+
+/// What a client has published and not heard of.
+struct AMQPPublication {
+  let exchange: String
+  let routingKey: String
+  let properties: [UInt8]
+  let body: [UInt8]
+  let batch: AMQPBatch
+}
+
+/// Publications that are waited for together. Used on the client's actor.
+final class AMQPBatch {
+  var remaining: Int
+  var continuation: UnsafeContinuation<Void, any Error>?
+
+  init(_ count: Int) { remaining = count }
+
+  func confirmed() {
+    remaining -= 1
+    if remaining == 0 { continuation?.resume() }
+  }
+
+  func failed(_ error: any Error) {
+    continuation?.resume(throwing: error)
+    continuation = nil
+  }
+}
+
+/// What a client consumes. Used on its actor.
+struct AMQPConsumer {
+  let queue: String
+  /// Whether it is over when its queue is deleted; otherwise it goes on with the next queue of that name.
+  let endsWithQueue: Bool
+  let handler: AMQPClient.Handler
+  var waiting: [AMQPDelivery] = []
+  var isWorking = false
+}

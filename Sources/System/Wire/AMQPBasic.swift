@@ -179,6 +179,16 @@ extension AMQPMethod {
       writer.shortString(queue)
       writer.number(messages)
       writer.number(consumers)
+    default: writeQueues(to: &writer)
+    }
+  }
+
+  private func writeQueues(to writer: inout AMQPWriter) {
+    func begin(_ classID: UInt16, _ methodID: UInt16) {
+      writer.number(classID)
+      writer.number(methodID)
+    }
+    switch self {
     case .queueBind(let queue, let exchange, let key, let noWait, let arguments):
       begin(50, 20)
       writer.number(UInt16(0))
