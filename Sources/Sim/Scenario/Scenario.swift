@@ -28,8 +28,19 @@ public struct Scenario: Sendable {
   static let chatNode = "chat"
   /// Where the Chat Service listens.
   static let chatAddress = SocketAddress(host: chatNode, port: 5000)
-  /// The nodes that run services.
-  var serviceNodes: [String] { hasChat ? [Self.usersNode, Self.chatNode] : [Self.usersNode] }
+  /// Hosts of supervisors; with one or more there are the broker, the manager and the Customer Server as well.
+  var supervisorHosts = 0
+  /// Where the other services listen.
+  static let brokerAddress = SocketAddress(host: "broker", port: 5672)
+  static let managerAddress = SocketAddress(host: "manager", port: 20000)
+  static let customersAddress = SocketAddress(host: "customers", port: 5500)
+  /// The hosts, by name.
+  var hostNames: [String] { supervisorHosts == 0 ? [] : (1...supervisorHosts).map { "supervisor-\($0)" } }
+  /// The nodes that run services, those first that others need.
+  var serviceNodes: [String] {
+    if supervisorHosts > 0 { return ["broker", Self.usersNode, "manager", Self.chatNode, "customers"] + hostNames }
+    return hasChat ? [Self.usersNode, Self.chatNode] : [Self.usersNode]
+  }
 
   /// What a scenario may set of the services.
   public struct ServiceSettings: Sendable {
@@ -41,6 +52,10 @@ public struct Scenario: Sendable {
     public var planted: Set<PlantedBug> = []
     /// See `planted`.
     public var plantedInChat: Set<PlantedChatBug> = []
+    /// See `planted`.
+    public var plantedInBroker: Set<PlantedBrokerBug> = []
+    /// See `planted`.
+    public var plantedInManager: Set<PlantedManagerBug> = []
     /// What the database promises.
     public var database = DatabaseOptions()
   }
@@ -109,12 +124,33 @@ public enum ChatAction: String, CaseIterable, Sendable {
   case readHistory = "read-history"
 }
 
+/// What simulated users and customers of sessions can do.
+public enum SessionAction: String, CaseIterable, Sendable {
+  case say
+  /// A user's socket is closed in order, and opened again.
+  case disconnect
+  /// A user's socket is given up without a word, and opened again.
+  case vanish
+  /// A user is away for a while.
+  case leave
+  /// A customer asks for another user.
+  case moreUsers = "more-users"
+  /// A customer ends the session, and asks for another.
+  case endSession = "end-session"
+  /// A customer asks for a session twice at once.
+  case raceForSession = "race-for-session"
+}
+
 /// What people are.
 enum Role: String, CaseIterable, Sendable {
   /// Users of the User Service.
   case account
   /// Users of the Chat Service.
   case chat
+  /// Users of the User Server, who are given to sessions.
+  case user
+  /// Customers, who ask for sessions.
+  case customer
 }
 
 /// People who behave alike.
@@ -134,6 +170,10 @@ public struct People: Sendable {
     (.sendDirect, 10), (.sendGroup, 6), (.repeatMessage, 1), (.typing, 1), (.disconnect, 1), (.vanish, 1),
     (.putAway, 1), (.readHistory, 1),
   ]
+  /// The same for users and customers of sessions.
+  var sessionActions: [(action: SessionAction, weight: Int)] = [(.say, 1)]
+  /// Users that a customer wants.
+  var users = 1
   /// Sockets of each, at the Chat Service.
   var devices = 1
   /// The transports from which each socket's is drawn.
@@ -230,5 +270,8 @@ public enum Counter: String, CaseIterable, Sendable {
   case presenceHeard = "presence-heard"
   case typingHeard = "typing-heard"
   case doubleSends = "double-sends"
+  case sessionsServed = "sessions-served"
+  case sessionRaces = "session-races"
+  case takeovers
   case memberChanges = "member-changes"
 }

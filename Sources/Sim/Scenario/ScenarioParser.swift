@@ -18,6 +18,9 @@ extension Scenario {
     guard Set(peopleNames + serviceNodes).count == (peopleNames + serviceNodes).count else {
       throw (root["people"] ?? root).error("two nodes have the same name")
     }
+    if people.contains(where: { $0.role == .user || $0.role == .customer }), supervisorHosts == 0 {
+      throw (root["people"] ?? root).error("users and customers of sessions need a topology with supervisorHosts")
+    }
     if people.contains(where: { $0.role == .chat }), !hasChat {
       throw (root["people"] ?? root).error("people of the role chat need a topology with chat: 1")
     }
@@ -34,13 +37,14 @@ extension Scenario {
   }
 
   private mutating func read(topology: ScenarioValue) throws(ScenarioError) {
-    try topology.requireKeys(["users", "chat"])
+    try topology.requireKeys(["users", "chat", "supervisorHosts"])
     for key in ["users", "chat"] {
       guard try topology[key]?.int(atLeast: 1) ?? 1 == 1 else {
         throw topology[key]!.error("there is one node of each service: several over one database come later")
       }
     }
-    hasChat = topology["chat"] != nil
+    if let hosts = topology["supervisorHosts"] { supervisorHosts = try hosts.int(atLeast: 1) }
+    hasChat = topology["chat"] != nil || supervisorHosts > 0
   }
 
   private mutating func readService(_ value: ScenarioValue) throws(ScenarioError) {
@@ -95,7 +99,7 @@ extension People {
   init(_ value: ScenarioValue) throws(ScenarioError) {
     try value.requireKeys([
       "name", "count", "thinkTime", "actions", "sharedNames", "mixesNames", "sharedSessions", "patience", "cutOff",
-      "slow", "slowPause", "role", "devices", "transports",
+      "slow", "slowPause", "role", "devices", "transports", "users",
     ])
     guard let name = value["name"] else { throw value.error("people need a \"name\"") }
     self.name = try name.string()
@@ -109,6 +113,7 @@ extension People {
     if let chance = value["slow"] { slow = try chance.chance() }
     if let time = value["slowPause"] { slowPause = try time.duration() }
     if let role = value["role"] { self.role = try role.oneOf(Role.self) }
+    if let users = value["users"] { self.users = try users.int(atLeast: 1) }
     if let devices = value["devices"] { self.devices = try devices.int(atLeast: 1) }
     if let transports = value["transports"] {
       self.transports = []
@@ -119,6 +124,7 @@ extension People {
     switch role {
     case .account: self.actions = try Self.weights(actions)
     case .chat: chatActions = try Self.weights(actions)
+    case .user, .customer: sessionActions = try Self.weights(actions)
     }
   }
 

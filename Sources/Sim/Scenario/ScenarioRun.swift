@@ -23,7 +23,7 @@ public struct ScenarioRunner: Sendable {
   /// Time after the faults in which everybody has to be served, and everything up.
   static let grace: Duration = .seconds(1800)
 
-  private let scenario: Scenario
+  let scenario: Scenario
 
   /// A runner of `scenario`.
   public init(_ scenario: Scenario) { self.scenario = scenario }
@@ -32,13 +32,18 @@ public struct ScenarioRunner: Sendable {
   public func run(seed: UInt64, strategy: StrategyName = .random, sink: ((String) -> Void)? = nil) -> RunResult {
     let world = World(seed: seed, strategy: strategy, sink: sink)
     world.fabric.link = scenario.link
-    let users = world.addNode(Scenario.usersNode, program: usersProgram)
-    let services = scenario.hasChat ? [users, world.addNode(Scenario.chatNode, program: chatProgram)] : [users]
+    let users = world.addNode(Scenario.usersNode, program: program(of: Scenario.usersNode))
+    let services =
+      [users]
+      + scenario.serviceNodes.filter { $0 != Scenario.usersNode }.map {
+        world.addNode($0, program: program(of: $0))
+      }
     let history = History(
       now: { [unowned world] in world.scheduler.now },
       wall: { [unowned users, unowned world] in users.clock.wallTime(world.scheduler.now).seconds })
     let chat = ChatHistory { [unowned world] in world.scheduler.now }
-    let people = addPeople(to: world, history, chat)
+    let sessions = SessionHistory { [unowned world] in world.scheduler.now }
+    let people = addPeople(to: world, history, chat, sessions)
     for rule in scenario.clocks {
       world.node(rule.node)?.clock.skew = rule.skew
       world.node(rule.node)?.clock.driftPartsPerMillion = rule.driftPartsPerMillion
@@ -54,6 +59,7 @@ public struct ScenarioRunner: Sendable {
     for node in services where !node.isUp { node.restart(after: .milliseconds(10)) }
     world.run(until: scenario.run + Self.grace) { people.allSatisfy(\.isServed) && services.allSatisfy(\.isServing) }
     let stuck = stuck(world, services, people)
+    if scenario.supervisorHosts > 0, stuck.isEmpty { sessions.overview = overview(world, history) }
     for node in services { count(node, into: history) }
     count(world, into: history)
     let simulated = world.now
@@ -63,78 +69,13 @@ public struct ScenarioRunner: Sendable {
     let chatEvidence = ChatEvidence(chat, disturbances: [Self.boot] + driver.disturbances)
     return RunResult(
       seed: seed, hash: world.hash.value,
-      violations: AccountOracles.judge(evidence) + ChatOracles.judge(chatEvidence), counts: history.counts,
+      violations: AccountOracles.judge(evidence) + ChatOracles.judge(chatEvidence) + SessionOracles.judge(sessions),
+      counts: history.counts,
       strikes: driver.strikes, steps: world.scheduler.steps, simulated: simulated)
   }
 
   /// Time in which a service may not have started yet that another one needs.
   private static let boot: ClosedRange<Int64> = 0...1_000_000_000
-
-  /// What services show each other.
-  private static let serviceToken = "a service token"
-
-  private var chatProgram: SimNode.Program {
-    let settings = scenario.service
-    return { environment in
-      var options = ChatServiceOptions()
-      options.address = Scenario.chatAddress
-      options.users = SocketAddress(host: Scenario.usersNode, port: 8001)
-      options.server.serviceToken = Self.serviceToken
-      options.planted = settings.plantedInChat
-      options.database = settings.database
-      return try await ChatService.start(environment, options)
-    }
-  }
-
-  private var usersProgram: SimNode.Program {
-    let settings = scenario.service
-    return { environment in
-      var options = UserServiceOptions()
-      options.address = SocketAddress(host: Scenario.usersNode, port: 8001)
-      options.accessTokenLifetime = settings.accessTokenLifetime
-      options.refreshTokenLifetime = settings.refreshTokenLifetime
-      options.passwordRounds = settings.passwordRounds
-      options.server.serviceToken = Self.serviceToken
-      options.planted = settings.planted
-      options.database = settings.database
-      return try await UserService.start(environment, options)
-    }
-  }
-
-  private func addPeople(to world: World, _ history: History, _ chat: ChatHistory) -> [any Inhabitant] {
-    var people: [any Inhabitant] = []
-    let commons = ChatCommons()
-    for group in scenario.people {
-      for name in group.names {
-        let stream = world.choices.stream("person/" + name)
-        let steps = scenario.script.filter { $0.who == name }
-        let inhabitant: any Inhabitant
-        switch group.role {
-        case .account:
-          let person = Person(name, behavior: group, stream: stream, history: history, scenario: scenario)
-          for step in steps {
-            if case .account(let action) = step.action { world.at(step.at) { person.doNext(action) } }
-          }
-          inhabitant = person
-        case .chat:
-          commons.people += 1
-          let chatter = Chatter(
-            name, behavior: group, stream: stream, history: chat, counters: history, commons: commons,
-            run: scenario.run)
-          for step in steps {
-            if case .chat(let action) = step.action { world.at(step.at) { chatter.doNext(action) } }
-          }
-          inhabitant = chatter
-        }
-        people.append(inhabitant)
-        world.addNode(name) { environment in
-          try await inhabitant.live(environment)
-          return nil
-        }
-      }
-    }
-    return people
-  }
 
   private func stuck(_ world: World, _ services: [SimNode], _ people: [any Inhabitant]) -> [String] {
     let waiting = people.filter { !$0.isServed }
@@ -144,6 +85,20 @@ public struct ScenarioRunner: Sendable {
       waiting.prefix(5).map { "\($0.name) was not served; last: \($0.lastSeen)" }
       + down.map { "\($0.name) does not serve; failed starts: \($0.failedStarts)" }
     return lines + ["what everything waits for:"] + world.waits.split(separator: "\n").prefix(40).map(String.init)
+  }
+
+  /// What the manager shows of itself in the end.
+  private func overview(_ world: World, _ history: History) -> JSONValue? {
+    let overview = try? world.perform(as: "operator") { environment in
+      let client = HTTPClient(environment, address: Scenario.managerAddress)
+      let fields = [(name: "authorization", value: "Bearer " + Self.serviceToken)]
+      let response = try await client.send("GET", "/overview", fields: fields, timeout: .seconds(10))
+      return try JSONParser.parse(response.body)
+    }
+    for supervisor in overview?["SUPERVISORS"]?.array ?? [] {
+      history.count(.takeovers, max(0, Int(supervisor["EPOCH"]?.int ?? 1) - 1))
+    }
+    return overview
   }
 
   private func count(_ node: SimNode, into history: History) {

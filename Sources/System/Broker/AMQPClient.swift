@@ -12,6 +12,10 @@ public actor AMQPClient {
   /// Publications that may wait for their confirmation.
   private static let maximumUnconfirmed = 100_000
   private static let patience: Duration = .seconds(10)
+  /// Seconds between heartbeats: a broker drops a dead connection after twice that, and its queues are free again.
+  private static let heartbeat: UInt16 = 2
+  /// Time between two tries to consume a queue that another has.
+  private static let queuePatience: Duration = .milliseconds(250)
   private static let publisher: UInt16 = 1
   private static let frameMax = AMQPParser.maximumFrame
 
@@ -68,7 +72,9 @@ public actor AMQPClient {
     failAll()
   }
 
+  /// Nothing more goes out: whoever waits is told.
   private func failAll() {
+    isClosed = true
     let waiting = unconfirmed
     unconfirmed = [:]
     for number in waiting.keys.sorted() { waiting[number]!.batch.failed(NetworkError.closed) }
@@ -83,12 +89,6 @@ public actor AMQPClient {
       if isReady { write(declaration) }
     }
     flush()
-  }
-
-  /// Deletes a queue with all that is in it, and has it declared anew: what was delivered from it and not settled is gone as well.
-  public func renew(_ queue: String, exchange: String) {
-    forget(queue, exchange: exchange)
-    declare([.queue(queue, exchange: exchange)])
   }
 
   /// Deletes a queue.
@@ -141,13 +141,16 @@ public actor AMQPClient {
   }
 
   /// Consumes a queue, now and with each new connection. Returns what `cancel` takes.
+  ///
+  /// An *exclusive* consumer waits while the queue has another. Where the order of messages matters that is what keeps it: a broker that
+  /// has not noticed yet that this client's last connection is dead gives nothing to the new one past what the old one holds.
   @discardableResult
-  public func consume(_ queue: String, endsWithQueue: Bool = false, _ handler: @escaping Handler) -> UInt16 {
+  public func consume(_ queue: String, exclusive: Bool = false, _ handler: @escaping Handler) -> UInt16 {
     let channel = nextChannel
     nextChannel += 1
-    consumers[channel] = AMQPConsumer(queue: queue, endsWithQueue: endsWithQueue, handler: handler)
+    consumers[channel] = AMQPConsumer(queue: queue, isExclusive: exclusive, handler: handler)
     if isReady {
-      open(channel, queue)
+      open(channel)
       flush()
     }
     return channel
@@ -210,7 +213,7 @@ public actor AMQPClient {
               response: [0] + Array(broker.user.utf8) + [0] + Array(broker.password.utf8), locale: "en_US"), 0,
             to: &output)
         case .connectionTune(let channels, _, let proposed):
-          heartbeat = min(proposed, 10)
+          heartbeat = proposed == 0 ? 0 : min(proposed, Self.heartbeat)
           AMQPFrames.write(
             .connectionTuneOk(channelMax: channels, frameMax: UInt32(Self.frameMax), heartbeat: heartbeat), 0,
             to: &output)
@@ -228,7 +231,7 @@ public actor AMQPClient {
     connected()
     begin()
     if heartbeat > 0 { startHeartbeat(.seconds(Int64(heartbeat))) }
-    let patience: Duration? = heartbeat > 0 ? .seconds(Int64(heartbeat) * 2) : nil
+    let patience: Duration? = heartbeat > 0 ? .seconds(Int64(heartbeat) * 3) : nil
     while true {
       while let event = try parser.next() {
         if case .command(let command) = event, try !take(command) { return }
@@ -250,7 +253,7 @@ public actor AMQPClient {
     sent = []
     settledTags = 0
     for number in unconfirmed.keys.sorted() { write(number) }
-    for channel in consumers.keys.sorted() { open(channel, consumers[channel]!.queue) }
+    for channel in consumers.keys.sorted() { open(channel) }
     flush()
   }
 
@@ -272,8 +275,10 @@ public actor AMQPClient {
       properties: publication.properties, body: publication.body, Self.publisher, frameMax: Self.frameMax, to: &output)
   }
 
-  private func open(_ channel: UInt16, _ queue: String) {
-    AMQPFrames.writeConsumer(of: queue, prefetch: Self.prefetch, channel, to: &output)
+  private func open(_ channel: UInt16) {
+    guard let consumer = consumers[channel] else { return }
+    AMQPFrames.writeConsumer(
+      of: consumer.queue, isExclusive: consumer.isExclusive, prefetch: Self.prefetch, channel, to: &output)
   }
 
   private func startHeartbeat(_ interval: Duration) {
@@ -308,18 +313,16 @@ public actor AMQPClient {
     case .queueDeclareOk(let queue, let messages, _): noteDepth(queue, messages)
     case .basicCancel:
       // The queue was deleted; whoever did it declares it anew, and the consumer goes on there.
-      guard let consumer = consumers[command.channel] else { return true }
-      if consumer.endsWithQueue {
-        cancel(command.channel)
-        return true
-      }
+      guard consumers[command.channel] != nil else { return true }
       consumers[command.channel]!.waiting = []
       AMQPFrames.write(.channelClose(code: 200, text: "again", classID: 0, methodID: 0), command.channel, to: &output)
       reopening.insert(command.channel)
     case .channelCloseOk:
-      if reopening.remove(command.channel) != nil, let consumer = consumers[command.channel] {
-        open(command.channel, consumer.queue)
-      }
+      if reopening.remove(command.channel) != nil { open(command.channel) }
+    case .channelClose(403, _, _, _) where consumers[command.channel]?.isExclusive == true:
+      AMQPFrames.write(.channelCloseOk, command.channel, to: &output)
+      let generation = generation
+      environment.executor.spawn("amqp-wait-for-queue") { await self.openAgain(command.channel, generation) }
     case .channelClose(let code, let text, _, _):
       AMQPFrames.write(.channelCloseOk, command.channel, to: &output)
       throw AMQPError(code, text)
@@ -334,6 +337,14 @@ public actor AMQPClient {
   }
 
   private var reopening: Set<UInt16> = []
+
+  /// Another consumer has the queue: a dead one, of which the broker has not noticed that it is.
+  private func openAgain(_ channel: UInt16, _ generation: Int) async {
+    do { try await environment.clock.sleep(for: Self.queuePatience) } catch { return }
+    guard generation == self.generation, isReady, !isClosed else { return }
+    open(channel)
+    flush()
+  }
 
   private func confirm(_ tag: UInt64, _ multiple: Bool) {
     guard tag > settledTags, tag - settledTags <= UInt64(sent.count) else { return }

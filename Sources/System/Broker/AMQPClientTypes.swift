@@ -78,12 +78,15 @@ extension AMQPFrames {
   }
 
   /// A channel of its own with one consumer.
-  static func writeConsumer(of queue: String, prefetch: UInt16, _ channel: UInt16, to output: inout [UInt8]) {
+  static func writeConsumer(
+    of queue: String, isExclusive: Bool, prefetch: UInt16, _ channel: UInt16, to output: inout [UInt8]
+  ) {
     write(.channelOpen, channel, to: &output)
     write(.basicQos(size: 0, count: prefetch, isGlobal: false), channel, to: &output)
     var wanted = AMQPMethod.Consumption()
     wanted.queue = queue
     wanted.tag = "c\(channel)"
+    wanted.exclusive = isExclusive
     wanted.noWait = true
     write(.basicConsume(wanted), channel, to: &output)
   }
@@ -119,8 +122,7 @@ final class AMQPBatch {
 /// What a client consumes. Used on its actor.
 struct AMQPConsumer {
   let queue: String
-  /// Whether it is over when its queue is deleted; otherwise it goes on with the next queue of that name.
-  let endsWithQueue: Bool
+  let isExclusive: Bool
   let handler: AMQPClient.Handler
   var waiting: [AMQPDelivery] = []
   var isWorking = false

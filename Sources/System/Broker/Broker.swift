@@ -186,6 +186,7 @@ public actor Broker: Service {
 
   /// Waits until everything that was stored so far is on the disk. False when the broker is down.
   func stored() async -> Bool {
+    if isClosed { return false }
     startStoring()
     return await withUnsafeContinuation { waiters.append($0) }
   }
@@ -210,7 +211,13 @@ public actor Broker: Service {
         if case .insert(_, _, _, let message) = change { sum + message.size } else { sum }
       }
       for waiter in waiting { waiter.resume(returning: isSafe) }
-      guard isSafe else { break }
+      guard isSafe else {
+        // The node is down: nobody waits for anything any more.
+        isClosed = true
+        for waiter in waiters { waiter.resume(returning: false) }
+        waiters = []
+        break
+      }
       pageOut(batch)
       for (connection, channel, tag) in safe { connections[connection]?.channels[channel]?.confirm(tag) }
       for (connection, channel, _) in safe { sendConfirms(connection, channel) }

@@ -10,7 +10,7 @@ public struct QueueUserServer: UserServerBackend {
     let client = AMQPClient(environment, broker: broker)
     await client.declare(QueueNames.declarations)
     let seen = Seen(environment)
-    await client.consume(QueueNames.toUserServer) { deliveries in
+    await client.consume(QueueNames.toUserServer, exclusive: true) { deliveries in
       for item in deliveries {
         guard let message = try? QueueMessage(item), message.type == "SEND_MESSAGE_TO_USER",
           let user = message.data["USER_ID"]?.int, let text = message.data["MESSAGE_FOR_USER"]

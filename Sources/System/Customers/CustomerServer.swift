@@ -74,7 +74,7 @@ public actor CustomerServer: Service {
 
   private func connect() async {
     await client.declare(QueueNames.declarations)
-    await client.consume(QueueNames.toCustomerServer) { deliveries in try await self.take(deliveries) }
+    await client.consume(QueueNames.toCustomerServer, exclusive: true) { deliveries in try await self.take(deliveries) }
     client.start()
   }
 

@@ -37,11 +37,16 @@ extension SQLConnection {
     let handled = try query("SELECT message_id FROM handled ORDER BY position") { $0.text(0) }
     let state = ManagerState(
       pool: UserPool(users: users.compactMap { $0 }, demands: demands), sessions: sessions, nextSession: next)
-    return (state, identity, handled, try outbox())
+    return (state, identity, handled, try outbox(after: 0))
   }
 
-  private func outbox() throws(DatabaseError) -> [OutboxRow] {
-    try query("SELECT position, kind, exchange, routing_key, properties, body FROM outbox ORDER BY position") { row in
+  /// The rows of the outbox after a position, in order.
+  func outbox(after position: Int64) throws(DatabaseError) -> [OutboxRow] {
+    try query(
+      """
+      SELECT position, kind, exchange, routing_key, properties, body FROM outbox WHERE position > $1 ORDER BY position
+      """, .int(position)
+    ) { row in
       OutboxRow(
         position: row.int(0), kind: OutboxRow.Kind(rawValue: row.text(1))!, exchange: row.text(2),
         routingKey: row.text(3), properties: row.bytes(4), body: row.bytes(5))

@@ -44,8 +44,9 @@ enum ManagerEffect: Sendable {
   case send(exchange: String, key: String, QueueMessage)
   /// Sends a user's message to a supervisor, and keeps it until it is in the transcript.
   case forward(UserID, id: String, message: JSONValue, SupervisorID)
-  /// The queue of a supervisor is made anew, and what is not in the transcript is sent again.
-  case renew(SupervisorID)
+  /// A session is offered to the hosts: its queues have to be there, and what is not in the transcript is sent again, since
+  /// whoever had the session before may hold it.
+  case offer(SupervisorID)
   case append(SupervisorID, id: String, from: JSONValue, message: JSONValue, previous: String?, answer: Answer?)
   /// Passes something on to a user, unless its SEQ was passed on before.
   case tell(UserID, JSONValue, SupervisorID, answer: Answer?)
@@ -178,7 +179,7 @@ struct ManagerState: Sendable {
     sessions[id] = ManagedSession(
       id: id, email: email, epoch: 1, status: .starting, host: "", data: data, isOwn: true)
     touched.append(id)
-    return [.renew(id), startMessage(sessions[id]!)]
+    return [.offer(id), startMessage(sessions[id]!)]
   }
 
   private func startMessage(_ session: ManagedSession) -> ManagerEffect {
@@ -229,7 +230,7 @@ struct ManagerState: Sendable {
     sessions[id]!.status = .starting
     sessions[id]!.host = ""
     touched.append(id)
-    return [.renew(id), startMessage(sessions[id]!), .log("session-offered", "\(id.text) epoch \(session.epoch + 1)")]
+    return [.offer(id), startMessage(sessions[id]!), .log("session-offered", "\(id.text) epoch \(session.epoch + 1)")]
   }
 
   // MARK: What supervisors send

@@ -59,7 +59,7 @@ enum ManagerSchema {
 /// What the outbox holds: a message, or a queue to make.
 struct OutboxRow: Sendable {
   enum Kind: String, Sendable {
-    case publish, renew, declare, remove
+    case publish, declare, remove
   }
 
   let position: Int64
@@ -93,10 +93,12 @@ struct ManagerCommit: Sendable {
   var nextSession: Int64 = 1
   var handled: [String] = []
 
-  func run(on database: SQLConnection) throws(DatabaseError) -> ManagerOutcome {
+  /// With `missedAfter`, the outcome has every row of the outbox after that position, whoever wrote it.
+  func run(on database: SQLConnection, missedAfter: Int64?) throws(DatabaseError) -> ManagerOutcome {
     var outcome = ManagerOutcome()
     try writeRows(database)
     for effect in effects { try perform(effect, database, &outcome) }
+    if let missedAfter { outcome.outbox = try database.outbox(after: missedAfter) }
     return outcome
   }
 
@@ -152,8 +154,8 @@ struct ManagerCommit: Sendable {
       try forward(user, id, message, supervisor, database, &outcome)
     case .declare(let id): try make(.declare, id, database, &outcome)
     case .remove(let id): try make(.remove, id, database, &outcome)
-    case .renew(let id):
-      try make(.renew, id, database, &outcome)
+    case .offer(let id):
+      try make(.declare, id, database, &outcome)
       let waiting = try database.query(
         "SELECT user_key, message_id, message FROM forwarded WHERE supervisor = $1 ORDER BY position", .text(id.text)
       ) { ($0.text(0), $0.text(1), $0.text(2)) }

@@ -48,6 +48,10 @@ public actor UserManager: Service {
   private var handled: Set<String>
   private var outbox: [OutboxRow]
   private var isPublishing = false
+  /// The last row of the outbox that was published.
+  private var publishedThrough: Int64 = 0
+  /// Whether the outbox on the disk may hold rows that the one in memory lacks.
+  private var missesOutbox = false
   /// When each host was heard of last; one of before this life counts from its beginning.
   private(set) var heard: [String: Instant] = [:]
   private let begun: Instant
@@ -97,7 +101,9 @@ public actor UserManager: Service {
     reference.set(manager)
     await client.declare(QueueNames.declarations)
     for source in ManagerSource.allCases {
-      await client.consume(source.queue) { deliveries in try await manager.take(deliveries, from: source) }
+      await client.consume(source.queue, exclusive: true) { deliveries in
+        try await manager.take(deliveries, from: source)
+      }
     }
     client.start()
     environment.executor.spawn("manager-leases") { await manager.watchHosts() }
@@ -228,7 +234,9 @@ public actor UserManager: Service {
     let (next, commit) = applied(batch)
     while true {
       do {
-        let outcome = try await database.transaction { try commit.run(on: $0) }
+        let missedAfter = missesOutbox ? outbox.last?.position ?? publishedThrough : nil
+        let outcome = try await database.transaction { try commit.run(on: $0, missedAfter: missedAfter) }
+        missesOutbox = false
         state = next
         handled.formUnion(commit.handled)
         finish(outcome, batch)
@@ -236,6 +244,8 @@ public actor UserManager: Service {
       } catch let error as DatabaseError {
         environment.log.warning("manager-commit", ["error": .string(error.reason)])
         if case .closed = error { break }
+        // It may have been done all the same: then its rows are there, and will not be made again.
+        missesOutbox = true
         failQuestions(batch)
         do { try await environment.clock.sleep(for: .milliseconds(100)) } catch { break }
       } catch {
@@ -307,7 +317,6 @@ public actor UserManager: Service {
         if batch.isEmpty {
           let row = outbox[0]
           switch row.kind {
-          case .renew: await client.renew(row.routingKey, exchange: row.exchange)
           case .remove: await client.forget(row.routingKey, exchange: row.exchange)
           case .declare, .publish: await client.declare([.queue(row.routingKey, exchange: row.exchange)])
           }
@@ -320,6 +329,7 @@ public actor UserManager: Service {
       }
       let last = outbox[max(0, batch.count - 1)].position
       outbox.removeFirst(max(1, batch.count))
+      publishedThrough = last
       await forget(through: last)
     }
     isPublishing = false

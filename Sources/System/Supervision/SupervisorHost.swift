@@ -133,7 +133,7 @@ public actor SupervisorHost: Service {
     for queue in [QueueNames.fromManager(to: id), QueueNames.fromCustomer(to: id)] {
       await client.declare([.queue(queue, exchange: QueueNames.supervisorExchange)])
       consumers.append(
-        await client.consume(queue, endsWithQueue: true) { deliveries in try await self.take(deliveries, for: id) })
+        await client.consume(queue) { deliveries in try await self.take(deliveries, for: id) })
     }
     return consumers
   }

@@ -1,0 +1,167 @@
+import System
+
+/// The oracles over sessions, each with its promise.
+enum SessionOracles {
+  static func judge(_ history: SessionHistory) -> [Violation] {
+    acceptedOnce(history) + transcripts(history) + complete(history) + relayed(history) + served(history)
+  }
+
+  private static func violation(_ oracle: String, _ promise: String, _ events: [String]) -> [Violation] {
+    [Violation(oracle: oracle, promise: promise, events: events)]
+  }
+
+  private static func say(_ entry: TranscriptEntry) -> String {
+    "SEQ \(entry.sequence): \"\(entry.text)\" of \(entry.from.text)"
+  }
+
+  private static func say(_ saying: Saying) -> String {
+    let interval = saying.interval
+    let times = "\(ChatOracles.seconds(interval.invokedAt))–\(ChatOracles.seconds(interval.answeredAt))"
+    return
+      "said at \(times) on line \(saying.line), \(saying.isAccepted ? "accepted" : "not accepted"): \"\(saying.text)\""
+  }
+
+  static func acceptedOnce(_ history: SessionHistory) -> [Violation] {
+    for run in history.runs where run.acceptances > 1 {
+      return violation(
+        "accepted-once", "of any number of simultaneous requests for one email exactly one is accepted",
+        ["\(run.email): \(run.acceptances) were accepted"])
+    }
+    return []
+  }
+
+  /// A transcript has every word once, in the order in which its sender sent it.
+  static func transcripts(_ history: SessionHistory) -> [Violation] {
+    let places = Dictionary(
+      history.sayings.enumerated().map { ($0.element.text, $0.offset) }, uniquingKeysWith: { first, _ in first })
+    for run in history.runs {
+      var seen: Set<String> = []
+      var last: [JSONValue: Int] = [:]
+      for (index, entry) in run.transcript.enumerated() {
+        guard entry.sequence == Int64(index) + 1 else {
+          return violation(
+            "transcript", "SEQ is 1, 2, 3 … without a gap", ["\(run.person) read, at place \(index + 1), \(say(entry))"]
+          )
+        }
+        guard seen.insert(entry.text).inserted else {
+          return violation(
+            "transcript", "a message is in the transcript once", ["\(run.person) read twice: \(say(entry))"])
+        }
+        guard let place = places[entry.text], history.sayings[place].from == entry.from else {
+          return violation(
+            "transcript", "a transcript has what was said", ["\(run.person) read \(say(entry)), and nobody said that"])
+        }
+        if let before = last[entry.from], before > place {
+          return violation(
+            "transcript", "messages of one sender reach the transcript in the order in which they were sent",
+            [
+              "\(run.person) read \(say(entry)), which was \(say(history.sayings[place]))",
+              "after what was \(say(history.sayings[before]))",
+            ])
+        }
+        last[entry.from] = place
+      }
+    }
+    return []
+  }
+
+  /// What was accepted is in the transcript when everything has come to rest.
+  static func complete(_ history: SessionHistory) -> [Violation] {
+    for (number, run) in history.runs.enumerated() where run.isFinal {
+      let texts = Set(run.transcript.map(\.text))
+      for saying in history.sayings where saying.from == "CUSTOMER" && saying.line == number && saying.isAccepted {
+        guard !texts.contains(saying.text) else { continue }
+        return violation(
+          "complete", "what a customer said is in the transcript",
+          ["\"\(saying.text)\" was accepted at \(ChatOracles.seconds(saying.interval.answeredAt)), and is not there"])
+      }
+      // On one connection a user stays with one supervisor: what was said between two messages that are there is there as well.
+      var present: [Int: ClosedRange<Int>] = [:]
+      for (index, saying) in history.sayings.enumerated() where saying.from != "CUSTOMER" && texts.contains(saying.text)
+      {
+        present[saying.line] = (present[saying.line]?.lowerBound ?? index)...index
+      }
+      for (index, saying) in history.sayings.enumerated() {
+        guard saying.from != "CUSTOMER", saying.isAccepted, present[saying.line]?.contains(index) == true,
+          !texts.contains(saying.text), staysOnLine(saying, history)
+        else { continue }
+        return violation(
+          "complete", "what a user of a session said is in the transcript",
+          ["\"\(saying.text)\" was accepted at \(ChatOracles.seconds(saying.interval.answeredAt)), and is not there"])
+      }
+    }
+    return []
+  }
+
+  /// Whether a message was answered on the socket that it was said on first.
+  private static func staysOnLine(_ saying: Saying, _ history: SessionHistory) -> Bool {
+    (history.sockets[saying.line].ended ?? .max) > saying.interval.answered
+  }
+
+  /// Each user hears what the others say, in the order of the transcript, each word once.
+  static func relayed(_ history: SessionHistory) -> [Violation] {
+    var transcripts: [String: (run: CustomerRun, entry: TranscriptEntry)] = [:]
+    for run in history.runs { for entry in run.transcript { transcripts[entry.text] = (run, entry) } }
+    for socket in history.sockets {
+      var last: (email: String, sequence: Int64)?
+      for (time, entry) in socket.heard {
+        if let (run, written) = transcripts[entry.text] {
+          guard written == entry else {
+            return violation(
+              "relayed", "what users hear is what the transcript has",
+              [
+                "\(socket.person) heard \(say(entry)) at \(ChatOracles.seconds(time))",
+                "the transcript has \(say(written))",
+              ])
+          }
+          if let before = last, before.email == run.email, before.sequence >= entry.sequence {
+            return violation(
+              "relayed", "each message is relayed in the order of the transcript, once",
+              ["\(socket.person) heard \(say(entry)) at \(ChatOracles.seconds(time))", "after SEQ \(before.sequence)"])
+          }
+          last = (run.email, entry.sequence)
+        }
+        guard entry.from != .int(socket.user) else {
+          return violation("relayed", "nobody hears themselves", ["\(socket.person) heard \(say(entry))"])
+        }
+      }
+    }
+    return []
+  }
+
+  /// When everything has come to rest, every session has one supervisor, and demand is met while users are free.
+  static func served(_ history: SessionHistory) -> [Violation] {
+    guard let overview = history.overview else { return [] }
+    let supervisors = overview["SUPERVISORS"]?.array ?? []
+    let hosts = Set((overview["HOSTS"]?.array ?? []).compactMap { $0["HOST"]?.string })
+    for supervisor in supervisors where supervisor["STATUS"] != "ended" {
+      guard supervisor["STATUS"] == "running", hosts.contains(supervisor["HOST"]?.string ?? "") else {
+        return violation("served", "every running session has one supervisor", [supervisor.text])
+      }
+      if (supervisor["DEMAND"]?.int ?? 0) > 0, (overview["FREE"]?.int ?? 0) > 0 {
+        return violation(
+          "served", "demand is met while users are free", [supervisor.text, "free: \(overview["FREE"]?.text ?? "")"])
+      }
+    }
+    var places: [String: String] = [:]
+    for supervisor in supervisors {
+      for user in supervisor["LIST_USER_ID"]?.array ?? [] {
+        let id = supervisor["SESSION_SUPERVISOR_ID"]?.string ?? ""
+        if let other = places[user.text] {
+          return violation("served", "a user is in one place", ["user \(user.text) is with \(other) and with \(id)"])
+        }
+        places[user.text] = id
+      }
+    }
+    for run in history.runs where run.isFinal && !run.isEnding {
+      let sessions = (overview["SESSIONS"]?.array ?? []).filter {
+        $0["EMAIL"]?.string == run.email && $0["STATUS"] != "ended"
+      }
+      if sessions.count != 1 {
+        return violation(
+          "served", "a running session is known to the manager, once", ["\(run.email): \(sessions.count)"])
+      }
+    }
+    return []
+  }
+}

@@ -1,0 +1,134 @@
+import System
+
+/// Who lives in a scenario's world: the services and the people.
+extension ScenarioRunner {
+  /// What services show each other.
+  static let serviceToken = "a service token"
+
+  private static let broker = BrokerAddress(address: Scenario.brokerAddress, user: "parley", password: serviceToken)
+
+  /// What a service's node runs.
+  func program(of node: String) -> SimNode.Program {
+    let settings = scenario.service
+    switch node {
+    case "broker":
+      return { environment in
+        var options = BrokerOptions()
+        options.address = Scenario.brokerAddress
+        options.serviceToken = Self.serviceToken
+        options.database = settings.database
+        options.planted = settings.plantedInBroker
+        return try await Broker.start(environment, options)
+      }
+    case "manager":
+      return { environment in
+        var options = UserManagerOptions()
+        options.address = Scenario.managerAddress
+        options.broker = Self.broker
+        options.server.serviceToken = Self.serviceToken
+        options.database = settings.database
+        options.planted = settings.plantedInManager
+        return try await UserManager.start(environment, options)
+      }
+    case "customers":
+      return { environment in
+        var options = CustomerServerOptions()
+        options.address = Scenario.customersAddress
+        options.credentials = SocketAddress(host: Scenario.usersNode, port: 8001)
+        options.broker = Self.broker
+        options.server.serviceToken = Self.serviceToken
+        options.database = settings.database
+        return try await CustomerServer.start(environment, options)
+      }
+    case Scenario.usersNode: return usersProgram
+    case Scenario.chatNode: return chatProgram
+    default:
+      return { environment in
+        var options = SupervisorHostOptions()
+        options.broker = Self.broker
+        return try await SupervisorHost.start(environment, options)
+      }
+    }
+  }
+
+  private var usersProgram: SimNode.Program {
+    let settings = scenario.service
+    return { environment in
+      var options = UserServiceOptions()
+      options.address = SocketAddress(host: Scenario.usersNode, port: 8001)
+      options.accessTokenLifetime = settings.accessTokenLifetime
+      options.refreshTokenLifetime = settings.refreshTokenLifetime
+      options.passwordRounds = settings.passwordRounds
+      options.server.serviceToken = Self.serviceToken
+      options.planted = settings.planted
+      options.database = settings.database
+      return try await UserService.start(environment, options)
+    }
+  }
+
+  private var chatProgram: SimNode.Program {
+    let settings = scenario.service
+    let hasBroker = scenario.supervisorHosts > 0
+    return { environment in
+      var options = ChatServiceOptions()
+      options.address = Scenario.chatAddress
+      options.users = SocketAddress(host: Scenario.usersNode, port: 8001)
+      options.server.serviceToken = Self.serviceToken
+      options.planted = settings.plantedInChat
+      options.database = settings.database
+      guard hasBroker else { return try await ChatService.start(environment, options) }
+      return try await ChatService.start(environment, options) { environment, delivery in
+        await QueueUserServer.start(environment, broker: Self.broker, delivery)
+      }
+    }
+  }
+
+  // MARK: People
+
+  func addPeople(to world: World, _ history: History, _ chat: ChatHistory, _ sessions: SessionHistory)
+    -> [any Inhabitant]
+  {
+    var people: [any Inhabitant] = []
+    let commons = ChatCommons()
+    let sessionCommons = SessionCommons()
+    for group in scenario.people {
+      for name in group.names {
+        let stream = world.choices.stream("person/" + name)
+        let inhabitant: any Inhabitant
+        switch group.role {
+        case .account:
+          let person = Person(name, behavior: group, stream: stream, history: history, scenario: scenario)
+          for step in scenario.script where step.who == name {
+            if case .account(let action) = step.action { world.at(step.at) { person.doNext(action) } }
+          }
+          inhabitant = person
+        case .chat:
+          commons.people += 1
+          let chatter = Chatter(
+            name, behavior: group, stream: stream, history: chat, counters: history, commons: commons,
+            run: scenario.run)
+          for step in scenario.script where step.who == name {
+            if case .chat(let action) = step.action { world.at(step.at) { chatter.doNext(action) } }
+          }
+          inhabitant = chatter
+        case .user:
+          sessionCommons.people += 1
+          inhabitant = SessionUser(
+            name, behavior: group, stream: stream, history: sessions, counters: history, commons: sessionCommons,
+            run: scenario.run)
+        case .customer:
+          sessionCommons.people += 1
+          inhabitant = SessionCustomer(
+            name, behavior: group, stream: stream, history: sessions, counters: history, commons: sessionCommons,
+            run: scenario.run)
+        }
+        people.append(inhabitant)
+        world.addNode(name) { environment in
+          try await inhabitant.live(environment)
+          return nil
+        }
+      }
+    }
+    return people
+  }
+}

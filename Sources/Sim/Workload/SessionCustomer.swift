@@ -1,0 +1,202 @@
+import System
+
+/// A simulated customer: asks for a session, talks, listens, asks for more users, ends it, and begins again.
+final class SessionCustomer: Inhabitant, @unchecked Sendable {
+  let name: String
+  private let behavior: People
+  private let stream: ChoiceStream
+  private let history: SessionHistory
+  private let counters: History
+  private let commons: SessionCommons
+  private let run: Duration
+  private(set) var isServed = false
+  private(set) var lastSeen = "nothing yet"
+  private var token = ""
+  private var current: Int?
+  private var said = 0
+  private var email: String { "\(name)@example.com" }
+  private static let password = "correct horse"
+
+  init(
+    _ name: String, behavior: People, stream: ChoiceStream, history: SessionHistory, counters: History,
+    commons: SessionCommons, run: Duration
+  ) {
+    self.name = name
+    self.behavior = behavior
+    self.stream = stream
+    self.history = history
+    self.counters = counters
+    self.commons = commons
+    self.run = run
+  }
+
+  func live(_ environment: Environment) async throws {
+    let end = environment.clock.now + run
+    try await register(environment)
+    let client = HTTPClient(environment, address: Scenario.customersAddress)
+    try await begin(client, environment)
+    while environment.clock.now < end {
+      try await environment.clock.sleep(for: stream.exponential(mean: behavior.thinkTime))
+      switch behavior.sessionActions[stream.weighted(behavior.sessionActions.map(\.weight))].action {
+      case .say, .disconnect, .vanish, .leave: try await say(client, environment)
+      case .moreUsers:
+        _ = try await ask("ADDITIONAL_USERS", ["USER_COUNT": 1], client, environment)
+      case .endSession:
+        try await finish(client, environment)
+        try await begin(client, environment)
+      case .raceForSession:
+        try await finish(client, environment)
+        try await race(client, environment)
+        try await begin(client, environment)
+      }
+    }
+    try await say(client, environment)
+    commons.settled += 1
+    lastSeen = "waits for everything to come to rest"
+    while commons.settled < commons.people { try await environment.clock.sleep(for: .seconds(1)) }
+    try await environment.clock.sleep(for: .seconds(60))
+    try await read(client, environment, isFinal: true)
+    commons.looked += 1
+    isServed = true
+  }
+
+  // MARK: Asking
+
+  private func send(
+    _ method: String, _ path: String, _ body: JSONValue, _ client: HTTPClient, _ environment: Environment
+  ) async throws -> (status: Int, body: JSONValue)? {
+    counters.count(.requests)
+    do {
+      let response = try await client.send(method, path, json: body, timeout: behavior.patience)
+      lastSeen = "\(method) \(path): \(response.status)"
+      return (response.status, (try? JSONParser.parse(response.body)) ?? .null)
+    } catch is NetworkError {
+      lastSeen = "\(method) \(path): no answer"
+      return nil
+    } catch is HTTPError {
+      return nil
+    }
+  }
+
+  private func pause(_ environment: Environment) async throws {
+    try await environment.clock.sleep(for: stream.exponential(mean: .milliseconds(700)))
+  }
+
+  private func register(_ environment: Environment) async throws {
+    let client = HTTPClient(environment, address: SocketAddress(host: Scenario.usersNode, port: 8001))
+    let body: JSONValue = [
+      "email": .string(email), "username": .string(name), "password": .string(Self.password),
+    ]
+    // 400: an attempt without an answer did it.
+    while true {
+      if let (status, _) = try await send("POST", "/register", body, client, environment), status < 500 { break }
+      try await pause(environment)
+    }
+    client.close()
+  }
+
+  private var request: JSONValue {
+    [
+      "EMAIL": .string(email), "PASSWORD": .string(Self.password), "PERSONA_TYPE": "CUSTOMERS",
+      "DATA": ["USER_COUNT": .int(Int64(behavior.users))],
+    ]
+  }
+
+  /// Asks for a session and begins it, until it runs.
+  private func begin(_ client: HTTPClient, _ environment: Environment) async throws {
+    let interval = history.begin()
+    while true {
+      if let (status, body) = try await send("POST", "/requestSessionCreation", request, client, environment) {
+        if status == 200 { token = body["SESSION_TOKEN"]?.string ?? "" }
+        // Already running: an attempt without an answer was accepted, and its token is not known. It lapses.
+        if status == 200 || status == 400 { break }
+      }
+      try await pause(environment)
+    }
+    while true {
+      let answer = try await send(
+        "POST", "/initializeSession", ["EMAIL": .string(email)], client, environment)
+      if answer?.status == 200 || answer?.status == 404 { break }
+      try await pause(environment)
+    }
+    var run = CustomerRun(person: name, email: email, interval: interval)
+    history.end(&run.interval)
+    history.runs.append(run)
+    current = history.runs.count - 1
+    counters.count(.sessionsServed)
+  }
+
+  private func ask(
+    _ what: String, _ data: JSONValue, _ client: HTTPClient, _ environment: Environment
+  ) async throws -> (status: Int, body: JSONValue)? {
+    let body: JSONValue = [
+      "EMAIL": .string(email), "SESSION_TOKEN": .string(token), "REQUEST": .string(what), "DATA": data,
+    ]
+    return try await send("PUT", "/handleSessionRequests", body, client, environment)
+  }
+
+  private func say(_ client: HTTPClient, _ environment: Environment) async throws {
+    guard let current else { return }
+    said += 1
+    let text = "\(name)/\(said)"
+    let index = history.sayings.count
+    history.sayings.append(
+      Saying(person: name, from: "CUSTOMER", text: text, line: current, interval: history.begin()))
+    let answer = try await ask("SEND_MESSAGE", ["MESSAGE": .string(text)], client, environment)
+    history.sayings[index].isAccepted = answer?.status == 200
+    history.end(&history.sayings[index].interval)
+    if answer?.status == 200 { counters.count(.messagesStored) }
+  }
+
+  private func read(_ client: HTTPClient, _ environment: Environment, isFinal: Bool) async throws {
+    guard let current else { return }
+    var entries: [TranscriptEntry] = []
+    while true {
+      let after = entries.last?.sequence ?? 0
+      guard let (status, body) = try await ask("GET_MESSAGES", ["AFTER": .int(after)], client, environment) else {
+        if !isFinal { return }
+        try await pause(environment)
+        continue
+      }
+      if status >= 500 {
+        try await pause(environment)
+        continue
+      }
+      guard status == 200, let page = body["MESSAGES"]?.array else { return }
+      entries += page.compactMap { TranscriptEntry($0) }
+      if page.count < 500 { break }
+    }
+    history.runs[current].transcript = entries
+    history.runs[current].isFinal = isFinal
+  }
+
+  private func finish(_ client: HTTPClient, _ environment: Environment) async throws {
+    guard let current else { return }
+    history.runs[current].isEnding = true
+    while true {
+      let answer = try await ask("END_SESSION", .object([]), client, environment)
+      // 404: an attempt without an answer did it. 401: the token is of another request.
+      if let answer, answer.status < 500 { break }
+      try await pause(environment)
+    }
+    self.current = nil
+  }
+
+  /// Two ask for the same email at the same time: at most one is accepted.
+  private func race(_ client: HTTPClient, _ environment: Environment) async throws {
+    let other = HTTPClient(environment, address: Scenario.customersAddress)
+    counters.count(.sessionRaces)
+    async let first = send("POST", "/requestSessionCreation", request, other, environment)
+    let second = try await send("POST", "/requestSessionCreation", request, client, environment)
+    let answers = [try await first, second]
+    other.close()
+    let accepted = answers.compactMap { $0 }.filter { $0.status == 200 }
+    if let winner = accepted.first {
+      token = winner.body["SESSION_TOKEN"]?.string ?? ""
+      var run = CustomerRun(person: name, email: email, interval: history.begin())
+      run.acceptances = accepted.count
+      run.isEnding = true
+      history.runs.append(run)
+    }
+  }
+}

@@ -1,0 +1,87 @@
+import System
+
+/// Something that a user or a customer said.
+struct Saying {
+  let person: String
+  /// As transcripts name the sender: a user's id, or `CUSTOMER`.
+  let from: JSONValue
+  let text: String
+  /// The socket that it was said on first, or the session of a customer; what is said on the same one is in order.
+  let line: Int
+  var interval: Interval
+  /// Whether it was answered that it is safe.
+  var isAccepted = false
+}
+
+/// A message of a transcript, as somebody saw it.
+struct TranscriptEntry: Hashable {
+  let sequence: Int64
+  let from: JSONValue
+  let text: String
+
+  init?(_ json: JSONValue) {
+    guard let sequence = json["SEQ"]?.int, let from = json["FROM"], let text = json["MESSAGE"]?.string else {
+      return nil
+    }
+    self.sequence = sequence
+    self.from = from
+    self.text = text
+  }
+}
+
+/// A socket of a user in the namespace `/users`, and what it heard.
+struct UserSocket {
+  let person: String
+  let user: Int64
+  let connected: Int
+  var ended: Int?
+  var heard: [(time: Int64, entry: TranscriptEntry)] = []
+}
+
+/// A customer's session, from its acceptance on.
+struct CustomerRun {
+  let person: String
+  let email: String
+  var interval: Interval
+  /// Whether the customer ended it, or tried to.
+  var isEnding = false
+  /// The transcript as it was read last, and whether that was when everything had come to rest.
+  var transcript: [TranscriptEntry] = []
+  var isFinal = false
+  /// How many requests for it were accepted where only one may be.
+  var acceptances = 1
+}
+
+/// Everything that users and customers of sessions did and saw.
+final class SessionHistory: @unchecked Sendable {
+  var sayings: [Saying] = []
+  var sockets: [UserSocket] = []
+  var runs: [CustomerRun] = []
+  /// What the manager showed of itself when everything had come to rest.
+  var overview: JSONValue?
+  private var position = 0
+  private let now: () -> Int64
+
+  init(now: @escaping () -> Int64) { self.now = now }
+
+  var time: Int64 { now() }
+
+  func next() -> Int {
+    position += 1
+    return position
+  }
+
+  func begin() -> Interval { Interval(invoked: next(), invokedAt: now()) }
+
+  func end(_ interval: inout Interval) {
+    interval.answered = next()
+    interval.answeredAt = now()
+  }
+}
+
+/// What all people of a scenario with sessions know of each other: how far they are.
+final class SessionCommons: @unchecked Sendable {
+  var people = 0
+  var settled = 0
+  var looked = 0
+}
