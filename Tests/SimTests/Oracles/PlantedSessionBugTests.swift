@@ -1,0 +1,70 @@
+import Foundation
+import System
+import Testing
+
+@testable import Sim
+
+/// The oracles over sessions and queues, each shown to fire.
+@Suite("Planted bugs of sessions and queues are found")
+struct PlantedSessionBugTests {
+  private func oracles(_ file: String, _ plant: (inout Scenario) -> Void) throws -> Set<String> {
+    let url = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "../../../scenarios/\(file).json5")
+    var scenario = try Scenario(parsing: Array(Data(contentsOf: url.standardizedFileURL)), file: file)
+    plant(&scenario)
+    var found: Set<String> = []
+    for seed in 1...6 as ClosedRange<UInt64> {
+      found.formUnion(ScenarioRunner(scenario).run(seed: seed).violations.map(\.oracle))
+      if !found.isEmpty { return found }
+    }
+    return found
+  }
+
+  @Test("a broker that forgets what a dead client held loses what was said")
+  func losesUnacknowledged() throws {
+    let found = try oracles("sessions/manager-crashes") { $0.service.plantedInBroker = [.losesUnacknowledged] }
+    #expect(!found.isDisjoint(with: ["complete", "served", "live"]), "\(found)")
+  }
+
+  @Test("a manager that acknowledges before its commit loses what was said")
+  func acknowledgesEarly() throws {
+    let found = try oracles("sessions/manager-crashes") { $0.service.plantedInManager = [.acknowledgesEarly] }
+    #expect(!found.isDisjoint(with: ["complete", "served", "live"]), "\(found)")
+  }
+
+  @Test("the oracles over transcripts, on histories made by hand")
+  func byHand() {
+    func entry(_ sequence: Int64, _ text: String, _ from: JSONValue = 1) -> TranscriptEntry {
+      TranscriptEntry(["SEQ": .int(sequence), "FROM": from, "MESSAGE": .string(text)])!
+    }
+    func judged(_ transcript: [TranscriptEntry], heard: [TranscriptEntry] = [], acceptances: Int = 1) -> [String] {
+      let history = SessionHistory { 0 }
+      for text in ["a", "b", "c"] {
+        var saying = Saying(person: "ann", from: 1, text: text, line: 0, interval: history.begin())
+        history.end(&saying.interval)
+        saying.isAccepted = true
+        history.sayings.append(saying)
+      }
+      var socket = UserSocket(person: "bob", user: 2, connected: 0)
+      socket.heard = heard.map { (0, $0) }
+      history.sockets = [UserSocket(person: "ann", user: 1, connected: 0), socket]
+      var run = CustomerRun(person: "cora", email: "c", interval: history.begin())
+      run.transcript = transcript
+      run.isFinal = true
+      run.isEnding = true
+      run.acceptances = acceptances
+      history.runs = [run]
+      return SessionOracles.judge(history).map(\.oracle)
+    }
+    let all = [entry(1, "a"), entry(2, "b"), entry(3, "c")]
+    #expect(judged(all, heard: all) == [])
+    #expect(judged([entry(1, "a"), entry(3, "c")]).contains("transcript"))
+    #expect(judged([entry(1, "a"), entry(2, "a")]) == ["transcript"])
+    #expect(judged([entry(1, "b"), entry(2, "a")]) == ["transcript"])
+    #expect(judged([entry(1, "nobody said it")]) == ["transcript"])
+    #expect(judged([entry(1, "a"), entry(2, "c")]) == ["complete"])
+    #expect(judged(all, heard: [all[1], all[0]]) == ["relayed"])
+    #expect(judged(all, heard: [all[1], all[1]]) == ["relayed"])
+    #expect(judged(all, heard: [entry(2, "a")]) == ["relayed"])
+    #expect(judged(all, acceptances: 2) == ["accepted-once"])
+  }
+}
