@@ -19,11 +19,11 @@ public actor AMQPClient {
   private static let publisher: UInt16 = 1
   private static let frameMax = AMQPParser.maximumFrame
 
-  private let environment: Environment
+  let environment: Environment
   private let broker: BrokerAddress
   private let serialExecutor: any SerialExecutor
   private(set) var declarations: [AMQPDeclaration] = []
-  private var consumers: [UInt16: AMQPConsumer] = [:]
+  var consumers: [UInt16: AMQPConsumer] = [:]
   private var nextChannel: UInt16 = 2
   /// What is not confirmed, by its number since the client was made.
   private var unconfirmed: [UInt64: AMQPPublication] = [:]
@@ -32,10 +32,10 @@ public actor AMQPClient {
   private var sent: [UInt64] = []
   private var settledTags: UInt64 = 0
   private var connection: (any Connection)?
-  private var generation = 0
+  var generation = 0
   private(set) var isReady = false
-  private var isClosed = false
-  private var output: [UInt8] = []
+  var isClosed = false
+  var output: [UInt8] = []
   private var isWriting = false
   /// What `depths` waits for.
   var depthQuestion:
@@ -336,7 +336,7 @@ public actor AMQPClient {
     return true
   }
 
-  private var reopening: Set<UInt16> = []
+  var reopening: Set<UInt16> = []
 
   /// Another consumer has the queue: a dead one, of which the broker has not noticed that it is.
   private func openAgain(_ channel: UInt16, _ generation: Int) async {
@@ -355,43 +355,6 @@ public actor AMQPClient {
     while done < sent.count, unconfirmed[sent[done]] == nil { done += 1 }
     sent.removeFirst(done)
     settledTags += UInt64(done)
-  }
-
-  private func work(_ channel: UInt16) {
-    guard consumers[channel]?.isWorking == false else { return }
-    consumers[channel]!.isWorking = true
-    environment.executor.spawn("amqp-consumer") { await self.workAll(channel) }
-  }
-
-  private func workAll(_ channel: UInt16) async {
-    while let batch = consumers[channel]?.waiting, !batch.isEmpty, !isClosed {
-      consumers[channel]!.waiting = []
-      let generation = generation
-      let handler = consumers[channel]!.handler
-      do {
-        try await handler(batch)
-        settle(.basicAck(tag: batch.last!.tag, multiple: true), channel, generation)
-      } catch is NodeDown {
-        return
-      } catch {
-        environment.log.warning("amqp-consumer-failed", ["error": .string("\(error)")])
-        do { try await environment.clock.sleep(for: .milliseconds(100)) } catch { return }
-        // What came behind it goes back with it, so that all of it comes again in its order.
-        let last = consumers[channel]?.waiting.last?.tag ?? batch.last!.tag
-        if generation == self.generation { consumers[channel]?.waiting = [] }
-        settle(.basicNack(tag: last, multiple: true, requeue: true), channel, generation)
-      }
-    }
-    consumers[channel]?.isWorking = false
-  }
-
-  /// Settles what came over this connection; what came over an earlier one is settled by its end.
-  private func settle(_ method: AMQPMethod, _ channel: UInt16, _ generation: Int) {
-    guard generation == self.generation, isReady, consumers[channel] != nil, !reopening.contains(channel) else {
-      return
-    }
-    AMQPFrames.write(method, channel, to: &output)
-    flush()
   }
 
   // MARK: Output
