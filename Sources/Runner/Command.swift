@@ -3,7 +3,7 @@ import System
 
 /// The subcommands of `parley`.
 enum Command: String, CaseIterable {
-  case serve, simulate
+  case serve, simulate, fuzz
   case hashPassword = "hash-password"
   case version, help
 
@@ -24,6 +24,7 @@ enum Command: String, CaseIterable {
       switch command {
       case .serve: return try ServeCommand.run(rest)
       case .simulate: return try SimulateCommand.run(rest)
+      case .fuzz: return try FuzzCommand.run(rest)
       case .hashPassword: return try HashPasswordCommand.run(rest)
       case .version:
         print("parley \(number)")

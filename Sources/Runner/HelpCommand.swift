@@ -11,6 +11,7 @@ enum HelpCommand {
     switch command {
     case .serve: print(serve)
     case .simulate: print(SimulateCommand.usage + "\n\n" + table(SimulateCommand.flags))
+    case .fuzz: print(FuzzCommand.usage + "\n\n" + table(FuzzCommand.flags))
     case .hashPassword: print(HashPasswordCommand.usage)
     case .version: print("parley version\n\nPrints the version.")
     case .help: print("parley help [COMMAND]\n\nExplains a command.")
@@ -21,8 +22,9 @@ enum HelpCommand {
   private static let overview = """
     parley: a session and chat platform that runs for real or inside a deterministic simulator
 
-    parley serve [users]            serve; everything there is without a name
+    parley serve [SERVICE]…         serve: \(ServeCommand.services.joined(separator: ", ")); all of them without a name
     parley simulate PATH…           run scenario files, and folders of them, in the simulator
+    parley fuzz [SCENARIO]…         draw scenarios, run them, shrink what fails
     parley hash-password            hash a password from standard input, as the accounts table stores it
     parley version                  print the version
     parley help [COMMAND]           explain a command
@@ -35,7 +37,7 @@ enum HelpCommand {
       Flag(name: $0.flag, placeholder: $0.placeholder, help: "\($0.help) [\($0.variable), \($0.key)]")
     }
     return """
-      parley serve [users] [FLAGS]
+      parley serve [SERVICE]… [FLAGS]
 
       Serves until SIGTERM or SIGINT, then drains: no new connections, requests in flight are answered (at most 10 s),
       the databases are closed. Prints `listening NAME URL` for each socket, then `ready`; logs go to standard error.

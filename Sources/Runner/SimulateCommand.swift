@@ -13,7 +13,7 @@ enum SimulateCommand {
 
   static let flags = [
     Flag(name: "seed", placeholder: "N", help: "one seed"),
-    Flag(name: "seeds", placeholder: "A...B", help: "a range of seeds; 1...10 without one"),
+    Flag(name: "seeds", placeholder: "A...B", help: "a range of seeds; without one the scenario's own, or 1...10"),
     Flag(name: "jobs", placeholder: "N", help: "processes; as many as there are cores without it"),
     Flag(
       name: "strategy", placeholder: "S",
@@ -27,12 +27,17 @@ enum SimulateCommand {
 
   struct Options {
     var files: [String]
-    var seeds: ClosedRange<UInt64> = 1...10
+    /// What was asked for; a scenario may name a seed of its own, and else it is the first ten.
+    var seeds: ClosedRange<UInt64>?
     var jobs: Int
     var strategy = StrategyName.random
     var trace: String?
     var printsHashes = false
     var worker: (index: Int, count: Int)?
+  }
+
+  static func seeds(_ options: Options, of scenario: Scenario) -> ClosedRange<UInt64> {
+    options.seeds ?? scenario.seed.map { $0...$0 } ?? 1...10
   }
 
   static func run(_ words: [String]) throws(UsageError) -> Int32 {
@@ -45,6 +50,9 @@ enum SimulateCommand {
       } catch {
         throw UsageError(error.description)
       }
+    }
+    if options.trace != nil, seeds(options, of: scenarios[0].scenario).count > 1 {
+      throw UsageError("--trace is for one scenario with one --seed")
     }
     if let worker = options.worker {
       work(scenarios, options, worker)
@@ -70,7 +78,7 @@ enum SimulateCommand {
       options.strategy = strategy
     }
     options.trace = arguments.value("trace")
-    if options.trace != nil, options.files.count > 1 || options.seeds.count > 1 {
+    if options.trace != nil, options.files.count > 1 {
       throw UsageError("--trace is for one scenario with one --seed")
     }
     options.printsHashes = arguments.has("hashes")
@@ -82,7 +90,7 @@ enum SimulateCommand {
     return options
   }
 
-  private static func seeds(_ text: String) throws(UsageError) -> ClosedRange<UInt64> {
+  static func seeds(_ text: String) throws(UsageError) -> ClosedRange<UInt64> {
     let ends = text.replacing("...", with: " ").split(separator: " ").map { UInt64($0) }
     guard ends.count == 2, let low = ends[0], let high = ends[1], low <= high, high - low < 100_000_000 else {
       throw UsageError("--seeds: \"\(text)\" is no range; write for example 1...200")
@@ -96,7 +104,7 @@ enum SimulateCommand {
   ) {
     var number = 0
     for (index, entry) in scenarios.enumerated() {
-      for seed in options.seeds {
+      for seed in seeds(options, of: entry.scenario) {
         defer { number += 1 }
         guard number % worker.count == worker.index else { continue }
         print("{\"begin\":[\(index),\(seed)]}")

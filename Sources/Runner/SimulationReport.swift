@@ -12,10 +12,11 @@ enum SimulationReport {
     var results: [[RunResult]] = Array(repeating: [], count: scenarios.count)
     var crashed: [(index: Int, seed: UInt64)] = []
     let begin = EventLoop.nanoseconds
-    let progress = Progress(total: scenarios.count * options.seeds.count)
-    if options.jobs == 1 || options.trace != nil || scenarios.count * options.seeds.count == 1 {
+    let total = scenarios.reduce(0) { $0 + SimulateCommand.seeds(options, of: $1.scenario).count }
+    let progress = Progress(total: total)
+    if options.jobs == 1 || options.trace != nil || total == 1 {
       for (index, entry) in scenarios.enumerated() {
-        for seed in options.seeds {
+        for seed in SimulateCommand.seeds(options, of: entry.scenario) {
           results[index].append(runHere(entry.scenario, seed, options))
           progress.step()
         }

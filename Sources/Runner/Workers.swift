@@ -59,17 +59,24 @@ enum Workers {
   }
 
   private static func start(_ options: SimulateCommand.Options, _ index: Int) -> Worker {
+    var words = ["parley", "simulate"] + options.files
+    if let seeds = options.seeds { words += ["--seeds", "\(seeds.lowerBound)...\(seeds.upperBound)"] }
+    words += ["--strategy", options.strategy.rawValue, "--worker", "\(index)/\(options.jobs)"]
+    let child = ChildProcess.start(words)
+    return Worker(process: child.process, pipe: child.pipe)
+  }
+}
+
+/// This program, started once more.
+enum ChildProcess {
+  /// Starts it with these words; its standard output comes through the pipe.
+  static func start(_ words: [String]) -> (process: pid_t, pipe: Int32) {
     var ends: [Int32] = [0, 0]
     require(pipe(&ends) == 0, "no pipe: errno \(errno)")
     var actions = posix_spawn_file_actions_t()
     posix_spawn_file_actions_init(&actions)
     posix_spawn_file_actions_adddup2(&actions, ends[1], 1)
     posix_spawn_file_actions_addclose(&actions, ends[0])
-    let words =
-      ["parley", "simulate"] + options.files + [
-        "--seeds", "\(options.seeds.lowerBound)...\(options.seeds.upperBound)", "--strategy", options.strategy.rawValue,
-        "--worker", "\(index)/\(options.jobs)",
-      ]
     var pointers: [UnsafeMutablePointer<CChar>?] = words.map { strdup($0) } + [nil]
     var process = pid_t()
     let status = posix_spawn(&process, "/proc/self/exe", &actions, nil, &pointers, environ)
@@ -78,6 +85,6 @@ enum Workers {
     posix_spawn_file_actions_destroy(&actions)
     close(ends[1])
     _ = fcntl(ends[0], F_SETFD, FD_CLOEXEC)
-    return Worker(process: process, pipe: ends[0])
+    return (process, ends[0])
   }
 }

@@ -10,10 +10,13 @@ struct ChatEvidence {
   let isOnlineAtEnd: [Int64: Bool]
   /// When a fault could explain a 503.
   let disturbances: [ClosedRange<Int64>]
+  /// Whether the network holds things up by itself, without a fault that could be named.
+  let hasStalls: Bool
   /// The attempts to send, by what they said: contents are unique.
   let sendingByContent: [String: Sending]
 
-  init(_ history: ChatHistory, disturbances: [ClosedRange<Int64>]) {
+  init(_ history: ChatHistory, disturbances: [ClosedRange<Int64>], hasStalls: Bool) {
+    self.hasStalls = hasStalls
     sendings = history.sendings
     changes = history.changes
     sockets = history.sockets
@@ -145,16 +148,20 @@ enum ChatOracles {
     return "\(milliseconds / 1000).\(String(1000 + milliseconds % 1000).dropFirst())s"
   }
 
+  /// The time that services give each other.
+  private static let patience: Int64 = 5_000_000_000
+
   // MARK: Health
 
   static func unexplained(_ evidence: ChatEvidence) -> [Violation] {
     for call in evidence.calls {
       guard let status = call.status, status >= 500 else { continue }
-      let isExplained =
-        status == 503
-        && evidence.disturbances.contains {
-          $0.lowerBound <= call.interval.answeredAt && call.interval.invokedAt <= $0.upperBound
-        }
+      let isDisturbed = evidence.disturbances.contains {
+        $0.lowerBound <= call.interval.answeredAt && call.interval.invokedAt <= $0.upperBound
+      }
+      // On a network that stalls, the service that is asked may not answer in time.
+      let isLate = evidence.hasStalls && call.interval.answeredAt - call.interval.invokedAt >= patience
+      let isExplained = status == 503 && (isDisturbed || isLate)
       if !isExplained {
         return violation(
           "no-unexplained-5xx", "no 5xx without a fault that explains it",

@@ -19,6 +19,8 @@ public struct Scenario: Sendable {
   var link = LinkSetting()
   var clocks: [ClockRule] = []
 
+  /// The seed to run it with when nobody names one: what fuzzing found fails with it.
+  public var seed: UInt64?
   /// Whether there is a Chat Service.
   var hasChat = false
 
@@ -37,7 +39,7 @@ public struct Scenario: Sendable {
   /// The hosts, by name.
   var hostNames: [String] { supervisorHosts == 0 ? [] : (1...supervisorHosts).map { "supervisor-\($0)" } }
   /// The nodes that run services, those first that others need.
-  var serviceNodes: [String] {
+  public var serviceNodes: [String] {
     if supervisorHosts > 0 { return ["broker", Self.usersNode, "manager", Self.chatNode, "customers"] + hostNames }
     return hasChat ? [Self.usersNode, Self.chatNode] : [Self.usersNode]
   }

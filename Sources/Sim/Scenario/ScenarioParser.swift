@@ -5,11 +5,12 @@ extension Scenario {
   public init(parsing bytes: [UInt8], file: String) throws(ScenarioError) {
     let root = try ScenarioValue.parse(bytes, file: file)
     try root.requireKeys([
-      "name", "about", "topology", "service", "people", "network", "clocks", "run", "faults", "script", "expect",
+      "name", "about", "seed", "topology", "service", "people", "network", "clocks", "run", "faults", "script", "expect",
     ])
     guard let name = root["name"] else { throw root.error("a scenario needs a \"name\"") }
     self.name = try name.string()
     _ = try root["about"]?.string()
+    if let seed = root["seed"] { self.seed = UInt64(try seed.int()) }
     if let run = root["run"] { self.run = try run.duration() }
     if let topology = root["topology"] { try read(topology: topology) }
     if let service = root["service"] { try readService(service) }

@@ -78,6 +78,8 @@ struct ManagerState: Sendable {
   var pool = UserPool()
   private(set) var sessions: [SupervisorID: ManagedSession] = [:]
   private var touched: [SupervisorID] = []
+  /// Sessions that ended since the last commit: they may be forgotten here before it.
+  private var ended: [ManagedSession] = []
   private var nextSession: Int64 = 1
 
   init() {}
@@ -197,17 +199,19 @@ struct ManagerState: Sendable {
       return answered(answer, Self.failure("no such session"))
     }
     sessions[id]!.status = .ended
-    touched.append(id)
+    ended.append(sessions[id]!)
     pool.forget(id)
     var effects = [toSupervisor(id, "END_SESSION", .object([])), toCustomer(session, "SESSION_ENDED")]
     // One that nobody runs has nobody who would release its users.
-    if session.status == .starting { effects += releaseAll(id) }
+    if session.status == .starting { effects += close(id) }
     return effects + answered(answer, Self.success)
   }
 
-  private mutating func releaseAll(_ id: SupervisorID) -> [ManagerEffect] {
+  /// Does what the supervisor of an ended session would do, and forgets the session.
+  private mutating func close(_ id: SupervisorID) -> [ManagerEffect] {
     pool.release(pool.users(of: id), from: id)
-    return assign()
+    sessions[id] = nil
+    return assign() + [.remove(id)]
   }
 
   /// Starts the sessions of a lost host elsewhere, each with a higher epoch.
@@ -216,7 +220,7 @@ struct ManagerState: Sendable {
     for id in sessions.keys.sorted() {
       guard let session = sessions[id], session.host == host, session.isOwn else { continue }
       switch session.status {
-      case .ended: effects += releaseAll(id)
+      case .ended: effects += close(id)
       case .running, .starting: effects += offer(id)
       }
     }
@@ -309,8 +313,9 @@ struct ManagerState: Sendable {
   /// The sessions that changed since this was called last, as they are now.
   mutating func takeChangedSessions() -> [ManagedSession] {
     var seen: Set<SupervisorID> = []
-    let changed = touched.filter { seen.insert($0).inserted }.compactMap { sessions[$0] }
+    let changed = touched.filter { seen.insert($0).inserted }.compactMap { sessions[$0] } + ended
     touched = []
+    ended = []
     return changed
   }
 }

@@ -55,7 +55,8 @@ public actor UserManager: Service {
   /// When each host was heard of last; one of before this life counts from its beginning.
   private(set) var heard: [String: Instant] = [:]
   private let begun: Instant
-  private var offered: [SupervisorID: Instant] = [:]
+  /// Since when each session waits for a host, and how often it was offered.
+  private var offered: [SupervisorID: (since: Instant, times: Int)] = [:]
   private(set) var deadLetters = 0
   private var questions: [String: UnsafeContinuation<JSONValue, any Error>] = [:]
   private var lastQuestion = 0
@@ -360,11 +361,13 @@ public actor UserManager: Service {
       for id in state.sessions.keys.sorted() {
         guard let session = state.sessions[id], session.isOwn else { continue }
         if session.status == .starting {
-          let since = offered[id] ?? now
-          offered[id] = since
+          let offer = offered[id] ?? (now, 0)
+          offered[id] = offer
+          // A new offer ends the old one, which may be on its way: on a slow network each has to have more time than the last.
+          let patience = options.hostTimeout * min(1 << offer.times, 16)
           let isSomebodyThere = heard.contains { now - $0.value < options.hostTimeout }  // in any order
-          if now - since > options.hostTimeout, isSomebodyThere {
-            offered[id] = now
+          if now - offer.since > patience, isSomebodyThere {
+            offered[id] = (now, offer.times + 1)
             submit(.offerAgain(id))
           }
         } else {

@@ -141,7 +141,13 @@ public actor SupervisorHost: Service {
   private func take(_ deliveries: [AMQPDelivery], for id: SupervisorID) async throws {
     guard !isClosed, sessions[id] != nil else { throw NetworkError.closed }
     var messages: [AMQPMessage] = []
+    var belongsToAnother = false
     for delivery in deliveries {
+      // One that is over touches nothing more: what comes is for whoever has the session now.
+      if sessions[id]?.session.status == .over {
+        belongsToAnother = true
+        break
+      }
       let out: [QueueMessage]
       if let correlation = delivery.properties.correlationID, delivery.properties.type != nil {
         let answer = (try? JSONParser.parse(delivery.body)) ?? .null
@@ -156,6 +162,7 @@ public actor SupervisorHost: Service {
     }
     try await client.publish(messages)
     if sessions[id]?.session.status == .over { environment.executor.spawn("supervisor-end") { await self.stop(id) } }
+    if belongsToAnother { throw NetworkError.closed }
   }
 
   /// Consumes no more for a session. Its queues are the manager's to delete.

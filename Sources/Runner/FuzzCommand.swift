@@ -1,0 +1,73 @@
+import Glibc
+import Real
+import Sim
+import System
+
+/// `parley fuzz`: draws scenarios, runs each in a child process, shrinks what fails, and writes it down.
+enum FuzzCommand {
+  static let usage = """
+    parley fuzz [SCENARIO…] [FLAGS]
+
+    Draws whole scenarios: who is there, what they do, what goes wrong. Given scenarios are varied in their place. A failure is
+    shrunk and written to DIR as a scenario file that `parley simulate` replays. The last line is always `N passed, N failed`.
+    """
+
+  static let flags = [
+    Flag(name: "time", placeholder: "TIME", help: "for how long; 60s without it and without --seeds"),
+    Flag(name: "seeds", placeholder: "N", help: "so many scenarios"),
+    Flag(name: "first", placeholder: "N", help: "the number of the first scenario; by the clock without it"),
+    Flag(name: "jobs", placeholder: "N", help: "processes; as many as there are cores without it"),
+    Flag(
+      name: "strategy", placeholder: "S",
+      help: StrategyName.allCases.map(\.rawValue).joined(separator: " or ") + "; a mix of them without one"),
+    Flag(name: "out", placeholder: "DIR", help: "where failures are written; parley-fuzz without it"),
+    Flag(name: "all", placeholder: nil, help: "go on after a failure, and collect those of other oracles"),
+    Flag(name: "shrink-time", placeholder: "TIME", help: "for how long a failure is made smaller; 60s without it"),
+  ]
+
+  static func run(_ words: [String]) throws(UsageError) -> Int32 {
+    let arguments = try Arguments(words, flags: flags)
+    var options = Fuzzer.Options()
+    func time(_ flag: String) throws(UsageError) -> Duration? {
+      guard let text = arguments.value(flag) else { return nil }
+      guard let time = DurationText.parse(text), time > .zero else {
+        throw UsageError("--\(flag): \"\(text)\" is no time; write for example 30s, 10m")
+      }
+      return time
+    }
+    if arguments.has("time"), arguments.has("seeds") { throw UsageError("--time and --seeds exclude each other") }
+    options.count = try arguments.int("seeds", in: 1...Int.max)
+    options.time = try time("time") ?? (options.count == nil ? .seconds(60) : nil)
+    options.shrinkTime = try time("shrink-time") ?? options.shrinkTime
+    options.first = UInt64(try arguments.int("first", in: 0...1_000_000_000) ?? Int(EventLoop.nanoseconds / 1000 % 900_000_000))
+    options.jobs = try arguments.int("jobs", in: 1...256) ?? max(1, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN))))
+    if let name = arguments.value("strategy") {
+      guard let strategy = StrategyName(rawValue: name) else {
+        throw UsageError(
+          "--strategy: \"\(name)\" is none of \(StrategyName.allCases.map(\.rawValue).joined(separator: ", "))")
+      }
+      options.strategy = strategy
+    }
+    options.folder = arguments.value("out") ?? "parley-fuzz"
+    options.collectsAll = arguments.has("all")
+    if !arguments.words.isEmpty {
+      for file in try ScenarioFiles.find(arguments.words) { options.given.append(try read(file)) }
+    }
+    guard mkdir(options.folder, 0o755) == 0 || errno == EEXIST else {
+      throw UsageError("--out \(options.folder): \(String(cString: strerror(errno)))")
+    }
+    return Fuzzer(options).run()
+  }
+
+  private static func read(_ file: String) throws(UsageError) -> Fuzzer.Given {
+    guard let bytes = readFile(file) else { throw UsageError("\(file): \(String(cString: strerror(errno)))") }
+    let scenario: Scenario
+    do throws(ScenarioError) { scenario = try Scenario(parsing: bytes, file: file) } catch {
+      throw UsageError(error.description)
+    }
+    guard let (json, _) = try? JSONParser.parseNotingPositions(bytes, as: .json5) else {
+      throw UsageError("\(file): not JSON5")
+    }
+    return Fuzzer.Given(json: json, nodes: scenario.serviceNodes, seconds: Int(scenario.run.components.seconds))
+  }
+}

@@ -1,0 +1,162 @@
+import System
+
+/// Draws whole scenarios, as the JSON of their files: a random subset of what people can do and of what can go wrong, with random
+/// intensities (swarm testing: Groce et al., ISSTA 2012). A part that is left out makes room for the others to meet.
+public struct ScenarioDraw {
+  private let stream: ChoiceStream
+
+  /// A drawing that is a function of the seed.
+  public init(seed: UInt64) {
+    let hash = RunHash()
+    stream = Choices(seed: seed, hash: hash, recording: false).stream("draw")
+  }
+
+  // MARK: Whole scenarios
+
+  /// A scenario of its own.
+  public func scenario(_ number: UInt64) -> JSONValue {
+    let kind = stream.pick(["accounts", "chat", "chat", "sessions", "sessions"])
+    var members: [JSONValue.Member] = [.init("name", .string("drawn \(number): \(kind)"))]
+    let nodes: [String]
+    switch kind {
+    case "accounts":
+      nodes = ["users"]
+      members.append(.init("people", .array(accounts())))
+    case "chat":
+      nodes = ["chat", "chat", "users"]
+      members.append(.init("topology", ["chat": 1]))
+      members.append(.init("people", .array(chatters())))
+    default:
+      let hosts = 1 + stream.choose(3)
+      nodes = ["broker", "manager", "chat", "customers", "users"] + (1...hosts).map { "supervisor-\($0)" }
+      members.append(.init("topology", ["supervisorHosts": .int(Int64(hosts))]))
+      members.append(.init("people", .array(sessionPeople())))
+    }
+    if stream.chance(0.5) { members.append(.init("network", network())) }
+    let seconds = 15 + stream.choose(30)
+    members.append(.init("run", .string("\(seconds)s")))
+    members.append(.init("faults", .array(faults(nodes, seconds, most: 4))))
+    return .object(members)
+  }
+
+  /// A given scenario with other intensities and more that goes wrong.
+  public func variation(of scenario: JSONValue, nodes: [String], seconds: Int) -> JSONValue {
+    guard case .object(var members) = scenario else { return scenario }
+    members.removeAll { $0.name == "expect" || $0.name == "script" && stream.chance(0.3) }
+    for (index, member) in members.enumerated() {
+      switch member.name {
+      case "people": members[index].value = .array((member.value.array ?? []).map(varied))
+      case "network" where stream.chance(0.5): members[index].value = network()
+      default: continue
+      }
+    }
+    let kept = (scenario["faults"]?.array ?? []).filter { _ in stream.chance(0.7) }
+    members.removeAll { $0.name == "faults" }
+    members.append(.init("faults", .array(kept + faults(nodes, seconds, most: 2))))
+    return .object(members)
+  }
+
+  private func varied(_ people: JSONValue) -> JSONValue {
+    guard case .object(var members) = people else { return people }
+    members.removeAll { $0.name == "thinkTime" && stream.chance(0.5) }
+    if !members.contains(where: { $0.name == "thinkTime" }) { members.append(.init("thinkTime", thinkTime())) }
+    return .object(members)
+  }
+
+  // MARK: People
+
+  private func thinkTime() -> JSONValue { .string(stream.pick(["50ms", "150ms", "400ms", "1s", "3s"])) }
+
+  /// Each action with an even chance to be there, and a weight.
+  private func actions<A: RawRepresentable & CaseIterable>(
+    _ type: A.Type, without excluded: [String] = [], always: String
+  ) -> JSONValue where A.RawValue == String {
+    var members = [JSONValue.Member(always, .int(Int64(1 + stream.choose(10))))]
+    for action in A.allCases where action.rawValue != always && !excluded.contains(action.rawValue) && stream.chance(0.5) {
+      members.append(.init(action.rawValue, .int(Int64(1 + stream.choose(5)))))
+    }
+    return .object(members)
+  }
+
+  private func accounts() -> [JSONValue] {
+    var members: [JSONValue.Member] = [
+      .init("name", "ann"), .init("count", .int(Int64(2 + stream.choose(8)))), .init("thinkTime", thinkTime()),
+      .init("actions", actions(Action.self, always: "login")),
+    ]
+    if stream.chance(0.3) { members.append(.init("sharedSessions", .int(Int64(1 + stream.choose(4))))) }
+    if stream.chance(0.3) { members.append(.init("cutOff", .double(0.2))) }
+    if stream.chance(0.2) { members.append(.init("slow", .double(0.3))) }
+    return [.object(members)]
+  }
+
+  private func chatters() -> [JSONValue] {
+    [
+      [
+        "name": "ann", "role": "chat", "count": .int(Int64(2 + stream.choose(5))),
+        "devices": .int(Int64(1 + stream.choose(3))), "thinkTime": thinkTime(),
+        "transports": .array(transports()), "actions": actions(ChatAction.self, always: "send-direct"),
+      ]
+    ]
+  }
+
+  private func transports() -> [JSONValue] {
+    let chosen = EngineIOClient.Transport.allCases.filter { _ in stream.chance(0.6) }
+    return (chosen.isEmpty ? EngineIOClient.Transport.allCases : chosen).map { .string($0.rawValue) }
+  }
+
+  private func sessionPeople() -> [JSONValue] {
+    let forCustomers = ["disconnect", "vanish", "leave"]
+    let forUsers = ["more-users", "end-session", "race-for-session"]
+    return [
+      [
+        "name": "cora", "role": "customer", "count": .int(Int64(1 + stream.choose(3))),
+        "users": .int(Int64(1 + stream.choose(3))), "thinkTime": thinkTime(),
+        "actions": actions(SessionAction.self, without: forCustomers, always: "say"),
+      ],
+      [
+        "name": "ann", "role": "user", "count": .int(Int64(2 + stream.choose(5))), "thinkTime": thinkTime(),
+        "transports": .array(transports()), "actions": actions(SessionAction.self, without: forUsers, always: "say"),
+      ],
+    ]
+  }
+
+  // MARK: Faults
+
+  private func network() -> JSONValue {
+    [
+      "splits": .double(stream.pick([0.1, 0.5, 0.9])), "stalls": .double(stream.pick([0.001, 0.01, 0.05])),
+      "latency": .string(stream.pick(["100us…1ms", "1ms…20ms", "20ms…200ms"])),
+    ]
+  }
+
+  private func faults(_ nodes: [String], _ seconds: Int, most: Int) -> [JSONValue] {
+    (0..<stream.choose(most + 1)).map { _ in fault(nodes, seconds) }
+  }
+
+  private func fault(_ nodes: [String], _ seconds: Int) -> JSONValue {
+    let node = JSONValue.string(stream.pick(nodes))
+    var members: [JSONValue.Member] = [.init("from", .string("\(2 + stream.choose(seconds / 2))s"))]
+    members.append(.init("every", .string("\(3 + stream.choose(12))s")))
+    let restart = JSONValue.Member("restartAfter", .string(stream.pick(["10ms…200ms", "100ms…2s", "1s…6s"])))
+    switch stream.choose(8) {
+    case 0: members += [.init("crash", node), restart]
+    case 1: members += [.init("crash", node), .init("power", true), .init("inCommit", .bool(stream.chance(0.5))), restart]
+    case 2: members += [.init("pause", node), .init("for", .string(stream.pick(["100ms…1s", "1s…4s", "3s…10s"])))]
+    case 3: members += [.init("drain", node), restart]
+    case 4: members += [.init("reset", node)]
+    case 5:
+      let others = nodes.filter { .string($0) != node }
+      let other: JSONValue = others.isEmpty ? "ann" : .string(stream.pick(others))
+      members += [.init("partition", [[node], [other]]), .init("oneWay", .bool(stream.chance(0.4)))]
+    case 6:
+      members += [.init("disk", node)]
+      members.append(
+        stream.pick([
+          .init("failingSyncs", .double(0.1)), .init("failingWrites", .double(0.02)), .init("slow", .double(0.02)),
+          .init("full", true), .init("failingReads", .double(0.02)),
+        ]))
+    default: members += [.init("stalls", .double(stream.pick([0.01, 0.05])))]
+    }
+    return .object(members)
+  }
+}
