@@ -32,6 +32,9 @@ let package = Package(
     .executableTarget(
       name: "ProtocolEcho", dependencies: ["Real", "System", "CLinux"], path: "Tests/Support/ProtocolEcho",
       swiftSettings: strict),
+    .executableTarget(
+      name: "ChatLoad", dependencies: ["Real", "System", "CLinux"], path: "Tests/Support/ChatLoad",
+      swiftSettings: strict),
     .testTarget(name: "SystemTests", dependencies: ["System", "Sim"], swiftSettings: strict),
     .testTarget(name: "SimTests", dependencies: ["Sim", "System"], swiftSettings: strict),
     .executableTarget(

@@ -39,7 +39,8 @@ enum FuzzCommand {
     options.count = try arguments.int("seeds", in: 1...Int.max)
     options.time = try time("time") ?? (options.count == nil ? .seconds(60) : nil)
     options.shrinkTime = try time("shrink-time") ?? options.shrinkTime
-    options.first = UInt64(try arguments.int("first", in: 0...1_000_000_000) ?? Int(EventLoop.nanoseconds / 1000 % 900_000_000))
+    options.first = UInt64(
+      try arguments.int("first", in: 0...1_000_000_000) ?? Int(EventLoop.nanoseconds / 1000 % 900_000_000))
     options.jobs = try arguments.int("jobs", in: 1...256) ?? max(1, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN))))
     if let name = arguments.value("strategy") {
       guard let strategy = StrategyName(rawValue: name) else {

@@ -210,12 +210,15 @@ final class Fuzzer {
   }
 
   /// The scenario as a file, with what it shows above it.
-  private static func text(_ scenario: JSONValue, _ failure: Failure, _ strategy: StrategyName, _ file: String) -> String {
+  private static func text(_ scenario: JSONValue, _ failure: Failure, _ strategy: StrategyName, _ file: String)
+    -> String
+  {
     var lines = ["\(failure.oracle): \(failure.promise)"] + failure.events
     lines.append("replay: parley simulate \(file)\(flag(strategy))")
     var members = (scenario.members ?? []).filter { $0.name != "seed" }
     members.insert(.init("seed", .int(Int64(failure.seed))), at: min(1, members.count))
-    return lines.flatMap { $0.split(separator: "\n") }.map { "// \($0)\n" }.joined() + JSONValue.object(members).pretty() + "\n"
+    return lines.flatMap { $0.split(separator: "\n") }.map { "// \($0)\n" }.joined()
+      + JSONValue.object(members).pretty() + "\n"
   }
 
   private static func write(_ text: String, to path: String) {

@@ -5,7 +5,8 @@ extension Scenario {
   public init(parsing bytes: [UInt8], file: String) throws(ScenarioError) {
     let root = try ScenarioValue.parse(bytes, file: file)
     try root.requireKeys([
-      "name", "about", "seed", "topology", "service", "people", "network", "clocks", "run", "faults", "script", "expect",
+      "name", "about", "seed", "topology", "service", "people", "network", "clocks", "run", "faults", "script",
+      "expect",
     ])
     guard let name = root["name"] else { throw root.error("a scenario needs a \"name\"") }
     self.name = try name.string()

@@ -66,7 +66,8 @@ public struct ScenarioRunner: Sendable {
     world.end()
     let evidence = Evidence(
       operations: history.operations, troubles: world.findings.troubles, stuck: stuck, defects: world.defects)
-    let chatEvidence = ChatEvidence(chat, disturbances: [Self.boot] + driver.disturbances, hasStalls: scenario.link.stalls > 0)
+    let chatEvidence = ChatEvidence(
+      chat, disturbances: [Self.boot] + driver.disturbances, hasStalls: scenario.link.stalls > 0)
     return RunResult(
       seed: seed, hash: world.hash.value,
       violations: AccountOracles.judge(evidence) + ChatOracles.judge(chatEvidence) + SessionOracles.judge(sessions),

@@ -72,7 +72,8 @@ public struct ScenarioDraw {
     _ type: A.Type, without excluded: [String] = [], always: String
   ) -> JSONValue where A.RawValue == String {
     var members = [JSONValue.Member(always, .int(Int64(1 + stream.choose(10))))]
-    for action in A.allCases where action.rawValue != always && !excluded.contains(action.rawValue) && stream.chance(0.5) {
+    for action in A.allCases
+    where action.rawValue != always && !excluded.contains(action.rawValue) && stream.chance(0.5) {
       members.append(.init(action.rawValue, .int(Int64(1 + stream.choose(5)))))
     }
     return .object(members)
@@ -140,7 +141,8 @@ public struct ScenarioDraw {
     let restart = JSONValue.Member("restartAfter", .string(stream.pick(["10ms…200ms", "100ms…2s", "1s…6s"])))
     switch stream.choose(8) {
     case 0: members += [.init("crash", node), restart]
-    case 1: members += [.init("crash", node), .init("power", true), .init("inCommit", .bool(stream.chance(0.5))), restart]
+    case 1:
+      members += [.init("crash", node), .init("power", true), .init("inCommit", .bool(stream.chance(0.5))), restart]
     case 2: members += [.init("pause", node), .init("for", .string(stream.pick(["100ms…1s", "1s…4s", "3s…10s"])))]
     case 3: members += [.init("drain", node), restart]
     case 4: members += [.init("reset", node)]

@@ -60,6 +60,13 @@ public actor AMQPClient {
   /// Whether there is a connection now.
   public var isConnected: Bool { isReady }
 
+  /// Whether there is a connection now or comes within a time.
+  public func isConnected(within patience: Duration) async throws -> Bool {
+    let end = environment.clock.now + patience
+    while !isReady, !isClosed, environment.clock.now < end { try await environment.clock.sleep(for: .milliseconds(25)) }
+    return isReady
+  }
+
   /// Gives up: what was not confirmed throws.
   public func close() {
     isClosed = true

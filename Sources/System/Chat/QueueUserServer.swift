@@ -27,8 +27,13 @@ public struct QueueUserServer: UserServerBackend {
     return QueueUserServer(client: client, life: Hex.encode(environment.entropy.bytes(6)))
   }
 
+  /// Time for a connection to the broker to come, before somebody is told that there is none.
+  private static let patience: Duration = .seconds(3)
+
   private func send(_ message: QueueMessage) async throws {
-    guard await client.isConnected else { throw HTTPFailure(503, "the broker is not available") }
+    guard try await client.isConnected(within: Self.patience) else {
+      throw HTTPFailure(503, "the broker is not available")
+    }
     try await client.publish(
       AMQPMessage(
         exchange: QueueNames.managerExchange, routingKey: QueueNames.fromUserServer, properties: message.properties,

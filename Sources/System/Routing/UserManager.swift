@@ -21,8 +21,6 @@ public struct UserManagerOptions: Sendable {
 public enum PlantedManagerBug: String, Sendable, CaseIterable {
   /// A message is acknowledged to its queue before its effects are committed.
   case acknowledgesEarly
-  /// What comes twice is handled twice.
-  case handlesTwice
 }
 
 /// The User Manager: who is free, who serves whom, the transcript (contract section 4).
@@ -266,7 +264,7 @@ public actor UserManager: Service {
         commit.effects.append(.deadLetter(properties, body))
         continue
       }
-      if let key = work.key, !options.planted.contains(.handlesTwice) {
+      if let key = work.key {
         guard !handled.contains(key), fresh.insert(key).inserted else { continue }
         commit.handled.append(key)
       }
