@@ -15,7 +15,13 @@ enum ServiceRoutes {
   }
 
   static func table(_ users: ServiceReference) -> [Route] {
-    [
+    // The Chat Service asks once a second.
+    var lastEvent = Route(
+      "GET", "/services/last-event", "The id of the last of the session events", access: .service,
+      responses: [.init(200, "The id", .object([.init("event_id", .integer(minimum: 0))])), unavailable]
+    ) { _ in try await users.started().lastEventForService() }
+    lastEvent.isQuiet = true
+    return [
       route(
         "/services/register", "Register a user without an email",
         [.init("username", .string(.init(minimumLength: 1, maximumLength: 150))), .init("password", password)],
@@ -47,10 +53,7 @@ enum ServiceRoutes {
           .init(404, "No such session"),
         ]
       ) { try await users.started().logoutForService($0) },
-      Route(
-        "GET", "/services/last-event", "The id of the last of the session events", access: .service,
-        responses: [.init(200, "The id", .object([.init("event_id", .integer(minimum: 0))])), unavailable]
-      ) { _ in try await users.started().lastEventForService() },
+      lastEvent,
     ]
   }
 }

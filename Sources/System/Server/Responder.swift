@@ -66,8 +66,8 @@ final class Responder: @unchecked Sendable {
       to: &output, framing: framing, keepsAlive: keepsAlive, date: currentDate(), requestID: id.utf8)
     let took = environment.clock.now - begin
     metrics.answered(route: index, status: response.status, in: took)
-    environment.log.info(
-      "request",
+    environment.log.write(
+      index.map { router.routes[$0].isQuiet } ?? false ? .debug : .info, "request",
       [
         "method": .string(request.method), "path": .string(request.path),
         "query": .string(request.query.map(RequestLog.blanked) ?? ""), "status": .int(Int64(response.status)),

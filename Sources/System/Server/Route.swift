@@ -111,6 +111,8 @@ public struct Route: Sendable {
   let parameters: [Parameter]
   let responses: [Response]
   let handler: Handler
+  /// Whether it is asked so often that its line in the log is for debugging alone.
+  var isQuiet = false
 
   /// A possible answer, for the document.
   public struct Response: Sendable {

@@ -21,6 +21,8 @@ final class SocketIOLayer: EngineIOLayer {
     var partial: (packet: SocketIOPacket, attachments: [[UInt8]])?
     var steps: [Step] = []
     var isWorking = false
+    /// Ends the session when no socket comes in time.
+    var timeout: Task<Void, Never>?
   }
 
   // The engine holds the layer.
@@ -44,13 +46,21 @@ final class SocketIOLayer: EngineIOLayer {
   func opened(_ session: EngineIOSession) {
     clients[session.id] = Client()
     let id = session.id
-    environment.executor.spawn("connect-timeout") { [engine] in await engine.checkConnected(id) }
+    clients[id]!.timeout = environment.executor.spawn("connect-timeout") { [engine] in
+      await engine.checkConnected(id)
+    }
   }
 
   func closed(_ session: EngineIOSession, reason: String) {
     guard let client = clients[session.id] else { return }
+    endTimeout(session.id)
     for namespace in client.sockets.keys.sorted() { remove(namespace, of: session.id, session, reason) }
     if !client.isWorking, client.sockets.isEmpty { clients[session.id] = nil }
+  }
+
+  private func endTimeout(_ id: String) {
+    clients[id]?.timeout?.cancel()
+    clients[id]?.timeout = nil
   }
 
   /// Takes a socket out of its rooms, and tells the application.
@@ -181,6 +191,7 @@ final class SocketIOLayer: EngineIOLayer {
   /// Registers a socket and tells its client; false when the client has gone meanwhile.
   func accept(_ socket: SocketID, rooms names: [String]) -> Bool {
     guard clients[socket.session] != nil, let session = session(socket.session) else { return false }
+    endTimeout(socket.session)
     clients[socket.session]!.sockets[socket.namespace] = Member(socket: socket, rooms: names)
     for name in names { rooms[Room(namespace: socket.namespace, name: name), default: []].append(session) }
     send(SocketIOPacket(.connect, namespace: socket.namespace, data: ["sid": .string(socket.id)]), [], socket.session)
