@@ -2,6 +2,11 @@
 extension SQLConnection {
   /// The number of an account, which gets one when it is met first; a changed name is noted.
   func userNumber(account: String, username: String) throws(DatabaseError) -> UserNumber {
+    let known = try first("SELECT user_number, username FROM chat_users WHERE account_id = $1", .text(account)) {
+      (UserNumber($0.int(0)), $0.text(1))
+    }
+    // Most are known: then nothing is written, and no commit is waited for.
+    if let (number, name) = known, name == username { return number }
     try execute(
       """
       INSERT INTO chat_users (account_id, username) VALUES ($1, $2)
