@@ -14,7 +14,7 @@ enum ServiceRoutes {
       handler: handler)
   }
 
-  static func table(_ users: ServiceReference) -> [Route] {
+  static func table(_ users: ServiceReference<UserService>) -> [Route] {
     // The Chat Service asks once a second.
     var lastEvent = Route(
       "GET", "/services/last-event", "The id of the last of the session events", access: .service,

@@ -1,18 +1,3 @@
-import Synchronization
-
-/// Lets the routes be made before the service that they lead to.
-final class ServiceReference: Sendable {
-  private let held = Mutex<UserService?>(nil)
-
-  /// Set once the service is made, and to nil when its server has ended.
-  func set(_ service: UserService?) { held.withLock { $0 = service } }
-
-  func started() throws(HTTPFailure) -> UserService {
-    guard let service = held.withLock({ $0 }) else { throw HTTPFailure(503, "the service is starting") }
-    return service
-  }
-}
-
 /// The route table of the User Service.
 enum UserRoutes {
   static let description = ServiceDescription(
@@ -20,9 +5,7 @@ enum UserRoutes {
     errorSchema: .object([.init("detail", .string())])
   ) { ["detail": .string($0)] }
 
-  static let healthy = Reply.json(["status": "healthy", "message": "the user database answers"])
-
-  static func table(_ users: ServiceReference, metrics: Metrics) -> [Route] {
+  static func table(_ users: ServiceReference<UserService>, metrics: Metrics) -> [Route] {
     CommonRoutes.adding(
       to: accounts(users) + sessions(users) + services(users) + ServiceRoutes.table(users), service: description,
       metrics: metrics)
@@ -40,11 +23,11 @@ enum UserRoutes {
   private static let unavailable = Route.Response(503, "The user database is not available")
   private static let password = Schema.string(.init(minimumLength: 8, maximumLength: 1024, example: "password123"))
 
-  private static func user(_ users: ServiceReference) -> Access {
+  private static func user(_ users: ServiceReference<UserService>) -> Access {
     .user { call in try users.started().verifier.principal(call) }
   }
 
-  private static func accounts(_ users: ServiceReference) -> [Route] {
+  private static func accounts(_ users: ServiceReference<UserService>) -> [Route] {
     [
       Route(
         "POST", "/register", "Register a new user",
@@ -79,7 +62,7 @@ enum UserRoutes {
     ]
   }
 
-  private static func sessions(_ users: ServiceReference) -> [Route] {
+  private static func sessions(_ users: ServiceReference<UserService>) -> [Route] {
     let session = Schema.object([
       .init("session_id", .string()), .init("created_at", .string(.init(format: "date-time"))),
     ])
@@ -102,7 +85,7 @@ enum UserRoutes {
     ]
   }
 
-  private static func services(_ users: ServiceReference) -> [Route] {
+  private static func services(_ users: ServiceReference<UserService>) -> [Route] {
     [
       Route(
         "POST", "/check_node", "Whether an email and a password belong together", access: .service,
@@ -122,12 +105,7 @@ enum UserRoutes {
         parameters: [.header("Last-Event-ID", .string(.init(pattern: "^[0-9]+$")), "resume after this event")],
         responses: [.init(200, "Server-sent events", .string(), contentType: "text/event-stream"), unavailable]
       ) { try await users.started().sessionEvents($0) },
-      Route(
-        "GET", "/health", "Whether the service can serve",
-        responses: [
-          .init(200, "It can", .object([.init("status", .string()), .init("message", .string())])), unavailable,
-        ]
-      ) { _ in try await users.started().health() },
+      CommonRoutes.health(unavailable) { try await users.started().health() },
       Route(
         "GET", "/", "What this service is",
         responses: [

@@ -29,7 +29,7 @@ public actor UserService: Service {
       environment, path: "accounts.db", migrations: AccountsSchema.migrations, options: options.database,
       observer: metrics.databaseObserver)
     _ = try await database.transaction { try $0.lastEventID() }
-    let reference = ServiceReference()
+    let reference = ServiceReference<UserService>()
     let server = try HTTPServer(
       environment, address: options.address, service: UserRoutes.description,
       routes: UserRoutes.table(reference, metrics: metrics), metrics: metrics, options: options.server,
@@ -288,9 +288,9 @@ public actor UserService: Service {
 
   // MARK: What services ask
 
-  func health() async throws -> Reply {
+  func health() async throws -> String {
     guard await database.checkHealth() else { throw HTTPFailure(503, "the user database is not available") }
-    return UserRoutes.healthy
+    return "the user database answers"
   }
 }
 

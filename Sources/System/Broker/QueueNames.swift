@@ -113,6 +113,11 @@ struct QueueMessage: Sendable {
     }
   }
 
+  /// The message as it goes to an exchange.
+  func sent(to exchange: String, _ routingKey: String) -> AMQPMessage {
+    AMQPMessage(exchange: exchange, routingKey: routingKey, properties: properties, body: body.bytes)
+  }
+
   /// The properties under which it is published.
   var properties: AMQPProperties {
     var properties = AMQPProperties()
@@ -125,5 +130,18 @@ struct QueueMessage: Sendable {
     if let epoch { headers["SESSION_EPOCH"] = .int64(epoch) }
     properties.headers = headers
     return properties
+  }
+}
+
+extension AMQPDelivery {
+  /// What cannot be read, on its way to where people look at it: with the reason, and the queue it came from.
+  func deadLetter(from queue: String, because reason: String, _ log: Log) -> AMQPMessage {
+    log.warning("dead-letter", ["queue": .string(queue), "reason": .string(reason)])
+    var properties = properties
+    var headers = properties.headers ?? AMQPTable()
+    headers["PARLEY_REASON"] = .text(reason)
+    headers["PARLEY_QUEUE"] = .text(queue)
+    properties.headers = headers
+    return AMQPMessage(exchange: "", routingKey: QueueNames.deadLetters, properties: properties, body: body)
   }
 }

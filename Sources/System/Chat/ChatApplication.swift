@@ -1,23 +1,6 @@
-import Synchronization
-
-/// Leads from routes and sockets to the service, which is made after them.
-final class ChatReference: Sendable {
-  private let held = Mutex<ChatService?>(nil)
-
-  /// Set once the service is made, and to nil when its server has ended.
-  func set(_ service: ChatService?) { held.withLock { $0 = service } }
-
-  func started() throws(HTTPFailure) -> ChatService {
-    guard let service = held.withLock({ $0 }) else { throw HTTPFailure(503, "the service is starting") }
-    return service
-  }
-
-  var service: ChatService? { held.withLock { $0 } }
-}
-
 /// The sockets' side of the Chat Service.
 struct ChatApplication: SocketApplication {
-  let chat: ChatReference
+  let chat: ServiceReference<ChatService>
 
   func admit(_ socket: SocketID, query: [(name: String, value: String)], auth: JSONValue) async -> SocketAdmission {
     func value(_ name: String) -> String? { auth[name]?.string ?? query.first { $0.name == name }?.value }

@@ -4,7 +4,7 @@ enum ChatRoutes {
     name: "chat", title: "Chat Service", version: "1.0.0", errorSchema: .object([.init("error", .string())])
   ) { ["error": .string($0)] }
 
-  static func table(_ chat: ChatReference, _ sockets: SocketIOServer, metrics: Metrics) -> [Route] {
+  static func table(_ chat: ServiceReference<ChatService>, _ sockets: SocketIOServer, metrics: Metrics) -> [Route] {
     let documented = CommonRoutes.adding(
       to: accounts(chat) + contacts(chat) + groups(chat) + others(chat), service: description, metrics: metrics)
     return documented + sockets.routes(path: "/socket.io/") + ConsolePage.routes
@@ -47,7 +47,7 @@ enum ChatRoutes {
       responses: [.init(200, "Done", answer)] + failures + [unavailable], handler: handler)
   }
 
-  private static func accounts(_ chat: ChatReference) -> [Route] {
+  private static func accounts(_ chat: ServiceReference<ChatService>) -> [Route] {
     let credentials = [username, Schema.Field("password", .string(.init(minimumLength: 1)))]
     let logins = ["POST", "GET"].map { method in
       route(
@@ -74,7 +74,7 @@ enum ChatRoutes {
     ]
   }
 
-  private static func contacts(_ chat: ChatReference) -> [Route] {
+  private static func contacts(_ chat: ServiceReference<ChatService>) -> [Route] {
     let change = Schema.object([.init("message", .string()), .init("contact", contact)])
     let unknown = Route.Response(404, "No such contact")
     return [
@@ -99,7 +99,7 @@ enum ChatRoutes {
     ]
   }
 
-  private static func groups(_ chat: ChatReference) -> [Route] {
+  private static func groups(_ chat: ServiceReference<ChatService>) -> [Route] {
     let unknown = Route.Response(404, "No such group, or no such user")
     let change = Schema.object([
       .init("message", .string()), .init("group_id", .integer(minimum: 1)), .init("name", .string()),
@@ -132,14 +132,9 @@ enum ChatRoutes {
     ]
   }
 
-  private static func others(_ chat: ChatReference) -> [Route] {
+  private static func others(_ chat: ServiceReference<ChatService>) -> [Route] {
     [
-      Route(
-        "GET", "/health", "Whether the service can serve",
-        responses: [
-          .init(200, "It can", .object([.init("status", .string()), .init("message", .string())])), unavailable,
-        ]
-      ) { _ in try await chat.started().health() },
+      CommonRoutes.health(unavailable) { try await chat.started().health() },
       Route(
         "GET", "/", "A greeting", responses: [.init(200, "The greeting", .string(), contentType: "text/plain")]
       ) { _ in

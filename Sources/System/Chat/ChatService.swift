@@ -53,7 +53,7 @@ public actor ChatService: Service {
       try connection.removeSockets(exceptOf: life)
       return try connection.lastPosition()
     }
-    let reference = ChatReference()
+    let reference = ServiceReference<ChatService>()
     var socketOptions = options.sockets
     socketOptions.dropsOnUpgrade = options.planted.contains(.dropsOnUpgrade)
     let sockets = await SocketIOServer.make(

@@ -56,7 +56,7 @@ extension SQLConnection {
       ORDER BY position, part
       """, .int(position), .int(last)
     ) { row in
-      let payload = (try? JSONParser.parse(Array(row.text(2).utf8))) ?? .null
+      let payload = row.json(2)
       let recipients = row.text(3).split(separator: " ").compactMap { Int64($0).map(UserNumber.init) }
       return (position: row.int(0), publication: Publication(row.text(1), payload, to: recipients))
     }

@@ -16,8 +16,9 @@ public struct QueueUserServer: UserServerBackend {
           let user = message.data["USER_ID"]?.int, let text = message.data["MESSAGE_FOR_USER"]
         else {
           try await client.publish(
-            AMQPMessage(
-              exchange: "", routingKey: QueueNames.deadLetters, properties: item.properties, body: item.body))
+            item.deadLetter(
+              from: QueueNames.toUserServer, because: "not a SEND_MESSAGE_TO_USER for a user of this server",
+              environment.log))
           continue
         }
         if await seen.isNew(message.id) { await delivery(user, text) }
@@ -34,10 +35,7 @@ public struct QueueUserServer: UserServerBackend {
     guard try await client.isConnected(within: Self.patience) else {
       throw HTTPFailure(503, "the broker is not available")
     }
-    try await client.publish(
-      AMQPMessage(
-        exchange: QueueNames.managerExchange, routingKey: QueueNames.fromUserServer, properties: message.properties,
-        body: message.body.bytes))
+    try await client.publish(message.sent(to: QueueNames.managerExchange, QueueNames.fromUserServer))
   }
 
   /// Publishes `NEW_USER`.
@@ -68,25 +66,13 @@ public struct QueueUserServer: UserServerBackend {
 
 /// What was passed on already: the manager may publish it again when it did not hear that the broker has it.
 private actor Seen {
-  /// Ids that are remembered; what comes again comes soon.
-  private static let kept = 20_000
-
   private let serialExecutor: any SerialExecutor
-  private var ids: Set<String> = []
-  private var order: [String] = []
+  /// What comes again comes soon.
+  private var ids = RecentIDs(limit: 20_000)
 
   nonisolated var unownedExecutor: UnownedSerialExecutor { serialExecutor.asUnownedSerialExecutor() }
 
   init(_ environment: Environment) { serialExecutor = environment.executor.forActor("seen") }
 
-  func isNew(_ id: String?) -> Bool {
-    guard let id else { return true }
-    guard ids.insert(id).inserted else { return false }
-    order.append(id)
-    if order.count > 2 * Self.kept {
-      for old in order.prefix(Self.kept) { ids.remove(old) }
-      order.removeFirst(Self.kept)
-    }
-    return true
-  }
+  func isNew(_ id: String?) -> Bool { id.map { ids.insert($0) } ?? true }
 }

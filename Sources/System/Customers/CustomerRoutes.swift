@@ -1,18 +1,3 @@
-import Synchronization
-
-/// Lets the routes be made before the service that they lead to.
-final class CustomerReference: Sendable {
-  private let held = Mutex<CustomerServer?>(nil)
-
-  /// Set once the service is made, and to nil when its server has ended.
-  func set(_ service: CustomerServer?) { held.withLock { $0 = service } }
-
-  func started() throws(HTTPFailure) -> CustomerServer {
-    guard let service = held.withLock({ $0 }) else { throw HTTPFailure(503, "SERVICE_UNAVAILABLE") }
-    return service
-  }
-}
-
 /// The route table of the Customer Server.
 enum CustomerRoutes {
   /// An answer is a code; what is no code is `INVALID_REQUEST`, with what was wrong beside it.
@@ -32,11 +17,11 @@ enum CustomerRoutes {
     .object([.init("MESSAGE", .string(.init(values: codes)))] + more)
   }
 
-  static func table(_ customers: CustomerReference, metrics: Metrics) -> [Route] {
+  static func table(_ customers: ServiceReference<CustomerServer>, metrics: Metrics) -> [Route] {
     CommonRoutes.adding(to: sessions(customers) + others(customers), service: description, metrics: metrics)
   }
 
-  private static func sessions(_ customers: CustomerReference) -> [Route] {
+  private static func sessions(_ customers: ServiceReference<CustomerServer>) -> [Route] {
     let email = Schema.Field("EMAIL", .string(.init(example: "customer@example.com")))
     let token = Schema.Field("SESSION_TOKEN", .string(), "what requestSessionCreation gave")
     return [
@@ -79,7 +64,7 @@ enum CustomerRoutes {
     ]
   }
 
-  private static func others(_ customers: CustomerReference) -> [Route] {
+  private static func others(_ customers: ServiceReference<CustomerServer>) -> [Route] {
     [
       Route(
         "GET", "/serverRunning", "Whether the server runs", responses: [.init(200, "It does", answer("SERVER_RUNNING"))]
@@ -94,12 +79,7 @@ enum CustomerRoutes {
         else { throw failure(400, "INVALID_REQUEST") }
         return try await customers.started().status(of: email)
       },
-      Route(
-        "GET", "/health", "Whether the service can serve",
-        responses: [
-          .init(200, "It can", .object([.init("status", .string()), .init("message", .string())])), unavailable,
-        ]
-      ) { _ in try await customers.started().health() },
+      CommonRoutes.health(unavailable) { try await customers.started().health() },
     ]
   }
 }

@@ -60,7 +60,7 @@ extension SQLConnection {
     ) { row in
       CustomerSession(
         email: row.text(0), status: CustomerStatus(rawValue: row.text(1))!, token: row.text(2),
-        data: (try? JSONParser.parse(Array(row.text(3).utf8))) ?? .null,
+        data: row.json(3),
         requestedAt: Timestamp(microseconds: row.int(4)), supervisor: SupervisorID(row.text(5)))
     }
     guard let found else { return nil }
@@ -107,7 +107,7 @@ extension SQLConnection {
     guard changed == 1 else { return nil }
     let unheard = try query(
       "SELECT number, message_id, message FROM unheard WHERE supervisor = $1 ORDER BY number", .text(supervisor.text)
-    ) { ($0.int(0), $0.text(1), (try? JSONParser.parse(Array($0.text(2).utf8))) ?? .null) }
+    ) { ($0.int(0), $0.text(1), $0.json(2)) }
     return unheard.map { number, id, message in (id, Self.previous(number, supervisor), message) }
   }
 
@@ -153,8 +153,7 @@ extension SQLConnection {
       "SELECT seq, sender, message FROM session_messages WHERE supervisor = $1 AND seq > $2 ORDER BY seq LIMIT $3",
       .text(supervisor.text), .int(after), .int(limit)
     ) { row in
-      func parse(_ text: String) -> JSONValue { (try? JSONParser.parse(Array(text.utf8))) ?? .null }
-      return ["SEQ": .int(row.int(0)), "FROM": parse(row.text(1)), "MESSAGE": parse(row.text(2))]
+      return ["SEQ": .int(row.int(0)), "FROM": row.json(1), "MESSAGE": row.json(2)]
     }
   }
 }

@@ -47,7 +47,7 @@ public actor CustomerServer: Service {
     _ = try await database.transaction {
       try $0.execute("UPDATE customer_sessions SET status = 'PENDING' WHERE status = 'INITIALIZING'")
     }
-    let reference = CustomerReference()
+    let reference = ServiceReference<CustomerServer>()
     let server = try HTTPServer(
       environment, address: options.address, service: CustomerRoutes.description,
       routes: CustomerRoutes.table(reference, metrics: metrics), metrics: metrics, options: options.server,
@@ -176,10 +176,7 @@ public actor CustomerServer: Service {
 
   /// Sends a message to the manager, after those before. The client sends it again until the broker has it, so nobody waits.
   private func post(_ message: QueueMessage) async {
-    await client.post(
-      AMQPMessage(
-        exchange: QueueNames.managerExchange, routingKey: QueueNames.fromCustomerServer,
-        properties: message.properties, body: message.body.bytes))
+    await client.post(message.sent(to: QueueNames.managerExchange, QueueNames.fromCustomerServer))
   }
 
   func handleRequest(_ call: Call) async throws -> Reply {
@@ -219,10 +216,7 @@ public actor CustomerServer: Service {
   private func tell(_ type: String, _ data: JSONValue) async throws {
     var message = QueueMessage(type, data)
     message.id = "customer/\(Hex.encode(environment.entropy.bytes(8)))"
-    try await publish(
-      AMQPMessage(
-        exchange: QueueNames.managerExchange, routingKey: QueueNames.fromCustomerServer,
-        properties: message.properties, body: message.body.bytes))
+    try await publish(message.sent(to: QueueNames.managerExchange, QueueNames.fromCustomerServer))
   }
 
   private func publish(_ message: AMQPMessage) async throws {
@@ -244,10 +238,8 @@ public actor CustomerServer: Service {
   ) -> AMQPMessage {
     var members: [JSONValue.Member] = [.init("MESSAGE_ID", .string(id)), .init("MESSAGE", message)]
     if let previous { members.append(.init("PREVIOUS", .string(previous))) }
-    let outgoing = QueueMessage("CUSTOMER_MESSAGE", .object(members))
-    return AMQPMessage(
-      exchange: QueueNames.supervisorExchange, routingKey: QueueNames.fromCustomer(to: supervisor),
-      properties: outgoing.properties, body: outgoing.body.bytes)
+    return QueueMessage("CUSTOMER_MESSAGE", .object(members))
+      .sent(to: QueueNames.supervisorExchange, QueueNames.fromCustomer(to: supervisor))
   }
 
   func status(of email: String) async throws -> Reply {
@@ -261,9 +253,9 @@ public actor CustomerServer: Service {
     }
   }
 
-  func health() async throws -> Reply {
+  func health() async throws -> String {
     guard await database.checkHealth() else { throw HTTPFailure(503, "SERVICE_UNAVAILABLE") }
-    return .json(["status": "healthy", "message": "the customer database answers"])
+    return "the customer database answers"
   }
 
   // MARK: What comes from the manager
@@ -278,10 +270,9 @@ public actor CustomerServer: Service {
     var news: [News] = []
     for delivery in deliveries {
       guard let message = try? QueueMessage(delivery), let item = Self.read(message, key: key) else {
-        environment.log.warning("dead-letter", ["queue": .string(QueueNames.toCustomerServer)])
         try await client.publish(
-          AMQPMessage(
-            exchange: "", routingKey: QueueNames.deadLetters, properties: delivery.properties, body: delivery.body))
+          delivery.deadLetter(
+            from: QueueNames.toCustomerServer, because: "not a message for customers", environment.log))
         continue
       }
       news.append(item)

@@ -26,6 +26,8 @@ public struct SQLRow {
     guard let start = sqlite3_column_blob(statement, column) else { return [] }
     return Array(UnsafeRawBufferPointer(start: start, count: Int(sqlite3_column_bytes(statement, column))))
   }
+  /// A column of JSON text, which was written as such; what is none reads as `null`.
+  func json(_ column: Int32) -> JSONValue { (try? JSONParser.parse(Array(text(column).utf8))) ?? .null }
   /// A text column; NULL reads as the empty string.
   public func text(_ column: Int32) -> String {
     guard let bytes = sqlite3_column_text(statement, column) else { return "" }

@@ -7,10 +7,9 @@ extension SQLConnection {
     try execute(
       "INSERT INTO manager (only, identity, next_session) VALUES (1, $1, 1) ON CONFLICT DO NOTHING", .text(identity))
     let (identity, next) = try first("SELECT identity, next_session FROM manager") { ($0.text(0), $0.int(1)) }!
-    func parse(_ text: String) -> JSONValue { (try? JSONParser.parse(Array(text.utf8))) ?? .null }
     let users = try query("SELECT user_key, connection, place, supervisor, turn FROM pool_users ORDER BY turn") {
       row -> (UserID, UserPool.User)? in
-      guard let id = UserID(parse(row.text(0))) else { return nil }
+      guard let id = UserID(row.json(0)) else { return nil }
       let place: UserPool.Place =
         switch (row.text(2), SupervisorID(row.text(3))) {
         case ("free", _): .free
@@ -31,7 +30,7 @@ extension SQLConnection {
     ) { row in
       ManagedSession(
         id: SupervisorID(row.text(0))!, email: row.text(1), epoch: row.int(2),
-        status: ManagedSession.Status(rawValue: row.text(3))!, host: row.text(4), data: parse(row.text(5)),
+        status: ManagedSession.Status(rawValue: row.text(3))!, host: row.text(4), data: row.json(5),
         isOwn: row.int(6) != 0)
     }
     let handled = try query("SELECT message_id FROM handled ORDER BY position") { $0.text(0) }

@@ -1,18 +1,3 @@
-import Synchronization
-
-/// Lets the routes be made before the service that they lead to.
-final class ManagerReference: Sendable {
-  private let held = Mutex<UserManager?>(nil)
-
-  /// Set once the service is made, and to nil when its server has ended.
-  func set(_ service: UserManager?) { held.withLock { $0 = service } }
-
-  func started() throws(HTTPFailure) -> UserManager {
-    guard let service = held.withLock({ $0 }) else { throw HTTPFailure(503, "the service is starting") }
-    return service
-  }
-}
-
 /// The route table of the User Manager.
 enum ManagerRoutes {
   static let description = ServiceDescription(
@@ -20,7 +5,7 @@ enum ManagerRoutes {
     errorSchema: .object([.init("STATUS", .string(.init(values: ["FAILED"]))), .init("ERROR", .string())])
   ) { ["STATUS": "FAILED", "ERROR": .string($0)] }
 
-  static func table(_ manager: ManagerReference, metrics: Metrics) -> [Route] {
+  static func table(_ manager: ServiceReference<UserManager>, metrics: Metrics) -> [Route] {
     CommonRoutes.adding(to: supervisors(manager) + others(manager), service: description, metrics: metrics)
       + OperatorPage.routes
   }
@@ -32,7 +17,7 @@ enum ManagerRoutes {
   ])
   private static let message = Schema.object([.init("TYPE", .string()), .init("DATA", .object([]), isRequired: false)])
 
-  private static func supervisors(_ manager: ManagerReference) -> [Route] {
+  private static func supervisors(_ manager: ServiceReference<UserManager>) -> [Route] {
     [
       Route(
         "GET", "/SessionSupervisor", "The supervisors: epoch, host, users, demand", access: .service,
@@ -68,7 +53,7 @@ enum ManagerRoutes {
     do throws(QueueMessage.Malformed) { return try QueueMessage(body) } catch { throw HTTPFailure(400, error.reason) }
   }
 
-  private static func others(_ manager: ManagerReference) -> [Route] {
+  private static func others(_ manager: ServiceReference<UserManager>) -> [Route] {
     func post(_ path: String, _ source: ManagerSource) -> Route {
       Route(
         "POST", path, "The messages of \(source.queue) over HTTP", access: .service, body: message,
@@ -86,12 +71,7 @@ enum ManagerRoutes {
         responses: [.init(200, "The sessions", .object([.init("SESSIONS", .array(of: .any))]))]
       ) { _ in .json(try await manager.started().sessionOverview()) },
       post("/CustomerServer", .customerServer),
-      Route(
-        "GET", "/health", "Whether the service can serve",
-        responses: [
-          .init(200, "It can", .object([.init("status", .string()), .init("message", .string())])), unavailable,
-        ]
-      ) { _ in try await manager.started().health() },
+      CommonRoutes.health(unavailable) { try await manager.started().health() },
       Route(
         "GET", "/overview", "What the operator's page shows", access: .service,
         responses: [.init(200, "All of it", .any)]
@@ -102,10 +82,10 @@ enum ManagerRoutes {
 
 /// What the manager shows of itself.
 extension UserManager {
-  func health() async throws -> Reply {
+  func health() async throws -> String {
     guard await database.checkHealth() else { throw HTTPFailure(503, "the manager's database is not available") }
     guard await client.isConnected else { throw HTTPFailure(503, "the broker is not available") }
-    return .json(["status": "healthy", "message": "the manager's database and the broker answer"])
+    return "the manager's database and the broker answer"
   }
 
   private var orderedSessions: [ManagedSession] { state.sessions.keys.sorted().compactMap { state.sessions[$0] } }

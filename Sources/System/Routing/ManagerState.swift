@@ -60,7 +60,7 @@ enum ManagerEffect: Sendable {
   case brief(SupervisorID, users: [UserID], demand: Int, Answer?)
   case answer(Answer, JSONValue)
   /// What could not be read goes where people look at it.
-  case deadLetter(AMQPProperties, [UInt8])
+  case deadLetter(AMQPMessage)
   /// What a supervisor could not append comes to it, or to the next one, again.
   case resend(SupervisorID, id: String, from: JSONValue)
   case log(String, String)

@@ -148,8 +148,8 @@ struct ManagerCommit: Sendable {
     switch effect {
     case .send(let exchange, let key, let message):
       try publish(exchange, key, message.properties, message.body.bytes, database, &outcome)
-    case .deadLetter(let properties, let body):
-      try publish("", QueueNames.deadLetters, properties, body, database, &outcome)
+    case .deadLetter(let letter):
+      try publish(letter.exchange, letter.routingKey, letter.properties, letter.body, database, &outcome)
     case .forward(let user, let id, let message, let supervisor):
       try forward(user, id, message, supervisor, database, &outcome)
     case .declare(let id): try make(.declare, id, database, &outcome)
@@ -157,11 +157,9 @@ struct ManagerCommit: Sendable {
     case .offer(let id):
       try make(.declare, id, database, &outcome)
       let waiting = try database.query(
-        "SELECT user_key, message_id, message FROM forwarded WHERE supervisor = $1 ORDER BY position", .text(id.text)
-      ) { ($0.text(0), $0.text(1), $0.text(2)) }
-      for (user, messageID, message) in waiting {
-        try send(Self.json(user), messageID, Self.json(message), id, database, &outcome)
-      }
+        "SELECT user_key, message_id, message FROM forwarded WHERE supervisor = $1 ORDER BY position", .text(id.text),
+        row: Self.forwarded)
+      for (user, messageID, message) in waiting { try send(user, messageID, message, id, database, &outcome) }
     case .append(let id, let messageID, let from, let message, let previous, let answer):
       let reply = try append(id, messageID, from, message, previous, database, &outcome)
       try self.answer(answer, reply, database, &outcome)
@@ -179,7 +177,9 @@ struct ManagerCommit: Sendable {
     }
   }
 
-  private static func json(_ text: String) -> JSONValue { (try? JSONParser.parse(Array(text.utf8))) ?? .null }
+  private static func forwarded(_ row: SQLRow) -> (user: JSONValue, id: String, message: JSONValue) {
+    (row.json(0), row.text(1), row.json(2))
+  }
 
   private func publish(
     _ exchange: String, _ key: String, _ properties: AMQPProperties, _ body: [UInt8], _ database: SQLConnection,
@@ -297,11 +297,8 @@ struct ManagerCommit: Sendable {
     guard outcome.resent.insert("\(id.text)/\(from.text)").inserted else { return }
     let waiting = try database.query(
       "SELECT user_key, message_id, message FROM forwarded WHERE supervisor = $1 AND user_key = $2 ORDER BY position",
-      .text(id.text), .text(from.text)
-    ) { ($0.text(0), $0.text(1), $0.text(2)) }
-    for (user, messageID, message) in waiting {
-      try send(Self.json(user), messageID, Self.json(message), id, database, &outcome)
-    }
+      .text(id.text), .text(from.text), row: Self.forwarded)
+    for (user, messageID, message) in waiting { try send(user, messageID, message, id, database, &outcome) }
     guard waiting.isEmpty, from == "CUSTOMER" else { return }
     let email = try database.first(
       "SELECT email FROM sessions WHERE supervisor = $1 AND status = 'running'", .text(id.text)
@@ -338,7 +335,7 @@ struct ManagerCommit: Sendable {
       SELECT seq, sender, message FROM transcripts WHERE supervisor = $1 AND seq > $2 ORDER BY seq LIMIT $3
       """, .text(id.text), .int(oldest), .int(Self.briefing)
     ) { row in
-      ["SEQ": .int(row.int(0)), "FROM": Self.json(row.text(1)), "MESSAGE": Self.json(row.text(2))] as JSONValue
+      ["SEQ": .int(row.int(0)), "FROM": row.json(1), "MESSAGE": row.json(2)] as JSONValue
     }
     return [
       "STATUS": "SUCCESS", "LIST_USER_ID": .array(users.map(\.json)), "DEMAND": .int(Int64(demand)),

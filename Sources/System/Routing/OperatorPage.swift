@@ -1,22 +1,9 @@
 /// The operator's page at `/` of the User Manager.
 enum OperatorPage {
   static let routes: [Route] = [
-    asset("/", "text/html; charset=utf-8", page), asset("/operator.js", "text/javascript; charset=utf-8", script),
-    asset("/operator.css", "text/css; charset=utf-8", style),
+    CommonRoutes.asset("/", "text/html", page), CommonRoutes.asset("/operator.js", "text/javascript", script),
+    CommonRoutes.asset("/operator.css", "text/css", style),
   ]
-
-  private static let policy =
-    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-
-  private static func asset(_ path: String, _ type: String, _ text: String) -> Route {
-    let response = HTTPResponse(
-      status: 200,
-      fields: [
-        ("content-type", type), ("content-security-policy", policy), ("x-content-type-options", "nosniff"),
-        ("cache-control", "no-cache"),
-      ], body: Array(text.utf8))
-    return Route("GET", path, "The operator's page", responses: []) { _ in .response(response) }
-  }
 
   private static let page = """
     <!doctype html>

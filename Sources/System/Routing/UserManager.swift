@@ -43,7 +43,7 @@ public actor UserManager: Service {
   private var waiting: [Work] = []
   private var isWorking = false
   private var isClosed = false
-  private var handled: Set<String>
+  private var handled: RecentIDs
   private var outbox: [OutboxRow]
   private var isPublishing = false
   /// The last row of the outbox that was published.
@@ -67,7 +67,7 @@ public actor UserManager: Service {
     let key: String?
     let done: Completion?
     /// What could not be read.
-    var deadLetter: (AMQPProperties, [UInt8])?
+    var deadLetter: AMQPMessage?
   }
 
   /// Told when a batch is committed. Used on the manager's actor.
@@ -89,7 +89,7 @@ public actor UserManager: Service {
       observer: metrics.databaseObserver)
     let identity = Hex.encode(environment.entropy.bytes(8))
     let known = try await database.transaction { try $0.managerState(identity: identity) }
-    let reference = ManagerReference()
+    let reference = ServiceReference<UserManager>()
     let server = try HTTPServer(
       environment, address: options.address, service: ManagerRoutes.description,
       routes: ManagerRoutes.table(reference, metrics: metrics), metrics: metrics, options: options.server,
@@ -121,7 +121,7 @@ public actor UserManager: Service {
     self.client = client
     self.identity = identity
     self.state = state
-    self.handled = Set(handled)
+    self.handled = RecentIDs(limit: Int(ManagerCommit.keptHandled), handled)
     self.outbox = outbox
     self.server = server
     begun = environment.clock.now
@@ -172,15 +172,9 @@ public actor UserManager: Service {
       return Work(input: input, message: message, answer: answer, key: key, done: done)
     } catch {
       deadLetters += 1
-      environment.log.warning("dead-letter", ["queue": .string(source.queue), "reason": .string(error.reason)])
-      var properties = delivery.properties
-      var headers = properties.headers ?? AMQPTable()
-      headers["PARLEY_REASON"] = .text(error.reason)
-      headers["PARLEY_QUEUE"] = .text(source.queue)
-      properties.headers = headers
       return Work(
         input: .heartbeat(host: ""), message: QueueMessage(""), answer: nil, key: nil, done: done,
-        deadLetter: (properties, delivery.body))
+        deadLetter: delivery.deadLetter(from: source.queue, because: error.reason, environment.log))
     }
   }
 
@@ -237,7 +231,7 @@ public actor UserManager: Service {
         let outcome = try await database.transaction { try commit.run(on: $0, missedAfter: missedAfter) }
         missesOutbox = false
         state = next
-        handled.formUnion(commit.handled)
+        for key in commit.handled { handled.insert(key) }
         finish(outcome, batch)
         return true
       } catch let error as DatabaseError {
@@ -260,8 +254,8 @@ public actor UserManager: Service {
     var commit = ManagerCommit()
     var fresh: Set<String> = []
     for work in batch {
-      if let (properties, body) = work.deadLetter {
-        commit.effects.append(.deadLetter(properties, body))
+      if let letter = work.deadLetter {
+        commit.effects.append(.deadLetter(letter))
         continue
       }
       if let key = work.key {

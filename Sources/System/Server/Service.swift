@@ -8,6 +8,30 @@ public protocol Service: Sendable {
 
 /// The routes that every HTTP service has.
 enum CommonRoutes {
+  /// A part of a page that is served out of the binary: it may have nothing from anywhere but here, and no script or style
+  /// inside.
+  static func asset(_ path: String, _ type: String, _ text: String) -> Route {
+    let policy =
+      "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    let response = HTTPResponse(
+      status: 200,
+      fields: [
+        ("content-type", "\(type); charset=utf-8"), ("content-security-policy", policy),
+        ("x-content-type-options", "nosniff"), ("referrer-policy", "no-referrer"), ("cache-control", "no-cache"),
+      ], body: Array(text.utf8))
+    return Route("GET", path, "A page", responses: []) { _ in .response(response) }
+  }
+
+  /// `/health`; `check` says what answers, or throws the 503.
+  static func health(_ unavailable: Route.Response, check: @escaping @Sendable () async throws -> String) -> Route {
+    Route(
+      "GET", "/health", "Whether the service can serve",
+      responses: [
+        .init(200, "It can", .object([.init("status", .string()), .init("message", .string())])), unavailable,
+      ]
+    ) { _ in .json(["status": "healthy", "message": .string(try await check())]) }
+  }
+
   /// `/openapi.json`, `/docs` and `/metrics` beside `routes`. The document is made once.
   static func adding(to routes: [Route], service: ServiceDescription, metrics: Metrics) -> [Route] {
     let text = Schema.string()

@@ -77,9 +77,7 @@ public actor SupervisorHost: Service {
   }
 
   private static func toManager(_ message: QueueMessage) -> AMQPMessage {
-    AMQPMessage(
-      exchange: QueueNames.managerExchange, routingKey: QueueNames.fromSupervisors, properties: message.properties,
-      body: message.body.bytes)
+    message.sent(to: QueueNames.managerExchange, QueueNames.fromSupervisors)
   }
 
   private func beat() async {
@@ -104,7 +102,8 @@ public actor SupervisorHost: Service {
         let id = offer.data["SESSION_SUPERVISOR_ID"]?.string.flatMap({ SupervisorID($0) }),
         let epoch = offer.data["EPOCH"]?.int
       else {
-        messages.append(deadLetter(delivery))
+        messages.append(
+          delivery.deadLetter(from: QueueNames.hosts, because: "not a START_SUPERVISOR", environment.log))
         continue
       }
       if let known = sessions[id] {
@@ -118,27 +117,17 @@ public actor SupervisorHost: Service {
     try await client.publish(messages)
   }
 
-  private func deadLetter(_ delivery: AMQPDelivery) -> AMQPMessage {
-    environment.log.warning("dead-letter", ["queue": .string(QueueNames.hosts)])
-    var properties = delivery.properties
-    var headers = properties.headers ?? AMQPTable()
-    headers["PARLEY_REASON"] = .text("not a START_SUPERVISOR")
-    headers["PARLEY_QUEUE"] = .text(QueueNames.hosts)
-    properties.headers = headers
-    return AMQPMessage(exchange: "", routingKey: QueueNames.deadLetters, properties: properties, body: delivery.body)
-  }
-
   private func consume(_ id: SupervisorID) async -> [UInt16] {
     var consumers: [UInt16] = []
     for queue in [QueueNames.fromManager(to: id), QueueNames.fromCustomer(to: id)] {
       await client.declare([.queue(queue, exchange: QueueNames.supervisorExchange)])
       consumers.append(
-        await client.consume(queue) { deliveries in try await self.take(deliveries, for: id) })
+        await client.consume(queue) { deliveries in try await self.take(deliveries, from: queue, for: id) })
     }
     return consumers
   }
 
-  private func take(_ deliveries: [AMQPDelivery], for id: SupervisorID) async throws {
+  private func take(_ deliveries: [AMQPDelivery], from queue: String, for id: SupervisorID) async throws {
     guard !isClosed, sessions[id] != nil else { throw NetworkError.closed }
     var messages: [AMQPMessage] = []
     var belongsToAnother = false
@@ -155,7 +144,9 @@ public actor SupervisorHost: Service {
       } else if let message = try? QueueMessage(delivery) {
         out = sessions[id]?.session.take(message, deliveryID: message.id ?? "") ?? []
       } else {
-        messages.append(deadLetter(delivery))
+        messages.append(
+          delivery.deadLetter(
+            from: queue, because: "neither an answer nor a message", environment.log))
         continue
       }
       messages += out.map(Self.toManager)

@@ -81,10 +81,6 @@ extension AMQPMethod {
   /// The method as a frame's payload.
   var bytes: [UInt8] {
     var writer = AMQPWriter()
-    func begin(_ classID: UInt16, _ methodID: UInt16) {
-      writer.number(classID)
-      writer.number(methodID)
-    }
     func close(_ code: UInt16, _ text: String, _ classID: UInt16, _ methodID: UInt16) {
       writer.number(code)
       writer.shortString(text)
@@ -93,64 +89,60 @@ extension AMQPMethod {
     }
     switch self {
     case .connectionStart(let properties, let mechanisms, let locales):
-      begin(10, 10)
+      writer.method(10, 10)
       writer.raw([0, 9])
       writer.table(properties)
       writer.longString(Array(mechanisms.utf8))
       writer.longString(Array(locales.utf8))
     case .connectionStartOk(let properties, let mechanism, let response, let locale):
-      begin(10, 11)
+      writer.method(10, 11)
       writer.table(properties)
       writer.shortString(mechanism)
       writer.longString(response)
       writer.shortString(locale)
     case .connectionTune(let channels, let frame, let heartbeat),
       .connectionTuneOk(let channels, let frame, let heartbeat):
-      if case .connectionTune = self { begin(10, 30) } else { begin(10, 31) }
+      if case .connectionTune = self { writer.method(10, 30) } else { writer.method(10, 31) }
       writer.number(channels)
       writer.number(frame)
       writer.number(heartbeat)
     case .connectionOpen(let host):
-      begin(10, 40)
+      writer.method(10, 40)
       writer.shortString(host)
       writer.shortString("")
       writer.flag(false)
     case .connectionOpenOk:
-      begin(10, 41)
+      writer.method(10, 41)
       writer.shortString("")
     case .connectionClose(let code, let text, let classID, let methodID):
-      begin(10, 50)
+      writer.method(10, 50)
       close(code, text, classID, methodID)
-    case .connectionCloseOk: begin(10, 51)
+    case .connectionCloseOk: writer.method(10, 51)
     case .channelOpen:
-      begin(20, 10)
+      writer.method(20, 10)
       writer.shortString("")
     case .channelOpenOk:
-      begin(20, 11)
+      writer.method(20, 11)
       writer.longString([])
     case .channelFlow(let active):
-      begin(20, 20)
+      writer.method(20, 20)
       writer.flag(active)
     case .channelFlowOk(let active):
-      begin(20, 21)
+      writer.method(20, 21)
       writer.flag(active)
     case .channelClose(let code, let text, let classID, let methodID):
-      begin(20, 40)
+      writer.method(20, 40)
       close(code, text, classID, methodID)
-    case .channelCloseOk: begin(20, 41)
+    case .channelCloseOk: writer.method(20, 41)
     default: writeTopology(to: &writer)
     }
     return writer.bytes
   }
 
   private func writeTopology(to writer: inout AMQPWriter) {
-    func begin(_ classID: UInt16, _ methodID: UInt16) {
-      writer.number(classID)
-      writer.number(methodID)
-    }
     switch self {
     case .exchangeDeclare(let declaration):
-      begin(40, 10)
+      writer.method(40, 10)
       writer.number(UInt16(0))
       writer.shortString(declaration.exchange)
       writer.shortString(declaration.kind)
@@ -158,16 +150,16 @@ extension AMQPMethod {
         declaration.passive, declaration.durable, declaration.autoDelete, declaration.isInternal, declaration.noWait,
       ] { writer.flag(flag) }
       writer.table(declaration.arguments)
-    case .exchangeDeclareOk: begin(40, 11)
+    case .exchangeDeclareOk: writer.method(40, 11)
     case .exchangeDelete(let exchange, let ifUnused, let noWait):
-      begin(40, 20)
+      writer.method(40, 20)
       writer.number(UInt16(0))
       writer.shortString(exchange)
       writer.flag(ifUnused)
       writer.flag(noWait)
-    case .exchangeDeleteOk: begin(40, 21)
+    case .exchangeDeleteOk: writer.method(40, 21)
     case .queueDeclare(let declaration):
-      begin(50, 10)
+      writer.method(50, 10)
       writer.number(UInt16(0))
       writer.shortString(declaration.queue)
       for flag in [
@@ -175,7 +167,7 @@ extension AMQPMethod {
       ] { writer.flag(flag) }
       writer.table(declaration.arguments)
     case .queueDeclareOk(let queue, let messages, let consumers):
-      begin(50, 11)
+      writer.method(50, 11)
       writer.shortString(queue)
       writer.number(messages)
       writer.number(consumers)
@@ -184,66 +176,58 @@ extension AMQPMethod {
   }
 
   private func writeQueues(to writer: inout AMQPWriter) {
-    func begin(_ classID: UInt16, _ methodID: UInt16) {
-      writer.number(classID)
-      writer.number(methodID)
-    }
     switch self {
     case .queueBind(let queue, let exchange, let key, let noWait, let arguments):
-      begin(50, 20)
+      writer.method(50, 20)
       writer.number(UInt16(0))
       writer.shortString(queue)
       writer.shortString(exchange)
       writer.shortString(key)
       writer.flag(noWait)
       writer.table(arguments)
-    case .queueBindOk: begin(50, 21)
+    case .queueBindOk: writer.method(50, 21)
     case .queueUnbind(let queue, let exchange, let key, let arguments):
-      begin(50, 50)
+      writer.method(50, 50)
       writer.number(UInt16(0))
       writer.shortString(queue)
       writer.shortString(exchange)
       writer.shortString(key)
       writer.table(arguments)
-    case .queueUnbindOk: begin(50, 51)
+    case .queueUnbindOk: writer.method(50, 51)
     case .queuePurge(let queue, let noWait):
-      begin(50, 30)
+      writer.method(50, 30)
       writer.number(UInt16(0))
       writer.shortString(queue)
       writer.flag(noWait)
     case .queuePurgeOk(let messages):
-      begin(50, 31)
+      writer.method(50, 31)
       writer.number(messages)
     case .queueDelete(let queue, let ifUnused, let ifEmpty, let noWait):
-      begin(50, 40)
+      writer.method(50, 40)
       writer.number(UInt16(0))
       writer.shortString(queue)
       for flag in [ifUnused, ifEmpty, noWait] { writer.flag(flag) }
     case .queueDeleteOk(let messages):
-      begin(50, 41)
+      writer.method(50, 41)
       writer.number(messages)
     case .confirmSelect(let noWait):
-      begin(85, 10)
+      writer.method(85, 10)
       writer.flag(noWait)
-    case .confirmSelectOk: begin(85, 11)
+    case .confirmSelectOk: writer.method(85, 11)
     default: writeBasic(to: &writer)
     }
   }
 
   private func writeBasic(to writer: inout AMQPWriter) {
-    func begin(_ methodID: UInt16) {
-      writer.number(UInt16(60))
-      writer.number(methodID)
-    }
     switch self {
     case .basicQos(let size, let count, let isGlobal):
-      begin(10)
+      writer.method(60, 10)
       writer.number(size)
       writer.number(count)
       writer.flag(isGlobal)
-    case .basicQosOk: begin(11)
+    case .basicQosOk: writer.method(60, 11)
     case .basicConsume(let consumption):
-      begin(20)
+      writer.method(60, 20)
       writer.number(UInt16(0))
       writer.shortString(consumption.queue)
       writer.shortString(consumption.tag)
@@ -252,28 +236,28 @@ extension AMQPMethod {
       }
       writer.table(consumption.arguments)
     case .basicConsumeOk(let tag):
-      begin(21)
+      writer.method(60, 21)
       writer.shortString(tag)
     case .basicCancel(let tag, let noWait):
-      begin(30)
+      writer.method(60, 30)
       writer.shortString(tag)
       writer.flag(noWait)
     case .basicCancelOk(let tag):
-      begin(31)
+      writer.method(60, 31)
       writer.shortString(tag)
     case .basicPublish(let exchange, let key, let mandatory, let immediate):
-      begin(40)
+      writer.method(60, 40)
       writer.number(UInt16(0))
       writer.shortString(exchange)
       writer.shortString(key)
       writer.flag(mandatory)
       writer.flag(immediate)
     case .basicReturn(let code, let text, let exchange, let key):
-      begin(50)
+      writer.method(60, 50)
       writer.number(code)
       for text in [text, exchange, key] { writer.shortString(text) }
     case .basicGet(let queue, let noAck):
-      begin(70)
+      writer.method(60, 70)
       writer.number(UInt16(0))
       writer.shortString(queue)
       writer.flag(noAck)
@@ -282,55 +266,47 @@ extension AMQPMethod {
   }
 
   private func writeDelivery(to writer: inout AMQPWriter) {
-    func begin(_ methodID: UInt16) {
-      writer.number(UInt16(60))
-      writer.number(methodID)
-    }
     switch self {
     case .basicDeliver(let consumer, let tag, let redelivered, let exchange, let key):
-      begin(60)
+      writer.method(60, 60)
       writer.shortString(consumer)
       writer.number(tag)
       writer.flag(redelivered)
       writer.shortString(exchange)
       writer.shortString(key)
     case .basicGetOk(let tag, let redelivered, let exchange, let key, let messages):
-      begin(71)
+      writer.method(60, 71)
       writer.number(tag)
       writer.flag(redelivered)
       writer.shortString(exchange)
       writer.shortString(key)
       writer.number(messages)
     case .basicGetEmpty:
-      begin(72)
+      writer.method(60, 72)
       writer.shortString("")
     default: writeSettlement(to: &writer)
     }
   }
 
   private func writeSettlement(to writer: inout AMQPWriter) {
-    func begin(_ methodID: UInt16) {
-      writer.number(UInt16(60))
-      writer.number(methodID)
-    }
     switch self {
     case .basicAck(let tag, let multiple):
-      begin(80)
+      writer.method(60, 80)
       writer.number(tag)
       writer.flag(multiple)
     case .basicReject(let tag, let requeue):
-      begin(90)
+      writer.method(60, 90)
       writer.number(tag)
       writer.flag(requeue)
     case .basicRecoverAsync(let requeue):
-      begin(100)
+      writer.method(60, 100)
       writer.flag(requeue)
     case .basicRecover(let requeue):
-      begin(110)
+      writer.method(60, 110)
       writer.flag(requeue)
-    case .basicRecoverOk: begin(111)
+    case .basicRecoverOk: writer.method(60, 111)
     case .basicNack(let tag, let multiple, let requeue):
-      begin(120)
+      writer.method(60, 120)
       writer.number(tag)
       writer.flag(multiple)
       writer.flag(requeue)

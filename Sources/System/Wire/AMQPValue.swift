@@ -219,6 +219,12 @@ struct AMQPWriter {
     }
   }
 
+  /// A method's class and its number.
+  mutating func method(_ classID: UInt16, _ id: UInt16) {
+    number(classID)
+    number(id)
+  }
+
   mutating func flag(_ value: Bool) {
     if bit == 8 {
       bytes.append(0)

@@ -185,6 +185,20 @@ struct BrokerTests {
   }
 }
 
+@Suite("Recent ids")
+struct RecentIDsTests {
+  @Test("the latest are known, the oldest forgotten, and never more than twice the limit held")
+  func bound() {
+    var ids = RecentIDs(limit: 10, ["a", "b"])
+    var fresh = 0
+    for id in ["a"] + (0..<100).map({ "\($0)" }) + (90..<100).map({ "\($0)" }) { if ids.insert(id) { fresh += 1 } }
+    #expect(fresh == 100)
+    let known = ids
+    #expect(!known.contains("a"))
+    #expect((0..<100).count { known.contains("\($0)") } < 20)
+  }
+}
+
 @Suite("AMQP on the wire")
 struct AMQPWireTests {
   @Test(
