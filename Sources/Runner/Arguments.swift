@@ -1,3 +1,4 @@
+import Sim
 import System
 
 /// A flag of a command.
@@ -50,5 +51,24 @@ struct Arguments {
       throw UsageError("--\(name): \"\(text)\" is no number from \(range.lowerBound) to \(range.upperBound)")
     }
     return number
+  }
+
+  /// The time that a flag gives.
+  func time(_ name: String) throws(UsageError) -> Duration? {
+    guard let text = value(name) else { return nil }
+    guard let time = DurationText.parse(text), time > .zero else {
+      throw UsageError("--\(name): \"\(text)\" is no time; write for example 30s, 10m")
+    }
+    return time
+  }
+
+  /// The value of `--strategy`.
+  func strategy() throws(UsageError) -> StrategyName? {
+    guard let name = value("strategy") else { return nil }
+    guard let strategy = StrategyName(rawValue: name) else {
+      throw UsageError(
+        "--strategy: \"\(name)\" is none of \(StrategyName.allCases.map(\.rawValue).joined(separator: ", "))")
+    }
+    return strategy
   }
 }

@@ -28,27 +28,14 @@ enum FuzzCommand {
   static func run(_ words: [String]) throws(UsageError) -> Int32 {
     let arguments = try Arguments(words, flags: flags)
     var options = Fuzzer.Options()
-    func time(_ flag: String) throws(UsageError) -> Duration? {
-      guard let text = arguments.value(flag) else { return nil }
-      guard let time = DurationText.parse(text), time > .zero else {
-        throw UsageError("--\(flag): \"\(text)\" is no time; write for example 30s, 10m")
-      }
-      return time
-    }
     if arguments.has("time"), arguments.has("seeds") { throw UsageError("--time and --seeds exclude each other") }
     options.count = try arguments.int("seeds", in: 1...Int.max)
-    options.time = try time("time") ?? (options.count == nil ? .seconds(60) : nil)
-    options.shrinkTime = try time("shrink-time") ?? options.shrinkTime
+    options.time = try arguments.time("time") ?? (options.count == nil ? .seconds(60) : nil)
+    options.shrinkTime = try arguments.time("shrink-time") ?? options.shrinkTime
     options.first = UInt64(
       try arguments.int("first", in: 0...1_000_000_000) ?? Int(EventLoop.nanoseconds / 1000 % 900_000_000))
     options.jobs = try arguments.int("jobs", in: 1...256) ?? max(1, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN))))
-    if let name = arguments.value("strategy") {
-      guard let strategy = StrategyName(rawValue: name) else {
-        throw UsageError(
-          "--strategy: \"\(name)\" is none of \(StrategyName.allCases.map(\.rawValue).joined(separator: ", "))")
-      }
-      options.strategy = strategy
-    }
+    options.strategy = try arguments.strategy()
     options.folder = arguments.value("out") ?? "parley-fuzz"
     options.collectsAll = arguments.has("all")
     if !arguments.words.isEmpty {

@@ -53,12 +53,12 @@ final class Fuzzer {
       var results: [RunResult] = []
       var running: UInt64?
       for line in text.split(separator: 10) {
-        guard let value = try? JSONParser.parse(Array(line)) else { continue }
-        if let begin = value["begin"]?.array, let seed = begin[1].int {
-          running = UInt64(seed)
-        } else if let result = value["result"].flatMap(RunResult.init(json:)) {
+        switch WorkerLine(Array(line)) {
+        case .begin(_, let seed): running = seed
+        case .result(_, let result):
           running = nil
           results.append(result)
+        case nil: continue
         }
       }
       return (results, status == 0 ? nil : running)

@@ -70,13 +70,7 @@ enum SimulateCommand {
     if let seed = try arguments.int("seed", in: 0...Int.max) { options.seeds = UInt64(seed)...UInt64(seed) }
     if let text = arguments.value("seeds") { options.seeds = try seeds(text) }
     if arguments.has("seed"), arguments.has("seeds") { throw UsageError("--seed and --seeds exclude each other") }
-    if let name = arguments.value("strategy") {
-      guard let strategy = StrategyName(rawValue: name) else {
-        throw UsageError(
-          "--strategy: \"\(name)\" is none of \(StrategyName.allCases.map(\.rawValue).joined(separator: ", "))")
-      }
-      options.strategy = strategy
-    }
+    options.strategy = try arguments.strategy() ?? .random
     options.trace = arguments.value("trace")
     if options.trace != nil, options.files.count > 1 {
       throw UsageError("--trace is for one scenario with one --seed")

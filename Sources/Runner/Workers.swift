@@ -48,12 +48,12 @@ enum Workers {
     while let end = worker.text.firstIndex(of: 10) {
       let line = Array(worker.text[..<end])
       worker.text.removeFirst(end + 1)
-      guard let value = try? JSONParser.parse(line) else { continue }
-      if let begin = value["begin"]?.array, let index = begin[0].int, let seed = begin[1].int {
-        worker.running = (Int(index), UInt64(seed))
-      } else if let index = value["scenario"]?.int, let result = value["result"].flatMap(RunResult.init(json:)) {
+      switch WorkerLine(line) {
+      case .begin(let index, let seed): worker.running = (index, seed)
+      case .result(let index, let result):
         worker.running = nil
-        handle(Int(index), result)
+        handle(index, result)
+      case nil: continue
       }
     }
   }
@@ -64,6 +64,23 @@ enum Workers {
     words += ["--strategy", options.strategy.rawValue, "--worker", "\(index)/\(options.jobs)"]
     let child = ChildProcess.start(words)
     return Worker(process: child.process, pipe: child.pipe)
+  }
+}
+
+/// A line that a worker prints: that it begins a run, and what came of it.
+enum WorkerLine {
+  case begin(scenario: Int, seed: UInt64)
+  case result(scenario: Int, RunResult)
+
+  init?(_ bytes: [UInt8]) {
+    guard let value = try? JSONParser.parse(bytes) else { return nil }
+    if let begin = value["begin"]?.array, let index = begin[0].int, let seed = begin[1].int {
+      self = .begin(scenario: Int(index), seed: UInt64(seed))
+    } else if let index = value["scenario"]?.int, let result = value["result"].flatMap(RunResult.init(json:)) {
+      self = .result(scenario: Int(index), result)
+    } else {
+      return nil
+    }
   }
 }
 

@@ -15,7 +15,7 @@ final class ChatDevice: @unchecked Sendable {
   var user: Int64 = 0
   private var client: SocketIOClient?
   private(set) var record: Int?
-  private var waiting: [Int64: UnsafeContinuation<JSONValue?, Never>] = [:]
+  private let calls = PendingCalls()
   private var isRunning = false
 
   init(
@@ -72,7 +72,7 @@ final class ChatDevice: @unchecked Sendable {
   private func ended() {
     if let record { history.sockets[record].ended = history.next() }
     record = nil
-    for id in waiting.keys.sorted() { waiting.removeValue(forKey: id)!.resume(returning: nil) }
+    calls.endAll()
   }
 
   /// Notes what came; false when the socket is over.
@@ -95,7 +95,7 @@ final class ChatDevice: @unchecked Sendable {
       counters.count(.socketsClosed)
       return false
     case .acknowledged(_, let id, let payload):
-      waiting.removeValue(forKey: id)?.resume(returning: payload.arguments.first ?? .null)
+      calls.answer(id, payload.arguments.first ?? .null)
     case .event(_, let name, let payload): note(name, payload.arguments.first ?? .null)
     }
     return true
@@ -129,12 +129,7 @@ final class ChatDevice: @unchecked Sendable {
       return nil
     }
     guard record != nil, self.client === client else { return nil }
-    environment.executor.spawn("patience") { [environment] in
-      try? await environment.clock.sleep(for: patience)
-      self.waiting.removeValue(forKey: id)?.resume(returning: nil)
-    }
-    // Acknowledgements of an earlier socket never come to this one, and ids begin anew with each.
-    return await withUnsafeContinuation { waiting[id] = $0 }
+    return await calls.wait(for: id, patience: patience, environment)
   }
 
   /// Emits an event that nobody acknowledges.

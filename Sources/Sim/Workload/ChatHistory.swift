@@ -32,15 +32,6 @@ struct Acknowledgement: Hashable {
   let timestamp: String
 }
 
-/// Times of something with a beginning and an end: positions in the one order of everything that people did and saw, and virtual
-/// time in nanoseconds.
-struct Interval {
-  let invoked: Int
-  var answered = Int.max
-  let invokedAt: Int64
-  var answeredAt = Int64.max
-}
-
 /// A message that somebody sent, over however many attempts.
 struct Sending {
   let person: String
@@ -112,7 +103,7 @@ struct RESTCall {
 }
 
 /// Everything that people did and saw at the Chat Service, in one order.
-final class ChatHistory: @unchecked Sendable {
+final class ChatHistory: Timeline, @unchecked Sendable {
   var sendings: [Sending] = []
   var changes: [Change] = []
   var sockets: [SocketRecord] = []
@@ -123,22 +114,4 @@ final class ChatHistory: @unchecked Sendable {
   var endedSessions: [String: Int64] = [:]
   /// Who is there when everything has come to rest.
   var isOnlineAtEnd: [Int64: Bool] = [:]
-  private var position = 0
-  private let now: () -> Int64
-
-  init(now: @escaping () -> Int64) { self.now = now }
-
-  var time: Int64 { now() }
-
-  func next() -> Int {
-    position += 1
-    return position
-  }
-
-  func begin() -> Interval { Interval(invoked: next(), invokedAt: now()) }
-
-  func end(_ interval: inout Interval) {
-    interval.answered = next()
-    interval.answeredAt = now()
-  }
 }

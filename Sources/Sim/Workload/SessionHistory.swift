@@ -53,30 +53,12 @@ struct CustomerRun {
 }
 
 /// Everything that users and customers of sessions did and saw.
-final class SessionHistory: @unchecked Sendable {
+final class SessionHistory: Timeline, @unchecked Sendable {
   var sayings: [Saying] = []
   var sockets: [UserSocket] = []
   var runs: [CustomerRun] = []
   /// What the manager showed of itself when everything had come to rest.
   var overview: JSONValue?
-  private var position = 0
-  private let now: () -> Int64
-
-  init(now: @escaping () -> Int64) { self.now = now }
-
-  var time: Int64 { now() }
-
-  func next() -> Int {
-    position += 1
-    return position
-  }
-
-  func begin() -> Interval { Interval(invoked: next(), invokedAt: now()) }
-
-  func end(_ interval: inout Interval) {
-    interval.answered = next()
-    interval.answeredAt = now()
-  }
 }
 
 /// What all people of a scenario with sessions know of each other: how far they are.

@@ -16,7 +16,7 @@ final class SessionUser: Inhabitant, @unchecked Sendable {
   private var socket: Int?
   private var wants = true
   private var said = 0
-  private var waiting: [Int64: UnsafeContinuation<JSONValue?, Never>] = [:]
+  private let calls = PendingCalls()
 
   init(
     _ name: String, behavior: People, stream: ChoiceStream, history: SessionHistory, counters: History,
@@ -125,7 +125,7 @@ final class SessionUser: Inhabitant, @unchecked Sendable {
             history.sockets[socket].heard.append((history.time, entry))
           }
         case .acknowledged(_, let id, let payload):
-          waiting.removeValue(forKey: id)?.resume(returning: payload.arguments.first ?? .null)
+          calls.answer(id, payload.arguments.first ?? .null)
         case .refused(_, let message):
           lastSeen = "refused: \(message)"
           throw NetworkError.closed
@@ -138,7 +138,7 @@ final class SessionUser: Inhabitant, @unchecked Sendable {
     }
     if let socket { history.sockets[socket].ended = history.next() }
     socket = nil
-    for id in waiting.keys.sorted() { waiting.removeValue(forKey: id)!.resume(returning: nil) }
+    calls.endAll()
     await client.abandon()
   }
 
@@ -188,10 +188,6 @@ final class SessionUser: Inhabitant, @unchecked Sendable {
       return nil
     }
     guard socket != nil, self.client === client else { return nil }
-    environment.executor.spawn("patience") { [environment, behavior] in
-      try? await environment.clock.sleep(for: behavior.patience)
-      self.waiting.removeValue(forKey: id)?.resume(returning: nil)
-    }
-    return await withUnsafeContinuation { waiting[id] = $0 }
+    return await calls.wait(for: id, patience: behavior.patience, environment)
   }
 }

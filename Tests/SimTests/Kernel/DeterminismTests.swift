@@ -7,7 +7,7 @@ import Testing
 struct DeterminismTests {
   @Test("twice the same hash, other seeds other hashes, and a trace changes nothing")
   func hashes() throws {
-    let runner = ScenarioRunner(try PlantedBugTests.scenario("crash-and-restart").shortened(to: .seconds(5)))
+    let runner = ScenarioRunner(try Scenario.file("accounts/crash-and-restart").shortened(to: .seconds(5)))
     var lines = 0
     let first = runner.run(seed: 1)
     #expect(runner.run(seed: 1).hash == first.hash)

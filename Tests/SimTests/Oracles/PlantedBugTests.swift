@@ -1,4 +1,3 @@
-import Foundation
 import System
 import Testing
 
@@ -7,17 +6,11 @@ import Testing
 /// An oracle that no bug can trip is none: each is shown to fire.
 @Suite("Planted bugs are found")
 struct PlantedBugTests {
-  static func scenario(_ name: String) throws -> Scenario {
-    let file = URL(filePath: #filePath).deletingLastPathComponent().appending(
-      path: "../../../scenarios/accounts/\(name).json5")
-    return try Scenario(parsing: Array(Data(contentsOf: file.standardizedFileURL)), file: name)
-  }
-
   /// The oracles that fail within `seeds` seeds, and at which one first.
   private func found(_ name: String, seeds: ClosedRange<UInt64> = 1...50, _ plant: (inout Scenario) -> Void) throws -> (
     Set<String>, UInt64
   ) {
-    var scenario = try Self.scenario(name)
+    var scenario = try Scenario.file("accounts/" + name)
     plant(&scenario)
     for seed in seeds {
       let violations = ScenarioRunner(scenario).run(seed: seed).violations

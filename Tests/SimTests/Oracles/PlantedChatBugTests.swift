@@ -1,4 +1,3 @@
-import Foundation
 import System
 import Testing
 
@@ -7,16 +6,10 @@ import Testing
 /// The oracles over the chat, each shown to fire.
 @Suite("Planted bugs of the chat are found")
 struct PlantedChatBugTests {
-  private static func scenario(_ name: String) throws -> Scenario {
-    let file = URL(filePath: #filePath).deletingLastPathComponent().appending(
-      path: "../../../scenarios/chat/\(name).json5")
-    return try Scenario(parsing: Array(Data(contentsOf: file.standardizedFileURL)), file: name)
-  }
-
   private static func found(_ name: String, _ oracle: String, _ plant: (inout Scenario) -> Void) throws -> (
     seed: UInt64, others: Set<String>
   ) {
-    var scenario = try scenario(name)
+    var scenario = try Scenario.file("chat/" + name)
     plant(&scenario)
     var others: Set<String> = []
     for seed in 1...20 as ClosedRange<UInt64> {
@@ -46,7 +39,7 @@ struct PlantedChatBugTests {
 
   @Test("synchronous = OFF in the chat loses acknowledged messages, or all of them")
   func synchronousOff() throws {
-    var scenario = try Self.scenario("crash-between-store-and-emit")
+    var scenario = try Scenario.file("chat/crash-between-store-and-emit")
     scenario.service.database.synchronous = false
     let oracles = (1...10 as ClosedRange<UInt64>).lazy.map {
       Set(ScenarioRunner(scenario).run(seed: $0).violations.map(\.oracle))

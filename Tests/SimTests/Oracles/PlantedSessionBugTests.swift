@@ -1,4 +1,3 @@
-import Foundation
 import System
 import Testing
 
@@ -8,8 +7,7 @@ import Testing
 @Suite("Planted bugs of sessions and queues are found")
 struct PlantedSessionBugTests {
   private func oracles(_ file: String, _ plant: (inout Scenario) -> Void) throws -> Set<String> {
-    let url = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "../../../scenarios/\(file).json5")
-    var scenario = try Scenario(parsing: Array(Data(contentsOf: url.standardizedFileURL)), file: file)
+    var scenario = try Scenario.file(file)
     plant(&scenario)
     var found: Set<String> = []
     for seed in 1...6 as ClosedRange<UInt64> {

@@ -68,7 +68,7 @@ struct ScenarioParserTests {
 
   @Test("results travel as JSON and come back the same")
   func results() throws {
-    let scenario = try PlantedBugTests.scenario("same-names").shortened(to: .milliseconds(200))
+    let scenario = try Scenario.file("accounts/same-names").shortened(to: .milliseconds(200))
     let result = ScenarioRunner(scenario).run(seed: 4)
     let back = try #require(RunResult(json: result.json))
     #expect(back.json == result.json)

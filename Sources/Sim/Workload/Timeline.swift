@@ -1,0 +1,32 @@
+/// Times of something with a beginning and an end: positions in the one order of everything that people did and saw, and virtual
+/// time in nanoseconds.
+struct Interval {
+  let invoked: Int
+  var answered = Int.max
+  let invokedAt: Int64
+  var answeredAt = Int64.max
+}
+
+/// The one order of everything that people did and saw in a run.
+class Timeline: @unchecked Sendable {
+  private var position = 0
+  private let now: () -> Int64
+
+  init(now: @escaping () -> Int64) { self.now = now }
+
+  /// Virtual time in nanoseconds.
+  var time: Int64 { now() }
+
+  /// The next position in the order.
+  func next() -> Int {
+    position += 1
+    return position
+  }
+
+  func begin() -> Interval { Interval(invoked: next(), invokedAt: now()) }
+
+  func end(_ interval: inout Interval) {
+    interval.answered = next()
+    interval.answeredAt = now()
+  }
+}
