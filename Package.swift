@@ -35,6 +35,12 @@ let package = Package(
     .executableTarget(
       name: "ChatLoad", dependencies: ["Real", "System", "CLinux"], path: "Tests/Support/ChatLoad",
       swiftSettings: strict),
+    .executableTarget(
+      name: "QueueLoad", dependencies: ["Real", "System", "CLinux"], path: "Tests/Support/QueueLoad",
+      swiftSettings: strict),
+    .executableTarget(
+      name: "SessionLoad", dependencies: ["Real", "System", "CLinux"], path: "Tests/Support/SessionLoad",
+      swiftSettings: strict),
     .testTarget(name: "SystemTests", dependencies: ["System", "Sim"], swiftSettings: strict),
     .testTarget(name: "SimTests", dependencies: ["Sim", "System"], swiftSettings: strict),
     .executableTarget(

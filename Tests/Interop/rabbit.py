@@ -19,7 +19,8 @@ def free_port():
 
 
 class Rabbit:
-    def __init__(self):
+    def __init__(self, core=None):
+        self.command = ["taskset", "-c", str(core)] if core is not None else []
         self.folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
         os.chmod(self.folder.name, 0o777)
         self.port, self.distribution = free_port(), free_port()
@@ -37,7 +38,7 @@ class Rabbit:
         }
         # The wrapper in /usr/sbin changes users; the script behind it does not.
         script = next(p for p in ("/usr/lib/rabbitmq/bin/rabbitmq-server", find()) if os.path.exists(p))
-        self.process = subprocess.Popen([script], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        self.process = subprocess.Popen([*self.command, script], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                                         start_new_session=True)
         end = time.monotonic() + 90
         while time.monotonic() < end:

@@ -1,37 +1,16 @@
 """Benchmarks of the server as ratios against peers in the same run: the server on one core, the load on the other."""
 
-import json
 import os
 import re
 import resource
-import shutil
 import socket
 import subprocess
 import sys
-import tempfile
 import time
-import urllib.request
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
-PARLEY = os.path.join(ROOT, ".build/release/parley")
+from measure import FOLDER, ROOT, SECONDS, cpu_seconds, free_port, parley, pinned, post, product, report, resident, title, wait_for
+
 LUA = os.path.join(ROOT, "Tests/Support/peers/load.lua")
-SECONDS = int(os.environ.get("SECONDS_EACH", "5"))
-FOLDER = tempfile.mkdtemp(prefix="parley-bench-", dir=ROOT + "/.build")
-
-
-def pinned(core, command, **more):
-    return subprocess.Popen(["taskset", "-c", str(core), *command], **more)
-
-
-def ticks(pid):
-    with open(f"/proc/{pid}/stat") as file:
-        fields = file.read().rsplit(")", 1)[1].split()
-    return int(fields[11]) + int(fields[12])
-
-
-def resident(pid):
-    with open(f"/proc/{pid}/status") as file:
-        return int(re.search(r"VmRSS:\s+(\d+)", file.read()).group(1))
 
 
 def load(pid, url, *script):
@@ -39,29 +18,14 @@ def load(pid, url, *script):
     command = ["wrk", "-t1", "-c64", f"-d{SECONDS}s", url]
     if script:
         command += ["-s", LUA, "--", *script]
-    before = ticks(pid)
+    before = cpu_seconds(pid)
     output = pinned(1, command, stdout=subprocess.PIPE, text=True).communicate()[0]
-    spent = ticks(pid) - before
+    spent = cpu_seconds(pid) - before
     requests = int(re.search(r"(\d+) requests in", output).group(1))
     errors = re.search(r"Non-2xx or 3xx responses: (\d+)", output)
     assert not errors, output
     rate = float(re.search(r"Requests/sec:\s+([\d.]+)", output).group(1))
-    return rate, spent * 1e6 / os.sysconf("SC_CLK_TCK") / requests
-
-
-def wait_for(port):
-    for _ in range(200):
-        try:
-            return socket.create_connection(("127.0.0.1", port), timeout=1).close()
-        except OSError:
-            time.sleep(0.05)
-    raise RuntimeError(f"nothing listens on {port}")
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    return rate, spent * 1e6 / requests
 
 
 def nginx():
@@ -77,31 +41,16 @@ location / {{ default_type application/json; return 200 '{{"status":"healthy","m
     return process, port
 
 
-def parley(name, *flags):
-    process = pinned(0, [PARLEY, "serve", "users", "--data", os.path.join(FOLDER, name), "--users-port", "0", "--log-level", "warning",
-                         "--password-rounds", "1", *flags], stdout=subprocess.PIPE, text=True)
-    url = process.stdout.readline().split()[2]
-    process.stdout.readline()
-    return process, url
-
-
-def post(url, body, token=None):
-    request = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})
-    if token:
-        request.add_header("Authorization", "Bearer " + token)
-    return json.load(urllib.request.urlopen(request))
-
-
-def report(what, value, bound, good):
-    print(f"{what:<58} {value:>12} {bound:>14}  {'ok' if good else 'MISSED'}", flush=True)
-    return good
+def users(name):
+    process, ports = parley(name, ["users"], "--password-rounds", "1")
+    return process, f"http://127.0.0.1:{ports['users']}"
 
 
 def main():
     results = []
-    print(f"{'what':<58} {'measured':>12} {'bound':>14}")
+    title()
     peer, port = nginx()
-    server, url = parley("health")
+    server, url = users("health")
     health, cost = [], []
     for _ in range(2):
         health.append(load(peer.pid, f"http://127.0.0.1:{port}/health"))
@@ -130,7 +79,7 @@ def main():
     server.terminate()
     server.wait()
 
-    server, url = parley("idle")
+    server, url = users("idle")
     time.sleep(0.5)
     idle = resident(server.pid)
     results.append(report("idle process, kB resident", str(idle), "<= 25600", idle <= 25600))
@@ -151,7 +100,7 @@ def main():
     server.terminate()
     server.wait()
 
-    output = subprocess.run(["taskset", "-c", "0", os.path.join(ROOT, ".build/release/Bench")], capture_output=True, text=True, check=True).stdout
+    output = subprocess.run(["taskset", "-c", "0", product("Bench")], capture_output=True, text=True, check=True).stdout
     values = dict(line.split() for line in output.splitlines())
     for name, bound, is_least in (("scheduler_steps_per_second", 1_500_000, True), ("times_faster_than_real_time", 500, True),
                                   ("simulated_requests_per_second", 10_000, True), ("world_set_up_milliseconds", 5, False)):
@@ -161,8 +110,4 @@ def main():
     return 0 if all(results) else 1
 
 
-try:
-    code = main()
-finally:
-    shutil.rmtree(FOLDER, ignore_errors=True)
-sys.exit(code)
+sys.exit(main())

@@ -3,51 +3,22 @@
 import base64
 import json
 import os
-import re
 import resource
-import shutil
 import socket
 import subprocess
 import sys
-import tempfile
 import time
-import urllib.request
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
-PARLEY, LOAD = (os.path.join(ROOT, ".build/release", name) for name in ("parley", "ChatLoad"))
-SECONDS = os.environ.get("SECONDS_EACH", "5")
-FOLDER = tempfile.mkdtemp(prefix="parley-bench-", dir=ROOT + "/.build")
-
-
-def ticks(pid):
-    with open(f"/proc/{pid}/stat") as file:
-        fields = file.read().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def resident(pid):
-    with open(f"/proc/{pid}/status") as file:
-        return int(re.search(r"VmRSS:\s+(\d+)", file.read()).group(1))
-
-
-def post(url, **body):
-    request = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})
-    return json.load(urllib.request.urlopen(request))
+from measure import FOLDER, ROOT, SECONDS, cpu_seconds, free_port, measured, parley, pinned, post, product, report, resident, title, wait_for
 
 
 def load(port, lines, *rate):
     path = os.path.join(FOLDER, "sockets")
     with open(path, "w") as file:
         file.write("".join(line + "\n" for line in lines))
-    output = subprocess.run(["taskset", "-c", "1", LOAD, str(port), path, SECONDS, *rate], capture_output=True, text=True, check=True).stdout
-    values = {name: float(value) for name, value in map(str.split, output.splitlines())}
-    assert values["failures"] == 0, output
+    values = measured(1, [product("ChatLoad"), port, path, SECONDS, *rate])
+    assert values["failures"] == 0, values
     return values
-
-
-def report(what, value, bound, good):
-    print(f"{what:<66} {value:>10} {bound:>10}  {'ok' if good else 'MISSED'}", flush=True)
-    return good
 
 
 def bare_writes(size, count=1000, rounds=40):
@@ -106,34 +77,25 @@ def idle_sockets(port, session, count):
 
 def main():
     results = []
-    print(f"{'what':<66} {'measured':>10} {'bound':>10}")
-    server = subprocess.Popen(["taskset", "-c", "0", PARLEY, "serve", "users", "chat", "--data", FOLDER + "/data", "--users-port", "0",
-                               "--chat-port", "0", "--log-level", "error", "--password-rounds", "1", "--ping-interval", "300s"], stdout=subprocess.PIPE, text=True)
-    urls = {}
-    while (line := server.stdout.readline()) != "ready\n":
-        urls[line.split()[1]] = line.split()[2]
-    url = urls["chat"]
-    port = int(url.rsplit(":", 1)[1])
+    title()
+    server, ports = parley("chat", ["users", "chat"], "--password-rounds", "1", "--ping-interval", "300s")
+    port = ports["chat"]
+    url = f"http://127.0.0.1:{port}"
     people = []
     for number in range(200):
-        post(url + "/register", username=f"u{number}", password="password123")
-        people.append(post(url + "/login", username=f"u{number}", password="password123"))
+        post(url + "/register", {"username": f"u{number}", "password": "password123"})
+        people.append(post(url + "/login", {"username": f"u{number}", "password": "password123"}))
     for a, b in zip(people[::2], people[1::2]):
-        post(url + "/addContact", sessionID=a["sessionID"], contact=b["username"])
-        post(url + "/addContact", sessionID=b["sessionID"], contact=a["username"])
+        post(url + "/addContact", {"sessionID": a["sessionID"], "contact": b["username"]})
+        post(url + "/addContact", {"sessionID": b["sessionID"], "contact": a["username"]})
     pairs = [f"{p['sessionID']} {people[i ^ 1]['user_id']} 0" for i, p in enumerate(people)]
-    before = ticks(server.pid)
+    before = cpu_seconds(server.pid)
     own = load(port, pairs)
-    cost = (ticks(server.pid) - before) / (own["stored_per_second"] * int(SECONDS)) * 1e6
+    cost = (cpu_seconds(server.pid) - before) / (own["stored_per_second"] * SECONDS) * 1e6
     paced = load(port, pairs, "5000")
-    peer_port = 20000 + os.getpid() % 20000
-    peer = subprocess.Popen(["taskset", "-c", "0", sys.executable, os.path.join(ROOT, "Tests/Support/peers/socketio_peer.py"), FOLDER + "/peer.db", str(peer_port)])
-    for _ in range(100):
-        try:
-            socket.create_connection(("127.0.0.1", peer_port)).close()
-            break
-        except OSError:
-            time.sleep(0.05)
+    peer_port = free_port()
+    peer = pinned(0, [sys.executable, os.path.join(ROOT, "Tests/Support/peers/socketio_peer.py"), FOLDER + "/peer.db", peer_port])
+    wait_for(peer_port)
     theirs = load(peer_port, [f"{i} {i ^ 1} 0" for i in range(200)])
     peer.kill()
     print(f"stored and delivered: parley {own['stored_per_second']:.0f}/s ({cost:.1f} us each), python-socketio {theirs['stored_per_second']:.0f}/s")
@@ -142,13 +104,13 @@ def main():
     results.append(report("p99 latency at 5,000 messages a second, ms", f"{paced['p99_milliseconds']:.1f}", "<= 20", paced["p99_milliseconds"] <= 20))
 
     # Fan-out: 1,000 sockets of one person in a group of two; each message goes to all of them.
-    group = post(url + "/createGroup", sessionID=people[0]["sessionID"], name="g", members=[people[1]["username"]])
+    group = post(url + "/createGroup", {"sessionID": people[0]["sessionID"], "name": "g", "members": [people[1]["username"]]})
     sockets = idle_sockets(port, people[1]["sessionID"], 1000)
-    before = ticks(server.pid)
+    before = cpu_seconds(server.pid)
     count = 300
     lines = [f"{people[0]['sessionID']} {group['group_id']} 1"]
-    own = load(port, lines, str(count / int(SECONDS)))
-    spent = ticks(server.pid) - before
+    own = load(port, lines, str(count / SECONDS))
+    spent = cpu_seconds(server.pid) - before
     each = spent / (count * 1000) * 1e6
     size = 330
     bare = bare_writes(size)
@@ -161,11 +123,8 @@ def main():
     server.wait()
 
     resource.setrlimit(resource.RLIMIT_NOFILE, (19_000, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
-    server = subprocess.Popen(["taskset", "-c", "0", PARLEY, "serve", "users", "chat", "--data", FOLDER + "/data", "--users-port", "0",
-                               "--chat-port", "0", "--log-level", "error", "--ping-interval", "300s"], stdout=subprocess.PIPE, text=True)
-    while (line := server.stdout.readline()) != "ready\n":
-        urls[line.split()[1]] = line.split()[2]
-    port = int(urls["chat"].rsplit(":", 1)[1])
+    server, ports = parley("chat", ["users", "chat"], "--ping-interval", "300s")
+    port = ports["chat"]
     sockets = idle_sockets(port, people[0]["sessionID"], 500)
     before = resident(server.pid)
     sockets += idle_sockets(port, people[0]["sessionID"], 9500)
@@ -176,8 +135,4 @@ def main():
     return 0 if all(results) else 1
 
 
-try:
-    code = main()
-finally:
-    shutil.rmtree(FOLDER, ignore_errors=True)
-sys.exit(code)
+sys.exit(main())

@@ -1,0 +1,173 @@
+import CLinux
+import Glibc
+import Real
+import System
+
+/// The load of the session benchmarks: customers with two users each, who say something again and again; what counts is what has
+/// reached the customer, through the queue, the manager, the supervisor and the Customer Server.
+///
+///     SessionLoad USERS_PORT CHAT_PORT CUSTOMERS_PORT SESSIONS SECONDS [MESSAGES_PER_SECOND]
+///
+/// Without a rate each user keeps eight messages under way. Prints the messages that reached the customers a second, and the latency
+/// from the user's socket to the customer, who asks again as soon as an answer has come.
+final class Tally: @unchecked Sendable {
+  var reached = 0
+  var latencies: [Int64] = []
+  var failures = 0
+  var begin: Instant?
+  var end: Instant?
+}
+
+struct Refused: Error { let what: String }
+
+signal(SIGPIPE, SIG_IGN)
+let numbers = CommandLine.arguments.dropFirst().compactMap { Int($0) }
+guard numbers.count >= 5, numbers.count == CommandLine.arguments.count - 1 else {
+  print("SessionLoad USERS_PORT CHAT_PORT CUSTOMERS_PORT SESSIONS SECONDS [MESSAGES_PER_SECOND]")
+  exit(2)
+}
+let (users, chat, customers) = (address(numbers[0]), address(numbers[1]), address(numbers[2]))
+let (sessions, seconds, rate) = (numbers[3], numbers[4], numbers.count > 5 ? Double(numbers[5]) : 0)
+let window = 8
+
+func address(_ port: Int) -> SocketAddress { SocketAddress(host: "127.0.0.1", port: UInt16(port)) }
+
+let folder = "/tmp/parley-session-load-\(getpid())"
+let node = RealNode(
+  "load", storage: try RealStorage(path: folder), disk: OffloadPool(threads: 1), compute: OffloadPool(threads: 1),
+  log: LogWriter(format: .text), level: .error)
+rmdir(folder)
+
+@Sendable func ask(
+  _ client: HTTPClient, _ method: String, _ path: String, _ body: JSONValue
+) async throws -> JSONValue {
+  let response = try await client.send(method, path, json: body, timeout: .seconds(20))
+  guard response.status < 300 else {
+    throw Refused(what: "\(method) \(path): \(response.status) \(String(decoding: response.body, as: UTF8.self))")
+  }
+  return try JSONParser.parse(response.body)
+}
+
+/// A user's socket: says things, and goes on as it is answered.
+@Sendable func talk(_ environment: Environment, _ name: String, _ tally: Tally, _ isReady: @escaping () -> Void)
+  async throws
+{
+  let http = HTTPClient(environment, address: chat)
+  let who: JSONValue = ["username": .string(name), "password": "password123"]
+  _ = try await ask(http, "POST", "/register", who)
+  guard let session = try await ask(http, "POST", "/login", who)["sessionID"] else { throw Refused(what: "login") }
+  http.close()
+  let client = SocketIOClient(environment, address: chat, transport: .webSocket)
+  try await client.connect(namespace: "/users", auth: ["sessionID": session])
+  guard case .connected = try await client.receive() else { throw Refused(what: "socket") }
+  isReady()
+  while tally.begin == nil { try await environment.clock.sleep(for: .milliseconds(5)) }
+  @Sendable func say() async throws {
+    let data: JSONValue = ["MESSAGE": .string("\(environment.clock.now.nanoseconds)")]
+    _ = try await client.emit("user_message", SocketPayload([data]), namespace: "/users", acknowledged: true)
+  }
+  environment.executor.spawn("pace") {
+    do {
+      if rate == 0 {
+        for _ in 0..<window { try await say() }
+        return
+      }
+      let pause = Duration.nanoseconds(Int64(1e9 * Double(sessions * 2) / rate))
+      try await environment.clock.sleep(for: pause * Double(environment.entropy.below(100)) / 100)
+      while environment.clock.now < tally.end! {
+        try await say()
+        try await environment.clock.sleep(for: pause)
+      }
+    } catch {
+      tally.failures += 1
+    }
+  }
+  environment.executor.spawn("end") {
+    try? await environment.clock.sleep(until: tally.end! + .seconds(1))
+    await client.abandon()
+  }
+  do {
+    while true {
+      guard case .acknowledged(_, _, let payload) = try await client.receive() else { continue }
+      if payload.arguments.first?["status"] != "ok" { tally.failures += 1 }
+      if rate == 0, environment.clock.now < tally.end! { try await say() }
+    }
+  } catch {
+    return
+  }
+}
+
+/// A customer: begins a session, then reads the transcript as it grows.
+@Sendable func listen(_ environment: Environment, _ name: String, _ tally: Tally, _ isReady: @escaping () -> Void)
+  async throws
+{
+  let email = "\(name)@example.com"
+  let http = HTTPClient(environment, address: users)
+  _ = try await ask(
+    http, "POST", "/register", ["email": .string(email), "username": .string(name), "password": "password123"])
+  http.close()
+  let client = HTTPClient(environment, address: customers)
+  let token = try await ask(
+    client, "POST", "/requestSessionCreation",
+    [
+      "EMAIL": .string(email), "PASSWORD": "password123", "PERSONA_TYPE": "CUSTOMERS", "DATA": ["USER_COUNT": 2],
+    ])["SESSION_TOKEN"]
+  _ = try await ask(client, "POST", "/initializeSession", ["EMAIL": .string(email)])
+  isReady()
+  while tally.begin == nil { try await environment.clock.sleep(for: .milliseconds(5)) }
+  var last: Int64 = 0
+  while environment.clock.now < tally.end! {
+    let answer = try await ask(
+      client, "PUT", "/handleSessionRequests",
+      [
+        "EMAIL": .string(email), "SESSION_TOKEN": token ?? .null, "REQUEST": "GET_MESSAGES",
+        "DATA": ["AFTER": .int(last)],
+      ])
+    let now = environment.clock.now.nanoseconds
+    for message in answer["MESSAGES"]?.array ?? [] {
+      last = message["SEQ"]?.int ?? last
+      tally.reached += 1
+      if let sent = message["MESSAGE"]?.string.flatMap({ Int64($0) }) { tally.latencies.append(now - sent) }
+    }
+    // Under full load the customers' questions are not what is measured.
+    try await environment.clock.sleep(for: rate == 0 ? .milliseconds(250) : .milliseconds(1))
+  }
+}
+
+let tally = try node.run { environment in
+  let tally = Tally()
+  let ready = Tally()
+  for number in 0..<sessions * 2 {
+    environment.executor.spawn("user") {
+      do { try await talk(environment, "user-\(number)", tally) { ready.reached += 1 } } catch {
+        print("user: \(error)")
+        tally.failures += 1
+      }
+    }
+  }
+  while ready.reached + tally.failures < sessions * 2 { try await environment.clock.sleep(for: .milliseconds(5)) }
+  ready.reached = 0
+  for number in 0..<sessions {
+    environment.executor.spawn("customer") {
+      do { try await listen(environment, "customer-\(number)", tally) { ready.reached += 1 } } catch {
+        print("customer: \(error)")
+        tally.failures += 1
+      }
+    }
+  }
+  while ready.reached + tally.failures < sessions { try await environment.clock.sleep(for: .milliseconds(5)) }
+  try await environment.clock.sleep(for: .milliseconds(500))
+  tally.end = environment.clock.now + .seconds(seconds)
+  tally.begin = environment.clock.now
+  try await environment.clock.sleep(until: tally.end! + .seconds(2))
+  return tally
+}
+let sorted = tally.latencies.sorted()
+func percentile(_ part: Double) -> Double {
+  sorted.isEmpty ? 0 : Double(sorted[min(sorted.count - 1, Int(Double(sorted.count) * part))]) / 1e6
+}
+print("reached_per_second \(tally.reached / seconds)")
+print("p50_milliseconds \(percentile(0.5))")
+print("p99_milliseconds \(percentile(0.99))")
+print("failures \(tally.failures)")
+exit(tally.failures == 0 ? 0 : 1)

@@ -1,0 +1,85 @@
+"""What the benchmarks share: processes pinned to cores, their CPU time and memory, and the table. The server has core 0, the load core 1."""
+
+import atexit
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+import urllib.request
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
+SECONDS = int(os.environ.get("SECONDS_EACH", "5"))
+FOLDER = tempfile.mkdtemp(prefix="parley-bench-", dir=ROOT + "/.build")
+atexit.register(shutil.rmtree, FOLDER, ignore_errors=True)
+
+
+def product(name):
+    return os.path.join(ROOT, ".build/release", name)
+
+
+def pinned(core, command, **more):
+    return subprocess.Popen(["taskset", "-c", str(core), *map(str, command)], **more)
+
+
+def cpu_seconds(pid):
+    with open(f"/proc/{pid}/stat") as file:
+        fields = file.read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def resident(pid):
+    """Resident memory in kB."""
+    with open(f"/proc/{pid}/status") as file:
+        return int(re.search(r"VmRSS:\s+(\d+)", file.read()).group(1))
+
+
+def wait_for(port, seconds=60):
+    for _ in range(seconds * 20):
+        try:
+            return socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        except OSError:
+            time.sleep(0.05)
+    raise RuntimeError(f"nothing listens on {port}")
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def parley(name, services, *flags):
+    """A `parley serve` on free ports; returns the process and the port of each service."""
+    ports = ["--users-port", "--chat-port", "--customers-port", "--manager-port", "--amqp-port"]
+    command = [product("parley"), "serve", *services, "--data", os.path.join(FOLDER, name), "--log-level", "error", *flags]
+    process = pinned(0, command + [word for flag in ports for word in (flag, "0")], stdout=subprocess.PIPE, text=True)
+    found = {}
+    while (line := process.stdout.readline()) != "ready\n":
+        found[line.split()[1]] = int(line.split()[2].rsplit(":", 1)[1])
+    return process, found
+
+
+def post(url, body, token=None):
+    headers = {"Content-Type": "application/json", **({"Authorization": f"Bearer {token}"} if token else {})}
+    return json.load(urllib.request.urlopen(urllib.request.Request(url, json.dumps(body).encode(), headers)))
+
+
+def measured(core, command):
+    """Runs a load generator that prints `NAME VALUE` lines."""
+    process = pinned(core, command, stdout=subprocess.PIPE, text=True)
+    output = process.communicate()[0]
+    assert process.returncode == 0, output
+    return {name: float(value) for name, value in map(str.split, output.splitlines())}
+
+
+def title():
+    print(f"{'what':<66} {'measured':>10} {'bound':>10}")
+
+
+def report(what, value, bound, good):
+    print(f"{what:<66} {value:>10} {bound:>10}  {'ok' if good else 'MISSED'}", flush=True)
+    return good

@@ -1,0 +1,66 @@
+"""Benchmarks of the broker beside RabbitMQ, and of a user's words on their way to the customer. The server on one core, the load on the other."""
+
+import os
+import sys
+import time
+
+from measure import ROOT, SECONDS, cpu_seconds, measured, parley, pinned, product, report, resident, title
+
+sys.path.insert(0, os.path.join(ROOT, "Tests/Interop"))
+import rabbit  # noqa: E402
+
+
+def broker(name):
+    process, ports = parley(name, ["broker"])
+    return process, ports["amqp"]
+
+
+def messages(port, pairs):
+    return measured(1, [product("QueueLoad"), port, pairs, SECONDS])["consumed_per_second"]
+
+
+def main():
+    results = []
+    title()
+    theirs = rabbit.Rabbit(core=0).start()
+    for pairs in (1, 32):
+        server, port = broker(f"broker-{pairs}")
+        before, begin = cpu_seconds(server.pid), time.monotonic()
+        own = messages(port, pairs)
+        busy = (cpu_seconds(server.pid) - before) / (time.monotonic() - begin)
+        server.kill()
+        server.wait()
+        peer = messages(theirs.port, pairs)
+        print(f"{pairs} publishers, {pairs} consumers: parley {own:.0f}/s (core {busy:.0%} busy), RabbitMQ {peer:.0f}/s")
+        results.append(report(f"persistent messages a second, {pairs} and {pairs}, against RabbitMQ", f"{own / peer:.1f}", ">= 2.0", own / peer >= 2))
+    theirs.stop()
+
+    server, port = broker("full")
+    begin = time.monotonic()
+    pinned(1, [product("QueueLoad"), port, "fill", 1_000_000]).wait()
+    print(f"1,000,000 messages in {time.monotonic() - begin:.0f} s")
+    used = resident(server.pid) // 1024
+    results.append(report("1,000,000 messages in a queue, MB resident", str(used), "<= 300", used <= 300))
+    server.kill()
+    server.wait()
+
+    # Sessions in the all-in-one process.
+    server, ports = parley("sessions", [], "--password-rounds", "1")
+    where = [ports["users"], ports["chat"], ports["customers"]]
+    paced = measured(1, [product("SessionLoad"), *where, 5, SECONDS, 200])
+    results.append(report("a user's words to the customer, p50 ms", f"{paced['p50_milliseconds']:.1f}", "< 15", paced["p50_milliseconds"] < 15))
+    server.kill()
+    server.wait()
+    server, ports = parley("sessions-full", [], "--password-rounds", "1")
+    where = [ports["users"], ports["chat"], ports["customers"]]
+    before = cpu_seconds(server.pid)
+    full = measured(1, [product("SessionLoad"), *where, 50, SECONDS])
+    cost = (cpu_seconds(server.pid) - before) / SECONDS / max(1, full["reached_per_second"]) * 1e6
+    print(f"at full load: p50 {full['p50_milliseconds']:.0f} ms, {cost:.0f} us of CPU each")
+    rate = full["reached_per_second"]
+    results.append(report("users' words that reach customers, a second", f"{rate:.0f}", ">= 2000", rate >= 2000))
+    server.kill()
+    return 0 if all(results) else 1
+
+
+sys.exit(main())
