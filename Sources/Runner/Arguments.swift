@@ -67,7 +67,7 @@ struct Arguments {
     guard let name = value("strategy") else { return nil }
     guard let strategy = StrategyName(rawValue: name) else {
       throw UsageError(
-        "--strategy: \"\(name)\" is none of \(StrategyName.allCases.map(\.rawValue).joined(separator: ", "))")
+        "--strategy: \"\(name)\" is none of \(StrategyName.list)")
     }
     return strategy
   }

@@ -3,7 +3,7 @@ import System
 
 /// The subcommands of `parley`.
 enum Command: String, CaseIterable {
-  case serve, simulate, fuzz
+  case serve, simulate, fuzz, explain, drive
   case hashPassword = "hash-password"
   case version, help
 
@@ -25,6 +25,8 @@ enum Command: String, CaseIterable {
       case .serve: return try ServeCommand.run(rest)
       case .simulate: return try SimulateCommand.run(rest)
       case .fuzz: return try FuzzCommand.run(rest)
+      case .explain: return try ExplainCommand.run(rest)
+      case .drive: return try DriveCommand.run(rest)
       case .hashPassword: return try HashPasswordCommand.run(rest)
       case .version:
         print("parley \(number)")

@@ -12,6 +12,8 @@ enum HelpCommand {
     case .serve: print(serve)
     case .simulate: print(SimulateCommand.usage + "\n\n" + table(SimulateCommand.flags))
     case .fuzz: print(FuzzCommand.usage + "\n\n" + table(FuzzCommand.flags))
+    case .explain: print(ExplainCommand.usage + "\n\n" + table(ExplainCommand.flags))
+    case .drive: print(DriveCommand.usage + "\n\n" + table(DriveCommand.flags))
     case .hashPassword: print(HashPasswordCommand.usage)
     case .version: print("parley version\n\nPrints the version.")
     case .help: print("parley help [COMMAND]\n\nExplains a command.")
@@ -25,6 +27,8 @@ enum HelpCommand {
     parley serve [SERVICE]…         serve: \(ServeCommand.services.joined(separator: ", ")); all of them without a name
     parley simulate PATH…           run scenario files, and folders of them, in the simulator
     parley fuzz [SCENARIO]…         draw scenarios, run them, shrink what fails
+    parley explain SCENARIO         replay a failure: its story, and the run as a space-time diagram
+    parley drive SCENARIO           the people of a scenario against live servers
     parley hash-password            hash a password from standard input, as the accounts table stores it
     parley version                  print the version
     parley help [COMMAND]           explain a command

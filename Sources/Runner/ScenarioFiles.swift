@@ -1,7 +1,19 @@
 import Glibc
+import Sim
+import System
 
-/// Finds scenario files: files as they are, folders with all below them, in the order of their names.
+/// Finds scenario files, files as they are, folders with all below them, in the order of their names; and reads them.
 enum ScenarioFiles {
+  /// Reads one: its text and the scenario.
+  static func read(_ file: String) throws(UsageError) -> (bytes: [UInt8], scenario: Scenario) {
+    guard let bytes = readFile(file) else { throw UsageError("\(file): \(String(cString: strerror(errno)))") }
+    do throws(ScenarioError) {
+      return (bytes, try Scenario(parsing: bytes, file: file))
+    } catch {
+      throw UsageError(error.description)
+    }
+  }
+
   static func find(_ paths: [String]) throws(UsageError) -> [String] {
     var files: [String] = []
     for path in paths {

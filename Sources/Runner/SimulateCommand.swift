@@ -17,12 +17,19 @@ enum SimulateCommand {
     Flag(name: "jobs", placeholder: "N", help: "processes; as many as there are cores without it"),
     Flag(
       name: "strategy", placeholder: "S",
-      help: StrategyName.allCases.map(\.rawValue).joined(separator: " or ") + "; random without one"),
+      help: StrategyName.list + "; without one the scenario's own, or random"),
+    Flag(
+      name: "preemptions", placeholder: "N",
+      help: "for the strategy exhaustive: how often a task may be interrupted; any number without it"),
+    Flag(
+      name: "schedules", placeholder: "N",
+      help: "for the strategy exhaustive: the most schedules to run of a scenario; 10000 without it"),
     Flag(name: "trace", placeholder: "FILE", help: "write every event of one run as JSON lines"),
     Flag(name: "hashes", placeholder: nil, help: "print FILE SEED HASH for each run"),
     Flag(
       name: "worker", placeholder: "K/N",
       help: "run every N-th seed from the K-th on and print results as JSON; used by --jobs"),
+    Flag(name: "cases", placeholder: nil, help: "run the scenarios that come on standard input; used by fuzz"),
   ]
 
   struct Options {
@@ -30,7 +37,8 @@ enum SimulateCommand {
     /// What was asked for; a scenario may name a seed of its own, and else it is the first ten.
     var seeds: ClosedRange<UInt64>?
     var jobs: Int
-    var strategy = StrategyName.random
+    /// What was asked for; a scenario may name one of its own.
+    var strategy: StrategyName?
     var trace: String?
     var printsHashes = false
     var worker: (index: Int, count: Int)?
@@ -41,18 +49,21 @@ enum SimulateCommand {
   }
 
   static func run(_ words: [String]) throws(UsageError) -> Int32 {
-    let options = try options(words)
-    var scenarios: [(file: String, scenario: Scenario)] = []
-    for file in options.files {
-      guard let bytes = readFile(file) else { throw UsageError("\(file): \(String(cString: strerror(errno)))") }
-      do throws(ScenarioError) {
-        scenarios.append((file, try Scenario(parsing: bytes, file: file)))
-      } catch {
-        throw UsageError(error.description)
-      }
+    let arguments = try Arguments(words, flags: flags)
+    if arguments.has("cases") {
+      CaseRunner.run()
+      return 0
     }
+    let options = try options(arguments)
+    var scenarios: [(file: String, scenario: Scenario)] = []
+    for file in options.files { scenarios.append((file, try ScenarioFiles.read(file).scenario)) }
     if options.trace != nil, seeds(options, of: scenarios[0].scenario).count > 1 {
       throw UsageError("--trace is for one scenario with one --seed")
+    }
+    if options.strategy == .exhaustive {
+      return ExhaustiveReport.run(
+        scenarios, options, preemptions: try arguments.int("preemptions", in: 0...1000),
+        limit: try arguments.int("schedules", in: 1...Int.max) ?? 10_000)
     }
     if let worker = options.worker {
       work(scenarios, options, worker)
@@ -61,8 +72,7 @@ enum SimulateCommand {
     return SimulationReport.run(scenarios, options)
   }
 
-  private static func options(_ words: [String]) throws(UsageError) -> Options {
-    let arguments = try Arguments(words, flags: flags)
+  private static func options(_ arguments: Arguments) throws(UsageError) -> Options {
     guard !arguments.words.isEmpty else { throw UsageError("which scenarios? parley simulate scenarios") }
     let cores = max(1, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN))))
     var options = Options(
@@ -70,7 +80,7 @@ enum SimulateCommand {
     if let seed = try arguments.int("seed", in: 0...Int.max) { options.seeds = UInt64(seed)...UInt64(seed) }
     if let text = arguments.value("seeds") { options.seeds = try seeds(text) }
     if arguments.has("seed"), arguments.has("seeds") { throw UsageError("--seed and --seeds exclude each other") }
-    options.strategy = try arguments.strategy() ?? .random
+    options.strategy = try arguments.strategy()
     options.trace = arguments.value("trace")
     if options.trace != nil, options.files.count > 1 {
       throw UsageError("--trace is for one scenario with one --seed")
@@ -101,9 +111,9 @@ enum SimulateCommand {
       for seed in seeds(options, of: entry.scenario) {
         defer { number += 1 }
         guard number % worker.count == worker.index else { continue }
-        print("{\"begin\":[\(index),\(seed)]}")
-        let result = ScenarioRunner(entry.scenario).run(seed: seed, strategy: options.strategy)
-        print(JSONValue.object([.init("scenario", .int(Int64(index))), .init("result", result.json)]).text)
+        WorkerLine.write(.begin(scenario: index, seed: seed))
+        let result = ScenarioRunner(entry.scenario).run(seed: seed, RunOptions(strategy: options.strategy))
+        WorkerLine.write(.result(scenario: index, result))
       }
     }
   }

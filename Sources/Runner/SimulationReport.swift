@@ -39,13 +39,15 @@ enum SimulationReport {
   }
 
   private static func runHere(_ scenario: Scenario, _ seed: UInt64, _ options: SimulateCommand.Options) -> RunResult {
-    guard let path = options.trace else { return ScenarioRunner(scenario).run(seed: seed, strategy: options.strategy) }
+    let runner = ScenarioRunner(scenario)
+    guard let path = options.trace else { return runner.run(seed: seed, RunOptions(strategy: options.strategy)) }
     guard let file = fopen(path, "w") else {
       standardError("parley: \(path): \(String(cString: strerror(errno)))")
       exit(2)
     }
     defer { fclose(file) }
-    return ScenarioRunner(scenario).run(seed: seed, strategy: options.strategy) { line in fputs(line + "\n", file) }
+    return runner.run(
+      seed: seed, RunOptions(strategy: options.strategy) { event in fputs(event.json.text + "\n", file) })
   }
 
   private static func printHashes(_ scenarios: [Entry], _ results: [[RunResult]]) {
@@ -124,7 +126,7 @@ enum SimulationReport {
 
   private static func replay(_ file: String, _ seed: UInt64, _ options: SimulateCommand.Options) -> String {
     "parley simulate \(file) --seed \(seed)"
-      + (options.strategy == .random ? "" : " --strategy \(options.strategy.rawValue)")
+      + (options.strategy.map { " --strategy \($0.rawValue)" } ?? "")
   }
 }
 

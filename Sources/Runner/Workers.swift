@@ -53,7 +53,7 @@ enum Workers {
       case .result(let index, let result):
         worker.running = nil
         handle(index, result)
-      case nil: continue
+      case .refused, .done, nil: continue
       }
     }
   }
@@ -61,16 +61,20 @@ enum Workers {
   private static func start(_ options: SimulateCommand.Options, _ index: Int) -> Worker {
     var words = ["parley", "simulate"] + options.files
     if let seeds = options.seeds { words += ["--seeds", "\(seeds.lowerBound)...\(seeds.upperBound)"] }
-    words += ["--strategy", options.strategy.rawValue, "--worker", "\(index)/\(options.jobs)"]
+    if let strategy = options.strategy { words += ["--strategy", strategy.rawValue] }
+    words += ["--worker", "\(index)/\(options.jobs)"]
     let child = ChildProcess.start(words)
-    return Worker(process: child.process, pipe: child.pipe)
+    close(child.input)
+    return Worker(process: child.process, pipe: child.output)
   }
 }
 
-/// A line that a worker prints: that it begins a run, and what came of it.
+/// A line that a worker prints: that it begins a run, what came of it, that a scenario could not be read, that a case is done.
 enum WorkerLine {
   case begin(scenario: Int, seed: UInt64)
   case result(scenario: Int, RunResult)
+  case refused(String)
+  case done
 
   init?(_ bytes: [UInt8]) {
     guard let value = try? JSONParser.parse(bytes) else { return nil }
@@ -78,30 +82,59 @@ enum WorkerLine {
       self = .begin(scenario: Int(index), seed: UInt64(seed))
     } else if let index = value["scenario"]?.int, let result = value["result"].flatMap(RunResult.init(json:)) {
       self = .result(scenario: Int(index), result)
+    } else if let reason = value["refused"]?.string {
+      self = .refused(reason)
+    } else if value["done"] != nil {
+      self = .done
     } else {
       return nil
     }
+  }
+
+  private var json: JSONValue {
+    switch self {
+    case .begin(let index, let seed): ["begin": [.int(Int64(index)), .int(Int64(seed))]]
+    case .result(let index, let result): ["scenario": .int(Int64(index)), "result": result.json]
+    case .refused(let reason): ["refused": .string(reason)]
+    case .done: ["done": true]
+    }
+  }
+
+  /// Prints a line, at once: whoever waits for it must have it even when the next run dies.
+  static func write(_ line: WorkerLine) {
+    print(line.json.text)
+    fflush(nil)
   }
 }
 
 /// This program, started once more.
 enum ChildProcess {
-  /// Starts it with these words; its standard output comes through the pipe.
-  static func start(_ words: [String]) -> (process: pid_t, pipe: Int32) {
-    var ends: [Int32] = [0, 0]
-    require(pipe(&ends) == 0, "no pipe: errno \(errno)")
+  /// A child, and the pipes to its standard input and from its standard output.
+  struct Pipes {
+    let process: pid_t
+    let input: Int32
+    let output: Int32
+  }
+
+  /// Starts it with these words.
+  static func start(_ words: [String]) -> Pipes {
+    var input: [Int32] = [0, 0]
+    var output: [Int32] = [0, 0]
+    require(pipe(&input) == 0 && pipe(&output) == 0, "no pipe: errno \(errno)")
+    // Ours must not stay open in other children, or nobody would see an end.
+    for end in input + output { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
     var actions = posix_spawn_file_actions_t()
     posix_spawn_file_actions_init(&actions)
-    posix_spawn_file_actions_adddup2(&actions, ends[1], 1)
-    posix_spawn_file_actions_addclose(&actions, ends[0])
+    posix_spawn_file_actions_adddup2(&actions, input[0], 0)
+    posix_spawn_file_actions_adddup2(&actions, output[1], 1)
     var pointers: [UnsafeMutablePointer<CChar>?] = words.map { strdup($0) } + [nil]
     var process = pid_t()
     let status = posix_spawn(&process, "/proc/self/exe", &actions, nil, &pointers, environ)
     require(status == 0, "cannot start a child process: errno \(status)")
     for pointer in pointers { free(pointer) }
     posix_spawn_file_actions_destroy(&actions)
-    close(ends[1])
-    _ = fcntl(ends[0], F_SETFD, FD_CLOEXEC)
-    return (process, ends[0])
+    close(input[0])
+    close(output[1])
+    return Pipes(process: process, input: input[1], output: output[0])
   }
 }

@@ -9,7 +9,8 @@ enum FuzzCommand {
     parley fuzz [SCENARIO…] [FLAGS]
 
     Draws whole scenarios: who is there, what they do, what goes wrong. Given scenarios are varied in their place. A failure is
-    shrunk and written to DIR as a scenario file that `parley simulate` replays. The last line is always `N passed, N failed`.
+    shrunk and written to DIR as a scenario file that `parley simulate` replays and `parley explain` explains. DIR/index.html sums
+    the search up. The last line is always `N passed, N failed`.
     """
 
   static let flags = [
@@ -19,7 +20,7 @@ enum FuzzCommand {
     Flag(name: "jobs", placeholder: "N", help: "processes; as many as there are cores without it"),
     Flag(
       name: "strategy", placeholder: "S",
-      help: StrategyName.allCases.map(\.rawValue).joined(separator: " or ") + "; a mix of them without one"),
+      help: StrategyName.list + "; a mix of them without one"),
     Flag(name: "out", placeholder: "DIR", help: "where failures are written; parley-fuzz without it"),
     Flag(name: "all", placeholder: nil, help: "go on after a failure, and collect those of other oracles"),
     Flag(name: "shrink-time", placeholder: "TIME", help: "for how long a failure is made smaller; 60s without it"),
@@ -47,15 +48,10 @@ enum FuzzCommand {
     return Fuzzer(options).run()
   }
 
-  private static func read(_ file: String) throws(UsageError) -> Fuzzer.Given {
-    guard let bytes = readFile(file) else { throw UsageError("\(file): \(String(cString: strerror(errno)))") }
-    let scenario: Scenario
-    do throws(ScenarioError) { scenario = try Scenario(parsing: bytes, file: file) } catch {
-      throw UsageError(error.description)
-    }
-    guard let (json, _) = try? JSONParser.parseNotingPositions(bytes, as: .json5) else {
-      throw UsageError("\(file): not JSON5")
-    }
-    return Fuzzer.Given(json: json, nodes: scenario.serviceNodes, seconds: Int(scenario.run.components.seconds))
+  private static func read(_ file: String) throws(UsageError) -> ScenarioDraw.Given {
+    let (bytes, _) = try ScenarioFiles.read(file)
+    guard let (json, _) = try? JSONParser.parseNotingPositions(bytes, as: .json5), let given = ScenarioDraw.Given(json)
+    else { throw UsageError("\(file): not JSON5") }
+    return given
   }
 }

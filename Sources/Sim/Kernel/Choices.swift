@@ -3,44 +3,66 @@ import System
 /// The one source of everything undetermined in a run: which job runs next, how long a packet takes, which fault strikes.
 ///
 /// Each component draws from a stream of its own, named for it and derived from (seed, name), so that a new draw in one
-/// place shifts no other. All draws land in one hash, and in one recorded sequence when somebody wants to replay them.
+/// place shifts no other. All draws land in one hash. A run is replayed by its seed, and simplified by `ChoiceWindows`: what is drawn
+/// outside of a stream's window takes its simplest value.
 public final class Choices {
-  /// One draw: `value` was chosen below `bound` by the stream whose name hashes to `stream`.
-  public struct Choice: Hashable, Sendable {
-    /// The stream, by the hash of its name.
-    public let stream: UInt32
-    /// The bound of the draw.
-    public let bound: UInt32
-    /// The number below `bound` that was drawn.
-    public let value: UInt32
-  }
-
   /// The seed that all streams derive from.
   public let seed: UInt64
   /// How many choices were made.
   public private(set) var count = 0
-  /// The choices made so far, in order, when recording is on.
-  public private(set) var recorded: [Choice] = []
-  private let recording: Bool
   let hash: RunHash
+  private let windows: ChoiceWindows
+  private var streams: [(name: String, drawn: Drawn)] = []
 
-  init(seed: UInt64, hash: RunHash, recording: Bool = false) {
+  /// How many draws a stream has made.
+  fileprivate final class Drawn {
+    var count = 0
+  }
+
+  init(seed: UInt64, hash: RunHash, windows: ChoiceWindows = ChoiceWindows()) {
     self.seed = seed
     self.hash = hash
-    self.recording = recording
+    self.windows = windows
   }
 
   /// The stream of `name`. Two streams of one name draw the same values: give each component its own name.
   public func stream(_ name: String) -> ChoiceStream {
     let id = FNV.hash(name.utf8)
+    let drawn = Drawn()
+    streams.append((name, drawn))
     return ChoiceStream(
-      id: UInt32(truncatingIfNeeded: id), random: SplitMix64(state: SplitMix64.mix(seed ^ id)), of: self)
+      id: UInt32(truncatingIfNeeded: id), random: SplitMix64(state: SplitMix64.mix(seed ^ id)), of: self,
+      window: windows[name], drawn)
   }
 
-  func note(_ stream: UInt32, bound: UInt32, value: UInt32) {
+  /// How many draws each stream has made, by its name.
+  public var draws: [(stream: String, count: Int)] {
+    streams.filter { $0.drawn.count > 0 }.map { ($0.name, $0.drawn.count) }.sorted { $0.0 < $1.0 }
+  }
+
+  func note(_ stream: UInt32, value: UInt32) {
     count += 1
     hash.mix(UInt64(stream) << 32 | UInt64(value))
-    if recording { recorded.append(Choice(stream: stream, bound: bound, value: value)) }
+  }
+}
+
+/// Which draws of a run are left to its seed: for each stream that is named, those from one number to another. All its other draws take
+/// their simplest value: the shortest time, no fault, the first of what there is. Streams that are not named are left alone.
+public struct ChoiceWindows: Hashable, Sendable {
+  private var ranges: [String: Range<Int>] = [:]
+
+  /// Everything is left to the seed.
+  public init() {}
+
+  /// The window of a stream; nil leaves all of it to the seed.
+  public subscript(stream: String) -> Range<Int>? {
+    get { ranges[stream] }
+    set { ranges[stream] = newValue }
+  }
+
+  /// The windows, by the names of their streams.
+  public var all: [(stream: String, window: Range<Int>)] {
+    ranges.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
   }
 }
 
@@ -49,18 +71,27 @@ public final class ChoiceStream {
   private let id: UInt32
   private var random: SplitMix64
   private let choices: Choices
+  private let window: Range<Int>?
+  private let drawn: Choices.Drawn
 
-  fileprivate init(id: UInt32, random: SplitMix64, of choices: Choices) {
+  fileprivate init(
+    id: UInt32, random: SplitMix64, of choices: Choices, window: Range<Int>?, _ drawn: Choices.Drawn
+  ) {
     self.id = id
     self.random = random
     self.choices = choices
+    self.window = window
+    self.drawn = drawn
   }
 
-  /// A number from 0 to `bound` - 1. A bound of 1 is no choice: nothing is drawn, hashed or recorded.
-  public func choose(_ bound: Int) -> Int {
+  /// A number from 0 to `bound` - 1. A bound of 1 is no choice: nothing is drawn or hashed. `simplest` is what it is outside of the
+  /// stream's window.
+  public func choose(_ bound: Int, simplest: Int = 0) -> Int {
     guard bound > 1 else { return 0 }
-    let value = UInt32(random.next().multipliedFullWidth(by: UInt64(bound)).high)
-    choices.note(id, bound: UInt32(bound), value: value)
+    var value = UInt32(random.next().multipliedFullWidth(by: UInt64(bound)).high)
+    if let window, !window.contains(drawn.count) { value = UInt32(simplest) }
+    drawn.count += 1
+    choices.note(id, value: value)
     return Int(value)
   }
 
@@ -68,7 +99,7 @@ public final class ChoiceStream {
   public func chance(_ probability: Double) -> Bool {
     guard probability > 0 else { return false }
     guard probability < 1 else { return true }
-    return Double(choose(1_000_000)) < probability * 1_000_000
+    return Double(choose(1_000_000, simplest: 999_999)) < probability * 1_000_000
   }
 
   /// A duration between the ends of `range`, to a microsecond.
@@ -80,7 +111,8 @@ public final class ChoiceStream {
 
   /// An exponentially distributed duration with the given mean, at most eight times the mean: think times.
   public func exponential(mean: Duration) -> Duration {
-    let u = (Double(choose(1_000_000)) + 0.5) / 1_000_000
+    // −ln 0.367879 = 1: the simplest is the mean.
+    let u = (Double(choose(1_000_000, simplest: 367_879)) + 0.5) / 1_000_000
     return .nanoseconds(Int64(Double(mean.nanoseconds) * min(8, -naturalLogarithm(u))))
   }
 

@@ -46,10 +46,12 @@ public final class Life: @unchecked Sendable {
     if unwound { return Task(executorPreference: taskExecutor) {} }
     let id = nextTaskID
     nextTaskID += 1
+    scheduler.starting = name
     let task = Task(executorPreference: taskExecutor) {
       await body()
       self.ended(id)
     }
+    scheduler.starting = nil
     tasks.append((id, name, task))
     return task
   }

@@ -14,6 +14,7 @@ public final class Scheduler: @unchecked Sendable {
     }
     let kind: Kind
     let life: Life
+    let chain: Chain
   }
 
   /// Virtual time in nanoseconds since the run began.
@@ -25,6 +26,11 @@ public final class Scheduler: @unchecked Sendable {
 
   let hash: RunHash
   private let strategy: any Strategy
+  /// The chains of the tasks that were seen, by the runtime's numbers for them.
+  private var chains: [String: Chain] = [:]
+  private var chainCount = 0
+  /// What the task that is being started is called.
+  var starting: StaticString?
   private var ready: [Runnable] = []
   /// Taken from the front of `ready` by an ordered strategy; removed in bulk now and then.
   private var taken = 0
@@ -42,7 +48,7 @@ public final class Scheduler: @unchecked Sendable {
   // MARK: What can run
 
   func enqueue(_ kind: Runnable.Kind, of life: Life) {
-    let runnable = Runnable(kind: kind, life: life)
+    let runnable = Runnable(kind: kind, life: life, chain: strategy.tracksChains ? chain(of: kind, life) : Self.noChain)
     if life === unwinding {
       unwindQueue.append(runnable)
     } else if life.isPaused {
@@ -50,6 +56,24 @@ public final class Scheduler: @unchecked Sendable {
     } else {
       ready.append(runnable)
     }
+  }
+
+  private static let noChain = Chain(number: 0, label: "")
+
+  private func chain(of kind: Runnable.Kind, _ life: Life) -> Chain {
+    // The runtime numbers tasks over the whole process: the numbers differ from run to run, but not which jobs have the same.
+    let task: String?
+    switch kind {
+    case .actor(let job, _): task = job.description
+    case .task(let job, _): task = job.description
+    case .work: task = nil
+    }
+    if let known = task.flatMap({ chains[$0] }) { return known }
+    chainCount += 1
+    let name = task == nil ? "work" : starting.map { "\($0)" } ?? "child"
+    let chain = Chain(number: chainCount, label: "\(life.name)/\(name)")
+    if let task { chains[task] = chain }
+    return chain
   }
 
   /// Takes the jobs of `life` out of the queue until it resumes.
@@ -104,9 +128,9 @@ public final class Scheduler: @unchecked Sendable {
   }
 
   private func step() {
-    let index = taken + strategy.pick(among: ready.count - taken)
+    let index = taken + strategy.pick(among: ready.count - taken) { ready[taken + $0].chain }
     let runnable = ready[index]
-    if strategy.ordered {
+    if strategy.isOrdered {
       if index == taken {
         taken += 1
         if taken > 4096 || taken == ready.count {

@@ -39,7 +39,8 @@ final class FaultDriver {
   }
 
   private func strike(_ index: Int, _ fault: Fault, until end: Duration) {
-    world.trace.event(.fault, "", value: UInt64(index), "\(fault.kind)")
+    world.trace.event(.fault, fault.node ?? "", value: UInt64(index), fault.sentence)
+    history.note(fault.label)
     // Everything has to be mended, noticed and opened again.
     let aftermath = fault.downtime + .seconds(15)
     disturbances.append(world.scheduler.now...(max(end, world.now) + aftermath).nanoseconds)
@@ -59,13 +60,16 @@ final class FaultDriver {
     case .reset(let name):
       let broken = world.fabric.breakConnections(of: name)
       if broken > 0 { strikes[index] += 1 }
-      history.count(.resets, broken)
+      history.tally(.resets, broken)
     case .partition(let from, let to, let oneWay):
       strikes[index] += 1
       history.count(.partitions)
       var ids = [world.fabric.partition(from: Set(from), to: Set(to))]
       if !oneWay { ids.append(world.fabric.partition(from: Set(to), to: Set(from))) }
-      world.at(end) { [world] in for id in ids { world.fabric.heal(id) } }
+      world.at(end) { [world] in
+        for id in ids { world.fabric.heal(id) }
+        world.trace.note(.mended, "", "the partition heals")
+      }
     case .disk(let name, let rule):
       strikes[index] += 1
       world.node(name)?.disk.suffer(rule)

@@ -10,6 +10,8 @@ extension RunResult {
     return [
       "seed": .int(Int64(seed)), "hash": .string(String(hash, radix: 16)), "steps": .int(Int64(steps)),
       "simulated": .int(simulated.nanoseconds), "counts": .object(counted),
+      "orderings": .array(orderings.flatMap { [.string($0.first), .string($0.then)] }),
+      "draws": .object(draws.map { .init($0.stream, .int(Int64($0.count))) }),
       "strikes": .array(strikes.map { .int(Int64($0)) }),
       "violations": .array(
         violations.map { violation in
@@ -25,7 +27,8 @@ extension RunResult {
   public init?(json: JSONValue) {
     guard let seed = json["seed"]?.int, let hash = json["hash"]?.string.flatMap({ UInt64($0, radix: 16) }),
       let steps = json["steps"]?.int, let simulated = json["simulated"]?.int, let counts = json["counts"]?.members,
-      let strikes = json["strikes"]?.array, let violations = json["violations"]?.array
+      let strikes = json["strikes"]?.array, let orderings = json["orderings"]?.array?.compactMap(\.string),
+      let draws = json["draws"]?.members, let violations = json["violations"]?.array
     else { return nil }
     self.seed = UInt64(seed)
     self.hash = hash
@@ -36,6 +39,8 @@ extension RunResult {
         Counter(rawValue: member.name).map { ($0, Int(member.value.int ?? 0)) }
       })
     self.strikes = strikes.compactMap { $0.int.map(Int.init) }
+    self.orderings = stride(from: 0, to: orderings.count - 1, by: 2).map { .init(orderings[$0], orderings[$0 + 1]) }
+    self.draws = draws.map { ($0.name, Int($0.value.int ?? 0)) }
     self.violations = violations.map { violation in
       Violation(
         oracle: violation["oracle"]?.string ?? "", promise: violation["promise"]?.string ?? "",

@@ -21,6 +21,12 @@ public struct Scenario: Sendable {
 
   /// The seed to run it with when nobody names one: what fuzzing found fails with it.
   public var seed: UInt64?
+  /// How its schedules are made when nobody says otherwise.
+  public var strategy = StrategyName.random
+  /// What is left to the seed; all of it, but in what shrinking has made simple.
+  var windows = ChoiceWindows()
+  /// Orders of events that have to be seen over all seeds.
+  public var sometimes: [Orderings.Pair] = []
   /// Whether there is a Chat Service.
   var hasChat = false
 
@@ -194,6 +200,11 @@ public struct People: Sendable {
   var slow = 0.0
   /// Time between the pieces of a slow request.
   var slowPause: Duration = .milliseconds(20)
+
+  /// What names and ids that are shared end with: nothing in a world of its own, something new against servers that were there before.
+  var tag = ""
+  /// Time in which everything has come to rest after the last action, when it is not what their role takes for that.
+  var rest: Duration?
 
   /// Each one's name.
   var names: [String] { count == 1 ? [name] : (1...count).map { "\(name)-\($0)" } }

@@ -85,21 +85,23 @@ extension ScenarioRunner {
 
   // MARK: People
 
-  func addPeople(to world: World, _ history: History, _ chat: ChatHistory, _ sessions: SessionHistory)
-    -> [any Inhabitant]
-  {
+  /// The people, with what they note; `at` calls something at a time of the run.
+  func people(
+    _ choices: Choices, _ history: History, _ chat: ChatHistory, _ sessions: SessionHistory,
+    at: (Duration, @escaping @Sendable () -> Void) -> Void
+  ) -> [any Inhabitant] {
     var people: [any Inhabitant] = []
     let commons = ChatCommons()
     let sessionCommons = SessionCommons()
     for group in scenario.people {
       for name in group.names {
-        let stream = world.choices.stream("person/" + name)
+        let stream = choices.stream("person/" + name)
         let inhabitant: any Inhabitant
         switch group.role {
         case .account:
           let person = Person(name, behavior: group, stream: stream, history: history, scenario: scenario)
           for step in scenario.script where step.who == name {
-            if case .account(let action) = step.action { world.at(step.at) { person.doNext(action) } }
+            if case .account(let action) = step.action { at(step.at) { person.doNext(action) } }
           }
           inhabitant = person
         case .chat:
@@ -108,7 +110,7 @@ extension ScenarioRunner {
             name, behavior: group, stream: stream, history: chat, counters: history, commons: commons,
             run: scenario.run)
           for step in scenario.script where step.who == name {
-            if case .chat(let action) = step.action { world.at(step.at) { chatter.doNext(action) } }
+            if case .chat(let action) = step.action { at(step.at) { chatter.doNext(action) } }
           }
           inhabitant = chatter
         case .user:
@@ -123,10 +125,6 @@ extension ScenarioRunner {
             run: scenario.run)
         }
         people.append(inhabitant)
-        world.addNode(name) { environment in
-          try await inhabitant.live(environment)
-          return nil
-        }
       }
     }
     return people

@@ -6,12 +6,15 @@ extension Scenario {
     let root = try ScenarioValue.parse(bytes, file: file)
     try root.requireKeys([
       "name", "about", "seed", "topology", "service", "people", "network", "clocks", "run", "faults", "script",
-      "expect",
+      "expect", "sometimes", "strategy", "choices",
     ])
     guard let name = root["name"] else { throw root.error("a scenario needs a \"name\"") }
     self.name = try name.string()
     _ = try root["about"]?.string()
     if let seed = root["seed"] { self.seed = UInt64(try seed.int()) }
+    if let strategy = root["strategy"] { self.strategy = try strategy.oneOf(StrategyName.self) }
+    for (stream, window) in try root["choices"]?.members() ?? [] { windows[stream] = try window.window() }
+    for entry in try root["sometimes"]?.elements() ?? [] { sometimes.append(try entry.ordering()) }
     if let run = root["run"] { self.run = try run.duration() }
     if let topology = root["topology"] { try read(topology: topology) }
     if let service = root["service"] { try readService(service) }

@@ -106,6 +106,24 @@ struct ScenarioValue {
     return low...high
   }
 
+  /// `[from, to]`: draws of a stream, the last not among them.
+  func window() throws(ScenarioError) -> Range<Int> {
+    let ends = try elements()
+    guard ends.count == 2, case let (low, high) = (try ends[0].int(), try ends[1].int()), low <= high else {
+      throw error("a window is two numbers of draws, for example [120, 300]")
+    }
+    return low..<high
+  }
+
+  /// `"crash chat, messages-stored"`: one event, and another soon after it.
+  func ordering() throws(ScenarioError) -> Orderings.Pair {
+    let parts = try string().split(separator: ", ")
+    guard parts.count == 2 else {
+      throw error("an ordering is two events, for example \"crash chat, messages-stored\"")
+    }
+    return Orderings.Pair(String(parts[0]), String(parts[1]))
+  }
+
   func oneOf<Choice: RawRepresentable & CaseIterable>(_ type: Choice.Type) throws(ScenarioError) -> Choice
   where Choice.RawValue == String {
     let text = try string()

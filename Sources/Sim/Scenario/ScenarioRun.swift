@@ -16,6 +16,35 @@ public struct RunResult: Sendable {
   public let steps: Int
   /// Virtual time.
   public let simulated: Duration
+  /// What followed what.
+  public let orderings: [Orderings.Pair]
+  /// How many draws each stream of choices made.
+  public let draws: [(stream: String, count: Int)]
+}
+
+extension RunResult {
+  /// What is known of a run in which the process died.
+  public init(diedWith seed: UInt64) {
+    self.init(
+      seed: seed, hash: 0, violations: [], counts: [:], strikes: [], steps: 0, simulated: .zero, orderings: [],
+      draws: [])
+  }
+}
+
+/// How a scenario is run.
+public struct RunOptions {
+  /// How the scheduler picks; nil for what the scenario says, or a random walk.
+  public var strategy: StrategyName?
+  /// Picks in the place of `strategy`.
+  var scheduler: (any Strategy)?
+  /// Gets everything that happens.
+  public var sink: ((TraceEvent) -> Void)?
+
+  /// The scenario's own strategy, and no trace.
+  public init(strategy: StrategyName? = nil, sink: ((TraceEvent) -> Void)? = nil) {
+    self.strategy = strategy
+    self.sink = sink
+  }
 }
 
 /// Runs scenarios. See `docs/simulation.md`.
@@ -29,8 +58,20 @@ public struct ScenarioRunner: Sendable {
   public init(_ scenario: Scenario) { self.scenario = scenario }
 
   /// Runs the scenario once, to the end or to the first oracle that fails.
-  public func run(seed: UInt64, strategy: StrategyName = .random, sink: ((String) -> Void)? = nil) -> RunResult {
-    let world = World(seed: seed, strategy: strategy, sink: sink)
+  public func run(seed: UInt64, _ options: RunOptions = RunOptions()) -> RunResult {
+    let strategy = options.strategy ?? scenario.strategy
+    // What a chain's length is, a run in order tells; it is a function of the seed as well.
+    var profile: StepProfile?
+    if strategy == .uniform, options.scheduler == nil {
+      let counting = InOrder(profiling: true)
+      var once = RunOptions(strategy: .inOrder)
+      once.scheduler = counting
+      _ = run(seed: seed, once)
+      profile = counting.profile
+    }
+    let world = World(seed: seed, windows: scenario.windows, sink: options.sink) {
+      options.scheduler ?? strategy.make($0, profile: profile)
+    }
     world.fabric.link = scenario.link
     let users = world.addNode(Scenario.usersNode, program: program(of: Scenario.usersNode))
     let services =
@@ -43,7 +84,13 @@ public struct ScenarioRunner: Sendable {
       wall: { [unowned users, unowned world] in users.clock.wallTime(world.scheduler.now).seconds })
     let chat = ChatHistory { [unowned world] in world.scheduler.now }
     let sessions = SessionHistory { [unowned world] in world.scheduler.now }
-    let people = addPeople(to: world, history, chat, sessions)
+    let people = people(world.choices, history, chat, sessions) { world.at($0, $1) }
+    for person in people {
+      world.addNode(person.name) { environment in
+        try await person.live(environment)
+        return nil
+      }
+    }
     for rule in scenario.clocks {
       world.node(rule.node)?.clock.skew = rule.skew
       world.node(rule.node)?.clock.driftPartsPerMillion = rule.driftPartsPerMillion
@@ -72,7 +119,8 @@ public struct ScenarioRunner: Sendable {
       seed: seed, hash: world.hash.value,
       violations: AccountOracles.judge(evidence) + ChatOracles.judge(chatEvidence) + SessionOracles.judge(sessions),
       counts: history.counts,
-      strikes: driver.strikes, steps: world.scheduler.steps, simulated: simulated)
+      strikes: driver.strikes, steps: world.scheduler.steps, simulated: simulated,
+      orderings: history.orderings.pairs, draws: world.choices.draws)
   }
 
   /// Time in which a service may not have started yet that another one needs.
@@ -97,24 +145,24 @@ public struct ScenarioRunner: Sendable {
       return try JSONParser.parse(response.body)
     }
     for supervisor in overview?["SUPERVISORS"]?.array ?? [] {
-      history.count(.takeovers, max(0, Int(supervisor["EPOCH"]?.int ?? 1) - 1))
+      history.tally(.takeovers, max(0, Int(supervisor["EPOCH"]?.int ?? 1) - 1))
     }
     return overview
   }
 
   private func count(_ node: SimNode, into history: History) {
-    history.count(.crashes, node.deaths)
-    history.count(.crashesInCommit, node.deathsInCommit)
-    history.count(.failedStarts, node.failedStarts)
-    history.count(.restarts, node.restarts)
-    history.count(.diskErrors, node.disk.faults.failed)
-    history.count(.diskFull, node.disk.faults.filled)
-    history.count(.bitRot, node.disk.faults.rotted)
+    history.tally(.crashes, node.deaths)
+    history.tally(.crashesInCommit, node.deathsInCommit)
+    history.tally(.failedStarts, node.failedStarts)
+    history.tally(.restarts, node.restarts)
+    history.tally(.diskErrors, node.disk.faults.failed)
+    history.tally(.diskFull, node.disk.faults.filled)
+    history.tally(.bitRot, node.disk.faults.rotted)
   }
 
   private func count(_ world: World, into history: History) {
-    history.count(.stalls, world.fabric.stalled)
-    history.count(
+    history.tally(.stalls, world.fabric.stalled)
+    history.tally(
       .expiredTokens,
       history.operations.count { operation in
         operation.request.token.map { $0.expires <= operation.wallAtInvocation } ?? false
@@ -135,6 +183,7 @@ public struct ScenarioSummary: Sendable {
   /// The counters of all runs.
   public private(set) var counts: [Counter: Int] = [:]
   private var strikes: [Int]
+  private var orderings: Set<Orderings.Pair> = []
   private let scenario: Scenario
 
   /// Nothing run yet.
@@ -150,6 +199,7 @@ public struct ScenarioSummary: Sendable {
     simulated += result.simulated
     if !result.violations.isEmpty { failures.append(result) }
     for (counter, count) in result.counts { counts[counter, default: 0] += count }
+    if !scenario.sometimes.isEmpty { orderings.formUnion(result.orderings) }
     for (index, count) in result.strikes.enumerated() { strikes[index] += count }
   }
 
@@ -161,6 +211,9 @@ public struct ScenarioSummary: Sendable {
     let counters = scenario.expect.filter { counts[$0.counter, default: 0] < $0.atLeast }.map {
       "\($0.counter.rawValue): \(counts[$0.counter, default: 0]), expected at least \($0.atLeast)"
     }
-    return faults + counters
+    let never = scenario.sometimes.filter { !orderings.contains($0) }.map {
+      "\"\($0.then)\" never came soon after \"\($0.first)\""
+    }
+    return faults + counters + never
   }
 }

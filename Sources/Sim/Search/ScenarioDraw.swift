@@ -7,8 +7,7 @@ public struct ScenarioDraw {
 
   /// A drawing that is a function of the seed.
   public init(seed: UInt64) {
-    let hash = RunHash()
-    stream = Choices(seed: seed, hash: hash, recording: false).stream("draw")
+    stream = Choices(seed: seed, hash: RunHash()).stream("draw")
   }
 
   // MARK: Whole scenarios
@@ -39,10 +38,29 @@ public struct ScenarioDraw {
     return .object(members)
   }
 
+  /// A scenario to vary.
+  public struct Given {
+    let json: JSONValue
+    let nodes: [String]
+    let seconds: Int
+
+    /// Reads it; nil when it is none.
+    public init?(_ json: JSONValue) {
+      guard let scenario = try? Scenario(parsing: Array(json.text.utf8), file: "given") else { return nil }
+      self.json = json
+      nodes = scenario.serviceNodes
+      seconds = max(4, Int(scenario.run.components.seconds))
+    }
+  }
+
   /// A given scenario with other intensities and more that goes wrong.
-  public func variation(of scenario: JSONValue, nodes: [String], seconds: Int) -> JSONValue {
+  public func variation(of given: Given) -> JSONValue {
+    let (scenario, nodes, seconds) = (given.json, given.nodes, given.seconds)
     guard case .object(var members) = scenario else { return scenario }
-    members.removeAll { $0.name == "expect" || $0.name == "script" && stream.chance(0.3) }
+    members.removeAll {
+      ["expect", "sometimes", "seed", "strategy", "choices"].contains($0.name)
+        || $0.name == "script" && stream.chance(0.3)
+    }
     for (index, member) in members.enumerated() {
       switch member.name {
       case "people": members[index].value = .array((member.value.array ?? []).map(varied))
@@ -50,7 +68,7 @@ public struct ScenarioDraw {
       default: continue
       }
     }
-    let kept = (scenario["faults"]?.array ?? []).filter { _ in stream.chance(0.7) }
+    let kept = (scenario["faults"]?.array ?? []).filter { _ in stream.chance(0.7) }.prefix(Self.mostFaults)
     members.removeAll { $0.name == "faults" }
     members.append(.init("faults", .array(kept + faults(nodes, seconds, most: 2))))
     return .object(members)
@@ -62,6 +80,9 @@ public struct ScenarioDraw {
     if !members.contains(where: { $0.name == "thinkTime" }) { members.append(.init("thinkTime", thinkTime())) }
     return .object(members)
   }
+
+  /// Faults that variations of variations keep.
+  private static let mostFaults = 6
 
   // MARK: People
 

@@ -1,39 +1,110 @@
 import System
 
 /// Makes a failing scenario small: fewer faults, people, actions, nodes, a shorter time, as long as the same oracle still fails
-/// (delta debugging over the file; Zeller and Hildebrandt 2002). What is left is read in a minute.
+/// (delta debugging over the file; Zeller and Hildebrandt 2002). Then it makes what is left to chance small: stream by stream of the run's
+/// choices, all draws but those of a window take their simplest value (as internal reduction does: MacIver and Donaldson, ECOOP 2020).
 public struct Shrinker {
-  /// What a candidate is tried with: whether the oracle fails, and with which seed.
-  public typealias Trial = (JSONValue) -> UInt64?
+  /// A run that failed.
+  public struct Failing {
+    /// The scenario.
+    public let scenario: JSONValue
+    /// The seed with which it fails.
+    public let seed: UInt64
+    /// How many draws each stream made.
+    public let draws: [(stream: String, count: Int)]
+    /// The jobs that the scheduler ran.
+    public let steps: Int
 
-  /// The smallest scenario so far, and a seed with which it fails.
-  public private(set) var best: (scenario: JSONValue, seed: UInt64)
-  /// Candidates that were tried.
-  public private(set) var tried = 0
-  private let trial: Trial
-
-  /// Begins with a scenario that fails.
-  public init(_ scenario: JSONValue, seed: UInt64, trial: @escaping Trial) {
-    best = (scenario, seed)
-    self.trial = trial
-  }
-
-  /// Shrinks until nothing smaller fails, or until `isOver` says so: what was found until then stays.
-  public mutating func run(until isOver: () -> Bool) {
-    var isSmaller = true
-    while isSmaller, !isOver() {
-      isSmaller = false
-      for candidate in Self.candidates(best.scenario) {
-        if isOver() { return }
-        tried += 1
-        if let seed = trial(candidate) {
-          best = (candidate, seed)
-          isSmaller = true
-          break
-        }
-      }
+    /// Makes one.
+    public init(scenario: JSONValue, seed: UInt64, draws: [(stream: String, count: Int)], steps: Int) {
+      self.scenario = scenario
+      self.seed = seed
+      self.draws = draws
+      self.steps = steps
     }
   }
+
+  /// Something to try: other scenarios are other runs, so that each is tried with a few seeds; other choices with the seed they belong to.
+  public struct Candidate {
+    /// The scenario.
+    public let scenario: JSONValue
+    /// The seeds to try.
+    public let seeds: ClosedRange<UInt64>
+  }
+
+  /// Tries candidates, some at once, and returns the first that fails as it should, by its place.
+  public typealias Trial = (ArraySlice<Candidate>) -> (index: Int, Failing)?
+
+  /// The smallest so far.
+  public private(set) var best: Failing
+  /// Candidates that were tried.
+  public private(set) var tried = 0
+  /// Seeds that are tried with another scenario.
+  private static let seeds: UInt64 = 5
+  private let trial: Trial
+  private let isOver: () -> Bool
+
+  /// Begins with a scenario that fails. Shrinks until nothing smaller fails, or until `isOver` says so: what was found until then stays.
+  public init(_ failing: Failing, isOver: @escaping () -> Bool, trial: @escaping Trial) {
+    best = failing
+    self.trial = trial
+    self.isOver = isOver
+  }
+
+  /// Shrinks the scenario, then its choices.
+  public mutating func run() {
+    while !isOver() {
+      let candidates = Self.candidates(best.scenario).map {
+        Candidate(scenario: $0, seeds: best.seed...best.seed + Self.seeds - 1)
+      }
+      guard attempt(candidates[...]) else { break }
+    }
+    shrinkChoices()
+  }
+
+  /// Whether one of the candidates fails; then it is the best.
+  private mutating func attempt(_ candidates: ArraySlice<Candidate>) -> Bool {
+    guard !candidates.isEmpty, let (index, failing) = trial(candidates) else {
+      tried += candidates.count
+      return false
+    }
+    tried += index - candidates.startIndex + 1
+    best = failing
+    return true
+  }
+
+  // MARK: Choices
+
+  private mutating func shrinkChoices() {
+    // The streams that draw the most say the least each.
+    for (stream, count) in best.draws.sorted(by: { ($0.count, $0.stream) > ($1.count, $1.stream) }) {
+      if isOver() { return }
+      if tryWindows([0..<0], of: stream) == nil { narrow(0..<count, of: stream) }
+    }
+  }
+
+  private mutating func narrow(_ whole: Range<Int>, of stream: String) {
+    var window = whole
+    var part = window.count / 2
+    while part > max(window.count / 16, 0), !isOver() {
+      let smaller = [window.lowerBound + part..<window.upperBound, window.lowerBound..<window.upperBound - part]
+      if let found = tryWindows(smaller, of: stream) { window = found } else { part /= 2 }
+      part = min(part, window.count / 2)
+    }
+  }
+
+  /// The first of the windows with which it fails.
+  private mutating func tryWindows(_ windows: [Range<Int>], of stream: String) -> Range<Int>? {
+    let candidates = windows.map { window -> Candidate in
+      let choices = (best.scenario["choices"] ?? .object([]))
+        .setting(stream, [.int(Int64(window.lowerBound)), .int(Int64(window.upperBound))])
+      return Candidate(scenario: best.scenario.setting("choices", choices), seeds: best.seed...best.seed)
+    }
+    for (window, candidate) in zip(windows, candidates) where attempt([candidate]) { return window }
+    return nil
+  }
+
+  // MARK: Scenarios
 
   /// Everything that is one step smaller, the largest steps first.
   static func candidates(_ scenario: JSONValue) -> [JSONValue] {

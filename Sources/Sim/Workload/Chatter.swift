@@ -255,7 +255,7 @@ final class Chatter: Inhabitant, @unchecked Sendable {
     }
     commons.settled += 1
     while commons.settled < commons.people { try await environment.clock.sleep(for: .seconds(1)) }
-    try await environment.clock.sleep(for: Self.rest)
+    try await environment.clock.sleep(for: behavior.rest ?? Self.rest)
     try await hands.readEverything(peers)
     // Nobody goes before the others have looked.
     commons.looked += 1

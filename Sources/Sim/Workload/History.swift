@@ -121,6 +121,8 @@ extension Operation: CustomStringConvertible {
 final class History: @unchecked Sendable {
   private(set) var operations: [Operation] = []
   private(set) var counts: [Counter: Int] = [:]
+  /// What followed what, of all that was counted and of the faults.
+  private(set) var orderings = Orderings()
   private var position = 0
   private let now: () -> Int64
   private let wall: () -> Int64
@@ -147,5 +149,15 @@ final class History: @unchecked Sendable {
     operations[id].answer = answer
   }
 
-  func count(_ counter: Counter, _ by: Int = 1) { counts[counter, default: 0] += by }
+  /// Counts something that happens now.
+  func count(_ counter: Counter) {
+    tally(counter, 1)
+    note(counter.rawValue)
+  }
+
+  /// Adds what was counted elsewhere.
+  func tally(_ counter: Counter, _ by: Int) { counts[counter, default: 0] += by }
+
+  /// Notes that something happens now.
+  func note(_ label: String) { orderings.note(label, at: now()) }
 }

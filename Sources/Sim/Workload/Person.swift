@@ -118,8 +118,8 @@ final class Person: Inhabitant, @unchecked Sendable {
     let base: String
     let mail: String
     if behavior.sharedNames > 0 {
-      base = "name\(stream.choose(behavior.sharedNames))"
-      mail = behavior.mixesNames ? "name\(stream.choose(behavior.sharedNames))" : base
+      base = "name\(stream.choose(behavior.sharedNames))\(behavior.tag)"
+      mail = behavior.mixesNames ? "name\(stream.choose(behavior.sharedNames))\(behavior.tag)" : base
     } else {
       nextName += 1
       base = nextName == 1 ? name : "\(name)x\(nextName)"
@@ -254,7 +254,7 @@ final class Person: Inhabitant, @unchecked Sendable {
   private func addSession(_ client: HTTPClient, _ environment: Environment) async throws {
     let session: String
     if behavior.sharedSessions > 0 {
-      session = "shared-\(stream.choose(behavior.sharedSessions))"
+      session = "shared-\(stream.choose(behavior.sharedSessions))\(behavior.tag)"
     } else {
       nextSession += 1
       session = "\(name)-\(nextSession)"
@@ -266,7 +266,8 @@ final class Person: Inhabitant, @unchecked Sendable {
   private func deleteSession(_ client: HTTPClient, _ environment: Environment) async throws {
     let session =
       behavior.sharedSessions > 0
-      ? "shared-\(stream.choose(behavior.sharedSessions))" : sessions.remove(at: stream.choose(sessions.count))
+      ? "shared-\(stream.choose(behavior.sharedSessions))\(behavior.tag)"
+      : sessions.remove(at: stream.choose(sessions.count))
     _ = try await authenticated(.deleteSession(session, access!), client, environment)
   }
 

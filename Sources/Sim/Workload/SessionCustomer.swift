@@ -54,7 +54,7 @@ final class SessionCustomer: Inhabitant, @unchecked Sendable {
     commons.settled += 1
     lastSeen = "waits for everything to come to rest"
     while commons.settled < commons.people { try await environment.clock.sleep(for: .seconds(1)) }
-    try await environment.clock.sleep(for: .seconds(60))
+    try await environment.clock.sleep(for: behavior.rest ?? .seconds(60))
     try await read(client, environment, isFinal: true)
     commons.looked += 1
     isServed = true

@@ -146,8 +146,8 @@ final class Fabric: @unchecked Sendable {
     SimConnection, SimConnection
   ) {
     nextConnection += 1
-    let forward = Pipe(from: lifeA, to: lifeB, fabric: self)
-    let backward = Pipe(from: lifeB, to: lifeA, fabric: self)
+    let forward = Pipe(nextConnection, from: lifeA, to: lifeB, fabric: self)
+    let backward = Pipe(nextConnection, from: lifeB, to: lifeA, fabric: self)
     let client = SimConnection(
       id: nextConnection, life: lifeA, peer: b, incoming: backward, outgoing: forward, fabric: self)
     let server = SimConnection(

@@ -7,6 +7,8 @@ final class Pipe {
   let from: Life
   let to: Life
   private unowned let fabric: Fabric
+  /// The number of the connection that it is a half of.
+  let connection: Int
   weak var opposite: Pipe?
   /// What arrived and was not read.
   private(set) var arrived: [UInt8] = []
@@ -20,7 +22,8 @@ final class Pipe {
   var reader: Waiter?
   var writer: Waiter?
 
-  init(from: Life, to: Life, fabric: Fabric) {
+  init(_ connection: Int, from: Life, to: Life, fabric: Fabric) {
+    self.connection = connection
     self.from = from
     self.to = to
     self.fabric = fabric
@@ -51,7 +54,12 @@ final class Pipe {
       let segment = rest.prefix(cut)
       rest = rest.dropFirst(cut)
       underWay += segment.count
-      travel { self.deliver(segment) }
+      let isLast = rest.isEmpty
+      let sentAt = fabric.scheduler.now
+      travel { [self] in
+        deliver(segment)
+        if isLast, to.isAlive { fabric.trace.arrived(at: to.name, from: from.name, connection, sentAt: sentAt) }
+      }
     }
   }
 
@@ -145,7 +153,7 @@ final class SimConnection: Connection, @unchecked Sendable {
       let room = outgoing.room
       if room > 0 {
         let part = rest.prefix(room)
-        fabric.trace.bytes(.send, life.name, part, "#\(id) \(part.count) bytes to \(peer)")
+        fabric.trace.sent(part, from: life.name, to: peer, id)
         outgoing.send(part)
         rest = rest.dropFirst(part.count)
       } else {

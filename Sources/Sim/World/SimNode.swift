@@ -78,12 +78,7 @@ public final class SimNode: @unchecked Sendable {
   }
 
   private func environment(of life: Life) -> Environment {
-    let log = Log(node: name, threshold: .warning) { [trace] record in
-      // = Log(node: name, threshold: .warning) { record in
-      trace.event(
-        .log, record.node, value: FNV.hash(record.event.utf8),
-        record.event + record.fields.map { " \($0.key)=\($0.value)" }.joined())
-    }
+    let log = Log(node: name, threshold: trace.logLevel) { [trace] in trace.logged($0) }
     return Environment(
       node: name, clock: SimClock(life: life), network: SimNetwork(life: life, fabric: fabric), storage: disk,
       entropy: SimEntropy(seed: seed, node: name, boot: boots),

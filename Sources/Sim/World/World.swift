@@ -20,11 +20,13 @@ public final class World: @unchecked Sendable {
   /// Things that must not happen in any run: tasks that do not unwind.
   public var defects: [String] { findings.defects }
 
-  /// An empty world. `sink` gets the trace, a line of JSON an event; recording it changes nothing else.
-  public init(seed: UInt64, strategy: StrategyName = .random, recording: Bool = false, sink: ((String) -> Void)? = nil)
-  {
-    choices = Choices(seed: seed, hash: hash, recording: recording)
-    scheduler = Scheduler(strategy: strategy.make(choices), hash: hash)
+  /// An empty world. `sink` gets what happens; recording it changes nothing else.
+  public init(
+    seed: UInt64, windows: ChoiceWindows = ChoiceWindows(), sink: ((TraceEvent) -> Void)? = nil,
+    strategy: (Choices) -> any Strategy = { RandomWalk($0) }
+  ) {
+    choices = Choices(seed: seed, hash: hash, windows: windows)
+    scheduler = Scheduler(strategy: strategy(choices), hash: hash)
     trace = Trace(hash: hash, sink: sink)
     fabric = Fabric(scheduler: scheduler, trace: trace, stream: choices.stream("network"))
     trace.clock = { [unowned scheduler] in scheduler.now }

@@ -49,6 +49,10 @@ public struct Log: Sendable {
     sink(Record(level: level, node: node, event: event, fields: fields().map { ($0.key, $0.value) }))
   }
 
+  /// What only somebody who follows each step wants to know.
+  public func debug(_ event: String, _ fields: @autoclosure () -> KeyValuePairs<String, Value> = [:]) {
+    write(.debug, event, fields())
+  }
   /// Something an operator may want to know.
   public func info(_ event: String, _ fields: @autoclosure () -> KeyValuePairs<String, Value> = [:]) {
     write(.info, event, fields())

@@ -232,6 +232,7 @@ public actor UserManager: Service {
         missesOutbox = false
         state = next
         for key in commit.handled { handled.insert(key) }
+        tell(commit)
         finish(outcome, batch)
         return true
       } catch let error as DatabaseError {
@@ -270,6 +271,23 @@ public actor UserManager: Service {
     commit.sessions = next.takeChangedSessions()
     commit.nextSession = next.sessionNumber
     return (next, commit)
+  }
+
+  /// Tells whoever follows each step what has changed.
+  private func tell(_ commit: ManagerCommit) {
+    for (id, user) in commit.users {
+      environment.log.debug(
+        "user-moved",
+        ["user": .string(id.json.text), "to": .string(user.place.name), "connection": .int(user.connection)])
+    }
+    for session in commit.sessions {
+      environment.log.debug(
+        "session-changed",
+        [
+          "session": .string(session.id.text), "status": .string(session.status.rawValue),
+          "epoch": .int(session.epoch), "host": .string(session.host),
+        ])
+    }
   }
 
   private func finish(_ outcome: ManagerOutcome, _ batch: [Work]) {

@@ -46,6 +46,15 @@ struct UserPool: Sendable {
     case offline
     case free
     case serving(SupervisorID)
+
+    /// The place in words.
+    var name: String {
+      switch self {
+      case .offline: "offline"
+      case .free: "free"
+      case .serving(let supervisor): "with \(supervisor.text)"
+      }
+    }
   }
 
   struct User: Hashable, Sendable {

@@ -11,7 +11,7 @@ struct DeterminismTests {
     var lines = 0
     let first = runner.run(seed: 1)
     #expect(runner.run(seed: 1).hash == first.hash)
-    #expect(runner.run(seed: 1) { _ in lines += 1 }.hash == first.hash)
+    #expect(runner.run(seed: 1, RunOptions { _ in lines += 1 }).hash == first.hash)
     #expect(lines > 500)
     let hashes = Set((1...40).map { runner.run(seed: $0).hash })
     #expect(hashes.count == 40)
@@ -65,7 +65,7 @@ struct DeterminismTests {
       func set(_ value: Int) { self.value = value }
     }
     func race(_ seed: UInt64, _ strategy: StrategyName) throws -> Int {
-      try World(seed: seed, strategy: strategy).perform { environment in
+      try World(seed: seed, strategy: { strategy.make($0, profile: nil) }).perform { environment in
         let counter = Counter(environment)
         await withTaskGroup(of: Void.self) { group in
           for _ in 0..<4 { group.addTask { await counter.set(await counter.get() + 1) } }
@@ -77,13 +77,21 @@ struct DeterminismTests {
     #expect(Set(try (0..<10).map { try race($0, .inOrder) }).count == 1)
   }
 
-  @Test("choices are recorded in one sequence, with bounds that hold")
-  func recording() throws {
-    let world = World(seed: 5, recording: true)
-    let stream = world.choices.stream("test")
-    for bound in 1...50 { #expect((0..<bound).contains(stream.choose(bound))) }
-    #expect(world.choices.recorded.count == 49)
-    #expect(world.choices.recorded.allSatisfy { $0.value < $0.bound })
+  @Test("outside of a stream's window its draws are simple, inside they are what they were")
+  func windows() throws {
+    func draws(_ windows: ChoiceWindows) -> [Int] {
+      let choices = World(seed: 5, windows: windows).choices
+      let stream = choices.stream("test")
+      let values = (2...50).map { stream.choose($0) } + [stream.chance(0.9) ? 1 : 0]
+      #expect(choices.draws.map(\.count) == [50] && choices.draws[0].stream == "test")
+      return values
+    }
+    var windows = ChoiceWindows()
+    let free = draws(windows)
+    windows["other"] = 0..<0
+    #expect(draws(windows) == free)
+    windows["test"] = 10..<20
+    #expect(draws(windows) == Array(repeating: 0, count: 10) + free[10..<20] + Array(repeating: 0, count: 30))
   }
 
   @Test("the mean of exponential draws is the mean")

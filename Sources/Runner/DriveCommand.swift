@@ -1,0 +1,100 @@
+import Glibc
+import Real
+import Sim
+import System
+
+/// `parley drive`: a scenario's people against live servers.
+enum DriveCommand {
+  static let usage = """
+    parley drive SCENARIO --against URL… [FLAGS]
+
+    Lets the people of a scenario use servers that run, over the real network and in real time, and judges what they saw with the same
+    oracles. Which service a URL belongs to, the server says itself. The scenario's faults are left out. The last line is always
+    `N passed, N failed`.
+    """
+
+  static let flags = [
+    Flag(name: "against", placeholder: "URL", help: "a server of the scenario's; repeatable", isRepeatable: true),
+    Flag(name: "people", placeholder: "N", help: "so many of each kind of people, in place of what the scenario says"),
+    Flag(name: "time", placeholder: "TIME", help: "how long they act; what the scenario says without it"),
+    Flag(name: "seed", placeholder: "N", help: "what people do is drawn from it; 1 without it"),
+  ]
+
+  static func run(_ words: [String]) throws(UsageError) -> Int32 {
+    let arguments = try Arguments(words, flags: flags)
+    guard arguments.words.count == 1 else { throw UsageError("one scenario: parley drive FILE --against URL") }
+    var (_, scenario) = try ScenarioFiles.read(arguments.words[0])
+    if let time = try arguments.time("time") { scenario.run = time }
+    let seed = UInt64(try arguments.int("seed", in: 0...Int.max) ?? 1)
+    let people = try arguments.int("people", in: 1...100_000)
+    let urls = arguments.values["against"] ?? []
+    guard !urls.isEmpty else { throw UsageError("against which servers? --against http://127.0.0.1:8001") }
+    signal(SIGPIPE, SIG_IGN)
+    let node = try driver()
+    var servers: LiveRunner.Servers = [:]
+    for url in urls {
+      let address = try Host.address(url, "against")
+      servers[try service(at: address, url, node)] = address
+    }
+    // Names that nobody has: the servers may know those of an earlier drive.
+    let tag = "x" + String(EventLoop.nanoseconds / 1_000_000, radix: 36)
+    let runner = LiveRunner(scenario, servers: servers, tag: tag, people: people)
+    for name in runner.needed where servers[name] == nil {
+      throw UsageError("this scenario's people use the service \"\(name)\": --against its URL as well")
+    }
+    return report(scenario, try live(runner, node, seed))
+  }
+
+  private static func driver() throws(UsageError) -> RealNode {
+    // People have no disk; theirs is an empty folder that is gone at once.
+    let folder = "/tmp/parley-drive-\(getpid())"
+    do {
+      let storage = try RealStorage(path: folder)
+      defer { rmdir(folder) }
+      return RealNode(
+        "drive", storage: storage, disk: OffloadPool(threads: 1), compute: OffloadPool(threads: 1),
+        log: LogWriter(format: .text), level: .warning)
+    } catch {
+      throw UsageError("\(folder): \(error)")
+    }
+  }
+
+  /// Asks a server what it is.
+  private static func service(at address: SocketAddress, _ url: String, _ node: RealNode) throws(UsageError) -> String {
+    let titles = [
+      "User Management Service": "users", "Chat Service": "chat", "Customer Server": "customers",
+      "User Manager": "manager",
+    ]
+    do {
+      let title = try node.run { environment in
+        let client = HTTPClient(environment, address: address)
+        defer { client.close() }
+        let response = try await client.send("GET", "/openapi.json", timeout: .seconds(5))
+        return try JSONParser.parse(response.body)["info"]?["title"]?.string
+      }
+      if let name = title.flatMap({ titles[$0] }) { return name }
+    } catch {
+      throw UsageError("--against \(url): \(error)")
+    }
+    throw UsageError("--against \(url): this is no service of Parley's")
+  }
+
+  private static func live(_ runner: LiveRunner, _ node: RealNode, _ seed: UInt64) throws(UsageError) -> RunResult {
+    do {
+      return try node.run { try await runner.run($0, seed: seed) }
+    } catch {
+      throw UsageError("\(error)")
+    }
+  }
+
+  private static func report(_ scenario: Scenario, _ result: RunResult) -> Int32 {
+    let counts = Counter.allCases.compactMap { counter in
+      result.counts[counter].map { "\(counter.rawValue) \($0)" }
+    }
+    if !scenario.faults.isEmpty { print("left out: \(scenario.faults.count) faults") }
+    print("\(scenario.name): \(Int(result.simulated.inSeconds)) s; \(counts.joined(separator: ", "))")
+    for violation in result.violations { print("\nFAILED \(violation)") }
+    print(result.violations.isEmpty ? "1 passed, 0 failed" : "0 passed, 1 failed")
+    return result.violations.isEmpty ? 0 : 1
+  }
+}

@@ -1,0 +1,47 @@
+import Sim
+
+/// What all runs of a search reached together, and what none did.
+struct FuzzCoverage {
+  private(set) var counts: [Counter: Int] = [:]
+  /// In how many runs each order of two events was seen.
+  private(set) var pairs: [Orderings.Pair: Int] = [:]
+
+  /// How many orders were seen.
+  var count: Int { pairs.count }
+
+  /// Adds a run; returns how many orders were new.
+  mutating func add(_ result: RunResult) -> Int {
+    for (counter, count) in result.counts { counts[counter, default: 0] += count }
+    var new = 0
+    for pair in result.orderings {
+      if pairs[pair] == nil { new += 1 }
+      pairs[pair, default: 0] += 1
+    }
+    return new
+  }
+
+  /// Orders never seen of events that were seen in the other order, those first that were seen the most.
+  var missing: [(pair: Orderings.Pair, reversedRuns: Int)] {
+    pairs.filter { pairs[$0.key.reversed] == nil }.map { ($0.key.reversed, $0.value) }
+      .sorted { ($1.1, $0.0) < ($0.1, $1.0) }
+  }
+
+  var report: [String] {
+    let reached = Counter.allCases.filter { counts[$0, default: 0] > 0 }
+    let missed = Counter.allCases.filter { counts[$0, default: 0] == 0 }
+    var lines = ["reached: " + reached.map { "\($0.rawValue) \(counts[$0]!)" }.joined(separator: ", ")]
+    if !missed.isEmpty { lines.append("never reached: " + missed.map(\.rawValue).joined(separator: ", ")) }
+    let missing = missing
+    let both = (count - missing.count) / 2
+    lines.append("orderings: \(both) pairs of events met in both orders, \(missing.count) in one only")
+    if !missing.isEmpty {
+      lines.append(
+        "never seen: "
+          + missing.prefix(8).map {
+            "\($0.pair.first) then \($0.pair.then) (the other way round in \($0.reversedRuns) runs)"
+          }
+          .joined(separator: ", "))
+    }
+    return lines
+  }
+}

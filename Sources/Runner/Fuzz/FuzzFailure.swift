@@ -1,0 +1,109 @@
+import Glibc
+import Real
+import Sim
+import System
+
+/// A failure that was found, made small, and written as a scenario file that replays it.
+struct FuzzFailure {
+  /// A run in which a promise was broken.
+  struct Broken {
+    let oracle: String
+    let promise: String
+    let events: [String]
+    let run: RunResult
+
+    /// The first violation in what came of a case; of one oracle, when one is named.
+    init?(_ outcome: FuzzWorker.Outcome, oracle: String?) {
+      for result in outcome.results {
+        for violation in result.violations where oracle == nil || violation.oracle == oracle {
+          self.oracle = violation.oracle
+          promise = violation.promise
+          events = violation.events
+          run = result
+          return
+        }
+      }
+      guard let seed = outcome.diedIn, oracle == nil || oracle == "no-trap" else { return nil }
+      self.oracle = "no-trap"
+      promise = "the system never traps"
+      events = ["the process died in this run"]
+      run = RunResult(diedWith: seed)
+    }
+  }
+
+  private(set) var broken: Broken
+  private(set) var scenario: JSONValue
+  let strategy: StrategyName
+  let file: String
+  let stepsBefore: Int
+  private(set) var tried = 0
+  private(set) var seconds = 0.0
+
+  init(_ broken: Broken, _ one: FuzzWorker.Case, file: String) {
+    self.broken = broken
+    scenario = one.json
+    strategy = one.strategy ?? .random
+    self.file = file
+    stepsBefore = broken.run.steps
+  }
+
+  /// Makes it smaller for a while, on several processes.
+  mutating func shrink(for time: Duration, jobs: Int) {
+    let begin = EventLoop.nanoseconds
+    let limit = begin + time.nanoseconds
+    let workers = (0..<jobs).map { _ in FuzzWorker() }
+    let (oracle, strategy) = (broken.oracle, strategy)
+    var last = broken
+    let failing = Shrinker.Failing(
+      scenario: scenario, seed: broken.run.seed, draws: broken.run.draws, steps: broken.run.steps)
+    var shrinker = Shrinker(failing, isOver: { EventLoop.nanoseconds > limit }) { candidates in
+      Self.firstFailing(candidates, workers, strategy, oracle: oracle, until: limit).map { index, found in
+        last = found
+        return (
+          index,
+          Shrinker.Failing(
+            scenario: candidates[index].scenario, seed: found.run.seed, draws: found.run.draws, steps: found.run.steps)
+        )
+      }
+    }
+    shrinker.run()
+    scenario = shrinker.best.scenario
+    broken = last
+    tried = shrinker.tried
+    seconds = Double(EventLoop.nanoseconds - begin) / 1e9
+  }
+
+  /// Tries as many candidates at once as there are workers; the first that fails, by its place, is the one.
+  private static func firstFailing(
+    _ candidates: ArraySlice<Shrinker.Candidate>, _ workers: [FuzzWorker], _ strategy: StrategyName, oracle: String,
+    until limit: Int64
+  ) -> (Int, Broken)? {
+    var rest = candidates
+    while !rest.isEmpty, EventLoop.nanoseconds < limit {
+      let batch = rest.prefix(workers.count)
+      rest = rest.dropFirst(workers.count)
+      for (worker, candidate) in zip(workers, batch) {
+        worker.start(.init(json: candidate.scenario, seeds: candidate.seeds, strategy: strategy))
+      }
+      var found: (Int, Broken)?
+      for (worker, index) in zip(workers, batch.indices) {
+        var outcome: FuzzWorker.Outcome?
+        while outcome == nil { outcome = worker.receive()?.1 }
+        if found == nil, let broken = Broken(outcome!, oracle: oracle) { found = (index, broken) }
+      }
+      if let found { return found }
+    }
+    return nil
+  }
+
+  /// The scenario as a file, with what it shows above it.
+  var text: String {
+    var lines = ["\(broken.oracle): \(broken.promise)"] + broken.events
+    lines.append("replay: parley simulate \(file)")
+    var members = (scenario.members ?? []).filter { $0.name != "seed" && $0.name != "strategy" }
+    members.insert(.init("seed", .int(Int64(broken.run.seed))), at: min(1, members.count))
+    if strategy != .random { members.insert(.init("strategy", .string(strategy.rawValue)), at: min(2, members.count)) }
+    return lines.flatMap { $0.split(separator: "\n") }.map { "// \($0)\n" }.joined()
+      + JSONValue.object(members).pretty() + "\n"
+  }
+}

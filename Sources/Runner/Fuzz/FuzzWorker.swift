@@ -1,0 +1,126 @@
+import Glibc
+import Sim
+import System
+
+/// A child process that runs one case after the other, so that a trap in the system is a finding and not the end of the search. One that
+/// has died is replaced with the next case.
+final class FuzzWorker {
+  /// A scenario, with the seeds to run it with.
+  struct Case {
+    var number: UInt64 = 0
+    let json: JSONValue
+    let seeds: ClosedRange<UInt64>
+    let strategy: StrategyName?
+  }
+
+  /// What came of a case.
+  struct Outcome {
+    var results: [RunResult] = []
+    /// The seed in whose run the process died.
+    var diedIn: UInt64?
+    /// Why the scenario could not be read.
+    var refusal: String?
+  }
+
+  private(set) var running: Case?
+  private var child: ChildProcess.Pipes?
+  private var text: [UInt8] = []
+  private var outcome = Outcome()
+  private var seed: UInt64?
+
+  /// What `poll` has to look at; nil while nothing runs.
+  var descriptor: Int32? { running == nil ? nil : child?.output }
+
+  deinit { end() }
+
+  /// Starts a case; the last one has to be done.
+  func start(_ one: Case) {
+    require(running == nil, "a worker runs one case at a time")
+    if child == nil { child = ChildProcess.start(["parley", "simulate", "--cases"]) }
+    running = one
+    outcome = Outcome()
+    seed = nil
+    var members: [JSONValue.Member] = [
+      .init("scenario", one.json), .init("first", .int(Int64(one.seeds.lowerBound))),
+      .init("last", .int(Int64(one.seeds.upperBound))),
+    ]
+    if let strategy = one.strategy { members.append(.init("strategy", .string(strategy.rawValue))) }
+    let line = Array((JSONValue.object(members).text + "\n").utf8)
+    var sent = 0
+    while sent < line.count {
+      let count = line[sent...].withUnsafeBytes { write(child!.input, $0.baseAddress, $0.count) }
+      // A child that is gone shows at its output.
+      guard count > 0 else { return }
+      sent += count
+    }
+  }
+
+  /// Reads what there is; returns the outcome once the case is done.
+  func receive() -> (Case, Outcome)? {
+    guard let child, let one = running else { return nil }
+    var buffer = [UInt8](repeating: 0, count: 65_536)
+    let count = read(child.output, &buffer, buffer.count)
+    guard count > 0 else {
+      outcome.diedIn = seed ?? one.seeds.lowerBound
+      end()
+      running = nil
+      return (one, outcome)
+    }
+    text += buffer[..<count]
+    while let end = text.firstIndex(of: 10) {
+      let line = Array(text[..<end])
+      text.removeFirst(end + 1)
+      switch WorkerLine(line) {
+      case .begin(_, let begun): seed = begun
+      case .result(_, let result): outcome.results.append(result)
+      case .refused(let reason): outcome.refusal = reason
+      case .done:
+        running = nil
+        return (one, outcome)
+      case nil: continue
+      }
+    }
+    return nil
+  }
+
+  /// Runs one case to its end.
+  func run(_ one: Case) -> Outcome {
+    start(one)
+    while true { if let (_, outcome) = receive() { return outcome } }
+  }
+
+  private func end() {
+    guard let child else { return }
+    close(child.input)
+    close(child.output)
+    kill(child.process, SIGKILL)
+    var status: Int32 = 0
+    waitpid(child.process, &status, 0)
+    self.child = nil
+    text = []
+  }
+}
+
+/// The child's side: cases from standard input, a line of JSON each; results to standard output.
+enum CaseRunner {
+  static func run() {
+    while let line = readLine() {
+      guard let value = try? JSONParser.parse(Array(line.utf8)), let json = value["scenario"],
+        let first = value["first"]?.int, let last = value["last"]?.int, first <= last
+      else { continue }
+      let strategy = value["strategy"]?.string.flatMap(StrategyName.init(rawValue:))
+      do throws(ScenarioError) {
+        let scenario = try Scenario(parsing: Array(json.text.utf8), file: "case")
+        for seed in UInt64(first)...UInt64(last) {
+          WorkerLine.write(.begin(scenario: 0, seed: seed))
+          let result = ScenarioRunner(scenario).run(seed: seed, RunOptions(strategy: strategy))
+          WorkerLine.write(.result(scenario: 0, result))
+          if !result.violations.isEmpty { break }
+        }
+      } catch {
+        WorkerLine.write(.refused(error.description))
+      }
+      WorkerLine.write(.done)
+    }
+  }
+}

@@ -1,0 +1,74 @@
+import System
+
+/// A run as a space-time diagram (Lamport 1978): a lane for each node, messages as arrows, what goes wrong marked; one page without outside
+/// assets.
+public enum DiagramPage {
+  /// Messages on the page; of longer runs the last ones before the break.
+  private static let mostArrows = 6000
+
+  /// The page for a run; with the story of what it broke, when it broke something.
+  public static func text(_ scenario: Scenario, seed: UInt64, _ story: Story?, _ record: RunRecord) -> String {
+    let data = data(scenario, story, record).text.replacing("</", with: "<\\/")
+    let told =
+      story.map { "<pre id=\"story\">\(escaped($0.text))</pre>" } ?? "<p>No promise was broken in this run.</p>"
+    return """
+      <!doctype html>
+      <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+      <title>\(escaped(scenario.name)), seed \(seed)</title>
+      <style>\(DiagramScript.style)</style></head><body>
+      <header><h1>\(escaped(scenario.name))</h1><p>seed \(seed)</p></header>
+      <details open><summary>The story</summary>\(told)</details>
+      <nav>
+      <label>Show only <input id="filter" type="search" placeholder="a word in a message, or a node"></label>
+      <label><input id="quiet" type="checkbox" checked> without heartbeats and parts</label>
+      <button id="out" type="button">Zoom out</button><button id="in" type="button">Zoom in</button>
+      <button id="break" type="button">To the break</button>
+      </nav>
+      <div id="frame"><svg id="diagram" role="img" aria-label="space-time diagram"></svg></div>
+      <label class="slider"><span id="clock"></span><input id="time" type="range" min="0" max="100000" value="0"></label>
+      <main><section><h2>What was clicked</h2><pre id="detail">Click on an arrow or a mark.</pre></section>
+      <section><h2>At this moment</h2><div id="state"></div></section></main>
+      <script type="application/json" id="data">\(data)</script>
+      <script>\(DiagramScript.script)</script>
+      </body></html>
+      """
+  }
+
+  /// Text for HTML.
+  public static func escaped(_ text: String) -> String {
+    text.replacing("&", with: "&amp;").replacing("<", with: "&lt;").replacing(">", with: "&gt;")
+      .replacing("\"", with: "&quot;")
+  }
+
+  private static func data(_ scenario: Scenario, _ story: Story?, _ record: RunRecord) -> JSONValue {
+    let end = story?.brokenAt ?? .max
+    let before = record.arrows.filter { $0.sentAt <= end }.suffix(mostArrows)
+    let after = record.arrows.drop { $0.sentAt <= end }.prefix(mostArrows - before.count)
+    let lanes = scenario.peopleNames + scenario.serviceNodes
+    let more = record.nodes.filter { !lanes.contains($0) }
+    return [
+      "lanes": .array((lanes + more).map { .string($0) }),
+      "people": .int(Int64(scenario.peopleNames.count)),
+      "broken": story?.brokenAt.map { .int($0 / 1000) } ?? .null,
+      "evidence": .array(
+        (story?.sentences ?? []).filter { $0.isEvidence && $0.at != .max }.map {
+          [.int($0.at / 1000), .string($0.text)]
+        }),
+      "omitted": .int(Int64(record.omitted + record.arrows.count - before.count - after.count)),
+      "arrows": .array((Array(before) + Array(after)).map(arrow)),
+      "marks": .array(
+        record.marks.map { [.int($0.at / 1000), .string($0.node), .string("\($0.kind)"), .string($0.text)] }),
+      "states": .array(
+        record.states.map { [.int($0.at / 1000), .string($0.group), .string($0.subject), .string($0.value)] }),
+    ]
+  }
+
+  /// Microseconds; the texts of all messages that became whole.
+  private static func arrow(_ arrow: RunRecord.Arrow) -> JSONValue {
+    [
+      .int(arrow.sentAt / 1000), arrow.arrivedAt.map { .int($0 / 1000) } ?? .null, .string(arrow.from),
+      .string(arrow.to), .int(Int64(arrow.connection)), .int(Int64(arrow.size)),
+      .array(arrow.messages.map { [.string($0.layer), .string($0.summary), .string($0.detail)] }),
+    ]
+  }
+}

@@ -1,0 +1,186 @@
+/// The style and the script of the space-time diagram. It draws what lies in the window of time that is looked at.
+enum DiagramScript {
+  static let style = """
+    body { font: 14px/1.5 system-ui, sans-serif; margin: 1rem; color: #222; }
+    h1 { font-size: 1.25rem; margin: 0; } h2 { font-size: 1rem; } header p { margin: 0 0 .5rem; color: #666; }
+    nav { display: flex; flex-wrap: wrap; gap: 1rem; align-items: center; margin: .5rem 0; }
+    #filter { width: 18rem; } #frame { border: 1px solid #ccc; overflow-y: auto; max-height: 34rem; cursor: grab; touch-action: none; }
+    svg { display: block; width: 100%; font: 11px system-ui, sans-serif; user-select: none; }
+    pre { background: #f6f6f6; padding: .75rem; overflow: auto; font-size: 12px; white-space: pre-wrap; word-break: break-word; }
+    main { display: grid; grid-template-columns: repeat(auto-fit, minmax(20rem, 1fr)); gap: 1rem; }
+    .slider { display: flex; gap: 1rem; margin: .5rem 0; } .slider input { flex: 1; } #clock { min-width: 6rem; font-variant-numeric: tabular-nums; }
+    .lane { stroke: #ccc; } .down { stroke: #c0392b; stroke-width: 5; opacity: .35; } .still { stroke: #e0a526; stroke-width: 5; opacity: .5; }
+    .arrow { stroke: #2456a6; stroke-width: 1.2; fill: none; cursor: pointer; } .arrow.part { stroke: #bbb; }
+    .arrow.lost { stroke: #c0392b; stroke-dasharray: 4 3; } .arrow.hit, .mark.hit { stroke: #d2146e; stroke-width: 3; }
+    .reach { stroke: transparent; stroke-width: 9; cursor: pointer; }
+    .mark { cursor: pointer; } .fault { fill: #c0392b; } .boot { fill: #2b7a4b; } .sync { fill: #999; } .log { fill: #e0a526; }
+    .evidence { stroke: #d2146e; stroke-width: 1.5; stroke-dasharray: 2 2; } .now { stroke: #222; } .label { fill: #555; pointer-events: none; }
+    table { border-collapse: collapse; font-size: 12px; } td { padding: 0 .75rem 0 0; vertical-align: top; } h3 { font-size: .9rem; margin: .5rem 0 0; }
+    """
+
+  static let script = #"""
+    'use strict';
+    const $ = id => document.getElementById(id);
+    const data = JSON.parse($('data').textContent);
+    const lanes = new Map(data.lanes.map((name, index) => [name, index]));
+    const left = 110, row = 34, top = 30;
+    const last = Math.max(1, ...data.arrows.map(a => a[1] || a[0]), ...data.marks.map(m => m[0]));
+    const first = data.arrows.length ? Math.min(data.arrows[0][0], data.broken || last) : 0;
+    const view = { from: first, to: last, now: data.broken ?? last, picked: null };
+    const svgNS = 'http://www.w3.org/2000/svg';
+    const svg = $('diagram');
+    const seconds = t => (t / 1e6).toFixed(6) + 's';
+    const quiet = /^(heartbeat|ping|pong|noop|\d+ bytes)$/;
+
+    function add(parent, kind, attributes, text) {
+      const node = document.createElementNS(svgNS, kind);
+      for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
+      if (text !== undefined) node.textContent = text;
+      parent.append(node);
+      return node;
+    }
+    const width = () => Math.max(300, svg.clientWidth || 900);
+    const x = t => left + (t - view.from) / (view.to - view.from) * (width() - left - 10);
+    const y = name => top + row * (lanes.get(name) ?? 0);
+    const inView = t => t >= view.from && t <= view.to;
+
+    // MARK: Which nodes were down, and when
+
+    const spells = [];
+    {
+      const down = new Map(), still = new Map();
+      for (const [t, node, kind] of data.marks) {
+        if (kind === 'crash' || kind === 'ended') { if (!down.has(node)) down.set(node, t); }
+        if (kind === 'boot' && down.has(node)) { spells.push([node, down.get(node), t, 'down']); down.delete(node); }
+        if (kind === 'pause') still.set(node, t);
+        if ((kind === 'resume' || kind === 'crash') && still.has(node)) { spells.push([node, still.get(node), t, 'still']); still.delete(node); }
+      }
+      for (const [node, t] of down) spells.push([node, t, last, 'down']);
+      for (const [node, t] of still) spells.push([node, t, last, 'still']);
+    }
+
+    // MARK: Drawing
+
+    function wanted(arrow) {
+      const texts = arrow[6].map(m => m[1]);
+      if ($('quiet').checked && texts.every(t => quiet.test(t))) return false;
+      const word = $('filter').value.toLowerCase();
+      return !word || [arrow[2], arrow[3], ...arrow[6].flatMap(m => [m[1], m[2]])].some(t => t.toLowerCase().includes(word));
+    }
+
+    function draw() {
+      svg.replaceChildren();
+      svg.setAttribute('height', top + row * lanes.size);
+      const w = width();
+      for (const [name] of lanes) {
+        add(svg, 'text', { x: 4, y: y(name) + 4 }, name);
+        add(svg, 'line', { class: 'lane', x1: left, x2: w - 10, y1: y(name), y2: y(name) });
+      }
+      for (const [node, from, to, kind] of spells) {
+        if (to < view.from || from > view.to) continue;
+        add(svg, 'line', { class: kind, x1: Math.max(left, x(from)), x2: Math.min(w - 10, x(to)), y1: y(node), y2: y(node) });
+      }
+      const step = 10 ** Math.floor(Math.log10((view.to - view.from) / 4));
+      for (let t = Math.ceil(view.from / step) * step; t <= view.to; t += step) add(svg, 'text', { class: 'label', x: x(t), y: 12 }, (t / 1e6).toFixed(step < 1e3 ? 6 : step < 1e6 ? 3 : 0) + 's');
+      let drawn = 0;
+      for (const arrow of data.arrows) {
+        const [sent, arrived, from, to] = arrow;
+        const end = arrived ?? Math.min(last, sent + (view.to - view.from) / 40);
+        if (end < view.from || sent > view.to || from === to || !wanted(arrow)) continue;
+        if (++drawn > 1500) break;
+        const kind = arrived === null ? 'arrow lost' : arrow[6].length ? 'arrow' : 'arrow part';
+        const group = add(svg, 'g', {});
+        const place = { x1: x(sent), y1: y(from), x2: x(end), y2: y(to) };
+        const line = add(group, 'line', { ...place, class: kind + (view.picked === arrow ? ' hit' : '') });
+        const angle = Math.atan2(place.y2 - place.y1, place.x2 - place.x1);
+        const tip = turn => (place.x2 - 7 * Math.cos(angle + turn)) + ',' + (place.y2 - 7 * Math.sin(angle + turn));
+        add(group, 'polyline', { class: line.getAttribute('class'), points: tip(.4) + ' ' + place.x2 + ',' + place.y2 + ' ' + tip(-.4) });
+        add(group, 'line', { ...place, class: 'reach' });
+        add(group, 'title', {}, from + ' → ' + to + ': ' + (arrow[6].map(m => m[1]).join(' · ') || arrow[5] + ' bytes of a message'));
+        group.onclick = () => { view.picked = arrow; show(arrow); draw(); };
+        if (view.to - view.from < 3e5 && drawn < 60 && arrow[6].length) add(svg, 'text', { class: 'label', x: (place.x1 + place.x2) / 2 + 4, y: (place.y1 + place.y2) / 2 }, arrow[6][0][1].slice(0, 40));
+      }
+      for (const mark of data.marks) {
+        const [t, node, kind, text] = mark;
+        if (!inView(t) || (kind === 'diskSync' && view.to - view.from > 2e6)) continue;
+        const shape = { boot: 'boot', resume: 'boot', mended: 'boot', diskSync: 'sync', log: 'log' }[kind] || 'fault';
+        const height = node ? y(node) : 20;
+        const point = shape === 'sync' ? add(svg, 'rect', { class: 'mark sync', x: x(t) - 2, y: height - 4, width: 4, height: 8 })
+          : add(svg, 'circle', { class: 'mark ' + shape, cx: x(t), cy: height, r: 5 });
+        add(point, 'title', {}, seconds(t) + ' ' + node + ' ' + kind + ' ' + text);
+        point.onclick = () => { $('detail').textContent = seconds(t) + '\n' + (node || 'everywhere') + ': ' + kind + '\n' + text; };
+      }
+      for (const [t, text] of data.evidence) {
+        if (!inView(t)) continue;
+        const line = add(svg, 'line', { class: 'evidence', x1: x(t), x2: x(t), y1: 16, y2: top + row * lanes.size });
+        add(line, 'title', {}, text);
+      }
+      add(svg, 'line', { class: 'now', x1: x(view.now), x2: x(view.now), y1: 16, y2: top + row * lanes.size });
+      svg.dataset.drawn = drawn;
+    }
+
+    function show(arrow) {
+      const [sent, arrived, from, to, connection, size, messages] = arrow;
+      const head = from + ' → ' + to + ', connection ' + connection + ', ' + size + ' bytes\nsent ' + seconds(sent) + (arrived === null ? ', never arrived' : ', arrived ' + seconds(arrived));
+      $('detail').textContent = head + '\n\n' + (messages.map(m => m[0] + ': ' + m[1] + '\n\n' + m[2]).join('\n\n—\n\n') || 'Part of a message that is not whole yet.');
+    }
+
+    // MARK: The state at a moment
+
+    function showState() {
+      $('clock').textContent = seconds(view.now);
+      const groups = new Map([['nodes', new Map(data.lanes.map(name => [name, 'up']))]]);
+      for (const [node, from, to, kind] of spells) if (from <= view.now && view.now < to) groups.get('nodes').set(node, kind === 'down' ? 'down' : 'stands still');
+      for (const [t, group, subject, value] of data.states) {
+        if (t > view.now) break;
+        if (!groups.has(group)) groups.set(group, new Map());
+        groups.get(group).set(subject, value);
+      }
+      const box = $('state');
+      box.replaceChildren();
+      for (const [group, entries] of groups) {
+        const title = document.createElement('h3');
+        title.textContent = group;
+        const table = document.createElement('table');
+        for (const [subject, value] of entries) {
+          if (group === 'nodes' && value === 'up') continue;
+          const line = table.insertRow();
+          line.insertCell().textContent = subject;
+          line.insertCell().textContent = value;
+        }
+        if (!table.rows.length) table.insertRow().insertCell().textContent = group === 'nodes' ? 'all up' : 'nothing yet';
+        box.append(title, table);
+      }
+    }
+
+    // MARK: Moving
+
+    function look(from, to) {
+      const span = Math.max(200, Math.min(last, to - from));
+      view.from = Math.max(0, Math.min(from, last - span));
+      view.to = view.from + span;
+      draw();
+    }
+    const zoom = (factor, at) => look(at - (at - view.from) * factor, at + (view.to - at) * factor);
+    const timeAt = event => view.from + (event.offsetX - left) / (width() - left - 10) * (view.to - view.from);
+    const toTime = () => { $('time').value = view.now / last * 100000; };
+    $('in').onclick = () => zoom(.5, inView(view.now) ? view.now : (view.from + view.to) / 2);
+    $('out').onclick = () => zoom(2, (view.from + view.to) / 2);
+    $('break').onclick = () => { view.now = data.broken ?? last; toTime(); look(view.now - 4e5, view.now + 1e5); showState(); };
+    $('frame').addEventListener('wheel', event => { if (event.ctrlKey || event.shiftKey || Math.abs(event.deltaX) > Math.abs(event.deltaY)) { event.preventDefault(); const by = (view.to - view.from) * (event.deltaX || event.deltaY) / 1000; look(view.from + by, view.to + by); } else { event.preventDefault(); zoom(event.deltaY > 0 ? 1.25 : .8, timeAt(event)); } }, { passive: false });
+    let held = null;
+    $('frame').onpointerdown = event => { held = { x: event.clientX, from: view.from, to: view.to }; };
+    window.onpointerup = () => { held = null; };
+    $('frame').onpointermove = event => {
+      if (!held || Math.abs(event.clientX - held.x) < 4) return;
+      const by = (held.x - event.clientX) / (width() - left - 10) * (held.to - held.from);
+      look(held.from + by, held.to + by);
+    };
+    $('time').oninput = () => { view.now = $('time').value / 100000 * last; if (!inView(view.now)) look(view.now - (view.to - view.from) / 2, view.now + (view.to - view.from) / 2); else draw(); showState(); };
+    $('filter').oninput = draw;
+    $('quiet').onchange = draw;
+    window.onresize = draw;
+    toTime();
+    if (data.broken !== null) $('break').onclick(); else { draw(); showState(); }
+    """#
+}

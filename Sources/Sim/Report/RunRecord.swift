@@ -1,0 +1,134 @@
+import System
+
+/// Everything that happened in a run, read: bytes as the messages of their protocols, logs as changes of what they are about.
+public final class RunRecord {
+  /// Bytes on their way from a node to another.
+  struct Arrow {
+    let sentAt: Int64
+    /// nil when they never arrived.
+    var arrivedAt: Int64?
+    let from: String
+    let to: String
+    let connection: Int
+    /// What became whole with these bytes; empty for a part of a message.
+    let messages: [TrafficDecoder.Message]
+    let size: Int
+  }
+
+  /// Something at one node, or everywhere.
+  struct Mark {
+    let at: Int64
+    let node: String
+    let kind: Trace.Kind
+    let text: String
+  }
+
+  /// From then on, something of a group is so.
+  struct StateChange {
+    let at: Int64
+    /// "pool", "sessions", "conversations".
+    let group: String
+    let subject: String
+    let value: String
+  }
+
+  /// What a slot in the table of arrows under way is found by.
+  private struct Key: Hashable {
+    let connection: Int
+    let from: String
+    let sentAt: Int64
+  }
+
+  /// A run of more is cut at its beginning: the end is where promises break.
+  private static let mostArrows = 20_000
+
+  private(set) var arrows: [Arrow] = []
+  private(set) var marks: [Mark] = []
+  private(set) var states: [StateChange] = []
+  /// The nodes, in the order in which they first did something.
+  private(set) var nodes: [String] = []
+  /// Arrows that were left out because there were too many.
+  private(set) var omitted = 0
+  private var decoders: [Int: (client: String, decoder: TrafficDecoder)] = [:]
+  private var underWay: [Key: Int] = [:]
+
+  /// Nothing has happened.
+  public init() {}
+
+  /// Takes the next event.
+  public func note(_ event: TraceEvent) {
+    if !event.node.isEmpty, !nodes.contains(event.node) { nodes.append(event.node) }
+    switch event.kind {
+    case .send: send(event)
+    case .arrive: arrive(event)
+    case .log: log(event)
+    case .connect, .accepted, .diskWrite, .close: break
+    case .boot, .crash, .pause, .resume, .drain, .ended, .refused, .reset, .diskSync, .diskFault, .fault, .mended:
+      marks.append(Mark(at: event.at, node: event.node, kind: event.kind, text: event.detail))
+    }
+  }
+
+  private func send(_ event: TraceEvent) {
+    guard let transfer = event.transfer else { return }
+    var entry = decoders[transfer.connection] ?? (client: event.node, decoder: TrafficDecoder())
+    let messages = entry.decoder.receive(transfer.bytes, fromClient: event.node == entry.client)
+    decoders[transfer.connection] = entry
+    let host = transfer.peer == "127.0.0.1" ? event.node : transfer.peer
+    underWay[Key(connection: transfer.connection, from: event.node, sentAt: event.at)] = omitted + arrows.count
+    arrows.append(
+      Arrow(
+        sentAt: event.at, arrivedAt: nil, from: event.node, to: host, connection: transfer.connection,
+        messages: messages, size: transfer.bytes.count))
+    if arrows.count > 2 * Self.mostArrows {
+      arrows.removeFirst(Self.mostArrows)
+      omitted += Self.mostArrows
+    }
+  }
+
+  private func arrive(_ event: TraceEvent) {
+    guard let transfer = event.transfer else { return }
+    let key = Key(connection: transfer.connection, from: transfer.peer, sentAt: transfer.sentAt)
+    guard let place = underWay.removeValue(forKey: key), place >= omitted else { return }
+    arrows[place - omitted].arrivedAt = event.at
+    for message in arrows[place - omitted].messages where message.name == "new_message" {
+      guard let payload = message.payload else { continue }
+      let sender = payload["sender_id"]?.int ?? 0
+      let recipient = payload["recipient_id"]?.int ?? 0
+      let isGroup = payload["is_group"] == true
+      let subject = isGroup ? "group \(recipient)" : "users \(min(sender, recipient)) and \(max(sender, recipient))"
+      let text = "seq \(payload["seq"]?.int ?? 0): \(payload["content"]?.string ?? "")"
+      states.append(
+        StateChange(
+          at: event.at, group: "conversations", subject: "\(subject), as \(event.node) hears it", value: text))
+    }
+  }
+
+  private func log(_ event: TraceEvent) {
+    guard let record = event.record else { return }
+    func field(_ key: String) -> String {
+      switch record.fields.first(where: { $0.key == key })?.value {
+      case .string(let text)?: text
+      case .int(let number)?: "\(number)"
+      case .double(let number)?: "\(number)"
+      case .bool(let flag)?: "\(flag)"
+      case nil: ""
+      }
+    }
+    switch record.event {
+    case "user-moved":
+      states.append(
+        StateChange(
+          at: event.at, group: "pool", subject: "user \(field("user"))",
+          value: "\(field("to")), connection \(field("connection"))"))
+    case "session-changed":
+      states.append(
+        StateChange(
+          at: event.at, group: "sessions", subject: field("session"),
+          value: "\(field("status")), epoch \(field("epoch")), host \(field("host"))"))
+    default:
+      if record.level >= .info {
+        marks.append(Mark(at: event.at, node: event.node, kind: .log, text: event.detail))
+      }
+    }
+  }
+}

@@ -1,0 +1,140 @@
+import System
+
+/// A failure told to a person: what was promised, what broke it, and what happened around it, one sentence each, in the order of time.
+public struct Story {
+  /// A sentence, and when it was so.
+  public struct Sentence: Sendable {
+    let at: Int64
+    /// Whether it is one of the events that break the promise.
+    let isEvidence: Bool
+    let text: String
+  }
+
+  /// Things that happen shortly before the first piece of evidence belong to it.
+  private static let lead: Int64 = 2_000_000_000
+  private static let mostSentences = 60
+  /// The broken promise, as its oracle tells it.
+  public let violation: Violation
+  /// What happened, in order.
+  public let sentences: [Sentence]
+  /// Sentences that were left out, because there were too many.
+  public let omitted: Int
+  /// When the promise was broken, as far as that is known.
+  let brokenAt: Int64?
+
+  /// Makes the story of the first broken promise.
+  public init(_ violation: Violation, _ record: RunRecord) {
+    self.violation = violation
+    let times = violation.events.flatMap(Self.times)
+    let first = (times.min() ?? 0) - Self.lead
+    let last = times.max() ?? .max
+    brokenAt = times.max()
+    var found = violation.events.map {
+      Sentence(at: Self.times($0).first ?? last, isEvidence: true, text: $0)
+    }
+    for mark in record.marks where mark.at >= first && mark.at <= last {
+      guard let text = Self.sentence(mark) else { continue }
+      found.append(Sentence(at: mark.at, isEvidence: false, text: text))
+    }
+    let subjects = Self.subjects(violation.events)
+    for arrow in record.arrows where arrow.sentAt >= first && arrow.sentAt <= last {
+      for message in arrow.messages where subjects.contains(where: { message.detail.contains(word: $0) }) {
+        let fate = arrow.arrivedAt == nil ? ", which never arrives" : ""
+        found.append(
+          Sentence(
+            at: arrow.sentAt, isEvidence: false,
+            text: "\(arrow.from) tells \(arrow.to): \(Self.brief(message.summary))\(fate)"))
+      }
+    }
+    let ordered = found.enumerated().sorted { ($0.element.at, $0.offset) < ($1.element.at, $1.offset) }.map(\.element)
+    // What is nearest to the break says the most; all evidence stays.
+    let room = max(0, Self.mostSentences - violation.events.count)
+    let kept = Set(ordered.indices.filter { !ordered[$0].isEvidence }.suffix(room))
+    sentences = ordered.indices.filter { ordered[$0].isEvidence || kept.contains($0) }.map { ordered[$0] }
+    omitted = ordered.count - sentences.count
+  }
+
+  /// The story as text.
+  public var text: String {
+    var lines = ["Promised (\(violation.oracle)): \(violation.promise).", "", "What happened:"]
+    if omitted > 0 { lines.append("         … \(omitted) earlier things that touch the same people") }
+    for sentence in sentences {
+      let time = sentence.at == .max ? "in the end" : ChatOracles.seconds(sentence.at)
+      let space = String(repeating: " ", count: max(0, 10 - time.count))
+      lines.append("\(space)\(time)  \(sentence.isEvidence ? "● " : "  ")\(Self.withoutTime(sentence))")
+    }
+    lines += ["", "● marks what breaks the promise."]
+    return lines.joined(separator: "\n")
+  }
+
+  private static func withoutTime(_ sentence: Sentence) -> String {
+    guard sentence.isEvidence, let word = sentence.text.split(separator: " ").first, times(String(word)).count > 0
+    else {
+      return sentence.text
+    }
+    return String(sentence.text.dropFirst(word.count + 1))
+  }
+
+  private static func brief(_ text: String) -> String { text.count <= 160 ? text : text.prefix(160) + " …" }
+
+  private static func sentence(_ mark: RunRecord.Mark) -> String? {
+    switch mark.kind {
+    case .fault: mark.text
+    case .mended: mark.text
+    case .crash: "\(mark.node) dies (\(mark.text))"
+    case .boot: "\(mark.node) starts (\(mark.text))"
+    case .pause: "\(mark.node) stands still"
+    case .resume: "\(mark.node) goes on"
+    case .drain: "\(mark.node) stops in order"
+    case .ended: "\(mark.node) ends: \(mark.text)"
+    case .diskFault: "the disk of \(mark.node) fails: \(mark.text)"
+    case .log: "\(mark.node) says \(mark.text)"
+    case .reset, .refused, .diskSync, .connect, .accepted, .send, .close, .diskWrite, .arrive: nil
+    }
+  }
+
+  /// The times in a text, as oracles write them: `12.345s`.
+  static func times(_ text: String) -> [Int64] {
+    var found: [Int64] = []
+    for word in text.split(whereSeparator: { " –,;()".contains($0) }) where word.hasSuffix("s") {
+      let parts = word.dropLast().split(separator: ".")
+      guard parts.count == 2, parts[1].count == 3, let seconds = Int64(parts[0]), let rest = Int64(parts[1]) else {
+        continue
+      }
+      found.append(seconds * 1_000_000_000 + rest * 1_000_000)
+    }
+    return found
+  }
+
+  /// What the evidence is about: the texts of messages when it names some, as people write them (`ann-1/7`), else who is in it.
+  private static func subjects(_ events: [String]) -> [String] {
+    let words = events.flatMap { $0.split(whereSeparator: { " \"'<>,;:()[]→".contains($0) }).map(String.init) }
+    var texts: [String] = []
+    for word in words where word.contains("/") && word.last?.isNumber == true && !texts.contains(word) {
+      texts.append(word)
+    }
+    if !texts.isEmpty { return texts }
+    var names: [String] = []
+    for word in words where word.contains("-") && word.last?.isNumber == true && !names.contains(word) {
+      names.append(word)
+    }
+    return names
+  }
+}
+
+extension String {
+  /// Whether the word is there, and not only as a part of a longer one.
+  fileprivate func contains(word: String) -> Bool {
+    let (bytes, wanted) = (Array(utf8), Array(word.utf8))
+    guard !wanted.isEmpty, bytes.count >= wanted.count else { return false }
+    var start = 0
+    while start + wanted.count <= bytes.count {
+      if bytes[start] == wanted[0], bytes[start..<start + wanted.count].elementsEqual(wanted) {
+        let end = start + wanted.count
+        if end == bytes.count || !(UInt8(ascii: "0")...UInt8(ascii: "9") ~= bytes[end]) { return true }
+      }
+      start += 1
+    }
+    return false
+  }
+}

@@ -1,0 +1,118 @@
+import System
+
+/// The people of a scenario against servers that are there: the same people, the same oracles over what they saw, real time. What goes
+/// wrong in the scenario is left out: nobody here can make it.
+public struct LiveRunner: Sendable {
+  /// Where the servers are, by the name of the service.
+  public typealias Servers = [String: SocketAddress]
+
+  /// Time after the last action in which everybody has to be served.
+  private static let grace: Duration = .seconds(120)
+  private let scenario: Scenario
+  private let servers: Servers
+
+  /// A runner of a scenario. `tag` makes the names of its people new; `people` is how many there are of each kind, when that is not to be
+  /// what the scenario says.
+  public init(_ scenario: Scenario, servers: Servers, tag: String, people: Int? = nil) {
+    var scenario = scenario
+    for index in scenario.people.indices {
+      scenario.people[index].tag = tag
+      // A socket that has vanished is noticed after an interval and a time-out of the heartbeats, 45 s by default.
+      scenario.people[index].rest = scenario.people[index].role == .chat ? .seconds(50) : .seconds(5)
+      if let people { scenario.people[index].count = people }
+      scenario.people[index].name += tag
+    }
+    scenario.script = scenario.script.map {
+      .init(at: $0.at, who: Self.tagged($0.who, tag, scenario), action: $0.action)
+    }
+    self.scenario = scenario
+    self.servers = servers
+  }
+
+  /// `ann-1` is now `annTAG-1`.
+  private static func tagged(_ name: String, _ tag: String, _ scenario: Scenario) -> String {
+    for group in scenario.people {
+      let before = group.name.dropLast(tag.count)
+      if name == before { return group.name }
+      if name.hasPrefix(before + "-") { return group.name + name.dropFirst(before.count) }
+    }
+    return name
+  }
+
+  /// The services that the people need.
+  public var needed: [String] {
+    var needed: [String] = []
+    for group in scenario.people {
+      switch group.role {
+      case .account: needed.append("users")
+      case .chat, .user: needed.append("chat")
+      case .customer: needed += ["customers", "users"]
+      }
+    }
+    return ["users", "chat", "customers"].filter(needed.contains)
+  }
+
+  /// Lets the people live, and judges what they saw.
+  public func run(_ real: Environment, seed: UInt64) async throws -> RunResult {
+    let environment = Environment(
+      node: real.node, clock: real.clock, network: RedirectedNetwork(real.network, servers), storage: real.storage,
+      entropy: real.entropy, executor: real.executor, log: real.log)
+    let begin = environment.clock.now
+    let now: @Sendable () -> Int64 = { (environment.clock.now - begin).nanoseconds }
+    let history = History(now: now, wall: { environment.clock.wallTime.seconds })
+    let chat = ChatHistory(now: now)
+    let sessions = SessionHistory(now: now)
+    let choices = Choices(seed: seed, hash: RunHash())
+    let people = ScenarioRunner(scenario).people(choices, history, chat, sessions) { time, action in
+      environment.executor.spawn("script") {
+        do { try await environment.clock.sleep(until: begin + time) } catch { return }
+        action()
+      }
+    }
+    var tasks: [Task<Void, Never>] = []
+    for person in people {
+      tasks.append(
+        environment.executor.spawn("person") {
+          // Whoever gives up was not served, and that is told below.
+          do { try await person.live(environment) } catch {
+            environment.log.warning("person-ended", ["who": .string(person.name), "error": .string("\(error)")])
+          }
+        })
+    }
+    let end = begin + scenario.run + Self.grace
+    while !people.allSatisfy(\.isServed), environment.clock.now < end {
+      try await environment.clock.sleep(for: .milliseconds(50))
+    }
+    for task in tasks { task.cancel() }
+    let stuck = people.filter { !$0.isServed }.map { "\($0.name) was not served; last: \($0.lastSeen)" }
+    let evidence = Evidence(operations: history.operations, troubles: [], stuck: stuck, defects: [])
+    let chatEvidence = ChatEvidence(chat, disturbances: [], hasStalls: false)
+    return RunResult(
+      seed: seed, hash: choices.hash.value,
+      violations: AccountOracles.judge(evidence) + ChatOracles.judge(chatEvidence) + SessionOracles.judge(sessions),
+      counts: history.counts, strikes: [], steps: 0, simulated: .nanoseconds(now()),
+      orderings: history.orderings.pairs, draws: choices.draws)
+  }
+}
+
+/// A network in which the nodes of a scenario are servers elsewhere.
+struct RedirectedNetwork: Network {
+  private let network: any Network
+  private let servers: LiveRunner.Servers
+
+  init(_ network: any Network, _ servers: LiveRunner.Servers) {
+    self.network = network
+    self.servers = servers
+  }
+
+  func listen(_ address: SocketAddress, backlog: Int) throws(NetworkError) -> any Listener {
+    try network.listen(address, backlog: backlog)
+  }
+
+  func connect(to address: SocketAddress, deadline: Instant) async throws -> any Connection {
+    guard let server = servers[address.host] else {
+      throw NetworkError.unreachable("no server is known for \(address.host)")
+    }
+    return try await network.connect(to: server, deadline: deadline)
+  }
+}

@@ -1,0 +1,88 @@
+import System
+
+/// All schedules of a program, one after the other: depth-first over the tree of the scheduler's choices, with a bound on preemptions
+/// (Musuvathi and Qadeer: "Iterative context bounding for systematic testing of multithreaded programs", PLDI 2007).
+///
+/// Each run follows the choices of the last one up to the last that has another option, takes that, and goes on with the first options. All
+/// else that is undetermined comes from the seed, and so is the same in each run. When `next` is nil, the whole space was covered.
+public final class ScheduleTree {
+  /// A place where more than one job could run.
+  fileprivate struct Fork {
+    /// The indices that may be picked, the one without a preemption first.
+    let options: [Int]
+    var taken = 0
+  }
+
+  /// Schedules that were begun.
+  public private(set) var count = 0
+  /// Times that a chain may be interrupted while it could go on; nil for any number.
+  public let preemptions: Int?
+  fileprivate var forks: [Fork] = []
+
+  /// Nothing was run yet.
+  public init(preemptions: Int? = nil) { self.preemptions = preemptions }
+
+  /// The strategy for the next run, or nil when all schedules were run.
+  public func next() -> (any Strategy)? {
+    if count > 0 {
+      while let last = forks.last, last.taken + 1 == last.options.count { forks.removeLast() }
+      guard !forks.isEmpty else { return nil }
+      forks[forks.count - 1].taken += 1
+    }
+    count += 1
+    return ScheduleBranch(self)
+  }
+
+  fileprivate func options(count: Int, last: Int?, budget: Int?, chain: (Int) -> Chain) -> [Int] {
+    guard let index = (0..<count).first(where: { chain($0).number == last }) else { return Array(0..<count) }
+    return budget == 0 ? [index] : [index] + (0..<count).filter { $0 != index }
+  }
+}
+
+/// One run of a `ScheduleTree`.
+private final class ScheduleBranch: Strategy {
+  let isOrdered = true
+  let tracksChains = true
+  private let tree: ScheduleTree
+  private var depth = 0
+  private var last: Int?
+  private var budget: Int?
+
+  init(_ tree: ScheduleTree) {
+    self.tree = tree
+    budget = tree.preemptions
+  }
+
+  func pick(among count: Int, chain: (Int) -> Chain) -> Int {
+    var index = 0
+    if count > 1 {
+      if depth == tree.forks.count {
+        tree.forks.append(.init(options: tree.options(count: count, last: last, budget: budget, chain: chain)))
+      }
+      let fork = tree.forks[depth]
+      require(
+        fork.options.allSatisfy { $0 < count }, "the same choices led to another place: something is not deterministic")
+      index = fork.options[fork.taken]
+      depth += 1
+      if index != fork.options[0], chain(fork.options[0]).number == last { budget = budget.map { $0 - 1 } }
+    }
+    last = chain(index).number
+    return index
+  }
+}
+
+extension ScenarioRunner {
+  /// Runs one schedule after the other, until all were run, `limit` were, or `handle` wants no more.
+  public func explore(
+    seed: UInt64, preemptions: Int?, limit: Int, _ handle: (_ schedule: Int, RunResult) -> Bool
+  ) -> (schedules: Int, isCovered: Bool) {
+    let tree = ScheduleTree(preemptions: preemptions)
+    while tree.count < limit {
+      guard let strategy = tree.next() else { return (tree.count, true) }
+      var options = RunOptions(strategy: .exhaustive)
+      options.scheduler = strategy
+      if !handle(tree.count, run(seed: seed, options)) { return (tree.count, false) }
+    }
+    return (tree.count, tree.next() == nil)
+  }
+}

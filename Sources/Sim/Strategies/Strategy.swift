@@ -1,0 +1,42 @@
+/// How the scheduler picks among what can run. One file a strategy.
+public protocol Strategy: AnyObject {
+  /// The index of the job to run next, below `count` (at least 1). Jobs stand in the order in which they became runnable, but for
+  /// those that `isOrdered` says may be swapped. `chain` tells which chain a job belongs to.
+  func pick(among count: Int, chain: (Int) -> Chain) -> Int
+  /// Whether the queue must keep the order of arrival when one is taken out of its middle.
+  var isOrdered: Bool { get }
+  /// Whether `chain` is asked for: telling chains apart costs a little for each job.
+  var tracksChains: Bool { get }
+}
+
+/// Jobs that can only run one after the other: those of one task, over all the actors that it visits; blocking work is a chain of its
+/// own. To a simulated system this is what a thread is to the systems of the papers.
+public struct Chain: Hashable, Sendable {
+  /// Chains are numbered as they appear.
+  public let number: Int
+  /// What the task was started as, and on which node; child tasks are all called alike.
+  public let label: String
+}
+
+/// The strategies by name.
+public enum StrategyName: String, CaseIterable, Sendable {
+  case random
+  case inOrder = "in-order"
+  case pct, uniform
+  case exhaustive
+
+  /// Those of which each run takes one, which fuzzing mixes. `exhaustive` is about many runs.
+  public static let single: [StrategyName] = [.random, .inOrder, .pct, .uniform]
+
+  /// All names, for people.
+  public static let list = allCases.map(\.rawValue).joined(separator: ", ")
+
+  func make(_ choices: Choices, profile: StepProfile?) -> any Strategy {
+    switch self {
+    case .random: RandomWalk(choices)
+    case .inOrder, .exhaustive: InOrder()
+    case .pct: ProbabilisticConcurrency(choices)
+    case .uniform: UniformWalk(choices, profile: profile ?? StepProfile())
+    }
+  }
+}
