@@ -4,6 +4,7 @@ import System
 enum SessionOracles {
   static func judge(_ history: SessionHistory) -> [Violation] {
     acceptedOnce(history) + transcripts(history) + complete(history) + relayed(history) + served(history)
+      + present(history) + staffed(history) + setAside(history)
   }
 
   private static func violation(_ oracle: String, _ promise: String, _ events: [String]) -> [Violation] {
@@ -125,6 +126,53 @@ enum SessionOracles {
           return violation("relayed", "nobody hears themselves", ["\(socket.person) heard \(say(entry))"])
         }
       }
+    }
+    return []
+  }
+
+  /// When everything has come to rest, whoever has a socket is free or with one supervisor: no news of an older connection's end has
+  /// made them vanish.
+  static func present(_ history: SessionHistory) -> [Violation] {
+    guard let users = history.overview?["USERS"]?.array else { return [] }
+    for socket in history.sockets where (socket.ended ?? .max) > history.overviewAt {
+      let entry = users.first { $0["USER_ID"] == .int(socket.user) }
+      guard entry == nil || entry!["STATUS"] == "OFFLINE" else { continue }
+      return violation(
+        "present", "a user whose socket is open is available",
+        [
+          "\(socket.person), user \(socket.user), is connected, and the manager has: \(entry?.text ?? "nobody of that id")"
+        ])
+    }
+    return []
+  }
+
+  /// What nobody can read is with the dead letters, all of it; it may be there twice.
+  static func setAside(_ history: SessionHistory) -> [Violation] {
+    guard history.poison > 0, let queues = history.overview?["QUEUES"]?.array else { return [] }
+    let letters = queues.first { $0["QUEUE"] == "PARLEY_DEAD_LETTER" }?["MESSAGES"]?.int ?? 0
+    guard letters < history.poison else { return [] }
+    return violation(
+      "dead-letters", "a message that cannot be read goes to the dead letters",
+      ["\(history.poison) were put into queues, and \(letters) are there"])
+  }
+
+  /// When everything has come to rest, a session has as many users as its customer asked for; what is missing is remembered.
+  static func staffed(_ history: SessionHistory) -> [Violation] {
+    let supervisors = history.overview?["SUPERVISORS"]?.array ?? []
+    for run in history.runs where run.isFinal && !run.isEnding {
+      let sessions = (history.overview?["SESSIONS"]?.array ?? []).filter {
+        $0["EMAIL"]?.string == run.email && $0["STATUS"] != "ended"
+      }
+      guard sessions.count == 1,
+        let supervisor = supervisors.first(where: {
+          $0["SESSION_SUPERVISOR_ID"] == sessions[0]["SESSION_SUPERVISOR_ID"]
+        })
+      else { continue }
+      let count = (supervisor["LIST_USER_ID"]?.array?.count ?? 0) + Int(supervisor["DEMAND"]?.int ?? 0)
+      guard !run.wanted.contains(count) else { continue }
+      return violation(
+        "staffed", "a session has the users that its customer asked for, and what is missing is remembered",
+        ["\(run.email) asked for \(run.wanted.lowerBound) to \(run.wanted.upperBound), and has: \(supervisor.text)"])
     }
     return []
   }

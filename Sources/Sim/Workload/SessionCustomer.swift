@@ -40,7 +40,12 @@ final class SessionCustomer: Inhabitant, @unchecked Sendable {
       switch behavior.sessionActions[stream.weighted(behavior.sessionActions.map(\.weight))].action {
       case .say, .disconnect, .vanish, .leave: try await say(client, environment)
       case .moreUsers:
-        _ = try await ask("ADDITIONAL_USERS", ["USER_COUNT": 1], client, environment)
+        let answer = try await ask("ADDITIONAL_USERS", ["USER_COUNT": 1], client, environment)
+        // Without an answer, or with a 5xx, it may have been done.
+        guard let current, answer == nil || answer!.status == 200 || answer!.status >= 500 else { continue }
+        let wanted = history.runs[current].wanted
+        let isSure = answer?.status == 200
+        history.runs[current].wanted = wanted.lowerBound + (isSure ? 1 : 0)...wanted.upperBound + 1
       case .endSession:
         try await finish(client, environment)
         try await begin(client, environment)
@@ -120,6 +125,7 @@ final class SessionCustomer: Inhabitant, @unchecked Sendable {
       try await pause(environment)
     }
     var run = CustomerRun(person: name, email: email, interval: interval)
+    run.wanted = behavior.users...behavior.users
     history.end(&run.interval)
     history.runs.append(run)
     current = history.runs.count - 1

@@ -50,6 +50,8 @@ struct CustomerRun {
   var isFinal = false
   /// How many requests for it were accepted where only one may be.
   var acceptances = 1
+  /// Users that it asked for: those that were surely asked for, to those that may have been.
+  var wanted = 1...1
 }
 
 /// Everything that users and customers of sessions did and saw.
@@ -57,8 +59,12 @@ final class SessionHistory: Timeline, @unchecked Sendable {
   var sayings: [Saying] = []
   var sockets: [UserSocket] = []
   var runs: [CustomerRun] = []
+  /// Messages that nobody can read, and that the broker has confirmed.
+  var poison = 0
   /// What the manager showed of itself when everything had come to rest.
   var overview: JSONValue?
+  /// Where in the one order of things that was.
+  var overviewAt = Int.max
 }
 
 /// What all people of a scenario with sessions know of each other: how far they are.
@@ -66,4 +72,6 @@ final class SessionCommons: @unchecked Sendable {
   var people = 0
   var settled = 0
   var looked = 0
+  /// Whether the operator has looked at the manager, or there is none who would.
+  var isSeen = true
 }

@@ -56,7 +56,7 @@ final class SessionUser: Inhabitant, @unchecked Sendable {
     try await say(environment)
     commons.settled += 1
     lastSeen = "waits for the others"
-    while commons.looked < commons.people {
+    while commons.looked < commons.people || !commons.isSeen {
       if commons.settled == commons.people, !isCounted {
         isCounted = true
         commons.looked += 1

@@ -13,6 +13,15 @@ public struct Log: Sendable {
     case int(Int64)
     case double(Double)
     case bool(Bool)
+    /// The value as text.
+    public var text: String {
+      switch self {
+      case .string(let text): text
+      case .int(let number): "\(number)"
+      case .double(let number): "\(number)"
+      case .bool(let flag): "\(flag)"
+      }
+    }
     /// Makes one from a literal.
     public init(stringLiteral value: String) { self = .string(value) }
     /// Makes one from a literal.

@@ -16,6 +16,8 @@ struct ManagedSession: Hashable, Sendable {
   let data: JSONValue
   /// Started by this manager, and so failed over.
   let isOwn: Bool
+  /// Users that the customer has asked for beyond those of the beginning.
+  var additional: Int64 = 0
 }
 
 /// What came to the manager, read and checked.
@@ -57,7 +59,7 @@ enum ManagerEffect: Sendable {
   /// The queues of a supervisor that is done go.
   case remove(SupervisorID)
   /// Tells a supervisor that took a session where that stands.
-  case brief(SupervisorID, users: [UserID], demand: Int, Answer?)
+  case brief(SupervisorID, users: [UserID], demand: Int, additional: Int64, Answer?)
   case answer(Answer, JSONValue)
   /// What could not be read goes where people look at it.
   case deadLetter(AMQPMessage)
@@ -122,6 +124,10 @@ struct ManagerState: Sendable {
       guard sessions[id]?.status == .running || sessions[id]?.status == .starting else {
         return answered(answer, Self.failure("no such session"))
       }
+      if case .number(let number) = count {
+        sessions[id]!.additional += Int64(number)
+        touched.append(id)
+      }
       return granted(count, to: id) + answered(answer, Self.success)
     case .endSession(let id): return end(id, answer)
     case .cancelSession(let email):
@@ -139,9 +145,10 @@ struct ManagerState: Sendable {
   }
 
   private func toSupervisor(_ id: SupervisorID, _ type: String, _ data: JSONValue) -> ManagerEffect {
-    .send(
-      exchange: QueueNames.supervisorExchange, key: QueueNames.fromManager(to: id),
-      QueueMessage("USER_MANAGER_MESSAGE", ["TYPE": .string(type), "DATA": data]))
+    var message = QueueMessage("USER_MANAGER_MESSAGE", ["TYPE": .string(type), "DATA": data])
+    // One that has been replaced and does not know it gives back what is for its successor.
+    message.epoch = sessions[id]?.epoch
+    return .send(exchange: QueueNames.supervisorExchange, key: QueueNames.fromManager(to: id), message)
   }
 
   private func toCustomer(_ session: ManagedSession, _ type: String) -> ManagerEffect {
@@ -302,7 +309,8 @@ struct ManagerState: Sendable {
     sessions[id]!.host = host
     touched.append(id)
     return [
-      .brief(id, users: pool.users(of: id), demand: pool.demand(of: id), answer),
+      .brief(
+        id, users: pool.users(of: id), demand: pool.demand(of: id), additional: session.additional, answer),
       toCustomer(sessions[id]!, "SESSION_RUNNING"),
     ]
   }

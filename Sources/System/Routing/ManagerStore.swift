@@ -52,7 +52,8 @@ enum ManagerSchema {
       properties BLOB NOT NULL,
       body BLOB NOT NULL
     );
-    """
+    """,
+    "ALTER TABLE sessions ADD COLUMN additional BIGINT NOT NULL DEFAULT 0;",
   ])
 }
 
@@ -125,10 +126,11 @@ struct ManagerCommit: Sendable {
     for session in sessions {
       try database.execute(
         """
-        INSERT INTO sessions (supervisor, email, epoch, status, host, data, is_own) VALUES ($1, $2, $3, $4, $5, $6, $7)
-        ON CONFLICT (supervisor) DO UPDATE SET epoch = $3, status = $4, host = $5
+        INSERT INTO sessions (supervisor, email, epoch, status, host, data, is_own, additional)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+        ON CONFLICT (supervisor) DO UPDATE SET epoch = $3, status = $4, host = $5, additional = $8
         """, .text(session.id.text), .text(session.email), .int(session.epoch), .text(session.status.rawValue),
-        .text(session.host), .text(session.data.text), .int(session.isOwn ? 1 : 0))
+        .text(session.host), .text(session.data.text), .int(session.isOwn ? 1 : 0), .int(session.additional))
     }
     if !sessions.isEmpty { try database.execute("UPDATE manager SET next_session = $1", .int(nextSession)) }
     for id in handled {
@@ -169,8 +171,8 @@ struct ManagerCommit: Sendable {
     case .join(let users, let id):
       let last = try database.lastSequence(id)
       for user in users { try database.noteRelayed(id, user, last) }
-    case .brief(let id, let users, let demand, let answer):
-      try self.answer(answer, try brief(id, users, demand, database), database, &outcome)
+    case .brief(let id, let users, let demand, let additional, let answer):
+      try self.answer(answer, try brief(id, users, demand, additional, database), database, &outcome)
     case .answer(let answer, let value): try self.answer(answer, value, database, &outcome)
     case .resend(let id, let messageID, let from): try resend(id, messageID, from, database, &outcome)
     case .log: break
@@ -326,7 +328,7 @@ struct ManagerCommit: Sendable {
 
   /// Where a session stands: its users, what they have not heard, and what is still wanted.
   private func brief(
-    _ id: SupervisorID, _ users: [UserID], _ demand: Int, _ database: SQLConnection
+    _ id: SupervisorID, _ users: [UserID], _ demand: Int, _ additional: Int64, _ database: SQLConnection
   ) throws(DatabaseError) -> JSONValue {
     var oldest = Int64.max
     for user in users { oldest = min(oldest, try database.relayed(id, user)) }
@@ -339,7 +341,7 @@ struct ManagerCommit: Sendable {
     }
     return [
       "STATUS": "SUCCESS", "LIST_USER_ID": .array(users.map(\.json)), "DEMAND": .int(Int64(demand)),
-      "TRANSCRIPT": .array(unheard),
+      "ADDITIONAL": .int(additional), "TRANSCRIPT": .array(unheard),
     ]
   }
 }

@@ -1,28 +1,3 @@
-/// How the User Manager is set up.
-public struct UserManagerOptions: Sendable {
-  /// Where it listens.
-  public var address = SocketAddress(host: "127.0.0.1", port: 20000)
-  /// Where the broker is.
-  public var broker = BrokerAddress(address: SocketAddress(host: "127.0.0.1", port: 5672))
-  /// How the HTTP server behaves.
-  public var server = HTTPServerOptions()
-  /// What the database promises.
-  public var database = DatabaseOptions()
-  /// Time without a heartbeat after which a host is taken for dead.
-  public var hostTimeout: Duration = .seconds(6)
-  /// Bugs to plant, for the tests that show that the oracles find them.
-  public var planted: Set<PlantedManagerBug> = []
-
-  /// The contract's defaults.
-  public init() {}
-}
-
-/// Known mistakes that a test can put into the manager, to see that an oracle finds each. Never set outside tests.
-public enum PlantedManagerBug: String, Sendable, CaseIterable {
-  /// A message is acknowledged to its queue before its effects are committed.
-  case acknowledgesEarly
-}
-
 /// The User Manager: who is free, who serves whom, the transcript (contract section 4).
 ///
 /// Everything that comes, by queue or by HTTP, goes through one line: a batch of it is applied to a copy of the state, committed with
@@ -121,6 +96,7 @@ public actor UserManager: Service {
     self.client = client
     self.identity = identity
     self.state = state
+    self.state.pool.planted = options.planted
     self.handled = RecentIDs(limit: Int(ManagerCommit.keptHandled), handled)
     self.outbox = outbox
     self.server = server
@@ -152,11 +128,27 @@ public actor UserManager: Service {
       waiting.append(work(delivery, source, done))
     }
     if options.planted.contains(.acknowledgesEarly) { return startWork() }
+    if options.planted.contains(.taskPerMessage) { return handleEachInATask() }
     let isDone = await withUnsafeContinuation { continuation in
       completion.continuation = continuation
       startWork()
     }
     if !isDone { throw NetworkError.closed }
+  }
+
+  /// What a hurried programmer writes. Reached only when a test plants it.
+  private func handleEachInATask() {
+    let batch = waiting
+    waiting = []
+    for work in batch {
+      environment.executor.spawn("naive-handler") { await self.lookUpAndHandle(work) }
+    }
+  }
+
+  private func lookUpAndHandle(_ work: Work) async {
+    _ = try? await database.transaction { try $0.first("SELECT 1", row: { $0.int(0) }) }
+    waiting.append(work)
+    startWork()
   }
 
   private func work(_ delivery: AMQPDelivery, _ source: ManagerSource, _ done: Completion?) -> Work {

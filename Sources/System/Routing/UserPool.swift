@@ -84,6 +84,9 @@ struct UserPool: Sendable {
   private var touchedUsers: [UserID] = []
   private var touchedDemands: [Int64] = []
 
+  /// See `PlantedManagerBug`.
+  var planted: Set<PlantedManagerBug> = []
+
   init() {}
 
   /// The pool as it was stored.
@@ -117,7 +120,7 @@ struct UserPool: Sendable {
   mutating func disconnect(_ id: UserID, connection: Int64) -> SupervisorID? {
     // It may be heard of before the connection itself: then that is over before it began.
     var user = users[id] ?? User(connection: connection, place: .offline, turn: 0)
-    guard connection >= user.connection else { return nil }
+    guard connection >= user.connection || planted.contains(.dropsOnAnyDisconnect) else { return nil }
     let place = user.place
     user.connection = connection
     user.place = .offline
@@ -143,6 +146,7 @@ struct UserPool: Sendable {
         queue.removeFirst(head)
         head = 0
       }
+      if planted.contains(.listBesideDictionary) { return id }
       if let user = users[id], user.place == .free, user.turn == turn { return id }
     }
     return nil

@@ -137,17 +137,22 @@ public actor SupervisorHost: Service {
         belongsToAnother = true
         break
       }
-      let out: [QueueMessage]
+      let out: [QueueMessage]?
+      let name = delivery.properties.messageID ?? ""
       if let correlation = delivery.properties.correlationID, delivery.properties.type != nil {
         let answer = (try? JSONParser.parse(delivery.body)) ?? .null
-        out = sessions[id]?.session.take(answer: answer, to: correlation) ?? []
+        out = sessions[id]!.session.take(answer: answer, to: correlation, deliveryID: name)
       } else if let message = try? QueueMessage(delivery) {
-        out = sessions[id]?.session.take(message, deliveryID: message.id ?? "") ?? []
+        out = sessions[id]!.session.take(message, deliveryID: name)
       } else {
         messages.append(
           delivery.deadLetter(
             from: queue, because: "neither an answer nor a message", environment.log))
         continue
+      }
+      guard let out else {
+        belongsToAnother = true
+        break
       }
       messages += out.map(Self.toManager)
     }

@@ -21,6 +21,12 @@ struct SupervisorSession: Sendable {
   let host: String
   private(set) var status = Status.starting
   private(set) var users: [JSONValue] = []
+  /// Where in the manager's order of messages the briefing was: it accounts for all news before it.
+  private var briefedAt: Int64 = 0
+  /// When users left: an older assignment that comes late does not bring them back.
+  private var left: [JSONValue: Int64] = [:]
+  /// News that came before the briefing; a queue gives back late what another has held.
+  private var early: [(what: String, data: JSONValue, id: String)] = []
 
   init(id: SupervisorID, epoch: Int64, data: JSONValue, host: String) {
     self.id = id
@@ -73,49 +79,72 @@ struct SupervisorSession: Sendable {
 
   // MARK: In
 
-  /// An answer of the manager.
-  mutating func take(answer: JSONValue, to correlationID: String) -> [QueueMessage] {
+  /// An answer of the manager; `deliveryID` names it. nil when it is for the next one, which has taken over: then this one is over.
+  mutating func take(answer: JSONValue, to correlationID: String, deliveryID: String) -> [QueueMessage]? {
     let parts = correlationID.split(separator: "/")
-    guard status != .over, parts.count == 2, Int64(parts[0]) == epoch,
+    guard status != .over, parts.count == 2, let asker = Int64(parts[0]),
       let question = Question(rawValue: String(parts[1]))
     else { return [] }
+    if isTakenOver(by: asker) { return nil }
+    guard asker == epoch else { return [] }
     if answer["STATUS"] == "FAILED" {
       // Out of order: it comes again. Anything else means that this one is over.
       if answer["ERROR"] != "out of order" { status = .over }
       return []
     }
     switch question {
-    case .initialize: return initialized(answer)
+    case .initialize: return initialized(answer, at: Self.position(of: deliveryID))
     case .users:
-      add(answer["LIST_USER_ID"]?.array ?? [])
+      add(answer["LIST_USER_ID"]?.array ?? [], at: Self.position(of: deliveryID))
       return []
     case .append: return relay(answer)
     }
   }
 
-  private mutating func initialized(_ answer: JSONValue) -> [QueueMessage] {
+  private mutating func initialized(_ answer: JSONValue, at position: Int64) -> [QueueMessage] {
     guard status == .starting else { return [] }
     status = .running
-    add(answer["LIST_USER_ID"]?.array ?? [])
-    let unheard = (answer["TRANSCRIPT"]?.array ?? []).flatMap(relay)
+    briefedAt = position
+    add(answer["LIST_USER_ID"]?.array ?? [], at: position)
+    var out = (answer["TRANSCRIPT"]?.array ?? []).flatMap(relay)
     let wanted = data["USER_COUNT"] ?? 1
     if wanted == "ALL" {
-      return users.isEmpty ? unheard + [ask(for: "ALL", id: "users")] : unheard
+      if users.isEmpty { out.append(ask(for: "ALL", id: "users")) }
+    } else {
+      // Whoever was here before may have asked already.
+      let all = (wanted.int ?? 1) + (answer["ADDITIONAL"]?.int ?? 0)
+      let missing = all - Int64(users.count) - (answer["DEMAND"]?.int ?? 0)
+      if missing > 0 { out.append(ask(for: .int(missing), id: "users")) }
     }
-    // Whoever was here before may have asked already.
-    let missing = (wanted.int ?? 1) - Int64(users.count) - (answer["DEMAND"]?.int ?? 0)
-    return missing > 0 ? unheard + [ask(for: .int(missing), id: "users")] : unheard
+    for (what, data, id) in early { out += told(what, data, id) }
+    early = []
+    return out
   }
 
   private func ask(for count: JSONValue, id: String) -> QueueMessage {
     message("NEW_SESSION", ["USER_COUNT": count], id: id, asking: .users)
   }
 
-  private mutating func add(_ more: [JSONValue]) { for user in more where !users.contains(user) { users.append(user) } }
+  private mutating func add(_ more: [JSONValue], at position: Int64) {
+    for user in more where !users.contains(user) && left[user, default: 0] <= position { users.append(user) }
+  }
 
-  /// A message from the manager or from the customer. `deliveryID` names it.
-  mutating func take(_ incoming: QueueMessage, deliveryID: String) -> [QueueMessage] {
+  /// The number at the end of the name of a message from the manager: its place in the order of all of them. What has none is new.
+  private static func position(of deliveryID: String) -> Int64 {
+    deliveryID.split(separator: "-").last.flatMap { Int64($0) } ?? .max
+  }
+
+  /// Whether a message shows that another one has the session now: then this one is over.
+  private mutating func isTakenOver(by other: Int64) -> Bool {
+    guard other > epoch else { return false }
+    status = .over
+    return true
+  }
+
+  /// A message from the manager or from the customer. `deliveryID` names it. nil when it is for the next one, which has taken over.
+  mutating func take(_ incoming: QueueMessage, deliveryID: String) -> [QueueMessage]? {
     guard status != .over else { return [] }
+    if let epoch = incoming.epoch, isTakenOver(by: epoch) { return nil }
     switch incoming.type {
     case "USER_MESSAGE": return append(incoming.data, from: incoming.data["USER_ID"] ?? .null)
     case "CUSTOMER_MESSAGE": return append(incoming.data, from: "CUSTOMER")
@@ -126,13 +155,20 @@ struct SupervisorSession: Sendable {
   }
 
   private mutating func told(_ what: String, _ data: JSONValue, _ deliveryID: String) -> [QueueMessage] {
+    let position = Self.position(of: deliveryID)
+    if status == .starting {
+      early.append((what, data, deliveryID))
+      return []
+    }
     switch what {
     case "USERS_ASSIGNED":
-      add(data["LIST_USER_ID"]?.array ?? [])
+      if position > briefedAt { add(data["LIST_USER_ID"]?.array ?? [], at: position) }
       return []
     case "USER_DISCONNECT":
-      guard let user = data["USER_ID"], users.contains(user) else { return [] }
+      // The manager says so of users that the session has, whether or not this one has heard yet that it has them.
+      guard let user = data["USER_ID"], position > briefedAt else { return [] }
       users.removeAll { $0 == user }
+      left[user] = position
       return [
         message("ADDITIONAL_USERS", ["USER_COUNT": 1], id: "replace/\(deliveryID)", asking: .users)
       ]
