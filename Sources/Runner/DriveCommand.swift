@@ -88,11 +88,8 @@ enum DriveCommand {
   }
 
   private static func report(_ scenario: Scenario, _ result: RunResult) -> Int32 {
-    let counts = Counter.allCases.compactMap { counter in
-      result.counts[counter].map { "\(counter.rawValue) \($0)" }
-    }
     if !scenario.faults.isEmpty { print("left out: \(scenario.faults.count) faults") }
-    print("\(scenario.name): \(Int(result.simulated.inSeconds)) s; \(counts.joined(separator: ", "))")
+    print("\(scenario.name): \(Int(result.simulated.inSeconds)) s; \(SimulationReport.counted(result.counts))")
     for violation in result.violations { print("\nFAILED \(violation)") }
     print(result.violations.isEmpty ? "1 passed, 0 failed" : "0 passed, 1 failed")
     return result.violations.isEmpty ? 0 : 1

@@ -26,6 +26,7 @@ enum SimulateCommand {
       help: "for the strategy exhaustive: the most schedules to run of a scenario; 10000 without it"),
     Flag(name: "trace", placeholder: "FILE", help: "write every event of one run as JSON lines"),
     Flag(name: "hashes", placeholder: nil, help: "print FILE SEED HASH for each run"),
+    Flag(name: "counts", placeholder: nil, help: "print what all seeds of a scenario reached, a line a scenario"),
     Flag(
       name: "worker", placeholder: "K/N",
       help: "run every N-th seed from the K-th on and print results as JSON; used by --jobs"),
@@ -41,11 +42,15 @@ enum SimulateCommand {
     var strategy: StrategyName?
     var trace: String?
     var printsHashes = false
+    var printsCounts = false
     var worker: (index: Int, count: Int)?
   }
 
   static func seeds(_ options: Options, of scenario: Scenario) -> ClosedRange<UInt64> {
-    options.seeds ?? scenario.seed.map { $0...$0 } ?? 1...10
+    let own = scenario.seed.map { $0...$0 }
+    // Which draws are left to chance belongs to one seed: such a file is the recording of one run.
+    if scenario.isRecording, let own { return own }
+    return options.seeds ?? own ?? 1...10
   }
 
   static func run(_ words: [String]) throws(UsageError) -> Int32 {
@@ -86,6 +91,7 @@ enum SimulateCommand {
       throw UsageError("--trace is for one scenario with one --seed")
     }
     options.printsHashes = arguments.has("hashes")
+    options.printsCounts = arguments.has("counts")
     if let text = arguments.value("worker") {
       let parts = text.split(separator: "/").compactMap { Int($0) }
       guard parts.count == 2, parts[1] > 0, (0..<parts[1]).contains(parts[0]) else { throw UsageError("--worker: K/N") }

@@ -35,6 +35,9 @@ enum SimulationReport {
     if options.printsHashes { printHashes(scenarios, results) }
     let seconds = Double(EventLoop.nanoseconds - begin) / 1e9
     if !options.printsHashes { printTable(scenarios, summaries, seconds) }
+    if options.printsCounts {
+      for (entry, summary) in zip(scenarios, summaries) { print("\(entry.file): \(counted(summary.counts))") }
+    }
     return printFailures(scenarios, summaries, crashed, options)
   }
 
@@ -48,6 +51,12 @@ enum SimulationReport {
     defer { fclose(file) }
     return runner.run(
       seed: seed, RunOptions(strategy: options.strategy) { event in fputs(event.json.text + "\n", file) })
+  }
+
+  /// Counters in words: "requests 12, successes 10".
+  static func counted(_ counts: [Counter: Int]) -> String {
+    Counter.allCases.filter { counts[$0, default: 0] > 0 }.map { "\($0.rawValue) \(counts[$0]!)" }
+      .joined(separator: ", ")
   }
 
   private static func printHashes(_ scenarios: [Entry], _ results: [[RunResult]]) {

@@ -23,6 +23,9 @@ enum FuzzCommand {
       help: StrategyName.list + "; a mix of them without one"),
     Flag(name: "out", placeholder: "DIR", help: "where failures are written; parley-fuzz without it"),
     Flag(name: "all", placeholder: nil, help: "go on after a failure, and collect those of other oracles"),
+    Flag(
+      name: "plant", placeholder: "BUG", help: "plant a bug in each drawn scenario, to see it found; repeatable",
+      isRepeatable: true),
     Flag(name: "shrink-time", placeholder: "TIME", help: "for how long a failure is made smaller; 60s without it"),
   ]
 
@@ -39,6 +42,14 @@ enum FuzzCommand {
     options.strategy = try arguments.strategy()
     options.folder = arguments.value("out") ?? "parley-fuzz"
     options.collectsAll = arguments.has("all")
+    options.planted = arguments.values["plant"] ?? []
+    for name in options.planted {
+      var settings = Scenario.ServiceSettings()
+      guard settings.plant(name) else {
+        let known = Scenario.ServiceSettings.plantable
+        throw UsageError("--plant: no bug is called \"\(name)\"; there are \(known.joined(separator: ", "))")
+      }
+    }
     if !arguments.words.isEmpty {
       for file in try ScenarioFiles.find(arguments.words) { options.given.append(try read(file)) }
     }

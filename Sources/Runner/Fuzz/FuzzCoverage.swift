@@ -27,9 +27,8 @@ struct FuzzCoverage {
   }
 
   var report: [String] {
-    let reached = Counter.allCases.filter { counts[$0, default: 0] > 0 }
     let missed = Counter.allCases.filter { counts[$0, default: 0] == 0 }
-    var lines = ["reached: " + reached.map { "\($0.rawValue) \(counts[$0]!)" }.joined(separator: ", ")]
+    var lines = ["reached: " + SimulationReport.counted(counts)]
     if !missed.isEmpty { lines.append("never reached: " + missed.map(\.rawValue).joined(separator: ", ")) }
     let missing = missing
     let both = (count - missing.count) / 2

@@ -102,6 +102,7 @@ struct FuzzFailure {
     lines.append("replay: parley simulate \(file)")
     var members = (scenario.members ?? []).filter { $0.name != "seed" && $0.name != "strategy" }
     members.insert(.init("seed", .int(Int64(broken.run.seed))), at: min(1, members.count))
+    if scenario["plant"] != nil { members.append(.init("fails", [.string(broken.oracle)])) }
     if strategy != .random { members.insert(.init("strategy", .string(strategy.rawValue)), at: min(2, members.count)) }
     return lines.flatMap { $0.split(separator: "\n") }.map { "// \($0)\n" }.joined()
       + JSONValue.object(members).pretty() + "\n"

@@ -17,6 +17,7 @@ final class Fuzzer {
     var folder = "parley-fuzz"
     var collectsAll = false
     var given: [ScenarioDraw.Given] = []
+    var planted: [String] = []
   }
 
   private let options: Options
@@ -73,7 +74,7 @@ final class Fuzzer {
   private func nextCase() -> FuzzWorker.Case {
     let number = next
     next += 1
-    let draw = ScenarioDraw(seed: number)
+    let draw = ScenarioDraw(seed: number, planted: options.planted)
     let json: JSONValue
     if !kept.isEmpty, number % 2 == 1 {
       json = draw.variation(of: kept[Int(number / 2 % UInt64(kept.count))])

@@ -23,7 +23,7 @@ enum DiagramScript {
     const $ = id => document.getElementById(id);
     const data = JSON.parse($('data').textContent);
     const lanes = new Map(data.lanes.map((name, index) => [name, index]));
-    const left = 110, row = 34, top = 30;
+    const left = 110, row = 34, upper = 30;
     const last = Math.max(1, ...data.arrows.map(a => a[1] || a[0]), ...data.marks.map(m => m[0]));
     const first = data.arrows.length ? Math.min(data.arrows[0][0], data.broken || last) : 0;
     const view = { from: first, to: last, now: data.broken ?? last, picked: null };
@@ -41,7 +41,7 @@ enum DiagramScript {
     }
     const width = () => Math.max(300, svg.clientWidth || 900);
     const x = t => left + (t - view.from) / (view.to - view.from) * (width() - left - 10);
-    const y = name => top + row * (lanes.get(name) ?? 0);
+    const y = name => upper + row * (lanes.get(name) ?? 0);
     const inView = t => t >= view.from && t <= view.to;
 
     // MARK: Which nodes were down, and when
@@ -70,7 +70,7 @@ enum DiagramScript {
 
     function draw() {
       svg.replaceChildren();
-      svg.setAttribute('height', top + row * lanes.size);
+      svg.setAttribute('height', upper + row * lanes.size);
       const w = width();
       for (const [name] of lanes) {
         add(svg, 'text', { x: 4, y: y(name) + 4 }, name);
@@ -83,6 +83,7 @@ enum DiagramScript {
       const step = 10 ** Math.floor(Math.log10((view.to - view.from) / 4));
       for (let t = Math.ceil(view.from / step) * step; t <= view.to; t += step) add(svg, 'text', { class: 'label', x: x(t), y: 12 }, (t / 1e6).toFixed(step < 1e3 ? 6 : step < 1e6 ? 3 : 0) + 's');
       let drawn = 0;
+      const labels = [];
       for (const arrow of data.arrows) {
         const [sent, arrived, from, to] = arrow;
         const end = arrived ?? Math.min(last, sent + (view.to - view.from) / 40);
@@ -98,7 +99,11 @@ enum DiagramScript {
         add(group, 'line', { ...place, class: 'reach' });
         add(group, 'title', {}, from + ' → ' + to + ': ' + (arrow[6].map(m => m[1]).join(' · ') || arrow[5] + ' bytes of a message'));
         group.onclick = () => { view.picked = arrow; show(arrow); draw(); };
-        if (view.to - view.from < 3e5 && drawn < 60 && arrow[6].length) add(svg, 'text', { class: 'label', x: (place.x1 + place.x2) / 2 + 4, y: (place.y1 + place.y2) / 2 }, arrow[6][0][1].slice(0, 40));
+        const middle = [(place.x1 + place.x2) / 2 + 4, (place.y1 + place.y2) / 2];
+        if (arrow[6].length && labels.every(other => Math.abs(other[1] - middle[1]) > 11 || Math.abs(other[0] - middle[0]) > 190)) {
+          labels.push(middle);
+          add(svg, 'text', { class: 'label', x: middle[0], y: middle[1] }, arrow[6][0][1].slice(0, 32));
+        }
       }
       for (const mark of data.marks) {
         const [t, node, kind, text] = mark;
@@ -112,10 +117,10 @@ enum DiagramScript {
       }
       for (const [t, text] of data.evidence) {
         if (!inView(t)) continue;
-        const line = add(svg, 'line', { class: 'evidence', x1: x(t), x2: x(t), y1: 16, y2: top + row * lanes.size });
+        const line = add(svg, 'line', { class: 'evidence', x1: x(t), x2: x(t), y1: 16, y2: upper + row * lanes.size });
         add(line, 'title', {}, text);
       }
-      add(svg, 'line', { class: 'now', x1: x(view.now), x2: x(view.now), y1: 16, y2: top + row * lanes.size });
+      add(svg, 'line', { class: 'now', x1: x(view.now), x2: x(view.now), y1: 16, y2: upper + row * lanes.size });
       svg.dataset.drawn = drawn;
     }
 

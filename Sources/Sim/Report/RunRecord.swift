@@ -105,15 +105,7 @@ public final class RunRecord {
 
   private func log(_ event: TraceEvent) {
     guard let record = event.record else { return }
-    func field(_ key: String) -> String {
-      switch record.fields.first(where: { $0.key == key })?.value {
-      case .string(let text)?: text
-      case .int(let number)?: "\(number)"
-      case .double(let number)?: "\(number)"
-      case .bool(let flag)?: "\(flag)"
-      case nil: ""
-      }
-    }
+    func field(_ key: String) -> String { record.fields.first { $0.key == key }?.value.text ?? "" }
     switch record.event {
     case "user-moved":
       states.append(
@@ -126,7 +118,7 @@ public final class RunRecord {
           at: event.at, group: "sessions", subject: field("session"),
           value: "\(field("status")), epoch \(field("epoch")), host \(field("host"))"))
     default:
-      if record.level >= .info {
+      if record.level >= .info, record.event != "request" {
         marks.append(Mark(at: event.at, node: event.node, kind: .log, text: event.detail))
       }
     }

@@ -29,6 +29,10 @@ public struct Story {
     let first = (times.min() ?? 0) - Self.lead
     let last = times.max() ?? .max
     brokenAt = times.max()
+    let spans = violation.events.compactMap { event -> ClosedRange<Int64>? in
+      let times = Self.times(event)
+      return times.isEmpty ? nil : times.min()! - 1_000_000...times.max()! + 1_000_000
+    }
     var found = violation.events.map {
       Sentence(at: Self.times($0).first ?? last, isEvidence: true, text: $0)
     }
@@ -36,9 +40,23 @@ public struct Story {
       guard let text = Self.sentence(mark) else { continue }
       found.append(Sentence(at: mark.at, isEvidence: false, text: text))
     }
-    let subjects = Self.subjects(violation.events)
+    let sessions = Set(record.states.filter { $0.group == "sessions" }.map(\.subject)).filter { session in
+      violation.events.contains { $0.contains(word: session) }
+    }
+    for state in record.states where state.at >= first && state.at <= last {
+      // What became of the sessions that the evidence names, and who was with them.
+      let isAbout = sessions.contains(state.subject) || sessions.contains { state.value.contains(word: $0) }
+      let wasAbout = state.group == "pool" && violation.events.contains { $0.contains(word: state.subject) }
+      guard isAbout || wasAbout || state.group == "pool" && !sessions.isEmpty else { continue }
+      found.append(Sentence(at: state.at, isEvidence: false, text: "\(state.subject) is now \(state.value)"))
+    }
+    let texts = Self.texts(violation.events)
+    let people = record.nodes.filter { name in violation.events.contains { $0.contains(word: name) } }
     for arrow in record.arrows where arrow.sentAt >= first && arrow.sentAt <= last {
-      for message in arrow.messages where subjects.contains(where: { message.detail.contains(word: $0) }) {
+      // What carries the very words; or, when the evidence has none, what those people said and heard in its time.
+      let isNear = texts.isEmpty && spans.contains { $0.contains(arrow.sentAt) }
+      let isTheirs = isNear && (people.contains(arrow.from) || people.contains(arrow.to))
+      for message in arrow.messages where isTheirs || texts.contains(where: { message.detail.contains(word: $0) }) {
         let fate = arrow.arrivedAt == nil ? ", which never arrives" : ""
         found.append(
           Sentence(
@@ -82,7 +100,8 @@ public struct Story {
     case .fault: mark.text
     case .mended: mark.text
     case .crash: "\(mark.node) dies (\(mark.text))"
-    case .boot: "\(mark.node) starts (\(mark.text))"
+    // That everything starts in the beginning is no news.
+    case .boot: mark.at == 0 ? nil : "\(mark.node) starts (\(mark.text))"
     case .pause: "\(mark.node) stands still"
     case .resume: "\(mark.node) goes on"
     case .drain: "\(mark.node) stops in order"
@@ -106,19 +125,14 @@ public struct Story {
     return found
   }
 
-  /// What the evidence is about: the texts of messages when it names some, as people write them (`ann-1/7`), else who is in it.
-  private static func subjects(_ events: [String]) -> [String] {
+  /// The texts of messages that the evidence names, as people write them: `ann-1/7`.
+  private static func texts(_ events: [String]) -> [String] {
     let words = events.flatMap { $0.split(whereSeparator: { " \"'<>,;:()[]→".contains($0) }).map(String.init) }
     var texts: [String] = []
     for word in words where word.contains("/") && word.last?.isNumber == true && !texts.contains(word) {
       texts.append(word)
     }
-    if !texts.isEmpty { return texts }
-    var names: [String] = []
-    for word in words where word.contains("-") && word.last?.isNumber == true && !names.contains(word) {
-      names.append(word)
-    }
-    return names
+    return texts
   }
 }
 

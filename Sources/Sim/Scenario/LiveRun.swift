@@ -47,9 +47,10 @@ public struct LiveRunner: Sendable {
       case .account: needed.append("users")
       case .chat, .user: needed.append("chat")
       case .customer: needed += ["customers", "users"]
+      case .vandal: needed.append("broker")
       }
     }
-    return ["users", "chat", "customers"].filter(needed.contains)
+    return ["users", "chat", "customers", "broker"].filter(needed.contains)
   }
 
   /// Lets the people live, and judges what they saw.
@@ -63,7 +64,8 @@ public struct LiveRunner: Sendable {
     let chat = ChatHistory(now: now)
     let sessions = SessionHistory(now: now)
     let choices = Choices(seed: seed, hash: RunHash())
-    let people = ScenarioRunner(scenario).people(choices, history, chat, sessions) { time, action in
+    let people = ScenarioRunner(scenario).people(choices, history, chat, sessions, withOperator: false) {
+      time, action in
       environment.executor.spawn("script") {
         do { try await environment.clock.sleep(until: begin + time) } catch { return }
         action()

@@ -25,8 +25,12 @@ public struct Scenario: Sendable {
   public var strategy = StrategyName.random
   /// What is left to the seed; all of it, but in what shrinking has made simple.
   var windows = ChoiceWindows()
+  /// Whether it stands for one run: what chance may do in it was cut down to that.
+  public var isRecording: Bool { !windows.all.isEmpty }
   /// Orders of events that have to be seen over all seeds.
   public var sometimes: [Orderings.Pair] = []
+  /// The oracles of which one has to fail: what a scenario with a planted bug is about.
+  public var fails: [String] = []
   /// Whether there is a Chat Service.
   var hasChat = false
 
@@ -64,8 +68,39 @@ public struct Scenario: Sendable {
     public var plantedInBroker: Set<PlantedBrokerBug> = []
     /// See `planted`.
     public var plantedInManager: Set<PlantedManagerBug> = []
+    /// See `planted`.
+    public var plantedInCustomers: Set<PlantedCustomerBug> = []
     /// What the database promises.
     public var database = DatabaseOptions()
+
+    /// The services as they are set up by default.
+    public init() {}
+
+    /// Plants a bug by its name, `manager.taskPerMessage`. False when there is none of that name.
+    public mutating func plant(_ name: String) -> Bool {
+      let parts = name.split(separator: ".").map(String.init)
+      guard parts.count == 2 else { return false }
+      switch parts[0] {
+      case "users": return PlantedBug(rawValue: parts[1]).map { planted.insert($0) } != nil
+      case "chat": return PlantedChatBug(rawValue: parts[1]).map { plantedInChat.insert($0) } != nil
+      case "broker": return PlantedBrokerBug(rawValue: parts[1]).map { plantedInBroker.insert($0) } != nil
+      case "manager": return PlantedManagerBug(rawValue: parts[1]).map { plantedInManager.insert($0) } != nil
+      case "customers": return PlantedCustomerBug(rawValue: parts[1]).map { plantedInCustomers.insert($0) } != nil
+      case "database" where parts[1] == "synchronousOff": database.synchronous = false
+      case "database" where parts[1] == "answersEarly": database.answersAfterCommit = false
+      default: return false
+      }
+      return true
+    }
+
+    /// The names of all bugs that can be planted.
+    public static var plantable: [String] {
+      PlantedBug.allCases.map { "users.\($0.rawValue)" } + PlantedChatBug.allCases.map { "chat.\($0.rawValue)" }
+        + PlantedBrokerBug.allCases.map { "broker.\($0.rawValue)" }
+        + PlantedManagerBug.allCases.map { "manager.\($0.rawValue)" }
+        + PlantedCustomerBug.allCases.map { "customers.\($0.rawValue)" }
+        + ["database.synchronousOff", "database.answersEarly"]
+    }
   }
 
   struct ClockRule: Sendable {
@@ -159,6 +194,8 @@ enum Role: String, CaseIterable, Sendable {
   case user
   /// Customers, who ask for sessions.
   case customer
+  /// Somebody who puts what nobody can read into the queues.
+  case vandal
 }
 
 /// People who behave alike.
@@ -287,4 +324,6 @@ public enum Counter: String, CaseIterable, Sendable {
   case sessionRaces = "session-races"
   case takeovers
   case memberChanges = "member-changes"
+  /// Messages that nobody can read.
+  case poison
 }

@@ -5,7 +5,7 @@ extension ScenarioRunner {
   /// What services show each other.
   static let serviceToken = "a service token"
 
-  private static let broker = BrokerAddress(address: Scenario.brokerAddress, user: "parley", password: serviceToken)
+  static let broker = BrokerAddress(address: Scenario.brokerAddress, user: "parley", password: serviceToken)
 
   /// What a service's node runs.
   func program(of node: String) -> SimNode.Program {
@@ -38,6 +38,7 @@ extension ScenarioRunner {
         options.broker = Self.broker
         options.server.serviceToken = Self.serviceToken
         options.database = settings.database
+        options.planted = settings.plantedInCustomers
         return try await CustomerServer.start(environment, options)
       }
     case Scenario.usersNode: return usersProgram
@@ -87,7 +88,7 @@ extension ScenarioRunner {
 
   /// The people, with what they note; `at` calls something at a time of the run.
   func people(
-    _ choices: Choices, _ history: History, _ chat: ChatHistory, _ sessions: SessionHistory,
+    _ choices: Choices, _ history: History, _ chat: ChatHistory, _ sessions: SessionHistory, withOperator: Bool,
     at: (Duration, @escaping @Sendable () -> Void) -> Void
   ) -> [any Inhabitant] {
     var people: [any Inhabitant] = []
@@ -95,7 +96,8 @@ extension ScenarioRunner {
     let sessionCommons = SessionCommons()
     for group in scenario.people {
       for name in group.names {
-        let stream = choices.stream("person/" + name)
+        // A tag makes names new; what people do stays what the seed says.
+        let stream = choices.stream("person/" + (group.tag.isEmpty ? name : name.replacing(group.tag, with: "")))
         let inhabitant: any Inhabitant
         switch group.role {
         case .account:
@@ -118,6 +120,11 @@ extension ScenarioRunner {
           inhabitant = SessionUser(
             name, behavior: group, stream: stream, history: sessions, counters: history, commons: sessionCommons,
             run: scenario.run)
+        case .vandal:
+          sessionCommons.people += 1
+          inhabitant = Vandal(
+            name, behavior: group, stream: stream, history: sessions, counters: history, commons: sessionCommons,
+            run: scenario.run)
         case .customer:
           sessionCommons.people += 1
           inhabitant = SessionCustomer(
@@ -127,6 +134,7 @@ extension ScenarioRunner {
         people.append(inhabitant)
       }
     }
+    if withOperator { people.append(Operator(history: sessions, commons: sessionCommons)) }
     return people
   }
 }

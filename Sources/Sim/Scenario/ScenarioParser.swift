@@ -6,12 +6,19 @@ extension Scenario {
     let root = try ScenarioValue.parse(bytes, file: file)
     try root.requireKeys([
       "name", "about", "seed", "topology", "service", "people", "network", "clocks", "run", "faults", "script",
-      "expect", "sometimes", "strategy", "choices",
+      "expect", "sometimes", "strategy", "choices", "plant", "fails",
     ])
     guard let name = root["name"] else { throw root.error("a scenario needs a \"name\"") }
     self.name = try name.string()
     _ = try root["about"]?.string()
     if let seed = root["seed"] { self.seed = UInt64(try seed.int()) }
+    for entry in try root["plant"]?.elements() ?? [] {
+      let name = try entry.string()
+      guard service.plant(name) else {
+        throw entry.error("no bug is called \"\(name)\"\(Spelling.hint(name, among: ServiceSettings.plantable))")
+      }
+    }
+    for entry in try root["fails"]?.elements() ?? [] { fails.append(try entry.string()) }
     if let strategy = root["strategy"] { self.strategy = try strategy.oneOf(StrategyName.self) }
     for (stream, window) in try root["choices"]?.members() ?? [] { windows[stream] = try window.window() }
     for entry in try root["sometimes"]?.elements() ?? [] { sometimes.append(try entry.ordering()) }
@@ -23,8 +30,9 @@ extension Scenario {
     guard Set(peopleNames + serviceNodes).count == (peopleNames + serviceNodes).count else {
       throw (root["people"] ?? root).error("two nodes have the same name")
     }
-    if people.contains(where: { $0.role == .user || $0.role == .customer }), supervisorHosts == 0 {
-      throw (root["people"] ?? root).error("users and customers of sessions need a topology with supervisorHosts")
+    if people.contains(where: { [.user, .customer, .vandal].contains($0.role) }), supervisorHosts == 0 {
+      throw (root["people"] ?? root).error(
+        "users, customers and vandals of sessions need a topology with supervisorHosts")
     }
     if people.contains(where: { $0.role == .chat }), !hasChat {
       throw (root["people"] ?? root).error("people of the role chat need a topology with chat: 1")
@@ -129,7 +137,7 @@ extension People {
     switch role {
     case .account: self.actions = try Self.weights(actions)
     case .chat: chatActions = try Self.weights(actions)
-    case .user, .customer: sessionActions = try Self.weights(actions)
+    case .user, .customer, .vandal: sessionActions = try Self.weights(actions)
     }
   }
 

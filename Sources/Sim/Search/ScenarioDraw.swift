@@ -4,9 +4,11 @@ import System
 /// intensities (swarm testing: Groce et al., ISSTA 2012). A part that is left out makes room for the others to meet.
 public struct ScenarioDraw {
   private let stream: ChoiceStream
+  private let planted: [String]
 
-  /// A drawing that is a function of the seed.
-  public init(seed: UInt64) {
+  /// A drawing that is a function of the seed. Bugs that are planted are planted in each scenario.
+  public init(seed: UInt64, planted: [String] = []) {
+    self.planted = planted
     stream = Choices(seed: seed, hash: RunHash()).stream("draw")
   }
 
@@ -35,6 +37,7 @@ public struct ScenarioDraw {
     let seconds = 15 + stream.choose(30)
     members.append(.init("run", .string("\(seconds)s")))
     members.append(.init("faults", .array(faults(nodes, seconds, most: 4))))
+    if !planted.isEmpty { members.append(.init("plant", .array(planted.map { .string($0) }))) }
     return .object(members)
   }
 
@@ -58,7 +61,7 @@ public struct ScenarioDraw {
     let (scenario, nodes, seconds) = (given.json, given.nodes, given.seconds)
     guard case .object(var members) = scenario else { return scenario }
     members.removeAll {
-      ["expect", "sometimes", "seed", "strategy", "choices"].contains($0.name)
+      ["expect", "sometimes", "seed", "strategy", "choices", "fails"].contains($0.name)
         || $0.name == "script" && stream.chance(0.3)
     }
     for (index, member) in members.enumerated() {
@@ -71,6 +74,9 @@ public struct ScenarioDraw {
     let kept = (scenario["faults"]?.array ?? []).filter { _ in stream.chance(0.7) }.prefix(Self.mostFaults)
     members.removeAll { $0.name == "faults" }
     members.append(.init("faults", .array(kept + faults(nodes, seconds, most: 2))))
+    if !planted.isEmpty, scenario["plant"] == nil {
+      members.append(.init("plant", .array(planted.map { .string($0) })))
+    }
     return .object(members)
   }
 

@@ -40,7 +40,7 @@ public struct Shrinker {
   /// Candidates that were tried.
   public private(set) var tried = 0
   /// Seeds that are tried with another scenario.
-  private static let seeds: UInt64 = 5
+  private static let seeds: UInt64 = 3
   private let trial: Trial
   private let isOver: () -> Bool
 
@@ -109,6 +109,12 @@ public struct Shrinker {
   /// Everything that is one step smaller, the largest steps first.
   static func candidates(_ scenario: JSONValue) -> [JSONValue] {
     var found: [JSONValue] = []
+    // What makes each further try cheaper comes first.
+    if let run = scenario["run"]?.string.flatMap(DurationText.parse) {
+      for part in [run / 2, run * 3 / 4, run - .seconds(1)] where part >= .seconds(1) {
+        found.append(scenario.shortened(to: part))
+      }
+    }
     for name in ["faults", "script", "people"] {
       guard let array = scenario[name]?.array else { continue }
       if name == "faults", array.count > 2 {
@@ -123,11 +129,6 @@ public struct Shrinker {
     }
     if scenario["network"] != nil { found.append(scenario.removing("network")) }
     if scenario["clocks"] != nil { found.append(scenario.removing("clocks")) }
-    if let run = scenario["run"]?.string.flatMap(DurationText.parse) {
-      for part in [run / 2, run * 3 / 4] where part >= .seconds(1) {
-        found.append(scenario.setting("run", .string("\(part.components.seconds)s")))
-      }
-    }
     for (index, people) in (scenario["people"]?.array ?? []).enumerated() {
       for smaller in smallerPeople(people) {
         var array = scenario["people"]!.array!
@@ -137,6 +138,17 @@ public struct Shrinker {
     }
     if let hosts = scenario["topology"]?["supervisorHosts"]?.int, hosts > 1 {
       found.append(scenario.setting("topology", scenario["topology"]!.setting("supervisorHosts", .int(hosts - 1))))
+    }
+    for (index, fault) in (scenario["faults"]?.array ?? []).enumerated() {
+      // Earlier, so that the run can end earlier.
+      for name in ["at", "from"] {
+        guard let time = fault[name]?.string.flatMap(DurationText.parse), time > .seconds(1) else { continue }
+        for earlier in [time / 2, time - .seconds(1)] {
+          var array = scenario["faults"]!.array!
+          array[index] = fault.setting(name, .string("\(max(1, earlier.components.seconds))s"))
+          found.append(scenario.setting("faults", .array(array)))
+        }
+      }
     }
     for (index, fault) in (scenario["faults"]?.array ?? []).enumerated() where fault["every"] != nil {
       // Once in place of again and again.
@@ -156,6 +168,10 @@ public struct Shrinker {
       if count > 3 { found.append(people.setting(name, .int(count / 2))) }
       found.append(people.setting(name, .int(count - 1)))
     }
+    // Fewer actions in the same time.
+    if let time = people["thinkTime"]?.string.flatMap(DurationText.parse), time < .seconds(4) {
+      found.append(people.setting("thinkTime", .string(DurationText.format(time * 3))))
+    }
     if let actions = people["actions"]?.members, actions.count > 1 {
       for index in actions.indices {
         var fewer = actions
@@ -174,6 +190,17 @@ public struct Shrinker {
 }
 
 extension JSONValue {
+  /// The scenario with a shorter run: what lay behind its end is left out, what lasted beyond it ends with it.
+  fileprivate func shortened(to run: Duration) -> JSONValue {
+    func time(_ fault: JSONValue, _ name: String) -> Duration? { fault[name]?.string.flatMap(DurationText.parse) }
+    let faults = (self["faults"]?.array ?? []).compactMap { fault -> JSONValue? in
+      if let begin = time(fault, "at") ?? time(fault, "from"), begin >= run { return nil }
+      guard let end = time(fault, "to"), end > run else { return fault }
+      return fault.removing("to")
+    }
+    return setting("run", .string("\(run.components.seconds)s")).setting("faults", .array(faults))
+  }
+
   /// The object with a member set, in its place when it has one.
   fileprivate func setting(_ name: String, _ value: JSONValue) -> JSONValue {
     var members = self.members ?? []

@@ -68,12 +68,11 @@ extension SQLConnection {
     return found
   }
 
-  /// Notes a request; false when there is one already, pending or running.
-  func requestSession(_ email: String, key: String, token: String, data: JSONValue, at now: Timestamp)
-    throws(DatabaseError)
-    -> Bool
-  {
-    guard try customerSession(key, at: now) == nil else { return false }
+  /// Notes a request; false when there is one already, pending or running. `isChecked` is for a planted bug that has looked before.
+  func requestSession(
+    _ email: String, key: String, token: String, data: JSONValue, at now: Timestamp, isChecked: Bool
+  ) throws(DatabaseError) -> Bool {
+    if !isChecked, try customerSession(key, at: now) != nil { return false }
     try execute(
       """
       INSERT INTO customer_sessions (email_key, email, status, token, data, requested_at, supervisor, last_sent)

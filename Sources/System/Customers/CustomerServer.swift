@@ -12,9 +12,17 @@ public struct CustomerServerOptions: Sendable {
   public var database = DatabaseOptions()
   /// Time for a supervisor to take a session.
   public var initializeTimeout: Duration = .seconds(5)
+  /// Bugs to plant, for the tests that show that the oracles find them.
+  public var planted: Set<PlantedCustomerBug> = []
 
   /// The contract's defaults.
   public init() {}
+}
+
+/// Known mistakes that a test can put into the Customer Server, to see that an oracle finds each. Never set outside tests.
+public enum PlantedCustomerBug: String, Sendable, CaseIterable {
+  /// Whether there is a session is asked in one transaction, and it is noted in another.
+  case checksThenSets
 }
 
 /// The Customer Server: customers ask for supervised sessions (contract section 3). What the customer agents of the documents are, is
@@ -103,8 +111,12 @@ public actor CustomerServer: Service {
     let now = environment.clock.wallTime
     let data = call.body["DATA"] ?? .object([])
     let key = key(email)
+    let isTrusting = options.planted.contains(.checksThenSets)
+    if isTrusting, try await database.transaction({ try $0.customerSession(key, at: now) }) != nil {
+      throw CustomerRoutes.failure(400, "SESSION_ALREADY_RUNNING")
+    }
     let isAccepted = try await database.transaction {
-      try $0.requestSession(email, key: key, token: token, data: data, at: now)
+      try $0.requestSession(email, key: key, token: token, data: data, at: now, isChecked: isTrusting)
     }
     guard isAccepted else { throw CustomerRoutes.failure(400, "SESSION_ALREADY_RUNNING") }
     return .json(["MESSAGE": "SESSION_CREATION_REQUEST_ACCEPTED", "SESSION_TOKEN": .string(token)])

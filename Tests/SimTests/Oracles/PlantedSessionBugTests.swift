@@ -29,6 +29,33 @@ struct PlantedSessionBugTests {
     #expect(!found.isDisjoint(with: ["complete", "served", "live"]), "\(found)")
   }
 
+  @Test(
+    "a naive pool leaves sessions short of users, or forgets who is there",
+    arguments: [
+      (PlantedManagerBug.listBesideDictionary, "staffed"), (.dropsOnAnyDisconnect, "present"),
+    ])
+  func naivePool(bug: PlantedManagerBug, oracle: String) throws {
+    let name = bug == .listBesideDictionary ? "a-list-beside-a-dictionary" : "dropped-on-any-disconnect"
+    let scenario = try Scenario.file("lessons/\(name)")
+    #expect(scenario.service.plantedInManager == [bug] && scenario.fails == [oracle])
+    let violations = ScenarioRunner(scenario).run(seed: scenario.seed!).violations
+    #expect(violations.map(\.oracle).contains(oracle))
+    var mended = scenario
+    mended.service.plantedInManager = []
+    #expect(ScenarioRunner(mended).run(seed: scenario.seed!).violations.isEmpty)
+  }
+
+  @Test("poison that is not with the dead letters is missed")
+  func deadLetters() {
+    func judged(_ poison: Int, _ letters: Int64) -> [String] {
+      let history = SessionHistory { 0 }
+      history.poison = poison
+      history.overview = ["QUEUES": [["QUEUE": "PARLEY_DEAD_LETTER", "MESSAGES": .int(letters)]]]
+      return SessionOracles.judge(history).map(\.oracle)
+    }
+    #expect(judged(3, 3) == [] && judged(3, 4) == [] && judged(3, 2) == ["dead-letters"])
+  }
+
   @Test("the oracles over transcripts, on histories made by hand")
   func byHand() {
     func entry(_ sequence: Int64, _ text: String, _ from: JSONValue = 1) -> TranscriptEntry {
