@@ -79,7 +79,7 @@ public final class Trace: @unchecked Sendable {
   func logged(_ record: Log.Record) {
     if record.level >= .warning { mix(.log, FNV.hash(record.event.utf8)) }
     guard let sink else { return }
-    let detail = record.event + record.fields.map { " \($0.key)=\($0.value)" }.joined()
+    let detail = record.event + record.fields.map { " \($0.key)=\($0.value.text)" }.joined()
     var event = TraceEvent(at: clock(), node: record.node, kind: .log, detail: detail)
     event.record = record
     sink(event)
