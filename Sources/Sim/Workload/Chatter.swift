@@ -264,5 +264,5 @@ final class Chatter: Inhabitant, @unchecked Sendable {
   }
 
   /// Longer than it takes to notice that a client has vanished.
-  private static let rest: Duration = .seconds(90)
+  private static let rest: Duration = .seconds(55)
 }

@@ -11,8 +11,11 @@ actor EngineIOServer {
   let options: EngineIOOptions
   private let serialExecutor: any SerialExecutor
   private var layer: (any EngineIOLayer)?
-  private var sessions: [String: EngineIOSession] = [:]
+  private(set) var sessions: [String: EngineIOSession] = [:]
   private var isClosed = false
+  /// When which session has to be pinged, or to have answered.
+  var beats = TimerHeap<String>()
+  var isBeating = false
 
   nonisolated var unownedExecutor: UnownedSerialExecutor { serialExecutor.asUnownedSerialExecutor() }
 
@@ -83,7 +86,9 @@ actor EngineIOServer {
 
   private func open(_ query: [(name: String, value: String)], upgrades: [JSONValue]) -> EngineIOSession {
     let id = Hex.encode(environment.entropy.bytes(16))
-    let session = EngineIOSession(id, query: query, options: options)
+    // What the protocol itself asks for is of no more interest.
+    let own = query.filter { !["EIO", "transport", "t", "b64"].contains($0.name) }
+    let session = EngineIOSession(id, query: own, options: options)
     sessions[id] = session
     let handshake: JSONValue = [
       "sid": .string(id), "upgrades": .array(upgrades),
@@ -92,7 +97,7 @@ actor EngineIOServer {
       "maxPayload": .int(Int64(options.maximumPayload)),
     ]
     _ = session.enqueue(.open(handshake.text))
-    environment.executor.spawn("heartbeat") { await self.beat(id) }
+    expectBeat(id, at: environment.clock.now + options.pingInterval)
     layer?.opened(session)
     return session
   }
@@ -303,7 +308,7 @@ actor EngineIOServer {
   }
 
   /// Hands what is queued to the transport, when it can take it.
-  private func flush(_ session: EngineIOSession) {
+  func flush(_ session: EngineIOSession) {
     switch session.transport {
     case .polling:
       if session.poll != nil, session.hasPackets {
@@ -344,22 +349,7 @@ actor EngineIOServer {
     init(_ link: WebSocketLink) { self.link = link }
   }
 
-  // MARK: Heartbeat and end
-
-  private func beat(_ id: String) async {
-    var next = environment.clock.now + options.pingInterval
-    while let session = sessions[id] {
-      do { try await environment.clock.sleep(until: next) } catch { return close() }
-      guard !session.isClosed else { return }
-      let pinged = next
-      guard session.enqueue(.ping("")) else { return end(session, reason: "too slow: too much is waiting") }
-      flush(session)
-      do { try await environment.clock.sleep(until: pinged + options.pingTimeout) } catch { return close() }
-      guard !session.isClosed else { return }
-      guard let pong = session.lastPong, pong >= pinged else { return end(session, reason: "ping timeout") }
-      next = pong + options.pingInterval
-    }
-  }
+  // MARK: The end
 
   /// Ends a session, once.
   func end(_ session: EngineIOSession, reason: String) {

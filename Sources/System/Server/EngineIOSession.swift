@@ -31,6 +31,8 @@ final class EngineIOSession {
   var isProbed = false
   var isClosed = false
   var lastPong: Instant?
+  /// When the ping was due that is not answered yet.
+  var pinged: Instant?
   /// The polling request that waits.
   var poll: UnsafeContinuation<[UInt8], Never>?
   enum Item {

@@ -129,7 +129,11 @@ public actor HTTPServer {
     guard let client = clients[id] else { return }
     let connection = client.connection
     do {
-      try await exchange(client)
+      if let rest = try await exchange(client) {
+        // It may go on for hours, so it gets a task of its own: this one's stack is as deep as its deepest answer was.
+        environment.executor.spawn("upgraded") { await self.run(rest, id) }
+        return
+      }
     } catch let error as HTTPError {
       await refuse(connection, HTTPFailure(error.status, error.reason))
     } catch NetworkError.timedOut where client.isBusy {
@@ -137,8 +141,18 @@ public actor HTTPServer {
     } catch {
       // The client went away, or was idle for too long: nobody is left to be told.
     }
-    connection.close()
-    clients[id] = nil
+    end(id)
+  }
+
+  private func run(_ rest: @Sendable () async throws -> Void, _ id: Int) async {
+    // The client went away: nobody is left to be told.
+    try? await rest()
+    end(id)
+  }
+
+  private func end(_ id: Int) {
+    guard let client = clients.removeValue(forKey: id) else { return }
+    client.connection.close()
     responder.metrics.connectionClosed()
     endIfDone()
   }
@@ -183,7 +197,8 @@ public actor HTTPServer {
     }
   }
 
-  private func exchange(_ client: Client) async throws {
+  /// Answers requests until the connection ends, or until it is something else: that is returned.
+  private func exchange(_ client: Client) async throws -> (@Sendable () async throws -> Void)? {
     let connection = client.connection
     let clock = environment.clock
     var parser = HTTPRequestParser(limits: options.limits)
@@ -207,11 +222,12 @@ public actor HTTPServer {
         case .nextRequest: break
         case .stream(let produce):
           let writer = StreamWriter(connection: connection, clock: clock, patience: options.writeTimeout)
-          return try await produce(writer)
+          return { try await produce(writer) }
         case .upgrade(let handle):
-          return try await handle(connection, parser.takeRest())
+          let rest = parser.takeRest()
+          return { try await handle(connection, rest) }
         }
-        if !keepsAlive || isDraining { return }
+        if !keepsAlive || isDraining { return nil }
       case nil:
         if !output.isEmpty {
           try await connection.write(output, deadline: clock.now + options.writeTimeout)
@@ -219,12 +235,12 @@ public actor HTTPServer {
         }
         phase = next(phase, parser)
         client.isBusy = parser.isInsideRequest
-        if isDraining, !parser.isInsideRequest { return }
+        if isDraining, !parser.isInsideRequest { return nil }
         let bytes = try await connection.read(atMost: 65_536, deadline: phase.deadline)
         client.isBusy = true
         if bytes.isEmpty {
           if parser.isInsideRequest { throw HTTPError.cutOff }
-          return
+          return nil
         }
         parser.receive(bytes)
       }

@@ -178,6 +178,8 @@ final class SocketIOLayer: EngineIOLayer {
   func nextStep(_ session: String) -> Step? {
     guard clients[session] != nil else { return nil }
     guard !clients[session]!.steps.isEmpty else {
+      // An idle client keeps no room for what it may send.
+      clients[session]!.steps = []
       clients[session]!.isWorking = false
       let isOpen = engine.assumeIsolated { $0.session(session) != nil }
       if !isOpen { clients[session] = nil }
