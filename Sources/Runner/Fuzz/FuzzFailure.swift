@@ -52,13 +52,15 @@ struct FuzzFailure {
     let begin = EventLoop.nanoseconds
     let limit = begin + time.nanoseconds
     let workers = (0..<jobs).map { _ in FuzzWorker() }
-    let (oracle, strategy) = (broken.oracle, strategy)
+    let (oracle, strategy, file) = (broken.oracle, strategy, file)
     var last = broken
     let failing = Shrinker.Failing(
       scenario: scenario, seed: broken.run.seed, draws: broken.run.draws, steps: broken.run.steps)
     var shrinker = Shrinker(failing, isOver: { EventLoop.nanoseconds > limit }) { candidates in
       Self.firstFailing(candidates, workers, strategy, oracle: oracle, until: limit).map { index, found in
         last = found
+        // Whoever is interrupted keeps the smallest so far.
+        TextFile.write(Self.text(candidates[index].scenario, found, strategy, file), to: file)
         return (
           index,
           Shrinker.Failing(
@@ -97,7 +99,10 @@ struct FuzzFailure {
   }
 
   /// The scenario as a file, with what it shows above it.
-  var text: String {
+  var text: String { Self.text(scenario, broken, strategy, file) }
+
+  private static func text(_ scenario: JSONValue, _ broken: Broken, _ strategy: StrategyName, _ file: String) -> String
+  {
     var lines = ["\(broken.oracle): \(broken.promise)"] + broken.events
     lines.append("replay: parley simulate \(file)")
     var members = (scenario.members ?? []).filter { $0.name != "seed" && $0.name != "strategy" }

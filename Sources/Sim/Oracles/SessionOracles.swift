@@ -26,7 +26,9 @@ enum SessionOracles {
     for run in history.runs where run.acceptances > 1 {
       return violation(
         "accepted-once", "of any number of simultaneous requests for one email exactly one is accepted",
-        ["\(run.email): \(run.acceptances) were accepted"])
+        [
+          "asked at \(ChatOracles.seconds(run.interval.invokedAt))–\(ChatOracles.seconds(run.interval.answeredAt)) for \(run.email): \(run.acceptances) were accepted"
+        ])
     }
     return []
   }

@@ -12,6 +12,8 @@ public struct Story {
 
   /// Things that happen shortly before the first piece of evidence belong to it.
   private static let lead: Int64 = 2_000_000_000
+  /// What is said of the very same messages shortly after the last piece of evidence belongs to it as well.
+  private static let tail: Int64 = 3_000_000_000
   private static let mostSentences = 60
   /// The broken promise, as its oracle tells it.
   public let violation: Violation
@@ -52,7 +54,8 @@ public struct Story {
     }
     let texts = Self.texts(violation.events)
     let people = record.nodes.filter { name in violation.events.contains { $0.contains(word: name) } }
-    for arrow in record.arrows where arrow.sentAt >= first && arrow.sentAt <= last {
+    let end = last == .max ? last : last + Self.tail
+    for arrow in record.arrows where arrow.sentAt >= first && arrow.sentAt <= end {
       // What carries the very words; or, when the evidence has none, what those people said and heard in its time.
       let isNear = texts.isEmpty && spans.contains { $0.contains(arrow.sentAt) }
       let isTheirs = isNear && (people.contains(arrow.from) || people.contains(arrow.to))
@@ -125,12 +128,12 @@ public struct Story {
     return found
   }
 
-  /// The texts of messages that the evidence names, as people write them: `ann-1/7`.
+  /// The texts of messages that the evidence names, as people write them, `ann-1/7`; and the emails.
   private static func texts(_ events: [String]) -> [String] {
     let words = events.flatMap { $0.split(whereSeparator: { " \"'<>,;:()[]→".contains($0) }).map(String.init) }
     var texts: [String] = []
-    for word in words where word.contains("/") && word.last?.isNumber == true && !texts.contains(word) {
-      texts.append(word)
+    for word in words where !texts.contains(word) {
+      if word.contains("/") && word.last?.isNumber == true || word.contains("@") { texts.append(word) }
     }
     return texts
   }

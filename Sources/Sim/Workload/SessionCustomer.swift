@@ -192,14 +192,16 @@ final class SessionCustomer: Inhabitant, @unchecked Sendable {
   private func race(_ client: HTTPClient, _ environment: Environment) async throws {
     let other = HTTPClient(environment, address: Scenario.customersAddress)
     counters.count(.sessionRaces)
+    var interval = history.begin()
     async let first = send("POST", "/requestSessionCreation", request, other, environment)
     let second = try await send("POST", "/requestSessionCreation", request, client, environment)
     let answers = [try await first, second]
     other.close()
+    history.end(&interval)
     let accepted = answers.compactMap { $0 }.filter { $0.status == 200 }
     if let winner = accepted.first {
       token = winner.body["SESSION_TOKEN"]?.string ?? ""
-      var run = CustomerRun(person: name, email: email, interval: history.begin())
+      var run = CustomerRun(person: name, email: email, interval: interval)
       run.acceptances = accepted.count
       run.isEnding = true
       history.runs.append(run)

@@ -32,6 +32,8 @@ public struct TrafficDecoder {
     limits.body = 16 << 20
     return limits
   }()
+  private static let name = Array("AMQP".utf8)
+  private var undecided: [UInt8] = []
   private var client = Direction.start
   private var server = Direction.start
 
@@ -40,7 +42,16 @@ public struct TrafficDecoder {
 
   /// Takes what one side sent; the client is the one that connected. Returns what is whole now.
   public mutating func receive(_ bytes: [UInt8], fromClient: Bool) -> [Message] {
-    if case .start = client { begin(bytes) }
+    var bytes = bytes
+    if case .start = client {
+      // The protocol shows in the first bytes of the client.
+      guard fromClient else { return [Self.raw(bytes)] }
+      undecided += bytes
+      guard undecided.count >= Self.name.count || !Self.name.starts(with: undecided) else { return [] }
+      bytes = undecided
+      undecided = []
+      begin(bytes)
+    }
     if fromClient {
       let messages = Self.read(bytes, &client)
       return messages
@@ -56,7 +67,7 @@ public struct TrafficDecoder {
   }
 
   private mutating func begin(_ bytes: [UInt8]) {
-    if bytes.starts(with: "AMQP".utf8) {
+    if bytes.starts(with: Self.name) {
       client = .amqp(AMQPParser(isServer: true))
       server = .amqp(AMQPParser(isServer: false))
     } else {

@@ -103,7 +103,10 @@ def main():
     output = subprocess.run(["taskset", "-c", "0", product("Bench")], capture_output=True, text=True, check=True).stdout
     values = dict(line.split() for line in output.splitlines())
     for name, bound, is_least in (("scheduler_steps_per_second", 1_500_000, True), ("times_faster_than_real_time", 500, True),
-                                  ("simulated_requests_per_second", 10_000, True), ("world_set_up_milliseconds", 5, False)):
+                                  ("simulated_requests_per_second", 10_000, True), ("world_set_up_milliseconds", 5, False),
+                                  ("chat_times_faster_than_real_time", 200, True), ("sessions_times_faster_than_real_time", 100, True),
+                                  # Forty on two cores.
+                                  ("fuzzing_runs_per_second_on_one_core", 20, True), ("trace_costs_percent", 50, False)):
         value = float(values[name])
         good = value >= bound if is_least else value <= bound
         results.append(report(name.replace("_", " "), values[name], (">= " if is_least else "<= ") + str(bound), good))

@@ -1,0 +1,106 @@
+import System
+import Testing
+
+@testable import Sim
+
+@Suite("Search: orderings, windows of choices, shrinking")
+struct SearchTests {
+  @Test("an ordering is an event and another within half a second after it")
+  func orderings() {
+    var orderings = Orderings()
+    orderings.note("a", at: 0)
+    orderings.note("b", at: 100_000_000)
+    orderings.note("c", at: 700_000_000)
+    orderings.note("b", at: 900_000_000)
+    orderings.note("b", at: 950_000_000)
+    #expect(orderings.pairs == [.init("a", "b"), .init("c", "b")])
+    #expect(orderings.pairs[0].reversed == .init("b", "a"))
+  }
+
+  private func scenario(_ more: String) throws -> Scenario {
+    try Scenario(
+      parsing: Array("{ name: 'x', run: '5s', people: [{ name: 'ann', count: 2, thinkTime: '200ms' }] \(more) }".utf8),
+      file: "x")
+  }
+
+  @Test("an order that a scenario demands and no seed shows fails it")
+  func sometimes() throws {
+    func unreached(_ more: String) throws -> [String] {
+      let scenario = try scenario(more)
+      var summary = ScenarioSummary(scenario)
+      for seed in 1...3 as ClosedRange<UInt64> { summary.add(ScenarioRunner(scenario).run(seed: seed)) }
+      return summary.unreached
+    }
+    #expect(try unreached(", sometimes: ['requests, successes']").isEmpty)
+    let missing = try unreached(", sometimes: ['requests, successes', 'takeovers, successes']")
+    #expect(missing == ["\"successes\" never came soon after \"takeovers\""])
+    let faults = ", faults: [{ at: '2s', crash: 'users', restartAfter: '10ms' }]"
+    #expect(try unreached(", sometimes: ['crash users, requests']" + faults).isEmpty)
+  }
+
+  @Test("a planted bug that no seed shows fails the scenario that is about it")
+  func planted() throws {
+    func unreached(_ plant: String, _ oracle: String) throws -> [String] {
+      let scenario = try scenario(", plant: ['\(plant)'], fails: ['\(oracle)']")
+      var summary = ScenarioSummary(scenario)
+      for seed in 1...3 as ClosedRange<UInt64> { summary.add(ScenarioRunner(scenario).run(seed: seed)) }
+      #expect(summary.failures.isEmpty)
+      return summary.unreached
+    }
+    #expect(try unreached("users.fails", "no-unexplained-5xx").isEmpty)
+    #expect(try unreached("users.fails", "unique") == ["none of the oracles unique has found the planted bug"])
+    #expect { try unreached("users.fials", "unique") } throws: { "\($0)".contains("did you mean \"users.fails\"") }
+    for name in Scenario.ServiceSettings.plantable {
+      var settings = Scenario.ServiceSettings()
+      let isKnown = settings.plant(name)
+      #expect(isKnown, "\(name)")
+    }
+  }
+
+  @Test("shrinking keeps what the failure needs, and cuts the choices down to it")
+  func shrinking() {
+    let whole: JSONValue = [
+      "name": "x", "run": "40s", "people": [["name": "ann", "count": 6], ["name": "bob", "count": 2]],
+      "faults": [
+        ["crash": "users", "from": "4s", "every": "5s"], ["reset": "users", "at": "9s"],
+        ["pause": "users", "at": "20s"],
+      ],
+    ]
+    // Fails while somebody is there and the reset is; and of the stream "network" it needs the draws 40 to 60.
+    var tries = 0
+    func fails(_ scenario: JSONValue) -> Bool {
+      tries += 1
+      guard (scenario["faults"]?.array ?? []).contains(where: { $0["reset"] != nil }) else { return false }
+      guard let window = scenario["choices"]?["network"]?.array else { return true }
+      return window[0].int! <= 40 && window[1].int! >= 60
+    }
+    let draws = [(stream: "network", count: 640), (stream: "disk/users", count: 100)]
+    let failing = Shrinker.Failing(scenario: whole, seed: 7, draws: draws, steps: 100)
+    var shrinker = Shrinker(failing, isOver: { tries > 2000 }) { candidates in
+      candidates.firstIndex { fails($0.scenario) }.map {
+        ($0, Shrinker.Failing(scenario: candidates[$0].scenario, seed: 7, draws: draws, steps: 10))
+      }
+    }
+    shrinker.run()
+    let best = shrinker.best.scenario
+    #expect(best["faults"]?.array?.count == 1 && best["faults"]?.array?[0]["reset"] != nil)
+    #expect(best["people"]?.array?.count == 1 && (best["people"]?.array?[0]["count"]?.int ?? 1) == 1)
+    #expect(best["choices"]?["disk/users"] == [0, 0])
+    let window = best["choices"]!["network"]!.array!.map { $0.int! }
+    #expect(window[0] <= 40 && window[1] >= 60 && window[1] - window[0] <= 80)
+  }
+
+  @Test("all schedules of a small scenario are run up to a limit, and each keeps its promises")
+  func explore() throws {
+    let runner = ScenarioRunner(
+      try Scenario(parsing: Array("{ name: 'x', run: '1s', people: [{ name: 'ann', actions: {} }] }".utf8), file: "x"))
+    var runs = 0
+    let search = runner.explore(seed: 1, preemptions: 1, limit: 12) { _, result in
+      runs += 1
+      return result.violations.isEmpty
+    }
+    #expect(search.schedules == 12 && !search.isCovered && runs == 12)
+    let first = runner.explore(seed: 1, preemptions: 1, limit: 12) { number, _ in number < 5 }
+    #expect(first.schedules == 5 && !first.isCovered)
+  }
+}
