@@ -1,34 +1,12 @@
 import System
 
 /// A simulated customer: asks for a session, talks, listens, asks for more users, ends it, and begins again.
-final class SessionCustomer: Inhabitant, @unchecked Sendable {
-  let name: String
-  private let behavior: People
-  private let stream: ChoiceStream
-  private let history: SessionHistory
-  private let counters: History
-  private let commons: SessionCommons
-  private let run: Duration
-  private(set) var isServed = false
-  private(set) var lastSeen = "nothing yet"
+final class SessionCustomer: SessionPerson, Inhabitant, @unchecked Sendable {
   private var token = ""
   private var current: Int?
   private var said = 0
   private var email: String { "\(name)@example.com" }
   private static let password = "correct horse"
-
-  init(
-    _ name: String, behavior: People, stream: ChoiceStream, history: SessionHistory, counters: History,
-    commons: SessionCommons, run: Duration
-  ) {
-    self.name = name
-    self.behavior = behavior
-    self.stream = stream
-    self.history = history
-    self.counters = counters
-    self.commons = commons
-    self.run = run
-  }
 
   func live(_ environment: Environment) async throws {
     let end = environment.clock.now + run

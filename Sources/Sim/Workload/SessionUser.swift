@@ -1,35 +1,13 @@
 import System
 
 /// A simulated user of the User Server: a socket in `/users`, over which they talk to whoever they are given to.
-final class SessionUser: Inhabitant, @unchecked Sendable {
-  let name: String
-  private let behavior: People
-  private let stream: ChoiceStream
-  private let history: SessionHistory
-  private let counters: History
-  private let commons: SessionCommons
-  private let run: Duration
-  private(set) var isServed = false
-  private(set) var lastSeen = "nothing yet"
+final class SessionUser: SessionPerson, Inhabitant, @unchecked Sendable {
   private var user: Int64 = 0
   private var client: SocketIOClient?
   private var socket: Int?
   private var wants = true
   private var said = 0
   private let calls = PendingCalls()
-
-  init(
-    _ name: String, behavior: People, stream: ChoiceStream, history: SessionHistory, counters: History,
-    commons: SessionCommons, run: Duration
-  ) {
-    self.name = name
-    self.behavior = behavior
-    self.stream = stream
-    self.history = history
-    self.counters = counters
-    self.commons = commons
-    self.run = run
-  }
 
   func live(_ environment: Environment) async throws {
     let end = environment.clock.now + run

@@ -1,16 +1,7 @@
 import System
 
 /// Puts what nobody can read into every queue (contract section 4: it goes to the dead letters, and stops nothing).
-final class Vandal: Inhabitant, @unchecked Sendable {
-  let name: String
-  private let behavior: People
-  private let stream: ChoiceStream
-  private let history: SessionHistory
-  private let counters: History
-  private let commons: SessionCommons
-  private let run: Duration
-  private(set) var isServed = false
-  private(set) var lastSeen = "nothing yet"
+final class Vandal: SessionPerson, Inhabitant, @unchecked Sendable {
 
   /// Exchange and queue.
   private static let queues = [
@@ -22,19 +13,6 @@ final class Vandal: Inhabitant, @unchecked Sendable {
     "", "no JSON", "[]", "{}", "{\"TYPE\":7}", "{\"TYPE\":\"NO_SUCH_TYPE\",\"DATA\":{}}",
     "{\"TYPE\":\"NEW_USER\",\"DATA\":", "\u{0}\u{1}",
   ]
-
-  init(
-    _ name: String, behavior: People, stream: ChoiceStream, history: SessionHistory, counters: History,
-    commons: SessionCommons, run: Duration
-  ) {
-    self.name = name
-    self.behavior = behavior
-    self.stream = stream
-    self.history = history
-    self.counters = counters
-    self.commons = commons
-    self.run = run
-  }
 
   func live(_ environment: Environment) async throws {
     let end = environment.clock.now + run
