@@ -56,7 +56,7 @@ struct FuzzFailure {
     var last = broken
     let failing = Shrinker.Failing(
       scenario: scenario, seed: broken.run.seed, draws: broken.run.draws, steps: broken.run.steps)
-    var shrinker = Shrinker(failing, isOver: { EventLoop.nanoseconds > limit }) { candidates in
+    var shrinker = Shrinker(failing, oracle: oracle, isOver: { EventLoop.nanoseconds > limit }) { candidates in
       Self.firstFailing(candidates, workers, strategy, oracle: oracle, until: limit).map { index, found in
         last = found
         // Whoever is interrupted keeps the smallest so far.

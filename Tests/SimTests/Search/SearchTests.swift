@@ -76,7 +76,7 @@ struct SearchTests {
     }
     let draws = [(stream: "network", count: 640), (stream: "disk/users", count: 100)]
     let failing = Shrinker.Failing(scenario: whole, seed: 7, draws: draws, steps: 100)
-    var shrinker = Shrinker(failing, isOver: { tries > 2000 }) { candidates in
+    var shrinker = Shrinker(failing, oracle: "unique", isOver: { tries > 2000 }) { candidates in
       candidates.firstIndex { fails($0.scenario) }.map {
         ($0, Shrinker.Failing(scenario: candidates[$0].scenario, seed: 7, draws: draws, steps: 10))
       }
@@ -85,6 +85,7 @@ struct SearchTests {
     let best = shrinker.best.scenario
     #expect(best["faults"]?.array?.count == 1 && best["faults"]?.array?[0]["reset"] != nil)
     #expect(best["people"]?.array?.count == 1 && (best["people"]?.array?[0]["count"]?.int ?? 1) == 1)
+    #expect(best["people"]?.array?[0]["rest"] == "1s")
     #expect(best["choices"]?["disk/users"] == [0, 0])
     let window = best["choices"]!["network"]!.array!.map { $0.int! }
     #expect(window[0] <= 40 && window[1] >= 60 && window[1] - window[0] <= 80)
