@@ -30,6 +30,7 @@ enum DriveCommand {
     let urls = arguments.values["against"] ?? []
     guard !urls.isEmpty else { throw UsageError("against which servers? --against http://127.0.0.1:8001") }
     signal(SIGPIPE, SIG_IGN)
+    FileLimit.raise()
     let node = try driver()
     var servers: LiveRunner.Servers = [:]
     for url in urls {

@@ -37,6 +37,7 @@ enum ServeCommand {
     sigaddset(&signals, SIGTERM)
     sigaddset(&signals, SIGINT)
     pthread_sigmask(SIG_BLOCK, &signals, nil)
+    FileLimit.raise()
     let data = configuration.text("data")
     let storage: RealStorage
     do throws(StorageError) {
