@@ -164,6 +164,8 @@ public enum ChatAction: String, CaseIterable, Sendable {
   case removeMember = "remove-member"
   /// A session is ended while a device is on it.
   case logoutElsewhere = "logout-elsewhere"
+  /// A session is ended while a device opens a socket with it.
+  case logoutWhileConnecting = "logout-while-connecting"
   case readHistory = "read-history"
 }
 

@@ -113,6 +113,7 @@ extension People {
     try value.requireKeys([
       "name", "count", "thinkTime", "actions", "sharedNames", "mixesNames", "sharedSessions", "patience", "cutOff",
       "slow", "slowPause", "role", "devices", "transports", "users",
+      "rest",
     ])
     guard let name = value["name"] else { throw value.error("people need a \"name\"") }
     self.name = try name.string()
@@ -121,6 +122,7 @@ extension People {
     if let names = value["sharedNames"] { sharedNames = try names.int() }
     if let mixes = value["mixesNames"] { mixesNames = try mixes.bool() }
     if let sessions = value["sharedSessions"] { sharedSessions = try sessions.int() }
+    if let time = value["rest"] { rest = try time.duration() }
     if let time = value["patience"] { patience = try time.duration() }
     if let chance = value["cutOff"] { cutOff = try chance.chance() }
     if let chance = value["slow"] { slow = try chance.chance() }

@@ -17,6 +17,7 @@ final class ChatDevice: @unchecked Sendable {
   private(set) var record: Int?
   private let calls = PendingCalls()
   private var isRunning = false
+  private var isHurried = false
 
   init(
     _ environment: Environment, _ person: String, transports: [EngineIOClient.Transport], history: ChatHistory,
@@ -44,7 +45,9 @@ final class ChatDevice: @unchecked Sendable {
       do {
         if wants, let session { try await connect(session) }
         // With and without waiting.
-        let pause: Duration = stream.chance(0.3) ? .milliseconds(1) : stream.exponential(mean: .milliseconds(800))
+        let isQuick = stream.chance(0.3) || isHurried
+        isHurried = false
+        let pause: Duration = isQuick ? .milliseconds(1) : stream.exponential(mean: .milliseconds(800))
         try await environment.clock.sleep(for: pause)
       } catch {
         return
@@ -142,6 +145,12 @@ final class ChatDevice: @unchecked Sendable {
   func hangUp(silently: Bool) async {
     guard let client else { return }
     if silently { await client.abandon() } else { await client.close() }
+  }
+
+  /// Gives the socket up, and opens another without waiting.
+  func connectAgainAtOnce() async {
+    isHurried = true
+    await hangUp(silently: true)
   }
 
   /// Ends for good.

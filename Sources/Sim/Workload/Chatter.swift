@@ -121,6 +121,14 @@ final class Chatter: Inhabitant, @unchecked Sendable {
       guard let session = device.session else { return }
       device.session = nil
       try await hands.logout(session)
+    case .logoutWhileConnecting:
+      let device = stream.pick(devices)
+      let session = try await hands.login()
+      device.session = session
+      await device.connectAgainAtOnce()
+      try await environment.clock.sleep(for: stream.duration(.zero...(.milliseconds(20))))
+      device.session = nil
+      try await hands.logout(session)
     case .readHistory:
       guard let peer = peers.isEmpty ? nil : stream.pick(peers) else { return }
       try await hands.look(at: peer)
