@@ -14,6 +14,8 @@ public enum QueueNames {
   static let deadLetters = "PARLEY_DEAD_LETTER"
 
   static func fromManager(to supervisor: SupervisorID) -> String { "SSE_\(supervisor.text)_UM" }
+  /// Where a host of supervisors hears whether a session is its own: until then it takes nothing from the session's queues.
+  static func answers(to host: String) -> String { "SSE_HOST_\(host)" }
   static func fromCustomer(to supervisor: SupervisorID) -> String { "SSE_\(supervisor.text)_CA" }
 
   /// All that stands from the beginning.

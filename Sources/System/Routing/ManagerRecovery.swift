@@ -2,7 +2,7 @@
 extension SQLConnection {
   /// The manager as it was when it stopped. `identity` is its name in the ids of its messages, if it has none yet.
   func managerState(identity: String) throws(DatabaseError) -> (
-    state: ManagerState, identity: String, handled: [String], outbox: [OutboxRow]
+    state: ManagerState, identity: String, handled: [String], outbox: [OutboxRow], lastCommit: Int64
   ) {
     try execute(
       "INSERT INTO manager (only, identity, next_session) VALUES (1, $1, 1) ON CONFLICT DO NOTHING", .text(identity))
@@ -36,7 +36,12 @@ extension SQLConnection {
     let handled = try query("SELECT message_id FROM handled ORDER BY position") { $0.text(0) }
     let state = ManagerState(
       pool: UserPool(users: users.compactMap { $0 }, demands: demands), sessions: sessions, nextSession: next)
-    return (state, identity, handled, try outbox(after: 0))
+    return (state, identity, handled, try outbox(after: 0), try lastCommit())
+  }
+
+  /// The number of the last commit of the manager.
+  func lastCommit() throws(DatabaseError) -> Int64 {
+    try first("SELECT last_commit FROM manager") { $0.int(0) } ?? 0
   }
 
   /// The rows of the outbox after a position, in order.

@@ -58,6 +58,8 @@ enum ManagerEffect: Sendable {
   case declare(SupervisorID)
   /// The queues of a supervisor that is done go.
   case remove(SupervisorID)
+  /// A queue that nobody reads any more goes.
+  case forget(queue: String)
   /// Tells a supervisor that took a session where that stands.
   case brief(SupervisorID, users: [UserID], demand: Int, additional: Int64, Answer?)
   case answer(Answer, JSONValue)
@@ -133,7 +135,7 @@ struct ManagerState: Sendable {
     case .cancelSession(let email):
       guard let session = session(of: email) else { return answered(answer, Self.success) }
       return end(session.id, answer)
-    case .hostLost(let host): return takeOver(from: host)
+    case .hostLost(let host): return takeOver(from: host) + [.forget(queue: QueueNames.answers(to: host))]
     case .offerAgain(let id): return offer(id)
     case .heartbeat: return answered(answer, Self.success)
     case .initialize, .wantsUsers, .sendToUser, .released, .append: return fromSupervisor(input, message, answer)
@@ -305,6 +307,10 @@ struct ManagerState: Sendable {
       return answered(answer, Self.success)
     }
     guard session.status != .ended else { return answered(answer, Self.failure("the session has ended")) }
+    // An offer that came twice has reached two hosts.
+    guard session.status == .starting || session.host == host else {
+      return answered(answer, Self.failure("another host has it"))
+    }
     sessions[id]!.status = .running
     sessions[id]!.host = host
     touched.append(id)

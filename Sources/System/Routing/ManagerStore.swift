@@ -1,62 +1,3 @@
-/// The database of the User Manager: sessions, users, demand, transcripts, and what is still to be published.
-enum ManagerSchema {
-  static let migrations = Migrations([
-    """
-    CREATE TABLE manager (only INTEGER PRIMARY KEY CHECK (only = 1), identity VARCHAR(64) NOT NULL, next_session BIGINT NOT NULL);
-    CREATE TABLE pool_users (
-      user_key VARCHAR(255) PRIMARY KEY,
-      connection BIGINT NOT NULL,
-      place VARCHAR(8) NOT NULL,
-      supervisor VARCHAR(64) NOT NULL,
-      turn BIGINT NOT NULL
-    );
-    CREATE TABLE demands (demand_id INTEGER PRIMARY KEY, supervisor VARCHAR(64) NOT NULL, user_count BIGINT NOT NULL);
-    CREATE TABLE sessions (
-      supervisor VARCHAR(64) PRIMARY KEY,
-      email VARCHAR(255) NOT NULL,
-      epoch BIGINT NOT NULL,
-      status VARCHAR(16) NOT NULL,
-      host VARCHAR(128) NOT NULL,
-      data TEXT NOT NULL,
-      is_own BOOLEAN NOT NULL
-    );
-    CREATE TABLE transcripts (
-      supervisor VARCHAR(64) NOT NULL,
-      seq BIGINT NOT NULL,
-      message_id VARCHAR(255) NOT NULL,
-      sender TEXT NOT NULL,
-      message TEXT NOT NULL,
-      PRIMARY KEY (supervisor, seq),
-      UNIQUE (supervisor, message_id)
-    );
-    CREATE TABLE forwarded (
-      position INTEGER PRIMARY KEY AUTOINCREMENT,
-      supervisor VARCHAR(64) NOT NULL,
-      message_id VARCHAR(255) NOT NULL,
-      user_key VARCHAR(255) NOT NULL,
-      message TEXT NOT NULL,
-      UNIQUE (supervisor, message_id)
-    );
-    CREATE TABLE relayed (
-      supervisor VARCHAR(64) NOT NULL,
-      user_key VARCHAR(255) NOT NULL,
-      last_seq BIGINT NOT NULL,
-      PRIMARY KEY (supervisor, user_key)
-    );
-    CREATE TABLE handled (position INTEGER PRIMARY KEY AUTOINCREMENT, message_id VARCHAR(255) UNIQUE NOT NULL);
-    CREATE TABLE outbox (
-      position INTEGER PRIMARY KEY AUTOINCREMENT,
-      kind VARCHAR(8) NOT NULL,
-      exchange VARCHAR(255) NOT NULL,
-      routing_key VARCHAR(255) NOT NULL,
-      properties BLOB NOT NULL,
-      body BLOB NOT NULL
-    );
-    """,
-    "ALTER TABLE sessions ADD COLUMN additional BIGINT NOT NULL DEFAULT 0;",
-  ])
-}
-
 /// What the outbox holds: a message, or a queue to make.
 struct OutboxRow: Sendable {
   enum Kind: String, Sendable {
@@ -87,6 +28,8 @@ struct ManagerCommit: Sendable {
   /// Messages of a transcript that a supervisor that takes over is told of.
   private static let briefing: Int64 = 500
 
+  /// Each commit has the number after that of the last one.
+  let number: Int64
   var effects: [ManagerEffect] = []
   var users: [(UserID, UserPool.User)] = []
   var demands: [(Int64, UserPool.Demand?)] = []
@@ -97,6 +40,12 @@ struct ManagerCommit: Sendable {
   /// With `missedAfter`, the outcome has every row of the outbox after that position, whoever wrote it.
   func run(on database: SQLConnection, missedAfter: Int64?) throws(DatabaseError) -> ManagerOutcome {
     var outcome = ManagerOutcome()
+    // A commit that seemed to have failed, and had not: its effects are there, and would be there twice.
+    if try database.lastCommit() >= number {
+      if let missedAfter { outcome.outbox = try database.outbox(after: missedAfter) }
+      return outcome
+    }
+    try database.execute("UPDATE manager SET last_commit = $1", .int(number))
     try writeRows(database)
     for effect in effects { try perform(effect, database, &outcome) }
     if let missedAfter { outcome.outbox = try database.outbox(after: missedAfter) }
@@ -156,6 +105,7 @@ struct ManagerCommit: Sendable {
       try forward(user, id, message, supervisor, database, &outcome)
     case .declare(let id): try make(.declare, id, database, &outcome)
     case .remove(let id): try make(.remove, id, database, &outcome)
+    case .forget(let queue): try add(.remove, "", queue, [], [], database, &outcome)
     case .offer(let id):
       try make(.declare, id, database, &outcome)
       let waiting = try database.query(

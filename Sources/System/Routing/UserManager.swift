@@ -33,6 +33,7 @@ public actor UserManager: Service {
   private(set) var deadLetters = 0
   private var questions: [String: UnsafeContinuation<JSONValue, any Error>] = [:]
   private var lastQuestion = 0
+  private var lastCommit: Int64
 
   private struct Work {
     let input: ManagerInput
@@ -71,7 +72,9 @@ public actor UserManager: Service {
       onEnd: { reference.set(nil) })
     let client = AMQPClient(environment, broker: options.broker)
     let manager = UserManager(
-      environment, options, database, client, known.identity, known.state, known.handled, known.outbox, server)
+      environment, options, database, client, known.identity, known.state, known.handled, known.outbox,
+      known.lastCommit,
+      server)
     reference.set(manager)
     await client.declare(QueueNames.declarations)
     for source in ManagerSource.allCases {
@@ -88,7 +91,8 @@ public actor UserManager: Service {
 
   private init(
     _ environment: Environment, _ options: UserManagerOptions, _ database: Database, _ client: AMQPClient,
-    _ identity: String, _ state: ManagerState, _ handled: [String], _ outbox: [OutboxRow], _ server: HTTPServer
+    _ identity: String, _ state: ManagerState, _ handled: [String], _ outbox: [OutboxRow], _ lastCommit: Int64,
+    _ server: HTTPServer
   ) {
     self.environment = environment
     self.options = options
@@ -99,6 +103,7 @@ public actor UserManager: Service {
     self.state.pool.planted = options.planted
     self.handled = RecentIDs(limit: Int(ManagerCommit.keptHandled), handled)
     self.outbox = outbox
+    self.lastCommit = lastCommit
     self.server = server
     begun = environment.clock.now
     addresses = [("manager", server.address)]
@@ -222,6 +227,7 @@ public actor UserManager: Service {
         let missedAfter = missesOutbox ? outbox.last?.position ?? publishedThrough : nil
         let outcome = try await database.transaction { try commit.run(on: $0, missedAfter: missedAfter) }
         missesOutbox = false
+        lastCommit = commit.number
         state = next
         for key in commit.handled { handled.insert(key) }
         tell(commit)
@@ -244,7 +250,7 @@ public actor UserManager: Service {
 
   private func applied(_ batch: [Work]) -> (ManagerState, ManagerCommit) {
     var next = state
-    var commit = ManagerCommit()
+    var commit = ManagerCommit(number: lastCommit + 1)
     var fresh: Set<String> = []
     for work in batch {
       if let letter = work.deadLetter {

@@ -25,8 +25,12 @@ public actor SupervisorHost: Service {
 
   private struct Running {
     var session: SupervisorSession
-    let consumers: [UInt16]
+    /// What it consumes, once the manager has said that the session is this host's.
+    var consumers: [UInt16] = []
   }
+
+  /// Time between two requests for a session that nobody has answered.
+  private static let insistence: Duration = .seconds(3)
 
   /// The executor that the environment gave to this actor.
   public nonisolated var unownedExecutor: UnownedSerialExecutor { serialExecutor.asUnownedSerialExecutor() }
@@ -51,6 +55,9 @@ public actor SupervisorHost: Service {
 
   private func begin() async {
     await client.declare(QueueNames.declarations)
+    let answers = QueueNames.answers(to: name)
+    await client.declare([.queue(answers, exchange: "")])
+    await client.consume(answers) { deliveries in try await self.takeAnswers(deliveries) }
     await client.consume(QueueNames.hosts) { deliveries in try await self.takeOffers(deliveries) }
     client.start()
     environment.executor.spawn("supervisor-heartbeat") { await self.beat() }
@@ -64,7 +71,7 @@ public actor SupervisorHost: Service {
     leaving.id = "\(name)/leaving"
     let message = Self.toManager(leaving)
     let task = environment.executor.spawn("supervisor-leaving") { [client] in
-      // Without a broker nobody hears it: then the manager finds out by itself.
+      // Without a broker nobody hears it: then the manager finds out by itself. It deletes the queue of answers, too.
       try? await client.publish(message)
     }
     let deadline = environment.clock.now + .seconds(2)
@@ -111,10 +118,48 @@ public actor SupervisorHost: Service {
         await stop(id)
       }
       let session = SupervisorSession(id: id, epoch: epoch, data: offer.data["SESSION_DATA"] ?? .object([]), host: name)
-      messages += session.begin().map(Self.toManager)
-      sessions[id] = Running(session: session, consumers: await consume(id))
+      sessions[id] = Running(session: session)
+      environment.executor.spawn("supervisor-insists") { await self.insist(id, epoch) }
     }
     try await client.publish(messages)
+  }
+
+  /// Asks for a session until there is an answer.
+  private func insist(_ id: SupervisorID, _ epoch: Int64) async {
+    var attempt = 0
+    while !isClosed, let session = sessions[id]?.session, session.epoch == epoch, session.status == .starting {
+      attempt += 1
+      await client.post(Self.toManager(session.begin(attempt: attempt)))
+      do { try await environment.clock.sleep(for: Self.insistence) } catch { return }
+    }
+  }
+
+  /// Whether sessions are this host's.
+  private func takeAnswers(_ deliveries: [AMQPDelivery]) async throws {
+    guard !isClosed else { throw NetworkError.closed }
+    for delivery in deliveries {
+      let parts = (delivery.properties.correlationID ?? "").split(separator: "/")
+      guard parts.count == 3, let id = SupervisorID(String(parts[2])),
+        let answer = try? JSONParser.parse(delivery.body),
+        sessions[id] != nil
+      else { continue }
+      let wasStarting = sessions[id]!.session.status == .starting
+      let out = sessions[id]!.session.take(
+        answer: answer, to: delivery.properties.correlationID!, deliveryID: delivery.properties.messageID ?? "")
+      switch sessions[id]!.session.status {
+      case .over: await stop(id)
+      case .running where wasStarting:
+        let consumers = await consume(id)
+        // Consuming takes its time: the session may be another's meanwhile.
+        if sessions[id] == nil {
+          for consumer in consumers { await client.cancel(consumer) }
+        } else {
+          sessions[id]!.consumers = consumers
+        }
+      case .running, .starting: break
+      }
+      try await client.publish((out ?? []).map(Self.toManager))
+    }
   }
 
   private func consume(_ id: SupervisorID) async -> [UInt16] {

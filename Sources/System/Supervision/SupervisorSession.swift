@@ -25,8 +25,6 @@ struct SupervisorSession: Sendable {
   private var briefedAt: Int64 = 0
   /// When users left: an older assignment that comes late does not bring them back.
   private var left: [JSONValue: Int64] = [:]
-  /// News that came before the briefing; a queue gives back late what another has held.
-  private var early: [(what: String, data: JSONValue, id: String)] = []
 
   init(id: SupervisorID, epoch: Int64, data: JSONValue, host: String) {
     self.id = id
@@ -51,9 +49,13 @@ struct SupervisorSession: Sendable {
     return message
   }
 
-  /// The first thing it says.
-  func begin() -> [QueueMessage] {
-    [message("INITIALIZE_SESSION", ["HOST": .string(host)], id: "initialize", asking: .initialize)]
+  /// The first thing it says, and says again until it is answered: an offer that comes twice may have reached two hosts, and the
+  /// manager has one of them. The answer goes to the host.
+  func begin(attempt: Int) -> QueueMessage {
+    var message = message("INITIALIZE_SESSION", ["HOST": .string(host)], id: "initialize/\(host)/\(attempt)")
+    message.replyTo = QueueNames.answers(to: host)
+    message.correlationID = "\(epoch)/\(Question.initialize.rawValue)/\(id.text)"
+    return message
   }
 
   private func relay(_ entry: JSONValue) -> [QueueMessage] {
@@ -82,7 +84,7 @@ struct SupervisorSession: Sendable {
   /// An answer of the manager; `deliveryID` names it. nil when it is for the next one, which has taken over: then this one is over.
   mutating func take(answer: JSONValue, to correlationID: String, deliveryID: String) -> [QueueMessage]? {
     let parts = correlationID.split(separator: "/")
-    guard status != .over, parts.count == 2, let asker = Int64(parts[0]),
+    guard status != .over, parts.count >= 2, let asker = Int64(parts[0]),
       let question = Question(rawValue: String(parts[1]))
     else { return [] }
     if isTakenOver(by: asker) { return nil }
@@ -116,8 +118,6 @@ struct SupervisorSession: Sendable {
       let missing = all - Int64(users.count) - (answer["DEMAND"]?.int ?? 0)
       if missing > 0 { out.append(ask(for: .int(missing), id: "users")) }
     }
-    for (what, data, id) in early { out += told(what, data, id) }
-    early = []
     return out
   }
 
@@ -156,10 +156,6 @@ struct SupervisorSession: Sendable {
 
   private mutating func told(_ what: String, _ data: JSONValue, _ deliveryID: String) -> [QueueMessage] {
     let position = Self.position(of: deliveryID)
-    if status == .starting {
-      early.append((what, data, deliveryID))
-      return []
-    }
     switch what {
     case "USERS_ASSIGNED":
       if position > briefedAt { add(data["LIST_USER_ID"]?.array ?? [], at: position) }

@@ -1,0 +1,59 @@
+/// The database of the User Manager: sessions, users, demand, transcripts, and what is still to be published.
+enum ManagerSchema {
+  static let migrations = Migrations([
+    """
+    CREATE TABLE manager (only INTEGER PRIMARY KEY CHECK (only = 1), identity VARCHAR(64) NOT NULL, next_session BIGINT NOT NULL);
+    CREATE TABLE pool_users (
+      user_key VARCHAR(255) PRIMARY KEY,
+      connection BIGINT NOT NULL,
+      place VARCHAR(8) NOT NULL,
+      supervisor VARCHAR(64) NOT NULL,
+      turn BIGINT NOT NULL
+    );
+    CREATE TABLE demands (demand_id INTEGER PRIMARY KEY, supervisor VARCHAR(64) NOT NULL, user_count BIGINT NOT NULL);
+    CREATE TABLE sessions (
+      supervisor VARCHAR(64) PRIMARY KEY,
+      email VARCHAR(255) NOT NULL,
+      epoch BIGINT NOT NULL,
+      status VARCHAR(16) NOT NULL,
+      host VARCHAR(128) NOT NULL,
+      data TEXT NOT NULL,
+      is_own BOOLEAN NOT NULL
+    );
+    CREATE TABLE transcripts (
+      supervisor VARCHAR(64) NOT NULL,
+      seq BIGINT NOT NULL,
+      message_id VARCHAR(255) NOT NULL,
+      sender TEXT NOT NULL,
+      message TEXT NOT NULL,
+      PRIMARY KEY (supervisor, seq),
+      UNIQUE (supervisor, message_id)
+    );
+    CREATE TABLE forwarded (
+      position INTEGER PRIMARY KEY AUTOINCREMENT,
+      supervisor VARCHAR(64) NOT NULL,
+      message_id VARCHAR(255) NOT NULL,
+      user_key VARCHAR(255) NOT NULL,
+      message TEXT NOT NULL,
+      UNIQUE (supervisor, message_id)
+    );
+    CREATE TABLE relayed (
+      supervisor VARCHAR(64) NOT NULL,
+      user_key VARCHAR(255) NOT NULL,
+      last_seq BIGINT NOT NULL,
+      PRIMARY KEY (supervisor, user_key)
+    );
+    CREATE TABLE handled (position INTEGER PRIMARY KEY AUTOINCREMENT, message_id VARCHAR(255) UNIQUE NOT NULL);
+    CREATE TABLE outbox (
+      position INTEGER PRIMARY KEY AUTOINCREMENT,
+      kind VARCHAR(8) NOT NULL,
+      exchange VARCHAR(255) NOT NULL,
+      routing_key VARCHAR(255) NOT NULL,
+      properties BLOB NOT NULL,
+      body BLOB NOT NULL
+    );
+    """,
+    "ALTER TABLE sessions ADD COLUMN additional BIGINT NOT NULL DEFAULT 0;",
+    "ALTER TABLE manager ADD COLUMN last_commit BIGINT NOT NULL DEFAULT 0;",
+  ])
+}
