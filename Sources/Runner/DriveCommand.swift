@@ -31,7 +31,8 @@ enum DriveCommand {
     guard !urls.isEmpty else { throw UsageError("against which servers? --against http://127.0.0.1:8001") }
     signal(SIGPIPE, SIG_IGN)
     FileLimit.raise()
-    let node = try driver()
+    let node: RealNode
+    do { node = try RealNode.visitor("drive", level: .warning) } catch { throw UsageError("\(error)") }
     var servers: LiveRunner.Servers = [:]
     for url in urls {
       let address = try Host.address(url, "against")
@@ -44,20 +45,6 @@ enum DriveCommand {
       throw UsageError("this scenario's people use the service \"\(name)\": --against its URL as well")
     }
     return report(scenario, try live(runner, node, seed))
-  }
-
-  private static func driver() throws(UsageError) -> RealNode {
-    // People have no disk; theirs is an empty folder that is gone at once.
-    let folder = "/tmp/parley-drive-\(getpid())"
-    do {
-      let storage = try RealStorage(path: folder)
-      defer { rmdir(folder) }
-      return RealNode(
-        "drive", storage: storage, disk: OffloadPool(threads: 1), compute: OffloadPool(threads: 1),
-        log: LogWriter(format: .text), level: .warning)
-    } catch {
-      throw UsageError("\(folder): \(error)")
-    }
   }
 
   /// Asks a server what it is.

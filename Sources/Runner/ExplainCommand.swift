@@ -27,9 +27,6 @@ enum ExplainCommand {
     guard arguments.words.count == 1 else { throw UsageError("one scenario: parley explain FILE") }
     let (_, scenario) = try ScenarioFiles.read(arguments.words[0])
     let strategy = try arguments.strategy()
-    guard strategy != .exhaustive else {
-      throw UsageError("--strategy exhaustive is about many runs; explain is about one")
-    }
     let asked = try arguments.int("seed", in: 0...Int.max).map { UInt64($0) } ?? scenario.seed
     let runner = ScenarioRunner(scenario)
     let failing = asked ?? searched.first { !runner.run(seed: $0, RunOptions(strategy: strategy)).violations.isEmpty }

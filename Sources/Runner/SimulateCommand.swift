@@ -11,13 +11,16 @@ enum SimulateCommand {
     the command that replays it. The last line is always `N passed, N failed`.
     """
 
+  /// No strategy of a run, but all schedules.
+  private static let exhaustive = "exhaustive"
+
   static let flags = [
     Flag(name: "seed", placeholder: "N", help: "one seed"),
     Flag(name: "seeds", placeholder: "A...B", help: "a range of seeds; without one the scenario's own, or 1...10"),
     Flag(name: "jobs", placeholder: "N", help: "processes; as many as there are cores without it"),
     Flag(
       name: "strategy", placeholder: "S",
-      help: StrategyName.list + "; without one the scenario's own, or random"),
+      help: StrategyName.list + ", \(exhaustive) (all schedules); without one the scenario's own, or random"),
     Flag(
       name: "preemptions", placeholder: "N",
       help: "for the strategy exhaustive: how often a task may be interrupted; any number without it"),
@@ -65,7 +68,7 @@ enum SimulateCommand {
     if options.trace != nil, seeds(options, of: scenarios[0].scenario).count > 1 {
       throw UsageError("--trace is for one scenario with one --seed")
     }
-    if options.strategy == .exhaustive {
+    if arguments.value("strategy") == exhaustive {
       return ExhaustiveReport.run(
         scenarios, options, preemptions: try arguments.int("preemptions", in: 0...1000),
         limit: try arguments.int("schedules", in: 1...Int.max) ?? 10_000)
@@ -85,7 +88,7 @@ enum SimulateCommand {
     if let seed = try arguments.int("seed", in: 0...Int.max) { options.seeds = UInt64(seed)...UInt64(seed) }
     if let text = arguments.value("seeds") { options.seeds = try seeds(text) }
     if arguments.has("seed"), arguments.has("seeds") { throw UsageError("--seed and --seeds exclude each other") }
-    options.strategy = try arguments.strategy()
+    if arguments.value("strategy") != exhaustive { options.strategy = try arguments.strategy() }
     options.trace = arguments.value("trace")
     if options.trace != nil, options.files.count > 1 {
       throw UsageError("--trace is for one scenario with one --seed")

@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+import time
 import unittest
 
 from harness import BINARY, Server
@@ -50,7 +51,6 @@ class Drive(unittest.TestCase):
         self.addCleanup(server.folder.cleanup)
         drive = subprocess.Popen([BINARY, "drive", "scenarios/accounts/racing-deletes.json5", "--against", server.url, "--time", "4s"],
                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        import time
         time.sleep(2)
         server.kill()
         other = Server(ports={"users": server.port}).start()

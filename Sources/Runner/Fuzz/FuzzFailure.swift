@@ -55,7 +55,7 @@ struct FuzzFailure {
     let (oracle, strategy, file) = (broken.oracle, strategy, file)
     var last = broken
     let failing = Shrinker.Failing(
-      scenario: scenario, seed: broken.run.seed, draws: broken.run.draws, steps: broken.run.steps)
+      scenario: scenario, seed: broken.run.seed, draws: broken.run.draws)
     var shrinker = Shrinker(failing, oracle: oracle, isOver: { EventLoop.nanoseconds > limit }) { candidates in
       Self.firstFailing(candidates, workers, strategy, oracle: oracle, until: limit).map { index, found in
         last = found
@@ -64,7 +64,7 @@ struct FuzzFailure {
         return (
           index,
           Shrinker.Failing(
-            scenario: candidates[index].scenario, seed: found.run.seed, draws: found.run.draws, steps: found.run.steps)
+            scenario: candidates[index].scenario, seed: found.run.seed, draws: found.run.draws)
         )
       }
     }

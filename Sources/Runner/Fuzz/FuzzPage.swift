@@ -48,9 +48,9 @@ enum FuzzPage {
 
   private static func failure(_ failure: FuzzFailure) -> String {
     """
-    <h3>\(DiagramPage.escaped(failure.broken.oracle))</h3>
-    <p>\(DiagramPage.escaped(failure.broken.promise)). Shrunk from \(failure.stepsBefore) to \(failure.broken.run.steps) steps.
-    Replay: <code>parley simulate \(DiagramPage.escaped(failure.file))</code></p><pre>\(DiagramPage.escaped(failure.text))</pre>
+    <h3>\(HTML.escape(failure.broken.oracle))</h3>
+    <p>\(HTML.escape(failure.broken.promise)). Shrunk from \(failure.stepsBefore) to \(failure.broken.run.steps) steps.
+    Replay: <code>parley simulate \(HTML.escape(failure.file))</code></p><pre>\(HTML.escape(failure.text))</pre>
     """
   }
 
@@ -75,11 +75,11 @@ enum FuzzPage {
         let other = coverage.pairs[pair.reversed]
         let kind = seen != nil ? (other != nil ? "both" : "only") : other != nil ? "missing" : ""
         let title = "\(row), \(column): \(seen ?? 0) runs"
-        return kind.isEmpty ? "<td></td>" : "<td class=\"\(kind)\" title=\"\(DiagramPage.escaped(title))\"></td>"
+        return kind.isEmpty ? "<td></td>" : "<td class=\"\(kind)\" title=\"\(HTML.escape(title))\"></td>"
       }
-      return "<tr><th>\(DiagramPage.escaped(row))</th>\(cells.joined())</tr>"
+      return "<tr><th>\(HTML.escape(row))</th>\(cells.joined())</tr>"
     }
-    let head = labels.map { "<th>\(DiagramPage.escaped($0))</th>" }.joined()
+    let head = labels.map { "<th>\(HTML.escape($0))</th>" }.joined()
     return
       "<table class=\"matrix\"><thead><tr><th></th>\(head)</tr></thead><tbody>\(rows.joined(separator: "\n"))</tbody></table>"
   }

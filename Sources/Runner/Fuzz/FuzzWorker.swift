@@ -83,12 +83,6 @@ final class FuzzWorker {
     return nil
   }
 
-  /// Runs one case to its end.
-  func run(_ one: Case) -> Outcome {
-    start(one)
-    while true { if let (_, outcome) = receive() { return outcome } }
-  }
-
   private func end() {
     guard let child else { return }
     close(child.input)

@@ -83,7 +83,7 @@ final class Fuzzer {
     } else {
       json = draw.scenario(number)
     }
-    let strategies = StrategyName.single
+    let strategies = StrategyName.allCases
     let strategy = options.strategy ?? strategies[Int(number / 4) % strategies.count]
     return FuzzWorker.Case(number: number, json: json, seeds: number...number, strategy: strategy)
   }

@@ -25,6 +25,16 @@ package final class RealNode: Sendable {
     startThread(stackBytes: 4 << 20) { loop.run() }
   }
 
+  /// A node of somebody who only connects: they have no disk, theirs is an empty folder that is gone at once.
+  package static func visitor(_ name: String, level: Log.Level) throws(StorageError) -> RealNode {
+    let folder = "/tmp/parley-\(name)-\(getpid())"
+    let storage = try RealStorage(path: folder)
+    defer { rmdir(folder) }
+    return RealNode(
+      name, storage: storage, disk: OffloadPool(threads: 1), compute: OffloadPool(threads: 1),
+      log: LogWriter(format: .text), level: level)
+  }
+
   /// Runs `body` on the node's loop and waits for it, from a thread that is not the node's.
   package func run<R: Sendable>(_ body: @escaping @Sendable (Environment) async throws -> R) throws -> R {
     let box = ResultBox<R>()

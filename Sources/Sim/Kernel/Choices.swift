@@ -8,8 +8,6 @@ import System
 public final class Choices {
   /// The seed that all streams derive from.
   public let seed: UInt64
-  /// How many choices were made.
-  public private(set) var count = 0
   let hash: RunHash
   private let windows: ChoiceWindows
   private var streams: [(name: String, drawn: Drawn)] = []
@@ -41,7 +39,6 @@ public final class Choices {
   }
 
   func note(_ stream: UInt32, value: UInt32) {
-    count += 1
     hash.mix(UInt64(stream) << 32 | UInt64(value))
   }
 }

@@ -10,19 +10,20 @@ public enum DiagramPage {
   public static func text(_ scenario: Scenario, seed: UInt64, _ story: Story?, _ record: RunRecord) -> String {
     let data = data(scenario, story, record).text.replacing("</", with: "<\\/")
     let told =
-      story.map { "<pre id=\"story\">\(escaped($0.text))</pre>" } ?? "<p>No promise was broken in this run.</p>"
+      story.map { "<pre id=\"story\">\(HTML.escape($0.text))</pre>" } ?? "<p>No promise was broken in this run.</p>"
     return """
       <!doctype html>
       <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-      <title>\(escaped(scenario.name)), seed \(seed)</title>
+      <title>\(HTML.escape(scenario.name)), seed \(seed)</title>
       <style>\(DiagramScript.style)</style></head><body>
-      <header><h1>\(escaped(scenario.name))</h1><p>seed \(seed)</p></header>
+      <header><h1>\(HTML.escape(scenario.name))</h1><p>seed \(seed)</p></header>
       <details open><summary>The story</summary>\(told)</details>
       <nav>
       <label>Show only <input id="filter" type="search" placeholder="a word in a message, or a node"></label>
       <label><input id="quiet" type="checkbox" checked> without heartbeats and parts</label>
       <button id="out" type="button">Zoom out</button><button id="in" type="button">Zoom in</button>
       <button id="break" type="button">To the break</button>
+      <span id="omitted"></span>
       </nav>
       <div id="frame"><svg id="diagram" role="img" aria-label="space-time diagram"></svg></div>
       <label class="slider"><span id="clock"></span><input id="time" type="range" min="0" max="100000" value="0"></label>
@@ -34,27 +35,21 @@ public enum DiagramPage {
       """
   }
 
-  /// Text for HTML.
-  public static func escaped(_ text: String) -> String {
-    text.replacing("&", with: "&amp;").replacing("<", with: "&lt;").replacing(">", with: "&gt;")
-      .replacing("\"", with: "&quot;")
-  }
-
   private static func data(_ scenario: Scenario, _ story: Story?, _ record: RunRecord) -> JSONValue {
     let end = story?.brokenAt ?? .max
     let before = record.arrows.filter { $0.sentAt <= end }.suffix(mostArrows)
     let after = record.arrows.drop { $0.sentAt <= end }.prefix(mostArrows - before.count)
+    let omitted = record.omitted + record.arrows.count - before.count - after.count
     let lanes = scenario.peopleNames + scenario.serviceNodes
     let more = record.nodes.filter { !lanes.contains($0) }
     return [
       "lanes": .array((lanes + more).map { .string($0) }),
-      "people": .int(Int64(scenario.peopleNames.count)),
       "broken": story?.brokenAt.map { .int($0 / 1000) } ?? .null,
       "evidence": .array(
         (story?.sentences ?? []).filter { $0.isEvidence && $0.at != .max }.map {
           [.int($0.at / 1000), .string($0.text)]
         }),
-      "omitted": .int(Int64(record.omitted + record.arrows.count - before.count - after.count)),
+      "omitted": .int(Int64(omitted)),
       "arrows": .array((Array(before) + Array(after)).map(arrow)),
       "marks": .array(
         record.marks.map { [.int($0.at / 1000), .string($0.node), .string("\($0.kind)"), .string($0.text)] }),

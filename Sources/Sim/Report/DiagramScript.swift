@@ -185,6 +185,7 @@ enum DiagramScript {
     $('filter').oninput = draw;
     $('quiet').onchange = draw;
     window.onresize = draw;
+    if (data.omitted) $('omitted').textContent = data.omitted + ' messages of this run are left out';
     toTime();
     if (data.broken !== null) $('break').onclick(); else { draw(); showState(); }
     """#

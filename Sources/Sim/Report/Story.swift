@@ -46,10 +46,12 @@ public struct Story {
       violation.events.contains { $0.contains(word: session) }
     }
     for state in record.states where state.at >= first && state.at <= last {
-      // What became of the sessions that the evidence names, and who was with them.
-      let isAbout = sessions.contains(state.subject) || sessions.contains { state.value.contains(word: $0) }
-      let wasAbout = state.group == "pool" && violation.events.contains { $0.contains(word: state.subject) }
-      guard isAbout || wasAbout || state.group == "pool" && !sessions.isEmpty else { continue }
+      // What became of the sessions that the evidence names, with the pool they draw from, and of the users that it names.
+      let isAbout =
+        state.group == "pool"
+        ? !sessions.isEmpty || violation.events.contains { $0.contains(word: state.subject) }
+        : sessions.contains(state.subject)
+      guard isAbout else { continue }
       found.append(Sentence(at: state.at, isEvidence: false, text: "\(state.subject) is now \(state.value)"))
     }
     let texts = Self.texts(violation.events)

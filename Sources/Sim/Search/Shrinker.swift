@@ -12,15 +12,12 @@ public struct Shrinker {
     public let seed: UInt64
     /// How many draws each stream made.
     public let draws: [(stream: String, count: Int)]
-    /// The jobs that the scheduler ran.
-    public let steps: Int
 
     /// Makes one.
-    public init(scenario: JSONValue, seed: UInt64, draws: [(stream: String, count: Int)], steps: Int) {
+    public init(scenario: JSONValue, seed: UInt64, draws: [(stream: String, count: Int)]) {
       self.scenario = scenario
       self.seed = seed
       self.draws = draws
-      self.steps = steps
     }
   }
 
@@ -63,20 +60,20 @@ public struct Shrinker {
       let candidates = (restless(best.scenario) + Self.candidates(best.scenario)).map {
         Candidate(scenario: $0, seeds: best.seed...best.seed + Self.seeds - 1)
       }
-      guard attempt(candidates[...]) else { break }
+      guard attempt(candidates) != nil else { break }
     }
     shrinkChoices()
   }
 
-  /// Whether one of the candidates fails; then it is the best.
-  private mutating func attempt(_ candidates: ArraySlice<Candidate>) -> Bool {
-    guard !candidates.isEmpty, let (index, failing) = trial(candidates) else {
+  /// The place of the first candidate that fails, which is the best then; nil when none does.
+  private mutating func attempt(_ candidates: [Candidate]) -> Int? {
+    guard !candidates.isEmpty, let (index, failing) = trial(candidates[...]) else {
       tried += candidates.count
-      return false
+      return nil
     }
-    tried += index - candidates.startIndex + 1
+    tried += index + 1
     best = failing
-    return true
+    return index
   }
 
   // MARK: Choices
@@ -92,7 +89,7 @@ public struct Shrinker {
   private mutating func narrow(_ whole: Range<Int>, of stream: String) {
     var window = whole
     var part = window.count / 2
-    while part > max(window.count / 16, 0), !isOver() {
+    while part > window.count / 16, !isOver() {
       let smaller = [window.lowerBound + part..<window.upperBound, window.lowerBound..<window.upperBound - part]
       if let found = tryWindows(smaller, of: stream) { window = found } else { part /= 2 }
       part = min(part, window.count / 2)
@@ -106,8 +103,7 @@ public struct Shrinker {
         .setting(stream, [.int(Int64(window.lowerBound)), .int(Int64(window.upperBound))])
       return Candidate(scenario: best.scenario.setting("choices", choices), seeds: best.seed...best.seed)
     }
-    for (window, candidate) in zip(windows, candidates) where attempt([candidate]) { return window }
-    return nil
+    return attempt(candidates).map { windows[$0] }
   }
 
   // MARK: Scenarios

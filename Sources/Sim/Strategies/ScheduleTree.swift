@@ -79,7 +79,7 @@ extension ScenarioRunner {
     let tree = ScheduleTree(preemptions: preemptions)
     while tree.count < limit {
       guard let strategy = tree.next() else { return (tree.count, true) }
-      var options = RunOptions(strategy: .exhaustive)
+      var options = RunOptions()
       options.scheduler = strategy
       if !handle(tree.count, run(seed: seed, options)) { return (tree.count, false) }
     }

@@ -18,15 +18,11 @@ public struct Chain: Hashable, Sendable {
   public let label: String
 }
 
-/// The strategies by name.
+/// The strategies of a single run, by name. All schedules, one after the other, are a `ScheduleTree`.
 public enum StrategyName: String, CaseIterable, Sendable {
   case random
   case inOrder = "in-order"
   case pct, uniform
-  case exhaustive
-
-  /// Those of which each run takes one, which fuzzing mixes. `exhaustive` is about many runs.
-  public static let single: [StrategyName] = [.random, .inOrder, .pct, .uniform]
 
   /// All names, for people.
   public static let list = allCases.map(\.rawValue).joined(separator: ", ")
@@ -34,7 +30,7 @@ public enum StrategyName: String, CaseIterable, Sendable {
   func make(_ choices: Choices, profile: StepProfile?) -> any Strategy {
     switch self {
     case .random: RandomWalk(choices)
-    case .inOrder, .exhaustive: InOrder()
+    case .inOrder: InOrder()
     case .pct: ProbabilisticConcurrency(choices)
     case .uniform: UniformWalk(choices, profile: profile ?? StepProfile())
     }

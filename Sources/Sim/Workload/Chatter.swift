@@ -12,34 +12,12 @@ final class ChatCommons: @unchecked Sendable {
 }
 
 /// A simulated user of the Chat Service: a node of its own, with devices that speak Socket.IO and hands that use REST.
-final class Chatter: Inhabitant, @unchecked Sendable {
-  let name: String
-  let behavior: People
-  let stream: ChoiceStream
-  let history: ChatHistory
-  let counters: History
-  let commons: ChatCommons
-  let run: Duration
+final class Chatter: Resident<ChatHistory, ChatCommons>, Inhabitant, @unchecked Sendable {
   private(set) var devices: [ChatDevice] = []
   private var nextMessage = 0
   private var sent: [Sending] = []
   private var scripted: [ChatAction] = []
-  private(set) var isServed = false
-  var lastSeen = "nothing yet"
   var user: Int64 = 0
-
-  init(
-    _ name: String, behavior: People, stream: ChoiceStream, history: ChatHistory, counters: History,
-    commons: ChatCommons, run: Duration
-  ) {
-    self.name = name
-    self.behavior = behavior
-    self.stream = stream
-    self.history = history
-    self.counters = counters
-    self.commons = commons
-    self.run = run
-  }
 
   func doNext(_ action: ChatAction) { scripted.append(action) }
 

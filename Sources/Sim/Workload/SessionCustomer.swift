@@ -1,7 +1,7 @@
 import System
 
 /// A simulated customer: asks for a session, talks, listens, asks for more users, ends it, and begins again.
-final class SessionCustomer: SessionPerson, Inhabitant, @unchecked Sendable {
+final class SessionCustomer: Resident<SessionHistory, SessionCommons>, Inhabitant, @unchecked Sendable {
   private var token = ""
   private var current: Int?
   private var said = 0

@@ -1,7 +1,7 @@
 import System
 
 /// A simulated user of the User Server: a socket in `/users`, over which they talk to whoever they are given to.
-final class SessionUser: SessionPerson, Inhabitant, @unchecked Sendable {
+final class SessionUser: Resident<SessionHistory, SessionCommons>, Inhabitant, @unchecked Sendable {
   private var user: Int64 = 0
   private var client: SocketIOClient?
   private var socket: Int?

@@ -1,8 +1,7 @@
 import System
 
 /// Puts what nobody can read into every queue (contract section 4: it goes to the dead letters, and stops nothing).
-final class Vandal: SessionPerson, Inhabitant, @unchecked Sendable {
-
+final class Vandal: Resident<SessionHistory, SessionCommons>, Inhabitant, @unchecked Sendable {
   /// Exchange and queue.
   private static let queues = [
     ("USER_MANAGER_EXCHANGE", "UME_USER_SERVER"), ("USER_MANAGER_EXCHANGE", "UME_CUSTOMER_SERVER"),

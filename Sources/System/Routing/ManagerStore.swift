@@ -41,13 +41,11 @@ struct ManagerCommit: Sendable {
   func run(on database: SQLConnection, missedAfter: Int64?) throws(DatabaseError) -> ManagerOutcome {
     var outcome = ManagerOutcome()
     // A commit that seemed to have failed, and had not: its effects are there, and would be there twice.
-    if try database.lastCommit() >= number {
-      if let missedAfter { outcome.outbox = try database.outbox(after: missedAfter) }
-      return outcome
+    if try database.lastCommit() < number {
+      try database.execute("UPDATE manager SET last_commit = $1", .int(number))
+      try writeRows(database)
+      for effect in effects { try perform(effect, database, &outcome) }
     }
-    try database.execute("UPDATE manager SET last_commit = $1", .int(number))
-    try writeRows(database)
-    for effect in effects { try perform(effect, database, &outcome) }
     if let missedAfter { outcome.outbox = try database.outbox(after: missedAfter) }
     return outcome
   }

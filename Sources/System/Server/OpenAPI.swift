@@ -126,18 +126,18 @@ struct APIDocument {
         case .user: "<span>access token</span>"
         case .service: "<span>services only</span>"
         }
-      rows += "<section><h2><b>\(route.method)</b> \(route.path) \(access)</h2><p>\(Self.escape(route.summary))</p>"
+      rows += "<section><h2><b>\(route.method)</b> \(route.path) \(access)</h2><p>\(HTML.escape(route.summary))</p>"
       if let body = route.body ?? route.arguments.map({ .object($0) }) {
-        rows += "<h3>Body</h3><pre>\(Self.escape(Self.pretty(body.document)))</pre>"
+        rows += "<h3>Body</h3><pre>\(HTML.escape(Self.pretty(body.document)))</pre>"
       }
       rows += "<h3>Answers</h3><ul>"
       for response in responses(of: route) {
-        rows += "<li><b>\(response.status)</b> \(Self.escape(response.summary))</li>"
+        rows += "<li><b>\(response.status)</b> \(HTML.escape(response.summary))</li>"
       }
       rows += "</ul></section>"
     }
     return """
-      <!doctype html><html lang="en"><head><meta charset="utf-8"><title>\(Self.escape(service.title))</title>
+      <!doctype html><html lang="en"><head><meta charset="utf-8"><title>\(HTML.escape(service.title))</title>
       <meta name="viewport" content="width=device-width, initial-scale=1"><style>
       body{font:16px/1.5 system-ui,sans-serif;margin:auto;max-width:52rem;padding:1rem;color:#1d2433;background:#fff}
       section{border:1px solid #d5dae3;border-radius:8px;margin:1rem 0;padding:.2rem 1rem}h2{font-size:1.1rem}
@@ -145,8 +145,8 @@ struct APIDocument {
       h3{font-size:.9rem;margin:.5rem 0 0}pre{background:#f6f8fb;padding:.6rem;overflow:auto;font-size:.85rem}
       @media(prefers-color-scheme:dark){body{background:#12161f;color:#e4e8f0}pre,h2 span{background:#1c2230}
       section{border-color:#2c3446}h2 b,a{color:#8ab4f8}}
-      </style></head><body><h1>\(Self.escape(service.title))</h1>
-      <p>Version \(Self.escape(service.version)). The same as <a href="/openapi.json">OpenAPI 3.1</a>.</p>
+      </style></head><body><h1>\(HTML.escape(service.title))</h1>
+      <p>Version \(HTML.escape(service.version)). The same as <a href="/openapi.json">OpenAPI 3.1</a>.</p>
       \(rows)</body></html>
       """
   }
@@ -160,20 +160,6 @@ struct APIDocument {
       return "{\n\(inner.joined(separator: ",\n"))\n\(indent)}"
     default: return value.text
     }
-  }
-
-  static func escape(_ text: String) -> String {
-    var output = ""
-    for character in text {
-      switch character {
-      case "&": output += "&amp;"
-      case "<": output += "&lt;"
-      case ">": output += "&gt;"
-      case "\"": output += "&quot;"
-      default: output.append(character)
-      }
-    }
-    return output
   }
 }
 

@@ -75,10 +75,10 @@ struct SearchTests {
       return window[0].int! <= 40 && window[1].int! >= 60
     }
     let draws = [(stream: "network", count: 640), (stream: "disk/users", count: 100)]
-    let failing = Shrinker.Failing(scenario: whole, seed: 7, draws: draws, steps: 100)
+    let failing = Shrinker.Failing(scenario: whole, seed: 7, draws: draws)
     var shrinker = Shrinker(failing, oracle: "unique", isOver: { tries > 2000 }) { candidates in
       candidates.firstIndex { fails($0.scenario) }.map {
-        ($0, Shrinker.Failing(scenario: candidates[$0].scenario, seed: 7, draws: draws, steps: 10))
+        ($0, Shrinker.Failing(scenario: candidates[$0].scenario, seed: 7, draws: draws))
       }
     }
     shrinker.run()

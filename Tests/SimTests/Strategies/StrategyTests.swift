@@ -128,13 +128,13 @@ struct StrategyTests {
 
   @Test(
     "a scenario's schedules differ from strategy to strategy, and each strategy repeats itself",
-    arguments: StrategyName.single)
+    arguments: StrategyName.allCases)
   func repeats(strategy: StrategyName) throws {
     let runner = ScenarioRunner(try Scenario.file("accounts/same-names").shortened(to: .seconds(2)))
     let first = runner.run(seed: 3, RunOptions(strategy: strategy))
     #expect(runner.run(seed: 3, RunOptions(strategy: strategy)).hash == first.hash)
     #expect(first.violations.isEmpty)
-    let others = StrategyName.single.filter { $0 != strategy }
+    let others = StrategyName.allCases.filter { $0 != strategy }
     #expect(others.allSatisfy { runner.run(seed: 3, RunOptions(strategy: $0)).hash != first.hash })
   }
 }

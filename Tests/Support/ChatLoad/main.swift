@@ -32,11 +32,7 @@ while fgets(&buffer, 4096, file) != nil {
   lines.append(text.split(separator: " "))
 }
 let rate = arguments.count > 4 ? Double(arguments[4])! : 0
-let folder = "/tmp/parley-chat-load-\(getpid())"
-let node = RealNode(
-  "load", storage: try RealStorage(path: folder), disk: OffloadPool(threads: 1), compute: OffloadPool(threads: 1),
-  log: LogWriter(format: .text), level: .error)
-rmdir(folder)
+let node = try RealNode.visitor("load", level: .error)
 
 /// One socket: hears in one task, sends in another.
 @Sendable func drive(

@@ -26,11 +26,7 @@ guard arguments.count == 4, let port = UInt16(arguments[1]), let amount = Int(ar
   print("QueueLoad PORT PAIRS SECONDS | QueueLoad PORT fill MESSAGES")
   exit(2)
 }
-let folder = "/tmp/parley-queue-load-\(getpid())"
-let node = RealNode(
-  "load", storage: try RealStorage(path: folder), disk: OffloadPool(threads: 1), compute: OffloadPool(threads: 1),
-  log: LogWriter(format: .text), level: .error)
-rmdir(folder)
+let node = try RealNode.visitor("load", level: .error)
 let broker = BrokerAddress(address: SocketAddress(host: "127.0.0.1", port: port))
 
 @Sendable func messages(to queue: String, _ count: Int) -> [AMQPMessage] {

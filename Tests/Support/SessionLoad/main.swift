@@ -32,11 +32,7 @@ let window = 8
 
 func address(_ port: Int) -> SocketAddress { SocketAddress(host: "127.0.0.1", port: UInt16(port)) }
 
-let folder = "/tmp/parley-session-load-\(getpid())"
-let node = RealNode(
-  "load", storage: try RealStorage(path: folder), disk: OffloadPool(threads: 1), compute: OffloadPool(threads: 1),
-  log: LogWriter(format: .text), level: .error)
-rmdir(folder)
+let node = try RealNode.visitor("load", level: .error)
 
 @Sendable func ask(
   _ client: HTTPClient, _ method: String, _ path: String, _ body: JSONValue
