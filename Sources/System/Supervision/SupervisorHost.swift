@@ -139,22 +139,24 @@ public actor SupervisorHost: Service {
     guard !isClosed else { throw NetworkError.closed }
     for delivery in deliveries {
       let parts = (delivery.properties.correlationID ?? "").split(separator: "/")
-      guard parts.count == 3, let id = SupervisorID(String(parts[2])),
-        let answer = try? JSONParser.parse(delivery.body),
-        sessions[id] != nil
-      else { continue }
-      let wasStarting = sessions[id]!.session.status == .starting
+      guard parts.count == 3, let id = SupervisorID(String(parts[2])), let answer = try? JSONParser.parse(delivery.body)
+      else {
+        try await client.publish(
+          delivery.deadLetter(from: QueueNames.answers(to: name), because: "not an answer", environment.log))
+        continue
+      }
+      guard let asked = sessions[id]?.session else { continue }
       let out = sessions[id]!.session.take(
         answer: answer, to: delivery.properties.correlationID!, deliveryID: delivery.properties.messageID ?? "")
       switch sessions[id]!.session.status {
       case .over: await stop(id)
-      case .running where wasStarting:
+      case .running where asked.status == .starting:
         let consumers = await consume(id)
-        // Consuming takes its time: the session may be another's meanwhile.
-        if sessions[id] == nil {
-          for consumer in consumers { await client.cancel(consumer) }
-        } else {
+        // Consuming takes its time: the session may be over meanwhile, or have been offered anew.
+        if sessions[id]?.session.epoch == asked.epoch {
           sessions[id]!.consumers = consumers
+        } else {
+          for consumer in consumers { await client.cancel(consumer) }
         }
       case .running, .starting: break
       }
