@@ -198,10 +198,12 @@ final class Suspension: @unchecked Sendable {
 
 extension EventLoop {
   /// Suspends the calling task until `register`'s suspension is finished, or the task is cancelled.
-  func suspend(_ register: (Suspension) -> Void) async throws {
+  func suspend(isolation: isolated (any Actor)? = #isolation, _ register: (Suspension) -> Void) async throws {
     let suspension = Suspension()
     register(suspension)
     try await withTaskCancellationHandler {
+      // Captured, so that the task waits where it is: else it would switch away from its actor and back.
+      _ = isolation
       try await withUnsafeThrowingContinuation { suspension.suspend($0) }
     } onCancel: {
       perform { suspension.finish(.failure(CancellationError())) }

@@ -114,8 +114,14 @@ final class RealExecutor: NodeExecutor, Sendable {
 
   func forActor(_ name: StaticString) -> any SerialExecutor { loop }
 
-  func spawn(_ name: StaticString, _ body: @escaping @Sendable () async -> Void) -> Task<Void, Never> {
-    Task(executorPreference: loop) { await body() }
+  func spawn(
+    _ name: StaticString, isolation: isolated (any Actor)?, _ body: @escaping @Sendable () async -> Void
+  ) -> Task<Void, Never> {
+    Task(executorPreference: loop) {
+      // What captures an isolation runs on it.
+      _ = isolation
+      await body()
+    }
   }
 
   func offload<R: Sendable>(_ lane: OffloadLane, _ work: @escaping @Sendable () throws -> R) async throws -> R {

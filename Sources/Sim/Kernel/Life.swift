@@ -41,13 +41,17 @@ public final class Life: @unchecked Sendable {
 
   // MARK: Tasks
 
-  func spawn(_ name: StaticString, _ body: @escaping @Sendable () async -> Void) -> Task<Void, Never> {
+  func spawn(
+    _ name: StaticString, isolation: isolated (any Actor)? = #isolation, _ body: @escaping @Sendable () async -> Void
+  ) -> Task<Void, Never> {
     // A dying node's tasks may still start tasks, which find every operation failing; a dead one's never run.
     if unwound { return Task(executorPreference: taskExecutor) {} }
     let id = nextTaskID
     nextTaskID += 1
     scheduler.starting = name
     let task = Task(executorPreference: taskExecutor) {
+      // What captures an isolation runs on it.
+      _ = isolation
       await body()
       self.ended(id)
     }
@@ -66,7 +70,10 @@ public final class Life: @unchecked Sendable {
 
   /// Suspends the task until somebody resumes the waiter that `register` is handed, the deadline passes, the task is
   /// cancelled, or the node dies.
-  func wait(_ what: Wait, until deadline: Int64? = nil, _ register: (Waiter) -> Void) async throws {
+  func wait(
+    _ what: Wait, until deadline: Int64? = nil, isolation: isolated (any Actor)? = #isolation,
+    _ register: (Waiter) -> Void
+  ) async throws {
     guard isAlive else { throw NodeDown() }
     let waiter = Waiter(what, life: self)
     if let slot = freeSlots.popLast() {
@@ -81,6 +88,8 @@ public final class Life: @unchecked Sendable {
       waiter.timer = scheduler.at(deadline) { [weak waiter] in waiter?.resume(throwing: NetworkError.timedOut) }
     }
     try await withTaskCancellationHandler {
+      // Captured, so that the task waits where it is: else it would hop away from its actor and back.
+      _ = isolation
       try await withUnsafeThrowingContinuation { waiter.suspend($0) }
     } onCancel: {
       waiter.resume(throwing: CancellationError())

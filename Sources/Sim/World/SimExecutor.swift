@@ -14,8 +14,10 @@ final class SimExecutor: NodeExecutor, @unchecked Sendable {
 
   func forActor(_ name: StaticString) -> any SerialExecutor { life.executor() }
 
-  func spawn(_ name: StaticString, _ body: @escaping @Sendable () async -> Void) -> Task<Void, Never> {
-    life.spawn(name, body)
+  func spawn(
+    _ name: StaticString, isolation: isolated (any Actor)?, _ body: @escaping @Sendable () async -> Void
+  ) -> Task<Void, Never> {
+    life.spawn(name, isolation: isolation, body)
   }
 
   /// Blocking work runs at once when the scheduler picks it; the caller hears of it after the time that the disk took

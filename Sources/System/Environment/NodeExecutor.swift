@@ -7,13 +7,25 @@ public protocol NodeExecutor: Sendable {
   /// The executor for one actor; the actor keeps it and returns it as `unownedExecutor`.
   func forActor(_ name: StaticString) -> any SerialExecutor
 
-  /// Starts a task of this node. `name` says in reports what it is.
+  /// Starts a task of this node, on `isolation`: without one where its tasks run outside any actor. `name` says in reports what it is.
   @discardableResult
-  func spawn(_ name: StaticString, _ body: @escaping @Sendable () async -> Void) -> Task<Void, Never>
+  func spawn(
+    _ name: StaticString, isolation: isolated (any Actor)?, _ body: @escaping @Sendable () async -> Void
+  ) -> Task<Void, Never>
 
   /// Runs blocking `work` off the event loop and returns what it returned.
   /// - Throws: what `work` throws; `NodeDown`. Work that has begun is not cancelled.
   func offload<R: Sendable>(_ lane: OffloadLane, _ work: @escaping @Sendable () throws -> R) async throws -> R
+}
+
+extension NodeExecutor {
+  /// Starts a task of this node on the actor that starts it: it begins and ends there, and costs one job and not three.
+  @discardableResult
+  public func spawn(
+    _ name: StaticString, on isolation: isolated (any Actor)? = #isolation, _ body: @escaping @Sendable () async -> Void
+  ) -> Task<Void, Never> {
+    spawn(name, isolation: isolation, body)
+  }
 }
 
 /// What kind of work blocks, so that slow hashing never stands in the way of a commit.
