@@ -10,6 +10,8 @@ let strict: [SwiftSetting] = [
   // An optimized build leaves out hops between executors that an unoptimized one makes. In the simulator each hop is a choice
   // of the scheduler, so without this a seed would mean one run in debug and another in release.
   .unsafeFlags(["-Xllvm", "-sil-disable-pass=optimize-hop-to-executor"]),
+  // Exclusive access is checked when the tests run (a debug build); a tenth of all instructions would go to checking it again in release.
+  .unsafeFlags(["-enforce-exclusivity=unchecked"], .when(configuration: .release)),
 ]
 
 let package = Package(
