@@ -57,6 +57,10 @@ public actor Broker: Service {
   private var waiters: [UnsafeContinuation<Bool, Never>] = []
   private(set) var pendingBytes = 0
   private var isStoring = false
+  /// Whether what is removed will be stored in a moment, with or without something else.
+  private var isStoringSoon = false
+  /// How long removals wait for another commit.
+  private static let removalDelay: Duration = .milliseconds(5)
   private var isClosed = false
 
   /// The executor that the environment gave to this actor.
@@ -175,7 +179,23 @@ public actor Broker: Service {
     default: break
     }
     changes.append(change)
-    startStoring()
+    if case .delete = change { storeSoon() } else { startStoring() }
+  }
+
+  /// What was acknowledged may be delivered again after a crash, so its removal can wait for a commit that somebody waits for. When none
+  /// comes, it gets one of its own.
+  private func storeSoon() {
+    guard !isStoring, !isStoringSoon else { return }
+    isStoringSoon = true
+    environment.executor.spawn("broker-removals") {
+      try? await self.environment.clock.sleep(for: Self.removalDelay)
+      await self.storeRemovals()
+    }
+  }
+
+  private func storeRemovals() {
+    isStoringSoon = false
+    if !changes.isEmpty { startStoring() }
   }
 
   /// Confirms a publication once everything that was stored so far is on the disk.
