@@ -62,7 +62,8 @@ public final class SQLConnection {
     self.handle = handle
     _ = parley_sqlite_no_checkpoint_on_close(handle)
     for pragma in [
-      "locking_mode = exclusive", "journal_mode = wal", "synchronous = \(synchronous ? "full" : "off")",
+      "page_size = 1024", "locking_mode = exclusive", "journal_mode = wal",
+      "synchronous = \(synchronous ? "full" : "off")",
       "foreign_keys = on", "temp_store = memory", "wal_autocheckpoint = 0", "trusted_schema = off",
     ] {
       try run("PRAGMA " + pragma)
