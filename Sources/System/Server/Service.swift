@@ -32,7 +32,7 @@ enum CommonRoutes {
     ) { _ in .json(["status": "healthy", "message": .string(try await check())]) }
   }
 
-  /// `/openapi.json`, `/docs` and `/metrics` beside `routes`. The document is made once.
+  /// `/openapi.json`, `/docs` and `/metrics` beside `routes`. The document is made once, when somebody asks for it first.
   static func adding(to routes: [Route], service: ServiceDescription, metrics: Metrics) -> [Route] {
     let text = Schema.string()
     let common = [
@@ -54,12 +54,10 @@ enum CommonRoutes {
       "GET", "/docs", "This service's documentation",
       responses: [.init(200, "A page", text, contentType: "text/html; charset=utf-8")]
     ) { _ in .json(.null) }
-    let api = APIDocument(service: service, routes: routes + common + [document, page])
-    let json = api.json.bytes
-    let html = Array(api.page.utf8)
+    let api = LazyAPIDocument(APIDocument(service: service, routes: routes + common + [document, page]))
     return routes + common + [
       document.with { _ in
-        .response(HTTPResponse(status: 200, fields: [("content-type", "application/json")], body: json))
+        .response(HTTPResponse(status: 200, fields: [("content-type", "application/json")], body: api.json))
       },
       page.with { _ in
         .response(
@@ -68,10 +66,19 @@ enum CommonRoutes {
             fields: [
               ("content-type", "text/html; charset=utf-8"),
               ("content-security-policy", "default-src 'none'; style-src 'unsafe-inline'"),
-            ], body: html))
+            ], body: api.page))
       },
     ]
   }
+}
+
+/// The bytes of the document and its page. Used on the server's executor.
+private final class LazyAPIDocument: @unchecked Sendable {
+  private let document: APIDocument
+  private(set) lazy var json = document.json.bytes
+  private(set) lazy var page = Array(document.page.utf8)
+
+  init(_ document: APIDocument) { self.document = document }
 }
 
 extension Route {
