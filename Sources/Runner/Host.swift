@@ -67,6 +67,7 @@ final class Host {
       var options = configuration.customers
       let mapping = try ServiceURLMapping(folder: configuration.text("data"))
       options.credentials = try mapping.credentialServer ?? address(of: "users", "users-url")
+      options.manager = try mapping.userManager ?? addressIfKnown(of: "manager", "manager-url")
       options.broker = try broker()
       return try node.run { [options] in try await CustomerServer.start($0, options) }
     default: throw UsageError("no service \"\(name)\"")
@@ -98,11 +99,16 @@ final class Host {
 
   /// Where another service is: in this process, or where the configuration says.
   private func address(of name: String, _ setting: String) throws(UsageError) -> SocketAddress {
-    if let url = configuration.list(setting).first { return try Self.address(url, setting) }
-    let own = running.flatMap(\.service.addresses).first { $0.name == name }
-    guard var address = own?.address else {
+    guard let address = try addressIfKnown(of: name, setting) else {
       throw UsageError("\(name) is not served by this process: say with --\(setting) where it is")
     }
+    return address
+  }
+
+  private func addressIfKnown(of name: String, _ setting: String) throws(UsageError) -> SocketAddress? {
+    if let url = configuration.list(setting).first { return try Self.address(url, setting) }
+    let own = running.flatMap(\.service.addresses).first { $0.name == name }
+    guard var address = own?.address else { return nil }
     if address.host == "0.0.0.0" { address.host = "127.0.0.1" }
     if address.host == "::" { address.host = "::1" }
     return address

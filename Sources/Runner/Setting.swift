@@ -65,7 +65,7 @@ struct Setting {
       help: "where the User Service is, for services in another process"),
     Setting(
       flag: "manager-url", placeholder: "URL", kind: .text, standard: nil,
-      help: "where the User Manager is; taken and checked, though services reach it by the broker alone"),
+      help: "where the User Manager is, for the Customer Server's /health; messages go to it by the broker"),
     Setting(
       flag: "amqp", placeholder: "URL", kind: .text, standard: nil,
       help: "where the broker is, embedded or RabbitMQ: amqp://user:password@host:port/", isSecret: false),

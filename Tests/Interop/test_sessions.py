@@ -128,7 +128,7 @@ class Sessions(unittest.TestCase):
         begin = time.monotonic()
         talk(10)
         until(lambda: self.overview(core)["SUPERVISORS"][0]["EPOCH"] == 2 and self.overview(core)["SUPERVISORS"][0]["STATUS"] == "running")
-        self.assertLess(time.monotonic() - begin, 9)
+        self.assertLess(time.monotonic() - begin, 8)
         talk(5)
         until(lambda: len(customer.transcript()) >= len(said))
         transcript = customer.transcript()

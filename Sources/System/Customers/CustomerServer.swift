@@ -4,6 +4,8 @@ public struct CustomerServerOptions: Sendable {
   public var address = SocketAddress(host: "127.0.0.1", port: 5500)
   /// Who says whether an email and a password belong together.
   public var credentials = SocketAddress(host: "127.0.0.1", port: 8001)
+  /// Where the User Manager is, which `/health` asks how it is; nil when nobody has said.
+  public var manager: SocketAddress?
   /// Where the broker is.
   public var broker = BrokerAddress(address: SocketAddress(host: "127.0.0.1", port: 5672))
   /// How the HTTP server behaves.
@@ -267,8 +269,16 @@ public actor CustomerServer: Service {
 
   func health() async throws -> String {
     guard await database.checkHealth() else { throw HTTPFailure(503, "SERVICE_UNAVAILABLE") }
-    return "the customer database answers"
+    guard let manager = options.manager else { return "the customer database answers" }
+    let client = HTTPClient(environment, address: manager)
+    defer { client.close() }
+    // Without it requests are still taken, and served when it is back: so its absence is told, and is no 503.
+    let answer = try? await client.send("GET", "/health", timeout: Self.managerPatience)
+    return "the customer database answers, the User Manager \(answer?.status == 200 ? "too" : "does not")"
   }
+
+  /// Time for the User Manager to say how it is.
+  private static let managerPatience: Duration = .seconds(1)
 
   // MARK: What comes from the manager
 
