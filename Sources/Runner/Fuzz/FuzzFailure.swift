@@ -54,18 +54,13 @@ struct FuzzFailure {
     let workers = (0..<jobs).map { _ in FuzzWorker() }
     let (oracle, strategy, file) = (broken.oracle, strategy, file)
     var last = broken
-    let failing = Shrinker.Failing(
-      scenario: scenario, seed: broken.run.seed, draws: broken.run.draws)
+    let failing = Shrinker.Failing(scenario: scenario, run: broken.run)
     var shrinker = Shrinker(failing, oracle: oracle, isOver: { EventLoop.nanoseconds > limit }) { candidates in
       Self.firstFailing(candidates, workers, strategy, oracle: oracle, until: limit).map { index, found in
         last = found
         // Whoever is interrupted keeps the smallest so far.
         TextFile.write(Self.text(candidates[index].scenario, found, strategy, file), to: file)
-        return (
-          index,
-          Shrinker.Failing(
-            scenario: candidates[index].scenario, seed: found.run.seed, draws: found.run.draws)
-        )
+        return (index, Shrinker.Failing(scenario: candidates[index].scenario, run: found.run))
       }
     }
     shrinker.run()

@@ -10,6 +10,8 @@ final class FaultDriver {
   private(set) var strikes: [Int]
   /// When a fault could make one service unreachable for another, or its disk useless: from, to.
   private(set) var disturbances: [ClosedRange<Int64>] = []
+  /// When each fault was brought about, or tried to be.
+  private(set) var struck: [(fault: Int, at: Duration)] = []
   private var isOver = false
 
   init(_ scenario: Scenario, in world: World, history: History) {
@@ -41,6 +43,7 @@ final class FaultDriver {
   private func strike(_ index: Int, _ fault: Fault, until end: Duration) {
     world.trace.event(.fault, fault.node ?? "", value: UInt64(index), fault.sentence)
     history.note(fault.label)
+    struck.append((index, world.now))
     // Everything has to be mended, noticed and opened again.
     let aftermath = fault.downtime + .seconds(15)
     disturbances.append(world.scheduler.now...(max(end, world.now) + aftermath).nanoseconds)

@@ -64,13 +64,7 @@ public struct LiveRunner: Sendable {
     let chat = ChatHistory(now: now)
     let sessions = SessionHistory(now: now)
     let choices = Choices(seed: seed, hash: RunHash())
-    let people = ScenarioRunner(scenario).people(choices, history, chat, sessions, withOperator: false) {
-      time, action in
-      environment.executor.spawn("script") {
-        do { try await environment.clock.sleep(until: begin + time) } catch { return }
-        action()
-      }
-    }
+    let people = ScenarioRunner(scenario).people(choices, history, chat, sessions, withOperator: false)
     var tasks: [Task<Void, Never>] = []
     for person in people {
       tasks.append(
@@ -93,7 +87,7 @@ public struct LiveRunner: Sendable {
       seed: seed, hash: choices.hash.value,
       violations: AccountOracles.judge(evidence) + ChatOracles.judge(chatEvidence) + SessionOracles.judge(sessions),
       counts: history.counts, strikes: [], steps: 0, simulated: .nanoseconds(now()),
-      orderings: history.orderings.pairs, draws: choices.draws)
+      orderings: history.orderings.pairs, draws: choices.draws, acts: [], struck: [])
   }
 }
 

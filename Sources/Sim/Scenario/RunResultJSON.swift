@@ -12,6 +12,8 @@ extension RunResult {
       "simulated": .int(simulated.nanoseconds), "counts": .object(counted),
       "orderings": .array(orderings.flatMap { [.string($0.first), .string($0.then)] }),
       "draws": .object(draws.map { .init($0.stream, .int(Int64($0.count))) }),
+      "acts": .array(acts.flatMap { [.int($0.at.nanoseconds), .string($0.who), .string($0.action)] }),
+      "struck": .array(struck.flatMap { [.int(Int64($0.fault)), .int($0.at.nanoseconds)] }),
       "strikes": .array(strikes.map { .int(Int64($0)) }),
       "violations": .array(
         violations.map { violation in
@@ -28,7 +30,8 @@ extension RunResult {
     guard let seed = json["seed"]?.int, let hash = json["hash"]?.string.flatMap({ UInt64($0, radix: 16) }),
       let steps = json["steps"]?.int, let simulated = json["simulated"]?.int, let counts = json["counts"]?.members,
       let strikes = json["strikes"]?.array, let orderings = json["orderings"]?.array?.compactMap(\.string),
-      let draws = json["draws"]?.members, let violations = json["violations"]?.array
+      let draws = json["draws"]?.members, let acts = json["acts"]?.array, let struck = json["struck"]?.array,
+      let violations = json["violations"]?.array
     else { return nil }
     self.seed = UInt64(seed)
     self.hash = hash
@@ -41,6 +44,13 @@ extension RunResult {
     self.strikes = strikes.compactMap { $0.int.map(Int.init) }
     self.orderings = stride(from: 0, to: orderings.count - 1, by: 2).map { .init(orderings[$0], orderings[$0 + 1]) }
     self.draws = draws.map { ($0.name, Int($0.value.int ?? 0)) }
+    self.acts = stride(from: 0, to: acts.count - 2, by: 3).map {
+      Act(
+        at: .nanoseconds(acts[$0].int ?? 0), who: acts[$0 + 1].string ?? "", action: acts[$0 + 2].string ?? "")
+    }
+    self.struck = stride(from: 0, to: struck.count - 1, by: 2).map {
+      (Int(struck[$0].int ?? 0), .nanoseconds(struck[$0 + 1].int ?? 0))
+    }
     self.violations = violations.map { violation in
       Violation(
         oracle: violation["oracle"]?.string ?? "", promise: violation["promise"]?.string ?? "",

@@ -60,6 +60,11 @@ public struct Scenario: Sendable {
     var refreshTokenLifetime: Duration = .seconds(7 * 86_400)
     /// One round: simulated passwords need no protection.
     var passwordRounds = 1
+    /// How the Chat Service keeps its sockets.
+    var pingInterval = EngineIOOptions().pingInterval
+    var pingTimeout = EngineIOOptions().pingTimeout
+    /// The longest time in which a client that has vanished is not noticed.
+    var vanishing: Duration { pingInterval + pingTimeout }
     /// Bugs to plant, for the tests of the oracles.
     public var planted: Set<PlantedBug> = []
     /// See `planted`.
@@ -113,13 +118,8 @@ public struct Scenario: Sendable {
   public struct ScriptStep: Sendable {
     let at: Duration
     let who: String
-    let action: ScriptedAction
-  }
-
-  /// What a step of a script asks for.
-  enum ScriptedAction: Sendable {
-    case account(Action)
-    case chat(ChatAction)
+    /// One of the actions of their role.
+    let action: String
   }
 
   /// The names of all people, in order.
@@ -242,8 +242,8 @@ public struct People: Sendable {
 
   /// What names and ids that are shared end with: nothing in a world of its own, something new against servers that were there before.
   var tag = ""
-  /// Time in which everything has come to rest after the last action, when it is not what their role takes for that.
-  var rest: Duration?
+  /// Time in which everything comes to rest after the last action.
+  var rest: Duration = .seconds(60)
 
   /// Each one's name.
   var names: [String] { count == 1 ? [name] : (1...count).map { "\(name)-\($0)" } }

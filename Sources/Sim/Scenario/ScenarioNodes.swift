@@ -76,6 +76,8 @@ extension ScenarioRunner {
       options.users = SocketAddress(host: Scenario.usersNode, port: 8001)
       options.server.serviceToken = Self.serviceToken
       options.planted = settings.plantedInChat
+      options.sockets.pingInterval = settings.pingInterval
+      options.sockets.pingTimeout = settings.pingTimeout
       options.database = settings.database
       guard hasBroker else { return try await ChatService.start(environment, options) }
       return try await ChatService.start(environment, options) { environment, delivery in
@@ -86,52 +88,39 @@ extension ScenarioRunner {
 
   // MARK: People
 
-  /// The people, with what they note; `at` calls something at a time of the run.
+  /// The people, with what they note.
   func people(
-    _ choices: Choices, _ history: History, _ chat: ChatHistory, _ sessions: SessionHistory, withOperator: Bool,
-    at: (Duration, @escaping @Sendable () -> Void) -> Void
+    _ choices: Choices, _ history: History, _ chat: ChatHistory, _ sessions: SessionHistory, withOperator: Bool
   ) -> [any Inhabitant] {
-    var people: [any Inhabitant] = []
     let commons = ChatCommons()
     let sessionCommons = SessionCommons()
+    var people: [any Inhabitant] = []
     for group in scenario.people {
       for name in group.names {
         // A tag makes names new; what people do stays what the seed says.
         let stream = choices.stream("person/" + (group.tag.isEmpty ? name : name.replacing(group.tag, with: "")))
-        let inhabitant: any Inhabitant
+        func agenda<A>(_ weights: [(action: A, weight: Int)]) -> Agenda<A> {
+          Agenda(of: name, weights: weights, thinkTime: group.thinkTime, scenario: scenario)
+        }
+        func resident<P: Resident<SessionHistory, SessionCommons, SessionAction>>(_ type: P.Type) -> P {
+          sessionCommons.people += 1
+          return P(
+            name, behavior: group, stream: stream, history: sessions, counters: history, commons: sessionCommons,
+            agenda: agenda(group.sessionActions))
+        }
         switch group.role {
         case .account:
-          let person = Person(name, behavior: group, stream: stream, history: history, scenario: scenario)
-          for step in scenario.script where step.who == name {
-            if case .account(let action) = step.action { at(step.at) { person.doNext(action) } }
-          }
-          inhabitant = person
+          people.append(Person(name, behavior: group, stream: stream, history: history, scenario: scenario))
         case .chat:
           commons.people += 1
-          let chatter = Chatter(
-            name, behavior: group, stream: stream, history: chat, counters: history, commons: commons,
-            run: scenario.run)
-          for step in scenario.script where step.who == name {
-            if case .chat(let action) = step.action { at(step.at) { chatter.doNext(action) } }
-          }
-          inhabitant = chatter
-        case .user:
-          sessionCommons.people += 1
-          inhabitant = SessionUser(
-            name, behavior: group, stream: stream, history: sessions, counters: history, commons: sessionCommons,
-            run: scenario.run)
-        case .vandal:
-          sessionCommons.people += 1
-          inhabitant = Vandal(
-            name, behavior: group, stream: stream, history: sessions, counters: history, commons: sessionCommons,
-            run: scenario.run)
-        case .customer:
-          sessionCommons.people += 1
-          inhabitant = SessionCustomer(
-            name, behavior: group, stream: stream, history: sessions, counters: history, commons: sessionCommons,
-            run: scenario.run)
+          people.append(
+            Chatter(
+              name, behavior: group, stream: stream, history: chat, counters: history, commons: commons,
+              agenda: agenda(group.chatActions)))
+        case .user: people.append(resident(SessionUser.self))
+        case .vandal: people.append(resident(Vandal.self))
+        case .customer: people.append(resident(SessionCustomer.self))
         }
-        people.append(inhabitant)
       }
     }
     if withOperator { people.append(Operator(history: sessions, commons: sessionCommons)) }

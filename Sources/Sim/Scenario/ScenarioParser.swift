@@ -26,7 +26,7 @@ extension Scenario {
     if let topology = root["topology"] { try read(topology: topology) }
     if let service = root["service"] { try readService(service) }
     if let network = root["network"] { link = try Self.link(network) }
-    for entry in try root["people"]?.elements() ?? [] { people.append(try People(entry)) }
+    for entry in try root["people"]?.elements() ?? [] { people.append(try People(entry, service)) }
     guard Set(peopleNames + serviceNodes).count == (peopleNames + serviceNodes).count else {
       throw (root["people"] ?? root).error("two nodes have the same name")
     }
@@ -61,9 +61,11 @@ extension Scenario {
   }
 
   private mutating func readService(_ value: ScenarioValue) throws(ScenarioError) {
-    try value.requireKeys(["accessTokenTtl", "refreshTokenTtl", "passwordRounds"])
+    try value.requireKeys(["accessTokenTtl", "refreshTokenTtl", "passwordRounds", "pingInterval", "pingTimeout"])
     if let lifetime = value["accessTokenTtl"] { service.accessTokenLifetime = try lifetime.duration() }
     if let lifetime = value["refreshTokenTtl"] { service.refreshTokenLifetime = try lifetime.duration() }
+    if let interval = value["pingInterval"] { service.pingInterval = try interval.duration() }
+    if let timeout = value["pingTimeout"] { service.pingTimeout = try timeout.duration() }
     if let rounds = value["passwordRounds"] { service.passwordRounds = try rounds.int(atLeast: 1) }
   }
 
@@ -91,14 +93,18 @@ extension Scenario {
     guard let at = value["at"], let who = value["who"], let does = value["does"] else {
       throw value.error("a step needs \"at\", \"who\" and \"does\"")
     }
-    guard peopleNames.contains(try who.string()) else {
-      throw who.error("nobody here is called \"\(try who.string())\"")
-    }
     let name = try who.string()
-    let isChatter = people.contains { $0.role == .chat && $0.names.contains(name) }
-    return ScriptStep(
-      at: try at.duration(), who: name,
-      action: isChatter ? .chat(try does.oneOf(ChatAction.self)) : .account(try does.oneOf(Action.self)))
+    guard let group = people.first(where: { $0.names.contains(name) }) else {
+      throw who.error("nobody here is called \"\(name)\"")
+    }
+    let action: String
+    switch group.role {
+    case .account: action = try does.oneOf(Action.self).rawValue
+    case .chat: action = try does.oneOf(ChatAction.self).rawValue
+    case .user, .customer: action = try does.oneOf(SessionAction.self).rawValue
+    case .vandal: throw who.error("a vandal does what chance says")
+    }
+    return ScriptStep(at: try at.duration(), who: name, action: action)
   }
 
   func require(_ node: String, _ value: ScenarioValue) throws(ScenarioError) {
@@ -109,7 +115,7 @@ extension Scenario {
 }
 
 extension People {
-  init(_ value: ScenarioValue) throws(ScenarioError) {
+  init(_ value: ScenarioValue, _ service: Scenario.ServiceSettings) throws(ScenarioError) {
     try value.requireKeys([
       "name", "count", "thinkTime", "actions", "sharedNames", "mixesNames", "sharedSessions", "patience", "cutOff",
       "slow", "slowPause", "role", "devices", "transports", "users",
@@ -122,12 +128,13 @@ extension People {
     if let names = value["sharedNames"] { sharedNames = try names.int() }
     if let mixes = value["mixesNames"] { mixesNames = try mixes.bool() }
     if let sessions = value["sharedSessions"] { sharedSessions = try sessions.int() }
-    if let time = value["rest"] { rest = try time.duration() }
     if let time = value["patience"] { patience = try time.duration() }
     if let chance = value["cutOff"] { cutOff = try chance.chance() }
     if let chance = value["slow"] { slow = try chance.chance() }
     if let time = value["slowPause"] { slowPause = try time.duration() }
     if let role = value["role"] { self.role = try role.oneOf(Role.self) }
+    // Until everybody has noticed who is gone; with sessions, until somebody else has been found for them too.
+    rest = try value["rest"]?.duration() ?? service.vanishing + .seconds(self.role == .chat ? 10 : 15)
     if let users = value["users"] { self.users = try users.int(atLeast: 1) }
     if let devices = value["devices"] { self.devices = try devices.int(atLeast: 1) }
     if let transports = value["transports"] {

@@ -20,6 +20,10 @@ public struct RunResult: Sendable {
   public let orderings: [Orderings.Pair]
   /// How many draws each stream of choices made.
   public let draws: [(stream: String, count: Int)]
+  /// What people did, when a promise was broken: for a script that says it.
+  public let acts: [Act]
+  /// Which fault of the scenario struck when, as `acts`.
+  public let struck: [(fault: Int, at: Duration)]
 }
 
 extension RunResult {
@@ -27,7 +31,7 @@ extension RunResult {
   public init(diedWith seed: UInt64) {
     self.init(
       seed: seed, hash: 0, violations: [], counts: [:], strikes: [], steps: 0, simulated: .zero, orderings: [],
-      draws: [])
+      draws: [], acts: [], struck: [])
   }
 }
 
@@ -84,9 +88,7 @@ public struct ScenarioRunner: Sendable {
       wall: { [unowned users, unowned world] in users.clock.wallTime(world.scheduler.now).seconds })
     let chat = ChatHistory { [unowned world] in world.scheduler.now }
     let sessions = SessionHistory { [unowned world] in world.scheduler.now }
-    let people = people(world.choices, history, chat, sessions, withOperator: scenario.supervisorHosts > 0) {
-      world.at($0, $1)
-    }
+    let people = people(world.choices, history, chat, sessions, withOperator: scenario.supervisorHosts > 0)
     for person in people {
       world.addNode(person.name) { environment in
         try await person.live(environment)
@@ -119,12 +121,13 @@ public struct ScenarioRunner: Sendable {
       operations: history.operations, troubles: world.findings.troubles, stuck: stuck, defects: world.defects)
     let chatEvidence = ChatEvidence(
       chat, disturbances: [Self.boot] + driver.disturbances, hasStalls: scenario.link.stalls > 0)
+    let violations =
+      AccountOracles.judge(evidence) + ChatOracles.judge(chatEvidence) + SessionOracles.judge(sessions)
     return RunResult(
-      seed: seed, hash: world.hash.value,
-      violations: AccountOracles.judge(evidence) + ChatOracles.judge(chatEvidence) + SessionOracles.judge(sessions),
-      counts: history.counts,
+      seed: seed, hash: world.hash.value, violations: violations, counts: history.counts,
       strikes: driver.strikes, steps: world.scheduler.steps, simulated: simulated,
-      orderings: history.orderings.pairs, draws: world.choices.draws)
+      orderings: history.orderings.pairs, draws: world.choices.draws, acts: violations.isEmpty ? [] : history.acts,
+      struck: violations.isEmpty ? [] : driver.struck)
   }
 
   /// Time in which a service may not have started yet that another one needs.

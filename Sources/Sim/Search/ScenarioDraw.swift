@@ -33,6 +33,7 @@ public struct ScenarioDraw {
       members.append(.init("topology", ["supervisorHosts": .int(Int64(hosts))]))
       members.append(.init("people", .array(sessionPeople())))
     }
+    if kind != "accounts" { members.append(.init("service", heartbeats())) }
     if stream.chance(0.5) { members.append(.init("network", network())) }
     let seconds = 15 + stream.choose(30)
     members.append(.init("run", .string("\(seconds)s")))
@@ -149,6 +150,14 @@ public struct ScenarioDraw {
   }
 
   // MARK: Faults
+
+  /// Shorter than by default, so that somebody who vanishes is noticed while others act, and a run comes to rest sooner.
+  private func heartbeats() -> JSONValue {
+    stream.pick([
+      ["pingInterval": "2s", "pingTimeout": "2s"], ["pingInterval": "5s", "pingTimeout": "3s"],
+      ["pingInterval": "8s", "pingTimeout": "6s"],
+    ])
+  }
 
   private func network() -> JSONValue {
     [

@@ -12,14 +12,11 @@ final class ChatCommons: @unchecked Sendable {
 }
 
 /// A simulated user of the Chat Service: a node of its own, with devices that speak Socket.IO and hands that use REST.
-final class Chatter: Resident<ChatHistory, ChatCommons>, Inhabitant, @unchecked Sendable {
+final class Chatter: Resident<ChatHistory, ChatCommons, ChatAction>, Inhabitant, @unchecked Sendable {
   private(set) var devices: [ChatDevice] = []
   private var nextMessage = 0
   private var sent: [Sending] = []
-  private var scripted: [ChatAction] = []
   var user: Int64 = 0
-
-  func doNext(_ action: ChatAction) { scripted.append(action) }
 
   /// Everybody else of the same kind.
   private var peers: [String] { behavior.names.filter { $0 != name } }
@@ -27,7 +24,7 @@ final class Chatter: Resident<ChatHistory, ChatCommons>, Inhabitant, @unchecked 
   // MARK: The day
 
   func live(_ environment: Environment) async throws {
-    let end = environment.clock.now + run
+    let begin = environment.clock.now
     let hands = ChatHands(self, environment)
     try await hands.register()
     for index in 0..<behavior.devices {
@@ -40,18 +37,8 @@ final class Chatter: Resident<ChatHistory, ChatCommons>, Inhabitant, @unchecked 
     }
     try await hands.befriend(peers)
     if name == behavior.names.first { try await hands.createGroup(peers) }
-    while environment.clock.now < end {
-      if let action = scripted.first {
-        scripted.removeFirst()
-        try await act(action, hands, environment)
-      } else if !behavior.chatActions.isEmpty {
-        let index = stream.weighted(behavior.chatActions.map(\.weight))
-        try await act(behavior.chatActions[index].action, hands, environment)
-        let pause = stream.exponential(mean: behavior.thinkTime)
-        try await environment.clock.sleep(until: min(end, environment.clock.now + pause))
-      } else {
-        try await environment.clock.sleep(for: .milliseconds(5))
-      }
+    while let action = try await agenda.next(since: begin, stream, counters, environment) {
+      try await act(action, hands, environment)
     }
     try await settle(hands, environment)
     isServed = true
@@ -241,14 +228,11 @@ final class Chatter: Resident<ChatHistory, ChatCommons>, Inhabitant, @unchecked 
     }
     commons.settled += 1
     while commons.settled < commons.people { try await environment.clock.sleep(for: .seconds(1)) }
-    try await environment.clock.sleep(for: behavior.rest ?? Self.rest)
+    try await environment.clock.sleep(for: behavior.rest)
     try await hands.readEverything(peers)
     // Nobody goes before the others have looked.
     commons.looked += 1
     while commons.looked < commons.people { try await environment.clock.sleep(for: .seconds(1)) }
     for device in devices { await device.stop() }
   }
-
-  /// Longer than it takes to notice that a client has vanished.
-  private static let rest: Duration = .seconds(55)
 }

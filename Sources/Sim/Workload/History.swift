@@ -117,12 +117,24 @@ extension Operation: CustomStringConvertible {
   }
 }
 
+/// Something that somebody did in a run.
+public struct Act: Sendable {
+  /// When, since the run began.
+  public let at: Duration
+  /// Who.
+  public let who: String
+  /// What, as a script names it.
+  public let action: String
+}
+
 /// Everything that people did and saw in a run, in one order.
 final class History: @unchecked Sendable {
   private(set) var operations: [Operation] = []
   private(set) var counts: [Counter: Int] = [:]
   /// What followed what, of all that was counted and of the faults.
   private(set) var orderings = Orderings()
+  /// What everybody did, in order: what a script would have to say for them to do it again.
+  private(set) var acts: [Act] = []
   private var position = 0
   private let now: () -> Int64
   private let wall: () -> Int64
@@ -147,6 +159,11 @@ final class History: @unchecked Sendable {
     operations[id].answeredAt = now()
     operations[id].wallAtAnswer = wall()
     operations[id].answer = answer
+  }
+
+  /// Notes what somebody does now, so long after they began.
+  func did(_ who: String, _ action: String, after time: Duration) {
+    acts.append(Act(at: time, who: who, action: action))
   }
 
   /// Counts something that happens now.

@@ -16,7 +16,6 @@ final class Person: Inhabitant, @unchecked Sendable {
   let behavior: People
   private let stream: ChoiceStream
   private let history: History
-  private let run: Duration
   private let service: SocketAddress
 
   /// The account that the person registered last, or tried to.
@@ -37,7 +36,7 @@ final class Person: Inhabitant, @unchecked Sendable {
   private var sessions: [String] = []
   private var nextName = 0
   private var nextSession = 0
-  private var scripted: [Action] = []
+  private var agenda: Agenda<Action>
   private(set) var isServed = false
   private(set) var lastSeen = "nothing yet"
 
@@ -46,32 +45,17 @@ final class Person: Inhabitant, @unchecked Sendable {
     self.behavior = behavior
     self.stream = stream
     self.history = history
-    run = scenario.run
+    agenda = Agenda(of: name, weights: behavior.actions, thinkTime: behavior.thinkTime, scenario: scenario)
     service = SocketAddress(host: Scenario.usersNode, port: 8001)
   }
-
-  /// Asks the person to do something next, whatever chance would say.
-  func doNext(_ action: Action) { scripted.append(action) }
 
   // MARK: The day
 
   func live(_ environment: Environment) async throws {
-    let end = environment.clock.now + run
+    let begin = environment.clock.now
     let client = HTTPClient(environment, address: service)
-    if !behavior.actions.isEmpty {
-      try await environment.clock.sleep(for: stream.duration(.zero...behavior.thinkTime))
-    }
-    while environment.clock.now < end {
-      if let action = scripted.first {
-        scripted.removeFirst()
-        try await act(action, client, environment)
-      } else if !behavior.actions.isEmpty {
-        try await act(behavior.actions[stream.weighted(behavior.actions.map(\.weight))].action, client, environment)
-        let pause = stream.exponential(mean: behavior.thinkTime)
-        try await environment.clock.sleep(until: min(end, environment.clock.now + pause))
-      } else {
-        try await environment.clock.sleep(for: .milliseconds(5))
-      }
+    while let action = try await agenda.next(since: begin, stream, history, environment) {
+      try await act(action, client, environment)
     }
     try await lookAtTheEnd(client, environment)
     client.close()

@@ -1,20 +1,20 @@
 /// What all have who use the Chat Service or take part in sessions: who they are, how they behave, where they write down what they see,
 /// and what they know of each other.
-class Resident<Record, Commons>: @unchecked Sendable {
+class Resident<Record, Commons, Action: RawRepresentable & Sendable>: @unchecked Sendable
+where Action.RawValue == String {
   let name: String
   let behavior: People
   let stream: ChoiceStream
   let history: Record
   let counters: History
   let commons: Commons
-  /// How long they act.
-  let run: Duration
+  var agenda: Agenda<Action>
   var isServed = false
   var lastSeen = "nothing yet"
 
-  init(
+  required init(
     _ name: String, behavior: People, stream: ChoiceStream, history: Record, counters: History,
-    commons: Commons, run: Duration
+    commons: Commons, agenda: Agenda<Action>
   ) {
     self.name = name
     self.behavior = behavior
@@ -22,6 +22,6 @@ class Resident<Record, Commons>: @unchecked Sendable {
     self.history = history
     self.counters = counters
     self.commons = commons
-    self.run = run
+    self.agenda = agenda
   }
 }

@@ -1,7 +1,7 @@
 import System
 
 /// A simulated customer: asks for a session, talks, listens, asks for more users, ends it, and begins again.
-final class SessionCustomer: Resident<SessionHistory, SessionCommons>, Inhabitant, @unchecked Sendable {
+final class SessionCustomer: Resident<SessionHistory, SessionCommons, SessionAction>, Inhabitant, @unchecked Sendable {
   private var token = ""
   private var current: Int?
   private var said = 0
@@ -9,13 +9,12 @@ final class SessionCustomer: Resident<SessionHistory, SessionCommons>, Inhabitan
   private static let password = "correct horse"
 
   func live(_ environment: Environment) async throws {
-    let end = environment.clock.now + run
+    let beginning = environment.clock.now
     try await register(environment)
     let client = HTTPClient(environment, address: Scenario.customersAddress)
     try await begin(client, environment)
-    while environment.clock.now < end {
-      try await environment.clock.sleep(for: stream.exponential(mean: behavior.thinkTime))
-      switch behavior.sessionActions[stream.weighted(behavior.sessionActions.map(\.weight))].action {
+    while let action = try await agenda.next(since: beginning, stream, counters, environment) {
+      switch action {
       case .say, .disconnect, .vanish, .leave: try await say(client, environment)
       case .moreUsers:
         let answer = try await ask("ADDITIONAL_USERS", ["USER_COUNT": 1], client, environment)
@@ -37,7 +36,7 @@ final class SessionCustomer: Resident<SessionHistory, SessionCommons>, Inhabitan
     commons.settled += 1
     lastSeen = "waits for everything to come to rest"
     while commons.settled < commons.people { try await environment.clock.sleep(for: .seconds(1)) }
-    try await environment.clock.sleep(for: behavior.rest ?? .seconds(60))
+    try await environment.clock.sleep(for: behavior.rest)
     try await read(client, environment, isFinal: true)
     commons.looked += 1
     isServed = true

@@ -1,7 +1,7 @@
 import System
 
 /// A simulated user of the User Server: a socket in `/users`, over which they talk to whoever they are given to.
-final class SessionUser: Resident<SessionHistory, SessionCommons>, Inhabitant, @unchecked Sendable {
+final class SessionUser: Resident<SessionHistory, SessionCommons, SessionAction>, Inhabitant, @unchecked Sendable {
   private var user: Int64 = 0
   private var client: SocketIOClient?
   private var socket: Int?
@@ -10,12 +10,11 @@ final class SessionUser: Resident<SessionHistory, SessionCommons>, Inhabitant, @
   private let calls = PendingCalls()
 
   func live(_ environment: Environment) async throws {
-    let end = environment.clock.now + run
+    let begin = environment.clock.now
     let session = try await logIn(environment)
     environment.executor.spawn("socket") { await self.keepSocket(session, environment) }
-    while environment.clock.now < end {
-      try await environment.clock.sleep(for: stream.exponential(mean: behavior.thinkTime))
-      switch behavior.sessionActions[stream.weighted(behavior.sessionActions.map(\.weight))].action {
+    while let action = try await agenda.next(since: begin, stream, counters, environment) {
+      switch action {
       case .say: try await say(environment)
       case .disconnect: await hangUp(silently: false)
       case .vanish: await hangUp(silently: true)

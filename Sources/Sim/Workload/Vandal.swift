@@ -1,7 +1,7 @@
 import System
 
 /// Puts what nobody can read into every queue (contract section 4: it goes to the dead letters, and stops nothing).
-final class Vandal: Resident<SessionHistory, SessionCommons>, Inhabitant, @unchecked Sendable {
+final class Vandal: Resident<SessionHistory, SessionCommons, SessionAction>, Inhabitant, @unchecked Sendable {
   /// Exchange and queue.
   private static let queues = [
     ("USER_MANAGER_EXCHANGE", "UME_USER_SERVER"), ("USER_MANAGER_EXCHANGE", "UME_CUSTOMER_SERVER"),
@@ -14,7 +14,7 @@ final class Vandal: Resident<SessionHistory, SessionCommons>, Inhabitant, @unche
   ]
 
   func live(_ environment: Environment) async throws {
-    let end = environment.clock.now + run
+    let end = environment.clock.now + agenda.run
     let client = AMQPClient(environment, broker: ScenarioRunner.broker)
     client.start()
     // What goes to a queue that nobody has made yet is nowhere, as the protocol says.

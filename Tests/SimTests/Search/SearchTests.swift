@@ -57,6 +57,15 @@ struct SearchTests {
     }
   }
 
+  /// A run that failed, of which shrinking wants to know what was drawn, done and struck.
+  private func run(
+    draws: [(stream: String, count: Int)], acts: [Act] = [], struck: [(fault: Int, at: Duration)] = []
+  ) -> RunResult {
+    RunResult(
+      seed: 7, hash: 0, violations: [], counts: [:], strikes: [], steps: 0, simulated: .zero, orderings: [],
+      draws: draws, acts: acts, struck: struck)
+  }
+
   @Test("shrinking keeps what the failure needs, and cuts the choices down to it")
   func shrinking() {
     let whole: JSONValue = [
@@ -74,11 +83,11 @@ struct SearchTests {
       guard let window = scenario["choices"]?["network"]?.array else { return true }
       return window[0].int! <= 40 && window[1].int! >= 60
     }
-    let draws = [(stream: "network", count: 640), (stream: "disk/users", count: 100)]
-    let failing = Shrinker.Failing(scenario: whole, seed: 7, draws: draws)
-    var shrinker = Shrinker(failing, oracle: "unique", isOver: { tries > 2000 }) { candidates in
+    let failed = run(draws: [(stream: "network", count: 640), (stream: "disk/users", count: 100)])
+    var shrinker = Shrinker(.init(scenario: whole, run: failed), oracle: "unique", isOver: { tries > 2000 }) {
+      candidates in
       candidates.firstIndex { fails($0.scenario) }.map {
-        ($0, Shrinker.Failing(scenario: candidates[$0].scenario, seed: 7, draws: draws))
+        ($0, Shrinker.Failing(scenario: candidates[$0].scenario, run: failed))
       }
     }
     shrinker.run()
@@ -89,6 +98,70 @@ struct SearchTests {
     #expect(best["choices"]?["disk/users"] == [0, 0])
     let window = best["choices"]!["network"]!.array!.map { $0.int! }
     #expect(window[0] <= 40 && window[1] >= 60 && window[1] - window[0] <= 80)
+  }
+
+  @Test("what chance did is written out as exact steps, and cut down to those that matter")
+  func exactSteps() throws {
+    let whole: JSONValue = [
+      "name": "x", "run": "20s", "people": [["name": "ann", "count": 3, "thinkTime": "1s"]],
+      "faults": [["crash": "users", "from": "2s", "every": "4s"]],
+    ]
+    /// What came of a run of it: everybody there does something in turn, and one fault strikes.
+    func failing(_ scenario: JSONValue) -> Shrinker.Failing {
+      let count = Int(scenario["people"]!.array![0]["count"]?.int ?? 1)
+      let acts = (0..<24).map { index in
+        Act(
+          at: .milliseconds(30 * index), who: count == 1 ? "ann" : "ann-\(index % count + 1)",
+          action: index == 16 ? "refresh" : "login")
+      }
+      return .init(scenario: scenario, run: run(draws: [], acts: acts, struck: [(0, .milliseconds(700))]))
+    }
+    // Fails while somebody refreshes, in whatever way that comes about, and something crashes.
+    func fails(_ scenario: JSONValue) -> Bool {
+      let isByChance = scenario["people"]!.array!.contains { $0["actions"] != .object([]) }
+      let steps = scenario["script"]?.array ?? []
+      guard isByChance || steps.contains(where: { $0["does"] == "refresh" }) else { return false }
+      return !(scenario["faults"]?.array ?? []).isEmpty
+    }
+    var tries = 0
+    var shrinker = Shrinker(failing(whole), oracle: "unique", isOver: { tries > 3000 }) { candidates in
+      tries += candidates.count
+      return candidates.firstIndex { fails($0.scenario) }.map { ($0, failing(candidates[$0].scenario)) }
+    }
+    shrinker.run()
+    let best = shrinker.best.scenario
+    let script = best["script"]!.array!
+    #expect(script.count == 1 && script[0]["does"] == "refresh" && script[0]["who"] == "ann")
+    #expect(best["people"]?.array?.count == 1 && best["people"]?.array?[0]["actions"] == .object([]))
+    #expect(best["faults"]?.array?.count == 1 && best["faults"]?.array?[0]["at"] != nil)
+    let seconds = DurationText.parse(best["run"]!.string!)!.inSeconds
+    #expect(seconds <= 2)
+    _ = try Scenario(parsing: Array(best.pretty().utf8), file: "x")
+  }
+
+  @Test("who has a script does what it says when it says so, whatever they are")
+  func scripts() throws {
+    let scenario = try Scenario(
+      parsing: Array(
+        """
+        { name: 'x', run: '6s', topology: { supervisorHosts: 1 }, service: { pingInterval: '2s', pingTimeout: '2s' },
+          people: [{ name: 'cora', role: 'customer', actions: {} }, { name: 'ann', role: 'user', actions: {} },
+                   { name: 'bob', role: 'chat', count: 2, actions: {} }, { name: 'eve', actions: {} }],
+          script: [{ at: '3s', who: 'cora', does: 'say' }, { at: '4s', who: 'ann', does: 'say' },
+                   { at: '5s', who: 'bob-1', does: 'send-direct' }, { at: '1s', who: 'eve', does: 'register' }],
+          expect: { messages: 3, "messages-stored": 4 } }
+        """.utf8), file: "x")
+    var summary = ScenarioSummary(scenario)
+    for seed in 1...3 as ClosedRange<UInt64> { summary.add(ScenarioRunner(scenario).run(seed: seed)) }
+    #expect(summary.failures.isEmpty && summary.unreached.isEmpty, "\(summary.unreached)")
+    #expect {
+      try Scenario(
+        parsing: Array(
+          "{ name: 'x', people: [{ name: 'ann' }], script: [{ at: '1s', who: 'ann', does: 'send-direct' }] }".utf8),
+        file: "x")
+    } throws: {
+      "\($0)".contains("send-direct")
+    }
   }
 
   @Test("all schedules of a small scenario are run up to a limit, and each keeps its promises")

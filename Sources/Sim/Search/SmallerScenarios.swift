@@ -1,0 +1,176 @@
+import System
+
+/// Everything that is one step smaller than a scenario.
+extension JSONValue {
+  /// Smaller scenarios, those first that make each further try cheaper.
+  var smallerScenarios: [JSONValue] {
+    shorterRuns + fewerPeople + smallerPeople + fewerHosts + plainerWorlds + earlierFaults + rounderTimes
+  }
+
+  private func elements(_ name: String) -> [JSONValue] { self[name]?.array ?? [] }
+
+  private func replacing(_ name: String, at index: Int, with element: JSONValue) -> JSONValue {
+    var array = elements(name)
+    array[index] = element
+    return setting(name, .array(array))
+  }
+
+  private var shorterRuns: [JSONValue] {
+    guard let run = self["run"]?.string.flatMap(DurationText.parse) else { return [] }
+    let parts = [run / 2, run * 3 / 4, run - .seconds(1)].map { Duration.milliseconds($0.nanoseconds / 1_000_000) }
+      .filter { $0 >= .seconds(1) }
+    return parts.map { shortened(to: $0) } + parts.prefix(1).map { quickened(to: $0) }
+  }
+
+  /// The scenario without one of the people, or without a whole group.
+  private var fewerPeople: [JSONValue] {
+    var found: [JSONValue] = []
+    for (index, group) in elements("people").enumerated() {
+      let (name, count) = (group["name"]?.string ?? "", Int(group["count"]?.int ?? 1))
+      if elements("people").count > 1 {
+        var rest = elements("people")
+        rest.remove(at: index)
+        let names = Set(Self.names(name, count))
+        let script = elements("script").filter { !names.contains($0["who"]?.string ?? "") }
+        found.append(setting("people", .array(rest)).settingList("script", script))
+      }
+      guard count > 1 else { continue }
+      if count > 3 { found.append(keeping(Array((1...count).prefix(count / 2)), of: index)) }
+      for left in 1...count { found.append(keeping((1...count).filter { $0 != left }, of: index)) }
+    }
+    return found
+  }
+
+  private static func names(_ name: String, _ count: Int) -> [String] {
+    count == 1 ? [name] : (1...count).map { "\(name)-\($0)" }
+  }
+
+  /// Only these of a group's people, under the names that so many have.
+  private func keeping(_ numbers: [Int], of index: Int) -> JSONValue {
+    let group = elements("people")[index]
+    let name = group["name"]?.string ?? ""
+    let new = Self.names(name, numbers.count)
+    let renamed = Dictionary(uniqueKeysWithValues: zip(numbers, new).map { ("\(name)-\($0)", $1) })
+    let script = elements("script").compactMap { step -> JSONValue? in
+      guard let who = step["who"]?.string, who.hasPrefix(name + "-") else { return step }
+      return renamed[who].map { step.setting("who", .string($0)) }
+    }
+    return replacing("people", at: index, with: group.setting("count", .int(Int64(numbers.count))))
+      .settingList("script", script)
+  }
+
+  private var smallerPeople: [JSONValue] {
+    elements("people").enumerated().flatMap { index, people in
+      Self.smaller(people).map { replacing("people", at: index, with: $0) }
+    }
+  }
+
+  private static func smaller(_ people: JSONValue) -> [JSONValue] {
+    var found: [JSONValue] = []
+    for name in ["devices", "users"] {
+      guard let count = people[name]?.int, count > 1 else { continue }
+      if count > 3 { found.append(people.setting(name, .int(count / 2))) }
+      found.append(people.setting(name, .int(count - 1)))
+    }
+    // Fewer actions in the same time.
+    if let time = people["thinkTime"]?.string.flatMap(DurationText.parse), time < .seconds(4) {
+      found.append(people.setting("thinkTime", .string(DurationText.format(time * 3))))
+    }
+    if let actions = people["actions"]?.members, actions.count > 1 {
+      for index in actions.indices {
+        var fewer = actions
+        fewer.remove(at: index)
+        found.append(people.setting("actions", .object(fewer)))
+      }
+    }
+    if let transports = people["transports"]?.array, transports.count > 1 {
+      for index in transports.indices { found.append(people.setting("transports", [transports[index]])) }
+    }
+    for name in ["slow", "cutOff", "sharedSessions", "sharedNames"] where people[name] != nil {
+      found.append(people.removing(name))
+    }
+    return found
+  }
+
+  private var fewerHosts: [JSONValue] {
+    guard let topology = self["topology"], let hosts = topology["supervisorHosts"]?.int, hosts > 1 else { return [] }
+    return [setting("topology", topology.setting("supervisorHosts", .int(hosts - 1)))]
+  }
+
+  /// A better network, right clocks; and heartbeats so quick that those who vanish are noticed soon.
+  private var plainerWorlds: [JSONValue] {
+    let quick: JSONValue = ["pingInterval": "2s", "pingTimeout": "2s"]
+    let hasSockets = self["topology"]?["chat"] != nil || self["topology"]?["supervisorHosts"] != nil
+    return ["network", "clocks"].filter { self[$0] != nil }.map { removing($0) }
+      + (hasSockets && self["service"] != quick ? [setting("service", quick)] : [])
+  }
+
+  /// The same with rounder times, which a person reads more easily.
+  private var rounderTimes: [JSONValue] {
+    [100, 10, 1].map { rounded(to: .milliseconds($0)) }.filter { $0 != self }
+  }
+
+  /// Faults earlier, so that the run can end earlier.
+  private var earlierFaults: [JSONValue] {
+    elements("faults").enumerated().flatMap { index, fault in
+      ["at", "from"].flatMap { name -> [JSONValue] in
+        guard let time = fault[name]?.string.flatMap(DurationText.parse), time > .seconds(1) else { return [] }
+        return [time / 2, time - .seconds(1)].map { earlier in
+          let whole = Duration.seconds(max(1, earlier.components.seconds))
+          return replacing("faults", at: index, with: fault.setting(name, .string(DurationText.format(whole))))
+        }
+      }
+    }
+  }
+}
+
+/// Chance written out.
+extension JSONValue {
+  /// The scenario with exactly these steps: nobody does anything else. Who has no script (a vandal) goes on as before.
+  func scripted(as acts: [Act]) -> JSONValue {
+    let people = self["people"]?.array ?? []
+    let isLoose = people.contains { $0["actions"] != .object([]) && $0["role"] != "vandal" }
+    guard isLoose else { return self }
+    let quiet = people.map { group in
+      group["role"] == "vandal" ? group : group.setting("actions", .object([])).removing("thinkTime")
+    }
+    let steps = acts.map { act -> JSONValue in
+      ["at": .string(Self.time(act.at)), "who": .string(act.who), "does": .string(act.action)]
+    }
+    return setting("people", .array(quiet)).settingList("script", steps)
+  }
+
+  /// The scenario with faults at exactly these times.
+  func struck(as times: [(fault: Int, at: Duration)]) -> JSONValue {
+    let faults = self["faults"]?.array ?? []
+    guard faults.contains(where: { $0["every"] != nil }) else { return self }
+    var exact: [JSONValue] = []
+    for (index, fault) in faults.enumerated() {
+      guard let every = fault["every"]?.string.flatMap(DurationText.parse) else {
+        exact.append(fault)
+        continue
+      }
+      let once = fault.removing("every").removing("from").removing("to").removing("at")
+      let lasts = ["partition", "disk", "stalls"].contains { fault[$0] != nil }
+      let last = (fault["to"] ?? self["run"])?.string.flatMap(DurationText.parse)
+      for (number, at) in times where number == index && at < last ?? at + every {
+        let begin = JSONValue.string(Self.time(at))
+        exact.append(
+          lasts
+            ? once.setting("from", begin).setting("to", .string(Self.time(min(at + every / 2, last ?? at + every))))
+            : once.setting("at", begin))
+      }
+    }
+    return settingList("faults", exact)
+  }
+
+  /// To the microsecond, which is how finely a run draws its pauses.
+  private static func time(_ time: Duration) -> String {
+    DurationText.format(.nanoseconds(time.nanoseconds / 1000 * 1000))
+  }
+
+  /// The object with a list, or without it when it is empty.
+  func settingList(_ name: String, _ elements: [JSONValue]) -> JSONValue {
+    elements.isEmpty ? removing(name) : setting(name, .array(elements))
+  }
+}
