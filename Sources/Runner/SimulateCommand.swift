@@ -31,8 +31,9 @@ enum SimulateCommand {
     Flag(name: "hashes", placeholder: nil, help: "print FILE SEED HASH for each run"),
     Flag(name: "counts", placeholder: nil, help: "print what all seeds of a scenario reached, a line a scenario"),
     Flag(
-      name: "worker", placeholder: "K/N",
-      help: "run every N-th seed from the K-th on and print results as JSON; used by --jobs"),
+      name: "worker", placeholder: "K/N/D",
+      help:
+        "run every N-th seed from the K-th on, without the first D of them, and print results as JSON; used by --jobs"),
     Flag(name: "cases", placeholder: nil, help: "run the scenarios that come on standard input; used by fuzz"),
   ]
 
@@ -46,7 +47,7 @@ enum SimulateCommand {
     var trace: String?
     var printsHashes = false
     var printsCounts = false
-    var worker: (index: Int, count: Int)?
+    var worker: (index: Int, count: Int, done: Int)?
   }
 
   static func seeds(_ options: Options, of scenario: Scenario) -> ClosedRange<UInt64> {
@@ -97,8 +98,10 @@ enum SimulateCommand {
     options.printsCounts = arguments.has("counts")
     if let text = arguments.value("worker") {
       let parts = text.split(separator: "/").compactMap { Int($0) }
-      guard parts.count == 2, parts[1] > 0, (0..<parts[1]).contains(parts[0]) else { throw UsageError("--worker: K/N") }
-      options.worker = (parts[0], parts[1])
+      guard parts.count == 3, parts[1] > 0, (0..<parts[1]).contains(parts[0]) else {
+        throw UsageError("--worker: K/N/D")
+      }
+      options.worker = (parts[0], parts[1], parts[2])
     }
     return options
   }
@@ -113,13 +116,13 @@ enum SimulateCommand {
 
   /// Runs a share of the seeds of every scenario; a line of JSON each.
   private static func work(
-    _ scenarios: [(file: String, scenario: Scenario)], _ options: Options, _ worker: (index: Int, count: Int)
+    _ scenarios: [(file: String, scenario: Scenario)], _ options: Options, _ worker: (index: Int, count: Int, done: Int)
   ) {
     var number = 0
     for (index, entry) in scenarios.enumerated() {
       for seed in seeds(options, of: entry.scenario) {
         defer { number += 1 }
-        guard number % worker.count == worker.index else { continue }
+        guard number % worker.count == worker.index, number / worker.count >= worker.done else { continue }
         WorkerLine.write(.begin(scenario: index, seed: seed))
         let result = ScenarioRunner(entry.scenario).run(seed: seed, RunOptions(strategy: options.strategy))
         WorkerLine.write(.result(scenario: index, result))

@@ -10,10 +10,15 @@ enum Workers {
     var text: [UInt8] = []
     /// The run that was begun and not reported.
     var running: (index: Int, seed: UInt64)?
+    /// Which share of the runs is its, and how many of them are done.
+    let share: Int
+    var done: Int
 
-    init(process: pid_t, pipe: Int32) {
+    init(process: pid_t, pipe: Int32, share: Int, done: Int) {
       self.process = process
       self.pipe = pipe
+      self.share = share
+      self.done = done
     }
   }
 
@@ -21,7 +26,7 @@ enum Workers {
   static func run(
     _ options: SimulateCommand.Options, _ handle: (_ scenario: Int, RunResult) -> Void
   ) -> [(index: Int, seed: UInt64)] {
-    var workers = (0..<options.jobs).map { start(options, $0) }
+    var workers = (0..<options.jobs).map { start(options, $0, after: 0) }
     var crashed: [(index: Int, seed: UInt64)] = []
     var buffer = [UInt8](repeating: 0, count: 65_536)
     while !workers.isEmpty {
@@ -36,8 +41,11 @@ enum Workers {
           close(worker.pipe)
           var status: Int32 = 0
           waitpid(worker.process, &status, 0)
-          if status != 0, let running = worker.running { crashed.append(running) }
           workers.removeAll { $0 === worker }
+          guard status != 0, let running = worker.running else { continue }
+          crashed.append(running)
+          // The runs after the one in which it died are somebody else's.
+          workers.append(start(options, worker.share, after: worker.done + 1))
         }
       }
     }
@@ -52,20 +60,21 @@ enum Workers {
       case .begin(let index, let seed): worker.running = (index, seed)
       case .result(let index, let result):
         worker.running = nil
+        worker.done += 1
         handle(index, result)
       case .refused, .done, nil: continue
       }
     }
   }
 
-  private static func start(_ options: SimulateCommand.Options, _ index: Int) -> Worker {
+  private static func start(_ options: SimulateCommand.Options, _ share: Int, after done: Int) -> Worker {
     var words = ["parley", "simulate"] + options.files
     if let seeds = options.seeds { words += ["--seeds", "\(seeds.lowerBound)...\(seeds.upperBound)"] }
     if let strategy = options.strategy { words += ["--strategy", strategy.rawValue] }
-    words += ["--worker", "\(index)/\(options.jobs)"]
+    words += ["--worker", "\(share)/\(options.jobs)/\(done)"]
     let child = ChildProcess.start(words)
     close(child.input)
-    return Worker(process: child.process, pipe: child.output)
+    return Worker(process: child.process, pipe: child.output, share: share, done: done)
   }
 }
 

@@ -143,6 +143,23 @@ struct CommandLineTests {
     #expect(one.output.split(separator: "\n").count == 5)
   }
 
+  @Test("a trap is a finding, of `simulate` and of `fuzz`, and not the end of either")
+  func traps() throws {
+    let folder = FileManager.default.temporaryDirectory.appending(path: "parley-traps-\(getpid())")
+    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+    defer { try? FileManager.default.removeItem(at: folder) }
+    let file = folder.appending(path: "traps.json5").path
+    let people = "people: [{ name: 'ann', count: 3, thinkTime: '200ms' }]"
+    try Data("{ name: 'traps', run: '20s', plant: ['users.traps'], \(people) }".utf8).write(to: URL(filePath: file))
+    let simulated = try parley("simulate", file, "--seeds", "1...2", "--jobs", "2")
+    #expect(simulated.code == 1 && simulated.output.contains("no-trap"), "\(simulated.output)")
+    #expect(simulated.output.hasSuffix("0 passed, 2 failed\n"), "\(simulated.output)")
+    let out = folder.appending(path: "found").path
+    let searched = try parley(
+      "fuzz", file, "--plant", "users.traps", "--time", "60s", "--shrink-time", "3s", "--out", out)
+    #expect(searched.code == 1 && searched.output.contains("no-trap: the system never traps"), "\(searched.output)")
+  }
+
   @Test("a failure prints the oracle, the promise, the seed and how to replay it, exit code 1")
   func failure() throws {
     let file = FileManager.default.temporaryDirectory.appending(path: "parley-\(getpid()).json5")

@@ -37,4 +37,6 @@ public enum PlantedBug: String, Sendable, CaseIterable {
   case fails
   /// A request is not answered for a day.
   case hangs
+  /// Now and then a request ends the process.
+  case traps
 }
