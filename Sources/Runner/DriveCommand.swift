@@ -17,6 +17,9 @@ enum DriveCommand {
     Flag(name: "against", placeholder: "URL", help: "a server of the scenario's; repeatable", isRepeatable: true),
     Flag(name: "people", placeholder: "N", help: "so many of each kind of people, in place of what the scenario says"),
     Flag(name: "time", placeholder: "TIME", help: "how long they act; what the scenario says without it"),
+    Flag(
+      name: "service-token", placeholder: "T",
+      help: "what services show each other; the User Manager wants it over anything but loopback"),
     Flag(name: "seed", placeholder: "N", help: "what people do is drawn from it; 1 without it"),
   ]
 
@@ -40,7 +43,8 @@ enum DriveCommand {
     }
     // Names that nobody has: the servers may know those of an earlier drive.
     let tag = "x" + String(EventLoop.nanoseconds / 1_000_000, radix: 36)
-    let runner = LiveRunner(scenario, servers: servers, tag: tag, people: people)
+    let runner = LiveRunner(
+      scenario, servers: servers, tag: tag, people: people, serviceToken: arguments.value("service-token") ?? "")
     for name in runner.needed where servers[name] == nil {
       throw UsageError("this scenario's people use the service \"\(name)\": --against its URL as well")
     }

@@ -22,7 +22,7 @@ class Drive(unittest.TestCase):
         server = Server(services=("broker", "users", "manager", "supervisor", "chat", "customers")).start()
         self.addCleanup(server.folder.cleanup)
         self.addCleanup(server.kill)
-        return [word for name in ("users", "chat", "customers") for word in ("--against", server.urls[name])]
+        return [word for name in ("users", "chat", "customers", "manager") for word in ("--against", server.urls[name])]
 
     def test_both_worlds_show_the_same(self):
         against = self.servers()

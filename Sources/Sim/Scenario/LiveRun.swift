@@ -10,10 +10,11 @@ public struct LiveRunner: Sendable {
   private static let grace: Duration = .seconds(120)
   private let scenario: Scenario
   private let servers: Servers
+  private let serviceToken: String
 
   /// A runner of a scenario. `tag` makes the names of its people new; `people` is how many there are of each kind, when that is not to be
-  /// what the scenario says.
-  public init(_ scenario: Scenario, servers: Servers, tag: String, people: Int? = nil) {
+  /// what the scenario says; `serviceToken` is shown to the manager, when that is among the servers, to see how everything stands in the end.
+  public init(_ scenario: Scenario, servers: Servers, tag: String, people: Int? = nil, serviceToken: String = "") {
     var scenario = scenario
     for index in scenario.people.indices {
       scenario.people[index].tag = tag
@@ -27,6 +28,7 @@ public struct LiveRunner: Sendable {
     }
     self.scenario = scenario
     self.servers = servers
+    self.serviceToken = serviceToken
   }
 
   /// `ann-1` is now `annTAG-1`.
@@ -53,6 +55,11 @@ public struct LiveRunner: Sendable {
     return ["users", "chat", "customers", "broker"].filter(needed.contains)
   }
 
+  /// Whether somebody can look at the manager.
+  private var hasOperator: Bool {
+    servers["manager"] != nil && scenario.people.contains { $0.role == .user || $0.role == .customer }
+  }
+
   /// Lets the people live, and judges what they saw.
   public func run(_ real: Environment, seed: UInt64) async throws -> RunResult {
     let environment = Environment(
@@ -64,7 +71,8 @@ public struct LiveRunner: Sendable {
     let chat = ChatHistory(now: now)
     let sessions = SessionHistory(now: now)
     let choices = Choices(seed: seed, hash: RunHash())
-    let people = ScenarioRunner(scenario).people(choices, history, chat, sessions, withOperator: false)
+    let people = ScenarioRunner(scenario).people(
+      choices, history, chat, sessions, operatorToken: hasOperator ? serviceToken : nil)
     var tasks: [Task<Void, Never>] = []
     for person in people {
       tasks.append(

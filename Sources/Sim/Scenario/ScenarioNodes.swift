@@ -88,9 +88,9 @@ extension ScenarioRunner {
 
   // MARK: People
 
-  /// The people, with what they note.
+  /// The people, with what they note; `operatorToken` lets one of them look at the manager in the end.
   func people(
-    _ choices: Choices, _ history: History, _ chat: ChatHistory, _ sessions: SessionHistory, withOperator: Bool
+    _ choices: Choices, _ history: History, _ chat: ChatHistory, _ sessions: SessionHistory, operatorToken: String?
   ) -> [any Inhabitant] {
     let commons = ChatCommons()
     let sessionCommons = SessionCommons()
@@ -123,7 +123,9 @@ extension ScenarioRunner {
         }
       }
     }
-    if withOperator { people.append(Operator(history: sessions, commons: sessionCommons)) }
+    if let token = operatorToken {
+      people.append(Operator(history: sessions, commons: sessionCommons, token: token))
+    }
     return people
   }
 }

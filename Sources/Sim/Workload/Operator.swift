@@ -5,11 +5,14 @@ final class Operator: Inhabitant, @unchecked Sendable {
   let name = "operator"
   private let history: SessionHistory
   private let commons: SessionCommons
+  /// What the manager wants to be shown over anything but loopback.
+  private let token: String
   private(set) var isServed = false
   private(set) var lastSeen = "nothing yet"
 
-  init(history: SessionHistory, commons: SessionCommons) {
+  init(history: SessionHistory, commons: SessionCommons, token: String) {
     self.history = history
+    self.token = token
     self.commons = commons
     commons.isSeen = false
   }
@@ -17,7 +20,7 @@ final class Operator: Inhabitant, @unchecked Sendable {
   func live(_ environment: Environment) async throws {
     while commons.looked < commons.people { try await environment.clock.sleep(for: .seconds(1)) }
     let client = HTTPClient(environment, address: Scenario.managerAddress)
-    let fields = [(name: "authorization", value: "Bearer " + ScenarioRunner.serviceToken)]
+    let fields = [(name: "authorization", value: "Bearer " + token)]
     while history.overview == nil {
       do {
         let response = try await client.send("GET", "/overview", fields: fields, timeout: .seconds(10))
