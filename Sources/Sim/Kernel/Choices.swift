@@ -192,7 +192,13 @@ public final class RunHash {
   /// The hash so far.
   public private(set) var value: UInt64 = 0x6A09_E667_F3BC_C908
 
+  /// Whether anything is hashed: without it only the cost of hashing is measured.
+  let isOn: Bool
+
+  init(isOn: Bool = true) { self.isOn = isOn }
+
   func mix(_ word: UInt64) {
+    guard isOn else { return }
     value = (value ^ word) &* 0x9FB2_1C65_1E98_DF25
     value ^= value >> 32
   }

@@ -87,7 +87,7 @@ public final class Trace: @unchecked Sendable {
 
   /// Notes that bytes are sent: all of them count.
   func sent(_ bytes: ArraySlice<UInt8>, from node: String, to peer: SocketAddress, _ connection: Int) {
-    mix(.send, FNV.words(bytes))
+    if hash.isOn { mix(.send, FNV.words(bytes)) }
     guard let sink else { return }
     var event = TraceEvent(
       at: clock(), node: node, kind: .send, detail: "#\(connection) \(bytes.count) bytes to \(peer)")

@@ -1,8 +1,11 @@
 /// A small sequential machine that says what a service ought to answer.
-protocol SequentialModel {
+public protocol SequentialModel {
+  /// What it remembers.
   associatedtype State: Hashable
+  /// What was asked, and answered.
   associatedtype Input
 
+  /// The state before everything.
   static var initial: State { get }
   /// The state after `input`, or nil when in `state` it could not have been answered so. An input without an answer has
   /// any effect that it could have had.
@@ -10,16 +13,25 @@ protocol SequentialModel {
 }
 
 /// An operation on the model: an interval in the one order of beginnings and answers, and what was asked and answered.
-struct HistoryEntry<Input> {
+public struct HistoryEntry<Input> {
   let invoked: Int
-  /// `Int.max` when no answer came: then it may take effect at any time after, or never.
   let answered: Int
   let input: Input
-  /// The operation's id, for the story.
   let operation: Int
+
+  /// An operation that began at `invoked`. `answered` is `Int.max` when no answer came: then it may take effect at any time after, or
+  /// never. `operation` is its id, for the story.
+  public init(invoked: Int, answered: Int, input: Input, operation: Int) {
+    self.invoked = invoked
+    self.answered = answered
+    self.input = input
+    self.operation = operation
+  }
 }
 
-enum LinearizabilityVerdict: Equatable {
+/// What came of a check.
+public enum LinearizabilityVerdict: Equatable, Sendable {
+  /// Some order explains everything.
   case linearizable
   /// The operation that fits nowhere once all before it are placed as well as they can be.
   case violated(operation: Int)
@@ -32,9 +44,9 @@ enum LinearizabilityVerdict: Equatable {
 /// Wing and Gong, "Testing and verifying concurrent objects" (1993), with the cache of seen configurations of Lowe, "Testing for
 /// linearizability" (2017). Histories are partitioned by key before they come here (Herlihy and Wing 1990, locality). Operations
 /// without an answer are kept apart from the others: they may stay out for ever, and would hold up the common prefix.
-enum Linearizability<Model: SequentialModel> {
+public enum Linearizability<Model: SequentialModel> {
   /// Configurations to look at before giving up.
-  static var bound: Int { 500_000 }
+  public static var bound: Int { 500_000 }
 
   private struct Configuration: Hashable {
     /// All answered operations before this one are placed.
@@ -46,7 +58,8 @@ enum Linearizability<Model: SequentialModel> {
     var state: Model.State
   }
 
-  static func check(_ entries: [HistoryEntry<Model.Input>]) -> LinearizabilityVerdict {
+  /// Judges a history of one key.
+  public static func check(_ entries: [HistoryEntry<Model.Input>]) -> LinearizabilityVerdict {
     let answered = entries.filter { $0.answered != .max }.sorted { $0.invoked < $1.invoked }
     let unanswered = entries.filter { $0.answered == .max }.sorted { $0.invoked < $1.invoked }
     var stack = [Configuration(state: Model.initial)]

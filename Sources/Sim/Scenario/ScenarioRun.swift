@@ -41,6 +41,8 @@ public struct RunOptions {
   public var strategy: StrategyName?
   /// Picks in the place of `strategy`.
   var scheduler: (any Strategy)?
+  /// Whether choices and events are hashed; benchmarks ask what that costs.
+  public var isHashed = true
   /// Gets everything that happens.
   public var sink: ((TraceEvent) -> Void)?
 
@@ -73,7 +75,7 @@ public struct ScenarioRunner: Sendable {
       _ = run(seed: seed, once)
       profile = counting.profile
     }
-    let world = World(seed: seed, windows: scenario.windows, sink: options.sink) {
+    let world = World(seed: seed, windows: scenario.windows, isHashed: options.isHashed, sink: options.sink) {
       options.scheduler ?? strategy.make($0, profile: profile)
     }
     world.fabric.link = scenario.link
@@ -88,7 +90,8 @@ public struct ScenarioRunner: Sendable {
       wall: { [unowned users, unowned world] in users.clock.wallTime(world.scheduler.now).seconds })
     let chat = ChatHistory { [unowned world] in world.scheduler.now }
     let sessions = SessionHistory { [unowned world] in world.scheduler.now }
-    let people = people(world.choices, history, chat, sessions, withOperator: scenario.supervisorHosts > 0)
+    let people = people(
+      world.choices, history, chat, sessions, operatorToken: scenario.supervisorHosts > 0 ? Self.serviceToken : nil)
     for person in people {
       world.addNode(person.name) { environment in
         try await person.live(environment)

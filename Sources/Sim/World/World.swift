@@ -5,7 +5,7 @@ import System
 /// A run is a function of (seed, strategy, what the caller does). Everything in it happens on the calling thread.
 public final class World: @unchecked Sendable {
   /// Every choice and event so far, hashed.
-  public let hash = RunHash()
+  public let hash: RunHash
   /// Where everything undetermined comes from.
   public let choices: Choices
   /// What runs next, and the time.
@@ -20,11 +20,12 @@ public final class World: @unchecked Sendable {
   /// Things that must not happen in any run: tasks that do not unwind.
   public var defects: [String] { findings.defects }
 
-  /// An empty world. `sink` gets what happens; recording it changes nothing else.
+  /// An empty world. `sink` gets what happens; recording it changes nothing else, and neither does hashing.
   public init(
-    seed: UInt64, windows: ChoiceWindows = ChoiceWindows(), sink: ((TraceEvent) -> Void)? = nil,
+    seed: UInt64, windows: ChoiceWindows = ChoiceWindows(), isHashed: Bool = true, sink: ((TraceEvent) -> Void)? = nil,
     strategy: (Choices) -> any Strategy = { RandomWalk($0) }
   ) {
+    hash = RunHash(isOn: isHashed)
     choices = Choices(seed: seed, hash: hash, windows: windows)
     scheduler = Scheduler(strategy: strategy(choices), hash: hash)
     trace = Trace(hash: hash, sink: sink)

@@ -106,7 +106,9 @@ def main():
                                   ("simulated_requests_per_second", 10_000, True), ("world_set_up_milliseconds", 5, False),
                                   ("chat_times_faster_than_real_time", 200, True), ("sessions_times_faster_than_real_time", 100, True),
                                   # Forty on two cores.
-                                  ("fuzzing_runs_per_second_on_one_core", 20, True), ("trace_costs_percent", 50, False)):
+                                  ("fuzzing_runs_per_second_on_one_core", 20, True), ("hashes_cost_percent", 10, False),
+                                  ("trace_costs_percent", 50, False), ("candidates_per_second_on_one_core", 100, True),
+                                  ("linearizability_of_10000_operations_milliseconds", 1000, False)):
         value = float(values[name])
         good = value >= bound if is_least else value <= bound
         results.append(report(name.replace("_", " "), values[name], (">= " if is_least else "<= ") + str(bound), good))
