@@ -42,29 +42,60 @@ public final class RunRecord {
   /// A run of more is cut at its beginning: the end is where promises break.
   private static let mostArrows = 20_000
 
-  private(set) var arrows: [Arrow] = []
-  private(set) var marks: [Mark] = []
-  private(set) var states: [StateChange] = []
-  /// The nodes, in the order in which they first did something.
-  private(set) var nodes: [String] = []
-  /// Arrows that were left out because there were too many.
-  private(set) var omitted = 0
+  /// Events that are kept as they came before they are read: most runs end with fewer, and cost no more than that.
+  private static let mostUnread = 100_000
+
+  /// What happened since it was last read.
+  private var unread: [TraceEvent] = []
+  private var pieces = Pieces()
   private var decoders: [Int: (client: String, decoder: TrafficDecoder)] = [:]
   private var underWay: [Key: Int] = [:]
+
+  /// What the events say, once they are read.
+  private struct Pieces {
+    var arrows: [Arrow] = []
+    var marks: [Mark] = []
+    var states: [StateChange] = []
+    var nodes: [String] = []
+    var omitted = 0
+  }
+
+  private var read: Pieces {
+    readAll()
+    return pieces
+  }
+
+  var arrows: [Arrow] { read.arrows }
+  var marks: [Mark] { read.marks }
+  var states: [StateChange] { read.states }
+  /// The nodes, in the order in which they first did something.
+  var nodes: [String] { read.nodes }
+  /// Arrows that were left out because there were too many.
+  var omitted: Int { read.omitted }
 
   /// Nothing has happened.
   public init() {}
 
   /// Takes the next event.
   public func note(_ event: TraceEvent) {
-    if !event.node.isEmpty, !nodes.contains(event.node) { nodes.append(event.node) }
+    unread.append(event)
+    if unread.count == Self.mostUnread { readAll() }
+  }
+
+  private func readAll() {
+    for event in unread { take(event) }
+    unread.removeAll(keepingCapacity: true)
+  }
+
+  private func take(_ event: TraceEvent) {
+    if !event.node.isEmpty, !pieces.nodes.contains(event.node) { pieces.nodes.append(event.node) }
     switch event.kind {
     case .send: send(event)
     case .arrive: arrive(event)
     case .log: log(event)
     case .connect, .accepted, .diskWrite, .close: break
     case .boot, .crash, .pause, .resume, .drain, .ended, .refused, .reset, .diskSync, .diskFault, .fault, .mended:
-      marks.append(Mark(at: event.at, node: event.node, kind: event.kind, text: event.detail))
+      pieces.marks.append(Mark(at: event.at, node: event.node, kind: event.kind, text: event.detail))
     }
   }
 
@@ -74,30 +105,31 @@ public final class RunRecord {
     let messages = entry.decoder.receive(transfer.bytes, fromClient: event.node == entry.client)
     decoders[transfer.connection] = entry
     let host = transfer.peer == "127.0.0.1" ? event.node : transfer.peer
-    underWay[Key(connection: transfer.connection, from: event.node, sentAt: event.at)] = omitted + arrows.count
-    arrows.append(
+    underWay[Key(connection: transfer.connection, from: event.node, sentAt: event.at)] =
+      pieces.omitted + pieces.arrows.count
+    pieces.arrows.append(
       Arrow(
         sentAt: event.at, arrivedAt: nil, from: event.node, to: host, connection: transfer.connection,
         messages: messages, size: transfer.bytes.count))
-    if arrows.count > 2 * Self.mostArrows {
-      arrows.removeFirst(Self.mostArrows)
-      omitted += Self.mostArrows
+    if pieces.arrows.count > 2 * Self.mostArrows {
+      pieces.arrows.removeFirst(Self.mostArrows)
+      pieces.omitted += Self.mostArrows
     }
   }
 
   private func arrive(_ event: TraceEvent) {
     guard let transfer = event.transfer else { return }
     let key = Key(connection: transfer.connection, from: transfer.peer, sentAt: transfer.sentAt)
-    guard let place = underWay.removeValue(forKey: key), place >= omitted else { return }
-    arrows[place - omitted].arrivedAt = event.at
-    for message in arrows[place - omitted].messages where message.name == "new_message" {
+    guard let place = underWay.removeValue(forKey: key), place >= pieces.omitted else { return }
+    pieces.arrows[place - pieces.omitted].arrivedAt = event.at
+    for message in pieces.arrows[place - pieces.omitted].messages where message.name == "new_message" {
       guard let payload = message.payload else { continue }
       let sender = payload["sender_id"]?.int ?? 0
       let recipient = payload["recipient_id"]?.int ?? 0
       let isGroup = payload["is_group"] == true
       let subject = isGroup ? "group \(recipient)" : "users \(min(sender, recipient)) and \(max(sender, recipient))"
       let text = "seq \(payload["seq"]?.int ?? 0): \(payload["content"]?.string ?? "")"
-      states.append(
+      pieces.states.append(
         StateChange(
           at: event.at, group: "conversations", subject: "\(subject), as \(event.node) hears it", value: text))
     }
@@ -108,18 +140,18 @@ public final class RunRecord {
     func field(_ key: String) -> String { record.fields.first { $0.key == key }?.value.text ?? "" }
     switch record.event {
     case "user-moved":
-      states.append(
+      pieces.states.append(
         StateChange(
           at: event.at, group: "pool", subject: "user \(field("user"))",
           value: "\(field("to")), connection \(field("connection"))"))
     case "session-changed":
-      states.append(
+      pieces.states.append(
         StateChange(
           at: event.at, group: "sessions", subject: field("session"),
           value: "\(field("status")), epoch \(field("epoch")), host \(field("host"))"))
     default:
       if record.level >= .info, record.event != "request" {
-        marks.append(Mark(at: event.at, node: event.node, kind: .log, text: event.detail))
+        pieces.marks.append(Mark(at: event.at, node: event.node, kind: .log, text: event.detail))
       }
     }
   }
