@@ -33,7 +33,7 @@ enum ExplainCommand {
     let seed = failing ?? 1
     let record = RunRecord()
     let result = runner.run(seed: seed, RunOptions(strategy: strategy) { record.note($0) })
-    let story = result.violations.first.map { Story($0, record) }
+    let story = result.violations.first.map { Story($0, record, acts: result.acts) }
     let page = arguments.value("html") ?? "explained.html"
     TextFile.write(DiagramPage.text(scenario, seed: seed, story, record), to: page)
     print("\(scenario.name), seed \(seed)\n")

@@ -24,8 +24,11 @@ public struct Story {
   /// When the promise was broken, as far as that is known.
   let brokenAt: Int64?
 
-  /// Makes the story of the first broken promise.
-  public init(_ violation: Violation, _ record: RunRecord) {
+  /// So many things that people did are all told; of more, only those of the people whom the evidence names.
+  private static let fewActs = 24
+
+  /// Makes the story of a broken promise, with what people did.
+  public init(_ violation: Violation, _ record: RunRecord, acts: [Act] = []) {
     self.violation = violation
     let times = violation.events.flatMap(Self.times)
     let first = (times.min() ?? 0) - Self.lead
@@ -56,6 +59,11 @@ public struct Story {
     }
     let texts = Self.texts(violation.events)
     let people = record.nodes.filter { name in violation.events.contains { $0.contains(word: name) } }
+    let near = acts.filter { $0.at.nanoseconds >= first && $0.at.nanoseconds <= last }
+    for act in near where near.count <= Self.fewActs || people.contains(act.who) {
+      found.append(
+        Sentence(at: act.at.nanoseconds, isEvidence: false, text: "\(act.who) begins to \(Self.words(act.action))"))
+    }
     let end = last == .max ? last : last + Self.tail
     for arrow in record.arrows where arrow.sentAt >= first && arrow.sentAt <= end {
       // What carries the very words; or, when the evidence has none, what those people said and heard in its time.
@@ -97,6 +105,9 @@ public struct Story {
     }
     return String(sentence.text.dropFirst(word.count + 1))
   }
+
+  /// An action in words: `send-direct` is "send direct", `leave-group` "leave group".
+  private static func words(_ action: String) -> String { action.replacing("-", with: " ") }
 
   private static func brief(_ text: String) -> String { text.count <= 160 ? text : text.prefix(160) + " …" }
 
