@@ -80,7 +80,8 @@ enum DiagramScript {
         if (to < view.from || from > view.to) continue;
         add(svg, 'line', { class: kind, x1: Math.max(left, x(from)), x2: Math.min(w - 10, x(to)), y1: y(node), y2: y(node) });
       }
-      const step = 10 ** Math.floor(Math.log10((view.to - view.from) / 4));
+      const span = view.to - view.from, least = 10 ** Math.floor(Math.log10(span / 4));
+      const step = least * [1, 2, 5, 10].find(k => span / (least * k) * 75 < w - left);
       for (let t = Math.ceil(view.from / step) * step; t <= view.to; t += step) add(svg, 'text', { class: 'label', x: x(t), y: 12 }, (t / 1e6).toFixed(step < 1e3 ? 6 : step < 1e6 ? 3 : 0) + 's');
       let drawn = 0;
       const labels = [];

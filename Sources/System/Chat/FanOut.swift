@@ -47,7 +47,10 @@ actor FanOut {
 
   /// Publishes what was committed at `position`.
   func publish(_ events: [RoomEvent], at position: Int64) async {
-    if ignoresOrder { return await sockets.emit(events) }
+    if ignoresOrder {
+      emitted = max(emitted, position)
+      return await sockets.emit(events)
+    }
     guard position > emitted else { return }
     waiting[position] = events
     await emitAll()

@@ -5,7 +5,7 @@ public struct TrafficDecoder {
   public struct Message: Sendable {
     /// HTTP, Socket.IO, AMQP …
     public let layer: String
-    /// One line: `POST /login`, `200`, `send_message {…}`, `basicPublish USER_MESSAGE`.
+    /// One line: `POST /login`, `200`, `send_message {…}`, `USER_MESSAGE {…} by basicDeliver UME_USER_SERVER #4`.
     public let summary: String
     /// All of it.
     public let detail: String
@@ -242,14 +242,17 @@ public struct TrafficDecoder {
     default: break
     }
     let body = text(command.body)
-    var message = Message(
-      layer: "AMQP", summary: "\(name)\(subject)" + (body.isEmpty ? "" : " " + cut(body, 200)),
-      detail: cut("channel \(command.channel): \(whole)\n\(body)"))
-    if let json = try? JSONParser.parse(command.body) {
-      message.name = json["TYPE"]?.string
+    let detail = cut("channel \(command.channel): \(whole)\n\(body)")
+    // What it says comes before how it travels.
+    if let json = try? JSONParser.parse(command.body), let type = json["TYPE"]?.string {
+      let data = json["DATA"].map { " " + cut($0.text, 200) } ?? ""
+      var message = Message(layer: "AMQP", summary: "\(type)\(data) by \(name)\(subject)", detail: detail)
+      message.name = type
       message.payload = json["DATA"]
+      return message
     }
-    return message
+    let said = body.isEmpty ? "" : " " + cut(body, 200)
+    return Message(layer: "AMQP", summary: "\(name)\(subject)\(said)", detail: detail)
   }
 }
 

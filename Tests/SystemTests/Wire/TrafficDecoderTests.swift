@@ -51,7 +51,9 @@ struct TrafficDecoderTests {
     var decoder = TrafficDecoder()
     let found = bytes.indices.flatMap { decoder.receive([bytes[$0]], fromClient: true) }
     try #require(found.map(\.layer) == ["AMQP", "AMQP"])
-    #expect(found[0].summary.hasPrefix("basicPublish E/Q {") && found[0].name == "NEW_USER")
+    #expect(
+      found[0].summary.hasPrefix("NEW_USER {") && found[0].summary.hasSuffix(" by basicPublish E/Q")
+        && found[0].name == "NEW_USER")
     #expect(found[0].payload?["USER_ID"] == 1 && found[1].summary == "heartbeat")
   }
 
