@@ -166,16 +166,18 @@ public struct ScenarioDraw {
     ]
   }
 
+  /// Often all of them strike the same node: what one of them leaves behind meets the next.
   private func faults(_ nodes: [String], _ seconds: Int, most: Int) -> [JSONValue] {
-    (0..<stream.choose(most + 1)).map { _ in fault(nodes, seconds) }
+    let focus = stream.chance(0.4) ? stream.pick(nodes) : nil
+    return (0..<stream.choose(most + 1)).map { _ in fault(nodes, on: focus ?? stream.pick(nodes), seconds) }
   }
 
-  private func fault(_ nodes: [String], _ seconds: Int) -> JSONValue {
-    let node = JSONValue.string(stream.pick(nodes))
+  private func fault(_ nodes: [String], on name: String, _ seconds: Int) -> JSONValue {
+    let node = JSONValue.string(name)
     var members: [JSONValue.Member] = [.init("from", .string("\(2 + stream.choose(seconds / 2))s"))]
     members.append(.init("every", .string("\(3 + stream.choose(12))s")))
     let restart = JSONValue.Member("restartAfter", .string(stream.pick(["10ms…200ms", "100ms…2s", "1s…6s"])))
-    switch stream.choose(8) {
+    switch stream.choose(9) {
     case 0: members += [.init("crash", node), restart]
     case 1:
       members += [.init("crash", node), .init("power", true), .init("inCommit", .bool(stream.chance(0.5))), restart]
@@ -186,11 +188,13 @@ public struct ScenarioDraw {
       let others = nodes.filter { .string($0) != node }
       let other: JSONValue = others.isEmpty ? "ann" : .string(stream.pick(others))
       members += [.init("partition", [[node], [other]]), .init("oneWay", .bool(stream.chance(0.4)))]
-    case 6:
+    case 6, 7:
       members += [.init("disk", node)]
+      // A sync that fails says the least of what it has done.
       members.append(
         stream.pick([
-          .init("failingSyncs", .double(0.1)), .init("failingWrites", .double(0.02)), .init("slow", .double(0.02)),
+          .init("failingSyncs", .double(0.1)), .init("failingSyncs", .double(0.4)),
+          .init("failingWrites", .double(0.02)), .init("slow", .double(0.02)),
           .init("full", true), .init("failingReads", .double(0.02)),
         ]))
     default: members += [.init("stalls", .double(stream.pick([0.01, 0.05])))]
