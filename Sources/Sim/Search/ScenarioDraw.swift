@@ -16,7 +16,7 @@ public struct ScenarioDraw {
 
   /// A scenario of its own.
   public func scenario(_ number: UInt64) -> JSONValue {
-    let kind = stream.pick(["accounts", "chat", "chat", "sessions", "sessions"])
+    let kind = stream.pick(["accounts", "chat", "chat", "sessions", "sessions", "sessions"])
     var members: [JSONValue.Member] = [.init("name", .string("drawn \(number): \(kind)"))]
     let nodes: [String]
     switch kind {
@@ -35,11 +35,24 @@ public struct ScenarioDraw {
     }
     if kind != "accounts" { members.append(.init("service", heartbeats())) }
     if stream.chance(0.5) { members.append(.init("network", network())) }
-    let seconds = 15 + stream.choose(30)
+    let seconds = duration(of: members.last { $0.name == "people" }!.value)
     members.append(.init("run", .string("\(seconds)s")))
     members.append(.init("faults", .array(faults(nodes, seconds, most: 4))))
     if !planted.isEmpty { members.append(.init("plant", .array(planted.map { .string($0) }))) }
     return .object(members)
+  }
+
+  /// Actions of all people together in a drawn scenario. More of them in one run say less than as many in several: each run begins with
+  /// other people, faults and orders.
+  private static let actions = 150.0
+
+  /// How many seconds people act: the more slowly they think, the longer.
+  private func duration(of people: JSONValue) -> Int {
+    let rate = (people.array ?? []).reduce(0.0) { sum, group in
+      let pause = group["thinkTime"]?.string.flatMap(DurationText.parse)?.inSeconds ?? 1
+      return sum + Double(group["count"]?.int ?? 1) / pause
+    }
+    return max(5, min(30, Int(Self.actions / max(rate, 0.1)))) + stream.choose(5)
   }
 
   /// A scenario to vary.
@@ -174,13 +187,13 @@ public struct ScenarioDraw {
 
   private func fault(_ nodes: [String], on name: String, _ seconds: Int) -> JSONValue {
     let node = JSONValue.string(name)
-    var members: [JSONValue.Member] = [.init("from", .string("\(2 + stream.choose(seconds / 2))s"))]
-    members.append(.init("every", .string("\(3 + stream.choose(12))s")))
+    var members: [JSONValue.Member] = [.init("from", .string("\(1 + stream.choose(max(1, seconds / 3)))s"))]
+    members.append(.init("every", .string("\(1 + stream.choose(max(2, seconds / 3)))s")))
     let restart = JSONValue.Member("restartAfter", .string(stream.pick(["10ms…200ms", "100ms…2s", "1s…6s"])))
-    switch stream.choose(9) {
+    switch stream.choose(10) {
     case 0: members += [.init("crash", node), restart]
-    case 1:
-      members += [.init("crash", node), .init("power", true), .init("inCommit", .bool(stream.chance(0.5))), restart]
+    case 1, 8:
+      members += [.init("crash", node), .init("power", true), .init("inCommit", .bool(stream.chance(0.6))), restart]
     case 2: members += [.init("pause", node), .init("for", .string(stream.pick(["100ms…1s", "1s…4s", "3s…10s"])))]
     case 3: members += [.init("drain", node), restart]
     case 4: members += [.init("reset", node)]
