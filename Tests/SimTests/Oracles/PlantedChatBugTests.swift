@@ -25,7 +25,7 @@ struct PlantedChatBugTests {
     arguments: [
       (PlantedChatBug.emitsBeforeCommit, "crash-between-store-and-emit", "durable"),
       (.emitsBeforeCommit, "crash-between-store-and-emit", "one-order"),
-      (.emitsInArrivalOrder, "crossing-messages", "socket-order"),
+      (.emitsInArrivalOrder, "same-message-twice", "socket-order"),
       (.leavesRoomLate, "blocks-and-leavers", "private"),
       (.clientIDInTwoSteps, "same-message-twice", "stored-once"),
       (.presenceByLastEvent, "broken-sockets", "presence"),
