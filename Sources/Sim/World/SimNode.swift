@@ -38,6 +38,8 @@ public final class SimNode: @unchecked Sendable {
   /// Deaths while a transaction was between its first write and its sync.
   private(set) var deathsInCommit = 0
   private var restart: SimTimer?
+  /// The life that is being stopped in order.
+  private weak var draining: Life?
 
   init(_ name: String, in world: World, program: @escaping Program) {
     self.name = name
@@ -168,6 +170,8 @@ public final class SimNode: @unchecked Sendable {
   public func resume() {
     guard let life, life.isPaused else { return }
     trace.event(.resume, name)
+    // What came while it stood still in the middle of stopping is turned away now.
+    if life === draining { findings.noteTrouble(at: scheduler.now) }
     life.resume()
   }
 
@@ -177,6 +181,7 @@ public final class SimNode: @unchecked Sendable {
     drains += 1
     findings.noteTrouble(at: scheduler.now)
     trace.event(.drain, name)
+    draining = life
     _ = life.spawn("drain") { [self] in
       await service.drain()
       guard life.isAlive else { return }
