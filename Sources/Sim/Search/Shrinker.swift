@@ -96,7 +96,8 @@ public struct Shrinker {
   /// Removes runs of elements from a list, long ones first. Whether some could be.
   private mutating func cutDown(_ list: String) -> Bool {
     let count = best.scenario[list]?.array?.count ?? 0
-    var part = count / 2
+    // Rounded up, so that the last one is tried too.
+    var part = (count + 1) / 2
     while part > 0 {
       var from = 0
       while let elements = best.scenario[list]?.array, from < elements.count, !isOver() {
@@ -104,7 +105,7 @@ public struct Shrinker {
         let shorter = starts.map { start -> JSONValue in
           var rest = elements
           rest.removeSubrange(start..<min(start + part, elements.count))
-          return best.scenario.setting(list, .array(rest))
+          return best.scenario.settingList(list, rest)
         }
         guard let index = attempt(shorter) else { break }
         from = starts[index]

@@ -19,7 +19,7 @@ public protocol NodeExecutor: Sendable {
 }
 
 extension NodeExecutor {
-  /// Starts a task of this node on the actor that starts it: it begins and ends there, and costs one job and not three.
+  /// Starts a task of this node on the actor that starts it.
   @discardableResult
   public func spawn(
     _ name: StaticString, on isolation: isolated (any Actor)? = #isolation, _ body: @escaping @Sendable () async -> Void

@@ -139,6 +139,23 @@ struct SearchTests {
     _ = try Scenario(parsing: Array(best.pretty().utf8), file: "x")
   }
 
+  @Test("the last fault and the last step go too, when the failure needs none")
+  func nothingLeft() {
+    let whole: JSONValue = [
+      "name": "x", "run": "1s", "people": [["name": "ann", "actions": .object([])]],
+      "script": [["at": "100ms", "who": "ann", "does": "login"]], "faults": [["reset": "users", "at": "500ms"]],
+    ]
+    var tries = 0
+    var shrinker = Shrinker(
+      .init(scenario: whole, run: run(draws: [])), oracle: "unique", isOver: { tries > 500 }
+    ) { candidates in
+      tries += 1
+      return (candidates.startIndex, .init(scenario: candidates.first!.scenario, run: run(draws: [])))
+    }
+    shrinker.run()
+    #expect(shrinker.best.scenario["faults"] == nil && shrinker.best.scenario["script"] == nil)
+  }
+
   @Test("who has a script does what it says when it says so, whatever they are")
   func scripts() throws {
     let scenario = try Scenario(
