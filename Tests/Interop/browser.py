@@ -64,7 +64,8 @@ class Connection:
         while True:
             answer = json.loads(self.socket.recv())
             if answer.get("method") == "Log.entryAdded" and answer["params"]["entry"]["level"] == "error":
-                self.complaints.append(answer["params"]["entry"]["text"])
+                entry = answer["params"]["entry"]
+                self.complaints.append(f"{entry['text']} {entry.get('url', '')}".strip())
             if answer.get("method") == "Runtime.exceptionThrown":
                 self.complaints.append(json.dumps(answer["params"]["exceptionDetails"])[:500])
             if answer.get("id") == id:

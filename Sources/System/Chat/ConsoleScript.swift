@@ -3,15 +3,17 @@ extension ConsoleText {
   static let script = #"""
     'use strict';
     const $ = id => document.getElementById(id);
-    const state = { session: null, user: null, name: '', people: new Map(), open: null, socket: null, wait: 250, acks: new Map(), nextAck: 0, outbox: [], connected: false };
+    const state = { session: null, user: null, name: '', people: new Map(), open: null, socket: null, wait: 250, acks: new Map(), nextAck: 0, outbox: [], connected: false, visit: new AbortController() };
 
     // MARK: REST
 
     async function ask(method, path, body) {
+      const { signal } = state.visit;
       const all = state.session ? { sessionID: state.session, ...body } : body;
       const query = method === 'GET' ? '?' + new URLSearchParams(all) : '';
-      const answer = await fetch(path + query, method === 'GET' ? {} : { method, headers: { 'content-type': 'application/json' }, body: JSON.stringify(all) });
+      const answer = await fetch(path + query, method === 'GET' ? { signal } : { signal, method, headers: { 'content-type': 'application/json' }, body: JSON.stringify(all) });
       const value = await answer.json().catch(() => ({}));
+      signal.throwIfAborted();
       if (!answer.ok) { const error = new Error(value.error || 'status ' + answer.status); error.status = answer.status; throw error; }
       return value;
     }
@@ -50,7 +52,7 @@ extension ConsoleText {
     }
 
     function take(packet) {
-      if (packet[0] === '0') { state.wait = 250; setLink(true); refresh().then(flush); }
+      if (packet[0] === '0') { state.wait = 250; setLink(true); refresh().then(flush).catch(tell); }
       else if (packet[0] === '1') state.socket.close();
       else if (packet[0] === '4') { leave(JSON.parse(packet.slice(1)).message); }
       else if (packet[0] === '2') { const [name, value] = JSON.parse(packet.slice(1)); (events[name] || (() => {}))(value); }
@@ -82,8 +84,10 @@ extension ConsoleText {
         clearTimeout(state.typing);
         state.typing = setTimeout(() => { $('typing').textContent = ''; }, 3000);
       },
-      error(error) { $('notice').textContent = error.message; },
+      error: tell,
     };
+
+    function tell(error) { if (error.name !== 'AbortError') $('notice').textContent = error.message; }
 
     function setLink(open) {
       state.connected = open;
@@ -93,7 +97,7 @@ extension ConsoleText {
 
     // MARK: What is known
 
-    function reload() { refresh().catch(error => { $('notice').textContent = error.message; }); }
+    function reload() { refresh().catch(tell); }
 
     async function refresh() {
       const [contacts, groups] = await Promise.all([ask('GET', '/getContacts', {}), ask('GET', '/getGroups', {})]);
@@ -191,7 +195,7 @@ extension ConsoleText {
     function tool(text, action) {
       const button = element('button', text, 'quiet');
       button.type = 'button';
-      button.onclick = () => action().then(refresh).catch(error => { $('notice').textContent = error.message; });
+      button.onclick = () => action().then(refresh).catch(tell);
       return button;
     }
 
@@ -286,8 +290,9 @@ extension ConsoleText {
 
     function leave(why) {
       sessionStorage.removeItem('parley');
-      const socket = state.socket;
-      Object.assign(state, { session: null, socket: null, people: new Map(), outbox: [], open: null });
+      const { socket, visit } = state;
+      Object.assign(state, { visit: new AbortController(), session: null, socket: null, people: new Map(), outbox: [], open: null });
+      visit.abort(); // what waits for an answer would go on without a session
       if (socket) socket.close();
       clearTimeout(state.retry);
       $('app').hidden = true;
@@ -297,17 +302,17 @@ extension ConsoleText {
 
     $('login').onsubmit = event => { event.preventDefault(); enter('/login'); };
     $('join').onclick = () => { if ($('login').reportValidity()) enter('/register'); };
-    $('leave').onclick = () => { ask('POST', '/logout', {}).catch(() => {}); leave(); };
+    $('leave').onclick = () => { const sessionID = state.session; leave(); ask('POST', '/logout', { sessionID }).catch(tell); };
     $('back').onclick = () => show(null);
     $('add').onsubmit = event => {
       event.preventDefault();
       $('notice').textContent = '';
-      ask('POST', '/addContact', { contact: $('add-name').value }).then(() => { $('add-name').value = ''; return refresh(); }).catch(error => { $('notice').textContent = error.message; });
+      ask('POST', '/addContact', { contact: $('add-name').value }).then(() => { $('add-name').value = ''; return refresh(); }).catch(tell);
     };
     $('group').onsubmit = event => {
       event.preventDefault();
       $('notice').textContent = '';
-      ask('POST', '/createGroup', { name: $('group-name').value, members: [] }).then(() => { $('group-name').value = ''; return refresh(); }).catch(error => { $('notice').textContent = error.message; });
+      ask('POST', '/createGroup', { name: $('group-name').value, members: [] }).then(() => { $('group-name').value = ''; return refresh(); }).catch(tell);
     };
     $('write').onsubmit = event => {
       event.preventDefault();
