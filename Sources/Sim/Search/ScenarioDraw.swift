@@ -187,30 +187,42 @@ public struct ScenarioDraw {
 
   private func fault(_ nodes: [String], on name: String, _ seconds: Int) -> JSONValue {
     let node = JSONValue.string(name)
-    var members: [JSONValue.Member] = [.init("from", .string("\(1 + stream.choose(max(1, seconds / 3)))s"))]
-    members.append(.init("every", .string("\(1 + stream.choose(max(2, seconds / 3)))s")))
+    let begin = 1 + stream.choose(max(1, seconds / 3))
+    var members: [JSONValue.Member] = [.init("from", .string("\(begin)s"))]
+    let again = JSONValue.Member("every", .string("\(1 + stream.choose(max(2, seconds / 3)))s"))
+    // Longer than a lease and what is allowed for its end, once: who was cut off comes back as one that was replaced.
+    let longest = seconds - begin
+    let lasting =
+      longest > 8 && stream.chance(0.5)
+      ? JSONValue.Member("to", .string("\(begin + 8 + stream.choose(min(8, longest - 8)))s")) : nil
     let restart = JSONValue.Member("restartAfter", .string(stream.pick(["10ms…200ms", "100ms…2s", "1s…6s"])))
     switch stream.choose(10) {
-    case 0: members += [.init("crash", node), restart]
+    case 0: members += [again, .init("crash", node), restart]
     case 1, 8:
-      members += [.init("crash", node), .init("power", true), .init("inCommit", .bool(stream.chance(0.6))), restart]
-    case 2: members += [.init("pause", node), .init("for", .string(stream.pick(["100ms…1s", "1s…4s", "3s…10s"])))]
-    case 3: members += [.init("drain", node), restart]
-    case 4: members += [.init("reset", node)]
+      members += [
+        again, .init("crash", node), .init("power", true), .init("inCommit", .bool(stream.chance(0.6))), restart,
+      ]
+    case 2:
+      members += [again, .init("pause", node), .init("for", .string(stream.pick(["100ms…1s", "1s…4s", "3s…10s"])))]
+    case 3: members += [again, .init("drain", node), restart]
+    case 4: members += [again, .init("reset", node)]
     case 5:
-      let others = nodes.filter { .string($0) != node }
-      let other: JSONValue = others.isEmpty ? "ann" : .string(stream.pick(others))
-      members += [.init("partition", [[node], [other]]), .init("oneWay", .bool(stream.chance(0.4)))]
+      let others = nodes.filter { $0 != name }
+      // Most of what is said goes by the broker.
+      let other =
+        others.contains("broker") && stream.chance(0.5) ? "broker" : others.isEmpty ? "ann" : stream.pick(others)
+      members += [
+        lasting ?? again, .init("partition", [[node], [.string(other)]]), .init("oneWay", .bool(stream.chance(0.4))),
+      ]
     case 6, 7:
-      members += [.init("disk", node)]
       // A sync that fails says the least of what it has done.
-      members.append(
-        stream.pick([
-          .init("failingSyncs", .double(0.1)), .init("failingSyncs", .double(0.4)),
-          .init("failingWrites", .double(0.02)), .init("slow", .double(0.02)),
-          .init("full", true), .init("failingReads", .double(0.02)),
-        ]))
-    default: members += [.init("stalls", .double(stream.pick([0.01, 0.05])))]
+      let kinds: [JSONValue.Member] = [
+        .init("failingSyncs", .double(0.1)), .init("failingSyncs", .double(0.4)),
+        .init("failingWrites", .double(0.02)), .init("slow", .double(0.02)),
+        .init("full", true), .init("failingReads", .double(0.02)),
+      ]
+      members += [lasting ?? again, .init("disk", node), stream.pick(kinds)]
+    default: members += [again, .init("stalls", .double(stream.pick([0.01, 0.05])))]
     }
     return .object(members)
   }

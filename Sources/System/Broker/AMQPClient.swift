@@ -173,6 +173,8 @@ public actor AMQPClient {
   // MARK: Connecting
 
   private func run() async {
+    // Handlers hold the service that holds this client.
+    defer { consumers = [:] }
     var failures = 0
     while !isClosed {
       do {

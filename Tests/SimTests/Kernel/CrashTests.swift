@@ -82,6 +82,36 @@ struct CrashTests {
     #expect(residentKilobytes - after100 < 20_000, "grew from \(after100) kB to \(residentKilobytes) kB")
   }
 
+  @Test("of a service that has crashed or stopped in order nothing stays in memory", arguments: [false, true])
+  func nothingStays(inOrder: Bool) throws {
+    final class Lives {
+      weak var life: Life?
+      init(_ life: Life?) { self.life = life }
+    }
+    let file = #"{ name: "all", topology: { supervisorHosts: 1 }, people: [{ name: "ann" }], run: "1s" }"#
+    let scenario = try Scenario(parsing: Array(file.utf8), file: "all.json5")
+    let runner = ScenarioRunner(scenario)
+    let world = World(seed: 1)
+    let nodes = scenario.serviceNodes.map { world.addNode($0, program: runner.program(of: $0)) }
+    #expect(nodes.count == 6)
+    for node in nodes { node.start() }
+    world.run(until: .seconds(5))
+    for node in nodes {
+      #expect(node.isServing)
+      let first = Lives(node.life)
+      if inOrder {
+        node.drain(restartAfter: .milliseconds(10))
+      } else {
+        node.crash(.kill)
+        node.restart(after: .milliseconds(10))
+      }
+      world.run(until: world.now + .seconds(20))
+      #expect(first.life == nil, "\(node.name)")
+    }
+    world.end()
+    #expect(world.defects.isEmpty)
+  }
+
   private static var residentKilobytes: Int {
     let status = (try? String(contentsOfFile: "/proc/self/status", encoding: .utf8)) ?? ""
     let line = status.split(separator: "\n").first { $0.hasPrefix("VmRSS") } ?? ""
