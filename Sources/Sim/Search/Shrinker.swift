@@ -60,6 +60,10 @@ public struct Shrinker {
     writeOut(people: true)
     writeOut(people: false)
     shrinkScenario()
+    // Streams of choices belong to components, so that most changes leave the rest of a run as it was. Not all.
+    while attempt(restless(best.scenario) + best.scenario.smallerScenarios.joined(), isWide: true) != nil {
+      shrinkScenario()
+    }
     shrinkChoices()
   }
 
@@ -82,22 +86,24 @@ public struct Shrinker {
 
   // MARK: The file
 
+  /// Goes round the kinds of smaller scenarios until none has one that fails: what has just been of no use is not tried again at once.
   private mutating func shrinkScenario() {
-    while !isOver() {
-      let candidates = restless(best.scenario) + best.scenario.smallerScenarios
-      if attempt(candidates) != nil { continue }
-      let cut = cutDown("script") || cutDown("faults")
-      if cut { continue }
-      // Streams of choices belong to components, so that most changes leave the rest of a run as it was. Not all.
-      guard attempt(candidates, isWide: true) != nil else { return }
-    }
+    var before: JSONValue
+    repeat {
+      before = best.scenario
+      while attempt(restless(best.scenario)) != nil {}
+      for kind in best.scenario.smallerScenarios.indices {
+        while attempt(best.scenario.smallerScenarios[kind]) != nil {}
+      }
+      cutDown("script")
+      cutDown("faults")
+    } while best.scenario != before && !isOver()
   }
 
-  /// Removes runs of elements from a list, long ones first. Whether some could be.
-  private mutating func cutDown(_ list: String) -> Bool {
-    let count = best.scenario[list]?.array?.count ?? 0
+  /// Removes runs of elements from a list, long ones first.
+  private mutating func cutDown(_ list: String) {
     // Rounded up, so that the last one is tried too.
-    var part = (count + 1) / 2
+    var part = ((best.scenario[list]?.array?.count ?? 0) + 1) / 2
     while part > 0 {
       var from = 0
       while let elements = best.scenario[list]?.array, from < elements.count, !isOver() {
@@ -112,7 +118,6 @@ public struct Shrinker {
       }
       part /= 2
     }
-    return (best.scenario[list]?.array?.count ?? 0) < count
   }
 
   /// The scenario with hardly any rest after the last action.

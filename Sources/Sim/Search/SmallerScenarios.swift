@@ -2,9 +2,9 @@ import System
 
 /// Everything that is one step smaller than a scenario.
 extension JSONValue {
-  /// Smaller scenarios, those first that make each further try cheaper.
-  var smallerScenarios: [JSONValue] {
-    shorterRuns + fewerPeople + smallerPeople + fewerHosts + plainerWorlds + earlierFaults + rounderTimes
+  /// Smaller scenarios by what is smaller, those first that make each further try cheaper.
+  var smallerScenarios: [[JSONValue]] {
+    [shorterRuns, fewerPeople, fewerHosts, plainerWorlds, smallerPeople, earlierFaults, rounderTimes]
   }
 
   private func elements(_ name: String) -> [JSONValue] { self[name]?.array ?? [] }
