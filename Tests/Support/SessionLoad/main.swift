@@ -8,12 +8,14 @@ import System
 ///
 ///     SessionLoad USERS_PORT CHAT_PORT CUSTOMERS_PORT SESSIONS SECONDS [MESSAGES_PER_SECOND]
 ///
-/// Without a rate each user keeps eight messages under way. Prints the messages that reached the customers a second, and the latency
+/// Without a rate each user keeps 16 messages under way to the customer, so that no more goes in than comes out. Prints the messages that reached the customers a second, and the latency
 /// from the user's socket to the customer, who asks again as soon as an answer has come.
 final class Tally: @unchecked Sendable {
   var reached = 0
   var latencies: [Int64] = []
   var failures = 0
+  /// By user: says something more, once a message has arrived.
+  var again: [Int: () -> Void] = [:]
   var begin: Instant?
   var end: Instant?
 }
@@ -28,7 +30,7 @@ guard numbers.count >= 5, numbers.count == CommandLine.arguments.count - 1 else 
 }
 let (users, chat, customers) = (address(numbers[0]), address(numbers[1]), address(numbers[2]))
 let (sessions, seconds, rate) = (numbers[3], numbers[4], numbers.count > 5 ? Double(numbers[5]) : 0)
-let window = 8
+let window = 16
 
 func address(_ port: Int) -> SocketAddress { SocketAddress(host: "127.0.0.1", port: UInt16(port)) }
 
@@ -44,10 +46,11 @@ let node = try RealNode.visitor("load", level: .error)
   return try JSONParser.parse(response.body)
 }
 
-/// A user's socket: says things, and goes on as it is answered.
-@Sendable func talk(_ environment: Environment, _ name: String, _ tally: Tally, _ isReady: @escaping () -> Void)
+/// A user's socket: says things, and goes on as they arrive.
+@Sendable func talk(_ environment: Environment, _ number: Int, _ tally: Tally, _ isReady: @escaping () -> Void)
   async throws
 {
+  let name = "user-\(number)"
   let http = HTTPClient(environment, address: chat)
   let who: JSONValue = ["username": .string(name), "password": "password123"]
   _ = try await ask(http, "POST", "/register", who)
@@ -59,8 +62,11 @@ let node = try RealNode.visitor("load", level: .error)
   isReady()
   while tally.begin == nil { try await environment.clock.sleep(for: .milliseconds(5)) }
   @Sendable func say() async throws {
-    let data: JSONValue = ["MESSAGE": .string("\(environment.clock.now.nanoseconds)")]
+    let data: JSONValue = ["MESSAGE": .string("\(environment.clock.now.nanoseconds)/\(number)")]
     _ = try await client.emit("user_message", SocketPayload([data]), namespace: "/users", acknowledged: true)
+  }
+  tally.again[number] = {
+    environment.executor.spawn("again") { do { try await say() } catch { tally.failures += 1 } }
   }
   environment.executor.spawn("pace") {
     do {
@@ -86,7 +92,6 @@ let node = try RealNode.visitor("load", level: .error)
     while true {
       guard case .acknowledged(_, _, let payload) = try await client.receive() else { continue }
       if payload.arguments.first?["status"] != "ok" { tally.failures += 1 }
-      if rate == 0, environment.clock.now < tally.end! { try await say() }
     }
   } catch {
     return
@@ -123,7 +128,10 @@ let node = try RealNode.visitor("load", level: .error)
     for message in answer["MESSAGES"]?.array ?? [] {
       last = message["SEQ"]?.int ?? last
       tally.reached += 1
-      if let sent = message["MESSAGE"]?.string.flatMap({ Int64($0) }) { tally.latencies.append(now - sent) }
+      let parts = (message["MESSAGE"]?.string ?? "").split(separator: "/").compactMap { Int64($0) }
+      guard parts.count == 2 else { continue }
+      tally.latencies.append(now - parts[0])
+      if rate == 0 { tally.again[Int(parts[1])]?() }
     }
     // Under full load the customers' questions are not what is measured.
     try await environment.clock.sleep(for: rate == 0 ? .milliseconds(250) : .milliseconds(1))
@@ -135,7 +143,7 @@ let tally = try node.run { environment in
   let ready = Tally()
   for number in 0..<sessions * 2 {
     environment.executor.spawn("user") {
-      do { try await talk(environment, "user-\(number)", tally) { ready.reached += 1 } } catch {
+      do { try await talk(environment, number, tally) { ready.reached += 1 } } catch {
         print("user: \(error)")
         tally.failures += 1
       }

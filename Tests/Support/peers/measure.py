@@ -52,11 +52,11 @@ def free_port():
         return probe.getsockname()[1]
 
 
-def parley(name, services, *flags):
+def parley(name, services, *flags, cores=0):
     """A `parley serve` on free ports; returns the process and the port of each service."""
     ports = ["--users-port", "--chat-port", "--customers-port", "--manager-port", "--amqp-port"]
     command = [product("parley"), "serve", *services, "--data", os.path.join(FOLDER, name), "--log-level", "error", *flags]
-    process = pinned(0, command + [word for flag in ports for word in (flag, "0")], stdout=subprocess.PIPE, text=True)
+    process = pinned(cores, command + [word for flag in ports for word in (flag, "0")], stdout=subprocess.PIPE, text=True)
     found = {}
     while (line := process.stdout.readline()) != "ready\n":
         found[line.split()[1]] = int(line.split()[2].rsplit(":", 1)[1])
