@@ -5,7 +5,7 @@ struct ChatEvidence {
   let sockets: [SocketRecord]
   let readings: [Reading]
   let presence: [FinalPresence]
-  let calls: [RESTCall]
+  let calls: [ServiceCall]
   let endedSessions: [String: Int64]
   let isOnlineAtEnd: [Int64: Bool]
   /// When a fault could explain a 503.

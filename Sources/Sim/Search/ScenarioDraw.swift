@@ -195,7 +195,7 @@ public struct ScenarioDraw {
     let lasting =
       longest > 8 && stream.chance(0.5)
       ? JSONValue.Member("to", .string("\(begin + 8 + stream.choose(min(8, longest - 8)))s")) : nil
-    let restart = JSONValue.Member("restartAfter", .string(stream.pick(["10ms…200ms", "100ms…2s", "1s…6s"])))
+    let restart = JSONValue.Member("restartAfter", .string(stream.pick(["10ms…200ms", "100ms…2s", "1s…6s", "4s…12s"])))
     switch stream.choose(10) {
     case 0: members += [again, .init("crash", node), restart]
     case 1, 8:

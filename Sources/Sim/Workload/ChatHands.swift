@@ -20,7 +20,7 @@ final class ChatHands: @unchecked Sendable {
   private func once(_ method: String, _ path: String, _ body: [JSONValue.Member]) async throws -> (Int, JSONValue)? {
     let history = person.history
     let index = history.calls.count
-    history.calls.append(RESTCall(person: person.name, what: "\(method) \(path)", interval: history.begin()))
+    history.calls.append(ServiceCall(person: person.name, what: "\(method) \(path)", interval: history.begin()))
     person.counters.count(.requests)
     defer { history.end(&history.calls[index].interval) }
     do {

@@ -94,8 +94,8 @@ struct FinalPresence {
   let isOnline: Bool
 }
 
-/// A request to the REST interface and the status that came back.
-struct RESTCall {
+/// What was asked of the Chat Service, over REST or a socket, and the status that came back; a socket hears of 500 and 503 in words.
+struct ServiceCall {
   let person: String
   let what: String
   var interval: Interval
@@ -109,7 +109,7 @@ final class ChatHistory: Timeline, @unchecked Sendable {
   var sockets: [SocketRecord] = []
   var readings: [Reading] = []
   var presence: [FinalPresence] = []
-  var calls: [RESTCall] = []
+  var calls: [ServiceCall] = []
   /// When the end of a session was acknowledged.
   var endedSessions: [String: Int64] = [:]
   /// Who is there when everything has come to rest.

@@ -163,6 +163,7 @@ final class Chatter: Resident<ChatHistory, ChatCommons, ChatAction>, Inhabitant,
     case .group(let id): (recipient, isGroup) = (id, true)
     }
     counters.count(.messages)
+    var call = ServiceCall(person: name, what: "send_message \"\(sending.content)\"", interval: history.begin())
     let answer = try await device.call(
       "send_message",
       [
@@ -180,6 +181,11 @@ final class Chatter: Resident<ChatHistory, ChatCommons, ChatAction>, Inhabitant,
       return true
     }
     let message = answer["message"]?.string ?? "no reason"
+    if message.contains("not available") || message == "internal error" {
+      history.end(&call.interval)
+      call.status = message == "internal error" ? 500 : 503
+      history.calls.append(call)
+    }
     if message.contains("not available") || message.contains("stopping") || message.contains("no such session") {
       // It may have been stored all the same.
       sending.hasUnknown = true
