@@ -4,7 +4,7 @@ import System
 enum SessionOracles {
   static func judge(_ history: SessionHistory) -> [Violation] {
     acceptedOnce(history) + transcripts(history) + complete(history) + relayed(history) + served(history)
-      + present(history) + staffed(history) + setAside(history)
+      + present(history) + gone(history) + staffed(history) + setAside(history)
   }
 
   private static func violation(_ oracle: String, _ promise: String, _ events: [String]) -> [Violation] {
@@ -146,6 +146,20 @@ enum SessionOracles {
         [
           "\(socket.person), user \(socket.user), is connected, and the manager has: \(entry?.text ?? "nobody of that id")"
         ])
+    }
+    return []
+  }
+
+  /// When everything has come to rest, whoever went for good is offline, and with no supervisor.
+  static func gone(_ history: SessionHistory) -> [Violation] {
+    guard let users = history.overview?["USERS"]?.array else { return [] }
+    for (person, user) in history.departed {
+      guard let entry = users.first(where: { $0["USER_ID"] == .int(user) }), entry["STATUS"] != "OFFLINE" else {
+        continue
+      }
+      return violation(
+        "gone", "a user who is gone is given to nobody",
+        ["\(person), user \(user), went for good, and the manager has: \(entry.text)"])
     }
     return []
   }

@@ -178,6 +178,8 @@ public enum SessionAction: String, CaseIterable, Sendable {
   case vanish
   /// A user is away for a while.
   case leave
+  /// A user goes, and does not come back.
+  case depart
   /// A customer asks for another user.
   case moreUsers = "more-users"
   /// A customer ends the session, and asks for another.
@@ -328,4 +330,6 @@ public enum Counter: String, CaseIterable, Sendable {
   case memberChanges = "member-changes"
   /// Messages that nobody can read.
   case poison
+  /// Users of sessions who went for good.
+  case departures
 }

@@ -37,6 +37,7 @@ public struct ScenarioDraw {
     if stream.chance(0.5) { members.append(.init("network", network())) }
     let seconds = duration(of: members.last { $0.name == "people" }!.value)
     members.append(.init("run", .string("\(seconds)s")))
+    if kind == "sessions", stream.chance(0.5) { members.append(.init("script", departures(within: seconds))) }
     members.append(.init("faults", .array(faults(nodes, seconds, most: 4))))
     if !planted.isEmpty { members.append(.init("plant", .array(planted.map { .string($0) }))) }
     return .object(members)
@@ -147,8 +148,9 @@ public struct ScenarioDraw {
   }
 
   private func sessionPeople() -> [JSONValue] {
-    let forCustomers = ["disconnect", "vanish", "leave"]
-    let forUsers = ["more-users", "end-session", "race-for-session"]
+    let forCustomers = ["disconnect", "vanish", "leave", "depart"]
+    // Who departs does so by the script: by chance all would be gone soon.
+    let forUsers = ["more-users", "end-session", "race-for-session", "depart"]
     return [
       [
         "name": "cora", "role": "customer", "count": .int(Int64(1 + stream.choose(3))),
@@ -160,6 +162,14 @@ public struct ScenarioDraw {
         "transports": .array(transports()), "actions": actions(SessionAction.self, without: forUsers, always: "say"),
       ],
     ]
+  }
+
+  /// One or two users of sessions go for good; there are always two.
+  private func departures(within seconds: Int) -> JSONValue {
+    .array(
+      (1...1 + stream.choose(2)).map { number in
+        ["at": .string("\(1 + stream.choose(seconds - 1))s"), "who": .string("ann-\(number)"), "does": "depart"]
+      })
   }
 
   // MARK: Faults

@@ -42,7 +42,7 @@ public struct Shrinker {
   private let isOver: () -> Bool
   /// Oracles that a run without rest at its end breaks by itself: what they are about takes its time.
   private static let patient = [
-    "live", "presence", "complete", "present", "staffed", "served", "dead-letters", "durable",
+    "live", "presence", "complete", "present", "gone", "staffed", "served", "dead-letters", "durable",
   ]
   private let oracle: String
 

@@ -15,7 +15,7 @@ final class SessionCustomer: Resident<SessionHistory, SessionCommons, SessionAct
     try await begin(client, environment)
     while let action = try await agenda.next(since: beginning, stream, counters, environment) {
       switch action {
-      case .say, .disconnect, .vanish, .leave: try await say(client, environment)
+      case .say, .disconnect, .vanish, .leave, .depart: try await say(client, environment)
       case .moreUsers:
         let answer = try await ask("ADDITIONAL_USERS", ["USER_COUNT": 1], client, environment)
         // Without an answer, or with a 5xx, it may have been done.

@@ -58,6 +58,8 @@ struct CustomerRun {
 final class SessionHistory: Timeline, @unchecked Sendable {
   var sayings: [Saying] = []
   var sockets: [UserSocket] = []
+  /// Users who have gone for good.
+  var departed: [(person: String, user: Int64)] = []
   var runs: [CustomerRun] = []
   /// Messages that nobody can read, and that the broker has confirmed.
   var poison = 0

@@ -13,7 +13,7 @@ final class SessionUser: Resident<SessionHistory, SessionCommons, SessionAction>
     let begin = environment.clock.now
     let session = try await logIn(environment)
     environment.executor.spawn("socket") { await self.keepSocket(session, environment) }
-    while let action = try await agenda.next(since: begin, stream, counters, environment) {
+    while !isGone, let action = try await agenda.next(since: begin, stream, counters, environment) {
       switch action {
       case .say: try await say(environment)
       case .disconnect: await hangUp(silently: false)
@@ -23,14 +23,19 @@ final class SessionUser: Resident<SessionHistory, SessionCommons, SessionAction>
         await hangUp(silently: stream.chance(0.5))
         try await environment.clock.sleep(for: stream.exponential(mean: .seconds(3)))
         wants = true
+      case .depart:
+        (wants, isGone) = (false, true)
+        counters.count(.departures)
+        history.departed.append((name, user))
+        await hangUp(silently: stream.chance(0.5))
       case .endSession, .moreUsers, .raceForSession: continue
       }
     }
-    while socket == nil {
+    while socket == nil, !isGone {
       lastSeen = "waits for a socket"
       try await environment.clock.sleep(for: .milliseconds(200))
     }
-    try await say(environment)
+    if !isGone { try await say(environment) }
     commons.settled += 1
     lastSeen = "waits for the others"
     while commons.looked < commons.people || !commons.isSeen {
@@ -48,6 +53,7 @@ final class SessionUser: Resident<SessionHistory, SessionCommons, SessionAction>
 
   private var isCounted = false
   private var isOver = false
+  private var isGone = false
 
   /// Registers and logs in, until that has worked.
   private func logIn(_ environment: Environment) async throws -> String {

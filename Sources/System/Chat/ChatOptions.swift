@@ -33,4 +33,6 @@ public enum PlantedChatBug: String, Sendable, CaseIterable {
   case dropsOnUpgrade
   /// A session is believed for as long as it was asked for once.
   case trustsSessionsForever
+  /// That a user is gone is told once, and forgotten when it could not be.
+  case forgetsDepartures
 }

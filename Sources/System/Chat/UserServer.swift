@@ -50,7 +50,11 @@ extension ChatService {
         let departures = try await database.transaction { try $0.departures() }
         if departures.isEmpty { return }
         for (id, user, connection) in departures {
-          try await users().userIsGone(user, connection: connection)
+          do {
+            try await users().userIsGone(user, connection: connection)
+          } catch {
+            guard options.planted.contains(.forgetsDepartures) else { throw error }
+          }
           try await database.transaction { try $0.forgetDeparture(id) }
         }
       } catch is NodeDown {

@@ -45,6 +45,12 @@ struct PlantedSessionBugTests {
     #expect(ScenarioRunner(mended).run(seed: scenario.seed!).violations.isEmpty)
   }
 
+  @Test("a chat that forgets who is gone when nobody hears it leaves them available")
+  func forgetsDepartures() throws {
+    let found = try oracles("sessions/gone-for-good") { $0.service.plantedInChat = [.forgetsDepartures] }
+    #expect(found.contains("gone"), "\(found)")
+  }
+
   @Test("poison that is not with the dead letters is missed")
   func deadLetters() {
     func judged(_ poison: Int, _ letters: Int64) -> [String] {
