@@ -141,9 +141,11 @@ struct SupervisorSession: Sendable {
     return true
   }
 
-  /// A message from the manager or from the customer. `deliveryID` names it. nil when it is for the next one, which has taken over.
+  /// A message from the manager or from the customer. `deliveryID` names it. nil when it has to be put back: it is for the next one, which
+  /// has taken over, or this one has not been briefed yet, and its predecessor on the same host was still being given things.
   mutating func take(_ incoming: QueueMessage, deliveryID: String) -> [QueueMessage]? {
     guard status != .over else { return [] }
+    guard status == .running else { return nil }
     if let epoch = incoming.epoch, isTakenOver(by: epoch) { return nil }
     switch incoming.type {
     case "USER_MESSAGE": return append(incoming.data, from: incoming.data["USER_ID"] ?? .null)
