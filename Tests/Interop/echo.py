@@ -7,11 +7,11 @@ import unittest
 
 
 class Echo:
-    def start(self):
+    def start(self, *flags):
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
-        self.process = subprocess.Popen([os.environ["PROTOCOL_ECHO_BINARY"], "--port", str(self.port)], stdout=subprocess.PIPE, text=True)
+        self.process = subprocess.Popen([os.environ["PROTOCOL_ECHO_BINARY"], "--port", str(self.port), *flags], stdout=subprocess.PIPE, text=True)
         assert self.process.stdout.readline().startswith("listening echo ")
         self.url = f"http://localhost:{self.port}"
         return self
@@ -25,9 +25,11 @@ class Echo:
 class EchoCase(unittest.TestCase):
     """Tests that share one ProtocolEcho."""
 
+    flags = ()
+
     @classmethod
     def setUpClass(cls):
-        cls.echo = Echo().start()
+        cls.echo = Echo().start(*cls.flags)
 
     @classmethod
     def tearDownClass(cls):

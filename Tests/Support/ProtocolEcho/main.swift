@@ -33,13 +33,13 @@ final class ServerReference: @unchecked Sendable {
 
 signal(SIGPIPE, SIG_IGN)
 parley_line_buffer_stdout()
-var port: UInt16 = 3000
-let arguments = CommandLine.arguments
-if let index = arguments.firstIndex(of: "--port"), index + 1 < arguments.count,
-  let number = UInt16(arguments[index + 1])
-{
-  port = number
+func argument(_ name: String) -> Int? {
+  let arguments = CommandLine.arguments
+  guard let index = arguments.firstIndex(of: name), index + 1 < arguments.count else { return nil }
+  return Int(arguments[index + 1])
 }
+let port = argument("--port").flatMap { UInt16(exactly: $0) } ?? 3000
+let pingTimeout = Int64(argument("--ping-timeout") ?? 200)
 let folder = "/tmp/parley-protocol-echo-\(getpid())"
 let node = RealNode(
   "echo", storage: try RealStorage(path: folder), disk: OffloadPool(threads: 1), compute: OffloadPool(threads: 1),
@@ -49,7 +49,7 @@ let address = SocketAddress(host: "localhost", port: port)
 let listening = try node.run { environment in
   var options = EngineIOOptions()
   options.pingInterval = .milliseconds(300)
-  options.pingTimeout = .milliseconds(200)
+  options.pingTimeout = .milliseconds(pingTimeout)
   options.connectTimeout = .seconds(1)
   let reference = ServerReference()
   let sockets = await SocketIOServer.make(
