@@ -35,7 +35,12 @@ final class SessionUser: Resident<SessionHistory, SessionCommons, SessionAction>
       lastSeen = "waits for a socket"
       try await environment.clock.sleep(for: .milliseconds(200))
     }
-    if !isGone { try await say(environment) }
+    if isGone {
+      // It takes its time until somebody who has vanished is missed.
+      try await environment.clock.sleep(for: behavior.rest)
+    } else {
+      try await say(environment)
+    }
     commons.settled += 1
     lastSeen = "waits for the others"
     while commons.looked < commons.people || !commons.isSeen {
@@ -99,6 +104,8 @@ final class SessionUser: Resident<SessionHistory, SessionCommons, SessionAction>
       while true {
         switch try await client.receive() {
         case .connected:
+          // Hanging up may have come too early for a socket that was still being opened.
+          if isGone { throw NetworkError.closed }
           counters.count(.sockets)
           history.sockets.append(UserSocket(person: name, user: user, connected: history.next()))
           socket = history.sockets.count - 1
