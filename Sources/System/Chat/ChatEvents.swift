@@ -17,32 +17,17 @@ extension ChatService {
 
   private func arrive(_ socket: SocketID, _ user: ChatUser, _ session: String) async throws {
     let namespace = socket.namespace
+    let isPresence = namespace == "/"
+    let member = Member(user: user, session: session)
     let life = life
-    if namespace == UserServer.namespace {
-      let connection = try await database.transaction { database in
-        let isFirst = try database.addSocket(
-          socket.rowID, of: user.number, namespace: namespace, life: life)
-        return isFirst
-          ? try database.nextConnection(of: user.number) : try database.lastConnection(of: user.number)
-      }
-      note(Member(user: user, session: session, connection: connection), at: socket)
-      do {
-        // Told again by each socket: a connection that is known already changes nothing.
-        try await users().userIsThere(user.number.value, connection: connection)
-      } catch {
-        await disconnected(socket)
-        throw HTTPFailure(503, "the User Manager is not available")
-      }
-      return
-    }
-    let member = Member(user: user, session: session, connection: 0)
-    let news: PublishedAt?
+    let (news, connection): (PublishedAt?, Int64)
     do {
-      news = try await database.transaction { database in
-        guard try database.addSocket(socket.rowID, of: user.number, namespace: namespace, life: life) else {
-          return nil
-        }
-        return try database.publishPresence(of: user, isOnline: true)
+      (news, connection) = try await database.transaction { database in
+        let isFirst = try database.addSocket(socket.rowID, of: user.number, namespace: namespace, life: life)
+        if isPresence { return (isFirst ? try database.publishPresence(of: user, isOnline: true) : nil, 0) }
+        return (
+          nil, isFirst ? try database.nextConnection(of: user.number) : try database.lastConnection(of: user.number)
+        )
       }
     } catch {
       // It may have been stored all the same.
@@ -51,6 +36,14 @@ extension ChatService {
     }
     note(member, at: socket)
     if let news { await publish(news) }
+    guard !isPresence else { return }
+    do {
+      // Told again by each socket: a connection that is known already changes nothing.
+      try await users().userIsThere(user.number.value, connection: connection)
+    } catch {
+      await disconnected(socket)
+      throw HTTPFailure(503, "the User Manager is not available")
+    }
   }
 
   /// The session may have ended while the socket was being let in: then nobody has closed the socket yet.
@@ -99,7 +92,7 @@ extension ChatService {
       guard wasLast || !byCount else { return nil }
       if isPresence { return try database.publishPresence(of: user, isOnline: false) }
       // What the User Manager has to know goes by the queues.
-      try database.noteDeparture(of: user.number, connection: member.connection)
+      try database.noteDeparture(of: user.number)
       return nil
     }
     if let news { await publish(news) }

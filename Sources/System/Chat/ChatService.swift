@@ -22,8 +22,6 @@ public actor ChatService: Service {
   struct Member: Sendable {
     let user: ChatUser
     let session: String
-    /// In the namespace `/users`: the number of the connection.
-    let connection: Int64
   }
 
   private struct Parts {

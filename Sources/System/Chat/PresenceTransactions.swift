@@ -62,9 +62,11 @@ extension SQLConnection {
 
   // MARK: Those who are no longer available, until the User Manager knows
 
-  func noteDeparture(of user: UserNumber, connection: Int64) throws(DatabaseError) {
+  /// Notes that a user's last connection is over.
+  func noteDeparture(of user: UserNumber) throws(DatabaseError) {
     try execute(
-      "INSERT INTO departures (user_number, connection) VALUES ($1, $2)", .int(user.value), .int(connection))
+      "INSERT INTO departures (user_number, connection) VALUES ($1, $2)", .int(user.value),
+      .int(try lastConnection(of: user)))
   }
 
   func departures() throws(DatabaseError) -> [(id: Int64, user: Int64, connection: Int64)] {
