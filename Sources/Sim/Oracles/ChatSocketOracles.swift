@@ -102,6 +102,14 @@ extension ChatOracles {
   private static let closing: Int64 = 5_000_000_000
 
   static func sessionEnded(_ evidence: ChatEvidence) -> [Violation] {
+    for sending in evidence.sendings {
+      for (session, askedAt) in sending.accepted {
+        guard let end = evidence.endedSessions[session], askedAt > end + closing else { continue }
+        return violation(
+          "session-ended", "an ended session sends nothing after 5 s",
+          ["the session ended at \(seconds(end)), and at \(seconds(askedAt)) it was still good for", say(sending)])
+      }
+    }
     for socket in evidence.sockets {
       guard let end = evidence.endedSessions[socket.session] else { continue }
       if socket.connectedAt > end + closing {

@@ -47,6 +47,7 @@ public struct LiveRunner: Sendable {
     for group in scenario.people {
       switch group.role {
       case .account: needed.append("users")
+      case .chat where scenario.hasAction(.deleteSession, in: group): needed += ["chat", "users"]
       case .chat, .user: needed.append("chat")
       case .customer: needed += ["customers", "users"]
       case .vandal: needed.append("broker")

@@ -39,6 +39,7 @@ public struct Scenario: Sendable {
   /// The node that runs the Chat Service.
   static let chatNode = "chat"
   /// Where the Chat Service listens.
+  static let usersAddress = SocketAddress(host: usersNode, port: 8001)
   static let chatAddress = SocketAddress(host: chatNode, port: 5000)
   /// Hosts of supervisors; with one or more there are the broker, the manager and the Customer Server as well.
   var supervisorHosts = 0
@@ -122,6 +123,12 @@ public struct Scenario: Sendable {
     let action: String
   }
 
+  /// Whether some of a group's people may do something, by chance or by the script.
+  func hasAction(_ action: ChatAction, in group: People) -> Bool {
+    group.chatActions.contains { $0.action == action }
+      || script.contains { $0.action == action.rawValue && group.names.contains($0.who) }
+  }
+
   /// The names of all people, in order.
   var peopleNames: [String] { people.flatMap(\.names) }
 }
@@ -137,8 +144,10 @@ public enum Action: String, CaseIterable, Sendable {
   case stealRefresh = "steal-refresh"
   /// A used refresh token is used again.
   case replayRefresh = "replay-refresh"
-  /// A token that ought to be dead is used.
+  /// A token that ought to be dead is used, to look, to add a session or to delete one.
   case useDeadToken = "use-dead-token"
+  /// A session that somebody else has added is deleted: it must not work.
+  case deleteOthersSession = "delete-others-session"
   case wrongPassword = "wrong-password"
 }
 
@@ -166,6 +175,8 @@ public enum ChatAction: String, CaseIterable, Sendable {
   case logoutElsewhere = "logout-elsewhere"
   /// A session is ended while a device opens a socket with it.
   case logoutWhileConnecting = "logout-while-connecting"
+  /// A session is ended at the User Service while a device is on it.
+  case deleteSession = "delete-session"
   case readHistory = "read-history"
 }
 
@@ -315,6 +326,7 @@ public enum Counter: String, CaseIterable, Sendable {
   case deadTokens = "dead-tokens"
   case expiredTokens = "expired-tokens"
   case deletedUsers = "deleted-users"
+  case trespasses
   case sockets, upgrades, messages, resends, blocks, logouts, readings
   case socketsRefused = "sockets-refused"
   case socketsClosed = "sockets-closed"

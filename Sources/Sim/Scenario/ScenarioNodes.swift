@@ -34,7 +34,7 @@ extension ScenarioRunner {
       return { environment in
         var options = CustomerServerOptions()
         options.address = Scenario.customersAddress
-        options.credentials = SocketAddress(host: Scenario.usersNode, port: 8001)
+        options.credentials = Scenario.usersAddress
         options.broker = Self.broker
         options.server.serviceToken = Self.serviceToken
         options.database = settings.database
@@ -56,7 +56,7 @@ extension ScenarioRunner {
     let settings = scenario.service
     return { environment in
       var options = UserServiceOptions()
-      options.address = SocketAddress(host: Scenario.usersNode, port: 8001)
+      options.address = Scenario.usersAddress
       options.accessTokenLifetime = settings.accessTokenLifetime
       options.refreshTokenLifetime = settings.refreshTokenLifetime
       options.passwordRounds = settings.passwordRounds
@@ -73,7 +73,7 @@ extension ScenarioRunner {
     return { environment in
       var options = ChatServiceOptions()
       options.address = Scenario.chatAddress
-      options.users = SocketAddress(host: Scenario.usersNode, port: 8001)
+      options.users = Scenario.usersAddress
       options.server.serviceToken = Self.serviceToken
       options.planted = settings.plantedInChat
       options.sockets.pingInterval = settings.pingInterval

@@ -16,7 +16,9 @@ public struct ScenarioDraw {
 
   /// A scenario of its own.
   public func scenario(_ number: UInt64) -> JSONValue {
-    let kind = stream.pick(["accounts", "chat", "chat", "sessions", "sessions", "sessions"])
+    let kind = stream.pick([
+      "accounts", "accounts", "chat", "chat", "chat", "sessions", "sessions", "sessions", "sessions",
+    ])
     var members: [JSONValue.Member] = [.init("name", .string("drawn \(number): \(kind)"))]
     let nodes: [String]
     switch kind {

@@ -17,7 +17,9 @@ final class ChatHands: @unchecked Sendable {
   // MARK: Asking
 
   /// One request; nil when no answer came.
-  private func once(_ method: String, _ path: String, _ body: [JSONValue.Member]) async throws -> (Int, JSONValue)? {
+  private func once(
+    _ method: String, _ path: String, _ body: [JSONValue.Member], at other: HTTPClient? = nil, token: String? = nil
+  ) async throws -> (Int, JSONValue)? {
     let history = person.history
     let index = history.calls.count
     history.calls.append(ServiceCall(person: person.name, what: "\(method) \(path)", interval: history.begin()))
@@ -25,8 +27,9 @@ final class ChatHands: @unchecked Sendable {
     defer { history.end(&history.calls[index].interval) }
     do {
       let target = method == "GET" ? path + "?" + Self.query(body) : path
-      let response = try await client.send(
-        method, target, json: method == "GET" ? nil : .object(body), timeout: person.behavior.patience)
+      let response = try await (other ?? client).send(
+        method, target, fields: token.map { [("authorization", "Bearer " + $0)] } ?? [],
+        json: method == "GET" ? nil : .object(body), timeout: person.behavior.patience)
       history.calls[index].status = response.status
       person.lastSeen = "\(method) \(path): \(response.status)"
       if response.status == 503 { person.counters.count(.unavailable) }
@@ -47,12 +50,20 @@ final class ChatHands: @unchecked Sendable {
     }.joined(separator: "&")
   }
 
-  /// Asks until there is an answer that is no 5xx.
+  /// Asks once; nil when there is no answer that says anything.
+  private func attempt(
+    _ method: String, _ path: String, _ body: [JSONValue.Member], at other: HTTPClient? = nil, token: String? = nil
+  ) async throws -> (Int, JSONValue)? {
+    guard let answer = try await once(method, path, body, at: other, token: token), answer.0 < 500, answer.0 != 408,
+      answer.0 != 429
+    else { return nil }
+    return answer
+  }
+
+  /// Asks until there is an answer that says something.
   private func answer(_ method: String, _ path: String, _ body: [JSONValue.Member]) async throws -> (Int, JSONValue) {
     while true {
-      if let answer = try await once(method, path, body), answer.0 < 500, answer.0 != 408, answer.0 != 429 {
-        return answer
-      }
+      if let answer = try await attempt(method, path, body) { return answer }
       try await environment.clock.sleep(for: person.stream.exponential(mean: .milliseconds(500)))
     }
   }
@@ -78,26 +89,44 @@ final class ChatHands: @unchecked Sendable {
     session = try await login()
   }
 
-  /// A new session.
+  /// A new session, however long it takes.
   func login() async throws -> String {
     while true {
-      let (status, body) = try await answer("POST", "/login", credentials())
-      if status == 200, let session = body["sessionID"]?.string, let user = body["user_id"]?.int {
-        person.user = user
-        person.commons.users[person.name] = user
-        return session
-      }
-      try await environment.clock.sleep(for: .milliseconds(500))
+      if let session = try await tryToLogin() { return session }
+      try await environment.clock.sleep(for: person.stream.exponential(mean: .milliseconds(500)))
     }
   }
 
+  /// A new session; nil when there is none to be had now.
+  func tryToLogin() async throws -> String? {
+    guard let (status, body) = try await attempt("POST", "/login", credentials()), status == 200,
+      let session = body["sessionID"]?.string, let user = body["user_id"]?.int
+    else { return nil }
+    person.user = user
+    person.commons.users[person.name] = user
+    return session
+  }
+
+  /// Ends a session. Without an answer it may go on.
   func logout(_ session: String) async throws {
-    let (status, _) = try await answer("POST", "/logout", [.init("sessionID", .string(session))])
-    // 401: it had ended with an attempt that was not answered.
-    if status == 200 || status == 401 {
-      person.counters.count(.logouts)
-      person.history.endedSessions[session] = person.history.time
-    }
+    if try await attempt("POST", "/logout", [.init("sessionID", .string(session))])?.0 == 200 { ended(session) }
+  }
+
+  /// Ends a session at the User Service, from where the Chat Service has to hear of it. Without an answer it may go on.
+  func deleteSession(_ session: String) async throws {
+    let users = HTTPClient(environment, address: Scenario.usersAddress)
+    defer { users.close() }
+    let account: [JSONValue.Member] = [
+      .init("user", .string(person.name)), .init("password", .string(Self.password)),
+    ]
+    guard let token = try await attempt("POST", "/login", account, at: users)?.1["access_token"]?.string else { return }
+    let body: [JSONValue.Member] = [.init("session_id", .string(session))]
+    if try await attempt("DELETE", "/delete-session", body, at: users, token: token)?.0 == 200 { ended(session) }
+  }
+
+  private func ended(_ session: String) {
+    person.counters.count(.logouts)
+    person.history.endedSessions[session] = person.history.time
   }
 
   // MARK: Contacts and groups

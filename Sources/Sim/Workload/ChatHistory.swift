@@ -42,6 +42,8 @@ struct Sending {
   var interval: Interval
   /// What each attempt that was answered well said.
   var acknowledgements: [Acknowledgement] = []
+  /// For each of those: on whose session it was sent, and when.
+  var accepted: [(session: String, askedAt: Int64)] = []
   /// Why it was refused, when it was.
   var refusal: String?
   /// Whether an attempt ended without an answer: then it may have been stored.

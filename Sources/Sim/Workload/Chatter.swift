@@ -16,6 +16,8 @@ final class Chatter: Resident<ChatHistory, ChatCommons, ChatAction>, Inhabitant,
   private(set) var devices: [ChatDevice] = []
   private var nextMessage = 0
   private var sent: [Sending] = []
+  /// Sessions that the person has tried to end while a device was on them.
+  private var givenUp: Set<String> = []
   var user: Int64 = 0
 
   /// Everybody else of the same kind.
@@ -82,10 +84,14 @@ final class Chatter: Resident<ChatHistory, ChatCommons, ChatAction>, Inhabitant,
       try await environment.clock.sleep(for: stream.exponential(mean: .seconds(1)))
       try await hands.changeMember(peer, of: group.id, isAdded: true)
     case .logoutElsewhere:
-      let device = stream.pick(devices)
-      guard let session = device.session else { return }
-      device.session = nil
+      // The device goes on with it, until it is told.
+      guard let session = stream.pick(devices).session else { return }
+      givenUp.insert(session)
       try await hands.logout(session)
+    case .deleteSession:
+      guard let session = stream.pick(devices).session else { return }
+      givenUp.insert(session)
+      try await hands.deleteSession(session)
     case .logoutWhileConnecting:
       let device = stream.pick(devices)
       let session = try await hands.login()
@@ -98,7 +104,8 @@ final class Chatter: Resident<ChatHistory, ChatCommons, ChatAction>, Inhabitant,
       guard let peer = peers.isEmpty ? nil : stream.pick(peers) else { return }
       try await hands.look(at: peer)
     }
-    for device in devices where device.session == nil { device.session = try await hands.login() }
+    // When nobody lets them in, they go on with what they have, and try again.
+    for device in devices where device.session == nil { device.session = try await hands.tryToLogin() }
     for device in devices { device.start() }
   }
 
@@ -149,6 +156,7 @@ final class Chatter: Resident<ChatHistory, ChatCommons, ChatAction>, Inhabitant,
     _ = try await attempt(&other, from: connected[1])
     let answers = [try await first, other]
     sending.acknowledgements = answers.flatMap(\.acknowledgements)
+    sending.accepted = answers.flatMap(\.accepted)
     sending.refusal = sending.isAcknowledged ? nil : answers.compactMap(\.refusal).first
     sending.hasUnknown = answers.contains(where: \.hasUnknown)
   }
@@ -178,6 +186,7 @@ final class Chatter: Resident<ChatHistory, ChatCommons, ChatAction>, Inhabitant,
       counters.count(.messagesStored)
       sending.acknowledgements.append(
         Acknowledgement(id: id, sequence: sequence, timestamp: answer["timestamp"]?.string ?? ""))
+      sending.accepted.append((session, call.interval.invokedAt))
       return true
     }
     let message = answer["message"]?.string ?? "no reason"
@@ -209,6 +218,7 @@ final class Chatter: Resident<ChatHistory, ChatCommons, ChatAction>, Inhabitant,
     _ = try await attempt(&again)
     if again.acknowledgements.count > before {
       history.sendings[index].acknowledgements.append(again.acknowledgements.last!)
+      history.sendings[index].accepted.append(again.accepted.last!)
     }
   }
 
@@ -217,7 +227,10 @@ final class Chatter: Resident<ChatHistory, ChatCommons, ChatAction>, Inhabitant,
   /// Some go, the others stay; everything comes to rest; then all look at what is there.
   private func settle(_ hands: ChatHands, _ environment: Environment) async throws {
     let stays = stream.chance(0.6)
-    for device in devices where device.session == nil { device.session = try await hands.login() }
+    for device in devices where device.session.map(givenUp.contains) ?? true {
+      await device.hangUp(silently: false)
+      device.session = try await hands.login()
+    }
     for (index, device) in devices.enumerated() {
       device.wants = stays && (index == 0 || device.isConnected)
       if !device.wants { await device.hangUp(silently: stream.chance(0.5)) }

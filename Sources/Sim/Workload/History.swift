@@ -161,6 +161,14 @@ final class History: @unchecked Sendable {
     operations[id].answer = answer
   }
 
+  /// The session that somebody else added last.
+  func lastSession(notOf person: String) -> String? {
+    for operation in operations.reversed() where operation.person != person && operation.answer.isSuccess {
+      if case .addSession(let session, _) = operation.request { return session }
+    }
+    return nil
+  }
+
   /// Notes what somebody does now, so long after they began.
   func did(_ who: String, _ action: String, after time: Duration) {
     acts.append(Act(at: time, who: who, action: action))

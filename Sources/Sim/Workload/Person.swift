@@ -46,7 +46,7 @@ final class Person: Inhabitant, @unchecked Sendable {
     self.stream = stream
     self.history = history
     agenda = Agenda(of: name, weights: behavior.actions, thinkTime: behavior.thinkTime, scenario: scenario)
-    service = SocketAddress(host: Scenario.usersNode, port: 8001)
+    service = Scenario.usersAddress
   }
 
   // MARK: The day
@@ -74,6 +74,7 @@ final class Person: Inhabitant, @unchecked Sendable {
     case .addSession: try await addSession(client, environment)
     case .getSessions: _ = try await authenticated(.getSessions(access!), client, environment)
     case .deleteSession: try await deleteSession(client, environment)
+    case .deleteOthersSession: try await deleteOthersSession(client, environment)
     case .deleteUser: try await deleteUser(client, environment)
     }
   }
@@ -230,21 +231,29 @@ final class Person: Inhabitant, @unchecked Sendable {
 
   private func useDeadToken(_ client: HTTPClient, _ environment: Environment) async throws {
     history.count(.deadTokens)
-    _ = try await persistently(.getSessions(stream.pick(deadTokens)), client, environment)
+    let token = stream.pick(deadTokens)
+    let request: Request
+    switch stream.choose(3) {
+    case 0: request = .getSessions(token)
+    case 1: request = .addSession(newSession(), token)
+    default: request = .deleteSession(sessions.last ?? "none", token)
+    }
+    _ = try await persistently(request, client, environment)
   }
 
   // MARK: Sessions
 
   private func addSession(_ client: HTTPClient, _ environment: Environment) async throws {
-    let session: String
-    if behavior.sharedSessions > 0 {
-      session = "shared-\(stream.choose(behavior.sharedSessions))\(behavior.tag)"
-    } else {
-      nextSession += 1
-      session = "\(name)-\(nextSession)"
-    }
+    let session = newSession()
     let answer = try await authenticated(.addSession(session, access!), client, environment)
     if answer.isSuccess || answer.isUnknown { sessions.append(session) }
+  }
+
+  /// The id of a session to add: one of those that all fight for, or one of one's own.
+  private func newSession() -> String {
+    if behavior.sharedSessions > 0 { return "shared-\(stream.choose(behavior.sharedSessions))\(behavior.tag)" }
+    nextSession += 1
+    return "\(name)-\(nextSession)"
   }
 
   private func deleteSession(_ client: HTTPClient, _ environment: Environment) async throws {
@@ -252,6 +261,13 @@ final class Person: Inhabitant, @unchecked Sendable {
       behavior.sharedSessions > 0
       ? "shared-\(stream.choose(behavior.sharedSessions))\(behavior.tag)"
       : sessions.remove(at: stream.choose(sessions.count))
+    _ = try await authenticated(.deleteSession(session, access!), client, environment)
+  }
+
+  /// Ids are no secret: whoever knows one tries.
+  private func deleteOthersSession(_ client: HTTPClient, _ environment: Environment) async throws {
+    guard let session = history.lastSession(notOf: name) else { return }
+    history.count(.trespasses)
     _ = try await authenticated(.deleteSession(session, access!), client, environment)
   }
 

@@ -65,7 +65,7 @@ final class SessionCustomer: Resident<SessionHistory, SessionCommons, SessionAct
   }
 
   private func register(_ environment: Environment) async throws {
-    let client = HTTPClient(environment, address: SocketAddress(host: Scenario.usersNode, port: 8001))
+    let client = HTTPClient(environment, address: Scenario.usersAddress)
     let body: JSONValue = [
       "email": .string(email), "username": .string(name), "password": .string(Self.password),
     ]
