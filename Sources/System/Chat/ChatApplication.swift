@@ -6,8 +6,10 @@ struct ChatApplication: SocketApplication {
     func value(_ name: String) -> String? { auth[name]?.string ?? query.first { $0.name == name }?.value }
     guard let session = value("sessionID") else { return .refused("sessionID: missing") }
     do {
-      let user = try await chat.started().admit(socket, session: session, token: auth["token"]?.string)
-      return .accepted(rooms: [ChatPayload.room(user.number)])
+      let service = try chat.started()
+      let user = try await service.admit(socket, session: session, token: auth["token"]?.string)
+      let book = service.directory.book
+      return .accepted(rooms: [ChatPayload.room(user.number)], objection: { book.objection(to: session)?.message })
     } catch {
       return .refused(Self.reason(error))
     }

@@ -103,7 +103,9 @@ extension ChatService {
 
   /// Handles an event; what is returned acknowledges it.
   func event(_ name: String, _ data: JSONValue, from socket: SocketID) async throws -> JSONValue? {
+    if directory.book.isLate { await directory.doubtAll() }
     guard let member = members[socket] else { throw HTTPFailure(401, "the socket is closed") }
+    if let objection = directory.book.objection(to: member.session) { throw objection }
     switch (socket.namespace, name) {
     case ("/", "send_message"):
       let message = try ChatRules.outgoing(data)

@@ -5,8 +5,6 @@
 /// begins anew at that time. Without a lease nothing is believed, and the sockets that stand on it are closed: so no ended session
 /// lives for longer than the contract's 5 s, whatever has failed.
 actor SessionDirectory {
-  /// The contract says 5 s; the rest is for closing.
-  static let lease: Duration = .milliseconds(4500)
   /// Sessions that are kept without sockets on them; beyond, all of those are forgotten.
   static let maximumIdle = 50_000
   /// A session that is shorter could be guessed.
@@ -14,28 +12,18 @@ actor SessionDirectory {
   /// The stream shows a sign of life every 2 s.
   private static let streamPatience: Duration = .seconds(5)
 
-  private struct Session {
-    let user: ChatUser
-    var verifiedAt: Instant
-    var sockets: [SocketID] = []
-    /// Whether events are missing since it was verified: then the lease says nothing of it.
-    var isDoubtful = false
-  }
-
   private let environment: Environment
   private let accounts: AccountsClient
   private let database: Database
   private let serialExecutor: any SerialExecutor
-  private var sessions: [String: Session] = [:]
+  /// What is known now; to be read without waiting, too.
+  nonisolated let book: SessionBook
   /// Sessions that are being asked about, by how many; and those of them that ended meanwhile.
   private var pending: [String: Int] = [:]
   private var overtaken: Set<String> = []
-  private var leasedAt: Instant?
   private var position: Int64?
   private var isClosed = false
   private var stream: EventStreamClient?
-  /// Never doubts, when that is planted.
-  private let trustsForever: Bool
   private let onEnd: @Sendable ([SocketID], String) async -> Void
 
   nonisolated var unownedExecutor: UnownedSerialExecutor { serialExecutor.asUnownedSerialExecutor() }
@@ -48,7 +36,7 @@ actor SessionDirectory {
     self.environment = environment
     self.accounts = accounts
     self.database = database
-    self.trustsForever = trustsForever
+    book = SessionBook(environment.clock, trustsForever: trustsForever)
     self.onEnd = onEnd
     serialExecutor = environment.executor.forActor("session-directory")
   }
@@ -74,7 +62,7 @@ actor SessionDirectory {
     }
     let needsToken = session.utf8.count < Self.shortestSession
     if needsToken, token == nil { throw HTTPFailure(401, "a session this short needs its owner's access token") }
-    if !needsToken, let known = sessions[session], isBelieved(known) { return known.user }
+    if !needsToken, let known = book.sessions[session], book.isBelieved(known) { return known.user }
     pending[session, default: 0] += 1
     defer {
       pending[session]! -= 1
@@ -104,54 +92,50 @@ actor SessionDirectory {
     return ChatUser(number: number, account: account.id, username: account.username)
   }
 
-  private static let unknown = HTTPFailure(401, "no such session")
-
-  private func isBelieved(_ session: Session) -> Bool {
-    if trustsForever { return true }
-    let since = session.isDoubtful ? session.verifiedAt : max(session.verifiedAt, leasedAt ?? session.verifiedAt)
-    return environment.clock.now - since < Self.lease
-  }
+  static let unknown = HTTPFailure(401, "no such session")
 
   private func remember(_ session: String, _ user: ChatUser, verifiedAt: Instant) {
-    if sessions[session] != nil {
-      sessions[session]!.verifiedAt = max(sessions[session]!.verifiedAt, verifiedAt)
-      sessions[session]!.isDoubtful = false
+    if book.sessions[session] != nil {
+      book.sessions[session]!.verifiedAt = max(book.sessions[session]!.verifiedAt, verifiedAt)
+      book.sessions[session]!.isDoubtful = false
       return
     }
-    if sessions.count >= Self.maximumIdle { sessions = sessions.filter { !$0.value.sockets.isEmpty } }
-    sessions[session] = Session(user: user, verifiedAt: verifiedAt)
+    if book.sessions.count >= Self.maximumIdle { book.sessions = book.sessions.filter { !$0.value.sockets.isEmpty } }
+    book.sessions[session] = SessionBook.Session(user: user, verifiedAt: verifiedAt)
   }
 
   // MARK: Sockets
 
   /// Ties a socket to its session; false when that has ended meanwhile.
   func attach(_ socket: SocketID, to session: String) -> Bool {
-    guard sessions[session] != nil else { return false }
-    sessions[session]!.sockets.append(socket)
+    guard book.sessions[session] != nil else { return false }
+    book.sessions[session]!.sockets.append(socket)
     return true
   }
 
   /// Whether a socket is still tied to its session.
   func isAttached(_ socket: SocketID, to session: String) -> Bool {
-    sessions[session]?.sockets.contains(socket) == true
+    book.sessions[session]?.sockets.contains(socket) == true
   }
 
   func detach(_ socket: SocketID, from session: String) {
-    sessions[session]?.sockets.removeAll { $0 == socket }
+    book.sessions[session]?.sockets.removeAll { $0 == socket }
   }
 
   /// Forgets a session and closes its sockets.
   func end(_ session: String) async {
-    if trustsForever { return }
+    if book.trustsForever { return }
     if pending[session] != nil { overtaken.insert(session) }
-    guard let ended = sessions.removeValue(forKey: session), !ended.sockets.isEmpty else { return }
+    guard let ended = book.sessions.removeValue(forKey: session), !ended.sockets.isEmpty else { return }
     await onEnd(ended.sockets, "the session has ended")
   }
 
-  private func doubtAll() async {
-    let doubted = sessions.filter { !isBelieved($0.value) }
+  /// Closes the sockets of all sessions that are no longer believed.
+  func doubtAll() async {
+    book.doubtedAt = environment.clock.now
+    let doubted = book.sessions.filter { !book.isBelieved($0.value) }
     for id in doubted.keys.sorted() {
-      sessions[id] = nil
+      book.sessions[id] = nil
       if !doubted[id]!.sockets.isEmpty {
         await onEnd(doubted[id]!.sockets, "whether the session goes on cannot be known")
       }
@@ -187,8 +171,8 @@ actor SessionDirectory {
       if let session = data?["session_id"]?.string { await end(session) }
     case "reset":
       // Some events are gone, and with them what they would have ended.
-      sessions = sessions.filter { !$0.value.sockets.isEmpty }
-      for id in sessions.keys.sorted() { sessions[id]!.isDoubtful = true }
+      book.sessions = book.sessions.filter { !$0.value.sockets.isEmpty }
+      for id in book.sessions.keys.sorted() { book.sessions[id]!.isDoubtful = true }
       environment.executor.spawn("session-recheck") { await self.recheckAll() }
     default: break
     }
@@ -197,12 +181,12 @@ actor SessionDirectory {
 
   /// Asks again about every session that is in doubt. Those about which nobody can say are closed when their time is up.
   private func recheckAll() async {
-    for id in sessions.keys.sorted() where sessions[id]?.isDoubtful == true {
+    for id in book.sessions.keys.sorted() where book.sessions[id]?.isDoubtful == true {
       let begin = environment.clock.now
       do {
         if try await accounts.owner(of: id, token: nil) == nil {
           await end(id)
-        } else if let session = sessions[id] {
+        } else if let session = book.sessions[id] {
           remember(id, session.user, verifiedAt: begin)
         }
       } catch {
@@ -219,7 +203,7 @@ actor SessionDirectory {
         environment.executor.spawn("lease-renewal") { await self.renewLease() }
       }
       await doubtAll()
-      do { try await environment.clock.sleep(for: .milliseconds(250)) } catch { return }
+      do { try await environment.clock.sleep(for: SessionBook.doubtInterval) } catch { return }
     }
   }
 
@@ -235,6 +219,6 @@ actor SessionDirectory {
       }
       do { try await environment.clock.sleep(for: .milliseconds(50)) } catch { return }
     }
-    leasedAt = max(leasedAt ?? begin, begin)
+    book.leasedAt = max(book.leasedAt ?? begin, begin)
   }
 }

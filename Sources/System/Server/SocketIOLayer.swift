@@ -134,11 +134,11 @@ final class SocketIOLayer: EngineIOLayer {
     add(session.id) { [engine, application] in
       switch await application.admit(socket, query: query, auth: auth) {
       case .refused(let message): await engine.refuse(socket, message)
-      case .accepted(let rooms):
-        if await engine.accept(socket, rooms: rooms) {
+      case .accepted(let rooms, let objection):
+        if await engine.accept(socket, rooms: rooms, unless: objection) {
           await application.connected(socket, auth: auth)
         } else {
-          await application.disconnected(socket, reason: "the client has gone")
+          await application.disconnected(socket, reason: "it was not let in after all")
         }
       }
     }
@@ -190,9 +190,13 @@ final class SocketIOLayer: EngineIOLayer {
 
   // MARK: What goes
 
-  /// Registers a socket and tells its client; false when the client has gone meanwhile.
-  func accept(_ socket: SocketID, rooms names: [String]) -> Bool {
+  /// Registers a socket and tells its client; false when the client has gone meanwhile, or there is an objection.
+  func accept(_ socket: SocketID, rooms names: [String], unless objection: @Sendable () -> String?) -> Bool {
     guard clients[socket.session] != nil, let session = session(socket.session) else { return false }
+    if let message = objection() {
+      refuse(socket, message)
+      return false
+    }
     endTimeout(socket.session)
     clients[socket.session]!.sockets[socket.namespace] = Member(socket: socket, rooms: names)
     for name in names { rooms[Room(namespace: socket.namespace, name: name), default: []].append(session) }
@@ -289,8 +293,8 @@ extension EngineIOServer {
     if !isConnected { end(session, reason: "no CONNECT came in time") }
   }
 
-  func accept(_ socket: SocketID, rooms: [String]) -> Bool {
-    withLayer(SocketIOLayer.self) { _, layer in layer.accept(socket, rooms: rooms) } ?? false
+  func accept(_ socket: SocketID, rooms: [String], unless objection: @Sendable () -> String?) -> Bool {
+    withLayer(SocketIOLayer.self) { _, layer in layer.accept(socket, rooms: rooms, unless: objection) } ?? false
   }
 
   func refuse(_ socket: SocketID, _ message: String) {

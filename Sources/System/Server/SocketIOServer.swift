@@ -10,8 +10,9 @@ public struct SocketID: Hashable, Sendable {
 
 /// What an application answers to a socket that wants to connect.
 public enum SocketAdmission: Sendable {
-  /// From the instant at which its client is told, the socket hears what is emitted to these rooms.
-  case accepted(rooms: [String])
+  /// From the instant at which its client is told, the socket hears what is emitted to these rooms. At that instant, `objection` may
+  /// still refuse it.
+  case accepted(rooms: [String], objection: @Sendable () -> String? = { nil })
   /// The message of the CONNECT_ERROR.
   case refused(String)
 }

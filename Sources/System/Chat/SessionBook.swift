@@ -1,0 +1,45 @@
+/// The sessions that are known, and how long they are believed. All of a node's actors may read it: where somebody waited for an
+/// answer instead, time would pass between the answer and what it is for.
+final class SessionBook: @unchecked Sendable {
+  /// The contract says 5 s; the rest is for closing.
+  static let lease: Duration = .milliseconds(4500)
+  /// How often somebody looks for sessions that are no longer believed.
+  static let doubtInterval: Duration = .milliseconds(250)
+
+  struct Session {
+    let user: ChatUser
+    var verifiedAt: Instant
+    var sockets: [SocketID] = []
+    /// Whether events are missing since it was verified: then the lease says nothing of it.
+    var isDoubtful = false
+  }
+
+  var sessions: [String: Session] = [:]
+  var leasedAt: Instant?
+  /// When somebody looked last.
+  var doubtedAt: Instant
+  /// Never doubts, when that is planted.
+  let trustsForever: Bool
+  private let clock: any Clock
+
+  init(_ clock: any Clock, trustsForever: Bool) {
+    self.clock = clock
+    self.trustsForever = trustsForever
+    doubtedAt = clock.now
+  }
+
+  func isBelieved(_ session: Session) -> Bool {
+    if trustsForever { return true }
+    let since = session.isDoubtful ? session.verifiedAt : max(session.verifiedAt, leasedAt ?? session.verifiedAt)
+    return clock.now - since < Self.lease
+  }
+
+  /// Why nothing may be done on a session now; nil when it is believed.
+  func objection(to id: String) -> HTTPFailure? {
+    guard let session = sessions[id] else { return SessionDirectory.unknown }
+    return isBelieved(session) ? nil : AccountsClient.unavailable
+  }
+
+  /// Whether nobody has looked when they should have: this node stood still, and sockets that should be closed are not.
+  var isLate: Bool { clock.now - doubtedAt > Self.doubtInterval + .milliseconds(50) }
+}
