@@ -37,6 +37,7 @@ extension UserService {
     }
     if exists { throw HTTPFailure(400, "session_id: already exists") }
     try await database.transaction {
+      try $0.requireUser(user)
       try $0.execute(
         """
         INSERT INTO user_sessions (session_id, user_id, created_at) VALUES ($1, $2, $3)

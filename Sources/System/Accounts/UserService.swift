@@ -212,7 +212,7 @@ public actor UserService: Service {
     let now = environment.clock.wallTime.rfc3339
     let principal = call.principal!
     if options.planted.contains(.sessionInTwoSteps) {
-      try await addSessionInTwoSteps(session, principal.subject, now)
+      try await translated { try await addSessionInTwoSteps(session, principal.subject, now) }
     } else {
       let family = options.planted.contains(.ignoresRevocation) ? nil : principal.login
       try await translated {
