@@ -18,9 +18,8 @@ actor SessionDirectory {
   private let serialExecutor: any SerialExecutor
   /// What is known now; to be read without waiting, too.
   nonisolated let book: SessionBook
-  /// Sessions that are being asked about, by how many; and those of them that ended meanwhile.
-  private var pending: [String: Int] = [:]
-  private var overtaken: Set<String> = []
+  /// Sessions that are being asked about: by how many, and how often they were said to have ended meanwhile.
+  private var pending: [String: (askers: Int, endings: Int)] = [:]
   private var position: Int64?
   private var isClosed = false
   private var stream: EventStreamClient?
@@ -63,22 +62,19 @@ actor SessionDirectory {
     let needsToken = session.utf8.count < Self.shortestSession
     if needsToken, token == nil { throw HTTPFailure(401, "a session this short needs its owner's access token") }
     if !needsToken, let known = book.sessions[session], book.isBelieved(known) { return known.user }
-    pending[session, default: 0] += 1
+    pending[session, default: (0, 0)].askers += 1
     defer {
-      pending[session]! -= 1
-      if pending[session] == 0 {
-        pending[session] = nil
-        overtaken.remove(session)
-      }
+      pending[session]!.askers -= 1
+      if pending[session]!.askers == 0 { pending[session] = nil }
     }
     while true {
       let begin = environment.clock.now
-      overtaken.remove(session)
+      let endings = pending[session]!.endings
       guard let account = try await accounts.owner(of: session, token: needsToken ? token : nil) else {
         throw Self.unknown
       }
       let user = try await chatUser(account)
-      if overtaken.contains(session) { continue }
+      if pending[session]!.endings > endings { continue }
       remember(session, user, verifiedAt: begin)
       return user
     }
@@ -125,7 +121,7 @@ actor SessionDirectory {
   /// Forgets a session and closes its sockets.
   func end(_ session: String) async {
     if book.trustsForever { return }
-    if pending[session] != nil { overtaken.insert(session) }
+    pending[session]?.endings += 1
     guard let ended = book.sessions.removeValue(forKey: session), !ended.sockets.isEmpty else { return }
     await onEnd(ended.sockets, "the session has ended")
   }
