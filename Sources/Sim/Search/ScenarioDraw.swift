@@ -194,7 +194,32 @@ public struct ScenarioDraw {
   /// Often all of them strike the same node: what one of them leaves behind meets the next.
   private func faults(_ nodes: [String], _ seconds: Int, most: Int) -> [JSONValue] {
     let focus = stream.chance(0.4) ? stream.pick(nodes) : nil
-    return (0..<stream.choose(most + 1)).map { _ in fault(nodes, on: focus ?? stream.pick(nodes), seconds) }
+    return (0..<stream.choose(most + 1)).flatMap { _ -> [JSONValue] in
+      let node = focus ?? stream.pick(nodes)
+      let drawn = fault(nodes, on: node, seconds)
+      // What a sync that failed has left on the disk is seen when the power goes.
+      guard drawn["failingSyncs"] != nil, stream.chance(0.5) else { return [drawn] }
+      let every = JSONValue.string("\(1 + stream.choose(3))s")
+      return [
+        drawn,
+        [
+          "from": drawn["from"]!, "every": every, "crash": .string(node), "power": true,
+          "inCommit": .bool(stream.chance(0.5)),
+        ],
+      ]
+    }
+  }
+
+  /// Who a node talks to: to cut it off from anybody else would change nothing.
+  private static func peers(of name: String, _ nodes: [String]) -> [String] {
+    let others = nodes.filter { $0 != name }
+    guard nodes.contains("broker") else { return others.isEmpty ? ["ann"] : others }
+    switch name {
+    case "users": return ["chat", "customers"]
+    case "broker": return others.filter { $0 != "users" }
+    case "chat", "customers": return ["broker", "users"]
+    default: return ["broker"]
+    }
   }
 
   private func fault(_ nodes: [String], on name: String, _ seconds: Int) -> JSONValue {
@@ -219,10 +244,7 @@ public struct ScenarioDraw {
     case 3: members += [again, .init("drain", node), restart]
     case 4: members += [again, .init("reset", node)]
     case 5:
-      let others = nodes.filter { $0 != name }
-      // Most of what is said goes by the broker.
-      let other =
-        others.contains("broker") && stream.chance(0.5) ? "broker" : others.isEmpty ? "ann" : stream.pick(others)
+      let other = stream.pick(Self.peers(of: name, nodes))
       members += [
         lasting ?? again, .init("partition", [[node], [.string(other)]]), .init("oneWay", .bool(stream.chance(0.4))),
       ]
