@@ -3,6 +3,8 @@ import System
 /// A simulated customer: asks for a session, talks, listens, asks for more users, ends it, and begins again.
 final class SessionCustomer: Resident<SessionHistory, SessionCommons, SessionAction>, Inhabitant, @unchecked Sendable {
   private var token = ""
+  /// Requests for another user that were shown this token and never answered: held up, they may still be done.
+  private var unsure = 0
   private var current: Int?
   private var said = 0
   private var email: String { "\(name)@example.com" }
@@ -22,6 +24,7 @@ final class SessionCustomer: Resident<SessionHistory, SessionCommons, SessionAct
         guard let current, answer == nil || answer!.status == 200 || answer!.status >= 500 else { continue }
         let wanted = history.runs[current].wanted
         let isSure = answer?.status == 200
+        if !isSure { unsure += 1 }
         history.runs[current].wanted = wanted.lowerBound + (isSure ? 1 : 0)...wanted.upperBound + 1
       case .endSession:
         try await finish(client, environment)
@@ -89,7 +92,7 @@ final class SessionCustomer: Resident<SessionHistory, SessionCommons, SessionAct
     let interval = history.begin()
     while true {
       if let (status, body) = try await send("POST", "/requestSessionCreation", request, client, environment) {
-        if status == 200 { token = body["SESSION_TOKEN"]?.string ?? "" }
+        if status == 200 { take(body["SESSION_TOKEN"]?.string) }
         // Already running: an attempt without an answer was accepted, and its token is not known. It lapses.
         if status == 200 || status == 400 { break }
       }
@@ -102,11 +105,16 @@ final class SessionCustomer: Resident<SessionHistory, SessionCommons, SessionAct
       try await pause(environment)
     }
     var run = CustomerRun(person: name, email: email, interval: interval)
-    run.wanted = behavior.users...behavior.users
+    run.wanted = behavior.users...behavior.users + unsure
     history.end(&run.interval)
     history.runs.append(run)
     current = history.runs.count - 1
     counters.count(.sessionsServed)
+  }
+
+  private func take(_ token: String?) {
+    self.token = token ?? ""
+    unsure = 0
   }
 
   private func ask(
@@ -177,7 +185,7 @@ final class SessionCustomer: Resident<SessionHistory, SessionCommons, SessionAct
     history.end(&interval)
     let accepted = answers.compactMap { $0 }.filter { $0.status == 200 }
     if let winner = accepted.first {
-      token = winner.body["SESSION_TOKEN"]?.string ?? ""
+      take(winner.body["SESSION_TOKEN"]?.string)
       var run = CustomerRun(person: name, email: email, interval: interval)
       run.acceptances = accepted.count
       run.isEnding = true

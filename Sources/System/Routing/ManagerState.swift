@@ -180,6 +180,13 @@ struct ManagerState: Sendable {
 
   // MARK: Sessions
 
+  /// The queues of all sessions that go on.
+  var queues: [AMQPDeclaration] {
+    sessions.keys.sorted().filter { sessions[$0]!.status != .ended }
+      .flatMap { [QueueNames.fromManager(to: $0), QueueNames.fromCustomer(to: $0)] }
+      .map { .queue($0, exchange: QueueNames.supervisorExchange) }
+  }
+
   private mutating func start(_ email: String, _ data: JSONValue) -> [ManagerEffect] {
     if let running = session(of: email) {
       // Asked for twice: the customer hears again what it has.

@@ -76,7 +76,8 @@ public actor UserManager: Service {
       known.lastCommit,
       server)
     reference.set(manager)
-    await client.declare(QueueNames.declarations)
+    // Nobody answers a declaration: what an earlier life declared may never have reached the broker.
+    await client.declare(QueueNames.declarations + known.state.queues)
     for source in ManagerSource.allCases {
       await client.consume(source.queue, exclusive: true) { deliveries in
         try await manager.take(deliveries, from: source)
