@@ -38,8 +38,9 @@ public struct Scenario: Sendable {
   static let usersNode = "users"
   /// The node that runs the Chat Service.
   static let chatNode = "chat"
-  /// Where the Chat Service listens.
+  /// Where the User Service listens.
   static let usersAddress = SocketAddress(host: usersNode, port: 8001)
+  /// Where the Chat Service listens.
   static let chatAddress = SocketAddress(host: chatNode, port: 5000)
   /// Hosts of supervisors; with one or more there are the broker, the manager and the Customer Server as well.
   var supervisorHosts = 0

@@ -17,6 +17,10 @@ public enum QueueNames {
   /// Where a host of supervisors hears whether a session is its own: until then it takes nothing from the session's queues.
   static func answers(to host: String) -> String { "SSE_HOST_\(host)" }
   static func fromCustomer(to supervisor: SupervisorID) -> String { "SSE_\(supervisor.text)_CA" }
+  /// The queues of a session.
+  static func queues(of supervisor: SupervisorID) -> [String] {
+    [fromManager(to: supervisor), fromCustomer(to: supervisor)]
+  }
 
   /// All that stands from the beginning.
   static let declarations: [AMQPDeclaration] = [

@@ -156,7 +156,7 @@ extension UserManager {
   private func queueDepths() async -> [JSONValue] {
     var names = QueueNames.declarations.compactMap { if case .queue(let name, _) = $0 { name } else { nil } }
     for session in orderedSessions where session.status != .ended {
-      names += [QueueNames.fromManager(to: session.id), QueueNames.fromCustomer(to: session.id)]
+      names += QueueNames.queues(of: session.id)
     }
     return await client.depths(names).map { ["QUEUE": .string($0.queue), "MESSAGES": .int(Int64($0.messages))] }
   }

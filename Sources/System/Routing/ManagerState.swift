@@ -183,7 +183,7 @@ struct ManagerState: Sendable {
   /// The queues of all sessions that go on.
   var queues: [AMQPDeclaration] {
     sessions.keys.sorted().filter { sessions[$0]!.status != .ended }
-      .flatMap { [QueueNames.fromManager(to: $0), QueueNames.fromCustomer(to: $0)] }
+      .flatMap(QueueNames.queues(of:))
       .map { .queue($0, exchange: QueueNames.supervisorExchange) }
   }
 

@@ -141,7 +141,7 @@ struct ManagerCommit: Sendable {
   private func make(
     _ kind: OutboxRow.Kind, _ id: SupervisorID, _ database: SQLConnection, _ outcome: inout ManagerOutcome
   ) throws(DatabaseError) {
-    for queue in [QueueNames.fromManager(to: id), QueueNames.fromCustomer(to: id)] {
+    for queue in QueueNames.queues(of: id) {
       try add(kind, QueueNames.supervisorExchange, queue, [], [], database, &outcome)
     }
   }

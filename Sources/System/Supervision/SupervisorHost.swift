@@ -166,7 +166,7 @@ public actor SupervisorHost: Service {
 
   private func consume(_ id: SupervisorID) async -> [UInt16] {
     var consumers: [UInt16] = []
-    for queue in [QueueNames.fromManager(to: id), QueueNames.fromCustomer(to: id)] {
+    for queue in QueueNames.queues(of: id) {
       await client.declare([.queue(queue, exchange: QueueNames.supervisorExchange)])
       consumers.append(
         await client.consume(queue) { deliveries in try await self.take(deliveries, from: queue, for: id) })
