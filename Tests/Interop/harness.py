@@ -7,6 +7,10 @@ import signal
 import socket
 import subprocess
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
+
+import engineio
+import socketio
 
 BINARY = os.environ["PARLEY_BINARY"]
 PORT_FLAGS = {"users": "--users-port", "chat": "--chat-port", "customers": "--customers-port",
@@ -93,6 +97,27 @@ class Client:
 
     def login(self, name):
         return self.send("POST", "/login", {"user": name, "password": "password123"})
+
+
+class _InOrder(engineio.Client):
+    def __init__(self, *args, **more):
+        super().__init__(*args, **more)
+        self.line = ThreadPoolExecutor(max_workers=1)
+
+    def _trigger_event(self, event, *args, run_async=False, **more):
+        if run_async:
+            return self.line.submit(super()._trigger_event, event, *args, **more)
+        return super()._trigger_event(event, *args, **more)
+
+
+class SocketClient(socketio.Client):
+    """A `socketio.Client` that handles what comes in the order in which it came.
+
+    By itself it starts a thread for each packet, and of packets that come together the later may be handled first.
+    """
+
+    def _engineio_client_class(self):
+        return _InOrder
 
 
 def raw(port, data, timeout=5):

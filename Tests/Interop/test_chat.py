@@ -7,7 +7,7 @@ import urllib.parse
 
 import socketio
 
-from harness import Client, Server
+from harness import Client, Server, SocketClient
 
 
 class Person:
@@ -26,7 +26,7 @@ class Person:
             self.connect(transports)
 
     def connect(self, transports=None, **auth):
-        socket = socketio.Client(reconnection=False)
+        socket = SocketClient(reconnection=False)
         socket.heard = queue.Queue()
         socket.on("*", lambda event, *data: socket.heard.put((event, *data)))
         socket.gone = queue.Queue()
@@ -180,7 +180,7 @@ class Chat(unittest.TestCase):
         self.assertIn("contact", ann.hear("error")["message"])
         for auth in ({}, {"sessionID": "0" * 64}):
             with self.assertRaises(socketio.exceptions.ConnectionError):
-                client = socketio.Client(reconnection=False)
+                client = SocketClient(reconnection=False)
                 client.connect(f"http://127.0.0.1:{self.port}", auth=auth, wait_timeout=5)
 
     def test_presence_counts_devices(self):
@@ -252,7 +252,7 @@ class Chat(unittest.TestCase):
         self.assertEqual(chat.send("GET", "/getContacts?sessionID=" + short)[0], 401)
         self.assertEqual(chat.send("GET", "/getContacts?sessionID=" + short, token=token), (200, []))
         self.assertEqual(chat.send("GET", "/getContacts?sessionID=" + short, token="x" + token)[0], 401)
-        socket = socketio.Client(reconnection=False)
+        socket = SocketClient(reconnection=False)
         gone = queue.Queue()
         socket.on("disconnect", lambda *_: gone.put(True))
         socket.connect(f"http://127.0.0.1:{self.port}", auth={"sessionID": short, "token": token}, wait_timeout=5)

@@ -10,10 +10,9 @@ import time
 import unittest
 
 import pika
-import socketio
 
 import rabbit
-from harness import Client, Server
+from harness import Client, Server, SocketClient
 
 
 class User:
@@ -28,7 +27,7 @@ class User:
         self.connect()
 
     def connect(self):
-        self.socket = socketio.Client(reconnection=False)
+        self.socket = SocketClient(reconnection=False)
         self.socket.on("session_message", self.heard.append, namespace="/users")
         self.socket.connect(f"http://127.0.0.1:{self.port}", transports=["websocket"], namespaces=["/users"],
                             auth={"sessionID": self.session}, wait_timeout=5)

