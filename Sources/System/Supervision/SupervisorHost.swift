@@ -115,7 +115,7 @@ public actor SupervisorHost: Service {
       }
       if let known = sessions[id] {
         guard known.session.epoch < epoch else { continue }
-        await stop(id)
+        await stop(id, known.session.epoch)
       }
       let session = SupervisorSession(id: id, epoch: epoch, data: offer.data["SESSION_DATA"] ?? .object([]), host: name)
       sessions[id] = Running(session: session)
@@ -149,7 +149,7 @@ public actor SupervisorHost: Service {
       let out = sessions[id]!.session.take(
         answer: answer, to: delivery.properties.correlationID!, deliveryID: delivery.properties.messageID ?? "")
       switch sessions[id]!.session.status {
-      case .over: await stop(id)
+      case .over: await stop(id, asked.epoch)
       case .running where asked.status == .starting:
         let consumers = await consume(id)
         // Consuming takes its time: the session may be over meanwhile, or have been offered anew.
@@ -204,13 +204,15 @@ public actor SupervisorHost: Service {
       messages += out.map(Self.toManager)
     }
     try await client.publish(messages)
-    if sessions[id]?.session.status == .over { environment.executor.spawn("supervisor-end") { await self.stop(id) } }
+    if let session = sessions[id]?.session, session.status == .over {
+      environment.executor.spawn("supervisor-end") { await self.stop(id, session.epoch) }
+    }
     if belongsToAnother { throw NetworkError.closed }
   }
 
-  /// Consumes no more for a session. Its queues are the manager's to delete.
-  private func stop(_ id: SupervisorID) async {
-    guard let running = sessions.removeValue(forKey: id) else { return }
+  /// Consumes no more for a session under one epoch; the session may be here anew under another. Its queues are the manager's to delete.
+  private func stop(_ id: SupervisorID, _ epoch: Int64) async {
+    guard sessions[id]?.session.epoch == epoch, let running = sessions.removeValue(forKey: id) else { return }
     for consumer in running.consumers { await client.cancel(consumer) }
   }
 }
