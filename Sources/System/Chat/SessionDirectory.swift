@@ -165,14 +165,20 @@ actor SessionDirectory {
     case "session_ended":
       let data = try? JSONParser.parse(Array(event.data.utf8))
       if let session = data?["session_id"]?.string { await end(session) }
-    case "reset":
-      // Some events are gone, and with them what they would have ended.
-      book.sessions = book.sessions.filter { !$0.value.sockets.isEmpty }
-      for id in book.sessions.keys.sorted() { book.sessions[id]!.isDoubtful = true }
-      environment.executor.spawn("session-recheck") { await self.recheckAll() }
+    case "reset": doubtEverything()
+    // A stream that begins now tells nothing of what ended before.
+    case "ready" where position == nil: doubtEverything()
     default: break
     }
     position = max(position ?? 0, id)
+  }
+
+  /// Some events will not come, and with them what they would have ended.
+  private func doubtEverything() {
+    book.sessions = book.sessions.filter { !$0.value.sockets.isEmpty }
+    guard !book.sessions.isEmpty else { return }
+    for id in book.sessions.keys.sorted() { book.sessions[id]!.isDoubtful = true }
+    environment.executor.spawn("session-recheck") { await self.recheckAll() }
   }
 
   /// Asks again about every session that is in doubt. Those about which nobody can say are closed when their time is up.
