@@ -32,7 +32,7 @@ class Explain(unittest.TestCase):
         there, gone = (next(i for i, line in enumerate(lines) if words in line)
                        for words in ("user 1 is now free, connection 2", "user 1 is now offline, connection 1"))
         self.assertLess(there, gone)
-        self.assertIn("ann-2 begins to disconnect", text)
+        self.assertIn("ann begins to disconnect", text)
         self.assertNotIn("://", pathlib.Path(page).read_text().replace("http://www.w3.org/2000/svg", ""))
 
     def test_the_same_again_and_another_process(self):
