@@ -27,7 +27,8 @@ enum CustomerSchema {
       message TEXT NOT NULL,
       PRIMARY KEY (supervisor, number)
     );
-    """
+    """,
+    "ALTER TABLE customer_sessions ADD COLUMN request VARCHAR(255) NOT NULL DEFAULT '';",
   ])
 }
 
@@ -94,15 +95,24 @@ extension SQLConnection {
     return true
   }
 
-  /// A supervisor runs the session. Returns what the customer said that is not in the transcript, to be said again.
-  func sessionRuns(_ key: String, _ supervisor: SupervisorID) throws(DatabaseError) -> [(
+  /// A supervisor is asked for by a message of this id.
+  func initializes(_ key: String, request: String) throws(DatabaseError) {
+    try execute(
+      "UPDATE customer_sessions SET status = 'INITIALIZING', request = $2 WHERE email_key = $1", .text(key),
+      .text(request))
+  }
+
+  /// A supervisor runs the session that this request was for. Returns what the customer said that is not in the transcript, to be said
+  /// again; nil when that is not news, or comes too late: the session of a request that was given up has ended.
+  func sessionRuns(_ key: String, _ supervisor: SupervisorID, request: String) throws(DatabaseError) -> [(
     id: String, previous: String?, message: JSONValue
   )]? {
     let changed = try execute(
       """
       UPDATE customer_sessions SET status = 'RUNNING', supervisor = $2
-      WHERE email_key = $1 AND (status = 'INITIALIZING' OR status = 'RUNNING' AND supervisor = $2)
-      """, .text(key), .text(supervisor.text))
+      WHERE email_key = $1
+        AND (status = 'INITIALIZING' AND request = $3 OR status = 'RUNNING' AND supervisor = $2)
+      """, .text(key), .text(supervisor.text), .text(request))
     guard changed == 1 else { return nil }
     let unheard = try query(
       "SELECT number, message_id, message FROM unheard WHERE supervisor = $1 ORDER BY number", .text(supervisor.text)

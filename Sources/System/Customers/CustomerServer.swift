@@ -151,9 +151,10 @@ public actor CustomerServer: Service {
     let email = call.string("EMAIL")
     let key = key(email)
     let now = environment.clock.wallTime
+    let request = "start/\(Hex.encode(environment.entropy.bytes(8)))"
     let session = try await database.transaction { database -> CustomerSession? in
       guard let session = try database.customerSession(key, at: now), session.status == .pending else { return nil }
-      _ = try database.moveSession(key, from: [.pending], to: .initializing)
+      try database.initializes(key, request: request)
       return session
     }
     guard let session else { throw CustomerRoutes.failure(404, "NO_SESSION_PENDING") }
@@ -164,7 +165,7 @@ public actor CustomerServer: Service {
       throw CustomerRoutes.failure(401, "INVALID_SESSION_TOKEN")
     }
     var start = QueueMessage("START_SESSION", ["EMAIL": .string(session.email), "SESSION_DATA": session.data])
-    start.id = "start/\(Hex.encode(environment.entropy.bytes(8)))"
+    start.id = request
     await post(start)
     if await supervisorComes(key) { return .json(["MESSAGE": "SESSION_INITIALIZED"]) }
     let isPending = try await database.transaction { try $0.moveSession(key, from: [.initializing], to: .pending) }
@@ -283,7 +284,7 @@ public actor CustomerServer: Service {
   // MARK: What comes from the manager
 
   private enum News: Sendable {
-    case runs(String, SupervisorID)
+    case runs(String, SupervisorID, request: String)
     case message(SupervisorID, Int64, from: JSONValue, JSONValue, id: String?)
     case ended(SupervisorID)
   }
@@ -311,7 +312,8 @@ public actor CustomerServer: Service {
       return nil
     }
     switch message.type {
-    case "SESSION_RUNNING": return data["EMAIL"]?.string.map { .runs(key($0), id) }
+    case "SESSION_RUNNING":
+      return data["EMAIL"]?.string.map { .runs(key($0), id, request: message.correlationID ?? "") }
     case "SESSION_MESSAGE":
       guard let sequence = data["SEQ"]?.int, let from = data["FROM"], let text = data["MESSAGE"] else { return nil }
       return .message(id, sequence, from: from, text, id: data["MESSAGE_ID"]?.string)
@@ -328,8 +330,8 @@ public actor CustomerServer: Service {
     var running: [String] = []
     for item in news {
       switch item {
-      case .runs(let key, let id):
-        guard let unheard = try database.sessionRuns(key, id) else { continue }
+      case .runs(let key, let id, let request):
+        guard let unheard = try database.sessionRuns(key, id, request: request) else { continue }
         running.append(key)
         again += unheard.map { customerMessage($0.id, $0.previous, $0.message, id) }
       case .message(let id, let sequence, let from, let text, let messageID):

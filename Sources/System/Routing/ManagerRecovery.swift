@@ -23,7 +23,7 @@ extension SQLConnection {
     }
     let sessions = try query(
       """
-      SELECT supervisor, email, epoch, status, host, data, is_own, additional FROM sessions
+      SELECT supervisor, email, epoch, status, host, data, is_own, additional, request FROM sessions
       WHERE status <> 'ended' OR supervisor IN (SELECT supervisor FROM pool_users WHERE place = 'serving')
       ORDER BY supervisor
       """
@@ -31,7 +31,7 @@ extension SQLConnection {
       ManagedSession(
         id: SupervisorID(row.text(0))!, email: row.text(1), epoch: row.int(2),
         status: ManagedSession.Status(rawValue: row.text(3))!, host: row.text(4), data: row.json(5),
-        isOwn: row.int(6) != 0, additional: row.int(7))
+        isOwn: row.int(6) != 0, additional: row.int(7), request: row.text(8))
     }
     let handled = try query("SELECT message_id FROM handled ORDER BY position") { $0.text(0) }
     let state = ManagerState(

@@ -55,5 +55,6 @@ enum ManagerSchema {
     """,
     "ALTER TABLE sessions ADD COLUMN additional BIGINT NOT NULL DEFAULT 0;",
     "ALTER TABLE manager ADD COLUMN last_commit BIGINT NOT NULL DEFAULT 0;",
+    "ALTER TABLE sessions ADD COLUMN request VARCHAR(255) NOT NULL DEFAULT '';",
   ])
 }

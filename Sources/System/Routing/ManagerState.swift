@@ -18,6 +18,8 @@ struct ManagedSession: Hashable, Sendable {
   let isOwn: Bool
   /// Users that the customer has asked for beyond those of the beginning.
   var additional: Int64 = 0
+  /// The id of the `START_SESSION` that asked for it last.
+  var request = ""
 }
 
 /// What came to the manager, read and checked.
@@ -121,7 +123,8 @@ struct ManagerState: Sendable {
         return answered(answer, Self.failure("the user is with no supervisor"))
       }
       return [.forward(user, id: id, message: text, supervisor)] + answered(answer, Self.success)
-    case .startSession(let email, let data): return start(email, data) + answered(answer, Self.success)
+    case .startSession(let email, let data):
+      return start(email, data, request: message.id ?? "") + answered(answer, Self.success)
     case .customerWantsUsers(let id, let count):
       guard sessions[id]?.status == .running || sessions[id]?.status == .starting else {
         return answered(answer, Self.failure("no such session"))
@@ -158,6 +161,8 @@ struct ManagerState: Sendable {
       type, ["EMAIL": .string(session.email), "SESSION_SUPERVISOR_ID": .string(session.id.text)])
     message.supervisor = session.id
     message.epoch = session.epoch
+    // Whether a session runs is an answer: one that comes late is not taken for that to a later request.
+    if type == "SESSION_RUNNING", !session.request.isEmpty { message.correlationID = session.request }
     return .send(exchange: QueueNames.customerExchange, key: QueueNames.toCustomerServer, message)
   }
 
@@ -187,15 +192,17 @@ struct ManagerState: Sendable {
       .map { .queue($0, exchange: QueueNames.supervisorExchange) }
   }
 
-  private mutating func start(_ email: String, _ data: JSONValue) -> [ManagerEffect] {
-    if let running = session(of: email) {
+  private mutating func start(_ email: String, _ data: JSONValue, request: String) -> [ManagerEffect] {
+    if let known = session(of: email) {
       // Asked for twice: the customer hears again what it has.
-      return running.status == .running ? [toCustomer(running, "SESSION_RUNNING")] : []
+      sessions[known.id]!.request = request
+      touched.append(known.id)
+      return known.status == .running ? [toCustomer(sessions[known.id]!, "SESSION_RUNNING")] : []
     }
     let id = SupervisorID("s\(nextSession)")!
     nextSession += 1
     sessions[id] = ManagedSession(
-      id: id, email: email, epoch: 1, status: .starting, host: "", data: data, isOwn: true)
+      id: id, email: email, epoch: 1, status: .starting, host: "", data: data, isOwn: true, request: request)
     touched.append(id)
     return [.offer(id), startMessage(sessions[id]!)]
   }

@@ -73,11 +73,12 @@ struct ManagerCommit: Sendable {
     for session in sessions {
       try database.execute(
         """
-        INSERT INTO sessions (supervisor, email, epoch, status, host, data, is_own, additional)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
-        ON CONFLICT (supervisor) DO UPDATE SET epoch = $3, status = $4, host = $5, additional = $8
+        INSERT INTO sessions (supervisor, email, epoch, status, host, data, is_own, additional, request)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+        ON CONFLICT (supervisor) DO UPDATE SET epoch = $3, status = $4, host = $5, additional = $8, request = $9
         """, .text(session.id.text), .text(session.email), .int(session.epoch), .text(session.status.rawValue),
-        .text(session.host), .text(session.data.text), .int(session.isOwn ? 1 : 0), .int(session.additional))
+        .text(session.host), .text(session.data.text), .int(session.isOwn ? 1 : 0), .int(session.additional),
+        .text(session.request))
     }
     if !sessions.isEmpty { try database.execute("UPDATE manager SET next_session = $1", .int(nextSession)) }
     for id in handled {

@@ -1,0 +1,67 @@
+import Sim
+import Testing
+
+@testable import System
+
+/// A customer's request for a supervisor that was given up, and made again. Found by fuzzing.
+@Suite("Late answers to customers")
+struct LateAnswerTests {
+  private func message(_ type: String, id: String = "") -> QueueMessage {
+    var message = QueueMessage(type, ["EMAIL": "ann@example.com"])
+    message.id = id
+    return message
+  }
+
+  /// The requests that are answered by the `SESSION_RUNNING` among effects.
+  private func answered(_ effects: [ManagerEffect]) -> [String?] {
+    effects.compactMap { effect in
+      guard case .send(_, _, let message) = effect, message.type == "SESSION_RUNNING" else { return nil }
+      return .some(message.correlationID)
+    }
+  }
+
+  private func taken(_ id: String, _ state: inout ManagerState) -> [String?] {
+    var initialize = QueueMessage("INITIALIZE_SESSION", .object([]))
+    initialize.supervisor = SupervisorID(id)
+    initialize.epoch = 1
+    return answered(state.apply(.initialize(host: "h"), initialize, answer: nil))
+  }
+
+  @Test("the manager says which request a session that runs is for")
+  func manager() {
+    var state = ManagerState()
+    func start(_ id: String) -> [ManagerEffect] {
+      state.apply(
+        .startSession(email: "ann@example.com", data: .object([])), message("START_SESSION", id: id), answer: nil)
+    }
+    _ = start("first")
+    #expect(taken("s1", &state) == ["first"])
+    #expect(answered(start("again")) == ["again"])
+    _ = state.apply(.cancelSession(email: "ann@example.com"), message("END_SESSION"), answer: nil)
+    _ = start("second")
+    #expect(taken("s2", &state) == ["second"])
+    #expect(state.takeChangedSessions().last { $0.id == SupervisorID("s2") }?.request == "second")
+  }
+
+  @Test("the Customer Server takes no answer to a request that was given up")
+  func customer() throws {
+    try World(seed: 1).perform { environment in
+      let database = Database(environment, path: "c.db", migrations: CustomerSchema.migrations)
+      let (stale, fresh) = (SupervisorID("s1")!, SupervisorID("s2")!)
+      try await database.transaction { database in
+        _ = try database.requestSession(
+          "Ann", key: "ann", token: "t", data: .object([]), at: environment.clock.wallTime, isChecked: false)
+        try database.initializes("ann", request: "first")
+        _ = try database.moveSession("ann", from: [.initializing], to: .pending)
+        #expect(try database.sessionRuns("ann", stale, request: "first") == nil)
+        try database.initializes("ann", request: "second")
+        #expect(try database.sessionRuns("ann", stale, request: "first") == nil)
+        #expect(try database.sessionRuns("ann", stale, request: "") == nil)
+        try database.sessionEnds(stale)
+        #expect(try database.sessionRuns("ann", fresh, request: "second") != nil)
+        // A supervisor that takes over says so, too.
+        #expect(try database.sessionRuns("ann", fresh, request: "") != nil)
+      }
+    }
+  }
+}
