@@ -3,8 +3,9 @@
 import threading
 import unittest
 
+import socketio
 
-from harness import Client, Server, SocketClient
+from harness import Client, Server
 
 ROUNDS = 50
 SENDERS = 4
@@ -56,7 +57,7 @@ class Kill(unittest.TestCase):
         for round in range(ROUNDS):
             sockets = {}
             for name in names[:-1]:
-                sockets[name] = SocketClient(reconnection=False)
+                sockets[name] = socketio.Client(reconnection=False)
                 sockets[name].connect(server.urls["chat"], transports=["websocket"],
                                       auth={"sessionID": people[name]["sessionID"]}, wait_timeout=5)
             threads = [threading.Thread(target=sender, args=pair) for pair in sockets.items()]

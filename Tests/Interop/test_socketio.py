@@ -1,4 +1,4 @@
-"""python-socketio against the Socket.IO server: sync and async, each transport, the upgrade, binary, acks, two namespaces."""
+"""python-socketio, unchanged, against the Socket.IO server: sync and async, each transport, the upgrade, binary, acks, two namespaces."""
 
 import asyncio
 import queue
@@ -19,7 +19,7 @@ class SocketIO(EchoCase):
     def test_sync(self):
         for name, transports in TRANSPORTS.items():
             with self.subTest(name):
-                client = SocketClient()
+                client = socketio.Client()
                 heard = queue.Queue()
                 for namespace in ("/", "/custom"):
                     client.on("auth", lambda *a, n=namespace: heard.put((n, "auth", a)), namespace=namespace)
@@ -35,22 +35,32 @@ class SocketIO(EchoCase):
                     self.assertEqual(heard.get(timeout=5), (namespace, "back", (b"\x00\xff", {"in": b"\x01"})))
                     self.assertEqual(client.call("message-with-ack", ("a", 2), namespace=namespace, timeout=5), ("a", 2))
                     self.assertEqual(client.call("message-with-ack", b"\x05", namespace=namespace, timeout=5), b"\x05")
+                client.disconnect()
+
+    def test_order(self):
+        for name, transports in TRANSPORTS.items():
+            with self.subTest(name):
+                # The client as it is handles each packet in a thread of its own, and keeps no order.
+                client = SocketClient()
+                heard = queue.Queue()
+                client.on("message-back", heard.put)
+                client.connect(self.echo.url, transports=transports)
                 for number in range(300):
                     client.emit("message", number)
-                self.assertEqual([heard.get(timeout=5)[2][0] for _ in range(300)], list(range(300)))
+                self.assertEqual([heard.get(timeout=5) for _ in range(300)], list(range(300)))
                 client.disconnect()
 
     def test_heartbeats_keep_a_session(self):
         for name, transports in TRANSPORTS.items():
             with self.subTest(name):
-                client = SocketClient(reconnection=False)
+                client = socketio.Client(reconnection=False)
                 client.connect(self.echo.url, transports=transports)
                 client.sleep(1.5)
                 self.assertEqual(client.call("message-with-ack", "still here", timeout=5), "still here")
                 client.disconnect()
 
     def test_unknown_namespace(self):
-        client = SocketClient(reconnection=False)
+        client = socketio.Client(reconnection=False)
         with self.assertRaises(socketio.exceptions.ConnectionError):
             client.connect(self.echo.url, namespaces=["/random"])
 
