@@ -47,7 +47,10 @@ let package = Package(
     .testTarget(name: "SimTests", dependencies: ["Sim", "System"], swiftSettings: strict),
     .executableTarget(
       name: "Bench", dependencies: ["Sim", "System"], path: "Tests/Support/Bench", swiftSettings: strict),
+    .executableTarget(
+      name: "CrashLoop", dependencies: ["Sim", "System"], path: "Tests/Support/CrashLoop", swiftSettings: strict),
     .testTarget(name: "TidyTests", swiftSettings: strict),
-    .testTarget(name: "RunnerTests", dependencies: ["Runner", "Real", "Sim", "System"], swiftSettings: strict),
+    .testTarget(
+      name: "RunnerTests", dependencies: ["CrashLoop", "Runner", "Real", "Sim", "System"], swiftSettings: strict),
   ]
 )

@@ -4,42 +4,15 @@ import Testing
 /// The binary as a user meets it.
 @Suite("The command line")
 struct CommandLineTests {
-  private struct Outcome {
-    let code: Int32
-    let output: String
-    let errors: String
-  }
-
   private static let binary = URL(filePath: CommandLine.arguments[0]).deletingLastPathComponent().appending(
     path: "parley")
   private static let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
     .deletingLastPathComponent()
 
-  private func parley(_ arguments: String..., environment: [String: String] = [:], input: String? = nil) throws
-    -> Outcome
+  private func parley(_ arguments: String..., environment: [String: String] = [:], input: String = "") throws
+    -> FinishedProcess
   {
-    try parley(arguments, environment: environment, input: input)
-  }
-
-  private func parley(_ arguments: [String], environment: [String: String] = [:], input: String? = nil) throws
-    -> Outcome
-  {
-    let process = Process()
-    process.executableURL = Self.binary
-    process.arguments = arguments
-    process.currentDirectoryURL = Self.root
-    process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
-    let (output, errors, stdin) = (Pipe(), Pipe(), Pipe())
-    process.standardOutput = output
-    process.standardError = errors
-    process.standardInput = stdin
-    try process.run()
-    stdin.fileHandleForWriting.write(Data((input ?? "").utf8))
-    try stdin.fileHandleForWriting.close()
-    let text = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
-    let complaint = String(decoding: errors.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
-    process.waitUntilExit()
-    return Outcome(code: process.terminationStatus, output: text, errors: complaint)
+    try FinishedProcess(Self.binary, arguments, in: Self.root, environment: environment, input: input)
   }
 
   @Test(
@@ -66,7 +39,7 @@ struct CommandLineTests {
       (["simulate"], "parley: which scenarios? parley simulate scenarios\n"),
     ])
   func complaints(arguments: [String], line: String) throws {
-    let outcome = try parley(arguments)
+    let outcome = try FinishedProcess(Self.binary, arguments, in: Self.root)
     #expect(outcome.code == 2)
     #expect(outcome.errors == line)
   }

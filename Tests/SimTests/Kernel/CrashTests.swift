@@ -43,45 +43,6 @@ struct CrashTests {
     #expect(world.defects.isEmpty)
   }
 
-  @Test("1,000 crashes and restarts of the service keep memory flat")
-  func memory() async {
-    // In a process of its own: what is looked at is the memory of the whole process, and other tests run beside this one.
-    await #expect(processExitsWith: .success) { try Self.crashAndRestart() }
-  }
-
-  private static func crashAndRestart() throws {
-    let world = World(seed: 1)
-    let node = world.addNode("users") { environment in
-      var options = UserServiceOptions()
-      options.address = SocketAddress(host: "users", port: 8001)
-      options.passwordRounds = 1
-      return try await UserService.start(environment, options)
-    }
-    world.addNode("client") { environment in
-      let client = HTTPClient(environment, address: SocketAddress(host: "users", port: 8001))
-      while true {
-        // It is refused and cut off again and again; that is what is looked at.
-        _ = try? await client.send("POST", "/login", json: ["user": "a", "password": "password"], timeout: .seconds(1))
-        try await environment.clock.sleep(for: .milliseconds(20))
-      }
-    }.start()
-    weak var firstLife: Life?
-    var after100 = 0
-    for cycle in 0..<1000 {
-      node.start()
-      world.run(until: world.now + .milliseconds(100))
-      if cycle == 0 { firstLife = node.life }
-      node.crash(cycle % 2 == 0 ? .kill : .power)
-      world.run(until: world.now + .milliseconds(10))
-      if cycle == 100 {
-        #expect(firstLife == nil)
-        after100 = residentKilobytes
-      }
-    }
-    #expect(world.defects.isEmpty)
-    #expect(residentKilobytes - after100 < 20_000, "grew from \(after100) kB to \(residentKilobytes) kB")
-  }
-
   @Test("of a service that has crashed or stopped in order nothing stays in memory", arguments: [false, true])
   func nothingStays(inOrder: Bool) throws {
     final class Lives {
@@ -110,12 +71,6 @@ struct CrashTests {
     }
     world.end()
     #expect(world.defects.isEmpty)
-  }
-
-  private static var residentKilobytes: Int {
-    let status = (try? String(contentsOfFile: "/proc/self/status", encoding: .utf8)) ?? ""
-    let line = status.split(separator: "\n").first { $0.hasPrefix("VmRSS") } ?? ""
-    return Int(line.split(separator: " ").dropLast().last ?? "") ?? 0
   }
 
   @Test("a paused node does nothing, keeps its connections, and runs on when it wakes")
