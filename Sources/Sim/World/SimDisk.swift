@@ -12,15 +12,22 @@ final class SimDisk: Storage, @unchecked Sendable {
   /// One file's contents, as the running node reads them and as the platter has them.
   final class Inode {
     var content: [UInt8] = []
-    var durable: [UInt8] = []
     /// What the platter lacks, in order.
     var pending: [Change] = []
+    /// What the platter has, when it is not `content` without what is pending: a failed sync has lost some of it.
+    var lost: [UInt8]?
     var locked = false
   }
 
-  enum Change {
-    case write(Range<Int>)
-    case truncate(Int)
+  /// A change, and the bytes that it has replaced or cut off.
+  struct Change {
+    enum Kind {
+      case write(Range<Int>)
+      case truncate(Int)
+    }
+    let kind: Kind
+    let size: Int
+    let replaced: [UInt8]
   }
 
   let node: String
@@ -74,9 +81,11 @@ final class SimDisk: Storage, @unchecked Sendable {
     names = durableNames
     for name in names.keys.sorted() {
       let inode = names[name]!
-      for change in inode.pending { tear(change, of: inode) }
+      var durable = inode.durable
+      for change in inode.pending { tear(change, of: inode.content, to: &durable) }
       inode.pending = []
-      inode.content = inode.durable
+      inode.content = durable
+      inode.lost = nil
     }
     forgetHandles()
   }
@@ -89,16 +98,16 @@ final class SimDisk: Storage, @unchecked Sendable {
     disarmCrash()
   }
 
-  private func tear(_ change: Change, of inode: Inode) {
+  private func tear(_ change: Change, of content: [UInt8], to durable: inout [UInt8]) {
     let fate = stream.choose(faults.tears ? 3 : 2)
     guard fate > 0 else { return }
-    switch change {
-    case .truncate(let size): inode.durable.resize(to: size)
+    switch change.kind {
+    case .truncate(let size): durable.resize(to: size)
     case .write(let range):
       var position = range.lowerBound
       while position < range.upperBound {
         let end = min(range.upperBound, (position / Self.sector + 1) * Self.sector)
-        if fate == 1 || stream.chance(0.5) { inode.persist(position..<end) }
+        if fate == 1 || stream.chance(0.5) { durable.take(position..<end, of: content) }
         position = end
       }
     }
@@ -221,17 +230,73 @@ struct DiskFaults {
 }
 
 extension SimDisk.Inode {
-  /// Copies a range of the contents to the platter.
-  func persist(_ range: Range<Int>) {
-    let range = range.clamped(to: 0..<content.count)
-    if durable.count < range.upperBound { durable.resize(to: range.upperBound) }
-    durable.replaceSubrange(range, with: content[range])
+  /// What the platter has.
+  var durable: [UInt8] {
+    if let lost { return lost }
+    var bytes = content
+    for change in pending.reversed() {
+      switch change.kind {
+      case .write(let range):
+        bytes.replaceSubrange(range.lowerBound..<range.lowerBound + change.replaced.count, with: change.replaced)
+        bytes.resize(to: change.size)
+      case .truncate(let size):
+        bytes.resize(to: min(size, change.size))
+        bytes += change.replaced
+      }
+    }
+    return bytes
+  }
+
+  func write(_ bytes: UnsafeRawBufferPointer, to range: Range<Int>) {
+    let size = content.count
+    let overwritten = range.clamped(to: 0..<size)
+    pending.append(SimDisk.Change(kind: .write(range), size: size, replaced: Array(content[overwritten])))
+    if range.lowerBound == size {
+      content.append(contentsOf: bytes)
+    } else {
+      if size < range.upperBound { content.resize(to: range.upperBound) }
+      content.withUnsafeMutableBytes { UnsafeMutableRawBufferPointer(rebasing: $0[range]).copyMemory(from: bytes) }
+    }
+  }
+
+  func truncate(to size: Int) {
+    let cut = Array(content[min(size, content.count)...])
+    pending.append(SimDisk.Change(kind: .truncate(size), size: content.count, replaced: cut))
+    content.resize(to: size)
+  }
+
+  /// All that is pending has come to the platter.
+  func persist() {
+    if var durable = lost {
+      lost = nil
+      for change in pending {
+        switch change.kind {
+        case .write(let range): durable.take(range, of: content)
+        case .truncate(let size): durable.resize(to: size)
+        }
+      }
+      lost = durable
+    }
+    pending.removeAll(keepingCapacity: true)
+  }
+
+  /// What is pending counts as written, and never will be.
+  func losePending() {
+    lost = durable
+    pending = []
   }
 }
 
 extension [UInt8] {
   mutating func resize(to size: Int) {
     if size < count { removeLast(count - size) } else { append(contentsOf: repeatElement(0, count: size - count)) }
+  }
+
+  /// Becomes what `other` is within a range.
+  fileprivate mutating func take(_ range: Range<Int>, of other: [UInt8]) {
+    let range = range.clamped(to: 0..<other.count)
+    if count < range.upperBound { resize(to: range.upperBound) }
+    replaceSubrange(range, with: other[range])
   }
 }
 
@@ -270,9 +335,7 @@ final class SimFile: File, @unchecked Sendable {
     try operation(writes: true)
     let range = Int(offset)..<Int(offset) + bytes.count
     try disk.grow(path, by: range.upperBound - inode.content.count)
-    if inode.content.count < range.upperBound { inode.content.resize(to: range.upperBound) }
-    inode.content.withUnsafeMutableBytes { UnsafeMutableRawBufferPointer(rebasing: $0[range]).copyMemory(from: bytes) }
-    inode.pending.append(.write(range))
+    inode.write(bytes, to: range)
     disk.noteWrite(path, bytes.count, at: range.lowerBound)
   }
 
@@ -281,24 +344,17 @@ final class SimFile: File, @unchecked Sendable {
       try operation(writes: true, syncs: true)
     } catch {
       // The kernel has marked the pages clean, and forgets that they never arrived.
-      if case .failed = error { inode.pending = [] }
+      if case .failed = error { inode.losePending() }
       throw error
     }
-    for change in inode.pending {
-      switch change {
-      case .write(let range): inode.persist(range)
-      case .truncate(let size): inode.durable.resize(to: size)
-      }
-    }
-    inode.pending = []
+    inode.persist()
     disk.noteSync(path)
   }
 
   func truncate(to size: Int64) throws(StorageError) {
     try operation(writes: true)
     try disk.grow(path, by: Int(size) - inode.content.count)
-    inode.content.resize(to: Int(size))
-    inode.pending.append(.truncate(Int(size)))
+    inode.truncate(to: Int(size))
   }
 
   func size() throws(StorageError) -> Int64 {
