@@ -19,6 +19,11 @@ final class VFSFile {
   private var isLocked = false
   /// Checksums of what was written or read before, by offset: 24 bytes for a page of 4,096.
   private var known: [Int64: Extent] = [:]
+  /// What SQLite has written in one piece and the file does not have yet: a commit's frames go there together, before its sync.
+  private var held: [UInt8] = []
+  private var heldOffset: Int64 = 0
+  /// So much is held at most.
+  private static let longestHeld = 1 << 18
 
   init(_ file: any File, kind: Kind, isNew: Bool, owner: StorageVFS) {
     self.file = file
@@ -27,7 +32,11 @@ final class VFSFile {
     self.owner = owner
   }
 
-  func close() { file.close() }
+  func close() {
+    // Whatever is held was not synced, and so never promised to anybody.
+    _ = owner.attempt(ExtendedCode.writeFailed) { () throws(StorageError) in try flush() }
+    file.close()
+  }
 
   func lock() -> Int32 {
     if isLocked { return SQLITE_OK }
@@ -37,11 +46,15 @@ final class VFSFile {
   }
 
   func size(_ output: UnsafeMutablePointer<Int64>) -> Int32 {
-    owner.attempt(ExtendedCode.sizeFailed) { () throws(StorageError) in output.pointee = try file.size() }
+    owner.attempt(ExtendedCode.sizeFailed) { () throws(StorageError) in
+      try flush()
+      output.pointee = try file.size()
+    }
   }
 
   func sync() -> Int32 {
     owner.attempt(ExtendedCode.syncFailed) { () throws(StorageError) in
+      try flush()
       try file.sync()
       if isNew {
         try owner.storage.syncDirectory()
@@ -51,19 +64,38 @@ final class VFSFile {
   }
 
   func truncate(to size: Int64) -> Int32 {
-    known = [:]
-    return owner.attempt(ExtendedCode.truncateFailed) { () throws(StorageError) in try file.truncate(to: size) }
+    owner.attempt(ExtendedCode.truncateFailed) { () throws(StorageError) in
+      try flush()
+      known = [:]
+      try file.truncate(to: size)
+    }
   }
 
   // MARK: Writing
 
   func write(_ bytes: UnsafeRawBufferPointer, at offset: Int64) -> Int32 {
     owner.attempt(ExtendedCode.writeFailed) { () throws(StorageError) in
+      let goesOn = offset == heldOffset + Int64(held.count) && held.count < Self.longestHeld
+      if !goesOn { try flush() }
+      if held.isEmpty { heldOffset = offset }
+      held.append(contentsOf: bytes)
       known[offset] = nil
-      try file.write(bytes, at: offset)
       if kind != .journal { remember(bytes, at: offset) }
       if kind == .log { owner.logEnd = offset + Int64(bytes.count) }
     }
+  }
+
+  /// Writes what is held. If that fails nobody knows what the file has, and SQLite, which is told, writes it anew.
+  private func flush() throws(StorageError) {
+    guard !held.isEmpty else { return }
+    defer { held.removeAll(keepingCapacity: true) }
+    var failure: StorageError?
+    held.withUnsafeBytes { bytes in
+      do throws(StorageError) { try file.write(bytes, at: heldOffset) } catch { failure = error }
+    }
+    guard let failure else { return }
+    known = [:]
+    throw failure
   }
 
   private func remember(_ bytes: UnsafeRawBufferPointer, at offset: Int64) {
@@ -76,6 +108,7 @@ final class VFSFile {
     var count = 0
     var isRight = false
     let status = owner.attempt(ExtendedCode.readFailed) { () throws(StorageError) in
+      try flush()
       count = try file.read(into: buffer, at: offset)
       isRight = try verify(UnsafeRawBufferPointer(rebasing: buffer[..<count]), at: offset)
     }
