@@ -60,7 +60,7 @@ public actor Broker: Service {
   /// Whether what is removed will be stored in a moment, with or without something else.
   private var isStoringSoon = false
   /// How long removals wait for another commit.
-  private static let removalDelay: Duration = .milliseconds(5)
+  private static let removalDelay: Duration = .milliseconds(100)
   private var isClosed = false
 
   /// The executor that the environment gave to this actor.
@@ -125,7 +125,7 @@ public actor Broker: Service {
       flush(client)
     }
     let deadline = environment.clock.now + .seconds(2)
-    while !connections.isEmpty || isStoring, environment.clock.now < deadline {
+    while !connections.isEmpty || isStoring || isStoringSoon, environment.clock.now < deadline {
       do { try await environment.clock.sleep(for: .milliseconds(5)) } catch { break }
     }
     for id in connections.keys.sorted() { connections[id]?.connection.reset() }

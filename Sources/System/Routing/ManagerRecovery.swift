@@ -44,6 +44,11 @@ extension SQLConnection {
     try first("SELECT last_commit FROM manager") { $0.int(0) } ?? 0
   }
 
+  /// Removes the rows of the outbox up to a position, which were published.
+  func forgetOutbox(through position: Int64) throws(DatabaseError) {
+    try execute("DELETE FROM outbox WHERE position <= $1", .int(position))
+  }
+
   /// The rows of the outbox after a position, in order.
   func outbox(after position: Int64) throws(DatabaseError) -> [OutboxRow] {
     try query(

@@ -37,9 +37,16 @@ struct ManagerCommit: Sendable {
   var nextSession: Int64 = 1
   var handled: [String] = []
 
-  /// With `missedAfter`, the outcome has every row of the outbox after that position, whoever wrote it.
-  func run(on database: SQLConnection, missedAfter: Int64?) throws(DatabaseError) -> ManagerOutcome {
+  /// Whether nothing happened that is to be remembered: hosts that live, and what had come before.
+  var isEmpty: Bool { effects.isEmpty && users.isEmpty && demands.isEmpty && sessions.isEmpty && handled.isEmpty }
+
+  /// Rows of the outbox that were published go, up to `publishedThrough`. With `missedAfter`, the outcome has every row after that
+  /// position, whoever wrote it.
+  func run(on database: SQLConnection, publishedThrough: Int64, missedAfter: Int64?) throws(DatabaseError)
+    -> ManagerOutcome
+  {
     var outcome = ManagerOutcome()
+    try database.forgetOutbox(through: publishedThrough)
     // A commit that seemed to have failed, and had not: its effects are there, and would be there twice.
     if try database.lastCommit() < number {
       try database.execute("UPDATE manager SET last_commit = $1", .int(number))

@@ -23,6 +23,12 @@ public actor UserManager: Service {
   private var isPublishing = false
   /// The last row of the outbox that was published.
   private var publishedThrough: Int64 = 0
+  /// The last row of the outbox that is gone from the disk, and all before it.
+  private var forgottenThrough: Int64 = 0
+  /// Whether what was published will be forgotten in a moment, with or without something else.
+  private var isForgettingSoon = false
+  /// How long rows that were published wait for another commit.
+  private static let forgettingDelay: Duration = .milliseconds(100)
   /// Whether the outbox on the disk may hold rows that the one in memory lacks.
   private var missesOutbox = false
   /// When each host was heard of last; one of before this life counts from its beginning.
@@ -121,6 +127,7 @@ public actor UserManager: Service {
       do { try await environment.clock.sleep(for: .milliseconds(5)) } catch { break }
     }
     await client.close()
+    await forgetPublished()
     await database.close()
   }
 
@@ -226,9 +233,16 @@ public actor UserManager: Service {
     while true {
       do {
         let missedAfter = missesOutbox ? outbox.last?.position ?? publishedThrough : nil
-        let outcome = try await database.transaction { try commit.run(on: $0, missedAfter: missedAfter) }
-        missesOutbox = false
-        lastCommit = commit.number
+        var outcome = ManagerOutcome()
+        if !commit.isEmpty || missesOutbox {
+          let published = publishedThrough
+          outcome = try await database.transaction {
+            try commit.run(on: $0, publishedThrough: published, missedAfter: missedAfter)
+          }
+          missesOutbox = false
+          forgottenThrough = published
+          lastCommit = commit.number
+        }
         state = next
         for key in commit.handled { handled.insert(key) }
         tell(commit)
@@ -340,7 +354,7 @@ public actor UserManager: Service {
       let last = outbox[max(0, batch.count - 1)].position
       outbox.removeFirst(max(1, batch.count))
       publishedThrough = last
-      await forget(through: last)
+      forgetSoon()
     }
     isPublishing = false
   }
@@ -352,12 +366,26 @@ public actor UserManager: Service {
     return AMQPMessage(exchange: row.exchange, routingKey: row.routingKey, properties: properties, body: row.body)
   }
 
-  /// A row that stays is published once more by the next life, under the same id.
-  private func forget(through last: Int64) async {
+  /// A row that stays is published once more by the next life, under the same id, so it can wait for a commit that somebody waits
+  /// for. When none comes, it gets one of its own.
+  private func forgetSoon() {
+    guard !isForgettingSoon else { return }
+    isForgettingSoon = true
+    environment.executor.spawn("manager-forget") {
+      do { try await self.environment.clock.sleep(for: Self.forgettingDelay) } catch { return }
+      await self.forgetPublished()
+    }
+  }
+
+  private func forgetPublished() async {
+    isForgettingSoon = false
+    let last = publishedThrough
+    guard last > forgottenThrough else { return }
     do {
-      try await database.transaction { try $0.execute("DELETE FROM outbox WHERE position <= $1", .int(last)) }
+      try await database.transaction { try $0.forgetOutbox(through: last) }
+      forgottenThrough = max(forgottenThrough, last)
     } catch {
-      environment.log.info("outbox-row-stays", ["error": .string("\(error)")])
+      environment.log.info("outbox-rows-stay", ["error": .string("\(error)")])
     }
   }
 
