@@ -237,6 +237,8 @@ public struct People: Sendable {
   var users = 1
   /// Sockets of each, at the Chat Service.
   var devices = 1
+  /// How many others each of those who chat knows.
+  var contacts = 4
   /// The transports from which each socket's is drawn.
   var transports = EngineIOClient.Transport.allCases
   /// So many names are shared by all; 0 gives each person a name of their own.

@@ -118,8 +118,8 @@ extension People {
   init(_ value: ScenarioValue, _ service: Scenario.ServiceSettings) throws(ScenarioError) {
     try value.requireKeys([
       "name", "count", "thinkTime", "actions", "sharedNames", "mixesNames", "sharedSessions", "patience", "cutOff",
-      "slow", "slowPause", "role", "devices", "transports", "users",
-      "rest",
+      "slow", "slowPause", "role", "devices", "contacts", "transports",
+      "users", "rest",
     ])
     guard let name = value["name"] else { throw value.error("people need a \"name\"") }
     self.name = try name.string()
@@ -137,6 +137,7 @@ extension People {
     rest = try value["rest"]?.duration() ?? service.vanishing + .seconds(self.role == .chat ? 10 : 15)
     if let users = value["users"] { self.users = try users.int(atLeast: 1) }
     if let devices = value["devices"] { self.devices = try devices.int(atLeast: 1) }
+    if let contacts = value["contacts"] { self.contacts = try contacts.int(atLeast: 1) }
     if let transports = value["transports"] {
       self.transports = []
       for entry in try transports.elements() { self.transports.append(try entry.oneOf(EngineIOClient.Transport.self)) }

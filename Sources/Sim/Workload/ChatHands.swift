@@ -173,14 +173,15 @@ final class ChatHands: @unchecked Sendable {
   }
 
   func createGroup(_ peers: [String]) async throws {
-    let half = Array(peers.prefix((peers.count + 1) / 2))
+    // All but one when there are few, so that somebody is outside.
+    let members = Array(peers.prefix(max(1, peers.count - 1)))
     let history = person.history
     let begun = history.begin()
     let (status, body) = try await asMyself(
       "POST", "/createGroup",
-      [.init("name", .string("\(person.name)'s")), .init("members", .array(half.map { .string($0) }))])
+      [.init("name", .string("\(person.name)'s")), .init("members", .array(members.map { .string($0) }))])
     guard status == 200, let id = body["group_id"]?.int else { return }
-    for name in [person.name] + half {
+    for name in [person.name] + members {
       guard let user = person.commons.users[name] else { continue }
       var change = Change(kind: .member(group: id, user: user, isAdded: true), interval: begun, succeeded: true)
       history.end(&change.interval)

@@ -22,6 +22,16 @@ final class Chatter: Resident<ChatHistory, ChatCommons, ChatAction>, Inhabitant,
 
   /// Everybody else of the same kind.
   private var peers: [String] { behavior.names.filter { $0 != name } }
+  /// Whom they know: those who come next in the circle of names, on both sides.
+  private var friends: [String] {
+    let names = behavior.names
+    let place = names.firstIndex(of: name)!
+    return names.indices.filter {
+      let ahead = ($0 - place + names.count) % names.count
+      let distance = min(ahead, names.count - ahead)
+      return 1...max(1, (behavior.contacts + 1) / 2) ~= distance
+    }.map { names[$0] }
+  }
 
   // MARK: The day
 
@@ -37,8 +47,8 @@ final class Chatter: Resident<ChatHistory, ChatCommons, ChatAction>, Inhabitant,
       if index == 0 || stream.chance(0.8) { device.start() }
       devices.append(device)
     }
-    try await hands.befriend(peers)
-    if name == behavior.names.first { try await hands.createGroup(peers) }
+    try await hands.befriend(friends)
+    if name == behavior.names.first { try await hands.createGroup(friends) }
     while let action = try await agenda.next(since: begin, stream, counters, environment) {
       try await act(action, hands, environment)
     }
@@ -75,7 +85,7 @@ final class Chatter: Resident<ChatHistory, ChatCommons, ChatAction>, Inhabitant,
       await device.hangUp(silently: stream.chance(0.5))
       try await environment.clock.sleep(for: stream.exponential(mean: .seconds(2)))
       device.wants = true
-    case .block: try await hands.block(stream.pick(peers))
+    case .block: try await hands.block(stream.pick(friends))
     case .leaveGroup: try await leave(hands, environment)
     case .removeMember:
       guard let group = commons.groups.first(where: { $0.creator == name }) else { return }
@@ -101,7 +111,7 @@ final class Chatter: Resident<ChatHistory, ChatCommons, ChatAction>, Inhabitant,
       device.session = nil
       try await hands.logout(session)
     case .readHistory:
-      guard let peer = peers.isEmpty ? nil : stream.pick(peers) else { return }
+      guard let peer = friends.isEmpty ? nil : stream.pick(friends) else { return }
       try await hands.look(at: peer)
     }
     // When nobody lets them in, they go on with what they have, and try again.
@@ -110,7 +120,7 @@ final class Chatter: Resident<ChatHistory, ChatCommons, ChatAction>, Inhabitant,
   }
 
   private func knownPeer() -> Int64? {
-    let known = peers.compactMap { commons.users[$0] }
+    let known = friends.compactMap { commons.users[$0] }
     return known.isEmpty ? nil : stream.pick(known)
   }
 
@@ -248,7 +258,7 @@ final class Chatter: Resident<ChatHistory, ChatCommons, ChatAction>, Inhabitant,
     commons.settled += 1
     while commons.settled < commons.people { try await environment.clock.sleep(for: .seconds(1)) }
     try await environment.clock.sleep(for: behavior.rest)
-    try await hands.readEverything(peers)
+    try await hands.readEverything(friends)
     // Nobody goes before the others have looked.
     commons.looked += 1
     while commons.looked < commons.people { try await environment.clock.sleep(for: .seconds(1)) }

@@ -17,7 +17,7 @@ public actor UserManager: Service {
   private var server: HTTPServer?
   private var waiting: [Work] = []
   private var isWorking = false
-  private var isClosed = false
+  private(set) var isClosed = false
   private var handled: RecentIDs
   private var outbox: [OutboxRow]
   private var isPublishing = false
@@ -32,10 +32,10 @@ public actor UserManager: Service {
   /// Whether the outbox on the disk may hold rows that the one in memory lacks.
   private var missesOutbox = false
   /// When each host was heard of last; one of before this life counts from its beginning.
-  private(set) var heard: [String: Instant] = [:]
-  private let begun: Instant
+  var heard: [String: Instant] = [:]
+  let begun: Instant
   /// Since when each session waits for a host, and how often it was offered.
-  private var offered: [SupervisorID: (since: Instant, times: Int)] = [:]
+  var offered: [SupervisorID: (since: Instant, times: Int)] = [:]
   private(set) var deadLetters = 0
   private var questions: [String: UnsafeContinuation<JSONValue, any Error>] = [:]
   private var lastQuestion = 0
@@ -204,7 +204,7 @@ public actor UserManager: Service {
     }
   }
 
-  private func submit(_ input: ManagerInput) {
+  func submit(_ input: ManagerInput) {
     waiting.append(Work(input: input, message: QueueMessage(""), answer: nil, key: nil, done: nil))
     startWork()
   }
@@ -386,38 +386,6 @@ public actor UserManager: Service {
       forgottenThrough = max(forgottenThrough, last)
     } catch {
       environment.log.info("outbox-rows-stay", ["error": .string("\(error)")])
-    }
-  }
-
-  // MARK: Hosts
-
-  private func watchHosts() async {
-    while !isClosed {
-      let now = environment.clock.now
-      var lost: Set<String> = []
-      for id in state.sessions.keys.sorted() {
-        guard let session = state.sessions[id], session.isOwn else { continue }
-        if session.status == .starting {
-          let offer = offered[id] ?? (now, 0)
-          offered[id] = offer
-          // A new offer ends the old one, which may be on its way: on a slow network each has to have more time than the last.
-          let patience = options.hostTimeout * min(1 << offer.times, 16)
-          let isSomebodyThere = heard.contains { now - $0.value < options.hostTimeout }  // in any order
-          if now - offer.since > patience, isSomebodyThere {
-            offered[id] = (now, offer.times + 1)
-            submit(.offerAgain(id))
-          }
-        } else {
-          offered[id] = nil
-          if now - (heard[session.host] ?? begun) > options.hostTimeout { lost.insert(session.host) }
-        }
-      }
-      for host in lost.sorted() {
-        environment.log.warning("host-lost", ["host": .string(host)])
-        submit(.hostLost(host))
-      }
-      heard = heard.filter { now - $0.value < .seconds(600) }
-      do { try await environment.clock.sleep(for: .milliseconds(500)) } catch { return }
     }
   }
 }
