@@ -127,6 +127,14 @@ public final class Scheduler: @unchecked Sendable {
     }
   }
 
+  /// Lets go of what was to come. Timers hold what they are for, and that holds the scheduler: nobody else would break the circle.
+  func forgetAll() {
+    timers = TimerHeap()
+    ready = []
+    taken = 0
+    chains = [:]
+  }
+
   private func step() {
     let index = taken + strategy.pick(among: ready.count - taken) { ready[taken + $0].chain }
     let runnable = ready[index]

@@ -163,6 +163,13 @@ final class Fabric: @unchecked Sendable {
     if let index = open.lastIndex(where: { $0.id == id }) { open.remove(at: index) }
   }
 
+  /// Lets go of what is left when the world has ended: it holds the fabric.
+  func forgetAll() {
+    open = []
+    listeners = [:]
+    held = []
+  }
+
   // MARK: Death of a node
 
   /// Whether the machine has power, so that its kernel answers where its process does not.

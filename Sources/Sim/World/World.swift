@@ -92,6 +92,8 @@ public final class World: @unchecked Sendable {
   public func end() {
     for node in nodes { node.abandon() }
     run(until: now)
+    fabric.forgetAll()
+    scheduler.forgetAll()
   }
 
   /// What every task of every node waits for: for a run that is stuck.

@@ -43,6 +43,37 @@ struct CrashTests {
     #expect(world.defects.isEmpty)
   }
 
+  @Test("of a world that has ended nothing stays in memory, whatever was to come", arguments: StrategyName.allCases)
+  func worldsEnd(strategy: StrategyName) throws {
+    final class Ends {
+      weak var scheduler: Scheduler?
+      weak var fabric: Fabric?
+    }
+    let ends = Ends()
+    do {
+      let world = World(seed: 1, strategy: { strategy.make($0, profile: nil) })
+      (ends.scheduler, ends.fabric) = (world.scheduler, world.fabric)
+      // A connection whose other end has lost its power.
+      let server = world.addNode("b") { environment in
+        let listener = try environment.network.listen(SocketAddress(host: "b", port: 1), backlog: 1)
+        while true { _ = try await listener.accept() }
+      }
+      server.start()
+      world.addNode("a") { environment in
+        let peer = SocketAddress(host: "b", port: 1)
+        _ = try await environment.network.connect(to: peer, deadline: environment.clock.now + .seconds(1))
+        while true { try await environment.clock.sleep(for: .seconds(60)) }
+      }.start()
+      world.run(until: .milliseconds(500))
+      server.crash(.power)
+      // What a fault driver does: at a time that never comes.
+      world.at(.seconds(3600)) { [world] in _ = world.now }
+      world.run(until: .seconds(1))
+      world.end()
+    }
+    #expect(ends.scheduler == nil && ends.fabric == nil)
+  }
+
   @Test("of a service that has crashed or stopped in order nothing stays in memory", arguments: [false, true])
   func nothingStays(inOrder: Bool) throws {
     final class Lives {
