@@ -104,7 +104,8 @@ final class Chatter: Resident<ChatHistory, ChatCommons, ChatAction>, Inhabitant,
       try await hands.deleteSession(session)
     case .logoutWhileConnecting:
       let device = stream.pick(devices)
-      let session = try await hands.login()
+      // Whoever waited for a session while nobody can give one would do nothing else.
+      guard let session = try await hands.tryToLogin() else { return }
       device.session = session
       await device.connectAgainAtOnce()
       try await environment.clock.sleep(for: stream.duration(.zero...(.milliseconds(20))))
