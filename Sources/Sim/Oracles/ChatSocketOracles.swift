@@ -112,10 +112,14 @@ extension ChatOracles {
     }
     for socket in evidence.sockets {
       guard let end = evidence.endedSessions[socket.session] else { continue }
-      if socket.connectedAt > end + closing {
+      // By when it was asked for: the answer may have been under way for long.
+      if socket.begunAt > end + closing {
         return violation(
           "session-ended", "an ended session opens no socket after 5 s",
-          ["\(socket.person)'s session ended at \(seconds(end)), its socket opened at \(seconds(socket.connectedAt))"])
+          [
+            "\(socket.person)'s session ended at \(seconds(end))",
+            "its socket was begun at \(seconds(socket.begunAt)), and opened",
+          ])
       }
       for (_, time, fact) in socket.heard {
         guard let sending = evidence.sendingByContent[fact.content], sending.interval.invokedAt > end + closing else {

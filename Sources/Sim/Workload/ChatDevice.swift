@@ -59,9 +59,10 @@ final class ChatDevice: @unchecked Sendable {
     let transport = stream.pick(transports)
     let client = SocketIOClient(environment, address: Scenario.chatAddress, transport: transport)
     self.client = client
+    let begunAt = history.time
     do {
       try await client.connect(auth: ["sessionID": .string(session)])
-      while true { if await !take(try await client.receive(), session, transport) { break } }
+      while true { if await !take(try await client.receive(), session, transport, begunAt) { break } }
     } catch is NodeDown {
       throw NodeDown()
     } catch {
@@ -80,7 +81,7 @@ final class ChatDevice: @unchecked Sendable {
 
   /// Notes what came; false when the socket is over.
   private func take(
-    _ event: SocketIOClient.Event, _ session: String, _ transport: EngineIOClient.Transport
+    _ event: SocketIOClient.Event, _ session: String, _ transport: EngineIOClient.Transport, _ begunAt: Int64
   ) async -> Bool {
     switch event {
     case .connected:
@@ -88,7 +89,8 @@ final class ChatDevice: @unchecked Sendable {
       if transport == .upgrading { counters.count(.upgrades) }
       history.sockets.append(
         SocketRecord(
-          person: person, user: user, session: session, connected: history.next(), connectedAt: history.time))
+          person: person, user: user, session: session, begunAt: begunAt, connected: history.next(),
+          connectedAt: history.time))
       record = history.sockets.count - 1
     case .refused(_, let message):
       counters.count(.socketsRefused)

@@ -70,6 +70,8 @@ struct SocketRecord {
   let person: String
   let user: Int64
   let session: String
+  /// When its device began to connect.
+  let begunAt: Int64
   /// When its CONNECT was answered.
   let connected: Int
   let connectedAt: Int64
