@@ -18,7 +18,8 @@ public final class SimNode: @unchecked Sendable {
   let disk: SimDisk
   /// How its clocks differ from virtual time.
   let clock = ClockSetting()
-  private(set) var life: Life?
+  /// Its life; nil when it has none.
+  public private(set) var life: Life?
   private(set) var service: (any Service)?
   private let scheduler: Scheduler
   private let fabric: Fabric

@@ -3,7 +3,7 @@ import Sim
 import System
 
 // 1,000 crashes and restarts of the User Service, while a client is cut off by each: prints how many kB the process held after
-// the first hundred and after the last. A process of its own, since the memory that it looks at is the whole process's.
+// the first hundred and after the last. Fails when the first life is still there after a hundred. A process of its own, since the memory that it looks at is the whole process's.
 
 guard let world = try? crashAndRestart() else { exit(1) }
 exit(world.defects.isEmpty ? 0 : 1)
@@ -24,11 +24,14 @@ func crashAndRestart() throws -> World {
       try await environment.clock.sleep(for: .milliseconds(20))
     }
   }.start()
+  weak var firstLife: Life?
   for cycle in 0..<1000 {
     node.start()
     world.run(until: world.now + .milliseconds(100))
+    if cycle == 0 { firstLife = node.life }
     node.crash(cycle % 2 == 0 ? .kill : .power)
     world.run(until: world.now + .milliseconds(10))
+    if cycle == 100, firstLife != nil { exit(1) }
     if cycle == 100 || cycle == 999 { print(residentKilobytes()) }
   }
   return world
