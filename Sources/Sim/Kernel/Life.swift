@@ -11,6 +11,8 @@ public final class Life: @unchecked Sendable {
   public private(set) var isAlive = true
   private(set) var isPaused = false
   let scheduler: Scheduler
+  /// What the chains of its blocking work are called.
+  let workLabel: String
   let clock: ClockSetting
   var held: [Scheduler.Runnable] = []
   private var waiters: [Waiter?] = []
@@ -24,6 +26,7 @@ public final class Life: @unchecked Sendable {
 
   init(name: String, clock: ClockSetting, scheduler: Scheduler) {
     self.name = name
+    workLabel = "\(name)/work"
     self.clock = clock
     self.scheduler = scheduler
   }
@@ -139,14 +142,21 @@ public final class Life: @unchecked Sendable {
 /// What a task waits for, told without cost until somebody asks.
 struct Wait: CustomStringConvertible {
   let kind: StaticString
-  var detail: String = ""
+  /// Where, as in `accept on chat:80`.
+  var place: (preposition: StaticString, address: SocketAddress)?
+  var connection: Int?
 
-  init(_ kind: StaticString, _ detail: String = "") {
+  init(_ kind: StaticString) { self.kind = kind }
+
+  init(_ kind: StaticString, _ preposition: StaticString, _ address: SocketAddress, _ connection: Int? = nil) {
     self.kind = kind
-    self.detail = detail
+    place = (preposition, address)
+    self.connection = connection
   }
 
-  var description: String { detail.isEmpty ? "\(kind)" : "\(kind) \(detail)" }
+  var description: String {
+    "\(kind)" + (place.map { " \($0.preposition) \($0.address)" } ?? "") + (connection.map { " #\($0)" } ?? "")
+  }
 }
 
 /// A suspended task. Resumed once; later resumptions do nothing.

@@ -19,21 +19,39 @@ public final class InOrder: Strategy {
 
 /// How many steps chains take, by their labels.
 public struct StepProfile: Sendable {
-  private var steps: [String: Int] = [:]
-  private var chains: [String: Int] = [:]
-  private var seen: Set<Int> = []
+  private struct Kind {
+    var chains = 0
+    var steps = 0
+  }
+
+  private var kinds: [Kind] = []
+  /// Which kind a label stands for, and which one a chain is of, by its number; nil for chains not met.
+  private var labels: [String: Int] = [:]
+  private var kindOfChain: [Int?] = []
 
   /// Nothing is known.
   public init() {}
 
   mutating func note(_ chain: Chain) {
-    steps[chain.label, default: 0] += 1
-    if seen.insert(chain.number).inserted { chains[chain.label, default: 0] += 1 }
+    while kindOfChain.count <= chain.number { kindOfChain.append(nil) }
+    let kind = kindOfChain[chain.number] ?? meet(chain)
+    kinds[kind].steps += 1
+  }
+
+  private mutating func meet(_ chain: Chain) -> Int {
+    let kind = labels[chain.label] ?? kinds.count
+    if kind == kinds.count {
+      labels[chain.label] = kind
+      kinds.append(Kind())
+    }
+    kinds[kind].chains += 1
+    kindOfChain[chain.number] = kind
+    return kind
   }
 
   /// The steps of a chain of this label, in the mean; one when nothing is known.
   func length(of label: String) -> Int {
-    guard let steps = steps[label], let chains = chains[label] else { return 1 }
-    return max(1, steps / chains)
+    guard let kind = labels[label] else { return 1 }
+    return max(1, kinds[kind].steps / kinds[kind].chains)
   }
 }

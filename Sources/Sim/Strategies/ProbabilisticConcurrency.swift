@@ -22,8 +22,8 @@ public final class ProbabilisticConcurrency: Strategy {
   private let stream: ChoiceStream
   /// The steps at which priorities drop, and to what, the last first.
   private var changes: [(step: Int, priority: Int)]
-  /// Those above `depth` are first ones; those below are what a chain dropped to.
-  private var priorities: [Int: Int] = [:]
+  /// By the numbers of chains; nil for those not met. Those above `depth` are first ones; those below are what a chain dropped to.
+  private var priorities: [Int?] = []
   private var step = 0
 
   /// With a depth and a length. Draws from the stream `schedule` of `choices`.
@@ -44,10 +44,15 @@ public final class ProbabilisticConcurrency: Strategy {
   }
 
   private func priority(_ chain: Chain) -> Int {
+    makeRoom(for: chain)
     if let known = priorities[chain.number] { return known }
     let drawn = depth + stream.choose(Self.range)
     priorities[chain.number] = drawn
     return drawn
+  }
+
+  private func makeRoom(for chain: Chain) {
+    while priorities.count <= chain.number { priorities.append(nil) }
   }
 
   /// The index of the job to run next.
@@ -58,6 +63,7 @@ public final class ProbabilisticConcurrency: Strategy {
       for index in 1..<max(1, count) where priority(chain(index)) > priority(chain(best)) { best = index }
       guard let change = changes.last, change.step <= step else { return best }
       changes.removeLast()
+      makeRoom(for: chain(best))
       priorities[chain(best).number] = change.priority
     }
   }

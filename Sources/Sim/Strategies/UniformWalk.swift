@@ -10,7 +10,9 @@ public final class UniformWalk: Strategy {
   public let tracksChains = true
   private let stream: ChoiceStream
   private let profile: StepProfile
-  private var taken: [Int: Int] = [:]
+  /// The steps that chains have still to go, by their numbers; nil for those not met. Below one when they went further than was thought.
+  private var left: [Int?] = []
+  private var weights: [Int] = []
 
   /// Draws from the stream `schedule` of `choices`.
   public init(_ choices: Choices, profile: StepProfile) {
@@ -20,12 +22,18 @@ public final class UniformWalk: Strategy {
 
   /// The index of the job to run next.
   public func pick(among count: Int, chain: (Int) -> Chain) -> Int {
-    let weights = (0..<count).map { index -> Int in
-      let chain = chain(index)
-      return max(1, profile.length(of: chain.label) - taken[chain.number, default: 0])
-    }
+    weights.removeAll(keepingCapacity: true)
+    for index in 0..<count { weights.append(max(1, left(chain(index)))) }
     let index = stream.weighted(weights)
-    taken[chain(index).number, default: 0] += 1
+    left[chain(index).number]! -= 1
     return index
+  }
+
+  private func left(_ chain: Chain) -> Int {
+    while left.count <= chain.number { left.append(nil) }
+    if let known = left[chain.number] { return known }
+    let length = profile.length(of: chain.label)
+    left[chain.number] = length
+    return length
   }
 }

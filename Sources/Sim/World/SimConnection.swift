@@ -139,7 +139,7 @@ final class SimConnection: Connection, @unchecked Sendable {
       case .reset: throw NetworkError.reset
       case .open: break
       }
-      try await wait(Wait("read", "from \(peer) #\(id)"), deadline) { incoming.reader = $0 }
+      try await wait(Wait("read", "from", peer, id), deadline) { incoming.reader = $0 }
     }
   }
 
@@ -157,15 +157,15 @@ final class SimConnection: Connection, @unchecked Sendable {
         outgoing.send(part)
         rest = rest.dropFirst(part.count)
       } else {
-        try await wait(Wait("write", "to \(peer) #\(id)"), deadline) { outgoing.writer = $0 }
+        try await wait(Wait("write", "to", peer, id), deadline) { outgoing.writer = $0 }
       }
     }
   }
 
-  private func wait(_ what: @autoclosure () -> Wait, _ deadline: Instant?, _ register: (Waiter) -> Void) async throws {
+  private func wait(_ what: Wait, _ deadline: Instant?, _ register: (Waiter) -> Void) async throws {
     let limit = deadline.map { fabric.virtual($0, of: life) }
     if let limit, limit <= fabric.scheduler.now { throw NetworkError.timedOut }
-    try await life.wait(what(), until: limit, register)
+    try await life.wait(what, until: limit, register)
   }
 
   func shutdownWrite() {
@@ -246,7 +246,7 @@ final class SimListener: Listener, @unchecked Sendable {
         fabric.trace.event(.accepted, life.name, value: UInt64(waiting[0].id), "#\(waiting[0].id)")
         return waiting.removeFirst()
       }
-      try await life.wait(Wait("accept", "on \(address)")) { acceptor = $0 }
+      try await life.wait(Wait("accept", "on", address)) { acceptor = $0 }
     }
   }
 
@@ -280,7 +280,7 @@ final class SimNetwork: Network, @unchecked Sendable {
     let limit = fabric.virtual(deadline, of: life)
     guard limit > fabric.scheduler.now else { throw NetworkError.timedOut }
     do {
-      try await life.wait(Wait("connect", "to \(address)"), until: limit) { waiter in
+      try await life.wait(Wait("connect", "to", address), until: limit) { waiter in
         fabric.connect(from: life, to: address) { result in
           if waiter.isPending {
             answer.result = result
