@@ -20,7 +20,7 @@ public enum AMQPValue: Hashable, Sendable {
 
   /// The text of a string.
   public var text: String? {
-    if case .string(let bytes) = self { String(validating: bytes, as: UTF8.self) } else { nil }
+    if case .string(let bytes) = self { String(utf8: bytes[...]) } else { nil }
   }
 
   /// The value of an integer of any width.
@@ -138,7 +138,7 @@ struct AMQPReader {
   mutating func shortString() throws(AMQPError) -> String {
     let size = Int(try octet())
     let raw = try take(size)
-    guard let text = String(validating: raw, as: UTF8.self) else { throw .syntax("a short string is not UTF-8") }
+    guard let text = String(utf8: raw) else { throw .syntax("a short string is not UTF-8") }
     return text
   }
 

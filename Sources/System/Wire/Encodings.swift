@@ -113,7 +113,7 @@ public enum PercentEncoding {
       default: output.append(byte)
       }
     }
-    return String(validating: output, as: UTF8.self)
+    return String(utf8: output[...])
   }
 
   /// Decodes `name=value&name=value`; nil where a component does not decode.
@@ -176,5 +176,17 @@ public enum Base64 {
       }
     }
     return Base64URL.decode(plain)
+  }
+}
+
+extension String {
+  /// The text that bytes are in UTF-8, or nil when they are not. ASCII, which most of it is, goes a shorter way.
+  init?(utf8 bytes: ArraySlice<UInt8>) {
+    let isASCII = bytes.withUnsafeBytes { $0.allSatisfy { $0 < 0x80 } }
+    if isASCII {
+      self.init(decoding: bytes, as: UTF8.self)
+    } else {
+      self.init(validating: bytes, as: UTF8.self)
+    }
   }
 }

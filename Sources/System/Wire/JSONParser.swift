@@ -285,7 +285,7 @@ public struct JSONParser {
   }
 
   private func text(_ bytes: ArraySlice<UInt8>, at start: Int) throws(JSONError) -> String {
-    guard let text = String(validating: bytes, as: UTF8.self) else {
+    guard let text = String(utf8: bytes) else {
       throw error("bytes that are not UTF-8", at: start)
     }
     return text

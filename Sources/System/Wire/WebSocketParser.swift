@@ -169,7 +169,7 @@ public struct WebSocketParser: Sendable {
       guard payload.count >= 2 else { throw .violation("a close code of one byte") }
       let code = UInt16(payload[0]) << 8 | UInt16(payload[1])
       guard Self.isCloseCode(code) else { throw .violation("a close code that may not be sent") }
-      guard let reason = String(validating: payload[2...], as: UTF8.self) else {
+      guard let reason = String(utf8: payload[2...]) else {
         throw WebSocketError(code: 1007, reason: "a close reason that is not UTF-8")
       }
       return .close(code: code, reason: reason)
