@@ -80,8 +80,8 @@ public struct Scenario: Sendable {
     /// What the database promises.
     public var database = DatabaseOptions()
 
-    /// The services as they are set up by default.
-    public init() {}
+    /// The services as they are set up by default, but for a log that is short, so that it is copied in nearly every run.
+    public init() { database.longLog = 1 << 18 }
 
     /// Plants a bug by its name, `manager.taskPerMessage`. False when there is none of that name.
     public mutating func plant(_ name: String) -> Bool {

@@ -57,6 +57,8 @@ public actor Broker: Service {
   private var waiters: [UnsafeContinuation<Bool, Never>] = []
   private(set) var pendingBytes = 0
   private var isStoring = false
+  /// Whether somebody waits for what has come since the commit under way began.
+  private var isAwaited = false
   /// Whether what is removed will be stored in a moment, with or without something else.
   private var isStoringSoon = false
   /// How long removals wait for another commit.
@@ -207,18 +209,21 @@ public actor Broker: Service {
   /// Waits until everything that was stored so far is on the disk. False when the broker is down.
   func stored() async -> Bool {
     if isClosed { return false }
+    if changes.isEmpty, !isStoring { return true }
     startStoring()
     return await withUnsafeContinuation { waiters.append($0) }
   }
 
   private func startStoring() {
+    isAwaited = true
     guard !isStoring else { return }
     isStoring = true
     environment.executor.spawn("broker-store") { await self.storeAll() }
   }
 
   private func storeAll() async {
-    while !changes.isEmpty || !confirmations.isEmpty || !waiters.isEmpty {
+    while isAwaited {
+      isAwaited = false
       let batch = changes
       let safe = confirmations
       let waiting = waiters
@@ -226,7 +231,7 @@ public actor Broker: Service {
       insertions = [:]
       confirmations = []
       waiters = []
-      let isSafe = await write(batch)
+      let isSafe = if batch.isEmpty { true } else { await write(batch) }
       pendingBytes -= batch.reduce(0) { sum, change in
         if case .insert(_, _, _, let message) = change { sum + message.size } else { sum }
       }
@@ -243,6 +248,7 @@ public actor Broker: Service {
       for (connection, channel, _) in safe { sendConfirms(connection, channel) }
     }
     isStoring = false
+    if !changes.isEmpty { storeSoon() }
   }
 
   private func sendConfirms(_ connection: Int, _ number: UInt16) {

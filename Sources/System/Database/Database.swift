@@ -4,6 +4,8 @@ public struct DatabaseOptions: Sendable {
   public var synchronous = true
   /// Whether transactions are answered after the commit. Off only in the test that shows that it matters.
   public var answersAfterCommit = true
+  /// Bytes in the log after which it is copied into the database. Under load a long one costs fewer syncs.
+  public var longLog: Int64 = 4 << 20
 
   /// Everything that is promised.
   public init() {}

@@ -1,9 +1,6 @@
 /// A database file and the connection to it, when it has one: what the disk lane works on. Used by one thread at a time,
 /// which `Database` sees to.
 final class DatabaseFile: @unchecked Sendable {
-  /// Bytes in the log after which it is copied into the database.
-  static let longLog: Int64 = 4 << 20
-
   private let storage: any Storage
   private let path: String
   private let migrations: Migrations
@@ -51,7 +48,7 @@ final class DatabaseFile: @unchecked Sendable {
 
   /// Copies the log into the database once it is long.
   func checkpointWhenLong() throws(DatabaseError) {
-    guard let connection, vfs.logEnd > Self.longLog else { return }
+    guard let connection, vfs.logEnd > options.longLog else { return }
     try checkpoint(connection, "RESTART")
   }
 

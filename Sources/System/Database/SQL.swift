@@ -122,6 +122,8 @@ public final class SQLConnection {
     if code != SQLITE_OK { throw failure(code) }
   }
 
+  /// The integer primary key of the row that was inserted last. (`RETURNING` says it too, by way of a table of its own each time.)
+  var lastInsertedID: Int64 { sqlite3_last_insert_rowid(handle) }
   /// How many rows all statements so far have changed.
   var totalChanges: Int64 { sqlite3_total_changes64(handle) }
   /// Whether no transaction is open: an error may have rolled it back.

@@ -20,7 +20,11 @@ final class StorageVFS {
 
   var name: String { String(cString: nameBytes) }
 
+  /// Once in a process, before anything else is asked of SQLite.
+  private static let configured: Int32 = parley_sqlite_configure()
+
   init(_ storage: any Storage) {
+    require(Self.configured == SQLITE_OK, "SQLite refused its configuration")
     self.storage = storage
     pointer = .allocate(capacity: 1)
     // SQLite finds a VFS by name; the address of this one's structure is unique as long as it lives.

@@ -79,8 +79,8 @@ final class VFSFile {
       if !goesOn { try flush() }
       if held.isEmpty { heldOffset = offset }
       held.append(contentsOf: bytes)
-      known[offset] = nil
-      if kind != .journal { remember(bytes, at: offset) }
+      // The headers of a log's frames are verified by SQLite.
+      if kind != .journal, bytes.count >= Self.smallestPage { remember(bytes, at: offset) } else { known[offset] = nil }
       if kind == .log { owner.logEnd = offset + Int64(bytes.count) }
     }
   }

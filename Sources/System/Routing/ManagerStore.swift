@@ -25,6 +25,8 @@ struct ManagerOutcome: Sendable {
 struct ManagerCommit: Sendable {
   /// Message ids that are remembered, so that what comes twice is handled once.
   static let keptHandled: Int64 = 50_000
+  /// Every so many commits, those that are too many are forgotten.
+  private static let trimming: Int64 = 64
   /// Messages of a transcript that a supervisor that takes over is told of.
   private static let briefing: Int64 = 500
 
@@ -40,13 +42,13 @@ struct ManagerCommit: Sendable {
   /// Whether nothing happened that is to be remembered: hosts that live, and what had come before.
   var isEmpty: Bool { effects.isEmpty && users.isEmpty && demands.isEmpty && sessions.isEmpty && handled.isEmpty }
 
-  /// Rows of the outbox that were published go, up to `publishedThrough`. With `missedAfter`, the outcome has every row after that
+  /// Rows of the outbox that were published go, up to `published`. With `missedAfter`, the outcome has every row after that
   /// position, whoever wrote it.
-  func run(on database: SQLConnection, publishedThrough: Int64, missedAfter: Int64?) throws(DatabaseError)
+  func run(on database: SQLConnection, forgetting published: Int64?, missedAfter: Int64?) throws(DatabaseError)
     -> ManagerOutcome
   {
     var outcome = ManagerOutcome()
-    try database.forgetOutbox(through: publishedThrough)
+    if let published { try database.forgetOutbox(through: published) }
     // A commit that seemed to have failed, and had not: its effects are there, and would be there twice.
     if try database.lastCommit() < number {
       try database.execute("UPDATE manager SET last_commit = $1", .int(number))
@@ -91,7 +93,7 @@ struct ManagerCommit: Sendable {
     for id in handled {
       try database.execute("INSERT INTO handled (message_id) VALUES ($1) ON CONFLICT DO NOTHING", .text(id))
     }
-    if !handled.isEmpty {
+    if !handled.isEmpty, number % Self.trimming == 0 {
       try database.execute(
         "DELETE FROM handled WHERE position <= (SELECT max(position) FROM handled) - $1", .int(Self.keptHandled))
     }
@@ -158,14 +160,13 @@ struct ManagerCommit: Sendable {
     _ kind: OutboxRow.Kind, _ exchange: String, _ key: String, _ properties: [UInt8], _ body: [UInt8],
     _ database: SQLConnection, _ outcome: inout ManagerOutcome
   ) throws(DatabaseError) {
-    let position = try database.first(
-      """
-      INSERT INTO outbox (kind, exchange, routing_key, properties, body) VALUES ($1, $2, $3, $4, $5) RETURNING position
-      """, .text(kind.rawValue), .text(exchange), .text(key), .blob(properties), .blob(body)
-    ) { $0.int(0) }!
+    try database.execute(
+      "INSERT INTO outbox (kind, exchange, routing_key, properties, body) VALUES ($1, $2, $3, $4, $5)",
+      .text(kind.rawValue), .text(exchange), .text(key), .blob(properties), .blob(body))
     outcome.outbox.append(
       OutboxRow(
-        position: position, kind: kind, exchange: exchange, routingKey: key, properties: properties, body: body))
+        position: database.lastInsertedID, kind: kind, exchange: exchange, routingKey: key, properties: properties,
+        body: body))
   }
 
   private func answer(

@@ -28,7 +28,7 @@ public actor UserManager: Service {
   /// Whether what was published will be forgotten in a moment, with or without something else.
   private var isForgettingSoon = false
   /// How long rows that were published wait for another commit.
-  private static let forgettingDelay: Duration = .milliseconds(100)
+  private static let forgettingDelay: Duration = .milliseconds(500)
   /// Whether the outbox on the disk may hold rows that the one in memory lacks.
   private var missesOutbox = false
   /// When each host was heard of last; one of before this life counts from its beginning.
@@ -235,12 +235,12 @@ public actor UserManager: Service {
         let missedAfter = missesOutbox ? outbox.last?.position ?? publishedThrough : nil
         var outcome = ManagerOutcome()
         if !commit.isEmpty || missesOutbox {
-          let published = publishedThrough
+          let published = publishedThrough > forgottenThrough ? publishedThrough : nil
           outcome = try await database.transaction {
-            try commit.run(on: $0, publishedThrough: published, missedAfter: missedAfter)
+            try commit.run(on: $0, forgetting: published, missedAfter: missedAfter)
           }
           missesOutbox = false
-          forgottenThrough = published
+          if let published { forgottenThrough = published }
           lastCommit = commit.number
         }
         state = next
