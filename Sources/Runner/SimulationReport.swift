@@ -10,7 +10,7 @@ enum SimulationReport {
   static func run(_ scenarios: [Entry], _ options: SimulateCommand.Options) -> Int32 {
     var summaries = scenarios.map { ScenarioSummary($0.scenario) }
     var results: [[RunResult]] = Array(repeating: [], count: scenarios.count)
-    var crashed: [(index: Int, seed: UInt64)] = []
+    var crashed: [Workers.Crash] = []
     let begin = EventLoop.nanoseconds
     let total = scenarios.reduce(0) { $0 + SimulateCommand.seeds(options, of: $1.scenario).count }
     let progress = Progress(total: total)
@@ -104,7 +104,7 @@ enum SimulationReport {
   // MARK: Failures
 
   private static func printFailures(
-    _ scenarios: [Entry], _ summaries: [ScenarioSummary], _ crashed: [(index: Int, seed: UInt64)],
+    _ scenarios: [Entry], _ summaries: [ScenarioSummary], _ crashed: [Workers.Crash],
     _ options: SimulateCommand.Options
   ) -> Int32 {
     var passed = 0
@@ -125,9 +125,12 @@ enum SimulationReport {
     for crash in crashed {
       failed += 1
       let file = scenarios[crash.index].file
-      print(
-        "\nFAILED \(file) seed \(crash.seed)\n  no-trap: the process died in this run\n  replay: \(replay(file, crash.seed, options)) --jobs 1"
-      )
+      // Nothing in the system sends this signal: the kernel does, to whom there is no memory left for.
+      let what =
+        crash.signal == SIGKILL
+        ? "the process was killed in this run; is there memory enough?" : "no-trap: the process died in this run"
+      print("\nFAILED \(file) seed \(crash.seed)")
+      print("  \(what)\n  replay: \(replay(file, crash.seed, options)) --jobs 1")
     }
     print("\(passed) passed, \(failed) failed")
     return failed == 0 ? 0 : 1

@@ -22,12 +22,15 @@ enum Workers {
     }
   }
 
+  /// A run in which a child died, and of which signal; 0 when it exited.
+  typealias Crash = (index: Int, seed: UInt64, signal: Int32)
+
   /// Runs everything; hands each result over as it comes, and returns the runs in which a child died.
   static func run(
     _ options: SimulateCommand.Options, _ handle: (_ scenario: Int, RunResult) -> Void
-  ) -> [(index: Int, seed: UInt64)] {
+  ) -> [Crash] {
     var workers = (0..<options.jobs).map { start(options, $0, after: 0) }
-    var crashed: [(index: Int, seed: UInt64)] = []
+    var crashed: [Crash] = []
     var buffer = [UInt8](repeating: 0, count: 65_536)
     while !workers.isEmpty {
       var descriptors = workers.map { pollfd(fd: $0.pipe, events: Int16(POLLIN), revents: 0) }
@@ -43,7 +46,7 @@ enum Workers {
           waitpid(worker.process, &status, 0)
           workers.removeAll { $0 === worker }
           guard status != 0, let running = worker.running else { continue }
-          crashed.append(running)
+          crashed.append((running.index, running.seed, status & 0x7F))
           // The runs after the one in which it died are somebody else's.
           workers.append(start(options, worker.share, after: worker.done + 1))
         }

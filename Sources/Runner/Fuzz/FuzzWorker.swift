@@ -31,7 +31,10 @@ final class FuzzWorker {
   /// What `poll` has to look at; nil while nothing runs.
   var descriptor: Int32? { running == nil ? nil : child?.output }
 
-  deinit { end() }
+  deinit {
+    if let child { kill(child.process, SIGKILL) }
+    end()
+  }
 
   /// Starts a case; the last one has to be done.
   func start(_ one: Case) {
@@ -61,9 +64,13 @@ final class FuzzWorker {
     var buffer = [UInt8](repeating: 0, count: 65_536)
     let count = read(child.output, &buffer, buffer.count)
     guard count > 0 else {
-      outcome.diedIn = seed ?? one.seeds.lowerBound
-      end()
       running = nil
+      // Nothing in the system sends this signal: the kernel does, to whom there is no memory left for.
+      if end() == SIGKILL {
+        outcome.refusal = "its process was killed; is there memory enough?"
+      } else {
+        outcome.diedIn = seed ?? one.seeds.lowerBound
+      }
       return (one, outcome)
     }
     text += buffer[..<count]
@@ -83,15 +90,18 @@ final class FuzzWorker {
     return nil
   }
 
-  private func end() {
-    guard let child else { return }
+  /// Waits for the child, which has nothing to read any more, and returns the signal of which it died.
+  @discardableResult
+  private func end() -> Int32? {
+    guard let child else { return nil }
     close(child.input)
     close(child.output)
-    kill(child.process, SIGKILL)
     var status: Int32 = 0
-    waitpid(child.process, &status, 0)
+    while waitpid(child.process, &status, 0) < 0, errno == EINTR {}
     self.child = nil
     text = []
+    let signal = status & 0x7F
+    return signal == 0 ? nil : signal
   }
 }
 

@@ -37,10 +37,18 @@ public struct ScenarioDraw {
     }
     if kind != "accounts" { members.append(.init("service", heartbeats())) }
     if stream.chance(0.5) { members.append(.init("network", network())) }
-    let seconds = duration(of: members.last { $0.name == "people" }!.value)
-    members.append(.init("run", .string("\(seconds)s")))
+    var seconds = duration(of: members.last { $0.name == "people" }!.value)
+    var faults: [JSONValue] = []
     if kind == "sessions", stream.chance(0.5) { members.append(.init("script", departures(within: seconds))) }
-    members.append(.init("faults", .array(faults(nodes, seconds, most: 4))))
+    // With people who think fast it would be a long run.
+    if kind == "chat", seconds >= 10, stream.chance(0.3) {
+      let (script, partition, end) = unheardEndings()
+      members.append(.init("script", script))
+      faults.append(partition)
+      seconds = max(seconds, end)
+    }
+    members.append(.init("run", .string("\(seconds)s")))
+    members.append(.init("faults", .array(faults + self.faults(nodes, seconds, most: 4))))
     if !planted.isEmpty { members.append(.init("plant", .array(planted.map { .string($0) }))) }
     return .object(members)
   }
@@ -174,6 +182,20 @@ public struct ScenarioDraw {
       })
   }
 
+  /// Sessions end at the User Service while the chat cannot hear of it, for longer than it may believe in them.
+  private func unheardEndings() -> (script: JSONValue, partition: JSONValue, end: Int) {
+    let begin = 2 + stream.choose(4)
+    let end = begin + 9 + stream.choose(5)
+    let steps = (1...2).map { number -> JSONValue in
+      ["at": .string("\(begin + 1 + stream.choose(3))s"), "who": .string("ann-\(number)"), "does": "delete-session"]
+    }
+    let partition: JSONValue = [
+      "from": .string("\(begin)s"), "to": .string("\(end)s"), "partition": [["chat"], ["users"]],
+      "oneWay": .bool(stream.chance(0.2)),
+    ]
+    return (.array(steps), partition, end + 2)
+  }
+
   // MARK: Faults
 
   /// Shorter than by default, so that somebody who vanishes is noticed while others act, and a run comes to rest sooner.
@@ -197,6 +219,11 @@ public struct ScenarioDraw {
     return (0..<stream.choose(most + 1)).flatMap { _ -> [JSONValue] in
       let node = focus ?? stream.pick(nodes)
       let drawn = fault(nodes, on: node, seconds)
+      // What came while it stood still is all there when it goes on, and the connection is not.
+      if drawn["pause"] != nil, stream.chance(0.4) {
+        let every = JSONValue.string("\(1 + stream.choose(2))s")
+        return [drawn, ["from": drawn["from"]!, "every": every, "reset": .string(node)]]
+      }
       // What a sync that failed has left on the disk is seen when the power goes.
       guard drawn["failingSyncs"] != nil, stream.chance(0.5) else { return [drawn] }
       let every = JSONValue.string("\(1 + stream.choose(3))s")
