@@ -125,9 +125,8 @@ enum SimulationReport {
     for crash in crashed {
       failed += 1
       let file = scenarios[crash.index].file
-      // Nothing in the system sends this signal: the kernel does, to whom there is no memory left for.
       let what =
-        crash.signal == SIGKILL
+        crash.wasKilled
         ? "the process was killed in this run; is there memory enough?" : "no-trap: the process died in this run"
       print("\nFAILED \(file) seed \(crash.seed)")
       print("  \(what)\n  replay: \(replay(file, crash.seed, options)) --jobs 1")

@@ -22,8 +22,8 @@ enum Workers {
     }
   }
 
-  /// A run in which a child died, and of which signal; 0 when it exited.
-  typealias Crash = (index: Int, seed: UInt64, signal: Int32)
+  /// A run in which a child died.
+  typealias Crash = (index: Int, seed: UInt64, wasKilled: Bool)
 
   /// Runs everything; hands each result over as it comes, and returns the runs in which a child died.
   static func run(
@@ -42,11 +42,10 @@ enum Workers {
           take(worker, handle)
         } else {
           close(worker.pipe)
-          var status: Int32 = 0
-          waitpid(worker.process, &status, 0)
+          let status = ChildProcess.wait(for: worker.process)
           workers.removeAll { $0 === worker }
           guard status != 0, let running = worker.running else { continue }
-          crashed.append((running.index, running.seed, status & 0x7F))
+          crashed.append((running.index, running.seed, ChildProcess.wasKilled(status)))
           // The runs after the one in which it died are somebody else's.
           workers.append(start(options, worker.share, after: worker.done + 1))
         }
@@ -127,6 +126,16 @@ enum ChildProcess {
     let input: Int32
     let output: Int32
   }
+
+  /// Waits for its end, and returns the status.
+  static func wait(for process: pid_t) -> Int32 {
+    var status: Int32 = 0
+    while waitpid(process, &status, 0) < 0, errno == EINTR {}
+    return status
+  }
+
+  /// Whether it was SIGKILL. Nothing in the system sends that: the kernel does, to whom there is no memory left for.
+  static func wasKilled(_ status: Int32) -> Bool { status & 0x7F == SIGKILL }
 
   /// Starts it with these words.
   static func start(_ words: [String]) -> Pipes {

@@ -65,8 +65,7 @@ final class FuzzWorker {
     let count = read(child.output, &buffer, buffer.count)
     guard count > 0 else {
       running = nil
-      // Nothing in the system sends this signal: the kernel does, to whom there is no memory left for.
-      if end() == SIGKILL {
+      if ChildProcess.wasKilled(end()) {
         outcome.refusal = "its process was killed; is there memory enough?"
       } else {
         outcome.diedIn = seed ?? one.seeds.lowerBound
@@ -90,18 +89,15 @@ final class FuzzWorker {
     return nil
   }
 
-  /// Waits for the child, which has nothing to read any more, and returns the signal of which it died.
+  /// Waits for the child, which has nothing to read any more, and returns its status.
   @discardableResult
-  private func end() -> Int32? {
-    guard let child else { return nil }
+  private func end() -> Int32 {
+    guard let child else { return 0 }
     close(child.input)
     close(child.output)
-    var status: Int32 = 0
-    while waitpid(child.process, &status, 0) < 0, errno == EINTR {}
     self.child = nil
     text = []
-    let signal = status & 0x7F
-    return signal == 0 ? nil : signal
+    return ChildProcess.wait(for: child.process)
   }
 }
 
