@@ -115,7 +115,8 @@ final class RealExecutor: NodeExecutor, Sendable {
   func forActor(_ name: StaticString) -> any SerialExecutor { loop }
 
   func spawn(
-    _ name: StaticString, isolation: isolated (any Actor)?, _ body: @escaping @Sendable () async -> Void
+    _ name: StaticString, isolation: isolated (any Actor)?,
+    @_inheritActorContext(always) _ body: sending @escaping @isolated(any) () async -> Void
   ) -> Task<Void, Never> {
     Task(executorPreference: loop) {
       // What captures an isolation runs on it.

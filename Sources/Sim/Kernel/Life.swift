@@ -45,22 +45,34 @@ public final class Life: @unchecked Sendable {
   // MARK: Tasks
 
   func spawn(
-    _ name: StaticString, isolation: isolated (any Actor)? = #isolation, _ body: @escaping @Sendable () async -> Void
+    _ name: StaticString, isolation: isolated (any Actor)? = #isolation,
+    @_inheritActorContext(always) _ body: sending @escaping @isolated(any) () async -> Void
   ) -> Task<Void, Never> {
     // A dying node's tasks may still start tasks, which find every operation failing; a dead one's never run.
     if unwound { return Task(executorPreference: taskExecutor) {} }
     let id = nextTaskID
     nextTaskID += 1
     scheduler.starting = name
-    let task = Task(executorPreference: taskExecutor) {
+    let start = Start()
+    // Begun at once, and stopped before its first step: on an actor by the switch to it, else by this wait. So the first step is a choice
+    // like any other. Begun later, it would start and end outside its actor: two more steps in which nothing happens.
+    let task = Task.immediate(executorPreference: taskExecutor) {
       // What captures an isolation runs on it.
       _ = isolation
+      if !start.isOver { await withUnsafeContinuation { start.continuation = $0 } }
       await body()
       self.ended(id)
     }
+    start.isOver = true
+    scheduler.resuming(on: isolation?.unownedExecutor) { start.continuation?.resume() }
     scheduler.starting = nil
     tasks.append((id, name, task))
     return task
+  }
+
+  private final class Start: @unchecked Sendable {
+    var continuation: UnsafeContinuation<Void, Never>?
+    var isOver = false
   }
 
   private func ended(_ id: Int) {
@@ -78,7 +90,7 @@ public final class Life: @unchecked Sendable {
     _ register: (Waiter) -> Void
   ) async throws {
     guard isAlive else { throw NodeDown() }
-    let waiter = Waiter(what, life: self)
+    let waiter = Waiter(what, life: self, executor: isolation?.unownedExecutor)
     if let slot = freeSlots.popLast() {
       waiters[slot] = waiter
       waiter.slot = slot
@@ -165,12 +177,15 @@ final class Waiter: @unchecked Sendable {
   fileprivate var slot = -1
   fileprivate var timer: SimTimer?
   private let life: Life
+  /// Where the task goes on: the executor of the actor that it waits on.
+  private let executor: UnownedSerialExecutor?
   private var continuation: UnsafeContinuation<Void, any Error>?
   private var outcome: Result<Void, any Error>?
 
-  init(_ what: Wait, life: Life) {
+  init(_ what: Wait, life: Life, executor: UnownedSerialExecutor?) {
     self.what = what
     self.life = life
+    self.executor = executor
   }
 
   var isPending: Bool { outcome == nil }
@@ -188,8 +203,9 @@ final class Waiter: @unchecked Sendable {
     timer?.cancel()
     timer = nil
     life.forget(self)
-    continuation?.resume(with: result)
-    continuation = nil
+    guard let continuation else { return }
+    self.continuation = nil
+    life.scheduler.resuming(on: executor) { continuation.resume(with: result) }
   }
 }
 
@@ -213,6 +229,6 @@ final class LifeTaskExecutor: TaskExecutor, @unchecked Sendable {
   init(_ life: Life) { self.life = life }
 
   func enqueue(_ job: consuming ExecutorJob) {
-    life.scheduler.enqueue(.task(UnownedJob(job), asUnownedTaskExecutor()), of: life)
+    life.scheduler.enqueueGeneric(UnownedJob(job), asUnownedTaskExecutor(), of: life)
   }
 }

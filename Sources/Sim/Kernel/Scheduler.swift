@@ -31,6 +31,8 @@ public final class Scheduler: @unchecked Sendable {
   private var chainCount = 0
   /// What the task that is being started is called.
   var starting: StaticString?
+  /// Where the task that is being resumed goes on.
+  private var resuming: UnownedSerialExecutor?
   private var ready: [Runnable] = []
   /// Taken from the front of `ready` by an ordered strategy; removed in bulk now and then.
   private var taken = 0
@@ -56,6 +58,19 @@ public final class Scheduler: @unchecked Sendable {
     } else {
       ready.append(runnable)
     }
+  }
+
+  /// Lets a task that waited on an actor go on right there. The runtime resumes continuations wherever the task prefers, from where it
+  /// switches to its actor: a step of its own in which nothing happens.
+  func resuming(on executor: UnownedSerialExecutor?, _ resume: () -> Void) {
+    resuming = executor
+    resume()
+    resuming = nil
+  }
+
+  /// A job that belongs to no actor, unless it is one that `resuming` lets go on.
+  func enqueueGeneric(_ job: UnownedJob, _ executor: UnownedTaskExecutor, of life: Life) {
+    enqueue(resuming.map { .actor(job, $0) } ?? .task(job, executor), of: life)
   }
 
   private static let noChain = Chain(number: 0, label: "")

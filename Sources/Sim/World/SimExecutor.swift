@@ -15,7 +15,8 @@ final class SimExecutor: NodeExecutor, @unchecked Sendable {
   func forActor(_ name: StaticString) -> any SerialExecutor { life.executor() }
 
   func spawn(
-    _ name: StaticString, isolation: isolated (any Actor)?, _ body: @escaping @Sendable () async -> Void
+    _ name: StaticString, isolation: isolated (any Actor)?,
+    @_inheritActorContext(always) _ body: sending @escaping @isolated(any) () async -> Void
   ) -> Task<Void, Never> {
     life.spawn(name, isolation: isolation, body)
   }

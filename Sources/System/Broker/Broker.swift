@@ -191,7 +191,7 @@ public actor Broker: Service {
     isStoringSoon = true
     environment.executor.spawn("broker-removals") {
       try? await self.environment.clock.sleep(for: Self.removalDelay)
-      await self.storeRemovals()
+      self.storeRemovals()
     }
   }
 

@@ -180,7 +180,7 @@ public actor CustomerServer: Service {
   private func supervisorComes(_ key: String) async -> Bool {
     environment.executor.spawn("initialize-timeout") { [environment, options] in
       try? await environment.clock.sleep(for: options.initializeTimeout)
-      await self.wake(key, false)
+      self.wake(key, false)
     }
     return await withUnsafeContinuation { waiting[key, default: []].append($0) }
   }

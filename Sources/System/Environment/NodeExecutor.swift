@@ -10,7 +10,8 @@ public protocol NodeExecutor: Sendable {
   /// Starts a task of this node, on `isolation`: without one where its tasks run outside any actor. `name` says in reports what it is.
   @discardableResult
   func spawn(
-    _ name: StaticString, isolation: isolated (any Actor)?, _ body: @escaping @Sendable () async -> Void
+    _ name: StaticString, isolation: isolated (any Actor)?,
+    @_inheritActorContext(always) _ body: sending @escaping @isolated(any) () async -> Void
   ) -> Task<Void, Never>
 
   /// Runs blocking `work` off the event loop and returns what it returned.
@@ -22,7 +23,8 @@ extension NodeExecutor {
   /// Starts a task of this node on the actor that starts it.
   @discardableResult
   public func spawn(
-    _ name: StaticString, on isolation: isolated (any Actor)? = #isolation, _ body: @escaping @Sendable () async -> Void
+    _ name: StaticString, on isolation: isolated (any Actor)? = #isolation,
+    @_inheritActorContext(always) _ body: sending @escaping @isolated(any) () async -> Void
   ) -> Task<Void, Never> {
     spawn(name, isolation: isolation, body)
   }

@@ -184,7 +184,9 @@ struct SearchTests {
   @Test("all schedules of a small scenario are run up to a limit, and each keeps its promises")
   func explore() throws {
     let runner = ScenarioRunner(
-      try Scenario(parsing: Array("{ name: 'x', run: '1s', people: [{ name: 'ann', actions: {} }] }".utf8), file: "x"))
+      try Scenario(
+        parsing: Array("{ name: 'x', run: '1s', people: [{ name: 'ann', count: 2, actions: {} }] }".utf8),
+        file: "x"))
     var runs = 0
     let search = runner.explore(seed: 1, preemptions: 1, limit: 12) { _, result in
       runs += 1
