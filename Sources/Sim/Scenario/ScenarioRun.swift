@@ -66,54 +66,16 @@ public struct ScenarioRunner: Sendable {
   /// Runs the scenario once, to the end or to the first oracle that fails.
   public func run(seed: UInt64, _ options: RunOptions = RunOptions()) -> RunResult {
     let strategy = options.strategy ?? scenario.strategy
-    // What a chain's length is, a run in order tells; it is a function of the seed as well.
-    var profile: StepProfile?
-    if strategy == .uniform, options.scheduler == nil {
-      let counting = InOrder(profiling: true)
-      var once = RunOptions(strategy: .inOrder)
-      once.scheduler = counting
-      _ = run(seed: seed, once)
-      profile = counting.profile
-    }
-    let world = World(seed: seed, windows: scenario.windows, isHashed: options.isHashed, sink: options.sink) {
-      options.scheduler ?? strategy.make($0, profile: profile)
-    }
-    world.fabric.link = scenario.link
-    let users = world.addNode(Scenario.usersNode, program: program(of: Scenario.usersNode))
-    let services =
-      [users]
-      + scenario.serviceNodes.filter { $0 != Scenario.usersNode }.map {
-        world.addNode($0, program: program(of: $0))
-      }
-    let history = History(
-      now: { [unowned world] in world.scheduler.now },
-      wall: { [unowned users, unowned world] in users.clock.wallTime(world.scheduler.now).seconds })
-    let chat = ChatHistory { [unowned world] in world.scheduler.now }
-    let sessions = SessionHistory { [unowned world] in world.scheduler.now }
-    let people = people(
-      world.choices, history, chat, sessions, operatorToken: scenario.supervisorHosts > 0 ? Self.serviceToken : nil)
-    for person in people {
-      world.addNode(person.name) { environment in
-        try await person.live(environment)
-        return nil
-      }
-    }
-    for rule in scenario.clocks {
-      world.node(rule.node)?.clock.skew = rule.skew
-      world.node(rule.node)?.clock.driftPartsPerMillion = rule.driftPartsPerMillion
-    }
-    let driver = FaultDriver(scenario, in: world, history: history)
-    for node in services {
-      node.disk.onTrouble = { [unowned world] in world.findings.noteTrouble(at: world.scheduler.now) }
-    }
-    driver.arm()
-    for node in world.nodes { node.start() }
+    let profile = strategy == .uniform && options.scheduler == nil ? profile(seed: seed) : nil
+    let stage = Stage(self, seed: seed, options) { options.scheduler ?? strategy.make($0, profile: profile) }
+    let (world, services, people, history, driver) =
+      (stage.world, stage.services, stage.people, stage.history, stage.driver)
     world.run(until: scenario.run)
     driver.stop()
     for node in services where !node.isUp { node.restart(after: .milliseconds(10)) }
     world.run(until: scenario.run + Self.grace) { people.allSatisfy(\.isServed) && services.allSatisfy(\.isServing) }
     let stuck = stuck(world, services, people)
-    for supervisor in sessions.overview?["SUPERVISORS"]?.array ?? [] {
+    for supervisor in stage.sessions.overview?["SUPERVISORS"]?.array ?? [] {
       history.tally(.takeovers, max(0, Int(supervisor["EPOCH"]?.int ?? 1) - 1))
     }
     for node in services { count(node, into: history) }
@@ -123,14 +85,77 @@ public struct ScenarioRunner: Sendable {
     let evidence = Evidence(
       operations: history.operations, troubles: world.findings.troubles, stuck: stuck, defects: world.defects)
     let chatEvidence = ChatEvidence(
-      chat, disturbances: [Self.boot] + driver.disturbances, hasStalls: scenario.link.stalls > 0)
+      stage.chat, disturbances: [Self.boot] + driver.disturbances, hasStalls: scenario.link.stalls > 0)
     let violations =
-      AccountOracles.judge(evidence) + ChatOracles.judge(chatEvidence) + SessionOracles.judge(sessions)
+      AccountOracles.judge(evidence) + ChatOracles.judge(chatEvidence) + SessionOracles.judge(stage.sessions)
     return RunResult(
       seed: seed, hash: world.hash.value, violations: violations, counts: history.counts,
       strikes: driver.strikes, steps: world.scheduler.steps, simulated: simulated,
       orderings: history.orderings.pairs, draws: world.choices.draws, acts: violations.isEmpty ? [] : history.acts,
       struck: violations.isEmpty ? [] : driver.struck)
+  }
+
+  /// How long chains are. A run in order tells, of the first third: that is a function of the seed as well, and to know it better would not
+  /// be worth what it takes.
+  private func profile(seed: UInt64) -> StepProfile {
+    let counting = InOrder(profiling: true)
+    var options = RunOptions()
+    options.isHashed = false
+    let world = Stage(self, seed: seed, options) { _ in counting }.world
+    world.run(until: scenario.run / 3)
+    world.end()
+    return counting.profile
+  }
+
+  /// A world with all that the scenario names in it, begun.
+  private struct Stage {
+    let world: World
+    let services: [SimNode]
+    let people: [any Inhabitant]
+    let history: History
+    let chat: ChatHistory
+    let sessions: SessionHistory
+    let driver: FaultDriver
+
+    init(
+      _ runner: ScenarioRunner, seed: UInt64, _ options: RunOptions, strategy: (Choices) -> any Strategy
+    ) {
+      let scenario = runner.scenario
+      let world = World(
+        seed: seed, windows: scenario.windows, isHashed: options.isHashed, sink: options.sink, strategy: strategy)
+      world.fabric.link = scenario.link
+      let users = world.addNode(Scenario.usersNode, program: runner.program(of: Scenario.usersNode))
+      services =
+        [users]
+        + scenario.serviceNodes.filter { $0 != Scenario.usersNode }.map {
+          world.addNode($0, program: runner.program(of: $0))
+        }
+      history = History(
+        now: { [unowned world] in world.scheduler.now },
+        wall: { [unowned users, unowned world] in users.clock.wallTime(world.scheduler.now).seconds })
+      chat = ChatHistory { [unowned world] in world.scheduler.now }
+      sessions = SessionHistory { [unowned world] in world.scheduler.now }
+      people = runner.people(
+        world.choices, history, chat, sessions,
+        operatorToken: scenario.supervisorHosts > 0 ? ScenarioRunner.serviceToken : nil)
+      for person in people {
+        world.addNode(person.name) { environment in
+          try await person.live(environment)
+          return nil
+        }
+      }
+      for rule in scenario.clocks {
+        world.node(rule.node)?.clock.skew = rule.skew
+        world.node(rule.node)?.clock.driftPartsPerMillion = rule.driftPartsPerMillion
+      }
+      driver = FaultDriver(scenario, in: world, history: history)
+      for node in services {
+        node.disk.onTrouble = { [unowned world] in world.findings.noteTrouble(at: world.scheduler.now) }
+      }
+      driver.arm()
+      for node in world.nodes { node.start() }
+      self.world = world
+    }
   }
 
   /// Time in which a service may not have started yet that another one needs.

@@ -1,8 +1,8 @@
 /// A uniform random walk: each *interleaving* is about equally likely, where a `RandomWalk` makes each *step* so (Zhao, Wolff, Mathur,
 /// Roychoudhury: "Selectively uniform concurrency testing", ASPLOS 2025).
 ///
-/// A chain is picked with a chance proportional to the steps that it has still to go. Those are known from an earlier run of the same
-/// seed, in the mean over chains of one label; where that is wrong the walk is only less uniform.
+/// A chain is picked with a chance proportional to the steps that it has still to go. Those are known from the beginning of a run of the
+/// same seed in order, in the mean over chains of one label; where that is wrong the walk is only less uniform.
 public final class UniformWalk: Strategy {
   /// Whether the queue keeps the order of arrival.
   public let isOrdered = true
