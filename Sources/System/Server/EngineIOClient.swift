@@ -58,7 +58,8 @@ public actor EngineIOClient {
     if transport == .webSocket {
       let socket = try await WebSocketClient.connect(environment, address, target("websocket"))
       self.socket = socket
-      guard case .text(let bytes)? = try await socket.next(), case .open(let handshake)? = EngineIOPacket(text: bytes)
+      guard case .text(let bytes)? = try await socket.next(),
+        case .open(let handshake)? = EngineIOPacket(text: bytes[...])
       else {
         throw Failure.closed("no handshake came")
       }
@@ -147,7 +148,7 @@ public actor EngineIOClient {
       while ending == nil, let event = try await socket.next(patience: patience) {
         switch event {
         case .text(let bytes):
-          guard let packet = EngineIOPacket(text: bytes) else { return end("a packet that is none") }
+          guard let packet = EngineIOPacket(text: bytes[...]) else { return end("a packet that is none") }
           await take(packet)
         case .binary(let bytes): await take(.message(.binary(bytes)))
         case .ping(let data): try await socket.send(.pong, data)

@@ -263,7 +263,7 @@ actor EngineIOServer {
       guard session.uses(link) else { return false }
       layer?.received(.binary(bytes), from: session)
     case .text(let bytes):
-      guard bytes.first != UInt8(ascii: "b"), let packet = EngineIOPacket(text: bytes) else {
+      guard bytes.first != UInt8(ascii: "b"), let packet = EngineIOPacket(text: bytes[...]) else {
         link.fail(WebSocketError(code: 1002, reason: "not an Engine.IO packet"))
         return false
       }

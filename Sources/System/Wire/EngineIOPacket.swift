@@ -26,10 +26,10 @@ public enum EngineIOPacket: Hashable, Sendable {
   }
 
   /// The packet of a text, or nil when it is none.
-  init?(text: some Collection<UInt8>) {
+  init?(text: ArraySlice<UInt8>) {
     guard let first = text.first else { return nil }
     let rest = text.dropFirst()
-    guard let data = String(validating: rest, as: UTF8.self) else { return nil }
+    guard let data = String(utf8: rest) else { return nil }
     switch first {
     case UInt8(ascii: "0"): self = .open(data)
     case UInt8(ascii: "1") where rest.isEmpty: self = .close

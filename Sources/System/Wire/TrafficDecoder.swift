@@ -213,7 +213,7 @@ public struct TrafficDecoder {
   private static func describe(_ event: WebSocketParser.Event) -> Message {
     switch event {
     case .text(let bytes):
-      let packet = EngineIOPacket(text: bytes)
+      let packet = EngineIOPacket(text: bytes[...])
       var message = Message(
         layer: "Socket.IO", summary: cut(packet.map(describe) ?? text(bytes), 300), detail: cut(text(bytes)))
       if case .message(.text(let text))? = packet, let news = SocketIOPacket(text: text), news.kind == .event {

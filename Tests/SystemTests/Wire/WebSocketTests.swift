@@ -189,11 +189,11 @@ struct SocketPacketTests {
       "0{}", "1", "2", "2probe", "3", "3probe", "4hello", "4", "5", "6", "bAQIDBA==",
     ])
   func engine(text: String) {
-    #expect(EngineIOPacket(text: text.utf8)?.text == text)
+    #expect(EngineIOPacket(text: Array(text.utf8)[...])?.text == text)
   }
 
   @Test("what is no packet of Engine.IO", arguments: ["", "7", "a", "1x", "5x", "6x", "bA", "b?", "bAQIDBA"])
-  func notEngine(text: String) { #expect(EngineIOPacket(text: text.utf8) == nil) }
+  func notEngine(text: String) { #expect(EngineIOPacket(text: Array(text.utf8)[...]) == nil) }
 
   @Test(
     "packets of Socket.IO there and back",
