@@ -31,9 +31,15 @@ public actor HTTPClientPool {
     requests += 1
     defer { requests -= 1 }
     let client = take()
-    let response = try await client.send(method, target, fields: fields, json: json, timeout: timeout)
-    idle.append((client, environment.clock.now))
-    return response
+    do {
+      let response = try await client.send(method, target, fields: fields, json: json, timeout: timeout)
+      idle.append((client, environment.clock.now))
+      return response
+    } catch let error as NetworkError where error == .closed || error == .reset {
+      // A server that has gone took the others with it as well: whoever asks again is not to find another dead one.
+      close()
+      throw error
+    }
   }
 
   private func take() -> HTTPClient {

@@ -1,0 +1,34 @@
+import Testing
+
+@testable import Sim
+@testable import System
+
+@Suite("HTTP requests over kept connections")
+struct HTTPClientPoolTests {
+  private static let users = SocketAddress(host: "users", port: 8001)
+
+  @Test("of the connections that a server took with it, one costs a request, and not each of them")
+  func serverRestarts() throws {
+    let world = World(seed: 7)
+    let node = world.addNode("users") { environment in
+      var options = UserServiceOptions()
+      options.address = Self.users
+      return try await UserService.start(environment, options)
+    }
+    node.start()
+    world.run(until: .seconds(1))
+    world.at(.seconds(2)) { node.drain(restartAfter: .milliseconds(100)) }
+    let statuses = try world.perform { environment in
+      let pool = HTTPClientPool(environment, address: Self.users)
+      let send = { @Sendable in try? await pool.send("GET", "/health", timeout: .seconds(5)).status }
+      let before = await withTaskGroup(of: Int?.self) { group in
+        for _ in 0..<4 { group.addTask { await send() } }
+        return await group.reduce(into: []) { $0.append($1) }
+      }
+      try await environment.clock.sleep(for: .seconds(5))
+      return [before, [await send()], [await send(), await send()]]
+    }
+    #expect(statuses == [[200, 200, 200, 200], [nil], [200, 200]])
+    #expect(node.restarts == 1)
+  }
+}
