@@ -55,9 +55,26 @@ struct ConformanceTests {
       #expect(try await server.read(atMost: 10, deadline: nil) == [1, 2, 3])
       #expect(try await server.read(atMost: 10, deadline: nil) == [])
       try await server.write([4], deadline: nil)
+      #expect(!client.hasEnded && server.hasEnded)
       server.close()
       #expect(try await client.read(atMost: 10, deadline: nil) == [4])
       #expect(try await client.read(atMost: 10, deadline: nil) == [])
+    }
+  }
+
+  @Test("who does not read still knows that the peer has gone, by a close or a reset", arguments: Kind.allCases)
+  func ended(kind: Kind) throws {
+    try withNode(kind) { environment in
+      for reset in [false, true] {
+        let (client, server) = try await Self.pair(environment)
+        try await environment.clock.sleep(for: .milliseconds(20))
+        #expect(!client.hasEnded && !server.hasEnded)
+        if reset { server.reset() } else { server.close() }
+        #expect(server.hasEnded)
+        for _ in 0..<500 where !client.hasEnded { try await environment.clock.sleep(for: .milliseconds(10)) }
+        #expect(client.hasEnded)
+        client.close()
+      }
     }
   }
 

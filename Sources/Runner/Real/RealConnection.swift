@@ -81,6 +81,8 @@ final class RealConnection: Connection, EventLoop.Source, @unchecked Sendable {
 
   // MARK: Connection
 
+  var hasEnded: Bool { descriptor < 0 || hasHungUp }
+
   func read(atMost limit: Int, deadline: Instant?) async throws -> [UInt8] {
     let wanted = min(limit, loop.scratch.count)
     while true {

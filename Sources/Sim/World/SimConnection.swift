@@ -126,6 +126,8 @@ final class SimConnection: Connection, @unchecked Sendable {
     self.fabric = fabric
   }
 
+  var hasEnded: Bool { isClosed || incoming.ending != .open }
+
   /// Whether both ends are given up.
   var isDone: Bool { (incoming.readerGone || !incoming.to.isAlive) && (outgoing.readerGone || !outgoing.to.isAlive) }
 

@@ -25,6 +25,9 @@ public protocol Connection: Sendable {
   /// The address of the other end.
   var peer: SocketAddress { get }
 
+  /// Whether it is known here that the peer has ended its direction or given the connection up. A peer that died silently is not known to.
+  var hasEnded: Bool { get }
+
   /// Waits for bytes: at least one and at most `limit`, or none when the peer has shut down its side.
   /// - Throws: `NetworkError.reset`, `.timedOut` at `deadline`, `.closed` after `close()`; `CancellationError`.
   func read(atMost limit: Int, deadline: Instant?) async throws -> [UInt8]

@@ -75,6 +75,9 @@ public final class HTTPClient: @unchecked Sendable {
     }
   }
 
+  /// Whether the server has given the connection up, so that a request over it would be lost.
+  var hasEnded: Bool { connection?.hasEnded ?? false }
+
   /// Gives the connection up in order.
   public func close() {
     connection?.close()

@@ -36,7 +36,7 @@ public actor HTTPClientPool {
       idle.append((client, environment.clock.now))
       return response
     } catch let error as NetworkError where error == .closed || error == .reset {
-      // A server that has gone took the others with it as well: whoever asks again is not to find another dead one.
+      // A server that died silently took the others with it: whoever asks again is not to find another dead one.
       close()
       throw error
     }
@@ -45,7 +45,7 @@ public actor HTTPClientPool {
   private func take() -> HTTPClient {
     let now = environment.clock.now
     while let (client, since) = idle.popLast() {
-      if now - since < Self.idleLimit { return client }
+      if now - since < Self.idleLimit, !client.hasEnded { return client }
       client.close()
     }
     return HTTPClient(environment, address: address)

@@ -7,8 +7,10 @@ import Testing
 struct HTTPClientPoolTests {
   private static let users = SocketAddress(host: "users", port: 8001)
 
-  @Test("of the connections that a server took with it, one costs a request, and not each of them")
-  func serverRestarts() throws {
+  @Test(
+    "of the connections that a server took with it, one costs a request if it died silently, and else none",
+    arguments: [true, false])
+  func serverRestarts(silently: Bool) throws {
     let world = World(seed: 7)
     let node = world.addNode("users") { environment in
       var options = UserServiceOptions()
@@ -17,7 +19,11 @@ struct HTTPClientPoolTests {
     }
     node.start()
     world.run(until: .seconds(1))
-    world.at(.seconds(2)) { node.drain(restartAfter: .milliseconds(100)) }
+    world.at(.seconds(2)) {
+      guard silently else { return node.drain(restartAfter: .milliseconds(100)) }
+      node.crash(.power)
+      node.restart(after: .milliseconds(100))
+    }
     let statuses = try world.perform { environment in
       let pool = HTTPClientPool(environment, address: Self.users)
       let send = { @Sendable in try? await pool.send("GET", "/health", timeout: .seconds(5)).status }
@@ -28,7 +34,7 @@ struct HTTPClientPoolTests {
       try await environment.clock.sleep(for: .seconds(5))
       return [before, [await send()], [await send(), await send()]]
     }
-    #expect(statuses == [[200, 200, 200, 200], [nil], [200, 200]])
+    #expect(statuses == [[200, 200, 200, 200], [silently ? nil : 200], [200, 200]])
     #expect(node.restarts == 1)
   }
 }
