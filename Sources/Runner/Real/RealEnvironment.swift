@@ -118,11 +118,7 @@ final class RealExecutor: NodeExecutor, Sendable {
     _ name: StaticString, isolation: isolated (any Actor)?,
     @_inheritActorContext(always) _ body: sending @escaping @isolated(any) () async -> Void
   ) -> Task<Void, Never> {
-    Task(executorPreference: loop) {
-      // What captures an isolation runs on it.
-      _ = isolation
-      await body()
-    }
+    Task(executorPreference: loop) { await body() }
   }
 
   func offload<R: Sendable>(_ lane: OffloadLane, _ work: @escaping @Sendable () throws -> R) async throws -> R {
