@@ -10,13 +10,13 @@ struct ChatEvidence {
   let isOnlineAtEnd: [Int64: Bool]
   /// When a fault could explain a 503.
   let disturbances: [ClosedRange<Int64>]
-  /// Whether the network holds things up by itself, without a fault that could be named.
-  let hasStalls: Bool
+  /// When the network held up what the Chat Service and the User Service say to each other, without a fault that could be named.
+  let delays: [ClosedRange<Int64>]
   /// The attempts to send, by what they said: contents are unique.
   let sendingByContent: [String: Sending]
 
-  init(_ history: ChatHistory, disturbances: [ClosedRange<Int64>], hasStalls: Bool) {
-    self.hasStalls = hasStalls
+  init(_ history: ChatHistory, disturbances: [ClosedRange<Int64>], delays: [ClosedRange<Int64>]) {
+    self.delays = delays
     sendings = history.sendings
     changes = history.changes
     sockets = history.sockets
@@ -159,8 +159,10 @@ enum ChatOracles {
       let isDisturbed = evidence.disturbances.contains {
         $0.lowerBound <= call.interval.answeredAt && call.interval.invokedAt <= $0.upperBound
       }
-      // On a network that stalls, the service that is asked may not answer in time.
-      let isLate = evidence.hasStalls && call.interval.answeredAt - call.interval.invokedAt >= patience
+      // What is held up between the services may come too late for a question, or for the news without which nobody is believed for long.
+      let isLate = evidence.delays.contains {
+        $0.lowerBound <= call.interval.answeredAt && call.interval.invokedAt <= $0.upperBound + patience
+      }
       let isExplained = status == 503 && (isDisturbed || isLate)
       if !isExplained {
         return violation(

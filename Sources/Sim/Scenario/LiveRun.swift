@@ -91,7 +91,7 @@ public struct LiveRunner: Sendable {
     for task in tasks { task.cancel() }
     let stuck = people.filter { !$0.isServed }.map { "\($0.name) was not served; last: \($0.lastSeen)" }
     let evidence = Evidence(operations: history.operations, troubles: [], stuck: stuck, defects: [])
-    let chatEvidence = ChatEvidence(chat, disturbances: [], hasStalls: false)
+    let chatEvidence = ChatEvidence(chat, disturbances: [], delays: [])
     return RunResult(
       seed: seed, hash: choices.hash.value,
       violations: AccountOracles.judge(evidence) + ChatOracles.judge(chatEvidence) + SessionOracles.judge(sessions),

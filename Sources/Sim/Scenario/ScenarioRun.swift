@@ -84,8 +84,9 @@ public struct ScenarioRunner: Sendable {
     world.end()
     let evidence = Evidence(
       operations: history.operations, troubles: world.findings.troubles, stuck: stuck, defects: world.defects)
+    let delays = world.fabric.stalls.filter { [$0.from, $0.to].sorted() == [Scenario.chatNode, Scenario.usersNode] }
     let chatEvidence = ChatEvidence(
-      stage.chat, disturbances: [Self.boot] + driver.disturbances, hasStalls: scenario.link.stalls > 0)
+      stage.chat, disturbances: [Self.boot] + driver.disturbances, delays: delays.map(\.time))
     let violations =
       AccountOracles.judge(evidence) + ChatOracles.judge(chatEvidence) + SessionOracles.judge(stage.sessions)
     return RunResult(
@@ -182,7 +183,7 @@ public struct ScenarioRunner: Sendable {
   }
 
   private func count(_ world: World, into history: History) {
-    history.tally(.stalls, world.fabric.stalled)
+    history.tally(.stalls, world.fabric.stalls.count)
     history.tally(
       .expiredTokens,
       history.operations.count { operation in

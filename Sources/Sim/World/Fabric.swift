@@ -40,8 +40,8 @@ final class Fabric: @unchecked Sendable {
   /// The open connections, in order of creation.
   private(set) var open: [SimConnection] = []
   private var held: [(from: String, to: String, deliver: () -> Void)] = []
-  /// Segments that waited for a retransmission.
-  private(set) var stalled = 0
+  /// Segments that waited for a retransmission: between whom, and from when until when.
+  private(set) var stalls: [(from: String, to: String, time: ClosedRange<Int64>)] = []
   /// Machines without power: they answer nothing.
   private var silent: Set<String> = []
 
@@ -59,7 +59,7 @@ final class Fabric: @unchecked Sendable {
     var delay = a == b ? Duration.microseconds(20) : stream.duration(link.latency)
     if stream.chance(link.stalls) {
       delay += stream.duration(link.stall)
-      stalled += 1
+      stalls.append((a, b, scheduler.now...scheduler.now + delay.nanoseconds))
     }
     let time = max(earliest, scheduler.now + delay.nanoseconds)
     scheduler.at(time) { self.arrive(from: a, to: b, deliver) }
