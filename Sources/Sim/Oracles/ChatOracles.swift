@@ -159,10 +159,7 @@ enum ChatOracles {
       let isDisturbed = evidence.disturbances.contains {
         $0.lowerBound <= call.interval.answeredAt && call.interval.invokedAt <= $0.upperBound
       }
-      // What is held up between the services may come too late for a question, or for the news without which nobody is believed for long.
-      let isLate = evidence.delays.contains {
-        $0.lowerBound <= call.interval.answeredAt && call.interval.invokedAt <= $0.upperBound + patience
-      }
+      let isLate = isLate(call.interval, evidence.delays)
       let isExplained = status == 503 && (isDisturbed || isLate)
       if !isExplained {
         return violation(
@@ -171,6 +168,21 @@ enum ChatOracles {
       }
     }
     return []
+  }
+
+  /// Whether the network alone explains a refusal: the question had all its time, or for most of that time before the answer something was held
+  /// up between the services, so that the news may be missing without which nobody is believed for long.
+  private static func isLate(_ call: Interval, _ delays: [ClosedRange<Int64>]) -> Bool {
+    let begin = min(call.invokedAt, call.answeredAt - patience)
+    let recent = delays.filter { $0.upperBound >= begin && $0.lowerBound <= call.answeredAt }
+    if call.answeredAt - call.invokedAt >= patience { return !recent.isEmpty }
+    var (heldUp, end) = (Int64(0), begin)
+    for delay in recent.sorted(by: { $0.lowerBound < $1.lowerBound }) {
+      let last = min(delay.upperBound, call.answeredAt)
+      heldUp += max(0, last - max(end, delay.lowerBound))
+      end = max(end, last)
+    }
+    return heldUp > patience / 2
   }
 
   // MARK: What is stored
