@@ -1,6 +1,7 @@
 /// Socket.IO on top of Engine.IO: packets, namespaces, attachments. Used on the engine's actor.
 final class SocketIOLayer: EngineIOLayer {
-  typealias Step = @Sendable () async -> Void
+  /// What is done for a client on the engine's actor, where no hop parts an answer from what was emitted before it.
+  typealias Step = @Sendable (isolated EngineIOServer) async -> Void
 
   /// What a client may have sent that is not handled yet; more is a client that does not wait.
   private static let maximumSteps = 1000
@@ -76,7 +77,7 @@ final class SocketIOLayer: EngineIOLayer {
 
   private func tellDisconnected(_ socket: SocketID, _ reason: String) {
     let application = application
-    add(socket.session) { await application.disconnected(socket, reason: reason) }
+    add(socket.session) { _ in await application.disconnected(socket, reason: reason) }
   }
 
   // MARK: What comes
@@ -131,11 +132,11 @@ final class SocketIOLayer: EngineIOLayer {
     let socket = SocketID(session: session.id, namespace: packet.namespace, id: id)
     let auth = packet.data ?? .object([])
     let query = session.query
-    add(session.id) { [engine, application] in
+    add(session.id) { [application] engine in
       switch await application.admit(socket, query: query, auth: auth) {
-      case .refused(let message): await engine.refuse(socket, message)
+      case .refused(let message): engine.refuse(socket, message)
       case .accepted(let rooms, let objection):
-        if await engine.accept(socket, rooms: rooms, unless: objection) {
+        if engine.accept(socket, rooms: rooms, unless: objection) {
           await application.connected(socket, auth: auth)
         } else {
           await application.disconnected(socket, reason: "it was not let in after all")
@@ -152,10 +153,10 @@ final class SocketIOLayer: EngineIOLayer {
     guard let array = packet.data?.array, let name = array[0].string else { return }
     let payload = SocketPayload(Array(array.dropFirst()), attachments: attachments)
     let acknowledgement = packet.id
-    add(socket.session) { [engine, application] in
+    add(socket.session) { [application] engine in
       let answer = await application.event(name, payload, from: socket)
       if let acknowledgement {
-        await engine.acknowledge(acknowledgement, answer, to: socket)
+        engine.acknowledge(acknowledgement, answer, to: socket)
       } else {
         await application.unacknowledged(answer, from: socket)
       }
@@ -283,7 +284,7 @@ extension EngineIOServer {
 
   /// Runs what a session's client sent, in order.
   func work(_ id: String) async {
-    while let step = withLayer(SocketIOLayer.self, { _, layer in layer.nextStep(id) }) ?? nil { await step() }
+    while let step = withLayer(SocketIOLayer.self, { _, layer in layer.nextStep(id) }) ?? nil { await step(self) }
   }
 
   func checkConnected(_ id: String) async {
