@@ -16,13 +16,15 @@ public actor AMQPClient {
   private static let heartbeat: UInt16 = 2
   /// Time between two tries to consume a queue that another has.
   private static let queuePatience: Duration = .milliseconds(250)
-  private static let publisher: UInt16 = 1
+  static let publisher: UInt16 = 1
   private static let frameMax = AMQPParser.maximumFrame
 
   let environment: Environment
   private let broker: BrokerAddress
   private let serialExecutor: any SerialExecutor
-  private(set) var declarations: [AMQPDeclaration] = []
+  var declarations: [AMQPDeclaration] = []
+  /// Queues that the broker has not said are deleted, in the order in which it is asked.
+  var deletions: [AMQPDeletion] = []
   var consumers: [UInt16: AMQPConsumer] = [:]
   private var nextChannel: UInt16 = 2
   /// What is not confirmed, by its number since the client was made.
@@ -85,6 +87,7 @@ public actor AMQPClient {
     let waiting = unconfirmed
     unconfirmed = [:]
     for number in waiting.keys.sorted() { waiting[number]!.batch.failed(NetworkError.closed) }
+    failDeletions()
   }
 
   // MARK: What callers ask for
@@ -94,16 +97,6 @@ public actor AMQPClient {
     for declaration in wanted where !declarations.contains(declaration) {
       declarations.append(declaration)
       if isReady { write(declaration) }
-    }
-    flush()
-  }
-
-  /// Deletes a queue.
-  public func forget(_ queue: String, exchange: String) {
-    declarations.removeAll { $0 == .queue(queue, exchange: exchange) }
-    if isReady {
-      AMQPFrames.write(
-        .queueDelete(queue: queue, ifUnused: false, ifEmpty: false, noWait: true), Self.publisher, to: &output)
     }
     flush()
   }
@@ -257,6 +250,7 @@ public actor AMQPClient {
     isReady = true
     AMQPFrames.write(.channelOpen, Self.publisher, to: &output)
     AMQPFrames.write(.confirmSelect(noWait: false), Self.publisher, to: &output)
+    for deletion in deletions { write(deletion) }
     for declaration in declarations { write(declaration) }
     // Tags count from 1 on each connection.
     sent = []
@@ -320,6 +314,7 @@ public actor AMQPClient {
       consumers[command.channel]!.waiting.append(delivery)
       work(command.channel)
     case .queueDeclareOk(let queue, let messages, _): noteDepth(queue, messages)
+    case .queueDeleteOk: noteDeletion()
     case .basicCancel:
       // The queue was deleted; whoever did it declares it anew, and the consumer goes on there.
       guard consumers[command.channel] != nil else { return true }

@@ -341,7 +341,7 @@ public actor UserManager: Service {
         if batch.isEmpty {
           let row = outbox[0]
           switch row.kind {
-          case .remove: await client.forget(row.routingKey, exchange: row.exchange)
+          case .remove: try await client.delete(row.routingKey, exchange: row.exchange)
           case .declare, .publish: await client.declare([.queue(row.routingKey, exchange: row.exchange)])
           }
         } else {

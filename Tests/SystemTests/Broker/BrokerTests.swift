@@ -141,6 +141,31 @@ struct BrokerTests {
     #expect(try heardOverFailures(world(seed: 1, [.requeuesAtTheEnd])) != Array(0..<600))
   }
 
+  @Test("a queue that is deleted while the broker is down is gone when it is up again", arguments: [true, false])
+  func deletion(isDown: Bool) throws {
+    let world = world(seed: 3)
+    let broker = world.node("broker")!
+    // Before it is asked, or while it writes down what it was asked.
+    world.at(.seconds(1)) {
+      let restart = { broker.restart(after: .seconds(2)) }
+      guard isDown else { return broker.crash(.power, afterDiskOperations: 1, then: restart) }
+      broker.crash(.power)
+      restart()
+    }
+    let depths = try world.perform(as: "deleter") { environment in
+      let client = await Self.client(environment)
+      try await client.publish(Self.message(1))
+      try await environment.clock.sleep(until: environment.clock.now + .seconds(2))
+      try await client.delete("q", exchange: "x")
+      await client.declare([.queue("q", exchange: "x")])
+      let depths = await client.depths(["q"])
+      await client.close()
+      return depths.map(\.messages)
+    }
+    #expect(depths == [0])
+    #expect(broker.restarts == 1)
+  }
+
   @Test("bodies that were let go of come back from the disk, in order")
   func paging() throws {
     let world = world(seed: 3, paging: 20_000)
