@@ -39,6 +39,7 @@ public actor AMQPClient {
   var isClosed = false
   var output: [UInt8] = []
   private var isWriting = false
+  private var lastSent = Instant(nanoseconds: 0)
   /// What `depths` waits for.
   var depthQuestion:
     (
@@ -291,8 +292,12 @@ public actor AMQPClient {
 
   private func beat(_ interval: Duration, _ generation: Int) async {
     while true {
-      do { try await environment.clock.sleep(for: interval / 2) } catch { return }
+      let last = lastSent
+      do { try await environment.clock.sleep(until: last + interval / 2) } catch { return }
       guard generation == self.generation, isReady, !isClosed else { return }
+      // Whatever is sent shows that the client lives (AMQP 0-9-1 §4.2.7).
+      guard lastSent == last else { continue }
+      lastSent = environment.clock.now
       AMQPFrames.writeHeartbeat(to: &output)
       flush()
     }
@@ -374,6 +379,7 @@ public actor AMQPClient {
     while !output.isEmpty, generation == self.generation {
       let batch = output
       output = []
+      lastSent = environment.clock.now
       do {
         try await connection.write(batch, deadline: environment.clock.now + Self.patience)
       } catch {

@@ -21,6 +21,7 @@ final class BrokerConnection {
   /// Whether the client wants to hear when its consumers are cancelled.
   var hearsCancellations = false
   var lastHeard: Instant
+  var lastSent: Instant
   var output: [UInt8] = []
   var isWriting = false
   var isGone = false
@@ -31,6 +32,7 @@ final class BrokerConnection {
     self.id = id
     self.connection = connection
     lastHeard = now
+    lastSent = now
   }
 
   var hasRoom: Bool { !isGone && output.count < Self.maximumBacklog }

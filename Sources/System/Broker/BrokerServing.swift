@@ -99,6 +99,7 @@ extension Broker {
     while !client.output.isEmpty {
       let batch = client.output
       client.output = []
+      client.lastSent = environment.clock.now
       do {
         try await client.connection.write(batch, deadline: environment.clock.now + Self.writePatience)
       } catch {
@@ -184,6 +185,8 @@ extension Broker {
         client.connection.reset()
         return
       }
+      // Whatever is sent shows that the broker lives (AMQP 0-9-1 §4.2.7).
+      guard environment.clock.now - client.lastSent >= interval / 2 else { continue }
       AMQPFrames.writeHeartbeat(to: &client.output)
       flush(client)
     }
