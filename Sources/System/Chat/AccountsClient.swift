@@ -25,14 +25,24 @@ struct AccountsClient: Sendable {
     try account(try await post("register", ["username": .string(username), "password": .string(password)]))
   }
 
-  func login(_ user: String, _ password: String, session: String, address: String) async throws -> Account {
-    try account(
-      try await post(
-        "login",
-        [
-          "user": .string(user), "password": .string(password), "session_id": .string(session),
-          "address": .string(address),
-        ]))
+  /// Logs in under a new session. When nobody answers it is tried again under another one: the first may be there, but nobody knows it.
+  func login(_ user: String, _ password: String, address: String) async throws -> (session: String, account: Account) {
+    do {
+      return try await loginOnce(user, password, address)
+    } catch let failure as HTTPFailure where failure.status == 503 {
+      return try await loginOnce(user, password, address)
+    }
+  }
+
+  private func loginOnce(_ user: String, _ password: String, _ address: String) async throws -> (String, Account) {
+    let session = Hex.encode(environment.entropy.bytes(32))
+    let answer = try await post(
+      "login",
+      [
+        "user": .string(user), "password": .string(password), "session_id": .string(session),
+        "address": .string(address),
+      ])
+    return (session, try account(answer))
   }
 
   /// Whose a session is, or nil when there is none.

@@ -11,9 +11,8 @@ extension ChatService {
   }
 
   func login(_ call: Call) async throws -> Reply {
-    let session = Hex.encode(environment.entropy.bytes(32))
-    let account = try await accounts.login(
-      call.string("username"), call.string("password"), session: session, address: call.peer.host)
+    let (session, account) = try await accounts.login(
+      call.string("username"), call.string("password"), address: call.peer.host)
     let user = try await directory.chatUser(account)
     return .json([
       "sessionID": .string(session), "user_id": .int(user.number.value), "username": .string(user.username),

@@ -129,7 +129,7 @@ public actor CustomerServer: Service {
     let fields = options.server.serviceToken.map { [(name: "authorization", value: "Bearer \($0)")] } ?? []
     let question: JSONValue = ["EMAIL": .string(email), "PASSWORD": .string(password), "TYPE": "CUSTOMERS"]
     do {
-      let response = try await credentials.send(
+      let response = try await credentials.ask(
         "POST", "/check_node", fields: fields, json: question, timeout: .seconds(5))
       if response.status == 429 {
         throw HTTPFailure(

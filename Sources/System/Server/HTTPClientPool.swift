@@ -42,6 +42,19 @@ public actor HTTPClientPool {
     }
   }
 
+  /// Sends a question, which changes nothing: where the server took the connection with it that was kept, it is asked again over a new one.
+  /// - Throws: as `send`.
+  public func ask(
+    _ method: String, _ target: String, fields: [(name: String, value: String)] = [], json: JSONValue? = nil,
+    timeout: Duration
+  ) async throws -> HTTPResponse {
+    do {
+      return try await send(method, target, fields: fields, json: json, timeout: timeout)
+    } catch let error as NetworkError where error == .closed || error == .reset {
+      return try await send(method, target, fields: fields, json: json, timeout: timeout)
+    }
+  }
+
   private func take() -> HTTPClient {
     let now = environment.clock.now
     while let (client, since) = idle.popLast() {

@@ -37,4 +37,37 @@ struct HTTPClientPoolTests {
     #expect(statuses == [[200, 200, 200, 200], [silently ? nil : 200], [200, 200]])
     #expect(node.restarts == 1)
   }
+
+  @Test("a question and a login are asked again where the server has died silently")
+  func askedAgain() throws {
+    let world = World(seed: 8)
+    let token = "a token that services show"
+    let node = world.addNode("users") { environment in
+      var options = UserServiceOptions()
+      options.address = Self.users
+      options.server.serviceToken = token
+      options.passwordRounds = 1
+      return try await UserService.start(environment, options)
+    }
+    node.start()
+    for second in [4, 8] {
+      world.at(.seconds(second)) {
+        node.crash(.power)
+        node.restart(after: .milliseconds(100))
+      }
+    }
+    try world.perform { environment in
+      try await environment.clock.sleep(for: .seconds(1))
+      let accounts = AccountsClient(environment, address: Self.users, token: token)
+      let ann = try await accounts.register("ann", "password123")
+      try await environment.clock.sleep(for: .seconds(5))
+      let (session, account) = try await accounts.login("ann", "password123", address: "visitor")
+      #expect(account.id == ann.id)
+      try await environment.clock.sleep(for: .seconds(4))
+      let answer = try await accounts.pool.ask("GET", "/health", timeout: .seconds(5))
+      #expect(answer.status == 200)
+      #expect(try await accounts.owner(of: session, token: nil)?.id == ann.id)
+    }
+    #expect(node.restarts == 2)
+  }
 }
