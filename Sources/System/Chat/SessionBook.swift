@@ -28,10 +28,11 @@ final class SessionBook: @unchecked Sendable {
     doubtedAt = clock.now
   }
 
-  func isBelieved(_ session: Session) -> Bool {
-    if trustsForever { return true }
-    let since = session.isDoubtful ? session.verifiedAt : max(session.verifiedAt, leasedAt ?? session.verifiedAt)
-    return clock.now - since < Self.lease
+  func isBelieved(_ session: Session) -> Bool { trustsForever || clock.now - knownAt(session) < Self.lease }
+
+  /// When a session was last known to go on.
+  func knownAt(_ session: Session) -> Instant {
+    session.isDoubtful ? session.verifiedAt : max(session.verifiedAt, leasedAt ?? session.verifiedAt)
   }
 
   /// Why nothing may be done on a session now; nil when it is believed.

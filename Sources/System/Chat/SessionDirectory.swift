@@ -3,7 +3,8 @@
 /// What is kept is only believed while a *lease* runs. Once a second the directory asks for the id of the last session event; when
 /// the stream of events has come as far, every session that had ended when the question was asked is known here, and the lease
 /// begins anew at that time. Without a lease nothing is believed, and the sockets that stand on it are closed: so no ended session
-/// lives for longer than the contract's 5 s, whatever has failed.
+/// lives for longer than the contract's 5 s, whatever has failed. While events do not come and answers do, each session that has
+/// sockets is asked about by itself before its time is up.
 actor SessionDirectory {
   /// Sessions that are kept without sockets on them; beyond, all of those are forgotten.
   static let maximumIdle = 50_000
@@ -11,6 +12,10 @@ actor SessionDirectory {
   static let shortestSession = 32
   /// The stream shows a sign of life every 2 s.
   private static let streamPatience: Duration = .seconds(5)
+  /// A session with sockets of which nothing was known for so long is asked about.
+  private static let worry: Duration = .seconds(2)
+  /// How many of them are asked about at once.
+  private static let maximumRechecks = 8
 
   private let environment: Environment
   private let accounts: AccountsClient
@@ -22,6 +27,7 @@ actor SessionDirectory {
   private var pending: [String: (askers: Int, endings: Int)] = [:]
   private var position: Int64?
   private var isClosed = false
+  private var rechecks = 0
   private var stream: EventStreamClient?
   private let onEnd: @Sendable ([SocketID], String) async -> Void
 
@@ -176,23 +182,35 @@ actor SessionDirectory {
   /// Some events will not come, and with them what they would have ended.
   private func doubtEverything() {
     book.sessions = book.sessions.filter { !$0.value.sockets.isEmpty }
-    guard !book.sessions.isEmpty else { return }
     for id in book.sessions.keys.sorted() { book.sessions[id]!.isDoubtful = true }
-    environment.executor.spawn("session-recheck") { await self.recheckAll() }
+    recheckSoon()
   }
 
-  /// Asks again about every session that is in doubt. Those about which nobody can say are closed when their time is up.
-  private func recheckAll() async {
-    for id in book.sessions.keys.sorted() where book.sessions[id]?.isDoubtful == true {
+  /// Asks again about the sessions that are in doubt, and those with sockets of which nothing was heard for long.
+  private func recheckSoon() {
+    guard rechecks == 0 else { return }
+    let now = environment.clock.now
+    let ids = book.sessions.filter { _, session in
+      session.isDoubtful || !session.sockets.isEmpty && now - book.knownAt(session) > Self.worry
+    }.keys.sorted()
+    for lane in 0..<min(Self.maximumRechecks, ids.count) {
+      rechecks += 1
+      environment.executor.spawn("session-recheck") { await self.recheck(ids, from: lane) }
+    }
+  }
+
+  /// One lane's share of the questions. When nobody answers, what is left is asked next time, or closed when its time is up.
+  private func recheck(_ ids: [String], from lane: Int) async {
+    defer { rechecks -= 1 }
+    for id in stride(from: lane, to: ids.count, by: Self.maximumRechecks).map({ ids[$0] })
+    where book.sessions[id] != nil {
       let begin = environment.clock.now
-      do {
-        if try await accounts.owner(of: id, token: nil) == nil {
-          await end(id)
-        } else if let session = book.sessions[id] {
-          remember(id, session.user, verifiedAt: begin)
-        }
-      } catch {
-        continue
+      let owner: AccountsClient.Account?
+      do { owner = try await accounts.owner(of: id, token: nil) } catch { return }
+      if owner == nil {
+        await end(id)
+      } else if let session = book.sessions[id] {
+        remember(id, session.user, verifiedAt: begin)
       }
     }
   }
@@ -205,6 +223,7 @@ actor SessionDirectory {
         environment.executor.spawn("lease-renewal") { await self.renewLease() }
       }
       await doubtAll()
+      recheckSoon()
       do { try await environment.clock.sleep(for: SessionBook.doubtInterval) } catch { return }
     }
   }

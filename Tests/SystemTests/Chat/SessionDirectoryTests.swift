@@ -1,0 +1,69 @@
+import Testing
+
+@testable import Sim
+@testable import System
+
+/// What the chat believes of sessions while a User Service answers questions, and nothing but questions.
+@Suite("Sessions that are known elsewhere")
+struct SessionDirectoryTests {
+  private static let users = SocketAddress(host: "users", port: 8001)
+
+  final class State: @unchecked Sendable {
+    var hasEnded = false
+    var questions = 0
+    var closed: [String] = []
+  }
+
+  private struct Service: System.Service {
+    let addresses: [(name: String, address: SocketAddress)] = []
+    func drain() async {}
+  }
+
+  /// A User Service whose events reach nobody: there is no `/session-events`, and no `/services/last-event`.
+  private func world(_ state: State) -> World {
+    let world = World(seed: 5)
+    world.addNode("users") { environment in
+      let route = Route("POST", "/services/session", "Whose a session is", body: .any, responses: []) { call in
+        state.questions += 1
+        if state.hasEnded { throw HTTPFailure(404, "no such session") }
+        return .json(["user_id": "a", "username": "ann"])
+      }
+      let server = try HTTPServer(
+        environment, address: Self.users,
+        service: ServiceDescription(name: "users", title: "Users", version: "1", errorSchema: .any) { .string($0) },
+        routes: [route], metrics: Metrics(service: "users"), options: HTTPServerOptions(), onEnd: {})
+      server.start()
+      return Service()
+    }.start()
+    return world
+  }
+
+  @Test(
+    "sockets stay while nothing but questions is answered, and close soon after the answer is no", arguments: [1, 400])
+  func questionsAlone(count: Int) throws {
+    let state = State()
+    let sessions = (0..<count).map { "session-\(10_000 + $0)-0123456789012345678901234" }
+    let kept = try world(state).perform(as: "chat") { environment in
+      let database = Database(environment, path: "chat.db", migrations: ChatSchema.migrations)
+      let directory = SessionDirectory(
+        environment, AccountsClient(environment, address: Self.users, token: nil), database, trustsForever: false
+      ) { ended, _ in state.closed += ended.map(\.id) }
+      directory.start()
+      for session in sessions {
+        _ = try await directory.user(of: session, token: nil)
+        #expect(await directory.attach(SocketID(session: session, namespace: "/", id: session), to: session))
+      }
+      try await environment.clock.sleep(for: .seconds(30))
+      let kept = sessions.filter { directory.book.objection(to: $0) == nil && !state.closed.contains($0) }
+      state.hasEnded = true
+      try await environment.clock.sleep(for: .seconds(5))
+      await directory.close()
+      await database.close()
+      return kept
+    }
+    #expect(kept == sessions)
+    #expect(state.closed.sorted() == sessions)
+    // Asked about no more often than has to be.
+    #expect(state.questions < count * 20)
+  }
+}
