@@ -50,8 +50,7 @@ struct ManagerCommit: Sendable {
     var outcome = ManagerOutcome()
     if let published { try database.forgetOutbox(through: published) }
     // A commit that seemed to have failed, and had not: its effects are there, and would be there twice.
-    if try database.lastCommit() < number {
-      try database.execute("UPDATE manager SET last_commit = $1", .int(number))
+    if try database.execute("UPDATE manager SET last_commit = $1 WHERE last_commit < $1", .int(number)) == 1 {
       try writeRows(database)
       for effect in effects { try perform(effect, database, &outcome) }
     }
