@@ -37,6 +37,42 @@ struct PlantedChatBugTests {
     #expect(seed > 0, "\(oracle) did not fire; others: \(others.sorted())")
   }
 
+  @Test(
+    "a 503 is explained by a fault, by a question that had all its time, or by news held back for most of it, and by nothing less",
+    arguments: [
+      // In milliseconds: the question, the faults, what the network held up between the services.
+      (10_000...10_010, [], [], false), (10_000...10_010, [9_000...10_000], [], true),
+      (10_000...10_010, [], [9_000...10_000], false), (10_000...10_010, [], [7_000...9_400], false),
+      (10_000...10_010, [], [7_000...9_600], true), (10_000...10_010, [], [1_000...4_900], false),
+      // Two that overlap count once; two one after the other, together.
+      (10_000...10_010, [], [7_000...8_500, 7_100...8_600, 7_200...8_700], false),
+      (10_000...10_010, [], [6_000...7_500, 8_000...9_500], true),
+      (10_000...15_000, [], [], false), (10_000...15_000, [], [12_000...12_300], true),
+      (10_000...15_000, [], [4_000...9_900], false),
+    ] as [(ClosedRange<Int64>, [ClosedRange<Int64>], [ClosedRange<Int64>], Bool)])
+  func refusals(
+    question: ClosedRange<Int64>, faults: [ClosedRange<Int64>], heldUp: [ClosedRange<Int64>], isExplained: Bool
+  ) {
+    func time(_ range: ClosedRange<Int64>) -> ClosedRange<Int64> {
+      range.lowerBound * 1_000_000...range.upperBound * 1_000_000
+    }
+    func isFine(_ status: Int) -> Bool {
+      let history = ChatHistory(now: { 0 })
+      let asked = time(question)
+      history.calls = [
+        ServiceCall(
+          person: "ann", what: "GET /getContacts",
+          interval: Interval(
+            invoked: 0, answered: 1, invokedAt: asked.lowerBound, answeredAt: asked.upperBound), status: status)
+      ]
+      return ChatOracles.unexplained(
+        ChatEvidence(history, disturbances: faults.map(time), delays: heldUp.map(time))
+      ).isEmpty
+    }
+    #expect(isFine(503) == isExplained)
+    #expect(!isFine(500) && isFine(200))
+  }
+
   @Test("synchronous = OFF in the chat loses acknowledged messages, or all of them")
   func synchronousOff() throws {
     var scenario = try Scenario.file("chat/crash-between-store-and-emit")
