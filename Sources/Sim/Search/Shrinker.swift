@@ -2,7 +2,8 @@ import System
 
 /// Makes a failing scenario small, as long as the same oracle still fails.
 ///
-/// First the file, the largest steps first (delta debugging: Zeller and Hildebrandt, 2002): a shorter run, fewer faults, people, actions.
+/// First leaps: scenarios so much smaller that the luck of the run at hand is lost, with other seeds to have it again. Then
+/// the file, the largest steps first (delta debugging: Zeller and Hildebrandt, 2002): a shorter run, fewer faults, people, actions.
 /// Then chance gives way to exact steps: what people did and which faults struck is written out as a script, and the script is cut
 /// down. Last, what is left to chance becomes simple: stream by stream of the run's choices, all draws but those of a window take their
 /// simplest value (as internal reduction does: MacIver and Donaldson, ECOOP 2020).
@@ -38,6 +39,8 @@ public struct Shrinker {
   public private(set) var tried = 0
   /// Seeds that are tried where the one at hand does not do: another scenario is another run.
   private static let seeds: UInt64 = 4
+  /// And where hardly anything is left of the scenario.
+  private static let leapSeeds: UInt64 = 8
   private let trial: Trial
   private let isOver: () -> Bool
   /// Oracles that a run without rest at its end breaks by itself: what they are about takes its time.
@@ -56,24 +59,28 @@ public struct Shrinker {
 
   /// Shrinks the scenario, writes chance out, shrinks what that is, then its choices.
   public mutating func run() {
-    shrinkScenario()
+    while attempt(best.scenario.leaps, seeds: Self.leapSeeds) != nil {}
+    shrinkWidely()
     writeOut(people: true)
     writeOut(people: false)
-    shrinkScenario()
-    // Streams of choices belong to components, so that most changes leave the rest of a run as it was. Not all.
-    while attempt(restless(best.scenario) + best.scenario.smallerScenarios.joined(), isWide: true) != nil {
-      shrinkScenario()
-    }
+    shrinkWidely()
     shrinkChoices()
   }
 
-  /// Tries candidates with the seed at hand or, where `isWide`, with those after it. The place of the first that fails, which is the best
-  /// then; nil when none does.
-  private mutating func attempt(_ scenarios: [JSONValue], isWide: Bool = false) -> Int? {
+  /// Streams of choices belong to components, so that most changes leave the rest of a run as it was. Not all: those are tried with other seeds.
+  private mutating func shrinkWidely() {
+    repeat {
+      shrinkScenario()
+    } while attempt(restless(best.scenario) + best.scenario.smallerScenarios.joined(), seeds: Self.seeds) != nil
+  }
+
+  /// Tries candidates with the seed at hand or, where `seeds` says so, with as many after it. The place of the first that fails, which is
+  /// the best then; nil when none does.
+  private mutating func attempt(_ scenarios: [JSONValue], seeds: UInt64 = 0) -> Int? {
     guard !scenarios.isEmpty, !isOver() else { return nil }
     let seed = best.run.seed
     let candidates = scenarios.map {
-      Candidate(scenario: $0, seeds: isWide ? seed + 1...seed + Self.seeds : seed...seed)
+      Candidate(scenario: $0, seeds: seeds > 0 ? seed + 1...seed + seeds : seed...seed)
     }
     guard let (index, failing) = trial(candidates[...]) else {
       tried += candidates.count
@@ -132,7 +139,7 @@ public struct Shrinker {
     let scenario = best.scenario
     let written = people ? scenario.scripted(as: best.run.acts) : scenario.struck(as: best.run.struck)
     guard written != scenario else { return }
-    if attempt([written]) == nil { _ = attempt([written], isWide: true) }
+    if attempt([written]) == nil { _ = attempt([written], seeds: Self.seeds) }
   }
 
   // MARK: Choices

@@ -7,6 +7,35 @@ extension JSONValue {
     [shorterRuns, fewerPeople, fewerHosts, plainerWorlds, smallerPeople, earlierFaults, rounderTimes]
   }
 
+  /// Much smaller scenarios, the smallest first: a quarter of the people and the time, with one of the faults alone or with all, in a plain
+  /// world or in this one; then half.
+  var leaps: [JSONValue] {
+    [4, 2].flatMap { part -> [JSONValue] in
+      let smaller = fraction(part)
+      let worlds = smaller.plainest == smaller ? [smaller] : [smaller.plainest, smaller]
+      let faults = part == 4 && elements("faults").count > 1 ? smaller.elements("faults") : []
+      return worlds.flatMap { world in faults.map { world.setting("faults", [$0]) } + [world] }
+    }.filter { $0 != self }
+  }
+
+  /// The scenario with one in so many of the people, the hosts and the time.
+  private func fraction(_ part: Int) -> JSONValue {
+    var smaller = self
+    for (index, group) in elements("people").enumerated() {
+      let count = Int(group["count"]?.int ?? 1)
+      smaller = smaller.keeping(Array(1...(count + part - 1) / part), of: index)
+      for name in ["devices", "users"] {
+        guard let number = group[name]?.int else { continue }
+        let fewer = smaller.elements("people")[index].setting(name, .int((number + Int64(part) - 1) / Int64(part)))
+        smaller = smaller.replacing("people", at: index, with: fewer)
+      }
+    }
+    if let hosts { smaller = smaller.keepingHosts((hosts + Int64(part) - 1) / Int64(part)) }
+    guard let run = self["run"]?.string.flatMap(DurationText.parse), run > .seconds(2) else { return smaller }
+    let shorter = max(.seconds(2), run / part)
+    return smaller.quickened(to: .milliseconds(shorter.nanoseconds / 1_000_000))
+  }
+
   private func elements(_ name: String) -> [JSONValue] { self[name]?.array ?? [] }
 
   private func replacing(_ name: String, at index: Int, with element: JSONValue) -> JSONValue {
@@ -93,8 +122,27 @@ extension JSONValue {
   }
 
   private var fewerHosts: [JSONValue] {
-    guard let topology = self["topology"], let hosts = topology["supervisorHosts"]?.int, hosts > 1 else { return [] }
-    return [setting("topology", topology.setting("supervisorHosts", .int(hosts - 1)))]
+    guard let hosts, hosts > 1 else { return [] }
+    return [keepingHosts(hosts - 1)]
+  }
+
+  private var hosts: Int64? { self["topology"]?["supervisorHosts"]?.int }
+
+  /// What struck a host that is no more strikes the first.
+  private func keepingHosts(_ count: Int64) -> JSONValue {
+    guard let topology = self["topology"], let hosts else { return self }
+    let gone = Set((1...max(1, hosts)).dropFirst(Int(count)).map { "supervisor-\($0)" })
+    let faults = elements("faults").map { $0.mapStrings { gone.contains($0) ? "supervisor-1" : $0 } }
+    return setting("topology", topology.setting("supervisorHosts", .int(count))).settingList("faults", faults)
+  }
+
+  private func mapStrings(_ change: (String) -> String) -> JSONValue {
+    switch self {
+    case .string(let text): .string(change(text))
+    case .array(let elements): .array(elements.map { $0.mapStrings(change) })
+    case .object(let members): .object(members.map { .init($0.name, $0.value.mapStrings(change)) })
+    default: self
+    }
   }
 
   /// A better network, right clocks; and heartbeats so quick that those who vanish are noticed soon.
@@ -104,6 +152,8 @@ extension JSONValue {
     return ["network", "clocks"].filter { self[$0] != nil }.map { removing($0) }
       + (hasSockets && self["service"] != quick ? [setting("service", quick)] : [])
   }
+
+  private var plainest: JSONValue { plainerWorlds.last?.plainest ?? self }
 
   /// The same with rounder times, which a person reads more easily.
   private var rounderTimes: [JSONValue] {

@@ -139,6 +139,37 @@ struct SearchTests {
     _ = try Scenario(parsing: Array(best.pretty().utf8), file: "x")
   }
 
+  @Test("a failure that is luck is looked for again where hardly anything is left")
+  func leaps() throws {
+    let whole: JSONValue = [
+      "name": "x", "run": "40s", "people": [["name": "ann", "count": 8], ["name": "bob", "count": 3]],
+      "topology": ["supervisorHosts": 3],
+      "faults": [
+        ["crash": "users", "at": "4s"], ["reset": "supervisor-3", "at": "30s"], ["pause": "users", "at": "20s"],
+      ],
+    ]
+    var tries = 0
+    // Any change of the seed at hand is another run, which fails for one seed in ten, while the reset is there.
+    var shrinker = Shrinker(
+      .init(scenario: whole, run: run(draws: [])), oracle: "unique", isOver: { tries > 30 }
+    ) { candidates in
+      for index in candidates.indices {
+        tries += 1
+        let candidate = candidates[index]
+        let hasReset = (candidate.scenario["faults"]?.array ?? []).contains { $0["reset"] != nil }
+        guard hasReset, candidate.seeds.contains(where: { $0 % 10 == 3 }) else { continue }
+        return (index, .init(scenario: candidate.scenario, run: run(draws: [])))
+      }
+      return nil
+    }
+    shrinker.run()
+    let best = shrinker.best.scenario
+    #expect(best["faults"] == [["reset": "supervisor-1", "at": "1500ms"]])
+    #expect(best["people"]?.array?.map { $0["count"] } == [1, 1] && best["topology"]?["supervisorHosts"] == 1)
+    #expect(best["run"] == "2s")
+    _ = try Scenario(parsing: Array(best.pretty().utf8), file: "x")
+  }
+
   @Test("the last fault and the last step go too, when the failure needs none")
   func nothingLeft() {
     let whole: JSONValue = [
