@@ -141,6 +141,24 @@ struct BrokerTests {
     #expect(try heardOverFailures(world(seed: 1, [.requeuesAtTheEnd])) != Array(0..<600))
   }
 
+  @Test("a connection lives by its heartbeats, or by what else is said", arguments: [100, 900, 60_000])
+  func heartbeats(pause: Int) throws {
+    let generations = try world(seed: 4).perform(as: "publisher") { environment in
+      let client = await Self.client(environment)
+      let end = environment.clock.now + .seconds(60)
+      var number = 0
+      while environment.clock.now < end {
+        number += 1
+        try await client.publish(Self.message(number))
+        try await environment.clock.sleep(for: .milliseconds(pause))
+      }
+      let generations = await client.generation
+      await client.close()
+      return generations
+    }
+    #expect(generations == 1)
+  }
+
   @Test("a queue that is deleted while the broker is down is gone when it is up again", arguments: [true, false])
   func deletion(isDown: Bool) throws {
     let world = world(seed: 3)
