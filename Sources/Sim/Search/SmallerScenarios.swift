@@ -10,7 +10,7 @@ extension JSONValue {
   /// Much smaller scenarios, the smallest first: a quarter of the people and the time, with one of the faults alone or with all, in a plain
   /// world or in this one; then half.
   var leaps: [JSONValue] {
-    [4, 2].flatMap { part -> [JSONValue] in
+    ([4, 2] as [Int64]).flatMap { part -> [JSONValue] in
       let smaller = fraction(part)
       let worlds = smaller.plainest == smaller ? [smaller] : [smaller.plainest, smaller]
       let faults = part == 4 && elements("faults").count > 1 ? smaller.elements("faults") : []
@@ -19,20 +19,20 @@ extension JSONValue {
   }
 
   /// The scenario with one in so many of the people, the hosts and the time.
-  private func fraction(_ part: Int) -> JSONValue {
+  private func fraction(_ part: Int64) -> JSONValue {
+    func share(_ whole: Int64) -> Int64 { (whole + part - 1) / part }
     var smaller = self
     for (index, group) in elements("people").enumerated() {
-      let count = Int(group["count"]?.int ?? 1)
-      smaller = smaller.keeping(Array(1...(count + part - 1) / part), of: index)
+      smaller = smaller.keeping(Array(1...Int(share(group["count"]?.int ?? 1))), of: index)
       for name in ["devices", "users"] {
         guard let number = group[name]?.int else { continue }
-        let fewer = smaller.elements("people")[index].setting(name, .int((number + Int64(part) - 1) / Int64(part)))
+        let fewer = smaller.elements("people")[index].setting(name, .int(share(number)))
         smaller = smaller.replacing("people", at: index, with: fewer)
       }
     }
-    if let hosts { smaller = smaller.keepingHosts((hosts + Int64(part) - 1) / Int64(part)) }
+    if let hosts { smaller = smaller.keepingHosts(share(hosts)) }
     guard let run = self["run"]?.string.flatMap(DurationText.parse), run > .seconds(2) else { return smaller }
-    let shorter = max(.seconds(2), run / part)
+    let shorter = max(.seconds(2), run / Int(part))
     return smaller.quickened(to: .milliseconds(shorter.nanoseconds / 1_000_000))
   }
 

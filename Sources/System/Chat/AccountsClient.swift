@@ -27,11 +27,7 @@ struct AccountsClient: Sendable {
 
   /// Logs in under a new session. When nobody answers it is tried again under another one: the first may be there, but nobody knows it.
   func login(_ user: String, _ password: String, address: String) async throws -> (session: String, account: Account) {
-    do {
-      return try await loginOnce(user, password, address)
-    } catch let failure as HTTPFailure where failure.status == 503 {
-      return try await loginOnce(user, password, address)
-    }
+    try await twice { try await loginOnce(user, password, address) }
   }
 
   private func loginOnce(_ user: String, _ password: String, _ address: String) async throws -> (String, Account) {
@@ -100,10 +96,14 @@ struct AccountsClient: Sendable {
 
   /// A question changes nothing, so it may be asked again: the connection may have been closed before it was sent.
   private func ask(_ what: String, _ body: JSONValue) async throws -> JSONValue {
+    try await twice { try await post(what, body) }
+  }
+
+  private func twice<R>(_ attempt: () async throws -> R) async throws -> R {
     do {
-      return try await post(what, body)
+      return try await attempt()
     } catch let failure as HTTPFailure where failure.status == 503 {
-      return try await post(what, body)
+      return try await attempt()
     }
   }
 
