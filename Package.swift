@@ -25,7 +25,8 @@ let package = Package(
     .systemLibrary(name: "CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),
     .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
     .systemLibrary(name: "CLinux"),
-    .target(name: "System", dependencies: ["CSQLite", "COpenSSL"], swiftSettings: strict),
+    .systemLibrary(name: "CConcurrency"),
+    .target(name: "System", dependencies: ["CConcurrency", "CSQLite", "COpenSSL"], swiftSettings: strict),
     .target(name: "Sim", dependencies: ["System"], swiftSettings: strict),
     .target(name: "Real", dependencies: ["System", "CLinux"], path: "Sources/Runner/Real", swiftSettings: strict),
     .executableTarget(

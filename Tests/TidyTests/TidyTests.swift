@@ -18,8 +18,11 @@ struct TidyTests {
   static let rules: [Rule] = [
     Rule(
       name: "tasks are started by the environment", folders: ["System", "Sim"],
-      pattern: #"\bTask(\.detached)?\s*(\{|\()"#, unless: "executorPreference: taskExecutor",
+      pattern: #"\bTask(\.detached)?\s*(\{|\()"#, unless: "// The one place where tasks begin.",
       example: "    Task { await x() }"),
+    Rule(
+      name: "tasks are started by the environment", folders: ["System"], pattern: #"\bTask\.immediate"#, unless: nil,
+      example: "    Task.immediate { await x() }"),
     Rule(
       name: "no clock but the environment's", folders: ["System", "Sim"],
       pattern: #"\b(Date\(\)|ContinuousClock|SuspendingClock|Task\.sleep|clock_gettime|gettimeofday)"#, unless: nil,
@@ -35,7 +38,8 @@ struct TidyTests {
       example: "DispatchQueue.main.async {"),
     Rule(
       name: "imports", folders: ["System"],
-      pattern: #"^(@_spi\(_Unicode\) )?import (?!Swift$|Synchronization$|FoundationEssentials$|CSQLite$|COpenSSL$)"#,
+      pattern:
+        #"^(@_spi\(_Unicode\) )?import (?!(Swift|Synchronization|FoundationEssentials|C(Concurrency|SQLite|OpenSSL))$)"#,
       unless: nil, example: "import Foundation"),
     Rule(
       name: "imports", folders: ["Sim"], pattern: #"^import (?!System$|Synchronization$)"#, unless: nil,

@@ -5,7 +5,7 @@ import System
 
 /// A node's thread: an epoll loop that is the executor of all its tasks and actors, so that a call between its actors costs
 /// no hop, and a wake-up from the kernel none either.
-package final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable {
+package final class EventLoop: SerialExecutor, @unchecked Sendable {
   /// What waits for the kernel to say something about a file descriptor.
   protocol Source: AnyObject {
     func ready(_ events: UInt32)
@@ -36,14 +36,20 @@ package final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable
     wakeUp = eventfd(0, Int32(EFD_CLOEXEC | EFD_NONBLOCK))
     require(epoll >= 0 && wakeUp >= 0, "no epoll: errno \(errno)")
     control(EPOLL_CTL_ADD, wakeUp, EPOLLIN.rawValue, data: 0)
+    // Made before other threads ask for it.
+    _ = unclaimed
   }
 
   // MARK: Executor
 
   var isCurrent: Bool { pthread_equal(pthread_self(), thread) != 0 }
 
-  package func enqueue(_ job: consuming ExecutorJob) {
-    let job = UnownedJob(job)
+  package func enqueue(_ job: consuming ExecutorJob) { enqueue(UnownedJob(job)) }
+
+  /// What the node's tasks let go on outside any actor.
+  private(set) lazy var unclaimed = UnclaimedJobs { [unowned self] in enqueue($0) }
+
+  package func enqueue(_ job: UnownedJob) {
     if isCurrent {
       jobs.append(job)
     } else {
@@ -58,7 +64,7 @@ package final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable
   /// Runs `body`, which enqueues jobs from another thread, and wakes the loop for all of them at once.
   func wakingOnce(_ body: () -> Void) {
     heldWakes.add(1, ordering: .sequentiallyConsistent)
-    body()
+    unclaimed.claim(body)
     heldWakes.subtract(1, ordering: .sequentiallyConsistent)
     if remote.withLock({ !$0.isEmpty }) { wake() }
   }
@@ -89,7 +95,7 @@ package final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable
   func run() {
     thread = pthread_self()
     let serial = asUnownedSerialExecutor()
-    let task = asUnownedTaskExecutor()
+    unclaimed.claim()
     var turn: [UnownedJob] = []
     var events = [epoll_event](repeating: epoll_event(), count: Self.batch)
     while !isStopped {
@@ -98,7 +104,7 @@ package final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable
       while !jobs.isEmpty, rounds < Self.rounds {
         rounds += 1
         swap(&jobs, &turn)
-        for job in turn { job.runSynchronously(isolatedTo: serial, taskExecutor: task) }
+        for job in turn { job.runSynchronously(on: serial) }
         turn.removeAll(keepingCapacity: true)
       }
       fireTimers()
@@ -212,6 +218,6 @@ extension EventLoop {
 
   /// Runs `action` on the loop's thread: at once when that is this one.
   package func perform(_ action: @escaping @Sendable () -> Void) {
-    if isCurrent { action() } else { _ = Task(executorPreference: self) { action() } }
+    if isCurrent { action() } else { unclaimed.claim { _ = Task { action() } } }
   }
 }

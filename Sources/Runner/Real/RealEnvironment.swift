@@ -118,7 +118,9 @@ final class RealExecutor: NodeExecutor, Sendable {
     _ name: StaticString, isolation: isolated (any Actor)?,
     @_inheritActorContext(always) _ body: sending @escaping @isolated(any) () async -> Void
   ) -> Task<Void, Never> {
-    Task(executorPreference: loop) { await body() }
+    let before = loop.unclaimed.claim()
+    defer { UnclaimedJobs.handBack(before) }
+    return Task { await body() }
   }
 
   func offload<R: Sendable>(_ lane: OffloadLane, _ work: @escaping @Sendable () throws -> R) async throws -> R {

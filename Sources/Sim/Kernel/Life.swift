@@ -20,8 +20,8 @@ public final class Life: @unchecked Sendable {
   private var tasks: [(id: Int, name: StaticString, task: Task<Void, Never>)] = []
   private var nextTaskID = 0
   private var onEnd: [(Life) -> Void] = []
-  private lazy var taskExecutor = LifeTaskExecutor(self)
-  private(set) lazy var unownedTaskExecutor = taskExecutor.asUnownedTaskExecutor()
+  /// What its tasks let go on outside any actor.
+  private(set) lazy var unclaimed = UnclaimedJobs { [unowned self] in scheduler.enqueueUnclaimed($0, of: self) }
   private(set) var unwound = false
 
   init(name: String, clock: ClockSetting, scheduler: Scheduler) {
@@ -49,30 +49,19 @@ public final class Life: @unchecked Sendable {
     @_inheritActorContext(always) _ body: sending @escaping @isolated(any) () async -> Void
   ) -> Task<Void, Never> {
     // A dying node's tasks may still start tasks, which find every operation failing; a dead one's never run.
-    if unwound { return Task(executorPreference: taskExecutor) {} }
+    if unwound { return Task.immediate {} }
     let id = nextTaskID
     nextTaskID += 1
-    scheduler.starting = name
-    let start = Start()
-    // Begun at once, and stopped before its first step: on an actor by the switch to it, else by this wait. So the first step is a choice
-    // like any other. Begun later, it would start and end outside its actor: two more steps in which nothing happens.
-    let task = Task.immediate(executorPreference: taskExecutor) {
-      // What captures an isolation runs on it.
-      _ = isolation
-      if !start.isOver { await withUnsafeContinuation { start.continuation = $0 } }
-      await body()
-      self.ended(id)
+    let task = scheduler.starting(name, of: self) {
+      Task {  // The one place where tasks begin.
+        // What captures an isolation runs on it.
+        _ = isolation
+        await body()
+        self.ended(id)
+      }
     }
-    start.isOver = true
-    scheduler.resuming(on: isolation?.unownedExecutor) { start.continuation?.resume() }
-    scheduler.starting = nil
     tasks.append((id, name, task))
     return task
-  }
-
-  private final class Start: @unchecked Sendable {
-    var continuation: UnsafeContinuation<Void, Never>?
-    var isOver = false
   }
 
   private func ended(_ id: Int) {
@@ -191,7 +180,7 @@ final class Waiter: @unchecked Sendable {
   var isPending: Bool { outcome == nil }
 
   fileprivate func suspend(_ continuation: UnsafeContinuation<Void, any Error>) {
-    if let outcome { continuation.resume(with: outcome) } else { self.continuation = continuation }
+    if let outcome { Self.resume(continuation, outcome) } else { self.continuation = continuation }
   }
 
   func resume() { finish(.success(())) }
@@ -205,7 +194,15 @@ final class Waiter: @unchecked Sendable {
     life.forget(self)
     guard let continuation else { return }
     self.continuation = nil
-    life.scheduler.resuming(on: executor) { continuation.resume(with: result) }
+    life.scheduler.resuming(on: executor, of: life) { Self.resume(continuation, result) }
+  }
+
+  /// As `resume(with:)`, which is generic and asks the runtime for its types each time.
+  private static func resume(_ continuation: UnsafeContinuation<Void, any Error>, _ result: Result<Void, any Error>) {
+    switch result {
+    case .success: continuation.resume()
+    case .failure(let error): continuation.resume(throwing: error)
+    }
   }
 }
 
@@ -216,19 +213,8 @@ final class ActorExecutor: SerialExecutor, @unchecked Sendable {
   init(_ life: Life) { self.life = life }
 
   func enqueue(_ job: consuming ExecutorJob) {
-    life.scheduler.enqueue(.actor(UnownedJob(job), asUnownedSerialExecutor()), of: life)
+    life.scheduler.enqueue(.job(UnownedJob(job), asUnownedSerialExecutor()), of: life)
   }
 
   func asUnownedSerialExecutor() -> UnownedSerialExecutor { UnownedSerialExecutor(ordinary: self) }
-}
-
-/// Where the tasks of a life run outside any actor.
-final class LifeTaskExecutor: TaskExecutor, @unchecked Sendable {
-  private unowned let life: Life
-
-  init(_ life: Life) { self.life = life }
-
-  func enqueue(_ job: consuming ExecutorJob) {
-    life.scheduler.enqueueGeneric(UnownedJob(job), asUnownedTaskExecutor(), of: life)
-  }
 }

@@ -5,11 +5,10 @@ import System
 ///
 /// Everything in a world happens on the thread that calls `run`; so its parts are marked Sendable and hold no lock.
 public final class Scheduler: @unchecked Sendable {
-  /// What can run: a job of an actor, a job of a task, or plain work (an offloaded closure).
+  /// What can run: a job of a task, on an actor or elsewhere, or plain work (an offloaded closure).
   struct Runnable {
     enum Kind {
-      case actor(UnownedJob, UnownedSerialExecutor)
-      case task(UnownedJob, UnownedTaskExecutor)
+      case job(UnownedJob, UnownedSerialExecutor)
       case work(() -> Void)
     }
     let kind: Kind
@@ -30,7 +29,7 @@ public final class Scheduler: @unchecked Sendable {
   private var chains: [UInt64: Chain] = [:]
   private var chainCount = 0
   /// What the task that is being started is called.
-  var starting: StaticString?
+  private var starting: StaticString?
   /// Where the task that is being resumed goes on.
   private var resuming: UnownedSerialExecutor?
   private var ready: [Runnable] = []
@@ -60,18 +59,23 @@ public final class Scheduler: @unchecked Sendable {
     }
   }
 
-  /// Lets a task that waited on an actor go on right there. The runtime resumes continuations wherever the task prefers, from where it
-  /// switches to its actor: a step of its own in which nothing happens.
-  func resuming(on executor: UnownedSerialExecutor?, _ resume: () -> Void) {
+  /// Lets a task that waited on an actor go on right there. The runtime resumes continuations outside any actor, from where the task
+  /// switches to its own: a step of its own in which nothing happens.
+  func resuming(on executor: UnownedSerialExecutor?, of life: Life, _ resume: () -> Void) {
     resuming = executor
-    resume()
+    life.unclaimed.claim(resume)
     resuming = nil
   }
 
-  /// A job that belongs to no actor, unless it is one that `resuming` lets go on.
-  func enqueueGeneric(_ job: UnownedJob, _ executor: UnownedTaskExecutor, of life: Life) {
-    enqueue(resuming.map { .actor(job, $0) } ?? .task(job, executor), of: life)
+  /// Starts a task: its first job comes to the queue of its actor, or of none.
+  func starting<T>(_ name: StaticString, of life: Life, _ start: () -> T) -> T {
+    starting = name
+    defer { starting = nil }
+    return life.unclaimed.claim(start)
   }
+
+  /// A job that belongs to no actor, unless it is one that `resuming` lets go on.
+  func enqueueUnclaimed(_ job: UnownedJob, of life: Life) { enqueue(.job(job, resuming ?? .none), of: life) }
 
   private static let noChain = Chain(number: 0, label: "")
 
@@ -79,7 +83,7 @@ public final class Scheduler: @unchecked Sendable {
     // The runtime numbers tasks over the whole process: the numbers differ from run to run, but not which jobs have the same.
     let task: UInt64?
     switch kind {
-    case .actor(let job, _), .task(let job, _): task = taskID(of: job)
+    case .job(let job, _): task = taskID(of: job)
     case .work: task = nil
     }
     if let task, let known = chains[task] { return known }
@@ -126,6 +130,7 @@ public final class Scheduler: @unchecked Sendable {
 
   /// Runs until nothing can run before `limit` (virtual nanoseconds), or `stop` says so. Returns false when stopped by `stop`.
   func run(until limit: Int64, stop: () -> Bool) {
+    defer { UnclaimedJobs.handBack(nil) }
     while !stop() {
       if !dying.isEmpty {
         unwind(dying.removeFirst())
@@ -171,11 +176,9 @@ public final class Scheduler: @unchecked Sendable {
 
   private func execute(_ runnable: Runnable) {
     steps += 1
+    runnable.life.unclaimed.claim()
     switch runnable.kind {
-    case .actor(let job, let executor):
-      // The runtime takes a hop to the executor that a job is on for a real one, unless it knows the task's executor too.
-      job.runSynchronously(isolatedTo: executor, taskExecutor: runnable.life.unownedTaskExecutor)
-    case .task(let job, let executor): job.runSynchronously(on: executor)
+    case .job(let job, let executor): job.runSynchronously(on: executor)
     case .work(let work): work()
     }
   }

@@ -35,6 +35,7 @@ public struct Instant: Comparable, Hashable, Sendable {
 extension Duration {
   /// The duration in whole nanoseconds, saturating at ±292 years.
   public var nanoseconds: Int64 {
+    if let few = Int64(exactly: attoseconds) { return few / 1_000_000_000 }
     let (seconds, attoseconds) = components
     let (product, overflow) = seconds.multipliedReportingOverflow(by: 1_000_000_000)
     if overflow { return seconds < 0 ? .min : .max }

@@ -1,0 +1,42 @@
+import CConcurrency
+
+/// Where jobs go that belong to no actor and prefer no executor: to the node that acts on the thread that lets them go on. A task that
+/// prefers an executor would ask for it, under a lock of the runtime, at each switch.
+package final class UnclaimedJobs: @unchecked Sendable {
+  private let take: (UnownedJob) -> Void
+
+  /// `take` is called on any thread, with each job that this claims.
+  package init(_ take: @escaping (UnownedJob) -> Void) {
+    self.take = take
+    Self.isHooked
+  }
+
+  /// Claims what `body` lets go on.
+  package func claim<R>(_ body: () -> R) -> R {
+    let before = claim()
+    defer { Self.handBack(before) }
+    return body()
+  }
+
+  /// Claims from now on what this thread lets go on. Returns whose that was before, to hand it back.
+  @discardableResult
+  package func claim() -> UnsafeMutableRawPointer? {
+    let before = parley_thread_get(Self.key)
+    parley_thread_set(Self.key, Unmanaged.passUnretained(self).toOpaque())
+    return before
+  }
+
+  package static func handBack(_ before: UnsafeMutableRawPointer?) { parley_thread_set(key, before) }
+
+  private static let key = parley_thread_key()
+
+  private static let isHooked: Void = parley_set_enqueue_hook { job, original in
+    guard let claimant = parley_thread_get(key) else { return parley_enqueue_elsewhere(job, original) }
+    Unmanaged<UnclaimedJobs>.fromOpaque(claimant).takeUnretainedValue().take(unsafeBitCast(job, to: UnownedJob.self))
+  }
+}
+
+extension UnownedSerialExecutor {
+  /// What the runtime calls the executor of what belongs to no actor: two words of nothing.
+  package static let none = unsafeBitCast((UInt(0), UInt(0)), to: UnownedSerialExecutor.self)
+}
