@@ -245,7 +245,8 @@ extension Broker {
     guard !queue.isDeleted else { return }
     queue.isDeleted = true
     queues[queue.name] = nil
-    for entry in queue.removeAll() { memory -= entry.message?.size ?? 0 }
+    _ = purge(queue)
+    removeUnacknowledged(of: queue)
     for name in exchanges.keys.sorted() where exchanges[name]!.unbindAll(queue.name) { removeIfDone(name) }
     for consumer in queue.consumers {
       consumer.isCancelled = true
@@ -258,6 +259,17 @@ extension Broker {
     }
     queue.consumers = []
     if isStored(queue) { store(.removeQueue(queue.name)) }
+  }
+
+  /// What a deleted queue's consumers hold goes from the disk with it: another queue of its name is not to find it there.
+  private func removeUnacknowledged(of queue: BrokerQueue) {
+    guard queue.unacknowledged > 0 else { return }
+    for id in connections.keys.sorted() {
+      let channels = connections[id]!.channels
+      for number in channels.keys.sorted() {
+        for entry in channels[number]!.unsettled(of: queue) where entry.isDurable { store(.delete(id: entry.id)) }
+      }
+    }
   }
 
   // MARK: Consumers

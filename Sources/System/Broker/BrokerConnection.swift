@@ -98,6 +98,11 @@ final class BrokerChannel {
   /// Everything that is unsettled, oldest first.
   func takeAll() -> [Delivery] { settle(0, multiple: true) ?? [] }
 
+  /// What it holds of a queue, oldest first.
+  func unsettled(of queue: BrokerQueue) -> [QueueEntry] {
+    unacknowledged.filter { $0.value.queue === queue }.map(\.value.entry).sorted { $0.id < $1.id }
+  }
+
   func expectConfirm(_ tag: UInt64) { unconfirmed.insert(tag) }
 
   /// Notes that a publication is safe, and returns the acknowledgement to send, if the order allows one.

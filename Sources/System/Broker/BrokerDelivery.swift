@@ -1,7 +1,7 @@
 /// Messages on their way: in, out, back, and to the dead-letter exchange.
 extension Broker {
   /// Bodies that are read from the disk in one go.
-  private static let pageSize: Int64 = 256
+  private static let pageSize = 256
 
   private var now: Int64 { environment.clock.wallTime.microseconds / 1000 }
 
@@ -161,15 +161,15 @@ extension Broker {
     guard !queue.isLoading, let first = queue.first else { return }
     queue.isLoading = true
     let name = queue.name
-    let id = first.id
-    environment.executor.spawn("broker-load") { await self.load(name, from: id) }
+    let ids = queue.pagedOut(Self.pageSize)
+    environment.executor.spawn("broker-load") { await self.load(name, first.id, ids) }
   }
 
-  private func load(_ name: String, from id: Int64) async {
-    var found: [(Int64, BrokerMessage)]?
+  private func load(_ name: String, _ id: Int64, _ ids: [Int64]) async {
+    var found: [(id: Int64, message: BrokerMessage)]?
     while found == nil {
       do {
-        found = try await database.transaction { try $0.brokerMessages(name, from: id, limit: Self.pageSize) }
+        found = try await database.transaction { try $0.brokerMessages(ids) }
       } catch let error as DatabaseError where error.isUnavailable {
         environment.log.warning("broker-load", ["error": .string(error.reason)])
         do { try await environment.clock.sleep(for: .milliseconds(100)) } catch { return }

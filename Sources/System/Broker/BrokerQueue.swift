@@ -118,6 +118,11 @@ final class BrokerQueue {
     return message.size
   }
 
+  /// Which of the next entries have no body.
+  func pagedOut(_ limit: Int) -> [Int64] {
+    entries[head...].prefix(limit).compactMap { entry in entry!.message == nil ? entry!.id : nil }
+  }
+
   func pageIn(_ id: Int64, _ message: BrokerMessage) -> Bool {
     guard let index = index(of: id), entries[index]!.message == nil else { return false }
     entries[index]!.message = message

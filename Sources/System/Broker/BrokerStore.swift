@@ -31,7 +31,9 @@ enum BrokerSchema {
       body BLOB NOT NULL
     );
     CREATE INDEX messages_by_queue ON messages (queue, message_id);
-    """
+    """,
+    // Each queue knows its messages by their numbers, so that a message is one row in one tree.
+    "DROP INDEX messages_by_queue;",
   ])
 }
 
@@ -43,8 +45,8 @@ enum BrokerChange: Sendable {
   case addExchange(Exchange)
   case removeExchange(String)
   case addQueue(name: String, isAutoDelete: Bool, arguments: AMQPTable)
+  /// Its messages are deleted each by itself.
   case removeQueue(String)
-  case purge(String, through: Int64)
   case bind(exchange: String, Binding)
   case unbind(exchange: String, Binding)
   /// Was taken back before it was written.
@@ -77,9 +79,6 @@ enum BrokerChange: Sendable {
     case .removeQueue(let name):
       try database.execute("DELETE FROM queues WHERE name = $1", .text(name))
       try database.execute("DELETE FROM bindings WHERE queue = $1", .text(name))
-      try database.execute("DELETE FROM messages WHERE queue = $1", .text(name))
-    case .purge(let queue, let last):
-      try database.execute("DELETE FROM messages WHERE queue = $1 AND message_id <= $2", .text(queue), .int(last))
     case .bind(let exchange, let binding):
       try database.execute(
         "INSERT INTO bindings (exchange, queue, routing_key) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
@@ -126,20 +125,19 @@ extension SQLConnection {
     return state
   }
 
-  /// The next bodies of a queue.
-  func brokerMessages(_ queue: String, from id: Int64, limit: Int64) throws(DatabaseError) -> [(Int64, BrokerMessage)] {
-    try query(
-      """
-      SELECT message_id, exchange, routing_key, properties, body FROM messages WHERE queue = $1 AND message_id >= $2
-      ORDER BY message_id LIMIT $3
-      """, .text(queue), .int(id), .int(limit)
-    ) { row in
-      (
-        row.int(0),
+  /// Those of some messages that are there.
+  func brokerMessages(_ ids: [Int64]) throws(DatabaseError) -> [(id: Int64, message: BrokerMessage)] {
+    var found: [(id: Int64, message: BrokerMessage)] = []
+    for id in ids {
+      let message = try first(
+        "SELECT exchange, routing_key, properties, body FROM messages WHERE message_id = $1", .int(id)
+      ) { row in
         BrokerMessage(
-          exchange: row.text(1), routingKey: row.text(2), properties: row.bytes(3), body: row.bytes(4),
+          exchange: row.text(0), routingKey: row.text(1), properties: row.bytes(2), body: row.bytes(3),
           isPersistent: true)
-      )
+      }
+      if let message { found.append((id, message)) }
     }
+    return found
   }
 }

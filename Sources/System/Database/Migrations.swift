@@ -7,12 +7,12 @@ public struct Migrations: Sendable {
     self.steps = ["CREATE TABLE health (checked_at INTEGER NOT NULL); INSERT INTO health VALUES (0)"] + steps
   }
 
-  /// Brings the database to the newest version, each step in a transaction of its own.
+  /// Brings the database to the newest version, in one transaction.
   func apply(to connection: SQLConnection) throws(DatabaseError) {
     let version = try connection.first("PRAGMA user_version") { Int($0.int(0)) } ?? 0
     guard version <= steps.count else { throw .newerSchema(found: version, known: steps.count) }
-    for (index, step) in steps.enumerated().dropFirst(version) {
-      try connection.run("BEGIN IMMEDIATE; \(step); PRAGMA user_version = \(index + 1); COMMIT")
-    }
+    guard version < steps.count else { return }
+    let missing = steps[version...].joined(separator: ";\n")
+    try connection.run("BEGIN IMMEDIATE; \(missing); PRAGMA user_version = \(steps.count); COMMIT")
   }
 }

@@ -56,5 +56,34 @@ enum ManagerSchema {
     "ALTER TABLE sessions ADD COLUMN additional BIGINT NOT NULL DEFAULT 0;",
     "ALTER TABLE manager ADD COLUMN last_commit BIGINT NOT NULL DEFAULT 0;",
     "ALTER TABLE sessions ADD COLUMN request VARCHAR(255) NOT NULL DEFAULT '';",
+    // A commit's number gives its rows their places; what came before is known without an index.
+    """
+    CREATE TABLE next_forwarded (
+      position INTEGER PRIMARY KEY,
+      supervisor VARCHAR(64) NOT NULL,
+      message_id VARCHAR(255) NOT NULL,
+      user_key VARCHAR(255) NOT NULL,
+      message TEXT NOT NULL,
+      UNIQUE (supervisor, message_id)
+    );
+    INSERT INTO next_forwarded SELECT position, supervisor, message_id, user_key, message FROM forwarded ORDER BY position;
+    DROP TABLE forwarded;
+    ALTER TABLE next_forwarded RENAME TO forwarded;
+    CREATE TABLE next_handled (position INTEGER PRIMARY KEY, message_id VARCHAR(255) NOT NULL);
+    INSERT INTO next_handled SELECT position, message_id FROM handled ORDER BY position;
+    DROP TABLE handled;
+    ALTER TABLE next_handled RENAME TO handled;
+    CREATE TABLE next_outbox (
+      position INTEGER PRIMARY KEY,
+      kind VARCHAR(8) NOT NULL,
+      exchange VARCHAR(255) NOT NULL,
+      routing_key VARCHAR(255) NOT NULL,
+      properties BLOB NOT NULL,
+      body BLOB NOT NULL
+    );
+    INSERT INTO next_outbox SELECT position, kind, exchange, routing_key, properties, body FROM outbox ORDER BY position;
+    DROP TABLE outbox;
+    ALTER TABLE next_outbox RENAME TO outbox;
+    """,
   ])
 }

@@ -30,6 +30,9 @@ struct ManagerCommit: Sendable {
   /// Messages of a transcript that a supervisor that takes over is told of.
   private static let briefing: Int64 = 500
 
+  /// More than a commit can add to the outbox.
+  private static let rows: Int64 = 1 << 20
+
   /// Each commit has the number after that of the last one.
   let number: Int64
   var effects: [ManagerEffect] = []
@@ -90,7 +93,7 @@ struct ManagerCommit: Sendable {
     }
     if !sessions.isEmpty { try database.execute("UPDATE manager SET next_session = $1", .int(nextSession)) }
     for id in handled {
-      try database.execute("INSERT INTO handled (message_id) VALUES ($1) ON CONFLICT DO NOTHING", .text(id))
+      try database.execute("INSERT INTO handled (message_id) VALUES ($1)", .text(id))
     }
     if !handled.isEmpty, number % Self.trimming == 0 {
       try database.execute(
@@ -159,13 +162,15 @@ struct ManagerCommit: Sendable {
     _ kind: OutboxRow.Kind, _ exchange: String, _ key: String, _ properties: [UInt8], _ body: [UInt8],
     _ database: SQLConnection, _ outcome: inout ManagerOutcome
   ) throws(DatabaseError) {
+    // After every row of an earlier commit, also when those are gone.
+    let position = number * Self.rows + Int64(outcome.outbox.count)
     try database.execute(
-      "INSERT INTO outbox (kind, exchange, routing_key, properties, body) VALUES ($1, $2, $3, $4, $5)",
-      .text(kind.rawValue), .text(exchange), .text(key), .blob(properties), .blob(body))
+      """
+      INSERT INTO outbox (position, kind, exchange, routing_key, properties, body) VALUES ($1, $2, $3, $4, $5, $6)
+      """, .int(position), .text(kind.rawValue), .text(exchange), .text(key), .blob(properties), .blob(body))
     outcome.outbox.append(
       OutboxRow(
-        position: database.lastInsertedID, kind: kind, exchange: exchange, routingKey: key, properties: properties,
-        body: body))
+        position: position, kind: kind, exchange: exchange, routingKey: key, properties: properties, body: body))
   }
 
   private func answer(

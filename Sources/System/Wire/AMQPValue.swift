@@ -210,6 +210,9 @@ struct AMQPWriter {
   private(set) var bytes: [UInt8] = []
   private var bit: UInt8 = 8
 
+  /// Has room for what most methods and headers need.
+  init() { bytes.reserveCapacity(96) }
+
   mutating func number<N: FixedWidthInteger>(_ value: N) {
     bit = 8
     var shift = N.bitWidth

@@ -184,6 +184,34 @@ struct BrokerTests {
     #expect(broker.restarts == 1)
   }
 
+  @Test("a queue's messages go with it, also those that a consumer holds: another of its name finds none after a crash")
+  func deletedMessages() throws {
+    let world = world(seed: 3)
+    world.addNode("holder") { environment in
+      let client = await Self.client(environment)
+      await client.consume("q") { _ in try await environment.clock.sleep(for: .seconds(10_000)) }
+      return nil
+    }.start()
+    world.run(until: .seconds(1))
+    let depths = try world.perform(as: "deleter") { environment in
+      let client = await Self.client(environment)
+      try await client.publish((0..<200).map { Self.message($0) })
+      try await environment.clock.sleep(for: .seconds(1))
+      try await client.delete("q", exchange: "x")
+      await client.declare([.queue("q", exchange: "x")])
+      try await client.publish(Self.message(200))
+      world.node("holder")!.crash(.power)
+      let broker = world.node("broker")!
+      broker.crash(.power)
+      broker.restart(after: .milliseconds(100))
+      try await environment.clock.sleep(for: .seconds(10))
+      let depths = await client.depths(["q"])
+      await client.close()
+      return depths.map(\.messages)
+    }
+    #expect(depths == [1])
+  }
+
   @Test("bodies that were let go of come back from the disk, in order")
   func paging() throws {
     let world = world(seed: 3, paging: 20_000)
