@@ -104,25 +104,33 @@ final class RealConnection: Connection, EventLoop.Source, @unchecked Sendable {
   }
 
   func write(_ bytes: [UInt8], deadline: Instant?) async throws {
+    var rest = bytes[...]
+    while true {
+      rest = rest.dropFirst(try writeNow(rest))
+      if rest.isEmpty { return }
+      try await wait(writer, deadline)
+    }
+  }
+
+  func writeNow(_ bytes: ArraySlice<UInt8>) throws -> Int {
     var done = 0
     while done < bytes.count {
       guard descriptor >= 0 else { throw NetworkError.closed }
-      if isWritable {
-        let count = bytes.withUnsafeBytes {
-          send(descriptor, $0.baseAddress! + done, $0.count - done, Int32(MSG_NOSIGNAL))
-        }
-        if count >= 0 {
-          done += count
-          continue
-        }
-        switch errno {
-        case EAGAIN: isWritable = false
-        case EINTR: continue
-        case let code: throw Self.error(code)
-        }
+      guard isWritable else { break }
+      let count = bytes.withUnsafeBytes {
+        send(descriptor, $0.baseAddress! + done, $0.count - done, Int32(MSG_NOSIGNAL))
       }
-      try await wait(writer, deadline)
+      if count >= 0 {
+        done += count
+        continue
+      }
+      switch errno {
+      case EAGAIN: isWritable = false
+      case EINTR: continue
+      case let code: throw Self.error(code)
+      }
     }
+    return done
   }
 
   func waitForConnect(_ deadline: Instant) async throws {

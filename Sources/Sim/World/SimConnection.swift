@@ -147,21 +147,24 @@ final class SimConnection: Connection, @unchecked Sendable {
 
   func write(_ bytes: [UInt8], deadline: Instant?) async throws {
     var rest = bytes[...]
-    while !rest.isEmpty {
-      guard life.isAlive else { throw NodeDown() }
-      if isClosed { throw NetworkError.closed }
-      if incoming.ending == .reset { throw NetworkError.reset }
-      if outgoing.endSent { throw NetworkError.closed }
-      let room = outgoing.room
-      if room > 0 {
-        let part = rest.prefix(room)
-        fabric.trace.sent(part, from: life.name, to: peer, id)
-        outgoing.send(part)
-        rest = rest.dropFirst(part.count)
-      } else {
-        try await wait(Wait("write", "to", peer, id), deadline) { outgoing.writer = $0 }
-      }
+    while true {
+      rest = rest.dropFirst(try writeNow(rest))
+      if rest.isEmpty { return }
+      try await wait(Wait("write", "to", peer, id), deadline) { outgoing.writer = $0 }
     }
+  }
+
+  func writeNow(_ bytes: ArraySlice<UInt8>) throws -> Int {
+    if bytes.isEmpty { return 0 }
+    guard life.isAlive else { throw NodeDown() }
+    if isClosed { throw NetworkError.closed }
+    if incoming.ending == .reset { throw NetworkError.reset }
+    if outgoing.endSent { throw NetworkError.closed }
+    let part = bytes.prefix(max(0, outgoing.room))
+    if part.isEmpty { return 0 }
+    fabric.trace.sent(part, from: life.name, to: peer, id)
+    outgoing.send(part)
+    return part.count
   }
 
   private func wait(_ what: Wait, _ deadline: Instant?, _ register: (Waiter) -> Void) async throws {

@@ -36,6 +36,10 @@ public protocol Connection: Sendable {
   /// - Throws: as `read`; how much the peer got is then unknown.
   func write(_ bytes: [UInt8], deadline: Instant?) async throws
 
+  /// Hands to the network what it takes of `bytes` at once. Returns how many those are: less than all of them when the peer is slow.
+  /// - Throws: `NetworkError.reset`, `.closed` after `close()`.
+  func writeNow(_ bytes: ArraySlice<UInt8>) throws -> Int
+
   /// Ends the stream in this direction (a TCP FIN); the peer reads the end after what was written.
   func shutdownWrite()
 

@@ -13,6 +13,8 @@ actor EngineIOServer {
   private var layer: (any EngineIOLayer)?
   private(set) var sessions: [String: EngineIOSession] = [:]
   private var isClosed = false
+  /// Links that have something to write and nobody who waits for the network.
+  private var unwritten: [WebSocketLink] = []
   /// When which session has to be pinged, or to have answered.
   var beats = TimerHeap<String>()
   var isBeating = false
@@ -327,10 +329,27 @@ actor EngineIOServer {
     }
   }
 
+  /// Writes soon, together with what else there is to write: one task for a message to a thousand.
   private func write(_ link: WebSocketLink) {
     guard link.beginWriting() else { return }
-    let box = LinkBox(link)
-    environment.executor.spawn("websocket-writer") { await self.writeAll(box) }
+    unwritten.append(link)
+    if unwritten.count == 1 { environment.executor.spawn("websocket-writer") { self.writeUnwritten() } }
+  }
+
+  private func writeUnwritten() {
+    let links = unwritten
+    unwritten = []
+    for link in links {
+      do {
+        guard try link.writeNow() else {
+          environment.executor.spawn("websocket-writer") { [box = LinkBox(link)] in await self.writeAll(box) }
+          continue
+        }
+      } catch {
+        link.reset()
+      }
+      link.endWriting()
+    }
   }
 
   private func writeAll(_ box: LinkBox) async {

@@ -16,7 +16,7 @@ final class SocketIOLayer: EngineIOLayer {
     let name: String
   }
 
-  private struct Client {
+  private final class Client {
     /// By namespace.
     var sockets: [String: Member] = [:]
     var partial: (packet: SocketIOPacket, attachments: [[UInt8]])?
@@ -24,6 +24,11 @@ final class SocketIOLayer: EngineIOLayer {
     var isWorking = false
     /// Ends the session when no socket comes in time.
     var timeout: Task<Void, Never>?
+
+    func endTimeout() {
+      timeout?.cancel()
+      timeout = nil
+    }
   }
 
   // The engine holds the layer.
@@ -45,60 +50,52 @@ final class SocketIOLayer: EngineIOLayer {
   func hasSocket(_ session: String) -> Bool { clients[session]?.sockets.isEmpty == false }
 
   func opened(_ session: EngineIOSession) {
-    clients[session.id] = Client()
+    let client = Client()
     let id = session.id
-    clients[id]!.timeout = environment.executor.spawn("connect-timeout") { [engine] in
+    clients[id] = client
+    client.timeout = environment.executor.spawn("connect-timeout") { [engine] in
       await engine.checkConnected(id)
     }
   }
 
   func closed(_ session: EngineIOSession, reason: String) {
     guard let client = clients[session.id] else { return }
-    endTimeout(session.id)
-    for namespace in client.sockets.keys.sorted() { remove(namespace, of: session.id, session, reason) }
+    client.endTimeout()
+    for namespace in client.sockets.keys.sorted() { remove(namespace, of: client, session, reason) }
     if !client.isWorking, client.sockets.isEmpty { clients[session.id] = nil }
   }
 
-  private func endTimeout(_ id: String) {
-    clients[id]?.timeout?.cancel()
-    clients[id]?.timeout = nil
-  }
-
   /// Takes a socket out of its rooms, and tells the application.
-  private func remove(_ namespace: String, of id: String, _ session: EngineIOSession, _ reason: String) {
-    guard let member = clients[id]?.sockets.removeValue(forKey: namespace) else { return }
+  private func remove(_ namespace: String, of client: Client, _ session: EngineIOSession, _ reason: String) {
+    guard let member = client.sockets.removeValue(forKey: namespace) else { return }
     for name in member.rooms {
       let room = Room(namespace: namespace, name: name)
       rooms[room]?.removeAll { $0 === session }
       if rooms[room]?.isEmpty == true { rooms[room] = nil }
     }
-    tellDisconnected(member.socket, reason)
-  }
-
-  private func tellDisconnected(_ socket: SocketID, _ reason: String) {
-    let application = application
-    add(socket.session) { _ in await application.disconnected(socket, reason: reason) }
+    add(client, session.id) { [application] _ in await application.disconnected(member.socket, reason: reason) }
   }
 
   // MARK: What comes
 
   func received(_ message: EngineIOMessage, from session: EngineIOSession) {
+    guard let client = clients[session.id] else { return fail(session) }
     switch message {
     case .text(let text):
-      guard clients[session.id]?.partial == nil, let packet = SocketIOPacket(text: text) else { return fail(session) }
+      guard client.partial == nil, let packet = SocketIOPacket(text: text) else { return fail(session) }
       if packet.attachments > 0 {
-        clients[session.id]?.partial = (packet, [])
+        client.partial = (packet, [])
       } else {
-        handle(packet, [], session)
+        handle(packet, [], client, session)
       }
     case .binary(let bytes):
-      guard var partial = clients[session.id]?.partial else { return fail(session) }
+      guard var partial = client.partial else { return fail(session) }
       partial.attachments.append(bytes)
       if partial.attachments.count == partial.packet.attachments {
-        clients[session.id]?.partial = nil
-        handle(partial.packet, partial.attachments, session)
+        client.partial = nil
+        handle(partial.packet, partial.attachments, client, session)
       } else {
-        clients[session.id]?.partial = partial
+        client.partial = partial
       }
     }
   }
@@ -108,14 +105,15 @@ final class SocketIOLayer: EngineIOLayer {
     engine.assumeIsolated { engine in engine.session(id).map { engine.end($0, reason: "not a Socket.IO packet") } }
   }
 
-  private func handle(_ packet: SocketIOPacket, _ attachments: [[UInt8]], _ session: EngineIOSession) {
+  private func handle(
+    _ packet: SocketIOPacket, _ attachments: [[UInt8]], _ client: Client, _ session: EngineIOSession
+  ) {
     switch packet.kind {
-    case .connect: connect(packet, session)
-    case .disconnect:
-      remove(packet.namespace, of: session.id, session, "the client disconnected")
+    case .connect: connect(packet, client, session)
+    case .disconnect: remove(packet.namespace, of: client, session, "the client disconnected")
     case .event, .binaryEvent:
-      guard let socket = clients[session.id]?.sockets[packet.namespace]?.socket else { return }
-      handle(packet, attachments, socket)
+      guard let socket = client.sockets[packet.namespace]?.socket else { return }
+      handle(packet, attachments, client, socket)
     case .acknowledgement, .binaryAcknowledgement:
       // The server asks for none, so one that comes is late or made up: nothing depends on it.
       break
@@ -123,8 +121,8 @@ final class SocketIOLayer: EngineIOLayer {
     }
   }
 
-  private func connect(_ packet: SocketIOPacket, _ session: EngineIOSession) {
-    guard clients[session.id]?.sockets[packet.namespace] == nil else { return fail(session) }
+  private func connect(_ packet: SocketIOPacket, _ client: Client, _ session: EngineIOSession) {
+    guard client.sockets[packet.namespace] == nil else { return fail(session) }
     guard namespaces.contains(packet.namespace) else {
       return send(Self.connectError("Invalid namespace", packet.namespace), [], session.id)
     }
@@ -132,7 +130,7 @@ final class SocketIOLayer: EngineIOLayer {
     let socket = SocketID(session: session.id, namespace: packet.namespace, id: id)
     let auth = packet.data ?? .object([])
     let query = session.query
-    add(session.id) { [application] engine in
+    add(client, session.id) { [application] engine in
       switch await application.admit(socket, query: query, auth: auth) {
       case .refused(let message): engine.refuse(socket, message)
       case .accepted(let rooms, let objection):
@@ -149,11 +147,13 @@ final class SocketIOLayer: EngineIOLayer {
     SocketIOPacket(.connectError, namespace: namespace, data: ["message": .string(message)])
   }
 
-  private func handle(_ packet: SocketIOPacket, _ attachments: [[UInt8]], _ socket: SocketID) {
+  private func handle(
+    _ packet: SocketIOPacket, _ attachments: [[UInt8]], _ client: Client, _ socket: SocketID
+  ) {
     guard let array = packet.data?.array, let name = array[0].string else { return }
     let payload = SocketPayload(Array(array.dropFirst()), attachments: attachments)
     let acknowledgement = packet.id
-    add(socket.session) { [application] engine in
+    add(client, socket.session) { [application] engine in
       let answer = await application.event(name, payload, from: socket)
       if let acknowledgement {
         engine.acknowledge(acknowledgement, answer, to: socket)
@@ -165,41 +165,40 @@ final class SocketIOLayer: EngineIOLayer {
 
   // MARK: One after the other
 
-  private func add(_ session: String, _ step: @escaping Step) {
-    guard clients[session] != nil else { return }
-    clients[session]!.steps.append(step)
-    if clients[session]!.steps.count > Self.maximumSteps {
+  private func add(_ client: Client, _ session: String, _ step: @escaping Step) {
+    client.steps.append(step)
+    if client.steps.count > Self.maximumSteps {
       engine.assumeIsolated { engine in engine.session(session).map { engine.end($0, reason: "too much at once") } }
     }
-    guard !clients[session]!.isWorking else { return }
-    clients[session]!.isWorking = true
+    guard !client.isWorking else { return }
+    client.isWorking = true
     environment.executor.spawn("socket-io") { [engine] in await engine.work(session) }
   }
 
   func nextStep(_ session: String) -> Step? {
-    guard clients[session] != nil else { return nil }
-    guard !clients[session]!.steps.isEmpty else {
+    guard let client = clients[session] else { return nil }
+    guard !client.steps.isEmpty else {
       // An idle client keeps no room for what it may send.
-      clients[session]!.steps = []
-      clients[session]!.isWorking = false
+      client.steps = []
+      client.isWorking = false
       let isOpen = engine.assumeIsolated { $0.session(session) != nil }
       if !isOpen { clients[session] = nil }
       return nil
     }
-    return clients[session]!.steps.removeFirst()
+    return client.steps.removeFirst()
   }
 
   // MARK: What goes
 
   /// Registers a socket and tells its client; false when the client has gone meanwhile, or there is an objection.
   func accept(_ socket: SocketID, rooms names: [String], unless objection: @Sendable () -> String?) -> Bool {
-    guard clients[socket.session] != nil, let session = session(socket.session) else { return false }
+    guard let client = clients[socket.session], let session = session(socket.session) else { return false }
     if let message = objection() {
       refuse(socket, message)
       return false
     }
-    endTimeout(socket.session)
-    clients[socket.session]!.sockets[socket.namespace] = Member(socket: socket, rooms: names)
+    client.endTimeout()
+    client.sockets[socket.namespace] = Member(socket: socket, rooms: names)
     for name in names { rooms[Room(namespace: socket.namespace, name: name), default: []].append(session) }
     send(SocketIOPacket(.connect, namespace: socket.namespace, data: ["sid": .string(socket.id)]), [], socket.session)
     return true
@@ -228,11 +227,12 @@ final class SocketIOLayer: EngineIOLayer {
 
   /// Disconnects a socket, and ends its session when it was the last.
   func disconnect(_ socket: SocketID, _ reason: String) {
-    guard clients[socket.session]?.sockets[socket.namespace]?.socket == socket, let session = session(socket.session)
+    guard let client = clients[socket.session], client.sockets[socket.namespace]?.socket == socket,
+      let session = session(socket.session)
     else { return }
     send(SocketIOPacket(.disconnect, namespace: socket.namespace), [], socket.session)
-    remove(socket.namespace, of: socket.session, session, reason)
-    guard clients[socket.session]?.sockets.isEmpty == true else { return }
+    remove(socket.namespace, of: client, session, reason)
+    guard client.sockets.isEmpty else { return }
     let id = socket.session
     engine.assumeIsolated { engine in engine.session(id).map { engine.end($0, reason: reason) } }
   }

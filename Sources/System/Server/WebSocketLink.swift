@@ -39,7 +39,14 @@ final class WebSocketLink {
     return batch
   }
 
-  /// Whether a task has to be started that writes.
+  /// Writes what the network takes at once. False when something is left.
+  func writeNow() throws -> Bool {
+    let count = try connection.writeNow(queued[...])
+    if count == queued.count { queued = [] } else { queued.removeFirst(count) }
+    return queued.isEmpty
+  }
+
+  /// Whether somebody has to be told to write.
   func beginWriting() -> Bool {
     if isWriting || queued.isEmpty { return false }
     isWriting = true
