@@ -12,7 +12,7 @@ struct PlantedChatBugTests {
     var scenario = try Scenario.file("chat/" + name)
     plant(&scenario)
     var others: Set<String> = []
-    for seed in 1...20 as ClosedRange<UInt64> {
+    for seed in 1...60 as ClosedRange<UInt64> {
       let oracles = ScenarioRunner(scenario).run(seed: seed).violations.map(\.oracle)
       if oracles.contains(oracle) { return (seed, others) }
       others.formUnion(oracles)
