@@ -71,5 +71,9 @@ final class WebSocketLink {
   var isDone: Bool { !isWriting && queued.isEmpty }
 
   func shutDown() { connection.shutdownWrite() }
-  func reset() { connection.reset() }
+
+  func reset() {
+    queued = []
+    connection.reset()
+  }
 }
