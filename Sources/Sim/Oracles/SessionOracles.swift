@@ -2,9 +2,13 @@ import System
 
 /// The oracles over sessions, each with its promise.
 enum SessionOracles {
+  /// Time in which the news of a socket gets to the manager, also over a slow network.
+  static let news: Duration = .seconds(10)
+
   static func judge(_ history: SessionHistory) -> [Violation] {
     acceptedOnce(history) + transcripts(history) + complete(history) + relayed(history) + served(history)
       + present(history) + gone(history) + staffed(history) + setAside(history)
+      + history.work.flatMap { workedOff($0) + workedInOrder($0) }
   }
 
   private static func violation(_ oracle: String, _ promise: String, _ events: [String]) -> [Violation] {
@@ -138,7 +142,8 @@ enum SessionOracles {
   /// made them vanish.
   static func present(_ history: SessionHistory) -> [Violation] {
     guard let users = history.overview?["USERS"]?.array else { return [] }
-    for socket in history.sockets where (socket.ended ?? .max) > history.overviewAt {
+    let latest = history.overviewAskedAt - news.nanoseconds
+    for socket in history.sockets where (socket.ended ?? .max) > history.overviewAt && socket.connectedAt <= latest {
       let entry = users.first { $0["USER_ID"] == .int(socket.user) }
       guard entry == nil || entry!["STATUS"] == "OFFLINE" else { continue }
       return violation(
@@ -172,6 +177,30 @@ enum SessionOracles {
     return violation(
       "dead-letters", "a message that cannot be read goes to the dead letters",
       ["\(history.poison) were put into queues, and \(letters) are there"])
+  }
+
+  /// What the broker has confirmed is worked off.
+  static func workedOff(_ log: WorkLog) -> [Violation] {
+    guard log.confirmed > 0, let lost = (1...log.confirmed).first(where: { !log.isDone($0) }) else { return [] }
+    return violation(
+      "worked-off", "a confirmed message is delivered until it is worked off",
+      ["\(log.worker): message \(lost) of \(log.confirmed) was confirmed, and never worked off"])
+  }
+
+  /// Only what was worked off before comes again; all else comes in the order in which it was published.
+  static func workedInOrder(_ log: WorkLog) -> [Violation] {
+    var last = 0
+    for (number, time) in log.done {
+      guard number <= last + 1 else {
+        return violation(
+          "worked-in-order", "the messages of one publisher come to one consumer in their order",
+          [
+            "\(log.worker): message \(number) was worked off at \(ChatOracles.seconds(time)), before message \(last + 1)"
+          ])
+      }
+      last = max(last, number)
+    }
+    return []
   }
 
   /// When everything has come to rest, a session has as many users as its customer asked for; what is missing is remembered.

@@ -50,7 +50,7 @@ public struct LiveRunner: Sendable {
       case .chat where scenario.hasAction(.deleteSession, in: group): needed += ["chat", "users"]
       case .chat, .user: needed.append("chat")
       case .customer: needed += ["customers", "users"]
-      case .vandal: needed.append("broker")
+      case .vandal, .worker: needed.append("broker")
       }
     }
     return ["users", "chat", "customers", "broker"].filter(needed.contains)

@@ -44,6 +44,8 @@ public struct Scenario: Sendable {
   static let chatAddress = SocketAddress(host: chatNode, port: 5000)
   /// Hosts of supervisors; with one or more there are the broker, the manager and the Customer Server as well.
   var supervisorHosts = 0
+  /// Whether there is a broker, also without them.
+  var hasBroker = false
   /// Where the other services listen.
   static let brokerAddress = SocketAddress(host: "broker", port: 5672)
   static let managerAddress = SocketAddress(host: "manager", port: 20000)
@@ -53,7 +55,7 @@ public struct Scenario: Sendable {
   /// The nodes that run services, those first that others need.
   public var serviceNodes: [String] {
     if supervisorHosts > 0 { return ["broker", Self.usersNode, "manager", Self.chatNode, "customers"] + hostNames }
-    return hasChat ? [Self.usersNode, Self.chatNode] : [Self.usersNode]
+    return (hasBroker ? ["broker"] : []) + [Self.usersNode] + (hasChat ? [Self.chatNode] : [])
   }
 
   /// What a scenario may set of the services.
@@ -212,6 +214,11 @@ enum Role: String, CaseIterable, Sendable {
   case customer
   /// Somebody who puts what nobody can read into the queues.
   case vandal
+  /// A program that publishes to a queue of its own and works it off.
+  case worker
+
+  /// Who does what chance says, and nothing that a script could.
+  static let withoutScript: Set<Role> = [.vandal, .worker]
 }
 
 /// People who behave alike.
@@ -235,6 +242,12 @@ public struct People: Sendable {
   var sessionActions: [(action: SessionAction, weight: Int)] = [(.say, 1)]
   /// Users that a customer wants.
   var users = 1
+  /// Most messages that a worker publishes at once.
+  var batch = 10
+  /// Mean time in which a worker works off what has come together.
+  var workTime: Duration = .milliseconds(50)
+  /// Chance that it fails.
+  var failing = 0.1
   /// Sockets of each, at the Chat Service.
   var devices = 1
   /// How many others each of those who chat knows.
@@ -345,6 +358,8 @@ public enum Counter: String, CaseIterable, Sendable {
   case memberChanges = "member-changes"
   /// Messages that nobody can read.
   case poison
+  /// Messages that workers worked off, again included.
+  case worked
   /// Users of sessions who went for good.
   case departures
 }

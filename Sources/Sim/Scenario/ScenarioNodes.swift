@@ -119,6 +119,7 @@ extension ScenarioRunner {
               agenda: agenda(group.chatActions)))
         case .user: people.append(resident(SessionUser.self))
         case .vandal: people.append(resident(Vandal.self))
+        case .worker: people.append(resident(Worker.self))
         case .customer: people.append(resident(SessionCustomer.self))
         }
       }

@@ -30,6 +30,9 @@ extension Scenario {
     guard Set(peopleNames + serviceNodes).count == (peopleNames + serviceNodes).count else {
       throw (root["people"] ?? root).error("two nodes have the same name")
     }
+    if people.contains(where: { $0.role == .worker }), !hasBroker {
+      throw (root["people"] ?? root).error("people of the role worker need a topology with broker: 1")
+    }
     if people.contains(where: { [.user, .customer, .vandal].contains($0.role) }), supervisorHosts == 0 {
       throw (root["people"] ?? root).error(
         "users, customers and vandals of sessions need a topology with supervisorHosts")
@@ -50,14 +53,15 @@ extension Scenario {
   }
 
   private mutating func read(topology: ScenarioValue) throws(ScenarioError) {
-    try topology.requireKeys(["users", "chat", "supervisorHosts"])
-    for key in ["users", "chat"] {
+    try topology.requireKeys(["users", "chat", "broker", "supervisorHosts"])
+    for key in ["users", "chat", "broker"] {
       guard try topology[key]?.int(atLeast: 1) ?? 1 == 1 else {
         throw topology[key]!.error("there is one node of each service: several over one database come later")
       }
     }
     if let hosts = topology["supervisorHosts"] { supervisorHosts = try hosts.int(atLeast: 1) }
     hasChat = topology["chat"] != nil || supervisorHosts > 0
+    hasBroker = topology["broker"] != nil || supervisorHosts > 0
   }
 
   private mutating func readService(_ value: ScenarioValue) throws(ScenarioError) {
@@ -102,7 +106,7 @@ extension Scenario {
     case .account: action = try does.oneOf(Action.self).rawValue
     case .chat: action = try does.oneOf(ChatAction.self).rawValue
     case .user, .customer: action = try does.oneOf(SessionAction.self).rawValue
-    case .vandal: throw who.error("a vandal does what chance says")
+    case .vandal, .worker: throw who.error("a \(group.role) does what chance says")
     }
     return ScriptStep(at: try at.duration(), who: name, action: action)
   }
@@ -119,7 +123,7 @@ extension People {
     try value.requireKeys([
       "name", "count", "thinkTime", "actions", "sharedNames", "mixesNames", "sharedSessions", "patience", "cutOff",
       "slow", "slowPause", "role", "devices", "contacts", "transports",
-      "users", "rest",
+      "users", "rest", "batch", "workTime", "failing",
     ])
     guard let name = value["name"] else { throw value.error("people need a \"name\"") }
     self.name = try name.string()
@@ -135,6 +139,9 @@ extension People {
     if let role = value["role"] { self.role = try role.oneOf(Role.self) }
     // Until everybody has noticed who is gone; with sessions, until somebody else has been found for them too.
     rest = try value["rest"]?.duration() ?? service.vanishing + .seconds(self.role == .chat ? 10 : 15)
+    if let batch = value["batch"] { self.batch = try batch.int(atLeast: 1) }
+    if let time = value["workTime"] { workTime = try time.duration() }
+    if let chance = value["failing"] { failing = try chance.chance() }
     if let users = value["users"] { self.users = try users.int(atLeast: 1) }
     if let devices = value["devices"] { self.devices = try devices.int(atLeast: 1) }
     if let contacts = value["contacts"] { self.contacts = try contacts.int(atLeast: 1) }
@@ -147,7 +154,7 @@ extension People {
     switch role {
     case .account: self.actions = try Self.weights(actions)
     case .chat: chatActions = try Self.weights(actions)
-    case .user, .customer, .vandal: sessionActions = try Self.weights(actions)
+    case .user, .customer, .vandal, .worker: sessionActions = try Self.weights(actions)
     }
   }
 

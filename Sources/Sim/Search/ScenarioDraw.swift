@@ -17,7 +17,7 @@ public struct ScenarioDraw {
   /// A scenario of its own.
   public func scenario(_ number: UInt64) -> JSONValue {
     let kind = stream.pick([
-      "accounts", "accounts", "chat", "chat", "chat", "sessions", "sessions", "sessions", "sessions",
+      "accounts", "accounts", "chat", "chat", "chat", "sessions", "sessions", "sessions", "sessions", "queues",
     ])
     var members: [JSONValue.Member] = [.init("name", .string("drawn \(number): \(kind)"))]
     let nodes: [String]
@@ -29,13 +29,17 @@ public struct ScenarioDraw {
       nodes = ["chat", "chat", "users"]
       members.append(.init("topology", ["chat": 1]))
       members.append(.init("people", .array(chatters())))
+    case "queues":
+      nodes = ["broker"]
+      members.append(.init("topology", ["broker": 1]))
+      members.append(.init("people", .array(workers())))
     default:
       let hosts = 1 + stream.choose(3)
       nodes = ["broker", "manager", "chat", "customers", "users"] + (1...hosts).map { "supervisor-\($0)" }
       members.append(.init("topology", ["supervisorHosts": .int(Int64(hosts))]))
       members.append(.init("people", .array(sessionPeople())))
     }
-    if kind != "accounts" { members.append(.init("service", heartbeats())) }
+    if kind == "chat" || kind == "sessions" { members.append(.init("service", heartbeats())) }
     if stream.chance(0.5) { members.append(.init("network", network())) }
     var seconds = duration(of: members.last { $0.name == "people" }!.value)
     var faults: [JSONValue] = []
@@ -48,7 +52,8 @@ public struct ScenarioDraw {
       seconds = max(seconds, end)
     }
     members.append(.init("run", .string("\(seconds)s")))
-    members.append(.init("faults", .array(faults + self.faults(nodes, seconds, most: 4))))
+    let people = Self.groups(JSONValue.object(members))
+    members.append(.init("faults", .array(faults + self.faults(nodes, people, seconds, most: 4))))
     if !planted.isEmpty { members.append(.init("plant", .array(planted.map { .string($0) }))) }
     return .object(members)
   }
@@ -70,6 +75,7 @@ public struct ScenarioDraw {
   public struct Given {
     let json: JSONValue
     let nodes: [String]
+    let people: [String]
     let seconds: Int
 
     /// Reads it; nil when it is none.
@@ -77,6 +83,7 @@ public struct ScenarioDraw {
       guard let scenario = try? Scenario(parsing: Array(json.text.utf8), file: "given") else { return nil }
       self.json = json
       nodes = scenario.serviceNodes
+      people = ScenarioDraw.groups(json)
       seconds = max(4, Int(scenario.run.components.seconds))
     }
   }
@@ -98,7 +105,7 @@ public struct ScenarioDraw {
     }
     let kept = (scenario["faults"]?.array ?? []).filter { _ in stream.chance(0.7) }.prefix(Self.mostFaults)
     members.removeAll { $0.name == "faults" }
-    members.append(.init("faults", .array(kept + faults(nodes, seconds, most: 2))))
+    members.append(.init("faults", .array(kept + faults(nodes, given.people, seconds, most: 2))))
     if !planted.isEmpty, scenario["plant"] == nil {
       members.append(.init("plant", .array(planted.map { .string($0) })))
     }
@@ -174,6 +181,17 @@ public struct ScenarioDraw {
     ]
   }
 
+  private func workers() -> [JSONValue] {
+    [
+      [
+        "name": "work", "role": "worker", "count": .int(Int64(1 + stream.choose(3))),
+        "thinkTime": .string(stream.pick(["150ms", "400ms", "1s"])),
+        "batch": .int(stream.pick([1, 5, 20, 100])), "workTime": .string(stream.pick(["1ms", "20ms", "200ms", "1s"])),
+        "failing": .double(stream.pick([0, 0.1, 0.4])),
+      ]
+    ]
+  }
+
   /// One or two users of sessions go for good; there are always two.
   private func departures(within seconds: Int) -> JSONValue {
     .array(
@@ -214,11 +232,11 @@ public struct ScenarioDraw {
   }
 
   /// Often all of them strike the same node: what one of them leaves behind meets the next.
-  private func faults(_ nodes: [String], _ seconds: Int, most: Int) -> [JSONValue] {
+  private func faults(_ nodes: [String], _ people: [String], _ seconds: Int, most: Int) -> [JSONValue] {
     let focus = stream.chance(0.4) ? stream.pick(nodes) : nil
     return (0..<stream.choose(most + 1)).flatMap { _ -> [JSONValue] in
       let node = focus ?? stream.pick(nodes)
-      let drawn = fault(nodes, on: node, seconds)
+      let drawn = fault(nodes, people, on: node, seconds)
       // What came while it stood still is all there when it goes on, and the connection is not.
       if drawn["pause"] != nil, stream.chance(0.4) {
         let every = JSONValue.string("\(1 + stream.choose(2))s")
@@ -237,19 +255,24 @@ public struct ScenarioDraw {
     }
   }
 
-  /// Who a node talks to: to cut it off from anybody else would change nothing.
-  private static func peers(of name: String, _ nodes: [String]) -> [String] {
-    let others = nodes.filter { $0 != name }
-    guard nodes.contains("broker") else { return others.isEmpty ? ["ann"] : others }
-    switch name {
-    case "users": return ["chat", "customers"]
-    case "broker": return others.filter { $0 != "users" }
-    case "chat", "customers": return ["broker", "users"]
-    default: return ["broker"]
-    }
+  private static func groups(_ scenario: JSONValue) -> [String] {
+    (scenario["people"]?.array ?? []).compactMap { $0["name"]?.string }
   }
 
-  private func fault(_ nodes: [String], on name: String, _ seconds: Int) -> JSONValue {
+  /// Who a node talks to: to cut it off from anybody else would change nothing.
+  private static func peers(of name: String, _ nodes: [String], _ people: [String]) -> [String] {
+    let peers =
+      switch name {
+      case "users": ["chat", "customers"]
+      case "broker": nodes.filter { $0 != "users" && $0 != "broker" }
+      case "chat", "customers": ["broker", "users"]
+      default: ["broker"]
+      }
+    let there = peers.filter(nodes.contains)
+    return there.isEmpty ? people : there
+  }
+
+  private func fault(_ nodes: [String], _ people: [String], on name: String, _ seconds: Int) -> JSONValue {
     let node = JSONValue.string(name)
     let begin = 1 + stream.choose(max(1, seconds / 3))
     var members: [JSONValue.Member] = [.init("from", .string("\(begin)s"))]
@@ -271,7 +294,7 @@ public struct ScenarioDraw {
     case 3: members += [again, .init("drain", node), restart]
     case 4: members += [again, .init("reset", node)]
     case 5:
-      let other = stream.pick(Self.peers(of: name, nodes))
+      let other = stream.pick(Self.peers(of: name, nodes, people))
       members += [
         lasting ?? again, .init("partition", [[node], [.string(other)]]), .init("oneWay", .bool(stream.chance(0.4))),
       ]

@@ -176,13 +176,16 @@ extension JSONValue {
 
 /// Chance written out.
 extension JSONValue {
-  /// The scenario with exactly these steps: nobody does anything else. Who has no script (a vandal) goes on as before.
+  /// The scenario with exactly these steps: nobody does anything else. Who has no script goes on as before.
   func scripted(as acts: [Act]) -> JSONValue {
     let people = self["people"]?.array ?? []
-    let isLoose = people.contains { $0["actions"] != .object([]) && $0["role"] != "vandal" }
+    func hasScript(_ group: JSONValue) -> Bool {
+      group["role"]?.string.flatMap(Role.init).map { !Role.withoutScript.contains($0) } ?? true
+    }
+    let isLoose = people.contains { $0["actions"] != .object([]) && hasScript($0) }
     guard isLoose else { return self }
     let quiet = people.map { group in
-      group["role"] == "vandal" ? group : group.setting("actions", .object([])).removing("thinkTime")
+      hasScript(group) ? group.setting("actions", .object([])).removing("thinkTime") : group
     }
     let steps = acts.map { act -> JSONValue in
       ["at": .string(Self.time(act.at)), "who": .string(act.who), "does": .string(act.action)]

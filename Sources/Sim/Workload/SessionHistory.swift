@@ -34,6 +34,7 @@ struct UserSocket {
   let person: String
   let user: Int64
   let connected: Int
+  let connectedAt: Int64
   var ended: Int?
   var heard: [(time: Int64, entry: TranscriptEntry)] = []
 }
@@ -63,10 +64,13 @@ final class SessionHistory: Timeline, @unchecked Sendable {
   var runs: [CustomerRun] = []
   /// Messages that nobody can read, and that the broker has confirmed.
   var poison = 0
+  /// What workers did.
+  var work: [WorkLog] = []
   /// What the manager showed of itself when everything had come to rest.
   var overview: JSONValue?
-  /// Where in the one order of things that was.
+  /// Where in the one order of things that was, and from when on it was asked for.
   var overviewAt = Int.max
+  var overviewAskedAt = Int64.max
 }
 
 /// What all people of a scenario with sessions know of each other: how far they are.

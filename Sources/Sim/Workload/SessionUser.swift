@@ -107,7 +107,8 @@ final class SessionUser: Resident<SessionHistory, SessionCommons, SessionAction>
           // Hanging up may have come too early for a socket that was still being opened.
           if isGone { throw NetworkError.closed }
           counters.count(.sockets)
-          history.sockets.append(UserSocket(person: name, user: user, connected: history.next()))
+          history.sockets.append(
+            UserSocket(person: name, user: user, connected: history.next(), connectedAt: history.time))
           socket = history.sockets.count - 1
         case .event(_, "session_message", let payload):
           counters.count(.messagesHeard)

@@ -51,6 +51,38 @@ struct PlantedSessionBugTests {
     #expect(found.contains("gone"), "\(found)")
   }
 
+  @Test(
+    "a broker that loses a worker's messages, or changes their order, is found out",
+    arguments: [(PlantedBrokerBug.losesUnacknowledged, "worked-off"), (.requeuesAtTheEnd, "worked-in-order")])
+  func workers(bug: PlantedBrokerBug, oracle: String) throws {
+    let found = try oracles("queues/workers") { $0.service.plantedInBroker = [bug] }
+    #expect(found.contains(oracle), "\(found)")
+  }
+
+  @Test(
+    "what was confirmed is worked off, and only what was worked off before comes again",
+    arguments: [
+      ([1, 2, 3], 3, []), ([1, 2, 1, 2, 3, 3], 3, []), ([1, 2], 3, ["worked-off"]),
+      ([1, 3, 2], 3, ["worked-in-order"]),
+      ([1, 3], 3, ["worked-off", "worked-in-order"]), ([2], 1, ["worked-off", "worked-in-order"]), ([], 0, []),
+    ] as [([Int], Int, [String])])
+  func work(done: [Int], confirmed: Int, expected: [String]) {
+    let log = WorkLog(worker: "work")
+    log.confirmed = confirmed
+    for number in done { log.note(number, at: 0) }
+    #expect((SessionOracles.workedOff(log) + SessionOracles.workedInOrder(log)).map(\.oracle) == expected)
+  }
+
+  @Test("a user who is connected is available, once the manager has had time to hear of it", arguments: [3, 12])
+  func present(seconds: Int64) {
+    let history = SessionHistory { 0 }
+    history.overview = ["USERS": []]
+    history.overviewAt = 10
+    history.overviewAskedAt = seconds * 1_000_000_000
+    history.sockets = [UserSocket(person: "ann", user: 1, connected: 0, connectedAt: 0)]
+    #expect(SessionOracles.present(history).map(\.oracle) == (seconds < 10 ? [] : ["present"]))
+  }
+
   @Test("poison that is not with the dead letters is missed")
   func deadLetters() {
     func judged(_ poison: Int, _ letters: Int64) -> [String] {
@@ -75,9 +107,9 @@ struct PlantedSessionBugTests {
         saying.isAccepted = true
         history.sayings.append(saying)
       }
-      var socket = UserSocket(person: "bob", user: 2, connected: 0)
+      var socket = UserSocket(person: "bob", user: 2, connected: 0, connectedAt: 0)
       socket.heard = heard.map { (0, $0) }
-      history.sockets = [UserSocket(person: "ann", user: 1, connected: 0), socket]
+      history.sockets = [UserSocket(person: "ann", user: 1, connected: 0, connectedAt: 0), socket]
       var run = CustomerRun(person: "cora", email: "c", interval: history.begin())
       run.transcript = transcript
       run.isFinal = true
