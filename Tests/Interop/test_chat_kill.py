@@ -37,6 +37,8 @@ class Kill(unittest.TestCase):
         pending = {name: None for name in names[:-1]}
         next_number = dict.fromkeys(names[:-1], 0)
 
+        is_dead = threading.Event()
+
         def sender(name, socket):
             person = people[name]
             while True:
@@ -49,13 +51,16 @@ class Kill(unittest.TestCase):
                         "sessionID": person["sessionID"], "recipient_id": receiver["user_id"], "content": content,
                         "client_id": content}, timeout=0.7)
                 except Exception:
-                    return  # The node is dead. The next round sends it again.
+                    if is_dead.is_set() or not socket.connected:
+                        return  # The next round sends it again.
+                    continue  # A slow machine: what was not answered is sent again.
                 assert answer["status"] == "ok", answer
                 acknowledged[name][content] = answer
                 pending[name] = None
 
         for round in range(ROUNDS):
             sockets = {}
+            is_dead.clear()
             for name in names[:-1]:
                 sockets[name] = socketio.Client(reconnection=False)
                 sockets[name].connect(server.urls["chat"], transports=["websocket"],
@@ -66,6 +71,7 @@ class Kill(unittest.TestCase):
             before = sum(map(len, acknowledged.values()))
             while sum(map(len, acknowledged.values())) < before + 40 + round:
                 threads[0].join(0.005)
+            is_dead.set()
             server.kill()
             for thread in threads:
                 thread.join()

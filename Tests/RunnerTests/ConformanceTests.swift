@@ -100,6 +100,24 @@ struct ConformanceTests {
     }
   }
 
+  @Test("what is written at once is what there is room for; a closed end takes nothing", arguments: Kind.allCases)
+  func writesAtOnce(kind: Kind) throws {
+    try withNode(kind) { environment in
+      let (client, server) = try await Self.pair(environment)
+      #expect(try client.writeNow([1, 2, 3]) == 3)
+      #expect(try await server.read(atMost: 10, deadline: nil) == [1, 2, 3])
+      let much = [UInt8](repeating: 7, count: 32 << 20)[...]
+      let part = try client.writeNow(much)
+      #expect(part > 10_000 && part < much.count)
+      #expect(try client.writeNow(much.dropFirst(part)) == 0)
+      client.close()
+      #expect(throws: NetworkError.closed) { try client.writeNow([1]) }
+      var total = 0
+      while case let part = try await server.read(atMost: 1 << 20, deadline: nil), !part.isEmpty { total += part.count }
+      #expect(total == part)
+    }
+  }
+
   @Test("back-pressure: a writer waits for a reader who does not read, then all arrives", arguments: Kind.allCases)
   func backPressure(kind: Kind) throws {
     try withNode(kind) { environment in
