@@ -75,7 +75,7 @@ public final class Scheduler: @unchecked Sendable {
   }
 
   /// A job that belongs to no actor, unless it is one that `resuming` lets go on.
-  func enqueueUnclaimed(_ job: UnownedJob, of life: Life) { enqueue(.job(job, resuming ?? .none), of: life) }
+  func enqueueUnclaimed(_ job: UnownedJob, of life: Life) { enqueue(.job(job, resuming ?? .noActor), of: life) }
 
   private static let noChain = Chain(number: 0, label: "")
 

@@ -60,7 +60,7 @@ extension SQLConnection {
   func addUser(
     id: String, email: EmailAddress, username: Username, password: PasswordHash, at now: String
   ) throws {
-    let exists = { (sql: String, value: String) throws(DatabaseError) in
+    let exists = { (sql: SQLText, value: String) throws(DatabaseError) in
       try self.first(sql, .text(value)) { $0.int(0) } != nil
     }
     if try exists("SELECT 1 FROM users WHERE email_key = $1", email.key) { throw AccountsFailure.emailTaken }
@@ -75,9 +75,11 @@ extension SQLConnection {
 
   /// A name with an @ is an email, any other a username.
   func user(named key: String, isEmail: Bool) throws(DatabaseError) -> StoredUser? {
-    let column = isEmail ? "email_key" : "username_key"
-    return try first("SELECT user_id, password_hash, salt, last_login FROM users WHERE \(column) = $1", .text(key)) {
-      row in
+    let query: SQLText =
+      isEmail
+      ? "SELECT user_id, password_hash, salt, last_login FROM users WHERE email_key = $1"
+      : "SELECT user_id, password_hash, salt, last_login FROM users WHERE username_key = $1"
+    return try first(query, .text(key)) { row in
       StoredUser(id: row.text(0), password: PasswordHash(hash: row.text(1), salt: row.text(2)), lastLogin: row.text(3))
     }
   }

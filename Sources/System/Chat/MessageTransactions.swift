@@ -67,7 +67,8 @@ extension SQLConnection {
   func messages(after position: Int64, through last: Int64) throws(DatabaseError) -> [StoredMessage] {
     let found = try query(
       """
-      SELECT \(Self.columns), conversation, username FROM messages JOIN chat_users ON user_number = sender
+      SELECT message_id, seq, sender, content, kind, created_at, conversation, username
+      FROM messages JOIN chat_users ON user_number = sender
       WHERE message_id > $1 AND message_id <= $2 ORDER BY message_id
       """, .int(position), .int(last)
     ) { (Self.message($0), $0.text(6), $0.text(7)) }
@@ -95,6 +96,16 @@ extension SQLConnection {
 
   func lastSequence(_ conversation: ConversationID) throws(DatabaseError) -> Int64 {
     try first("SELECT last_seq FROM conversations WHERE conversation = $1", .text(conversation.key)) { $0.int(0) } ?? 0
+  }
+
+  private func nextSequence(_ conversation: ConversationID) throws(DatabaseError) -> Int64 {
+    let next = try lastSequence(conversation) + 1
+    try execute(
+      """
+      INSERT INTO conversations (conversation, last_seq) VALUES ($1, $2)
+      ON CONFLICT (conversation) DO UPDATE SET last_seq = $2
+      """, .text(conversation.key), .int(next))
+    return next
   }
 
   /// Who takes part in a conversation now, and so receives what is stored now.
@@ -127,12 +138,7 @@ extension SQLConnection {
       return (known.message, false)
     }
     try requireMayWrite(sender, in: conversation)
-    let sequence = try first(
-      """
-      INSERT INTO conversations (conversation, last_seq) VALUES ($1, 1)
-      ON CONFLICT (conversation) DO UPDATE SET last_seq = last_seq + 1 RETURNING last_seq
-      """, .text(conversation.key)
-    ) { $0.int(0) }!
+    let sequence = try nextSequence(conversation)
     let id = try nextPosition()
     try execute(
       """
@@ -145,8 +151,7 @@ extension SQLConnection {
     return (message, true)
   }
 
-  private static let columns = "message_id, seq, sender, content, kind, created_at"
-
+  /// Of `message_id, seq, sender, content, kind, created_at`.
   private static func message(_ row: SQLRow) -> ChatMessage {
     ChatMessage(
       id: row.int(0), sequence: row.int(1), sender: UserNumber(row.int(2)), content: row.text(3),
@@ -157,8 +162,10 @@ extension SQLConnection {
     message: ChatMessage, conversation: String
   )? {
     try first(
-      "SELECT \(Self.columns), conversation FROM messages WHERE sender = $1 AND client_id = $2", .int(sender.value),
-      .text(clientID)
+      """
+      SELECT message_id, seq, sender, content, kind, created_at, conversation FROM messages
+      WHERE sender = $1 AND client_id = $2
+      """, .int(sender.value), .text(clientID)
     ) { (Self.message($0), $0.text(6)) }
   }
 
@@ -179,10 +186,11 @@ extension SQLConnection {
     let group = if case .group(let id) = conversation { id.value } else { Int64(0) }
     let order = after == nil ? "DESC" : "ASC"
     let found = try query(
-      """
-      SELECT \(Self.columns) FROM messages WHERE conversation = $1 AND seq > $2 AND seq < $3 AND \(visible)
-      ORDER BY seq \(order) LIMIT $4
-      """, .text(conversation.key), .int(after ?? 0), .int(before ?? .max), .int(limit), .int(reader.value),
+      SQLText(
+        """
+        SELECT message_id, seq, sender, content, kind, created_at FROM messages
+        WHERE conversation = $1 AND seq > $2 AND seq < $3 AND \(visible) ORDER BY seq \(order) LIMIT $4
+        """), .text(conversation.key), .int(after ?? 0), .int(before ?? .max), .int(limit), .int(reader.value),
       .int(group),
       row: Self.message)
     return after == nil ? found.reversed() : found

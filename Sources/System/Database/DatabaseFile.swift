@@ -53,7 +53,7 @@ final class DatabaseFile: @unchecked Sendable {
   }
 
   private func checkpoint(_ connection: SQLConnection, _ mode: String) throws(DatabaseError) {
-    _ = try connection.query("PRAGMA wal_checkpoint(\(mode))") { $0.int(0) }
+    _ = try connection.query(SQLText("PRAGMA wal_checkpoint(\(mode))")) { $0.int(0) }
   }
 
   private func checkName() throws(DatabaseError) {

@@ -13,6 +13,28 @@ public enum SQLValue: Hashable, Sendable, ExpressibleByStringLiteral, Expressibl
   public init(integerLiteral value: Int64) { self = .int(value) }
 }
 
+/// The text of a statement. A literal is known by its place in the program, which is looked up sooner than its letters.
+public struct SQLText: ExpressibleByStringLiteral, CustomStringConvertible, Sendable {
+  fileprivate enum Source {
+    case literal(StaticString)
+    case made(String)
+  }
+  fileprivate let source: Source
+
+  /// Makes one from a literal.
+  public init(stringLiteral value: StaticString) { source = .literal(value) }
+  /// One that is put together: made once and kept, or seldom.
+  public init(_ text: String) { source = .made(text) }
+
+  /// The letters.
+  public var description: String {
+    switch source {
+    case .literal(let text): "\(text)"
+    case .made(let text): text
+    }
+  }
+}
+
 /// One row of a result, valid while it is being read.
 public struct SQLRow {
   fileprivate let statement: OpaquePointer
@@ -47,7 +69,9 @@ public final class SQLConnection {
 
   private let handle: OpaquePointer
   private let vfs: StorageVFS
-  private var statements: [String: Statement] = [:]
+  /// Those of literals, by where they are in memory.
+  private var statements: [UnsafePointer<UInt8>: Statement] = [:]
+  private var madeStatements: [String: Statement] = [:]
 
   /// Opens `path` on the VFS's storage and sets it up: WAL, full durability, exclusive locking.
   init(path: String, vfs: StorageVFS, synchronous: Bool) throws(DatabaseError) {
@@ -73,12 +97,13 @@ public final class SQLConnection {
   deinit {
     // Finalized in any order.
     for (_, statement) in statements { sqlite3_finalize(statement.pointer) }
+    for (_, statement) in madeStatements { sqlite3_finalize(statement.pointer) }
     sqlite3_close_v2(handle)
   }
 
   /// Runs a statement and returns how many rows it changed.
   @discardableResult
-  public func execute(_ sql: String, _ values: SQLValue...) throws(DatabaseError) -> Int {
+  public func execute(_ sql: SQLText, _ values: SQLValue...) throws(DatabaseError) -> Int {
     let statement = try bind(sql, values)
     defer { sqlite3_reset(statement) }
     while true {
@@ -91,29 +116,28 @@ public final class SQLConnection {
   }
 
   /// Runs a query and returns what `row` makes of each row.
-  public func query<T>(_ sql: String, _ values: SQLValue..., row: (SQLRow) -> T) throws(DatabaseError) -> [T] {
-    try rows(sql, values, limit: .max, row)
-  }
-
-  /// Runs a query and returns what `row` makes of the first row, if there is one.
-  public func first<T>(_ sql: String, _ values: SQLValue..., row: (SQLRow) -> T) throws(DatabaseError) -> T? {
-    try rows(sql, values, limit: 1, row).first
-  }
-
-  private func rows<T>(
-    _ sql: String, _ values: [SQLValue], limit: Int, _ row: (SQLRow) -> T
-  ) throws(DatabaseError) -> [T] {
+  public func query<T>(_ sql: SQLText, _ values: SQLValue..., row: (SQLRow) -> T) throws(DatabaseError) -> [T] {
     let statement = try bind(sql, values)
     defer { sqlite3_reset(statement) }
     var result: [T] = []
-    while result.count < limit {
-      switch sqlite3_step(statement) {
-      case SQLITE_ROW: result.append(row(SQLRow(statement: statement)))
-      case SQLITE_DONE: return result
-      case let code: throw failure(code)
-      }
-    }
+    while let next = try step(statement, row) { result.append(next) }
     return result
+  }
+
+  /// Runs a query and returns what `row` makes of the first row, if there is one.
+  public func first<T>(_ sql: SQLText, _ values: SQLValue..., row: (SQLRow) -> T) throws(DatabaseError) -> T? {
+    let statement = try bind(sql, values)
+    defer { sqlite3_reset(statement) }
+    return try step(statement, row)
+  }
+
+  /// What `row` makes of the next row; nil when there is none.
+  private func step<T>(_ statement: OpaquePointer, _ row: (SQLRow) -> T) throws(DatabaseError) -> T? {
+    switch sqlite3_step(statement) {
+    case SQLITE_ROW: row(SQLRow(statement: statement))
+    case SQLITE_DONE: nil
+    case let code: throw failure(code)
+    }
   }
 
   /// Runs SQL that has no parameters, any number of statements, and keeps nothing compiled.
@@ -122,14 +146,12 @@ public final class SQLConnection {
     if code != SQLITE_OK { throw failure(code) }
   }
 
-  /// The integer primary key of the row that was inserted last. (`RETURNING` says it too, by way of a table of its own each time.)
-  var lastInsertedID: Int64 { sqlite3_last_insert_rowid(handle) }
   /// How many rows all statements so far have changed.
   var totalChanges: Int64 { sqlite3_total_changes64(handle) }
   /// Whether no transaction is open: an error may have rolled it back.
   var isOutsideTransaction: Bool { sqlite3_get_autocommit(handle) != 0 }
 
-  private func bind(_ sql: String, _ values: [SQLValue]) throws(DatabaseError) -> OpaquePointer {
+  private func bind(_ sql: SQLText, _ values: [SQLValue]) throws(DatabaseError) -> OpaquePointer {
     let statement = try prepare(sql)
     require(statement.parameters.allSatisfy { $0 < values.count }, "too few values for: \(sql)")
     for (index, parameter) in statement.parameters.enumerated() {
@@ -159,8 +181,22 @@ public final class SQLConnection {
   /// SQLite copies the bytes (`SQLITE_TRANSIENT`, a macro that Swift does not import).
   private static var transient: sqlite3_destructor_type { unsafeBitCast(-1, to: sqlite3_destructor_type.self) }
 
-  private func prepare(_ sql: String) throws(DatabaseError) -> Statement {
-    if let known = statements[sql] { return known }
+  private func prepare(_ sql: SQLText) throws(DatabaseError) -> Statement {
+    switch sql.source {
+    case .literal(let text):
+      if let known = statements[text.utf8Start] { return known }
+      let statement = try compile("\(text)")
+      statements[text.utf8Start] = statement
+      return statement
+    case .made(let text):
+      if let known = madeStatements[text] { return known }
+      let statement = try compile(text)
+      madeStatements[text] = statement
+      return statement
+    }
+  }
+
+  private func compile(_ sql: String) throws(DatabaseError) -> Statement {
     var pointer: OpaquePointer?
     let code = sqlite3_prepare_v3(handle, sql, -1, UInt32(SQLITE_PREPARE_PERSISTENT), &pointer, nil)
     guard code == SQLITE_OK, let pointer else { throw failure(code) }
@@ -169,9 +205,7 @@ public final class SQLConnection {
       guard let number = name.flatMap({ Int($0) }), number > 0 else { fatalError("parameters are $1, $2 …: \(sql)") }
       return number - 1
     }
-    let statement = Statement(pointer: pointer, parameters: parameters)
-    statements[sql] = statement
-    return statement
+    return Statement(pointer: pointer, parameters: parameters)
   }
 
   private func failure(_ code: Int32) -> DatabaseError {

@@ -38,5 +38,5 @@ package final class UnclaimedJobs: @unchecked Sendable {
 
 extension UnownedSerialExecutor {
   /// What the runtime calls the executor of what belongs to no actor: two words of nothing.
-  package static let none = unsafeBitCast((UInt(0), UInt(0)), to: UnownedSerialExecutor.self)
+  package static let noActor = unsafeBitCast((UInt(0), UInt(0)), to: UnownedSerialExecutor.self)
 }
