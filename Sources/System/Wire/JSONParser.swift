@@ -87,6 +87,7 @@ public struct JSONParser {
     var members: [JSONValue.Member] = []
     try space()
     while peek != UInt8(ascii: "}") {
+      if members.isEmpty { members.reserveCapacity(6) }
       let start = index
       let name = try key()
       // A linear look is fine: objects here are small, and one with many members is bounded by the body limit …
@@ -120,6 +121,7 @@ public struct JSONParser {
     var elements: [JSONValue] = []
     try space()
     while peek != UInt8(ascii: "]") {
+      if elements.isEmpty { elements.reserveCapacity(3) }
       elements.append(try value(depth: depth + 1, path: positions == nil ? "" : "\(path)[\(elements.count)]"))
       try space()
       if peek == UInt8(ascii: ",") {
