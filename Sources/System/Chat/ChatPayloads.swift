@@ -44,7 +44,7 @@ enum ChatPayload {
   }
 
   /// The room that all sockets of a user are in.
-  static func room(_ user: UserNumber) -> String { "\(user.value)" }
+  static func room(_ user: UserNumber) -> String { String(user.value) }
 
   static func newMessage(_ stored: StoredMessage) -> RoomEvent {
     RoomEvent("new_message", message(stored), rooms: stored.participants.map(room))

@@ -43,8 +43,8 @@ public enum ConversationID: Hashable, Sendable {
   /// Its key in the database.
   var key: String {
     switch self {
-    case .direct(let a, let b): "d\(a.value)-\(b.value)"
-    case .group(let id): "g\(id.value)"
+    case .direct(let a, let b): "d" + String(a.value) + "-" + String(b.value)
+    case .group(let id): "g" + String(id.value)
     }
   }
 }

@@ -95,16 +95,20 @@ extension SQLConnection {
   }
 
   func lastSequence(_ conversation: ConversationID) throws(DatabaseError) -> Int64 {
-    try first("SELECT last_seq FROM conversations WHERE conversation = $1", .text(conversation.key)) { $0.int(0) } ?? 0
+    try lastSequence(conversation.key)
   }
 
-  private func nextSequence(_ conversation: ConversationID) throws(DatabaseError) -> Int64 {
+  private func lastSequence(_ conversation: String) throws(DatabaseError) -> Int64 {
+    try first("SELECT last_seq FROM conversations WHERE conversation = $1", .text(conversation)) { $0.int(0) } ?? 0
+  }
+
+  private func nextSequence(_ conversation: String) throws(DatabaseError) -> Int64 {
     let next = try lastSequence(conversation) + 1
     try execute(
       """
       INSERT INTO conversations (conversation, last_seq) VALUES ($1, $2)
       ON CONFLICT (conversation) DO UPDATE SET last_seq = $2
-      """, .text(conversation.key), .int(next))
+      """, .text(conversation), .int(next))
     return next
   }
 
@@ -131,20 +135,21 @@ extension SQLConnection {
     _ content: String, _ kind: MessageKind, by sender: UserNumber, in conversation: ConversationID, clientID: String?,
     at now: String
   ) throws -> (message: ChatMessage, isNew: Bool) {
+    let key = conversation.key
     if let clientID, let known = try message(sender, clientID) {
-      guard known.conversation == conversation.key, known.message.content == content else {
+      guard known.conversation == key, known.message.content == content else {
         throw ChatFailure.otherMessage
       }
       return (known.message, false)
     }
     try requireMayWrite(sender, in: conversation)
-    let sequence = try nextSequence(conversation)
+    let sequence = try nextSequence(key)
     let id = try nextPosition()
     try execute(
       """
       INSERT INTO messages (message_id, conversation, seq, sender, content, kind, created_at, client_id)
       VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
-      """, .int(id), .text(conversation.key), .int(sequence), .int(sender.value), .text(content),
+      """, .int(id), .text(key), .int(sequence), .int(sender.value), .text(content),
       .text(kind.rawValue), .text(now), clientID.map { .text($0) } ?? .null)
     let message = ChatMessage(
       id: id, sequence: sequence, sender: sender, content: content, kind: kind, timestamp: now)

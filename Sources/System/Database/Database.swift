@@ -47,7 +47,7 @@ public actor Database {
   private let options: DatabaseOptions
   private let observer: DatabaseObserver
   private let serialExecutor: any SerialExecutor
-  private var waiting: [any Transaction] = []
+  private var waiting: [Transaction] = []
   private var isWorking = false
   private var isClosed = false
   private var isAvailable = true
@@ -75,12 +75,17 @@ public actor Database {
   public func transaction<R: Sendable>(_ body: @escaping @Sendable (SQLConnection) throws -> R) async throws -> R {
     guard !isClosed else { throw DatabaseError.closed }
     guard waiting.count < Self.maximumWaiting else { throw DatabaseError.overloaded }
-    let transaction = TypedTransaction(body)
-    return try await withUnsafeThrowingContinuation { continuation in
-      transaction.continuation = continuation
-      waiting.append(transaction)
+    // The transaction itself knows nothing of the type, which the runtime would look up again and again.
+    let returned = Returned<R>()
+    try await withUnsafeThrowingContinuation { continuation in
+      waiting.append(Transaction(continuation) { returned.value = try body($0) })
       startWork()
     }
+    return returned.value!
+  }
+
+  private final class Returned<R: Sendable>: @unchecked Sendable {
+    var value: R?
   }
 
   /// Whether the database can be written now. Asks the disk at most once a second while all is well.
@@ -132,7 +137,7 @@ public actor Database {
     isWorking = false
   }
 
-  private func note(_ outcome: GroupCommit.Outcome, _ batch: [any Transaction]) {
+  private func note(_ outcome: GroupCommit.Outcome, _ batch: [Transaction]) {
     switch outcome {
     case .read:
       lastCheck = environment.clock.now

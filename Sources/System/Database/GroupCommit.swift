@@ -1,47 +1,47 @@
-/// A transaction that waits for its turn, whatever it returns.
-protocol Transaction: AnyObject, Sendable {
+/// A transaction that waits for its turn. What it returns its body keeps.
+final class Transaction: @unchecked Sendable {
+  private let body: (SQLConnection) throws -> Void
+  private var continuation: UnsafeContinuation<Void, any Error>?
+  private var isRun = false
+  /// What the body threw when it was last run.
+  private var error: (any Error)?
+
+  init(_ continuation: UnsafeContinuation<Void, any Error>, _ body: @escaping (SQLConnection) throws -> Void) {
+    self.continuation = continuation
+    self.body = body
+  }
+
   /// Runs it, in a savepoint of its own where asked. Throws when the database failed; an error of the body's own is kept for `finish`.
-  func run(on connection: SQLConnection, inSavepoint: Bool) throws(DatabaseError)
-  /// Whether the body threw when it was last run.
-  var hasThrown: Bool { get }
-  /// Hands the result to whoever waits.
-  func finish()
-  /// Hands an error to whoever waits, in place of the result. Only the first of `finish` and `fail` counts.
-  func fail(_ error: any Error)
-}
-
-final class TypedTransaction<R: Sendable>: Transaction, @unchecked Sendable {
-  private let body: @Sendable (SQLConnection) throws -> R
-  private var result: Result<R, any Error>?
-  var continuation: UnsafeContinuation<R, any Error>?
-
-  init(_ body: @escaping @Sendable (SQLConnection) throws -> R) { self.body = body }
-
   func run(on connection: SQLConnection, inSavepoint: Bool) throws(DatabaseError) {
     if inSavepoint { try connection.execute("SAVEPOINT one") }
+    error = nil
     do {
-      result = .success(try body(connection))
+      try body(connection)
       if inSavepoint { try connection.execute("RELEASE one") }
     } catch {
       if let failure = error as? DatabaseError, failure.isUnavailable { throw failure }
       // Some errors roll everything back by themselves: then the others' changes are gone too.
       if connection.isOutsideTransaction { throw .failed("the transaction was rolled back") }
-      result = .failure(error)
+      self.error = error
       if inSavepoint {
         try connection.execute("ROLLBACK TO one")
         try connection.execute("RELEASE one")
       }
     }
+    isRun = true
   }
 
-  var hasThrown: Bool { if case .failure? = result { true } else { false } }
+  var hasThrown: Bool { error != nil }
 
+  /// Tells whoever waits that it is done, or what the body threw.
   func finish() {
-    guard let result else { return fail(DatabaseError.failed("the transaction was not run")) }
-    continuation?.resume(with: result)
+    guard isRun else { return fail(DatabaseError.failed("the transaction was not run")) }
+    if let error { return fail(error) }
+    continuation?.resume()
     continuation = nil
   }
 
+  /// Hands an error to whoever waits. Only the first of `finish` and `fail` counts.
   func fail(_ error: any Error) {
     continuation?.resume(throwing: error)
     continuation = nil
@@ -59,7 +59,7 @@ struct GroupCommit: Sendable {
   }
 
   let file: DatabaseFile
-  let transactions: [any Transaction]
+  let transactions: [Transaction]
   let options: DatabaseOptions
 
   func run() -> Outcome {
