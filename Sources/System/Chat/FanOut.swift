@@ -52,13 +52,23 @@ actor FanOut {
       return await sockets.emit(events)
     }
     guard position > emitted else { return }
-    waiting[position] = events
+    if position == emitted + 1, !isEmitting {
+      isEmitting = true
+      emitted = position
+      await sockets.emit(events)
+      isEmitting = false
+    } else {
+      waiting[position] = events
+    }
     await emitAll()
     if !waiting.isEmpty, !isFilling {
       isFilling = true
       environment.executor.spawn("fan-out-gap") { await self.fillGaps() }
     }
   }
+
+  /// Whether something waits for what comes before it.
+  var isWaiting: Bool { !waiting.isEmpty }
 
   /// Publishes what a transaction stored.
   func publish(_ published: PublishedAt) async {
@@ -99,10 +109,11 @@ actor FanOut {
       let (messages, others) = try await database.transaction {
         (try $0.messages(after: after, through: last), try $0.publications(after: after, through: last))
       }
-      for stored in messages where waiting[stored.message.id] == nil {
+      // What went out meanwhile would wait here for ever.
+      for stored in messages where stored.message.id > emitted && waiting[stored.message.id] == nil {
         waiting[stored.message.id] = [makeEvent(stored)]
       }
-      for other in others where waiting[other.position] == nil {
+      for other in others where other.position > emitted && waiting[other.position] == nil {
         waiting[other.position] = other.publications.map(\.roomEvent)
       }
       // What is in neither was pruned long ago.
