@@ -43,13 +43,15 @@ public struct ScenarioDraw {
     if stream.chance(0.5) { members.append(.init("network", network())) }
     var seconds = duration(of: members.last { $0.name == "people" }!.value)
     var faults: [JSONValue] = []
-    if kind == "sessions", stream.chance(0.5) { members.append(.init("script", departures(within: seconds))) }
     // With people who think fast it would be a long run.
-    if kind == "chat", seconds >= 10, stream.chance(0.3) {
-      let (script, partition, end) = unheardEndings()
+    if kind == "chat" || kind == "sessions", seconds >= 10, stream.chance(0.3) {
+      let (script, partition, end) =
+        kind == "chat" ? unheard("delete-session", by: "users") : unheard("depart", by: "broker")
       members.append(.init("script", script))
       faults.append(partition)
       seconds = max(seconds, end)
+    } else if kind == "sessions", stream.chance(0.5) {
+      members.append(.init("script", departures(within: seconds)))
     }
     members.append(.init("run", .string("\(seconds)s")))
     let people = Self.groups(JSONValue.object(members))
@@ -200,15 +202,18 @@ public struct ScenarioDraw {
       })
   }
 
-  /// Sessions end at the User Service while the chat cannot hear of it, for longer than it may believe in them.
-  private func unheardEndings() -> (script: JSONValue, partition: JSONValue, end: Int) {
+  /// Two people do something that the chat and another service have to tell each other, and cannot, for longer than either may believe in
+  /// what it knows.
+  private func unheard(
+    _ action: String, by other: String
+  ) -> (script: JSONValue, partition: JSONValue, end: Int) {
     let begin = 2 + stream.choose(4)
     let end = begin + 9 + stream.choose(5)
     let steps = (1...2).map { number -> JSONValue in
-      ["at": .string("\(begin + 1 + stream.choose(3))s"), "who": .string("ann-\(number)"), "does": "delete-session"]
+      ["at": .string("\(begin + 1 + stream.choose(3))s"), "who": .string("ann-\(number)"), "does": .string(action)]
     }
     let partition: JSONValue = [
-      "from": .string("\(begin)s"), "to": .string("\(end)s"), "partition": [["chat"], ["users"]],
+      "from": .string("\(begin)s"), "to": .string("\(end)s"), "partition": [["chat"], [.string(other)]],
       "oneWay": .bool(stream.chance(0.2)),
     ]
     return (.array(steps), partition, end + 2)
