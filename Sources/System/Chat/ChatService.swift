@@ -14,6 +14,8 @@ public actor ChatService: Service {
   /// Sockets that are gone, and whose rows could not be removed yet.
   var departed: [(id: SocketID, member: Member)] = []
   var isSettling = false
+  /// Whether a departure was noted since they were read last.
+  var hasNewDepartures = false
   var isTellingDepartures = false
   /// For the bug of that name.
   var rememberedMembers: [GroupID: [UserNumber]] = [:]

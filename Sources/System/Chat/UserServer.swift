@@ -38,6 +38,7 @@ enum UserServer {
 extension ChatService {
   /// Tells the User Manager who is gone, in order, until it has been told.
   func tellDepartures() {
+    hasNewDepartures = true
     guard !isTellingDepartures else { return }
     isTellingDepartures = true
     environment.executor.spawn("departures") { await self.tellAllDepartures() }
@@ -46,9 +47,11 @@ extension ChatService {
   private func tellAllDepartures() async {
     defer { isTellingDepartures = false }
     while true {
+      hasNewDepartures = false
       do {
         let departures = try await database.transaction { try $0.departures() }
-        if departures.isEmpty { return }
+        // One that was noted just after they were read, and before that was known here, wakes nobody else.
+        if departures.isEmpty, !hasNewDepartures { return }
         for (id, user, connection) in departures {
           do {
             try await users().userIsGone(user, connection: connection)
