@@ -72,7 +72,9 @@ enum RequestBody {
   }
 
   private static func type(of request: HTTPRequest) -> String? {
-    request.fields["content-type"]?.prefix { $0 != ";" && $0 != " " }.lowercased()
+    guard let field = request.fields["content-type"] else { return nil }
+    let type = field.utf8.prefix { $0 != UInt8(ascii: ";") && $0 != UInt8(ascii: " ") }
+    return String(Substring(type)).lowercased()
   }
 
   private static func isJSON(_ type: String?) -> Bool {

@@ -76,17 +76,18 @@ extension [UInt8] {
     append(decimal: second % 60, width: 2)
   }
 
-  /// Appends a number that is not negative, with leading zeros up to `width`.
+  /// Appends a number, with leading zeros up to `width` digits (20 at most).
   mutating func append(decimal number: Int64, width: Int = 1) {
-    var divisor: Int64 = 1
-    var digits = 1
-    while digits < width || number / divisor >= 10 {
-      divisor *= 10
-      digits += 1
-    }
-    while divisor > 0 {
-      append(UInt8(ascii: "0") + UInt8(number / divisor % 10))
-      divisor /= 10
+    if number < 0 { append(UInt8(ascii: "-")) }
+    withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 20) { digits in
+      var rest = number.magnitude
+      var first = 20
+      repeat {
+        first -= 1
+        digits[first] = UInt8(ascii: "0") + UInt8(rest % 10)
+        rest /= 10
+      } while rest > 0 || 20 - first < width
+      append(contentsOf: UnsafeBufferPointer(rebasing: digits[first...]))
     }
   }
 }

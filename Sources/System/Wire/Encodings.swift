@@ -5,6 +5,7 @@ public enum Hex {
   /// Two digits for each byte.
   public static func encode(_ bytes: some Sequence<UInt8>) -> String {
     var output: [UInt8] = []
+    output.reserveCapacity(bytes.underestimatedCount * 2)
     for byte in bytes {
       output.append(digits[Int(byte >> 4)])
       output.append(digits[Int(byte & 15)])
@@ -50,28 +51,26 @@ public enum Base64URL {
 
   /// Appends the encoding of `bytes` to `output`.
   public static func encode(_ bytes: [UInt8], to output: inout [UInt8]) {
-    let encoded = [UInt8](unsafeUninitializedCapacity: (bytes.count * 4 + 2) / 3) { buffer, written in
-      var bits: UInt32 = 0
-      var count: UInt32 = 0
-      var end = 0
+    output += [UInt8](unsafeUninitializedCapacity: (bytes.count + 2) / 3 * 4) { buffer, written in
       alphabet.withUnsafeBufferPointer { alphabet in
-        for byte in bytes {
-          bits = bits << 8 | UInt32(byte)
-          count &+= 8
-          while count >= 6 {
-            count &-= 6
-            buffer[end] = alphabet[Int(bits >> count & 63)]
-            end &+= 1
-          }
+        var read = 0
+        var end = 0
+        while read < bytes.count {
+          let left = bytes.count - read
+          let second = left > 1 ? UInt32(bytes[read + 1]) : 0
+          let third = left > 2 ? UInt32(bytes[read + 2]) : 0
+          let bits = UInt32(bytes[read]) << 16 | second << 8 | third
+          buffer[end] = alphabet[Int(bits >> 18)]
+          buffer[end + 1] = alphabet[Int(bits >> 12 & 63)]
+          buffer[end + 2] = alphabet[Int(bits >> 6 & 63)]
+          buffer[end + 3] = alphabet[Int(bits & 63)]
+          read += 3
+          end += 4
         }
-        if count > 0 {
-          buffer[end] = alphabet[Int(bits << (6 &- count) & 63)]
-          end &+= 1
-        }
+        // Of the last four digits those say nothing that stand for no byte.
+        written = (bytes.count * 4 + 2) / 3
       }
-      written = end
     }
-    output += encoded
   }
 
   /// The bytes, or nil: a character outside the alphabet, an impossible length, or bits beyond the last byte that are

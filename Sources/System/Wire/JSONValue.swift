@@ -85,7 +85,7 @@ extension JSONValue {
   /// The value as JSON text in UTF-8.
   public var bytes: [UInt8] {
     var output: [UInt8] = []
-    output.reserveCapacity(128)
+    output.reserveCapacity(256)
     write(to: &output)
     return output
   }
@@ -95,7 +95,7 @@ extension JSONValue {
     switch self {
     case .null: output.append(contentsOf: "null".utf8)
     case .bool(let flag): output.append(contentsOf: flag ? "true".utf8 : "false".utf8)
-    case .int(let number): output.append(contentsOf: String(number).utf8)
+    case .int(let number): output.append(decimal: number)
     case .double(let number): output.append(contentsOf: (number.isFinite ? "\(number)" : "null").utf8)
     case .string(let text): Self.write(text, to: &output)
     case .array(let elements):
@@ -124,6 +124,10 @@ extension JSONValue {
       var start = 0
       var index = 0
       while index < bytes.count {
+        if index + 8 <= bytes.count, !mayNeedEscape(eight: UnsafeRawPointer(bytes.baseAddress! + index)) {
+          index += 8
+          continue
+        }
         let byte = bytes[index]
         if byte < 0x20 || byte == 0x22 || byte == 0x5C || byte == 0x7F {
           output.append(contentsOf: UnsafeBufferPointer(rebasing: bytes[start..<index]))
@@ -135,6 +139,20 @@ extension JSONValue {
       output.append(contentsOf: UnsafeBufferPointer(rebasing: bytes[start...]))
     }
     output.append(UInt8(ascii: "\""))
+  }
+
+  /// Whether one of eight bytes may have to be escaped, asked of all at once: `x - 1` borrows into the top bit of a byte
+  /// that is 0, and of few others.
+  private static func mayNeedEscape(eight bytes: UnsafeRawPointer) -> Bool {
+    let word = bytes.loadUnaligned(as: UInt64.self)
+    let ones: UInt64 = 0x0101_0101_0101_0101
+    let quotes = word ^ (ones &* 0x22)
+    let backslashes = word ^ (ones &* 0x5C)
+    let deletes = word ^ (ones &* 0x7F)
+    let controls = (word &- (ones &* 0x20)) & ~word
+    let others =
+      ((quotes &- ones) & ~quotes) | ((backslashes &- ones) & ~backslashes) | ((deletes &- ones) & ~deletes)
+    return (controls | others) & (ones &* 0x80) != 0
   }
 
   private static func writeEscape(_ byte: UInt8, to output: inout [UInt8]) {
