@@ -1,5 +1,6 @@
 import CLinux
 import Glibc
+import Synchronization
 import System
 
 /// A node of the real world: an event loop on a thread of its own, pools for what blocks, files under a directory.
@@ -91,11 +92,40 @@ package struct RealEntropy: Entropy {
   package init() {}
 
   package func fill(_ buffer: UnsafeMutableRawBufferPointer) {
+    guard buffer.count <= Self.reserve.size / 8 else { return Self.read(into: buffer) }
+    Self.reserve.take(buffer)
+  }
+
+  private static let reserve = Reserve()
+
+  fileprivate static func read(into buffer: UnsafeMutableRawBufferPointer) {
     var done = 0
     while done < buffer.count {
       let count = getrandom(buffer.baseAddress! + done, buffer.count - done, 0)
       require(count > 0 || errno == EINTR, "no random bytes: errno \(errno)")
       done += max(0, count)
+    }
+  }
+
+  /// Random bytes read ahead, since each call of the kernel costs as much as a key's worth of them. What was given out is
+  /// zero here.
+  private final class Reserve: Sendable {
+    let size = 1024
+    private let left = Mutex<[UInt8]>([])
+
+    func take(_ buffer: UnsafeMutableRawBufferPointer) {
+      left.withLock { left in
+        if left.count < buffer.count {
+          left = [UInt8](repeating: 0, count: size)
+          left.withUnsafeMutableBytes { RealEntropy.read(into: $0) }
+        }
+        let start = left.count - buffer.count
+        for index in buffer.indices {
+          buffer[index] = left[start + index]
+          left[start + index] = 0
+        }
+        left.removeLast(buffer.count)
+      }
     }
   }
 }
