@@ -2,7 +2,7 @@
 enum AccountsSchema {
   /// Names are unique without regard to case, which needs a column of its own each: SQL's own folding knows ASCII
   /// alone. A row that comes from elsewhere without them gets them by the trigger.
-  static let migrations = Migrations([
+  static let migrations = Migrations(
     """
     CREATE TABLE users (
       user_id VARCHAR(64) PRIMARY KEY,
@@ -34,8 +34,7 @@ enum AccountsSchema {
       user_id VARCHAR(64) NOT NULL,
       session_id VARCHAR(64) NOT NULL
     );
-    """
-  ])
+    """)
 }
 
 /// What went wrong in a transaction of the User Service, in the service's own terms.

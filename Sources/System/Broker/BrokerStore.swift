@@ -1,6 +1,6 @@
 /// The broker's durable state: what survives any crash.
 enum BrokerSchema {
-  static let migrations = Migrations([
+  static let migrations = Migrations(
     """
     CREATE TABLE exchanges (
       name VARCHAR(255) PRIMARY KEY,
@@ -30,11 +30,11 @@ enum BrokerSchema {
       properties BLOB NOT NULL,
       body BLOB NOT NULL
     );
-    CREATE INDEX messages_by_queue ON messages (queue, message_id);
     """,
-    // Each queue knows its messages by their numbers, so that a message is one row in one tree.
-    "DROP INDEX messages_by_queue;",
-  ])
+    from: [
+      // Each queue knows its messages by their numbers, so that a message is one row in one tree.
+      "DROP INDEX messages_by_queue;"
+    ])
 }
 
 /// One change of the durable state. Doing it twice is the same as doing it once, since a commit that seems to have failed may

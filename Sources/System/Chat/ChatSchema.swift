@@ -1,6 +1,6 @@
 /// The database of the Chat Service. Accounts and passwords are the User Service's; here they are numbers and names.
 enum ChatSchema {
-  static let migrations = Migrations([
+  static let migrations = Migrations(
     """
     CREATE TABLE chat_users (
       user_number INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -15,7 +15,7 @@ enum ChatSchema {
       asker BIGINT NOT NULL,
       blocker BIGINT,
       PRIMARY KEY (low, high)
-    );
+    ) WITHOUT ROWID;
     CREATE INDEX contacts_by_high ON contacts (high);
     CREATE TABLE chat_groups (group_id INTEGER PRIMARY KEY AUTOINCREMENT, name VARCHAR(150) NOT NULL);
     CREATE TABLE memberships (
@@ -28,9 +28,6 @@ enum ChatSchema {
     );
     CREATE UNIQUE INDEX memberships_now ON memberships (group_id, user_number) WHERE last_seq IS NULL;
     CREATE INDEX memberships_by_user ON memberships (user_number, group_id);
-    CREATE TABLE conversations (conversation VARCHAR(48) PRIMARY KEY, last_seq BIGINT NOT NULL);
-    CREATE TABLE positions (only INTEGER PRIMARY KEY CHECK (only = 1), last_position BIGINT NOT NULL);
-    INSERT INTO positions (only, last_position) VALUES (1, 0);
     CREATE TABLE publications (
       position BIGINT NOT NULL,
       part BIGINT NOT NULL,
@@ -38,7 +35,7 @@ enum ChatSchema {
       payload TEXT NOT NULL,
       rooms TEXT NOT NULL,
       PRIMARY KEY (position, part)
-    );
+    ) WITHOUT ROWID;
     CREATE TABLE sockets (
       socket_id VARCHAR(128) PRIMARY KEY,
       user_number BIGINT NOT NULL,
@@ -64,8 +61,37 @@ enum ChatSchema {
       UNIQUE (conversation, seq)
     );
     CREATE UNIQUE INDEX messages_by_client_id ON messages (sender, client_id) WHERE client_id IS NOT NULL;
-    """
-  ])
+    """,
+    from: [
+      // The messages and publications say themselves what the last number of each was.
+      """
+      DROP TABLE conversations;
+      DROP TABLE positions;
+      CREATE TABLE next_contacts (
+        low BIGINT NOT NULL,
+        high BIGINT NOT NULL,
+        status VARCHAR(8) NOT NULL,
+        asker BIGINT NOT NULL,
+        blocker BIGINT,
+        PRIMARY KEY (low, high)
+      ) WITHOUT ROWID;
+      INSERT INTO next_contacts SELECT low, high, status, asker, blocker FROM contacts;
+      DROP TABLE contacts;
+      ALTER TABLE next_contacts RENAME TO contacts;
+      CREATE INDEX contacts_by_high ON contacts (high);
+      CREATE TABLE next_publications (
+        position BIGINT NOT NULL,
+        part BIGINT NOT NULL,
+        event VARCHAR(32) NOT NULL,
+        payload TEXT NOT NULL,
+        rooms TEXT NOT NULL,
+        PRIMARY KEY (position, part)
+      ) WITHOUT ROWID;
+      INSERT INTO next_publications SELECT position, part, event, payload, rooms FROM publications;
+      DROP TABLE publications;
+      ALTER TABLE next_publications RENAME TO publications;
+      """
+    ])
 }
 
 /// Why a transaction of the Chat Service was refused, in the user's terms.

@@ -1,6 +1,6 @@
 /// Tells sockets what was committed, in the order in which it was committed.
 ///
-/// Every transaction that has something to tell takes the next *position* from one row of the database, so that the positions of what
+/// Every transaction that has something to tell takes the next *position* after the last that is stored, so that the positions of what
 /// was committed have no gap. Publications may arrive here in any order, or not at all; they go out in the order of their
 /// positions. A gap that does not close by itself is filled from the store: so a lost publication can delay a message and never
 /// lose it.

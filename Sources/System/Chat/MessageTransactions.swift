@@ -94,22 +94,15 @@ extension SQLConnection {
     ) { UserNumber($0.int(0)) }
   }
 
+  /// The number of the last message of a conversation, 0 where there is none. No message is ever taken away.
   func lastSequence(_ conversation: ConversationID) throws(DatabaseError) -> Int64 {
     try lastSequence(conversation.key)
   }
 
   private func lastSequence(_ conversation: String) throws(DatabaseError) -> Int64 {
-    try first("SELECT last_seq FROM conversations WHERE conversation = $1", .text(conversation)) { $0.int(0) } ?? 0
-  }
-
-  private func nextSequence(_ conversation: String) throws(DatabaseError) -> Int64 {
-    let next = try lastSequence(conversation) + 1
-    try execute(
-      """
-      INSERT INTO conversations (conversation, last_seq) VALUES ($1, $2)
-      ON CONFLICT (conversation) DO UPDATE SET last_seq = $2
-      """, .text(conversation), .int(next))
-    return next
+    try first(
+      "SELECT seq FROM messages WHERE conversation = $1 ORDER BY seq DESC LIMIT 1", .text(conversation)
+    ) { $0.int(0) } ?? 0
   }
 
   /// Who takes part in a conversation now, and so receives what is stored now.
@@ -143,8 +136,8 @@ extension SQLConnection {
       return (known.message, false)
     }
     try requireMayWrite(sender, in: conversation)
-    let sequence = try nextSequence(key)
-    let id = try nextPosition()
+    let sequence = try lastSequence(key) + 1
+    let id = try lastPosition() + 1
     try execute(
       """
       INSERT INTO messages (message_id, conversation, seq, sender, content, kind, created_at, client_id)

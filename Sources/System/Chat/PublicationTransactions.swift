@@ -25,21 +25,21 @@ extension SQLConnection {
   /// Publications that are kept; nobody is so far behind.
   private static let keptPublications: Int64 = 10_000
 
-  /// The place of what this transaction publishes in the one order of everything that was ever published. A message has it as
-  /// its id.
-  func nextPosition() throws(DatabaseError) -> Int64 {
-    // `RETURNING` would say it too, by way of a table of its own each time.
-    try execute("UPDATE positions SET last_position = last_position + 1")
-    return try lastPosition()
-  }
-
+  /// The last place in the one order of everything that was ever published; what a transaction publishes gets the next. A
+  /// message has it as its id.
   func lastPosition() throws(DatabaseError) -> Int64 {
-    try first("SELECT last_position FROM positions") { $0.int(0) }!
+    try first(
+      """
+      SELECT max(
+        ifnull((SELECT max(message_id) FROM messages), 0), ifnull((SELECT max(position) FROM publications), 0))
+      """
+    ) { $0.int(0) }!
   }
 
-  /// Stores what is to be told.
+  /// Stores what is to be told: one thing at least, or its place would be the next one's too.
   func publish(_ publications: [Publication]) throws(DatabaseError) -> PublishedAt {
-    let position = try nextPosition()
+    require(!publications.isEmpty, "nothing was published")
+    let position = try lastPosition() + 1
     for (part, publication) in publications.enumerated() {
       try execute(
         "INSERT INTO publications (position, part, event, payload, rooms) VALUES ($1, $2, $3, $4, $5)", .int(position),

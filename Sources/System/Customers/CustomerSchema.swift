@@ -1,6 +1,6 @@
 /// The database of the Customer Server: requests, sessions, their transcripts, and what customers said that is not in them yet.
 enum CustomerSchema {
-  static let migrations = Migrations([
+  static let migrations = Migrations(
     """
     CREATE TABLE customer_sessions (
       email_key VARCHAR(255) PRIMARY KEY,
@@ -10,7 +10,8 @@ enum CustomerSchema {
       data TEXT NOT NULL,
       requested_at BIGINT NOT NULL,
       supervisor VARCHAR(64) NOT NULL,
-      last_sent BIGINT NOT NULL
+      last_sent BIGINT NOT NULL,
+      request VARCHAR(255) NOT NULL DEFAULT ''
     );
     CREATE INDEX customer_sessions_by_supervisor ON customer_sessions (supervisor);
     CREATE TABLE session_messages (
@@ -28,8 +29,7 @@ enum CustomerSchema {
       PRIMARY KEY (supervisor, number)
     );
     """,
-    "ALTER TABLE customer_sessions ADD COLUMN request VARCHAR(255) NOT NULL DEFAULT '';",
-  ])
+    from: ["ALTER TABLE customer_sessions ADD COLUMN request VARCHAR(255) NOT NULL DEFAULT '';"])
 }
 
 /// How a customer's session stands.

@@ -1,18 +1,30 @@
-/// A database's schema as numbered steps: step 1 makes the first version, each later one changes what is there.
+/// A database's schema as new databases get it, and the steps that bring those of older releases there.
 public struct Migrations: Sendable {
+  private let schema: String
+  /// What brings a database from version 2, a service's first schema, to 3, and so on. Version 0 is an empty file, version 1 has
+  /// a row for health checks to write and nothing else.
   private let steps: [String]
 
-  /// The steps in order; a released step never changes. Before the first comes a row for health checks to write.
-  public init(_ steps: [String]) {
-    self.steps = ["CREATE TABLE health (checked_at INTEGER NOT NULL); INSERT INTO health VALUES (0)"] + steps
+  /// `schema` makes what all of `steps` have made of the first one; a released step never changes.
+  public init(_ schema: String, from steps: [String] = []) {
+    self.schema = schema
+    self.steps = steps
   }
+
+  /// The newest version.
+  private var version: Int { steps.count + 2 }
 
   /// Brings the database to the newest version, in one transaction.
   func apply(to connection: SQLConnection) throws(DatabaseError) {
-    let version = try connection.first("PRAGMA user_version") { Int($0.int(0)) } ?? 0
-    guard version <= steps.count else { throw .newerSchema(found: version, known: steps.count) }
-    guard version < steps.count else { return }
-    let missing = steps[version...].joined(separator: ";\n")
-    try connection.run("BEGIN IMMEDIATE; \(missing); PRAGMA user_version = \(steps.count); COMMIT")
+    let found = try connection.first("PRAGMA user_version") { Int($0.int(0)) } ?? 0
+    guard found <= version else { throw .newerSchema(found: found, known: version) }
+    guard found < version else { return }
+    let missing =
+      switch found {
+      case 0: ["CREATE TABLE health (checked_at INTEGER NOT NULL); INSERT INTO health VALUES (0)", schema]
+      case 1: [schema]
+      default: Array(steps[(found - 2)...])
+      }
+    try connection.run("BEGIN IMMEDIATE; \(missing.joined(separator: ";\n")); PRAGMA user_version = \(version); COMMIT")
   }
 }

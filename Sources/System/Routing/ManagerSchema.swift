@@ -1,8 +1,13 @@
 /// The database of the User Manager: sessions, users, demand, transcripts, and what is still to be published.
 enum ManagerSchema {
-  static let migrations = Migrations([
+  static let migrations = Migrations(
     """
-    CREATE TABLE manager (only INTEGER PRIMARY KEY CHECK (only = 1), identity VARCHAR(64) NOT NULL, next_session BIGINT NOT NULL);
+    CREATE TABLE manager (
+      only INTEGER PRIMARY KEY CHECK (only = 1),
+      identity VARCHAR(64) NOT NULL,
+      next_session BIGINT NOT NULL,
+      last_commit BIGINT NOT NULL DEFAULT 0
+    );
     CREATE TABLE pool_users (
       user_key VARCHAR(255) PRIMARY KEY,
       connection BIGINT NOT NULL,
@@ -18,7 +23,9 @@ enum ManagerSchema {
       status VARCHAR(16) NOT NULL,
       host VARCHAR(128) NOT NULL,
       data TEXT NOT NULL,
-      is_own BOOLEAN NOT NULL
+      is_own BOOLEAN NOT NULL,
+      additional BIGINT NOT NULL DEFAULT 0,
+      request VARCHAR(255) NOT NULL DEFAULT ''
     );
     CREATE TABLE transcripts (
       supervisor VARCHAR(64) NOT NULL,
@@ -30,7 +37,7 @@ enum ManagerSchema {
       UNIQUE (supervisor, message_id)
     );
     CREATE TABLE forwarded (
-      position INTEGER PRIMARY KEY AUTOINCREMENT,
+      position INTEGER PRIMARY KEY,
       supervisor VARCHAR(64) NOT NULL,
       message_id VARCHAR(255) NOT NULL,
       user_key VARCHAR(255) NOT NULL,
@@ -43,37 +50,8 @@ enum ManagerSchema {
       last_seq BIGINT NOT NULL,
       PRIMARY KEY (supervisor, user_key)
     );
-    CREATE TABLE handled (position INTEGER PRIMARY KEY AUTOINCREMENT, message_id VARCHAR(255) UNIQUE NOT NULL);
+    CREATE TABLE handled (position INTEGER PRIMARY KEY, message_id VARCHAR(255) NOT NULL);
     CREATE TABLE outbox (
-      position INTEGER PRIMARY KEY AUTOINCREMENT,
-      kind VARCHAR(8) NOT NULL,
-      exchange VARCHAR(255) NOT NULL,
-      routing_key VARCHAR(255) NOT NULL,
-      properties BLOB NOT NULL,
-      body BLOB NOT NULL
-    );
-    """,
-    "ALTER TABLE sessions ADD COLUMN additional BIGINT NOT NULL DEFAULT 0;",
-    "ALTER TABLE manager ADD COLUMN last_commit BIGINT NOT NULL DEFAULT 0;",
-    "ALTER TABLE sessions ADD COLUMN request VARCHAR(255) NOT NULL DEFAULT '';",
-    // A commit's number gives its rows their places; what came before is known without an index.
-    """
-    CREATE TABLE next_forwarded (
-      position INTEGER PRIMARY KEY,
-      supervisor VARCHAR(64) NOT NULL,
-      message_id VARCHAR(255) NOT NULL,
-      user_key VARCHAR(255) NOT NULL,
-      message TEXT NOT NULL,
-      UNIQUE (supervisor, message_id)
-    );
-    INSERT INTO next_forwarded SELECT position, supervisor, message_id, user_key, message FROM forwarded ORDER BY position;
-    DROP TABLE forwarded;
-    ALTER TABLE next_forwarded RENAME TO forwarded;
-    CREATE TABLE next_handled (position INTEGER PRIMARY KEY, message_id VARCHAR(255) NOT NULL);
-    INSERT INTO next_handled SELECT position, message_id FROM handled ORDER BY position;
-    DROP TABLE handled;
-    ALTER TABLE next_handled RENAME TO handled;
-    CREATE TABLE next_outbox (
       position INTEGER PRIMARY KEY,
       kind VARCHAR(8) NOT NULL,
       exchange VARCHAR(255) NOT NULL,
@@ -81,9 +59,39 @@ enum ManagerSchema {
       properties BLOB NOT NULL,
       body BLOB NOT NULL
     );
-    INSERT INTO next_outbox SELECT position, kind, exchange, routing_key, properties, body FROM outbox ORDER BY position;
-    DROP TABLE outbox;
-    ALTER TABLE next_outbox RENAME TO outbox;
     """,
-  ])
+    from: [
+      "ALTER TABLE sessions ADD COLUMN additional BIGINT NOT NULL DEFAULT 0;",
+      "ALTER TABLE manager ADD COLUMN last_commit BIGINT NOT NULL DEFAULT 0;",
+      "ALTER TABLE sessions ADD COLUMN request VARCHAR(255) NOT NULL DEFAULT '';",
+      // A commit's number gives its rows their places; what came before is known without an index.
+      """
+      CREATE TABLE next_forwarded (
+        position INTEGER PRIMARY KEY,
+        supervisor VARCHAR(64) NOT NULL,
+        message_id VARCHAR(255) NOT NULL,
+        user_key VARCHAR(255) NOT NULL,
+        message TEXT NOT NULL,
+        UNIQUE (supervisor, message_id)
+      );
+      INSERT INTO next_forwarded SELECT position, supervisor, message_id, user_key, message FROM forwarded ORDER BY position;
+      DROP TABLE forwarded;
+      ALTER TABLE next_forwarded RENAME TO forwarded;
+      CREATE TABLE next_handled (position INTEGER PRIMARY KEY, message_id VARCHAR(255) NOT NULL);
+      INSERT INTO next_handled SELECT position, message_id FROM handled ORDER BY position;
+      DROP TABLE handled;
+      ALTER TABLE next_handled RENAME TO handled;
+      CREATE TABLE next_outbox (
+        position INTEGER PRIMARY KEY,
+        kind VARCHAR(8) NOT NULL,
+        exchange VARCHAR(255) NOT NULL,
+        routing_key VARCHAR(255) NOT NULL,
+        properties BLOB NOT NULL,
+        body BLOB NOT NULL
+      );
+      INSERT INTO next_outbox SELECT position, kind, exchange, routing_key, properties, body FROM outbox ORDER BY position;
+      DROP TABLE outbox;
+      ALTER TABLE next_outbox RENAME TO outbox;
+      """,
+    ])
 }

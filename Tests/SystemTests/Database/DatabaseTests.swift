@@ -5,7 +5,7 @@ import Testing
 
 @Suite("The database")
 struct DatabaseTests {
-  private static let schema = Migrations(["CREATE TABLE t (id TEXT PRIMARY KEY, n INTEGER NOT NULL)"])
+  private static let schema = Migrations("CREATE TABLE t (id TEXT PRIMARY KEY, n INTEGER NOT NULL)")
 
   private func database(_ environment: Environment, observer: DatabaseObserver = DatabaseObserver()) -> Database {
     Database(environment, path: "t.db", migrations: Self.schema, observer: observer)
@@ -63,7 +63,8 @@ struct DatabaseTests {
   func newer() throws {
     try World(seed: 1).perform { environment in
       let newer = Database(
-        environment, path: "t.db", migrations: Migrations(["CREATE TABLE a (x)", "CREATE TABLE b (x)"]))
+        environment, path: "t.db",
+        migrations: Migrations("CREATE TABLE a (x); CREATE TABLE b (x)", from: ["CREATE TABLE b (x)"]))
       try await newer.transaction { _ = try $0.execute("INSERT INTO b VALUES (1)") }
       await newer.close()
       let error = await #expect(throws: DatabaseError.self) {

@@ -1,0 +1,294 @@
+import Sim
+import Testing
+
+@testable import System
+
+/// Databases of older releases. The first schema of each service stands here as it was released; the steps from there stand with
+/// the schema of today.
+@Suite struct MigrationsTests {
+  private static let services: [(name: String, first: String, now: Migrations)] = [
+    ("accounts", firstAccounts, AccountsSchema.migrations),
+    ("chat", firstChat, ChatSchema.migrations),
+    ("customers", firstCustomers, CustomerSchema.migrations),
+    ("manager", firstManager, ManagerSchema.migrations),
+    ("broker", firstBroker, BrokerSchema.migrations),
+  ]
+
+  /// Tables with their columns in order, indexes with theirs, and triggers.
+  private static func shape(_ connection: SQLConnection) throws -> [String] {
+    try connection.query(
+      """
+      SELECT m.type || ' ' || m.tbl_name || ' ' || CASE WHEN m.name LIKE 'sqlite_auto%' THEN '' ELSE m.name END || ': '
+        || CASE m.type
+          WHEN 'table' THEN (SELECT group_concat(name || ' ' || type || ' ' || "notnull" || ' ' || pk || ' '
+              || ifnull(dflt_value, '-'), ', ') || iif(t.wr, ' WITHOUT ROWID', '')
+            FROM pragma_table_xinfo(m.name), (SELECT wr FROM pragma_table_list(m.name)) t)
+          WHEN 'index' THEN (SELECT group_concat(name || ' ' || desc, ', ') FROM pragma_index_xinfo(m.name))
+          ELSE sql END AS shape
+      FROM sqlite_schema m WHERE m.name <> 'sqlite_sequence' ORDER BY shape
+      """
+    ) { $0.text(0) }
+  }
+
+  @Test(
+    "what older releases made becomes what is made today",
+    arguments: ["accounts", "broker", "chat", "customers", "manager"])
+  func becomesTheSame(_ name: String) throws {
+    let service = try #require(Self.services.first { $0.name == name })
+    try World(seed: 1).perform { environment in
+      let old = Database(environment, path: "old.db", migrations: Migrations(service.first))
+      try await old.transaction { _ in }
+      await old.close()
+      let migrated = Database(environment, path: "old.db", migrations: service.now)
+      let fresh = Database(environment, path: "new.db", migrations: service.now)
+      let (before, after) = try await (
+        migrated.transaction { try Self.shape($0) }, fresh.transaction { try Self.shape($0) }
+      )
+      #expect(before == after)
+      #expect(after.count > 3)
+    }
+  }
+
+  @Test("contacts and what was published stay, and numbers go on where they were")
+  func chatKeeps() throws {
+    try World(seed: 1).perform { environment in
+      let old = Database(environment, path: "chat.db", migrations: Migrations(Self.firstChat))
+      try await old.transaction {
+        try $0.run(
+          """
+          INSERT INTO contacts VALUES (1, 2, 'friend', 1, NULL);
+          INSERT INTO conversations VALUES ('d1-2', 2);
+          INSERT INTO messages VALUES (1, 'd1-2', 1, 1, 'hello', 'text', 't', NULL), (2, 'd1-2', 2, 2, 'ho', 'text', 't', NULL);
+          INSERT INTO publications VALUES (3, 0, 'user_status', '{}', '1');
+          UPDATE positions SET last_position = 3;
+          """)
+      }
+      await old.close()
+      let chat = Database(environment, path: "chat.db", migrations: ChatSchema.migrations)
+      let (status, position, published, sequence) = try await chat.transaction { database in
+        let pair = ConversationID.between(UserNumber(1), UserNumber(2))
+        return try (
+          database.contact(UserNumber(1), UserNumber(2))?.status, database.lastPosition(),
+          database.publications(after: 2, through: 3).map(\.position), database.lastSequence(pair)
+        )
+      }
+      #expect(status == .friend)
+      #expect(position == 3)
+      #expect(published == [3])
+      #expect(sequence == 2)
+    }
+  }
+}
+
+extension MigrationsTests {
+  private static let firstAccounts = """
+    CREATE TABLE users (
+      user_id VARCHAR(64) PRIMARY KEY,
+      user_email VARCHAR(255) UNIQUE NOT NULL,
+      username VARCHAR(150) UNIQUE NOT NULL,
+      password_hash VARCHAR(256) NOT NULL,
+      salt VARCHAR(64) NOT NULL,
+      created_at TIMESTAMP NOT NULL,
+      last_login TIMESTAMP,
+      email_key VARCHAR(255) UNIQUE,
+      username_key VARCHAR(600) UNIQUE
+    );
+    CREATE TRIGGER users_keys AFTER INSERT ON users WHEN NEW.email_key IS NULL OR NEW.username_key IS NULL BEGIN
+      UPDATE users SET email_key = lower(NEW.user_email), username_key = lower(NEW.username) WHERE user_id = NEW.user_id;
+    END;
+    CREATE TABLE user_sessions (
+      session_id VARCHAR(64) PRIMARY KEY,
+      user_id VARCHAR(64) NOT NULL REFERENCES users (user_id) ON DELETE CASCADE,
+      created_at TIMESTAMP NOT NULL
+    );
+    CREATE INDEX user_sessions_by_user ON user_sessions (user_id);
+    CREATE TABLE used_refresh_tokens (token_id VARCHAR(64) PRIMARY KEY, expires_at BIGINT NOT NULL);
+    CREATE INDEX used_refresh_tokens_by_expiry ON used_refresh_tokens (expires_at);
+    CREATE TABLE revoked_logins (family VARCHAR(64) PRIMARY KEY, expires_at BIGINT NOT NULL);
+    CREATE INDEX revoked_logins_by_expiry ON revoked_logins (expires_at);
+    CREATE TABLE session_events (
+      event_id INTEGER PRIMARY KEY AUTOINCREMENT,
+      kind VARCHAR(16) NOT NULL,
+      user_id VARCHAR(64) NOT NULL,
+      session_id VARCHAR(64) NOT NULL
+    );
+    """
+
+  private static let firstChat = """
+    CREATE TABLE chat_users (
+      user_number INTEGER PRIMARY KEY AUTOINCREMENT,
+      account_id VARCHAR(64) UNIQUE NOT NULL,
+      username VARCHAR(150) NOT NULL
+    );
+    CREATE INDEX chat_users_by_name ON chat_users (username);
+    CREATE TABLE contacts (
+      low BIGINT NOT NULL,
+      high BIGINT NOT NULL,
+      status VARCHAR(8) NOT NULL,
+      asker BIGINT NOT NULL,
+      blocker BIGINT,
+      PRIMARY KEY (low, high)
+    );
+    CREATE INDEX contacts_by_high ON contacts (high);
+    CREATE TABLE chat_groups (group_id INTEGER PRIMARY KEY AUTOINCREMENT, name VARCHAR(150) NOT NULL);
+    CREATE TABLE memberships (
+      group_id BIGINT NOT NULL,
+      user_number BIGINT NOT NULL,
+      is_admin BOOLEAN NOT NULL,
+      position INTEGER PRIMARY KEY AUTOINCREMENT,
+      first_seq BIGINT NOT NULL,
+      last_seq BIGINT
+    );
+    CREATE UNIQUE INDEX memberships_now ON memberships (group_id, user_number) WHERE last_seq IS NULL;
+    CREATE INDEX memberships_by_user ON memberships (user_number, group_id);
+    CREATE TABLE conversations (conversation VARCHAR(48) PRIMARY KEY, last_seq BIGINT NOT NULL);
+    CREATE TABLE positions (only INTEGER PRIMARY KEY CHECK (only = 1), last_position BIGINT NOT NULL);
+    INSERT INTO positions (only, last_position) VALUES (1, 0);
+    CREATE TABLE publications (
+      position BIGINT NOT NULL,
+      part BIGINT NOT NULL,
+      event VARCHAR(32) NOT NULL,
+      payload TEXT NOT NULL,
+      rooms TEXT NOT NULL,
+      PRIMARY KEY (position, part)
+    );
+    CREATE TABLE sockets (
+      socket_id VARCHAR(128) PRIMARY KEY,
+      user_number BIGINT NOT NULL,
+      namespace VARCHAR(32) NOT NULL,
+      life VARCHAR(64) NOT NULL
+    );
+    CREATE INDEX sockets_by_user ON sockets (user_number, namespace);
+    CREATE TABLE departures (
+      departure_id INTEGER PRIMARY KEY AUTOINCREMENT,
+      user_number BIGINT NOT NULL,
+      connection BIGINT NOT NULL
+    );
+    CREATE TABLE connections (user_number INTEGER PRIMARY KEY, last_connection BIGINT NOT NULL);
+    CREATE TABLE messages (
+      message_id INTEGER PRIMARY KEY,
+      conversation VARCHAR(48) NOT NULL,
+      seq BIGINT NOT NULL,
+      sender BIGINT NOT NULL,
+      content TEXT NOT NULL,
+      kind VARCHAR(8) NOT NULL,
+      created_at TIMESTAMP NOT NULL,
+      client_id VARCHAR(128),
+      UNIQUE (conversation, seq)
+    );
+    CREATE UNIQUE INDEX messages_by_client_id ON messages (sender, client_id) WHERE client_id IS NOT NULL;
+    """
+
+  private static let firstCustomers = """
+    CREATE TABLE customer_sessions (
+      email_key VARCHAR(255) PRIMARY KEY,
+      email VARCHAR(255) NOT NULL,
+      status VARCHAR(16) NOT NULL,
+      token VARCHAR(64) NOT NULL,
+      data TEXT NOT NULL,
+      requested_at BIGINT NOT NULL,
+      supervisor VARCHAR(64) NOT NULL,
+      last_sent BIGINT NOT NULL
+    );
+    CREATE INDEX customer_sessions_by_supervisor ON customer_sessions (supervisor);
+    CREATE TABLE session_messages (
+      supervisor VARCHAR(64) NOT NULL,
+      seq BIGINT NOT NULL,
+      sender TEXT NOT NULL,
+      message TEXT NOT NULL,
+      PRIMARY KEY (supervisor, seq)
+    );
+    CREATE TABLE unheard (
+      supervisor VARCHAR(64) NOT NULL,
+      number BIGINT NOT NULL,
+      message_id VARCHAR(255) NOT NULL,
+      message TEXT NOT NULL,
+      PRIMARY KEY (supervisor, number)
+    );
+    """
+
+  private static let firstManager = """
+    CREATE TABLE manager (only INTEGER PRIMARY KEY CHECK (only = 1), identity VARCHAR(64) NOT NULL, next_session BIGINT NOT NULL);
+    CREATE TABLE pool_users (
+      user_key VARCHAR(255) PRIMARY KEY,
+      connection BIGINT NOT NULL,
+      place VARCHAR(8) NOT NULL,
+      supervisor VARCHAR(64) NOT NULL,
+      turn BIGINT NOT NULL
+    );
+    CREATE TABLE demands (demand_id INTEGER PRIMARY KEY, supervisor VARCHAR(64) NOT NULL, user_count BIGINT NOT NULL);
+    CREATE TABLE sessions (
+      supervisor VARCHAR(64) PRIMARY KEY,
+      email VARCHAR(255) NOT NULL,
+      epoch BIGINT NOT NULL,
+      status VARCHAR(16) NOT NULL,
+      host VARCHAR(128) NOT NULL,
+      data TEXT NOT NULL,
+      is_own BOOLEAN NOT NULL
+    );
+    CREATE TABLE transcripts (
+      supervisor VARCHAR(64) NOT NULL,
+      seq BIGINT NOT NULL,
+      message_id VARCHAR(255) NOT NULL,
+      sender TEXT NOT NULL,
+      message TEXT NOT NULL,
+      PRIMARY KEY (supervisor, seq),
+      UNIQUE (supervisor, message_id)
+    );
+    CREATE TABLE forwarded (
+      position INTEGER PRIMARY KEY AUTOINCREMENT,
+      supervisor VARCHAR(64) NOT NULL,
+      message_id VARCHAR(255) NOT NULL,
+      user_key VARCHAR(255) NOT NULL,
+      message TEXT NOT NULL,
+      UNIQUE (supervisor, message_id)
+    );
+    CREATE TABLE relayed (
+      supervisor VARCHAR(64) NOT NULL,
+      user_key VARCHAR(255) NOT NULL,
+      last_seq BIGINT NOT NULL,
+      PRIMARY KEY (supervisor, user_key)
+    );
+    CREATE TABLE handled (position INTEGER PRIMARY KEY AUTOINCREMENT, message_id VARCHAR(255) UNIQUE NOT NULL);
+    CREATE TABLE outbox (
+      position INTEGER PRIMARY KEY AUTOINCREMENT,
+      kind VARCHAR(8) NOT NULL,
+      exchange VARCHAR(255) NOT NULL,
+      routing_key VARCHAR(255) NOT NULL,
+      properties BLOB NOT NULL,
+      body BLOB NOT NULL
+    );
+    """
+
+  private static let firstBroker = """
+    CREATE TABLE exchanges (
+      name VARCHAR(255) PRIMARY KEY,
+      kind VARCHAR(16) NOT NULL,
+      is_auto_delete BOOLEAN NOT NULL,
+      is_internal BOOLEAN NOT NULL
+    );
+    CREATE TABLE queues (
+      queue_id INTEGER PRIMARY KEY AUTOINCREMENT,
+      name VARCHAR(255) UNIQUE NOT NULL,
+      is_auto_delete BOOLEAN NOT NULL,
+      arguments BLOB NOT NULL
+    );
+    CREATE TABLE bindings (
+      binding_id INTEGER PRIMARY KEY AUTOINCREMENT,
+      exchange VARCHAR(255) NOT NULL,
+      queue VARCHAR(255) NOT NULL,
+      routing_key VARCHAR(255) NOT NULL,
+      UNIQUE (exchange, queue, routing_key)
+    );
+    CREATE TABLE messages (
+      message_id INTEGER PRIMARY KEY,
+      queue VARCHAR(255) NOT NULL,
+      exchange VARCHAR(255) NOT NULL,
+      routing_key VARCHAR(255) NOT NULL,
+      expires BIGINT NOT NULL,
+      properties BLOB NOT NULL,
+      body BLOB NOT NULL
+    );
+    CREATE INDEX messages_by_queue ON messages (queue, message_id);
+    """
+}
