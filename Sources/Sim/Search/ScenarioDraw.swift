@@ -46,7 +46,9 @@ public struct ScenarioDraw {
     // With people who think fast it would be a long run.
     if kind == "chat" || kind == "sessions", seconds >= 10, stream.chance(0.3) {
       let (script, partition, end) =
-        kind == "chat" ? unheard("delete-session", by: "users") : unheard("depart", by: "broker")
+        kind == "chat"
+        ? unheard("delete-session", by: "users", from: "chat")
+        : unheard("depart", by: "broker", from: stream.pick(["chat", "supervisor-1"]))
       members.append(.init("script", script))
       faults.append(partition)
       seconds = max(seconds, end)
@@ -202,10 +204,10 @@ public struct ScenarioDraw {
       })
   }
 
-  /// Two people do something that the chat and another service have to tell each other, and cannot, for longer than either may believe in
-  /// what it knows.
+  /// Two people do something that two services have to tell each other, and cannot, for longer than either may believe in what it
+  /// knows. A supervisor that hears and is not heard does as before, beside the one that has taken its place.
   private func unheard(
-    _ action: String, by other: String
+    _ action: String, by other: String, from node: String
   ) -> (script: JSONValue, partition: JSONValue, end: Int) {
     let begin = 2 + stream.choose(4)
     let end = begin + 9 + stream.choose(5)
@@ -213,8 +215,8 @@ public struct ScenarioDraw {
       ["at": .string("\(begin + 1 + stream.choose(3))s"), "who": .string("ann-\(number)"), "does": .string(action)]
     }
     let partition: JSONValue = [
-      "from": .string("\(begin)s"), "to": .string("\(end)s"), "partition": [["chat"], [.string(other)]],
-      "oneWay": .bool(stream.chance(0.2)),
+      "from": .string("\(begin)s"), "to": .string("\(end)s"), "partition": [[.string(node)], [.string(other)]],
+      "oneWay": .bool(node != "chat" || stream.chance(0.2)),
     ]
     return (.array(steps), partition, end + 2)
   }
