@@ -3,21 +3,16 @@ public enum EchoServers {
   /// Engine.IO at `/engine.io/`.
   public static func engine(_ environment: Environment, _ options: EngineIOOptions) async -> [Route] {
     let server = EngineIOServer(environment, options)
-    await server.setLayer { EchoLayer($0) }
+    await server.setLayer(EchoLayer())
     return EngineIORoutes.table(server, path: "/engine.io/")
   }
 
   private final class EchoLayer: EngineIOLayer {
-    private unowned let engine: EngineIOServer
+    func opened(_ session: EngineIOSession, on engine: isolated EngineIOServer) {}
+    func closed(_ session: EngineIOSession, reason: String, on engine: isolated EngineIOServer) {}
 
-    init(_ engine: isolated EngineIOServer) { self.engine = engine }
-
-    func opened(_ session: EngineIOSession) {}
-    func closed(_ session: EngineIOSession, reason: String) {}
-
-    func received(_ message: EngineIOMessage, from session: EngineIOSession) {
-      let id = session.id
-      engine.assumeIsolated { engine in engine.session(id).map { engine.send(message, to: $0) } }
+    func received(_ message: EngineIOMessage, from session: EngineIOSession, on engine: isolated EngineIOServer) {
+      engine.send(.packet(.message(message)), to: session)
     }
   }
 

@@ -25,8 +25,7 @@ extension EngineIOServer {
     guard let session = sessions[id] else { return }
     guard let pinged = session.pinged else {
       session.pinged = time
-      guard session.enqueue(.ping("")) else { return end(session, reason: "too slow: too much is waiting") }
-      flush(session)
+      send(.packet(.ping("")), to: session)
       return expectBeat(id, at: time + options.pingTimeout)
     }
     guard let pong = session.lastPong, pong >= pinged else { return end(session, reason: "ping timeout") }

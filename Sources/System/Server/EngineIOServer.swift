@@ -1,8 +1,8 @@
 /// What stands on top of Engine.IO. Called on the server's actor, so none of it may wait.
 protocol EngineIOLayer: AnyObject {
-  func opened(_ session: EngineIOSession)
-  func received(_ message: EngineIOMessage, from session: EngineIOSession)
-  func closed(_ session: EngineIOSession, reason: String)
+  func opened(_ session: EngineIOSession, on engine: isolated EngineIOServer)
+  func received(_ message: EngineIOMessage, from session: EngineIOSession, on engine: isolated EngineIOServer)
+  func closed(_ session: EngineIOSession, reason: String, on engine: isolated EngineIOServer)
 }
 
 /// An Engine.IO server, protocol 4: sessions over long polling and WebSocket, and the upgrade between them.
@@ -27,13 +27,11 @@ actor EngineIOServer {
     serialExecutor = environment.executor.forActor("engine-io")
   }
 
-  /// Puts a layer on top; `make` runs on this actor.
-  func setLayer(_ make: @Sendable (isolated EngineIOServer) -> any EngineIOLayer) { layer = make(self) }
+  /// Puts a layer on top.
+  func setLayer(_ layer: sending any EngineIOLayer) { self.layer = layer }
 
   /// Runs something on this actor with its layer.
-  func withLayer<L: EngineIOLayer, R: Sendable>(_ type: L.Type, _ body: (isolated EngineIOServer, L) -> R) -> R? {
-    (layer as? L).map { body(self, $0) }
-  }
+  func withLayer<L: EngineIOLayer, R: Sendable>(_ type: L.Type, _ body: (L) -> R) -> R? { (layer as? L).map(body) }
 
   func session(_ id: String) -> EngineIOSession? { sessions[id] }
 
@@ -98,9 +96,9 @@ actor EngineIOServer {
       "pingTimeout": .int(options.pingTimeout.nanoseconds / 1_000_000),
       "maxPayload": .int(Int64(options.maximumPayload)),
     ]
-    _ = session.enqueue(.open(handshake.text))
+    _ = session.enqueue(.packet(.open(handshake.text)))
     expectBeat(id, at: environment.clock.now + options.pingInterval)
-    layer?.opened(session)
+    layer?.opened(session, on: self)
     return session
   }
 
@@ -159,7 +157,7 @@ actor EngineIOServer {
     switch packet {
     case .message(let message):
       guard message.size <= options.maximumPayload else { return end(session, reason: "a message that is too large") }
-      layer?.received(message, from: session)
+      layer?.received(message, from: session, on: self)
     case .pong: session.lastPong = environment.clock.now
     case .close:
       session.answerPoll([.noop])
@@ -263,7 +261,7 @@ actor EngineIOServer {
       return false
     case .binary(let bytes):
       guard session.uses(link) else { return false }
-      layer?.received(.binary(bytes), from: session)
+      layer?.received(.binary(bytes), from: session, on: self)
     case .text(let bytes):
       guard bytes.first != UInt8(ascii: "b"), let packet = EngineIOPacket(text: bytes[...]) else {
         link.fail(WebSocketError(code: 1002, reason: "not an Engine.IO packet"))
@@ -295,17 +293,11 @@ actor EngineIOServer {
 
   // MARK: Sending
 
-  /// Sends a message; a client that does not take what it is sent is closed.
-  func send(_ message: EngineIOMessage, to session: EngineIOSession) {
+  /// Sends a packet or a message; a client that does not take what it is sent is closed.
+  func send(_ item: EngineIOSession.Item, to session: EngineIOSession) {
     guard !session.isClosed else { return }
-    guard session.enqueue(.message(message)) else { return end(session, reason: "too slow: too much is waiting") }
-    flush(session)
-  }
-
-  /// Sends a message that was encoded before, for many.
-  func send(_ message: EncodedMessage, to session: EngineIOSession) {
-    guard !session.isClosed else { return }
-    guard session.enqueue(message) else { return end(session, reason: "too slow: too much is waiting") }
+    if case .webSocket(let link) = session.transport { return send([item], to: session, over: link) }
+    guard session.enqueue(item) else { return end(session, reason: "too slow: too much is waiting") }
     flush(session)
   }
 
@@ -316,17 +308,20 @@ actor EngineIOServer {
       if session.poll != nil, session.hasPackets {
         session.answerPoll(session.takePayload(limit: options.maximumPayload))
       }
-    case .webSocket(let link):
-      for item in session.takeAll() {
-        switch item {
-        case .encoded(let message): link.send(frame: message.frame)
-        case .packet(.message(.binary(let bytes))): link.send(.binary, bytes)
-        case .packet(let packet): link.send(.text, packet.text.utf8)
-        }
-      }
-      write(link)
-      if link.isClosed { end(session, reason: "too slow") }
+    case .webSocket(let link): send(session.takeAll(), to: session, over: link)
     }
+  }
+
+  private func send(_ items: [EngineIOSession.Item], to session: EngineIOSession, over link: WebSocketLink) {
+    for item in items {
+      switch item {
+      case .encoded(let message): link.send(frame: message.frame)
+      case .packet(.message(.binary(let bytes))): link.send(.binary, bytes)
+      case .packet(let packet): link.send(.text, packet.text.utf8)
+      }
+    }
+    write(link)
+    if link.isClosed { end(session, reason: "too slow") }
   }
 
   /// Writes soon, together with what else there is to write: one task for a message to a thousand.
@@ -384,6 +379,6 @@ actor EngineIOServer {
       write(probing)
     }
     session.answerPoll([.close])
-    layer?.closed(session, reason: reason)
+    layer?.closed(session, reason: reason, on: self)
   }
 }

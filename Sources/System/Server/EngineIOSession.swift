@@ -1,18 +1,23 @@
-/// A text message that goes to many: encoded once, for either transport.
+/// A packet of Socket.IO, encoded once for either transport and for all who get it.
 final class EncodedMessage: Sendable {
-  /// The Engine.IO packet.
-  let packet: [UInt8]
-  /// The packet in the frame of a server.
+  /// The Engine.IO packet in the frame of a server.
   let frame: [UInt8]
+  private let start: Int
 
-  init(_ text: String) {
-    var packet: [UInt8] = [UInt8(ascii: "4")]
-    packet += text.utf8
+  init(_ packet: SocketIOPacket) {
+    var bytes: [UInt8] = []
+    bytes.reserveCapacity(256)
+    bytes.append(UInt8(ascii: "4"))
+    packet.write(to: &bytes)
     var frame: [UInt8] = []
-    WebSocketFrame.write(.text, packet, to: &frame)
-    self.packet = packet
+    frame.reserveCapacity(bytes.count + 10)
+    WebSocketFrame.write(.text, bytes, to: &frame)
     self.frame = frame
+    start = frame.count - bytes.count
   }
+
+  /// The Engine.IO packet.
+  var packet: ArraySlice<UInt8> { frame[start...] }
 }
 
 /// One session of Engine.IO: what it has to send, and by which road. Used on its server's actor.
@@ -42,7 +47,7 @@ final class EngineIOSession {
     var bytes: [UInt8] {
       switch self {
       case .packet(let packet): Array(packet.text.utf8)
-      case .encoded(let message): message.packet
+      case .encoded(let message): Array(message.packet)
       }
     }
 
@@ -69,17 +74,13 @@ final class EngineIOSession {
 
   func uses(_ link: WebSocketLink) -> Bool { if case .webSocket(let own) = transport { own === link } else { false } }
 
-  /// Queues a packet; false when too much is waiting.
-  func enqueue(_ packet: EngineIOPacket) -> Bool { enqueue(.packet(packet)) }
-  /// See above.
-  func enqueue(_ message: EncodedMessage) -> Bool { enqueue(.encoded(message)) }
-
-  private func enqueue(_ packet: Item) -> Bool {
-    let size = packet.size
+  /// Queues a packet or a message; false when too much is waiting.
+  func enqueue(_ item: Item) -> Bool {
+    let size = item.size
     guard packets.count < options.maximumBacklogPackets, bytes + size <= options.maximumBacklogBytes else {
       return false
     }
-    packets.append(packet)
+    packets.append(item)
     bytes += size
     return true
   }

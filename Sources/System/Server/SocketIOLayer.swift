@@ -6,7 +6,7 @@ final class SocketIOLayer: EngineIOLayer {
   /// What a client may have sent that is not handled yet; more is a client that does not wait.
   private static let maximumSteps = 1000
 
-  private struct Member {
+  fileprivate struct Member {
     let socket: SocketID
     let rooms: [String]
   }
@@ -16,14 +16,19 @@ final class SocketIOLayer: EngineIOLayer {
     let name: String
   }
 
-  private final class Client {
+  /// Used on the engine's actor.
+  fileprivate final class Client: @unchecked Sendable {
+    let session: EngineIOSession
     /// By namespace.
     var sockets: [String: Member] = [:]
     var partial: (packet: SocketIOPacket, attachments: [[UInt8]])?
+    /// What waits for the step that runs.
     var steps: [Step] = []
     var isWorking = false
     /// Ends the session when no socket comes in time.
     var timeout: Task<Void, Never>?
+
+    init(_ session: EngineIOSession) { self.session = session }
 
     func endTimeout() {
       timeout?.cancel()
@@ -31,26 +36,23 @@ final class SocketIOLayer: EngineIOLayer {
     }
   }
 
-  // The engine holds the layer.
-  private unowned let engine: EngineIOServer
   private let environment: Environment
   private let namespaces: [String]
   private let application: any SocketApplication
   private var clients: [String: Client] = [:]
   /// Who hears what is emitted to a room, in the order in which they came.
-  private var rooms: [Room: [EngineIOSession]] = [:]
+  private var rooms: [Room: [Client]] = [:]
 
-  init(_ engine: isolated EngineIOServer, namespaces: [String], application: any SocketApplication) {
-    self.engine = engine
-    environment = engine.environment
+  init(_ environment: Environment, namespaces: [String], application: any SocketApplication) {
+    self.environment = environment
     self.namespaces = namespaces
     self.application = application
   }
 
   func hasSocket(_ session: String) -> Bool { clients[session]?.sockets.isEmpty == false }
 
-  func opened(_ session: EngineIOSession) {
-    let client = Client()
+  func opened(_ session: EngineIOSession, on engine: isolated EngineIOServer) {
+    let client = Client(session)
     let id = session.id
     clients[id] = client
     client.timeout = environment.executor.spawn("connect-timeout") { [engine] in
@@ -58,79 +60,81 @@ final class SocketIOLayer: EngineIOLayer {
     }
   }
 
-  func closed(_ session: EngineIOSession, reason: String) {
+  func closed(_ session: EngineIOSession, reason: String, on engine: isolated EngineIOServer) {
     guard let client = clients[session.id] else { return }
     client.endTimeout()
-    for namespace in client.sockets.keys.sorted() { remove(namespace, of: client, session, reason) }
+    for namespace in client.sockets.keys.sorted() { remove(namespace, of: client, reason, on: engine) }
     if !client.isWorking, client.sockets.isEmpty { clients[session.id] = nil }
   }
 
   /// Takes a socket out of its rooms, and tells the application.
-  private func remove(_ namespace: String, of client: Client, _ session: EngineIOSession, _ reason: String) {
+  private func remove(
+    _ namespace: String, of client: Client, _ reason: String, on engine: isolated EngineIOServer
+  ) {
     guard let member = client.sockets.removeValue(forKey: namespace) else { return }
     for name in member.rooms {
       let room = Room(namespace: namespace, name: name)
-      rooms[room]?.removeAll { $0 === session }
+      rooms[room]?.removeAll { $0 === client }
       if rooms[room]?.isEmpty == true { rooms[room] = nil }
     }
-    add(client, session.id) { [application] _ in await application.disconnected(member.socket, reason: reason) }
+    add(client, on: engine) { [application] _ in await application.disconnected(member.socket, reason: reason) }
   }
 
   // MARK: What comes
 
-  func received(_ message: EngineIOMessage, from session: EngineIOSession) {
-    guard let client = clients[session.id] else { return fail(session) }
+  func received(_ message: EngineIOMessage, from session: EngineIOSession, on engine: isolated EngineIOServer) {
+    guard let client = clients[session.id] else { return fail(session, on: engine) }
     switch message {
     case .text(let text):
-      guard client.partial == nil, let packet = SocketIOPacket(text: text) else { return fail(session) }
+      guard client.partial == nil, let packet = SocketIOPacket(text: text) else { return fail(session, on: engine) }
       if packet.attachments > 0 {
         client.partial = (packet, [])
       } else {
-        handle(packet, [], client, session)
+        handle(packet, [], client, on: engine)
       }
     case .binary(let bytes):
-      guard var partial = client.partial else { return fail(session) }
+      guard var partial = client.partial else { return fail(session, on: engine) }
       partial.attachments.append(bytes)
       if partial.attachments.count == partial.packet.attachments {
         client.partial = nil
-        handle(partial.packet, partial.attachments, client, session)
+        handle(partial.packet, partial.attachments, client, on: engine)
       } else {
         client.partial = partial
       }
     }
   }
 
-  private func fail(_ session: EngineIOSession) {
-    let id = session.id
-    engine.assumeIsolated { engine in engine.session(id).map { engine.end($0, reason: "not a Socket.IO packet") } }
+  private func fail(_ session: EngineIOSession, on engine: isolated EngineIOServer) {
+    engine.end(session, reason: "not a Socket.IO packet")
   }
 
   private func handle(
-    _ packet: SocketIOPacket, _ attachments: [[UInt8]], _ client: Client, _ session: EngineIOSession
+    _ packet: SocketIOPacket, _ attachments: [[UInt8]], _ client: Client, on engine: isolated EngineIOServer
   ) {
     switch packet.kind {
-    case .connect: connect(packet, client, session)
-    case .disconnect: remove(packet.namespace, of: client, session, "the client disconnected")
+    case .connect: connect(packet, client, on: engine)
+    case .disconnect: remove(packet.namespace, of: client, "the client disconnected", on: engine)
     case .event, .binaryEvent:
       guard let socket = client.sockets[packet.namespace]?.socket else { return }
-      handle(packet, attachments, client, socket)
+      handle(packet, attachments, client, socket, on: engine)
     case .acknowledgement, .binaryAcknowledgement:
       // The server asks for none, so one that comes is late or made up: nothing depends on it.
       break
-    case .connectError: fail(session)
+    case .connectError: fail(client.session, on: engine)
     }
   }
 
-  private func connect(_ packet: SocketIOPacket, _ client: Client, _ session: EngineIOSession) {
-    guard client.sockets[packet.namespace] == nil else { return fail(session) }
+  private func connect(_ packet: SocketIOPacket, _ client: Client, on engine: isolated EngineIOServer) {
+    let session = client.session
+    guard client.sockets[packet.namespace] == nil else { return fail(session, on: engine) }
     guard namespaces.contains(packet.namespace) else {
-      return send(Self.connectError("Invalid namespace", packet.namespace), [], session.id)
+      return send(Self.connectError("Invalid namespace", packet.namespace), [], client, on: engine)
     }
     let id = Hex.encode(environment.entropy.bytes(10))
     let socket = SocketID(session: session.id, namespace: packet.namespace, id: id)
     let auth = packet.data ?? .object([])
     let query = session.query
-    add(client, session.id) { [application] engine in
+    add(client, on: engine) { [application] engine in
       switch await application.admit(socket, query: query, auth: auth) {
       case .refused(let message): engine.refuse(socket, message)
       case .accepted(let rooms, let objection):
@@ -148,12 +152,13 @@ final class SocketIOLayer: EngineIOLayer {
   }
 
   private func handle(
-    _ packet: SocketIOPacket, _ attachments: [[UInt8]], _ client: Client, _ socket: SocketID
+    _ packet: SocketIOPacket, _ attachments: [[UInt8]], _ client: Client, _ socket: SocketID,
+    on engine: isolated EngineIOServer
   ) {
     guard let array = packet.data?.array, let name = array[0].string else { return }
     let payload = SocketPayload(Array(array.dropFirst()), attachments: attachments)
     let acknowledgement = packet.id
-    add(client, socket.session) { [application] engine in
+    add(client, on: engine) { [application] engine in
       let answer = await application.event(name, payload, from: socket)
       if let acknowledgement {
         engine.acknowledge(acknowledgement, answer, to: socket)
@@ -165,24 +170,22 @@ final class SocketIOLayer: EngineIOLayer {
 
   // MARK: One after the other
 
-  private func add(_ client: Client, _ session: String, _ step: @escaping Step) {
-    client.steps.append(step)
-    if client.steps.count > Self.maximumSteps {
-      engine.assumeIsolated { engine in engine.session(session).map { engine.end($0, reason: "too much at once") } }
+  private func add(_ client: Client, on engine: isolated EngineIOServer, _ step: @escaping Step) {
+    if !client.isWorking {
+      client.isWorking = true
+      environment.executor.spawn("socket-io") { [engine] in await engine.work(client, step) }
+      return
     }
-    guard !client.isWorking else { return }
-    client.isWorking = true
-    environment.executor.spawn("socket-io") { [engine] in await engine.work(session) }
+    client.steps.append(step)
+    if client.steps.count > Self.maximumSteps { engine.end(client.session, reason: "too much at once") }
   }
 
-  func nextStep(_ session: String) -> Step? {
-    guard let client = clients[session] else { return nil }
+  fileprivate func nextStep(_ client: Client) -> Step? {
     guard !client.steps.isEmpty else {
       // An idle client keeps no room for what it may send.
       client.steps = []
       client.isWorking = false
-      let isOpen = engine.assumeIsolated { $0.session(session) != nil }
-      if !isOpen { clients[session] = nil }
+      if client.session.isClosed { clients[client.session.id] = nil }
       return nil
     }
     return client.steps.removeFirst()
@@ -191,118 +194,111 @@ final class SocketIOLayer: EngineIOLayer {
   // MARK: What goes
 
   /// Registers a socket and tells its client; false when the client has gone meanwhile, or there is an objection.
-  func accept(_ socket: SocketID, rooms names: [String], unless objection: @Sendable () -> String?) -> Bool {
-    guard let client = clients[socket.session], let session = session(socket.session) else { return false }
+  func accept(
+    _ socket: SocketID, rooms names: [String], unless objection: @Sendable () -> String?,
+    on engine: isolated EngineIOServer
+  ) -> Bool {
+    guard let client = clients[socket.session], !client.session.isClosed else { return false }
     if let message = objection() {
-      refuse(socket, message)
+      refuse(socket, message, on: engine)
       return false
     }
     client.endTimeout()
     client.sockets[socket.namespace] = Member(socket: socket, rooms: names)
-    for name in names { rooms[Room(namespace: socket.namespace, name: name), default: []].append(session) }
-    send(SocketIOPacket(.connect, namespace: socket.namespace, data: ["sid": .string(socket.id)]), [], socket.session)
+    for name in names { rooms[Room(namespace: socket.namespace, name: name), default: []].append(client) }
+    send(
+      SocketIOPacket(.connect, namespace: socket.namespace, data: ["sid": .string(socket.id)]), [], client, on: engine)
     return true
   }
 
-  private func session(_ id: String) -> EngineIOSession? {
-    // The session stays on this actor, which the layer is on as well.
-    final class Box: @unchecked Sendable { var session: EngineIOSession? }
-    let box = Box()
-    engine.assumeIsolated { box.session = $0.session(id) }
-    return box.session
-  }
-
-  func emit(_ event: RoomEvent) {
+  func emit(_ event: RoomEvent, on engine: isolated EngineIOServer) {
     for name in event.rooms {
       guard let members = rooms[Room(namespace: event.namespace, name: name)] else { continue }
-      let box = Members(members)
-      engine.assumeIsolated { engine in for session in box.members { engine.send(event.message, to: session) } }
+      for client in members { engine.send(.encoded(event.message), to: client.session) }
     }
   }
 
-  private final class Members: @unchecked Sendable {
-    let members: [EngineIOSession]
-    init(_ members: [EngineIOSession]) { self.members = members }
-  }
-
   /// Disconnects a socket, and ends its session when it was the last.
-  func disconnect(_ socket: SocketID, _ reason: String) {
-    guard let client = clients[socket.session], client.sockets[socket.namespace]?.socket == socket,
-      let session = session(socket.session)
-    else { return }
-    send(SocketIOPacket(.disconnect, namespace: socket.namespace), [], socket.session)
-    remove(socket.namespace, of: client, session, reason)
-    guard client.sockets.isEmpty else { return }
-    let id = socket.session
-    engine.assumeIsolated { engine in engine.session(id).map { engine.end($0, reason: reason) } }
+  func disconnect(_ socket: SocketID, _ reason: String, on engine: isolated EngineIOServer) {
+    guard let client = self.client(of: socket), !client.session.isClosed else { return }
+    send(SocketIOPacket(.disconnect, namespace: socket.namespace), [], client, on: engine)
+    remove(socket.namespace, of: client, reason, on: engine)
+    if client.sockets.isEmpty { engine.end(client.session, reason: reason) }
   }
 
-  func refuse(_ socket: SocketID, _ message: String) {
-    send(Self.connectError(message, socket.namespace), [], socket.session)
+  func refuse(_ socket: SocketID, _ message: String, on engine: isolated EngineIOServer) {
+    guard let client = clients[socket.session] else { return }
+    send(Self.connectError(message, socket.namespace), [], client, on: engine)
   }
 
-  func emit(_ name: String, _ payload: SocketPayload, to socket: SocketID) {
-    guard clients[socket.session]?.sockets[socket.namespace]?.socket == socket else { return }
+  /// Whose a socket is that is connected.
+  private func client(of socket: SocketID) -> Client? {
+    guard let client = clients[socket.session], client.sockets[socket.namespace]?.socket == socket else { return nil }
+    return client
+  }
+
+  func emit(_ name: String, _ payload: SocketPayload, to socket: SocketID, on engine: isolated EngineIOServer) {
+    guard let client = client(of: socket) else { return }
     let count = payload.attachments.count
     let packet = SocketIOPacket(
       count > 0 ? .binaryEvent : .event, namespace: socket.namespace, data: .array([.string(name)] + payload.arguments),
       attachments: count)
-    send(packet, payload.attachments, socket.session)
+    send(packet, payload.attachments, client, on: engine)
   }
 
-  func acknowledge(_ id: Int64, _ payload: SocketPayload, to socket: SocketID) {
-    guard clients[socket.session]?.sockets[socket.namespace]?.socket == socket else { return }
+  func acknowledge(_ id: Int64, _ payload: SocketPayload, to socket: SocketID, on engine: isolated EngineIOServer) {
+    guard let client = client(of: socket) else { return }
     let count = payload.attachments.count
     let packet = SocketIOPacket(
       count > 0 ? .binaryAcknowledgement : .acknowledgement, namespace: socket.namespace, id: id,
       data: .array(payload.arguments), attachments: count)
-    send(packet, payload.attachments, socket.session)
+    send(packet, payload.attachments, client, on: engine)
   }
 
-  private func send(_ packet: SocketIOPacket, _ attachments: [[UInt8]], _ id: String) {
-    engine.assumeIsolated { engine in
-      guard let session = engine.session(id) else { return }
-      engine.send(.text(packet.text), to: session)
-      for bytes in attachments { engine.send(.binary(bytes), to: session) }
-    }
+  private func send(
+    _ packet: SocketIOPacket, _ attachments: [[UInt8]], _ client: Client, on engine: isolated EngineIOServer
+  ) {
+    engine.send(.encoded(EncodedMessage(packet)), to: client.session)
+    for bytes in attachments { engine.send(.packet(.message(.binary(bytes))), to: client.session) }
   }
 }
 
 /// What the layer is asked for from elsewhere.
 extension EngineIOServer {
   func emit(_ name: String, _ payload: SocketPayload, to socket: SocketID) {
-    _ = withLayer(SocketIOLayer.self) { _, layer in layer.emit(name, payload, to: socket) }
+    _ = withLayer(SocketIOLayer.self) { $0.emit(name, payload, to: socket, on: self) }
   }
 
   func emit(_ events: [RoomEvent]) {
-    _ = withLayer(SocketIOLayer.self) { _, layer in for event in events { layer.emit(event) } }
+    _ = withLayer(SocketIOLayer.self) { layer in for event in events { layer.emit(event, on: self) } }
   }
 
   func disconnect(_ sockets: [SocketID], _ reason: String) {
-    _ = withLayer(SocketIOLayer.self) { _, layer in for socket in sockets { layer.disconnect(socket, reason) } }
+    _ = withLayer(SocketIOLayer.self) { layer in for socket in sockets { layer.disconnect(socket, reason, on: self) } }
   }
 
   /// Runs what a session's client sent, in order.
-  func work(_ id: String) async {
-    while let step = withLayer(SocketIOLayer.self, { _, layer in layer.nextStep(id) }) ?? nil { await step(self) }
+  fileprivate func work(_ client: SocketIOLayer.Client, _ first: SocketIOLayer.Step) async {
+    await first(self)
+    while let step = withLayer(SocketIOLayer.self, { $0.nextStep(client) }) ?? nil { await step(self) }
   }
 
   func checkConnected(_ id: String) async {
     do { try await environment.clock.sleep(for: options.connectTimeout) } catch { return }
     guard let session = session(id) else { return }
-    let isConnected = withLayer(SocketIOLayer.self) { _, layer in layer.hasSocket(id) } ?? true
+    let isConnected = withLayer(SocketIOLayer.self) { $0.hasSocket(id) } ?? true
     if !isConnected { end(session, reason: "no CONNECT came in time") }
   }
 
   func accept(_ socket: SocketID, rooms: [String], unless objection: @Sendable () -> String?) -> Bool {
-    withLayer(SocketIOLayer.self) { _, layer in layer.accept(socket, rooms: rooms, unless: objection) } ?? false
+    withLayer(SocketIOLayer.self) { $0.accept(socket, rooms: rooms, unless: objection, on: self) } ?? false
   }
 
   func refuse(_ socket: SocketID, _ message: String) {
-    _ = withLayer(SocketIOLayer.self) { _, layer in layer.refuse(socket, message) }
+    _ = withLayer(SocketIOLayer.self) { $0.refuse(socket, message, on: self) }
   }
 
   func acknowledge(_ id: Int64, _ payload: SocketPayload, to socket: SocketID) {
-    _ = withLayer(SocketIOLayer.self) { _, layer in layer.acknowledge(id, payload, to: socket) }
+    _ = withLayer(SocketIOLayer.self) { $0.acknowledge(id, payload, to: socket, on: self) }
   }
 }

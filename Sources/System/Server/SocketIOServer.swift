@@ -62,8 +62,7 @@ public struct RoomEvent: Sendable {
   public init(_ name: String, _ argument: JSONValue, rooms: [String], namespace: String = "/") {
     self.rooms = rooms
     self.namespace = namespace
-    message = EncodedMessage(
-      SocketIOPacket(.event, namespace: namespace, data: .array([.string(name), argument])).text)
+    message = EncodedMessage(SocketIOPacket(.event, namespace: namespace, data: .array([.string(name), argument])))
   }
 }
 
@@ -76,7 +75,7 @@ public final class SocketIOServer: Sendable {
     _ environment: Environment, options: EngineIOOptions, namespaces: [String], application: any SocketApplication
   ) async -> SocketIOServer {
     let server = SocketIOServer(EngineIOServer(environment, options))
-    await server.engine.setLayer { SocketIOLayer($0, namespaces: namespaces, application: application) }
+    await server.engine.setLayer(SocketIOLayer(environment, namespaces: namespaces, application: application))
     return server
   }
 

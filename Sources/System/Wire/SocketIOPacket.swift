@@ -34,13 +34,17 @@ public struct SocketIOPacket: Hashable, Sendable {
   /// The packet as text.
   public var text: String {
     var bytes: [UInt8] = []
-    bytes.reserveCapacity(256)
-    bytes.append(UInt8(ascii: "0") + kind.rawValue)
-    if kind.isBinary { bytes += "\(attachments)-".utf8 }
-    if namespace != "/" { bytes += (namespace + ",").utf8 }
-    if let id { bytes += String(id).utf8 }
-    data?.write(to: &bytes)
+    write(to: &bytes)
     return String(decoding: bytes, as: UTF8.self)
+  }
+
+  /// Appends the packet as text to `output`.
+  func write(to output: inout [UInt8]) {
+    output.append(UInt8(ascii: "0") + kind.rawValue)
+    if kind.isBinary { output += "\(attachments)-".utf8 }
+    if namespace != "/" { output += (namespace + ",").utf8 }
+    if let id { output.append(decimal: id) }
+    data?.write(to: &output)
   }
 
   /// The packet of a text, or nil when it is none that a peer may send.
