@@ -11,6 +11,10 @@ public struct TimerHeap<Timer> {
       self.sequence = sequence
       self.timer = timer
     }
+
+    @inlinable func isBefore(_ other: Entry) -> Bool {
+      time != other.time ? time < other.time : sequence < other.sequence
+    }
   }
 
   @usableFromInline var heap: [Entry] = []
@@ -26,12 +30,14 @@ public struct TimerHeap<Timer> {
   @inlinable public mutating func insert(_ timer: Timer, at time: Int64) {
     heap.append(Entry(time: time, sequence: nextSequence, timer: timer))
     nextSequence += 1
-    var child = heap.count - 1
-    while child > 0 {
-      let parent = (child - 1) / 2
-      guard before(child, parent) else { break }
-      heap.swapAt(child, parent)
-      child = parent
+    heap.withUnsafeMutableBufferPointer { heap in
+      var child = heap.count - 1
+      while child > 0 {
+        let parent = (child - 1) / 2
+        guard heap[child].isBefore(heap[parent]) else { break }
+        heap.swapAt(child, parent)
+        child = parent
+      }
     }
   }
 
@@ -47,19 +53,17 @@ public struct TimerHeap<Timer> {
   }
 
   @inlinable mutating func sink() {
-    var parent = 0
-    while true {
-      var least = parent
-      let child = 2 * parent + 1
-      if child < heap.count, before(child, least) { least = child }
-      if child + 1 < heap.count, before(child + 1, least) { least = child + 1 }
-      if least == parent { return }
-      heap.swapAt(parent, least)
-      parent = least
+    heap.withUnsafeMutableBufferPointer { heap in
+      var parent = 0
+      while true {
+        var least = parent
+        let child = 2 * parent + 1
+        if child < heap.count, heap[child].isBefore(heap[least]) { least = child }
+        if child + 1 < heap.count, heap[child + 1].isBefore(heap[least]) { least = child + 1 }
+        if least == parent { return }
+        heap.swapAt(parent, least)
+        parent = least
+      }
     }
-  }
-
-  @inlinable func before(_ a: Int, _ b: Int) -> Bool {
-    heap[a].time != heap[b].time ? heap[a].time < heap[b].time : heap[a].sequence < heap[b].sequence
   }
 }

@@ -222,10 +222,10 @@ struct AMQPParser {
 enum AMQPFrames {
   static func write(_ type: UInt8, _ channel: UInt16, _ payload: some Collection<UInt8>, to output: inout [UInt8]) {
     let size = payload.count
-    output += [
-      type, UInt8(channel >> 8), UInt8(channel & 255), UInt8(size >> 24 & 255), UInt8(size >> 16 & 255),
-      UInt8(size >> 8 & 255), UInt8(size & 255),
-    ]
+    output.append(type)
+    output.append(UInt8(channel >> 8))
+    output.append(UInt8(channel & 255))
+    for shift in stride(from: 24, through: 0, by: -8) { output.append(UInt8(size >> shift & 255)) }
     output += payload
     output.append(0xCE)
   }

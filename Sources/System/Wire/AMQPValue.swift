@@ -238,9 +238,13 @@ struct AMQPWriter {
   }
 
   mutating func shortString(_ text: String) {
-    let raw = text.utf8.prefix(255)
-    number(UInt8(raw.count))
-    bytes.append(contentsOf: raw)
+    // Of a part of a string each byte would be fetched by itself.
+    var text = text
+    text.withUTF8 { utf8 in
+      let raw = UnsafeBufferPointer(rebasing: utf8.prefix(255))
+      number(UInt8(raw.count))
+      bytes.append(contentsOf: raw)
+    }
   }
 
   mutating func longString(_ raw: [UInt8]) {

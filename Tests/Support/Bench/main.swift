@@ -85,18 +85,20 @@ let sessions = try run(
   """, seeds: 1...3)
 print("sessions_times_faster_than_real_time \(Int(sessions.simulated / sessions.took))")
 
-// The default budget of a fuzzing run: ten people, mean think time 2 s, 30 simulated seconds, faults; one of each kind.
+// The default budget of a fuzzing run: ten people, mean think time 2 s, 30 simulated seconds, faults; one of each kind, with heartbeats
+// as `fuzz` draws them: how long everything rests in the end, until who vanished is noticed, goes by them.
 let drawn = [
   """
   { name: "a", run: "30s", people: [{ name: "ann", count: 10, thinkTime: "2s" }],
     faults: [{ from: "4s", every: "8s", crash: "users", restartAfter: "100ms…1s" }] }
   """,
   """
-  { name: "c", topology: { chat: 1 }, run: "30s", people: [{ name: "ann", role: "chat", count: 10, thinkTime: "2s" }],
+  { name: "c", topology: { chat: 1 }, run: "30s", service: { pingInterval: "5s", pingTimeout: "3s" },
+    people: [{ name: "ann", role: "chat", count: 10, thinkTime: "2s" }],
     faults: [{ from: "4s", every: "8s", crash: "chat", restartAfter: "100ms…1s" }] }
   """,
   """
-  { name: "s", topology: { supervisorHosts: 2 }, run: "30s",
+  { name: "s", topology: { supervisorHosts: 2 }, run: "30s", service: { pingInterval: "5s", pingTimeout: "3s" },
     people: [{ name: "cora", role: "customer", count: 3, users: 2, thinkTime: "2s" }, { name: "ann", role: "user", count: 7, thinkTime: "2s" }],
     faults: [{ from: "4s", every: "8s", crash: "manager", restartAfter: "100ms…1s" }] }
   """,
