@@ -201,12 +201,13 @@ final class Chatter: Resident<ChatHistory, ChatCommons, ChatAction>, Inhabitant,
       return true
     }
     let message = answer["message"]?.string ?? "no reason"
-    if message.contains("not available") || message == "internal error" {
+    let isUnavailable = message.hasSuffix("not available")
+    if isUnavailable || message == "internal error" {
       history.end(&call.interval)
       call.status = message == "internal error" ? 500 : 503
       history.calls.append(call)
     }
-    if message.contains("not available") || message.contains("stopping") || message.contains("no such session") {
+    if isUnavailable || message.hasSuffix("stopping") || message.hasSuffix("no such session") {
       // It may have been stored all the same.
       sending.hasUnknown = true
       return false

@@ -44,13 +44,21 @@ final class WebSocketClient: @unchecked Sendable {
       if bytes.isEmpty { throw NetworkError.closed }
       head.receive(bytes)
       guard let whole = try head.takeHead(limit: 32_768) else { continue }
-      let text = String(decoding: whole, as: UTF8.self)
-      let status = Int(text.split(separator: " ").dropFirst().first ?? "") ?? 0
-      guard status == 101,
-        text.lowercased().contains("sec-websocket-accept: \(WebSocketHandshake.accept(key).lowercased())\r\n")
-      else { throw EngineIOClient.Failure.refused(status) }
+      let status = Int(String(decoding: whole.dropFirst(9).prefix(3), as: UTF8.self)) ?? 0
+      guard status == 101, Self.accepts(whole, key) else { throw EngineIOClient.Failure.refused(status) }
       parser.receive(Array(head.take(atMost: .max)))
       return
+    }
+  }
+
+  /// Whether the head of a response answers the key (RFC 6455 §4.1).
+  private static func accepts(_ head: [UInt8], _ key: String) -> Bool {
+    let name = Array("sec-websocket-accept:".utf8)
+    let answer = WebSocketHandshake.accept(key).utf8
+    return head.split(separator: UInt8(ascii: "\n")).contains { line in
+      // Letters of either case differ in one bit, which the hyphen and the colon have set.
+      line.count > name.count && zip(line, name).allSatisfy { $0 | 0x20 == $1 }
+        && line.dropFirst(name.count).filter { $0 > 0x20 }.elementsEqual(answer)
     }
   }
 
