@@ -89,17 +89,21 @@ def main():
         post(url + "/addContact", {"sessionID": a["sessionID"], "contact": b["username"]})
         post(url + "/addContact", {"sessionID": b["sessionID"], "contact": a["username"]})
     pairs = [f"{p['sessionID']} {people[i ^ 1]['user_id']} 0" for i, p in enumerate(people)]
-    before = cpu_seconds(server.pid)
-    own = load(port, pairs)
-    cost = (cpu_seconds(server.pid) - before) / (own["stored_per_second"] * SECONDS) * 1e6
-    paced = load(port, pairs, "5000")
     peer_port = free_port()
     peer = pinned(0, [sys.executable, os.path.join(ROOT, "Tests/Support/peers/socketio_peer.py"), FOLDER + "/peer.db", peer_port])
     wait_for(peer_port)
-    theirs = load(peer_port, [f"{i} {i ^ 1} 0" for i in range(200)])
+    # In turns, the best of each: others use the machine too, more in one moment than in the next.
+    own, theirs = [], []
+    for _ in range(3):
+        before = cpu_seconds(server.pid)
+        rate = load(port, pairs)["stored_per_second"]
+        own.append((rate, (cpu_seconds(server.pid) - before) / (rate * SECONDS) * 1e6))
+        theirs.append(load(peer_port, [f"{i} {i ^ 1} 0" for i in range(200)])["stored_per_second"])
     peer.kill()
-    print(f"stored and delivered: parley {own['stored_per_second']:.0f}/s ({cost:.1f} us each), python-socketio {theirs['stored_per_second']:.0f}/s")
-    ratio = own["stored_per_second"] / theirs["stored_per_second"]
+    (rate, cost), peer_rate = max(own), max(theirs)
+    print(f"stored and delivered: parley {rate:.0f}/s ({cost:.1f} us each), python-socketio {peer_rate:.0f}/s")
+    ratio = rate / peer_rate
+    paced = load(port, pairs, "5000")
     results.append(report("direct messages a second against python-socketio", f"{ratio:.1f}", ">= 15", ratio >= 15))
     results.append(report("p99 latency at 5,000 messages a second, ms", f"{paced['p99_milliseconds']:.1f}", "<= 20", paced["p99_milliseconds"] <= 20))
 
