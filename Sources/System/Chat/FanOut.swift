@@ -52,14 +52,7 @@ actor FanOut {
       return await sockets.emit(events)
     }
     guard position > emitted else { return }
-    if position == emitted + 1, !isEmitting {
-      isEmitting = true
-      emitted = position
-      await sockets.emit(events)
-      isEmitting = false
-    } else {
-      waiting[position] = events
-    }
+    waiting[position] = events
     await emitAll()
     if !waiting.isEmpty, !isFilling {
       isFilling = true

@@ -72,7 +72,8 @@ extension JSONValue: ExpressibleByStringLiteral, ExpressibleByIntegerLiteral, Ex
   public init(booleanLiteral value: Bool) { self = .bool(value) }
   /// Makes one from a literal.
   public init(arrayLiteral elements: JSONValue...) { self = .array(elements) }
-  /// Makes one from a literal.
+  /// Makes one from a literal. Inlined, so that the literal itself needs no memory.
+  @inline(__always)
   public init(dictionaryLiteral elements: (String, JSONValue)...) {
     self = .object(elements.map { Member($0.0, $0.1) })
   }

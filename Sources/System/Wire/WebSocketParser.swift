@@ -18,7 +18,7 @@ public struct WebSocketParser: Sendable {
   private struct Frame {
     let opcode: WebSocketOpcode
     let isFinal: Bool
-    let mask: (UInt8, UInt8, UInt8, UInt8)
+    let mask: SIMD4<UInt8>
     var left: Int
     var position = 0
   }
@@ -94,9 +94,9 @@ public struct WebSocketParser: Sendable {
       throw WebSocketError(code: 1009, reason: "the message is too big")
     }
     start += 2 + extended
-    var mask: (UInt8, UInt8, UInt8, UInt8) = (0, 0, 0, 0)
+    var mask: SIMD4<UInt8> = .zero
     if isMasked {
-      mask = (buffer[start], buffer[start + 1], buffer[start + 2], buffer[start + 3])
+      mask = SIMD4(buffer[start], buffer[start + 1], buffer[start + 2], buffer[start + 3])
       start += 4
     }
     return Frame(opcode: opcode, isFinal: isFinal, mask: mask, left: length)
@@ -125,8 +125,7 @@ public struct WebSocketParser: Sendable {
   private mutating func takePayload() throws(WebSocketError) {
     let count = min(frame!.left, buffer.count - start)
     guard count > 0 else { return }
-    let mask = [frame!.mask.0, frame!.mask.1, frame!.mask.2, frame!.mask.3]
-    let position = frame!.position
+    let (mask, position) = (frame!.mask, frame!.position)
     var part = Array(buffer[start..<start + count])
     if role == .server {
       for index in part.indices { part[index] ^= mask[(position + index) & 3] }
