@@ -351,4 +351,27 @@ struct ConformanceTests {
     #expect((1...20).allSatisfy { simulated(.kill, seed: $0) == "words" })
     #expect(Set((1...40).map { simulated(.power, seed: $0) }).contains(""))
   }
+
+  @Test("random bytes are given out once, however many are asked for at a time", arguments: Kind.allCases)
+  func entropy(kind: Kind) throws {
+    let repeats = try withNode(kind) { environment in
+      let lock = NSLock()
+      nonisolated(unsafe) var seen: Set<[UInt8]> = []
+      nonisolated(unsafe) var repeats = 0
+      @Sendable func take(_ size: Int) {
+        let bytes = environment.entropy.bytes(size)
+        lock.withLock {
+          for start in stride(from: 0, through: size - 12, by: 12) {
+            if !seen.insert(Array(bytes[start..<start + 12])).inserted { repeats += 1 }
+          }
+        }
+      }
+      let sizes = [12, 36, 16, 100, 127, 128, 129, 2000]
+      for round in 0..<50 { take(sizes[round % sizes.count]) }
+      // The real one is asked by all threads.
+      if kind == .real { DispatchQueue.concurrentPerform(iterations: 4) { _ in for _ in 0..<500 { take(24) } } }
+      return repeats
+    }
+    #expect(repeats == 0)
+  }
 }

@@ -26,6 +26,20 @@ struct JSONTests {
     #expect(throws: JSONError.self) { try JSONParser.parse(Array(text.utf8)) }
   }
 
+  @Test("what is written reads back, wherever in eight bytes it stands")
+  func writes() throws {
+    let scalars = (0...0x7F).map { Unicode.Scalar(UInt8($0)) } + ["é", "😀"]
+    for scalar in scalars {
+      for (before, after) in [(0, 0), (0, 8), (3, 4), (7, 0), (7, 9), (8, 7), (15, 1)] {
+        let text = String(repeating: "a", count: before) + String(scalar) + String(repeating: "~", count: after)
+        let written = JSONValue.string(text).bytes
+        #expect(try JSONParser.parse(written) == .string(text))
+        #expect(!written.contains(0x7F))
+      }
+    }
+    for number in [Int64.min, -10, -1, 0, 9, 10, .max] { #expect(JSONValue.int(number).text == "\(number)") }
+  }
+
   @Test("refuses bytes that are not UTF-8, and what nests too deep")
   func bounds() {
     #expect(throws: JSONError.self) { try JSONParser.parse([0x22, 0xFF, 0x22]) }
