@@ -6,8 +6,8 @@ enum SessionOracles {
   static let news: Duration = .seconds(10)
 
   static func judge(_ history: SessionHistory) -> [Violation] {
-    acceptedOnce(history) + transcripts(history) + complete(history) + relayed(history) + served(history)
-      + present(history) + gone(history) + staffed(history) + setAside(history)
+    acceptedOnce(history) + transcripts(history) + complete(history) + relayed(history) + heard(history)
+      + served(history) + present(history) + gone(history) + staffed(history) + setAside(history)
       + history.work.flatMap { workedOff($0) + workedInOrder($0) }
   }
 
@@ -201,6 +201,45 @@ enum SessionOracles {
       last = max(last, number)
     }
     return []
+  }
+
+  /// Who has a message of a socket in the transcript is with that session, and hears over that socket all that comes behind it: up to the
+  /// end when they are there still, else up to the last that they heard.
+  static func heard(_ history: SessionHistory) -> [Violation] {
+    let places = places(history)
+    let runs = history.runs.filter(\.isFinal)
+    for (line, socket) in history.sockets.enumerated() {
+      let said = Set(
+        history.sayings.filter { $0.line == line && $0.from != "CUSTOMER" && $0.isAccepted && staysOnLine($0, history) }
+          .map(\.text))
+      for run in runs {
+        guard let first = run.transcript.first(where: { said.contains($0.text) }) else { continue }
+        let heard = Set(socket.heard.map(\.entry).filter { run.transcript.contains($0) }.map(\.sequence))
+        let stays = (socket.ended ?? .max) > history.overviewAt && places[socket.user] == run.email && !run.isEnding
+        let last = stays ? Int64(run.transcript.count) : heard.max() ?? 0
+        for entry in run.transcript where entry.sequence > first.sequence && entry.sequence <= last {
+          guard entry.from != .int(socket.user), !heard.contains(entry.sequence) else { continue }
+          return violation(
+            "heard", "a user of a session hears what the others say",
+            [
+              "\(socket.person) said \(say(first)) over a connection, and over the same one never heard \(say(entry))"
+            ])
+        }
+      }
+    }
+    return []
+  }
+
+  /// With whose session each user is, as the manager has shown when everything had come to rest.
+  private static func places(_ history: SessionHistory) -> [Int64: String] {
+    let sessions = (history.overview?["SESSIONS"]?.array ?? []).filter { $0["STATUS"] != "ended" }
+    var places: [Int64: String] = [:]
+    for supervisor in history.overview?["SUPERVISORS"]?.array ?? [] {
+      let session = sessions.first { $0["SESSION_SUPERVISOR_ID"] == supervisor["SESSION_SUPERVISOR_ID"] }
+      guard let email = session?["EMAIL"]?.string else { continue }
+      for user in supervisor["LIST_USER_ID"]?.array ?? [] { if let id = user.int { places[id] = email } }
+    }
+    return places
   }
 
   /// When everything has come to rest, a session has as many users as its customer asked for; what is missing is remembered.

@@ -45,7 +45,8 @@ public struct Shrinker {
   private let isOver: () -> Bool
   /// Oracles that a run without rest at its end breaks by itself: what they are about takes its time.
   private static let patient = [
-    "live", "presence", "complete", "present", "gone", "staffed", "served", "dead-letters", "durable",
+    "live", "presence", "complete", "present", "gone", "staffed", "served", "heard", "dead-letters",
+    "durable",
   ]
   private let oracle: String
 

@@ -27,9 +27,6 @@ struct ManagerCommit: Sendable {
   static let keptHandled: Int64 = 50_000
   /// Every so many commits, those that are too many are forgotten.
   private static let trimming: Int64 = 64
-  /// Messages of a transcript that a supervisor that takes over is told of.
-  private static let briefing: Int64 = 500
-
   /// More than a commit can add to the outbox.
   private static let rows: Int64 = 1 << 20
 
@@ -132,7 +129,7 @@ struct ManagerCommit: Sendable {
       let last = try database.lastSequence(id)
       for user in users { try database.noteRelayed(id, user, last) }
     case .brief(let id, let users, let demand, let additional, let answer):
-      try self.answer(answer, try brief(id, users, demand, additional, database), database, &outcome)
+      try self.answer(answer, try brief(id, users, demand, additional, database, &outcome), database, &outcome)
     case .answer(let answer, let value): try self.answer(answer, value, database, &outcome)
     case .resend(let id, let messageID, let from): try resend(id, messageID, from, database, &outcome)
     case .log: break
@@ -274,35 +271,57 @@ struct ManagerCommit: Sendable {
       &outcome)
   }
 
+  /// Passes on what a supervisor says to a user, each place of the transcript once and in order. What it skips is passed on before: a stale
+  /// host had the answer, and the supervisor gets it when it has been put back, which is too late.
   private func tell(
     _ user: UserID, _ message: JSONValue, _ id: SupervisorID, _ database: SQLConnection, _ outcome: inout ManagerOutcome
   ) throws(DatabaseError) {
     if let sequence = message["SEQ"]?.int {
       guard try database.relayed(id, user) < sequence else { return }
+      try relay(id, to: user, before: sequence, database, &outcome)
       try database.noteRelayed(id, user, sequence)
     }
+    try pass(message, to: user, database, &outcome)
+  }
+
+  /// Passes on what others have in the transcript before a place and the user has not heard. What a foreign supervisor keeps to itself
+  /// stays with it.
+  private func relay(
+    _ id: SupervisorID, to user: UserID, before end: Int64, _ database: SQLConnection, _ outcome: inout ManagerOutcome
+  ) throws(DatabaseError) {
+    let unheard = try database.query(
+      """
+      SELECT seq, sender, message FROM transcripts JOIN sessions USING (supervisor)
+      WHERE supervisor = $1 AND is_own = 1 AND seq > $2 AND seq < $3 AND sender <> $4 ORDER BY seq
+      """, .text(id.text), .int(try database.relayed(id, user)), .int(end), .text(user.key)
+    ) { row in
+      ["SEQ": .int(row.int(0)), "FROM": row.json(1), "MESSAGE": row.json(2)] as JSONValue
+    }
+    for message in unheard { try pass(message, to: user, database, &outcome) }
+  }
+
+  private func pass(
+    _ message: JSONValue, to user: UserID, _ database: SQLConnection, _ outcome: inout ManagerOutcome
+  ) throws(DatabaseError) {
     let message = QueueMessage("SEND_MESSAGE_TO_USER", ["USER_ID": user.json, "MESSAGE_FOR_USER": message])
     try publish(
       QueueNames.communicationExchange, QueueNames.toUserServer, message.properties, message.body.bytes, database,
       &outcome)
   }
 
-  /// Where a session stands: its users, what they have not heard, and what is still wanted.
+  /// Where a session stands: its users, and what is still wanted. What the supervisor before this one had not passed on is passed on.
   private func brief(
-    _ id: SupervisorID, _ users: [UserID], _ demand: Int, _ additional: Int64, _ database: SQLConnection
+    _ id: SupervisorID, _ users: [UserID], _ demand: Int, _ additional: Int64, _ database: SQLConnection,
+    _ outcome: inout ManagerOutcome
   ) throws(DatabaseError) -> JSONValue {
-    var oldest = Int64.max
-    for user in users { oldest = min(oldest, try database.relayed(id, user)) }
-    let unheard = try database.query(
-      """
-      SELECT seq, sender, message FROM transcripts WHERE supervisor = $1 AND seq > $2 ORDER BY seq LIMIT $3
-      """, .text(id.text), .int(oldest), .int(Self.briefing)
-    ) { row in
-      ["SEQ": .int(row.int(0)), "FROM": row.json(1), "MESSAGE": row.json(2)] as JSONValue
+    let last = try database.lastSequence(id)
+    for user in users {
+      try relay(id, to: user, before: last + 1, database, &outcome)
+      try database.noteRelayed(id, user, last)
     }
     return [
       "STATUS": "SUCCESS", "LIST_USER_ID": .array(users.map(\.json)), "DEMAND": .int(Int64(demand)),
-      "ADDITIONAL": .int(additional), "TRANSCRIPT": .array(unheard),
+      "ADDITIONAL": .int(additional),
     ]
   }
 }

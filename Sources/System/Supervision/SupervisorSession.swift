@@ -108,17 +108,12 @@ struct SupervisorSession: Sendable {
     status = .running
     briefedAt = position
     add(answer["LIST_USER_ID"]?.array ?? [], at: position)
-    var out = (answer["TRANSCRIPT"]?.array ?? []).flatMap(relay)
     let wanted = data["USER_COUNT"] ?? 1
-    if wanted == "ALL" {
-      if users.isEmpty { out.append(ask(for: "ALL", id: "users")) }
-    } else {
-      // Whoever was here before may have asked already.
-      let all = (wanted.int ?? 1) + (answer["ADDITIONAL"]?.int ?? 0)
-      let missing = all - Int64(users.count) - (answer["DEMAND"]?.int ?? 0)
-      if missing > 0 { out.append(ask(for: .int(missing), id: "users")) }
-    }
-    return out
+    if wanted == "ALL" { return users.isEmpty ? [ask(for: "ALL", id: "users")] : [] }
+    // Whoever was here before may have asked already.
+    let all = (wanted.int ?? 1) + (answer["ADDITIONAL"]?.int ?? 0)
+    let missing = all - Int64(users.count) - (answer["DEMAND"]?.int ?? 0)
+    return missing > 0 ? [ask(for: .int(missing), id: "users")] : []
   }
 
   private func ask(for count: JSONValue, id: String) -> QueueMessage {

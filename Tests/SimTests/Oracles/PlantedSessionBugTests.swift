@@ -130,4 +130,32 @@ struct PlantedSessionBugTests {
     #expect(judged(all, heard: [entry(2, "a")]) == ["relayed"])
     #expect(judged(all, acceptances: 2) == ["accepted-once"])
   }
+  @Test(
+    "a user of a session hears all that comes behind their own message: to the end when they stay, else to the last that they heard",
+    arguments: [
+      ([2, 4], true, true), ([2], true, false), ([4], true, false), ([4], false, false), ([2], false, true),
+      ([], false, true),
+    ] as [([Int64], Bool, Bool)])
+  func heard(places: [Int64], stays: Bool, isWell: Bool) {
+    func entry(_ sequence: Int64, _ from: JSONValue) -> TranscriptEntry {
+      TranscriptEntry(["SEQ": .int(sequence), "FROM": from, "MESSAGE": .string("\(sequence)")])!
+    }
+    let history = SessionHistory { 0 }
+    var saying = Saying(person: "ann", from: 1, text: "1", line: 0, interval: history.begin())
+    history.end(&saying.interval)
+    saying.isAccepted = true
+    history.sayings = [saying]
+    var run = CustomerRun(person: "cora", email: "c", interval: history.begin())
+    run.transcript = [entry(1, 1), entry(2, 2), entry(3, 1), entry(4, "CUSTOMER")]
+    run.isFinal = true
+    history.runs = [run]
+    history.sockets = [UserSocket(person: "ann", user: 1, connected: 0, connectedAt: 0)]
+    history.sockets[0].heard = run.transcript.filter { places.contains($0.sequence) }.map { (0, $0) }
+    history.overview = [
+      "SESSIONS": [["EMAIL": "c", "SESSION_SUPERVISOR_ID": "s1", "STATUS": "running"]],
+      "SUPERVISORS": [["SESSION_SUPERVISOR_ID": "s1", "LIST_USER_ID": stays ? [1] : []]],
+    ]
+    history.overviewAt = history.next()
+    #expect(SessionOracles.heard(history).isEmpty == isWell)
+  }
 }
