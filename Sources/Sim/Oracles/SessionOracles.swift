@@ -2,9 +2,6 @@ import System
 
 /// The oracles over sessions, each with its promise.
 enum SessionOracles {
-  /// Time in which the news of a socket gets to the manager, also over a slow network.
-  static let news: Duration = .seconds(10)
-
   static func judge(_ history: SessionHistory) -> [Violation] {
     acceptedOnce(history) + transcripts(history) + complete(history) + relayed(history) + heard(history)
       + served(history) + present(history) + gone(history) + staffed(history) + setAside(history)
@@ -142,7 +139,7 @@ enum SessionOracles {
   /// made them vanish.
   static func present(_ history: SessionHistory) -> [Violation] {
     guard let users = history.overview?["USERS"]?.array else { return [] }
-    let latest = history.overviewAskedAt - news.nanoseconds
+    let latest = history.overviewAskedAt - history.news.nanoseconds
     for socket in history.sockets where (socket.ended ?? .max) > history.overviewAt && socket.connectedAt <= latest {
       let entry = users.first { $0["USER_ID"] == .int(socket.user) }
       guard entry == nil || entry!["STATUS"] == "OFFLINE" else { continue }

@@ -132,6 +132,18 @@ public struct Scenario: Sendable {
       || script.contains { $0.action == action.rawValue && group.names.contains($0.who) }
   }
 
+  /// Whether nothing goes wrong, and nothing is on its way for long.
+  var isCalm: Bool { faults.isEmpty && link.stalls == 0 && link.latency.upperBound <= .milliseconds(20) }
+
+  /// Whether some people may give a socket up without a word.
+  var somebodyVanishes: Bool {
+    let silent: Set = ["vanish", "put-away", "leave", "depart"]
+    let actions = people.flatMap {
+      $0.role == .chat ? $0.chatActions.map(\.action.rawValue) : $0.sessionActions.map(\.action.rawValue)
+    }
+    return !silent.isDisjoint(with: actions + script.map(\.action))
+  }
+
   /// The names of all people, in order.
   var peopleNames: [String] { people.flatMap(\.names) }
 }
@@ -273,6 +285,8 @@ public struct People: Sendable {
   var tag = ""
   /// Time in which everything comes to rest after the last action.
   var rest: Duration = .seconds(60)
+  /// How long nothing may come to a worker before what is missing is taken for lost.
+  var stillness: Duration = .seconds(60)
 
   /// Each one's name.
   var names: [String] { count == 1 ? [name] : (1...count).map { "\(name)-\($0)" } }

@@ -26,7 +26,7 @@ extension Scenario {
     if let topology = root["topology"] { try read(topology: topology) }
     if let service = root["service"] { try readService(service) }
     if let network = root["network"] { link = try Self.link(network) }
-    for entry in try root["people"]?.elements() ?? [] { people.append(try People(entry, service)) }
+    for entry in try root["people"]?.elements() ?? [] { people.append(try People(entry)) }
     guard Set(peopleNames + serviceNodes).count == (peopleNames + serviceNodes).count else {
       throw (root["people"] ?? root).error("two nodes have the same name")
     }
@@ -43,6 +43,10 @@ extension Scenario {
     for (node, rule) in try root["clocks"]?.members() ?? [] { clocks.append(try clockRule(node, rule)) }
     for entry in try root["faults"]?.elements() ?? [] { faults.append(try Fault(entry, in: self)) }
     for entry in try root["script"]?.elements() ?? [] { script.append(try step(entry)) }
+    for (index, entry) in (try root["people"]?.elements() ?? []).enumerated() {
+      people[index].rest = try entry["rest"]?.duration() ?? rest(of: people[index])
+      if isCalm { people[index].stillness = .seconds(5) + people[index].workTime * 30 }
+    }
     for (key, value) in try root["expect"]?.members() ?? [] {
       guard let counter = Counter(rawValue: key) else {
         let hint = Spelling.hint(key, among: Counter.allCases.map(\.rawValue))
@@ -50,6 +54,13 @@ extension Scenario {
       }
       expect.append((counter, try value.int(atLeast: 1)))
     }
+  }
+
+  /// Until everybody has noticed who is gone, and what that leads to is done; with sessions, until somebody else has been found for them, too.
+  /// A calm world needs no longer than promises do that have a time of their own (5 s).
+  private func rest(of people: People) -> Duration {
+    if isCalm { return (somebodyVanishes ? service.vanishing : .zero) + .seconds(6) }
+    return service.vanishing + .seconds(people.role == .chat ? 10 : 15)
   }
 
   private mutating func read(topology: ScenarioValue) throws(ScenarioError) {
@@ -119,7 +130,7 @@ extension Scenario {
 }
 
 extension People {
-  init(_ value: ScenarioValue, _ service: Scenario.ServiceSettings) throws(ScenarioError) {
+  init(_ value: ScenarioValue) throws(ScenarioError) {
     try value.requireKeys([
       "name", "count", "thinkTime", "actions", "sharedNames", "mixesNames", "sharedSessions", "patience", "cutOff",
       "slow", "slowPause", "role", "devices", "contacts", "transports",
@@ -137,8 +148,6 @@ extension People {
     if let chance = value["slow"] { slow = try chance.chance() }
     if let time = value["slowPause"] { slowPause = try time.duration() }
     if let role = value["role"] { self.role = try role.oneOf(Role.self) }
-    // Until everybody has noticed who is gone; with sessions, until somebody else has been found for them too.
-    rest = try value["rest"]?.duration() ?? service.vanishing + .seconds(self.role == .chat ? 10 : 15)
     if let batch = value["batch"] { self.batch = try batch.int(atLeast: 1) }
     if let time = value["workTime"] { workTime = try time.duration() }
     if let chance = value["failing"] { failing = try chance.chance() }

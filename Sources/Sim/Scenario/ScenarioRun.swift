@@ -136,6 +136,7 @@ public struct ScenarioRunner: Sendable {
         wall: { [unowned users, unowned world] in users.clock.wallTime(world.scheduler.now).seconds })
       chat = ChatHistory { [unowned world] in world.scheduler.now }
       sessions = SessionHistory { [unowned world] in world.scheduler.now }
+      if scenario.isCalm { sessions.news = .seconds(2) }
       people = runner.people(
         world.choices, history, chat, sessions,
         operatorToken: scenario.supervisorHosts > 0 ? ScenarioRunner.serviceToken : nil)

@@ -44,13 +44,15 @@ public struct ScenarioDraw {
     var seconds = duration(of: members.last { $0.name == "people" }!.value)
     var faults: [JSONValue] = []
     // With people who think fast it would be a long run.
-    if kind == "chat" || kind == "sessions", seconds >= 10, stream.chance(0.3) {
-      let (script, partition, end) =
-        kind == "chat"
-        ? unheard("delete-session", by: "users", from: "chat")
-        : unheard("depart", by: "broker", from: stream.pick(["chat", "supervisor-1"]))
+    if kind == "chat" || kind == "sessions", seconds >= 10, stream.chance(0.4) {
+      let (script, fault, end) =
+        switch kind == "chat" ? "users" : stream.pick(["chat", "supervisor-1", "still"]) {
+        case "users": unheard("delete-session", by: "users", from: "chat")
+        case "still": standstill(users: members.last { $0.name == "people" }!.value.array!.last!)
+        case let node: unheard("depart", by: "broker", from: node)
+        }
       members.append(.init("script", script))
-      faults.append(partition)
+      faults.append(fault)
       seconds = max(seconds, end)
     } else if kind == "sessions", stream.chance(0.5) {
       members.append(.init("script", departures(within: seconds)))
@@ -208,7 +210,7 @@ public struct ScenarioDraw {
   /// knows. A supervisor that hears and is not heard does as before, beside the one that has taken its place.
   private func unheard(
     _ action: String, by other: String, from node: String
-  ) -> (script: JSONValue, partition: JSONValue, end: Int) {
+  ) -> (script: JSONValue, fault: JSONValue, end: Int) {
     let begin = 2 + stream.choose(4)
     let end = begin + 9 + stream.choose(5)
     let steps = (1...2).map { number -> JSONValue in
@@ -219,6 +221,20 @@ public struct ScenarioDraw {
       "oneWay": .bool(node != "chat" || stream.chance(0.2)),
     ]
     return (.array(steps), partition, end + 2)
+  }
+
+  /// A host stands still for longer than it is waited for, and wakes up to what is its successor's: users go and come back all the time.
+  private func standstill(users: JSONValue) -> (script: JSONValue, fault: JSONValue, end: Int) {
+    let begin = 2 + stream.choose(3)
+    let steps = (1...Int(users["count"]!.int!)).flatMap { number in
+      (0..<10).map { _ in (at: (begin * 10 + 55 + stream.choose(35)) * 100, who: "ann-\(number)") }
+    }
+    let script = steps.sorted { ($0.at, $0.who) < ($1.at, $1.who) }.map { step -> JSONValue in
+      ["at": .string("\(step.at)ms"), "who": .string(step.who), "does": "disconnect"]
+    }
+    return (
+      .array(script), ["at": .string("\(begin)s"), "pause": "supervisor-1", "for": "7s…9s"], begin + 12
+    )
   }
 
   // MARK: Faults

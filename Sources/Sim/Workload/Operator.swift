@@ -20,7 +20,7 @@ final class Operator: Inhabitant, @unchecked Sendable {
   func live(_ environment: Environment) async throws {
     while commons.looked < commons.people { try await environment.clock.sleep(for: .seconds(1)) }
     // Who has come last is to be known by then.
-    try await environment.clock.sleep(for: SessionOracles.news)
+    try await environment.clock.sleep(for: history.news)
     history.overviewAskedAt = history.time
     let client = HTTPClient(environment, address: Scenario.managerAddress)
     let fields = [(name: "authorization", value: "Bearer " + token)]

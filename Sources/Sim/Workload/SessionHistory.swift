@@ -71,6 +71,8 @@ final class SessionHistory: Timeline, @unchecked Sendable {
   /// Where in the one order of things that was, and from when on it was asked for.
   var overviewAt = Int.max
   var overviewAskedAt = Int64.max
+  /// Time in which the news of a socket gets to the manager, also over a slow network.
+  var news: Duration = .seconds(10)
 }
 
 /// What all people of a scenario with sessions know of each other: how far they are.

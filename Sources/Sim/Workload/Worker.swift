@@ -6,8 +6,6 @@ final class Worker: Resident<SessionHistory, SessionCommons, SessionAction>, Inh
   private struct Failed: Error {}
 
   private static let exchange = "WORK"
-  /// How long nothing may come before what is missing is taken for lost.
-  private static let patience: Duration = .seconds(60)
   private lazy var log = WorkLog(worker: name)
 
   func live(_ environment: Environment) async throws {
@@ -30,7 +28,7 @@ final class Worker: Resident<SessionHistory, SessionCommons, SessionAction>, Inh
     }
     lastSeen = "works off what is left"
     var progress = (count: log.done.count, at: environment.clock.now)
-    while !log.isDone, environment.clock.now - progress.at < Self.patience {
+    while !log.isDone, environment.clock.now - progress.at < behavior.stillness {
       try await environment.clock.sleep(for: .milliseconds(100))
       if log.done.count > progress.count { progress = (log.done.count, environment.clock.now) }
     }

@@ -1,6 +1,6 @@
 /// What clients ask for on a channel.
 extension Broker {
-  func take(_ command: AMQPCommand, on number: UInt16, _ client: BrokerConnection) async throws {
+  func take(_ command: AMQPCommand, on number: UInt16, _ client: BrokerConnection) throws {
     if case .channelOpen = command.method {
       guard client.channels[number] == nil else { throw AMQPError(504, "CHANNEL_ERROR - channel \(number) is open") }
       guard number <= Self.maximumChannels else { throw AMQPError(530, "NOT_ALLOWED - too many channels") }
@@ -16,7 +16,7 @@ extension Broker {
       return
     }
     do throws(AMQPError) {
-      if let answer = try await handle(command, channel) { client.send(answer, on: number) }
+      if let answer = try handle(command, channel) { client.send(answer, on: number) }
     } catch {
       // Some faults end the channel, the others the connection (AMQP 0-9-1, the constants' classes).
       guard [311, 312, 313, 403, 404, 405, 406].contains(error.code) else { throw error }
@@ -31,7 +31,7 @@ extension Broker {
   }
 
   /// Handles a method; what is returned is the answer.
-  private func handle(_ command: AMQPCommand, _ channel: BrokerChannel) async throws(AMQPError) -> AMQPMethod? {
+  private func handle(_ command: AMQPCommand, _ channel: BrokerChannel) throws(AMQPError) -> AMQPMethod? {
     switch command.method {
     case .basicPublish: try publish(command, channel)
     case .basicAck(let tag, let multiple): try acknowledge(tag, multiple, channel)
@@ -62,36 +62,36 @@ extension Broker {
       channel.connection.channels[channel.number] = nil
       return .channelCloseOk
     case .channelCloseOk, .channelFlowOk, .basicCancelOk: break
-    default: return try await change(command.method, channel)
+    default: return try change(command.method, channel)
     }
     return nil
   }
 
-  /// What changes exchanges and queues. An answer says that the change is on the disk.
-  private func change(_ method: AMQPMethod, _ channel: BrokerChannel) async throws(AMQPError) -> AMQPMethod? {
+  /// What changes exchanges and queues. An answer says that the change is on the disk, and is held until it is.
+  private func change(_ method: AMQPMethod, _ channel: BrokerChannel) throws(AMQPError) -> AMQPMethod? {
     switch method {
     case .exchangeDeclare(let declaration):
       try declare(declaration)
-      return try await answer(.exchangeDeclareOk, unless: declaration.noWait)
+      return answer(.exchangeDeclareOk, unless: declaration.noWait, channel)
     case .exchangeDelete(let name, let ifUnused, let noWait):
       try deleteExchange(name, ifUnused: ifUnused)
-      return try await answer(.exchangeDeleteOk, unless: noWait)
+      return answer(.exchangeDeleteOk, unless: noWait, channel)
     case .queueDeclare(let declaration):
       let queue = try declare(declaration, channel)
       channel.lastQueue = queue.name
-      return try await answer(
+      return answer(
         .queueDeclareOk(queue: queue.name, messages: UInt32(queue.count), consumers: UInt32(queue.consumers.count)),
-        unless: declaration.noWait)
+        unless: declaration.noWait, channel)
     case .queueBind(let name, let exchange, let key, let noWait, let arguments):
       guard arguments.entries.isEmpty else { throw AMQPError(540, "NOT_IMPLEMENTED - arguments of a binding") }
       try bind(try queue(name, channel), exchange, name.isEmpty && key.isEmpty ? channel.lastQueue : key)
-      return try await answer(.queueBindOk, unless: noWait)
+      return answer(.queueBindOk, unless: noWait, channel)
     case .queueUnbind(let name, let exchange, let key, _):
       try unbind(try queue(name, channel), exchange, key)
-      return try await answer(.queueUnbindOk, unless: false)
+      return answer(.queueUnbindOk, unless: false, channel)
     case .queuePurge(let name, let noWait):
       let count = purge(try queue(name, channel))
-      return try await answer(.queuePurgeOk(messages: UInt32(count)), unless: noWait)
+      return answer(.queuePurgeOk(messages: UInt32(count)), unless: noWait, channel)
     case .queueDelete(let name, let ifUnused, let ifEmpty, let noWait):
       // Deleting what is not there is no fault, as RabbitMQ has it since 3.2.
       guard let queue = queues[name.isEmpty ? channel.lastQueue : name] else {
@@ -104,14 +104,15 @@ extension Broker {
       if ifEmpty, queue.count > 0 { throw AMQPError(406, "PRECONDITION_FAILED - queue '\(queue.name)' not empty") }
       let count = queue.count
       delete(queue)
-      return try await answer(.queueDeleteOk(messages: UInt32(count)), unless: noWait)
+      return answer(.queueDeleteOk(messages: UInt32(count)), unless: noWait, channel)
     default: throw AMQPError(503, "COMMAND_INVALID - a broker is not sent this")
     }
   }
 
-  private func answer(_ method: AMQPMethod, unless noWait: Bool) async throws(AMQPError) -> AMQPMethod? {
-    guard await stored() else { throw AMQPError(541, "INTERNAL_ERROR - the broker is stopping") }
-    return noWait ? nil : method
+  private func answer(_ method: AMQPMethod, unless noWait: Bool, _ channel: BrokerChannel) -> AMQPMethod? {
+    if noWait { return nil }
+    channel.connection.hold()
+    return method
   }
 
   // MARK: Exchanges

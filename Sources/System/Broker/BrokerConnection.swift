@@ -23,6 +23,8 @@ final class BrokerConnection {
   var lastHeard: Instant
   var lastSent: Instant
   var output: [UInt8] = []
+  /// Where in the output begins what says that something is on the disk that is not yet: it waits, and what comes behind it.
+  private var held: Int?
   var isWriting = false
   var isGone = false
   /// Deliveries stopped because the client did not take them.
@@ -38,6 +40,41 @@ final class BrokerConnection {
   var hasRoom: Bool { !isGone && output.count < Self.maximumBacklog }
 
   func send(_ method: AMQPMethod, on channel: UInt16) { AMQPFrames.write(method, channel, to: &output) }
+
+  /// Holds what is sent from here on until `release`.
+  func hold() { if held == nil { held = output.count } }
+
+  var isHolding: Bool { held != nil }
+
+  /// Lets go of what was held: it is sent, or never.
+  func release(sending isTrue: Bool) {
+    if let held, !isTrue { output.removeLast(output.count - held) }
+    held = nil
+  }
+
+  /// Shows that the broker lives, also while something is held.
+  func sendHeartbeat() {
+    var frame: [UInt8] = []
+    AMQPFrames.writeHeartbeat(to: &frame)
+    output.insert(contentsOf: frame, at: held ?? output.count)
+    if let held { self.held = held + frame.count }
+  }
+
+  /// Whether there is something that may be sent.
+  var hasOutput: Bool { held != 0 && !output.isEmpty }
+
+  /// Takes what may be sent.
+  func takeOutput() -> [UInt8] {
+    guard let held else {
+      defer { output = [] }
+      return output
+    }
+    defer {
+      output.removeFirst(held)
+      self.held = 0
+    }
+    return Array(output[..<held])
+  }
 }
 
 /// A channel. Used on the broker's actor.

@@ -11,29 +11,38 @@ extension Broker {
     let begin = environment.clock.now
     do {
       var isGreeted = false
-      reading: while !client.isGone {
+      while !client.isGone {
         let deadline = client.phase == .open ? nil : begin + Self.patience
         let bytes = try await client.connection.read(atMost: 131_072, deadline: deadline)
         if bytes.isEmpty { break }
         client.lastHeard = environment.clock.now
         parser.receive(bytes)
-        while let event = try parser.next() {
-          if case .command(let command) = event { try await take(command, client) }
-          if client.isGone { break reading }
+        while !client.isGone, let event = try parser.next() {
+          if case .command(let command) = event { try take(command, client) }
         }
         if !isGreeted, parser.isGreeted {
           isGreeted = true
           greet(client)
         }
+        guard await release(client) else { throw AMQPError(541, "INTERNAL_ERROR - the broker is stopping") }
         flush(client)
-        if client.phase == .open { await waitForRoom() }
+        if client.phase == .open, !client.isGone { await waitForRoom() }
       }
     } catch let error as AMQPError {
+      _ = await release(client)
       await refuse(client, error)
     } catch {
       // The client went away.
     }
     await end(client)
+  }
+
+  /// Waits until what was answered is on the disk: once for all that came together. False when the broker is down.
+  private func release(_ client: BrokerConnection) async -> Bool {
+    guard client.isHolding else { return true }
+    let isStored = await stored()
+    client.release(sending: isStored)
+    return isStored
   }
 
   private func greet(_ client: BrokerConnection) {
@@ -89,16 +98,15 @@ extension Broker {
 
   /// Sends what is queued for a client.
   func flush(_ client: BrokerConnection) {
-    guard !client.isWriting, !client.output.isEmpty else { return }
+    guard !client.isWriting, client.hasOutput else { return }
     client.isWriting = true
     environment.executor.spawn("broker-writer") { [id = client.id] in await self.writeAll(id) }
   }
 
   private func writeAll(_ id: Int) async {
     guard let client = connections[id] else { return }
-    while !client.output.isEmpty {
-      let batch = client.output
-      client.output = []
+    while client.hasOutput {
+      let batch = client.takeOutput()
       client.lastSent = environment.clock.now
       do {
         try await client.connection.write(batch, deadline: environment.clock.now + Self.writePatience)
@@ -117,7 +125,7 @@ extension Broker {
 
   // MARK: Handshake and heartbeats
 
-  func take(_ command: AMQPCommand, _ client: BrokerConnection) async throws {
+  func take(_ command: AMQPCommand, _ client: BrokerConnection) throws {
     if client.phase == .closing {
       if case .connectionCloseOk = command.method { client.isGone = true }
       return
@@ -125,11 +133,10 @@ extension Broker {
     switch (client.phase, command.method) {
     case (_, .connectionClose):
       client.send(.connectionCloseOk, on: 0)
-      flush(client)
       client.isGone = true
     case (.open, _):
       guard command.channel != 0 else { throw AMQPError(503, "COMMAND_INVALID - a method on channel 0") }
-      try await take(command, on: command.channel, client)
+      try take(command, on: command.channel, client)
     case (.starting, .connectionStartOk(let properties, let mechanism, let response, _)):
       guard mechanism == "PLAIN" else { throw AMQPError(503, "COMMAND_INVALID - only PLAIN is served") }
       try authenticate(client, response)
@@ -187,7 +194,7 @@ extension Broker {
       }
       // Whatever is sent shows that the broker lives (AMQP 0-9-1 §4.2.7).
       guard environment.clock.now - client.lastSent >= interval / 2 else { continue }
-      AMQPFrames.writeHeartbeat(to: &client.output)
+      client.sendHeartbeat()
       flush(client)
     }
   }
