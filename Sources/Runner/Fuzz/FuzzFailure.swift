@@ -36,6 +36,7 @@ struct FuzzFailure {
   let strategy: StrategyName
   let file: String
   let stepsBefore: Int
+  let deedsBefore: Int
   private(set) var tried = 0
   private(set) var seconds = 0.0
 
@@ -45,6 +46,7 @@ struct FuzzFailure {
     strategy = one.strategy ?? .random
     self.file = file
     stepsBefore = broken.run.steps
+    deedsBefore = broken.run.deeds
   }
 
   /// Makes it smaller for a while, on several processes.

@@ -49,7 +49,8 @@ enum FuzzPage {
   private static func failure(_ failure: FuzzFailure) -> String {
     """
     <h3>\(HTML.escape(failure.broken.oracle))</h3>
-    <p>\(HTML.escape(failure.broken.promise)). Shrunk from \(failure.stepsBefore) to \(failure.broken.run.steps) steps.
+    <p>\(HTML.escape(failure.broken.promise)). Shrunk from \(failure.stepsBefore) to \(failure.broken.run.steps) steps,
+    \(failure.deedsBefore) to \(failure.broken.run.deeds) actions and faults.
     Replay: <code>parley simulate \(HTML.escape(failure.file))</code></p><pre>\(HTML.escape(failure.text))</pre>
     """
   }

@@ -134,8 +134,9 @@ final class Fuzzer {
     TextFile.write(failure.text, to: failure.file)
     failure.shrink(for: options.shrinkTime, jobs: options.jobs)
     TextFile.write(failure.text, to: failure.file)
+    let run = failure.broken.run
     print(
-      "  shrunk from \(failure.stepsBefore) to \(failure.broken.run.steps) steps in \(failure.tried) tries, \(Int(failure.seconds)) s: \(failure.file)"
+      "  shrunk from \(failure.stepsBefore) to \(run.steps) steps, \(failure.deedsBefore) to \(run.deeds) actions and faults, in \(failure.tried) tries, \(Int(failure.seconds)) s: \(failure.file)"
     )
     print("  replay: parley simulate \(failure.file)")
     print("  explain: parley explain \(failure.file)")

@@ -132,8 +132,14 @@ public struct Scenario: Sendable {
       || script.contains { $0.action == action.rawValue && group.names.contains($0.who) }
   }
 
-  /// Whether nothing goes wrong, and nothing is on its way for long.
-  var isCalm: Bool { faults.isEmpty && link.stalls == 0 && link.latency.upperBound <= .milliseconds(20) }
+  /// Whether nothing is on its way for long but by a fault.
+  var isQuick: Bool { link.stalls == 0 && link.latency.upperBound <= .milliseconds(20) }
+
+  /// Whether nothing goes wrong.
+  var isCalm: Bool { isQuick && faults.isEmpty }
+
+  /// Whether a socket may have to be missed.
+  var needsHeartbeats: Bool { !isCalm || somebodyVanishes }
 
   /// Whether some people may give a socket up without a word.
   var somebodyVanishes: Bool {

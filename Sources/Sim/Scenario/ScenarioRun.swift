@@ -24,6 +24,9 @@ public struct RunResult: Sendable {
   public let acts: [Act]
   /// Which fault of the scenario struck when, as `acts`.
   public let struck: [(fault: Int, at: Duration)]
+
+  /// How much people did and how often faults struck, when a promise was broken.
+  public var deeds: Int { acts.count + struck.count }
 }
 
 extension RunResult {
@@ -136,7 +139,7 @@ public struct ScenarioRunner: Sendable {
         wall: { [unowned users, unowned world] in users.clock.wallTime(world.scheduler.now).seconds })
       chat = ChatHistory { [unowned world] in world.scheduler.now }
       sessions = SessionHistory { [unowned world] in world.scheduler.now }
-      if scenario.isCalm { sessions.news = .seconds(2) }
+      if scenario.isQuick { sessions.news = .seconds(2) }
       people = runner.people(
         world.choices, history, chat, sessions,
         operatorToken: scenario.supervisorHosts > 0 ? ScenarioRunner.serviceToken : nil)

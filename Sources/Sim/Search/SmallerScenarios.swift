@@ -145,12 +145,16 @@ extension JSONValue {
     }
   }
 
-  /// A better network, right clocks; and heartbeats so quick that those who vanish are noticed soon.
+  /// A better network, right clocks; and heartbeats so quick that those who vanish are noticed soon, or as rare as by default when nobody can.
   private var plainerWorlds: [JSONValue] {
     let quick: JSONValue = ["pingInterval": "2s", "pingTimeout": "2s"]
     let hasSockets = self["topology"]?["chat"] != nil || self["topology"]?["supervisorHosts"] != nil
-    return ["network", "clocks"].filter { self[$0] != nil }.map { removing($0) }
-      + (hasSockets && self["service"] != quick ? [setting("service", quick)] : [])
+    let plainer = ["network", "clocks"].filter { self[$0] != nil }.map { removing($0) }
+    guard hasSockets else { return plainer }
+    if (try? Scenario(parsing: Array(text.utf8), file: ""))?.needsHeartbeats == false {
+      return plainer + (self["service"] != nil ? [removing("service")] : [])
+    }
+    return plainer + (self["service"] != quick ? [setting("service", quick)] : [])
   }
 
   private var plainest: JSONValue { plainerWorlds.last?.plainest ?? self }

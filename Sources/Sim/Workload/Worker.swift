@@ -29,7 +29,7 @@ final class Worker: Resident<SessionHistory, SessionCommons, SessionAction>, Inh
     lastSeen = "works off what is left"
     var progress = (count: log.done.count, at: environment.clock.now)
     while !log.isDone, environment.clock.now - progress.at < behavior.stillness {
-      try await environment.clock.sleep(for: .milliseconds(100))
+      try await environment.clock.sleep(for: .milliseconds(500))
       if log.done.count > progress.count { progress = (log.done.count, environment.clock.now) }
     }
     await publisher.close()
