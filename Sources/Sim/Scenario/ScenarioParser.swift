@@ -45,7 +45,7 @@ extension Scenario {
     for entry in try root["script"]?.elements() ?? [] { script.append(try step(entry)) }
     for (index, entry) in (try root["people"]?.elements() ?? []).enumerated() {
       people[index].rest = try entry["rest"]?.duration() ?? rest(of: people[index])
-      if isCalm { people[index].stillness = .seconds(5) + people[index].workTime * 30 }
+      people[index].stillness = .seconds(isCalm ? 5 : 30) + people[index].workTime * 30
     }
     for (key, value) in try root["expect"]?.members() ?? [] {
       guard let counter = Counter(rawValue: key) else {

@@ -112,10 +112,14 @@ extension JSONValue {
         found.append(people.setting("actions", .object(fewer)))
       }
     }
-    if let transports = people["transports"]?.array, transports.count > 1 {
-      for index in transports.indices { found.append(people.setting("transports", [transports[index]])) }
+    if let transports = people["transports"]?.array {
+      // The least that is sent for the same events; else one alone.
+      if transports != ["webSocket"] { found.append(people.setting("transports", ["webSocket"])) }
+      if transports.count > 1 { found += transports.map { people.setting("transports", [$0]) } }
     }
-    for name in ["slow", "cutOff", "sharedSessions", "sharedNames"] where people[name] != nil {
+    if let batch = people["batch"]?.int, batch > 1 { found += [1, batch / 2].map { people.setting("batch", .int($0)) } }
+    if let time = people["workTime"], time != "1ms" { found.append(people.setting("workTime", "1ms")) }
+    for name in ["slow", "cutOff", "sharedSessions", "sharedNames", "failing"] where people[name] != nil {
       found.append(people.removing(name))
     }
     return found
