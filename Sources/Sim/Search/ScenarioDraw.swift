@@ -21,6 +21,8 @@ public struct ScenarioDraw {
     ])
     var members: [JSONValue.Member] = [.init("name", .string("drawn \(number): \(kind)"))]
     let nodes: [String]
+    var faults: [JSONValue] = []
+    var isCrowded = false
     switch kind {
     case "accounts":
       nodes = ["users"]
@@ -33,24 +35,32 @@ public struct ScenarioDraw {
       nodes = ["broker"]
       members.append(.init("topology", ["broker": 1]))
       members.append(.init("people", .array(workers())))
+      // All along: a log that was never synced has to be copied, cut off in the middle, before it shows.
+      if stream.chance(0.4) {
+        faults.append(["from": "1s", "disk": "broker", "failingSyncs": .double(stream.pick([0.1, 0.4]))])
+        faults.append(powerLosses(of: "broker", from: "1s"))
+      }
     default:
-      let hosts = 1 + stream.choose(3)
+      isCrowded = stream.chance(0.1)
+      let hosts = isCrowded ? 2 : 1 + stream.choose(3)
       nodes = ["broker", "manager", "chat", "customers", "users"] + (1...hosts).map { "supervisor-\($0)" }
       members.append(.init("topology", ["supervisorHosts": .int(Int64(hosts))]))
-      members.append(.init("people", .array(sessionPeople())))
+      members.append(.init("people", .array(sessionPeople(crowded: isCrowded))))
     }
     if kind == "chat" || kind == "sessions" { members.append(.init("service", heartbeats())) }
-    if stream.chance(0.5) { members.append(.init("network", network())) }
+    if stream.chance(isCrowded ? 0.2 : 0.5) { members.append(.init("network", network())) }
     var seconds = duration(of: members.last { $0.name == "people" }!.value)
-    var faults: [JSONValue] = []
-    // With people who think fast it would be a long run.
-    if kind == "chat" || kind == "sessions", seconds >= 10, stream.chance(0.4) {
+    if isCrowded {
+      let (script, fault, end) = standstill()
+      members.append(.init("script", script))
+      faults.append(fault)
+      seconds = max(seconds, end)
+      // With people who think fast it would be a long run.
+    } else if kind == "chat" || kind == "sessions", seconds >= 10, stream.chance(0.4) {
       let (script, fault, end) =
-        switch kind == "chat" ? "users" : stream.pick(["chat", "supervisor-1", "still"]) {
-        case "users": unheard("delete-session", by: "users", from: "chat")
-        case "still": standstill(users: members.last { $0.name == "people" }!.value.array!.last!)
-        case let node: unheard("depart", by: "broker", from: node)
-        }
+        kind == "chat"
+        ? unheard("delete-session", by: "users", from: "chat")
+        : unheard("depart", by: "broker", from: stream.pick(["chat", "supervisor-1"]))
       members.append(.init("script", script))
       faults.append(fault)
       seconds = max(seconds, end)
@@ -59,7 +69,7 @@ public struct ScenarioDraw {
     }
     members.append(.init("run", .string("\(seconds)s")))
     let people = Self.groups(JSONValue.object(members))
-    members.append(.init("faults", .array(faults + self.faults(nodes, people, seconds, most: 4))))
+    members.append(.init("faults", .array(faults + self.faults(nodes, people, seconds, most: isCrowded ? 1 : 4))))
     if !planted.isEmpty { members.append(.init("plant", .array(planted.map { .string($0) }))) }
     return .object(members)
   }
@@ -170,22 +180,27 @@ public struct ScenarioDraw {
     return (chosen.isEmpty ? EngineIOClient.Transport.allCases : chosen).map { .string($0.rawValue) }
   }
 
-  private func sessionPeople() -> [JSONValue] {
+  /// A few people who think as they like, or many who think slowly: with those there is always somebody who needs somebody else.
+  private func sessionPeople(crowded: Bool) -> [JSONValue] {
     let forCustomers = ["disconnect", "vanish", "leave", "depart"]
     // Who departs does so by the script: by chance all would be gone soon.
     let forUsers = ["more-users", "end-session", "race-for-session", "depart"]
     return [
       [
-        "name": "cora", "role": "customer", "count": .int(Int64(1 + stream.choose(3))),
-        "users": .int(Int64(1 + stream.choose(3))), "thinkTime": thinkTime(),
+        "name": "cora", "role": "customer", "count": .int(Int64(crowded ? 3 : 1 + stream.choose(3))),
+        "users": .int(Int64(crowded ? 2 : 1 + stream.choose(3))),
+        "thinkTime": crowded ? "1s" : thinkTime(),
         "actions": actions(SessionAction.self, without: forCustomers, always: "say"),
       ],
       [
-        "name": "ann", "role": "user", "count": .int(Int64(2 + stream.choose(5))), "thinkTime": thinkTime(),
+        "name": "ann", "role": "user", "count": .int(Int64(crowded ? Self.crowd : 2 + stream.choose(5))),
+        "thinkTime": crowded ? "1s" : thinkTime(),
         "transports": .array(transports()), "actions": actions(SessionAction.self, without: forUsers, always: "say"),
       ],
     ]
   }
+
+  private static let crowd = 6
 
   private func workers() -> [JSONValue] {
     [
@@ -224,9 +239,9 @@ public struct ScenarioDraw {
   }
 
   /// A host stands still for longer than it is waited for, and wakes up to what is its successor's: users go and come back all the time.
-  private func standstill(users: JSONValue) -> (script: JSONValue, fault: JSONValue, end: Int) {
+  private func standstill() -> (script: JSONValue, fault: JSONValue, end: Int) {
     let begin = 2 + stream.choose(3)
-    let steps = (1...Int(users["count"]!.int!)).flatMap { number in
+    let steps = (1...Self.crowd).flatMap { number in
       (0..<10).map { _ in (at: (begin * 10 + 55 + stream.choose(35)) * 100, who: "ann-\(number)") }
     }
     let script = steps.sorted { ($0.at, $0.who) < ($1.at, $1.who) }.map { step -> JSONValue in
@@ -267,15 +282,15 @@ public struct ScenarioDraw {
       }
       // What a sync that failed has left on the disk is seen when the power goes.
       guard drawn["failingSyncs"] != nil, stream.chance(0.5) else { return [drawn] }
-      let every = JSONValue.string("\(1 + stream.choose(3))s")
-      return [
-        drawn,
-        [
-          "from": drawn["from"]!, "every": every, "crash": .string(node), "power": true,
-          "inCommit": .bool(stream.chance(0.5)),
-        ],
-      ]
+      return [drawn, powerLosses(of: node, from: drawn["from"]!)]
     }
+  }
+
+  private func powerLosses(of node: String, from begin: JSONValue) -> JSONValue {
+    [
+      "from": begin, "every": .string("\(1 + stream.choose(3))s"), "crash": .string(node), "power": true,
+      "inCommit": .bool(stream.chance(0.5)),
+    ]
   }
 
   private static func groups(_ scenario: JSONValue) -> [String] {

@@ -4,17 +4,19 @@ import System
 extension JSONValue {
   /// Smaller scenarios by what is smaller, those first that make each further try cheaper.
   var smallerScenarios: [[JSONValue]] {
-    [shorterRuns, fewerPeople, fewerHosts, plainerWorlds, smallerPeople, earlierFaults, rounderTimes]
+    [shorterRuns, fewerPeople, fewerHosts, fewerFaults, plainerWorlds, smallerPeople, earlierFaults, rounderTimes]
   }
 
-  /// Much smaller scenarios, the smallest first: a quarter of the people and the time, with one of the faults alone or with all, in a plain
-  /// world or in this one; then half.
+  /// Much smaller scenarios, the smallest first: a quarter of the people and the time, with none of the faults, one alone or all, in a
+  /// plain world or in this one; then half.
   var leaps: [JSONValue] {
     ([4, 2] as [Int64]).flatMap { part -> [JSONValue] in
       let smaller = fraction(part)
       let worlds = smaller.plainest == smaller ? [smaller] : [smaller.plainest, smaller]
       let faults = part == 4 && elements("faults").count > 1 ? smaller.elements("faults") : []
-      return worlds.flatMap { world in faults.map { world.setting("faults", [$0]) } + [world] }
+      return worlds.flatMap { world in
+        [world.removing("faults")] + faults.map { world.setting("faults", [$0]) } + [world]
+      }
     }.filter { $0 != self }
   }
 
@@ -117,7 +119,9 @@ extension JSONValue {
       if transports != ["webSocket"] { found.append(people.setting("transports", ["webSocket"])) }
       if transports.count > 1 { found += transports.map { people.setting("transports", [$0]) } }
     }
-    if let batch = people["batch"]?.int, batch > 1 { found += [1, batch / 2].map { people.setting("batch", .int($0)) } }
+    if let batch = people["batch"]?.int, batch > 1 {
+      found += [1, batch / 2].map { people.setting("batch", .int($0)) }
+    }
     if let time = people["workTime"], time != "1ms" { found.append(people.setting("workTime", "1ms")) }
     for name in ["slow", "cutOff", "sharedSessions", "sharedNames", "failing"] where people[name] != nil {
       found.append(people.removing(name))
@@ -128,6 +132,16 @@ extension JSONValue {
   private var fewerHosts: [JSONValue] {
     guard let hosts, hosts > 1 else { return [] }
     return [keepingHosts(hosts - 1)]
+  }
+
+  /// The scenario without faults, or without one: what is promised may break without them, with more luck.
+  private var fewerFaults: [JSONValue] {
+    let faults = elements("faults")
+    guard (1...8).contains(faults.count) else { return [] }
+    return [removing("faults")]
+      + faults.indices.dropFirst(faults.count == 1 ? 1 : 0).map { index in
+        settingList("faults", faults.indices.filter { $0 != index }.map { faults[$0] })
+      }
   }
 
   private var hosts: Int64? { self["topology"]?["supervisorHosts"]?.int }
@@ -168,16 +182,21 @@ extension JSONValue {
     [100, 10, 1].map { rounded(to: .milliseconds($0)) }.filter { $0 != self }
   }
 
-  /// Faults earlier, so that the run can end earlier.
+  /// Faults earlier, and what crashed back sooner, so that the run can end earlier.
   private var earlierFaults: [JSONValue] {
     elements("faults").enumerated().flatMap { index, fault in
-      ["at", "from"].flatMap { name -> [JSONValue] in
-        guard let time = fault[name]?.string.flatMap(DurationText.parse), time > .seconds(1) else { return [] }
-        return [time / 2, time - .seconds(1)].map { earlier in
-          let whole = Duration.seconds(max(1, earlier.components.seconds))
-          return replacing("faults", at: index, with: fault.setting(name, .string(DurationText.format(whole))))
+      let soon = JSONValue.string("10ms…200ms")
+      let sooner =
+        (fault["restartAfter"] ?? soon) == soon
+        ? [] : [replacing("faults", at: index, with: fault.setting("restartAfter", soon))]
+      return sooner
+        + ["at", "from"].flatMap { name -> [JSONValue] in
+          guard let time = fault[name]?.string.flatMap(DurationText.parse), time > .seconds(1) else { return [] }
+          return [time / 2, time - .seconds(1)].map { earlier in
+            let whole = Duration.seconds(max(1, earlier.components.seconds))
+            return replacing("faults", at: index, with: fault.setting(name, .string(DurationText.format(whole))))
+          }
         }
-      }
     }
   }
 }
