@@ -23,7 +23,8 @@ struct SupervisorSession: Sendable {
   private(set) var users: [JSONValue] = []
   /// Where in the manager's order of messages the briefing was: it accounts for all news before it.
   private var briefedAt: Int64 = 0
-  /// When users left: an older assignment that comes late does not bring them back.
+  /// When users came and when they left: older news that comes late, because a stale host had it, changes nothing.
+  private var came: [JSONValue: Int64] = [:]
   private var left: [JSONValue: Int64] = [:]
 
   init(id: SupervisorID, epoch: Int64, data: JSONValue, host: String) {
@@ -121,7 +122,10 @@ struct SupervisorSession: Sendable {
   }
 
   private mutating func add(_ more: [JSONValue], at position: Int64) {
-    for user in more where !users.contains(user) && left[user, default: 0] <= position { users.append(user) }
+    for user in more where left[user, default: 0] <= position {
+      came[user] = max(came[user, default: 0], position)
+      if !users.contains(user) { users.append(user) }
+    }
   }
 
   /// The number at the end of the name of a message from the manager: its place in the order of all of them. What has none is new.
@@ -160,8 +164,8 @@ struct SupervisorSession: Sendable {
     case "USER_DISCONNECT":
       // The manager says so of users that the session has, whether or not this one has heard yet that it has them.
       guard let user = data["USER_ID"], position > briefedAt else { return [] }
-      users.removeAll { $0 == user }
-      left[user] = position
+      left[user] = max(left[user, default: 0], position)
+      if came[user, default: 0] <= position { users.removeAll { $0 == user } }
       return [
         message("ADDITIONAL_USERS", ["USER_COUNT": 1], id: "replace/\(deliveryID)", asking: .users)
       ]
