@@ -141,9 +141,12 @@ public struct Scenario: Sendable {
   /// Whether a socket may have to be missed.
   var needsHeartbeats: Bool { !isCalm || somebodyVanishes }
 
-  /// Whether some people may give a socket up without a word.
+  /// Whether some people may give a socket up without a word. Whoever hangs up before a socket is open says nothing either.
   var somebodyVanishes: Bool {
-    let silent: Set = ["vanish", "put-away", "leave", "depart"]
+    let silent: Set = [
+      "vanish", "put-away", "leave", "depart", "disconnect", "logout-elsewhere", "logout-while-connecting",
+      "delete-session",
+    ]
     let actions = people.flatMap {
       $0.role == .chat ? $0.chatActions.map(\.action.rawValue) : $0.sessionActions.map(\.action.rawValue)
     }

@@ -30,7 +30,8 @@ public struct ScenarioDraw {
     case "chat":
       nodes = ["chat", "chat", "users"]
       members.append(.init("topology", ["chat": 1]))
-      members.append(.init("people", .array(chatters())))
+      isCrowded = stream.chance(0.1)
+      members.append(.init("people", .array(isCrowded ? Self.leavers : chatters())))
     case "queues":
       nodes = ["broker"]
       members.append(.init("topology", ["broker": 1]))
@@ -50,7 +51,10 @@ public struct ScenarioDraw {
     if kind == "chat" || kind == "sessions" { members.append(.init("service", heartbeats())) }
     if stream.chance(isCrowded ? 0.2 : 0.5) { members.append(.init("network", network())) }
     var seconds = duration(of: members.last { $0.name == "people" }!.value)
-    if isCrowded {
+    if isCrowded, kind == "chat" {
+      faults += ["chat", "users"].map { ["from": "2s", "every": "4s", "pause": .string($0), "for": "1s…3s"] }
+      seconds = 15
+    } else if isCrowded {
       let (script, fault, end) = standstill()
       members.append(.init("script", script))
       faults.append(fault)
@@ -174,6 +178,14 @@ public struct ScenarioDraw {
       ]
     ]
   }
+
+  /// People whose sessions end at the User Service all the time, while they connect with them.
+  private static let leavers: [JSONValue] = [
+    [
+      "name": "ann", "role": "chat", "count": 4, "devices": 2, "thinkTime": "80ms",
+      "actions": ["delete-session": 4, "vanish": 8, "send-direct": 1],
+    ]
+  ]
 
   private func transports() -> [JSONValue] {
     let chosen = EngineIOClient.Transport.allCases.filter { _ in stream.chance(0.6) }
