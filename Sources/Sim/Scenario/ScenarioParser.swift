@@ -59,8 +59,7 @@ extension Scenario {
   /// Until everybody has noticed who is gone, and what that leads to is done; with sessions, until somebody else has been found for them, too.
   /// A calm world needs no longer than promises do that have a time of their own (5 s).
   private func rest(of people: People) -> Duration {
-    if isCalm { return (needsHeartbeats ? service.vanishing : .zero) + .seconds(6) }
-    return service.vanishing + .seconds(people.role == .chat ? 10 : 15)
+    (needsHeartbeats ? service.vanishing : .zero) + .seconds(isCalm ? 6 : people.role == .chat ? 10 : 15)
   }
 
   private mutating func read(topology: ScenarioValue) throws(ScenarioError) {

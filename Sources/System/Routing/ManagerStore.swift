@@ -277,23 +277,24 @@ struct ManagerCommit: Sendable {
     _ user: UserID, _ message: JSONValue, _ id: SupervisorID, _ database: SQLConnection, _ outcome: inout ManagerOutcome
   ) throws(DatabaseError) {
     if let sequence = message["SEQ"]?.int {
-      guard try database.relayed(id, user) < sequence else { return }
-      try relay(id, to: user, before: sequence, database, &outcome)
+      let last = try database.relayed(id, user)
+      guard last < sequence else { return }
+      if last + 1 < sequence { try relay(id, to: user, last + 1..<sequence, database, &outcome) }
       try database.noteRelayed(id, user, sequence)
     }
     try pass(message, to: user, database, &outcome)
   }
 
-  /// Passes on what others have in the transcript before a place and the user has not heard. What a foreign supervisor keeps to itself
-  /// stays with it.
+  /// Passes on what others have at these places of the transcript. What a foreign supervisor keeps to itself stays with it.
   private func relay(
-    _ id: SupervisorID, to user: UserID, before end: Int64, _ database: SQLConnection, _ outcome: inout ManagerOutcome
+    _ id: SupervisorID, to user: UserID, _ places: Range<Int64>, _ database: SQLConnection,
+    _ outcome: inout ManagerOutcome
   ) throws(DatabaseError) {
     let unheard = try database.query(
       """
       SELECT seq, sender, message FROM transcripts JOIN sessions USING (supervisor)
-      WHERE supervisor = $1 AND is_own = 1 AND seq > $2 AND seq < $3 AND sender <> $4 ORDER BY seq
-      """, .text(id.text), .int(try database.relayed(id, user)), .int(end), .text(user.key)
+      WHERE supervisor = $1 AND is_own = 1 AND seq >= $2 AND seq < $3 AND sender <> $4 ORDER BY seq
+      """, .text(id.text), .int(places.lowerBound), .int(places.upperBound), .text(user.key)
     ) { row in
       ["SEQ": .int(row.int(0)), "FROM": row.json(1), "MESSAGE": row.json(2)] as JSONValue
     }
@@ -316,7 +317,9 @@ struct ManagerCommit: Sendable {
   ) throws(DatabaseError) -> JSONValue {
     let last = try database.lastSequence(id)
     for user in users {
-      try relay(id, to: user, before: last + 1, database, &outcome)
+      let heard = try database.relayed(id, user)
+      guard heard < last else { continue }
+      try relay(id, to: user, heard + 1..<last + 1, database, &outcome)
       try database.noteRelayed(id, user, last)
     }
     return [
