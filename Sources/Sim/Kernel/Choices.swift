@@ -119,6 +119,11 @@ public final class ChoiceStream {
     return items[items.index(items.startIndex, offsetBy: choose(items.count))]
   }
 
+  /// One of `items`; nil, and no choice, when there are none.
+  public func pickAny<Items: RandomAccessCollection>(of items: Items) -> Items.Element? {
+    items.isEmpty ? nil : pick(items)
+  }
+
   /// An index, with a chance proportional to its weight.
   public func weighted(_ weights: [Int]) -> Int {
     var left = choose(weights.reduce(0, +))

@@ -8,6 +8,8 @@ public struct Scenario: Sendable {
   public var people: [People] = []
   /// Simulated time in which people act and faults strike; then faults stop and everything has to come right.
   public var run: Duration = .seconds(60)
+  /// Time after that in which everybody has to be served, and everything up.
+  var grace: Duration = .seconds(1800)
   /// What goes wrong.
   public var faults: [Fault] = []
   /// Exact steps.
@@ -294,6 +296,8 @@ public struct People: Sendable {
   var tag = ""
   /// Time in which everything comes to rest after the last action.
   var rest: Duration = .seconds(60)
+  /// How long before that it may take until somebody is missed who has gone without a word.
+  var missing: Duration = .zero
   /// How long nothing may come to a worker before what is missing is taken for lost.
   var stillness: Duration = .seconds(60)
 

@@ -5,7 +5,7 @@ extension Scenario {
   public init(parsing bytes: [UInt8], file: String) throws(ScenarioError) {
     let root = try ScenarioValue.parse(bytes, file: file)
     try root.requireKeys([
-      "name", "about", "seed", "topology", "service", "people", "network", "clocks", "run", "faults", "script",
+      "name", "about", "seed", "topology", "service", "people", "network", "clocks", "run", "grace", "faults", "script",
       "expect", "sometimes", "strategy", "choices", "plant", "fails",
     ])
     guard let name = root["name"] else { throw root.error("a scenario needs a \"name\"") }
@@ -23,6 +23,7 @@ extension Scenario {
     for (stream, window) in try root["choices"]?.members() ?? [] { windows[stream] = try window.window() }
     for entry in try root["sometimes"]?.elements() ?? [] { sometimes.append(try entry.ordering()) }
     if let run = root["run"] { self.run = try run.duration() }
+    if let grace = root["grace"] { self.grace = try grace.duration() }
     if let topology = root["topology"] { try read(topology: topology) }
     if let service = root["service"] { try readService(service) }
     if let network = root["network"] { link = try Self.link(network) }
@@ -45,6 +46,7 @@ extension Scenario {
     for entry in try root["script"]?.elements() ?? [] { script.append(try step(entry)) }
     for (index, entry) in (try root["people"]?.elements() ?? []).enumerated() {
       people[index].rest = try entry["rest"]?.duration() ?? rest(of: people[index])
+      if entry["rest"] == nil, isCalm { people[index].missing = service.vanishing }
       people[index].stillness = .seconds(isCalm ? 5 : 30) + people[index].workTime * 30
     }
     for (key, value) in try root["expect"]?.members() ?? [] {
@@ -59,7 +61,7 @@ extension Scenario {
   /// Until everybody has noticed who is gone, and what that leads to is done; with sessions, until somebody else has been found for them, too.
   /// A calm world needs no longer than promises do that have a time of their own (5 s).
   private func rest(of people: People) -> Duration {
-    (needsHeartbeats ? service.vanishing : .zero) + .seconds(isCalm ? 6 : people.role == .chat ? 10 : 15)
+    isCalm ? .seconds(6) : service.vanishing + .seconds(people.role == .chat ? 10 : 15)
   }
 
   private mutating func read(topology: ScenarioValue) throws(ScenarioError) {

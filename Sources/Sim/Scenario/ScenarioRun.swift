@@ -58,9 +58,6 @@ public struct RunOptions {
 
 /// Runs scenarios. See `docs/simulation.md`.
 public struct ScenarioRunner: Sendable {
-  /// Time after the faults in which everybody has to be served, and everything up.
-  static let grace: Duration = .seconds(1800)
-
   let scenario: Scenario
 
   /// A runner of `scenario`.
@@ -76,7 +73,9 @@ public struct ScenarioRunner: Sendable {
     world.run(until: scenario.run)
     driver.stop()
     for node in services where !node.isUp { node.restart(after: .milliseconds(10)) }
-    world.run(until: scenario.run + Self.grace) { people.allSatisfy(\.isServed) && services.allSatisfy(\.isServing) }
+    world.run(until: scenario.run + scenario.grace) {
+      people.allSatisfy(\.isServed) && services.allSatisfy(\.isServing)
+    }
     let stuck = stuck(world, services, people)
     for supervisor in stage.sessions.overview?["SUPERVISORS"]?.array ?? [] {
       history.tally(.takeovers, max(0, Int(supervisor["EPOCH"]?.int ?? 1) - 1))

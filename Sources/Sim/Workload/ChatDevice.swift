@@ -8,12 +8,14 @@ final class ChatDevice: @unchecked Sendable {
   private let stream: ChoiceStream
   private let person: String
   private let transports: [EngineIOClient.Transport]
+  private let commons: Commons
   /// Whether it is to have a socket.
   var wants = true
   /// The session to use; nil while there is none.
   var session: String?
   var user: Int64 = 0
   private var client: SocketIOClient?
+  private var isPolling = false
   private(set) var record: Int?
   private let calls = PendingCalls()
   private var isRunning = false
@@ -21,7 +23,7 @@ final class ChatDevice: @unchecked Sendable {
 
   init(
     _ environment: Environment, _ person: String, transports: [EngineIOClient.Transport], history: ChatHistory,
-    counters: History, stream: ChoiceStream
+    counters: History, stream: ChoiceStream, commons: Commons
   ) {
     self.environment = environment
     self.person = person
@@ -29,6 +31,7 @@ final class ChatDevice: @unchecked Sendable {
     self.history = history
     self.counters = counters
     self.stream = stream
+    self.commons = commons
   }
 
   var isConnected: Bool { record != nil }
@@ -59,6 +62,7 @@ final class ChatDevice: @unchecked Sendable {
     let transport = stream.pick(transports)
     let client = SocketIOClient(environment, address: Scenario.chatAddress, transport: transport)
     self.client = client
+    isPolling = transport != .webSocket
     let begunAt = history.time
     do {
       try await client.connect(auth: ["sessionID": .string(session)])
@@ -146,6 +150,8 @@ final class ChatDevice: @unchecked Sendable {
   /// Ends the socket, in order or without a word; another one follows while it is wanted.
   func hangUp(silently: Bool) async {
     guard let client else { return }
+    // Who has no socket yet cannot say that there is to be none; whose socket is a connection ends that in any case.
+    if record == nil || silently && isPolling { commons.silentAt = history.time }
     if silently { await client.abandon() } else { await client.close() }
   }
 

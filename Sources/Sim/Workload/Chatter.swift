@@ -1,14 +1,10 @@
 import System
 
 /// What is known to all people of a chat scenario: their names, and the groups they made.
-final class ChatCommons: @unchecked Sendable {
+final class ChatCommons: Commons, @unchecked Sendable {
   /// By name, once known.
   var users: [String: Int64] = [:]
   var groups: [(id: Int64, creator: String)] = []
-  /// How many people there are, have settled for the end, and have looked at everything.
-  var people = 0
-  var settled = 0
-  var looked = 0
 }
 
 /// A simulated user of the Chat Service: a node of its own, with devices that speak Socket.IO and hands that use REST.
@@ -41,7 +37,8 @@ final class Chatter: Resident<ChatHistory, ChatCommons, ChatAction>, Inhabitant,
     try await hands.register()
     for index in 0..<behavior.devices {
       let device = ChatDevice(
-        environment, name, transports: behavior.transports, history: history, counters: counters, stream: stream)
+        environment, name, transports: behavior.transports, history: history, counters: counters, stream: stream,
+        commons: commons)
       device.user = user
       device.session = try await hands.login()
       if index == 0 || stream.chance(0.8) { device.start() }
@@ -58,8 +55,7 @@ final class Chatter: Resident<ChatHistory, ChatCommons, ChatAction>, Inhabitant,
 
   /// A device with a socket, if there is one.
   private func connectedDevice() -> ChatDevice? {
-    let connected = devices.filter(\.isConnected)
-    return connected.isEmpty ? nil : stream.pick(connected)
+    stream.pickAny(of: devices.filter(\.isConnected))
   }
 
   private func act(_ action: ChatAction, _ hands: ChatHands, _ environment: Environment) async throws {
@@ -68,8 +64,8 @@ final class Chatter: Resident<ChatHistory, ChatCommons, ChatAction>, Inhabitant,
       guard let peer = knownPeer() else { return }
       try await send(to: .between(user, peer), environment)
     case .sendGroup:
-      guard !commons.groups.isEmpty else { return }
-      try await send(to: .group(stream.pick(commons.groups).id), environment)
+      guard let group = stream.pickAny(of: commons.groups) else { return }
+      try await send(to: .group(group.id), environment)
     case .repeatMessage: try await repeatMessage(environment)
     case .sendTwice:
       guard let peer = knownPeer() else { return }
@@ -85,11 +81,13 @@ final class Chatter: Resident<ChatHistory, ChatCommons, ChatAction>, Inhabitant,
       await device.hangUp(silently: stream.chance(0.5))
       try await environment.clock.sleep(for: stream.exponential(mean: .seconds(2)))
       device.wants = true
-    case .block: try await hands.block(stream.pick(friends))
+    case .block:
+      guard let peer = stream.pickAny(of: friends) else { return }
+      try await hands.block(peer)
     case .leaveGroup: try await leave(hands, environment)
     case .removeMember:
-      guard let group = commons.groups.first(where: { $0.creator == name }) else { return }
-      let peer = stream.pick(peers)
+      guard let group = commons.groups.first(where: { $0.creator == name }), let peer = stream.pickAny(of: peers)
+      else { return }
       try await hands.changeMember(peer, of: group.id, isAdded: false)
       try await environment.clock.sleep(for: stream.exponential(mean: .seconds(1)))
       try await hands.changeMember(peer, of: group.id, isAdded: true)
@@ -112,7 +110,7 @@ final class Chatter: Resident<ChatHistory, ChatCommons, ChatAction>, Inhabitant,
       device.session = nil
       try await hands.logout(session)
     case .readHistory:
-      guard let peer = friends.isEmpty ? nil : stream.pick(friends) else { return }
+      guard let peer = stream.pickAny(of: friends) else { return }
       try await hands.look(at: peer)
     }
     // When nobody lets them in, they go on with what they have, and try again.
@@ -121,13 +119,12 @@ final class Chatter: Resident<ChatHistory, ChatCommons, ChatAction>, Inhabitant,
   }
 
   private func knownPeer() -> Int64? {
-    let known = friends.compactMap { commons.users[$0] }
-    return known.isEmpty ? nil : stream.pick(known)
+    stream.pickAny(of: friends.compactMap { commons.users[$0] })
   }
 
   private func leave(_ hands: ChatHands, _ environment: Environment) async throws {
-    guard !commons.groups.isEmpty else { return }
-    try await hands.changeMember(name, of: stream.pick(commons.groups).id, isAdded: false)
+    guard let group = stream.pickAny(of: commons.groups) else { return }
+    try await hands.changeMember(name, of: group.id, isAdded: false)
   }
 
   // MARK: Messages
@@ -259,7 +256,7 @@ final class Chatter: Resident<ChatHistory, ChatCommons, ChatAction>, Inhabitant,
     }
     commons.settled += 1
     while commons.settled < commons.people { try await environment.clock.sleep(for: .seconds(1)) }
-    try await environment.clock.sleep(for: behavior.rest)
+    try await comeToRest(environment)
     try await hands.readEverything(friends)
     // Nobody goes before the others have looked.
     commons.looked += 1

@@ -20,7 +20,8 @@ final class Operator: Inhabitant, @unchecked Sendable {
   func live(_ environment: Environment) async throws {
     while commons.looked < commons.people { try await environment.clock.sleep(for: .seconds(1)) }
     // Who has come last is to be known by then.
-    try await environment.clock.sleep(for: history.news)
+    let news = (history.sockets.map(\.connectedAt).max() ?? 0) + history.news.nanoseconds
+    try await environment.clock.sleep(for: .nanoseconds(max(0, news - history.time)))
     history.overviewAskedAt = history.time
     let client = HTTPClient(environment, address: Scenario.managerAddress)
     let fields = [(name: "authorization", value: "Bearer " + token)]

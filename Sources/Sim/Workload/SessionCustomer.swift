@@ -39,7 +39,7 @@ final class SessionCustomer: Resident<SessionHistory, SessionCommons, SessionAct
     commons.settled += 1
     lastSeen = "waits for everything to come to rest"
     while commons.settled < commons.people { try await environment.clock.sleep(for: .seconds(1)) }
-    try await environment.clock.sleep(for: behavior.rest)
+    try await comeToRest(environment)
     try await read(client, environment, isFinal: true)
     commons.looked += 1
     isServed = true

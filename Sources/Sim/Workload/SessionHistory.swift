@@ -76,10 +76,7 @@ final class SessionHistory: Timeline, @unchecked Sendable {
 }
 
 /// What all people of a scenario with sessions know of each other: how far they are.
-final class SessionCommons: @unchecked Sendable {
-  var people = 0
-  var settled = 0
-  var looked = 0
+final class SessionCommons: Commons, @unchecked Sendable {
   /// Whether the operator has looked at the manager, or there is none who would.
   var isSeen = true
 }

@@ -4,6 +4,7 @@ import System
 final class SessionUser: Resident<SessionHistory, SessionCommons, SessionAction>, Inhabitant, @unchecked Sendable {
   private var user: Int64 = 0
   private var client: SocketIOClient?
+  private var isPolling = false
   private var socket: Int?
   private var wants = true
   private var said = 0
@@ -36,8 +37,7 @@ final class SessionUser: Resident<SessionHistory, SessionCommons, SessionAction>
       try await environment.clock.sleep(for: .milliseconds(200))
     }
     if isGone {
-      // It takes its time until somebody who has vanished is missed.
-      try await environment.clock.sleep(for: behavior.rest)
+      try await comeToRest(environment)
     } else {
       try await say(environment)
     }
@@ -96,16 +96,20 @@ final class SessionUser: Resident<SessionHistory, SessionCommons, SessionAction>
   }
 
   private func connect(_ session: String, _ environment: Environment) async {
-    let client = SocketIOClient(
-      environment, address: Scenario.chatAddress, transport: stream.pick(behavior.transports))
+    let transport = stream.pick(behavior.transports)
+    let client = SocketIOClient(environment, address: Scenario.chatAddress, transport: transport)
     self.client = client
+    isPolling = transport != .webSocket
     do {
       try await client.connect(namespace: "/users", auth: ["sessionID": .string(session)])
       while true {
         switch try await client.receive() {
         case .connected:
           // Hanging up may have come too early for a socket that was still being opened.
-          if isGone { throw NetworkError.closed }
+          if isGone {
+            await hangUp(silently: true)
+            throw NetworkError.closed
+          }
           counters.count(.sockets)
           history.sockets.append(
             UserSocket(person: name, user: user, connected: history.next(), connectedAt: history.time))
@@ -135,6 +139,8 @@ final class SessionUser: Resident<SessionHistory, SessionCommons, SessionAction>
 
   private func hangUp(silently: Bool) async {
     guard let client else { return }
+    // Who has no socket yet cannot say that there is to be none; whose socket is a connection ends that in any case.
+    if socket == nil || silently && isPolling { commons.silentAt = history.time }
     if silently { await client.abandon() } else { await client.close() }
   }
 
