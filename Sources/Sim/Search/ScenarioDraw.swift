@@ -22,7 +22,7 @@ public struct ScenarioDraw {
     var members: [JSONValue.Member] = [.init("name", .string("drawn \(number): \(kind)"))]
     let nodes: [String]
     var faults: [JSONValue] = []
-    var isCrowded = false
+    var (isCrowd, areLeavers) = (false, false)
     switch kind {
     case "accounts":
       nodes = ["users"]
@@ -30,8 +30,8 @@ public struct ScenarioDraw {
     case "chat":
       nodes = ["chat", "chat", "users"]
       members.append(.init("topology", ["chat": 1]))
-      isCrowded = stream.chance(0.1)
-      members.append(.init("people", .array(isCrowded ? Self.leavers : chatters())))
+      areLeavers = stream.chance(0.1)
+      members.append(.init("people", .array(areLeavers ? Self.leavers : chatters())))
     case "queues":
       nodes = ["broker"]
       members.append(.init("topology", ["broker": 1]))
@@ -42,19 +42,21 @@ public struct ScenarioDraw {
         faults.append(powerLosses(of: "broker", from: "1s"))
       }
     default:
-      isCrowded = stream.chance(0.1)
-      let hosts = isCrowded ? 2 : 1 + stream.choose(3)
+      isCrowd = stream.chance(0.1)
+      let hosts = isCrowd ? 2 : 1 + stream.choose(3)
       nodes = ["broker", "manager", "chat", "customers", "users"] + (1...hosts).map { "supervisor-\($0)" }
       members.append(.init("topology", ["supervisorHosts": .int(Int64(hosts))]))
-      members.append(.init("people", .array(sessionPeople(crowded: isCrowded))))
+      members.append(.init("people", .array(sessionPeople(crowded: isCrowd))))
     }
     if kind == "chat" || kind == "sessions" { members.append(.init("service", heartbeats())) }
-    if stream.chance(isCrowded ? 0.2 : 0.5) { members.append(.init("network", network())) }
+    // What those meet has to meet them alone.
+    let isPlain = isCrowd || areLeavers
+    if stream.chance(isPlain ? 0.2 : 0.5) { members.append(.init("network", network())) }
     var seconds = duration(of: members.last { $0.name == "people" }!.value)
-    if isCrowded, kind == "chat" {
+    if areLeavers {
       faults += ["chat", "users"].map { ["from": "2s", "every": "4s", "pause": .string($0), "for": "1s…3s"] }
       seconds = 15
-    } else if isCrowded {
+    } else if isCrowd {
       let (script, fault, end) = standstill()
       members.append(.init("script", script))
       faults.append(fault)
@@ -73,7 +75,7 @@ public struct ScenarioDraw {
     }
     members.append(.init("run", .string("\(seconds)s")))
     let people = Self.groups(JSONValue.object(members))
-    members.append(.init("faults", .array(faults + self.faults(nodes, people, seconds, most: isCrowded ? 1 : 4))))
+    members.append(.init("faults", .array(faults + self.faults(nodes, people, seconds, most: isPlain ? 1 : 4))))
     if !planted.isEmpty { members.append(.init("plant", .array(planted.map { .string($0) }))) }
     return .object(members)
   }
