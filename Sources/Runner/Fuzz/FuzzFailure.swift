@@ -12,10 +12,10 @@ struct FuzzFailure {
     let events: [String]
     let run: RunResult
 
-    /// The first violation in what came of a case; of one oracle, when one is named.
-    init?(_ outcome: FuzzWorker.Outcome, oracle: String?) {
-      for result in outcome.results {
-        for violation in result.violations where oracle == nil || violation.oracle == oracle {
+    /// The first violation in what came of a case that was looked for.
+    init?(_ outcome: FuzzWorker.Outcome, goal: FuzzWorker.Goal?) {
+      for result in outcome.results where goal?.isMet(by: result) ?? true {
+        for violation in result.violations where goal == nil || violation.oracle == goal!.oracle {
           self.oracle = violation.oracle
           promise = violation.promise
           events = violation.events
@@ -23,7 +23,7 @@ struct FuzzFailure {
           return
         }
       }
-      guard let seed = outcome.diedIn, oracle == nil || oracle == "no-trap" else { return nil }
+      guard let seed = outcome.diedIn, goal == nil || goal!.oracle == "no-trap" else { return nil }
       self.oracle = "no-trap"
       promise = "the system never traps"
       events = ["the process died in this run"]
@@ -81,14 +81,15 @@ struct FuzzFailure {
     while !rest.isEmpty, EventLoop.nanoseconds < limit {
       let batch = rest.prefix(workers.count)
       rest = rest.dropFirst(workers.count)
-      for (worker, candidate) in zip(workers, batch) {
-        worker.start(.init(json: candidate.scenario, seeds: candidate.seeds, strategy: strategy))
+      let goals = batch.map { FuzzWorker.Goal(oracle: oracle, maximumSteps: $0.maximumSteps) }
+      for ((worker, candidate), goal) in zip(zip(workers, batch), goals) {
+        worker.start(.init(json: candidate.scenario, seeds: candidate.seeds, strategy: strategy, goal: goal))
       }
       var found: (Int, Broken)?
-      for (worker, index) in zip(workers, batch.indices) {
+      for ((worker, index), goal) in zip(zip(workers, batch.indices), goals) {
         var outcome: FuzzWorker.Outcome?
         while outcome == nil { outcome = worker.receive()?.1 }
-        if found == nil, let broken = Broken(outcome!, oracle: oracle) { found = (index, broken) }
+        if found == nil, let broken = Broken(outcome!, goal: goal) { found = (index, broken) }
       }
       if let found { return found }
     }

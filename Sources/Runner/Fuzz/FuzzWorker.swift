@@ -11,6 +11,18 @@ final class FuzzWorker {
     let json: JSONValue
     let seeds: ClosedRange<UInt64>
     let strategy: StrategyName?
+    /// What is looked for; nil for any failure.
+    var goal: Goal?
+  }
+
+  /// A failure of this oracle, in no more steps.
+  struct Goal {
+    let oracle: String
+    let maximumSteps: Int
+
+    func isMet(by result: RunResult) -> Bool {
+      result.steps <= maximumSteps && result.violations.contains { $0.oracle == oracle }
+    }
   }
 
   /// What came of a case.
@@ -48,6 +60,9 @@ final class FuzzWorker {
       .init("last", .int(Int64(one.seeds.upperBound))),
     ]
     if let strategy = one.strategy { members.append(.init("strategy", .string(strategy.rawValue))) }
+    if let goal = one.goal {
+      members += [.init("oracle", .string(goal.oracle)), .init("steps", .int(Int64(goal.maximumSteps)))]
+    }
     let line = Array((JSONValue.object(members).text + "\n").utf8)
     var sent = 0
     while sent < line.count {
@@ -109,13 +124,16 @@ enum CaseRunner {
         let first = value["first"]?.int, let last = value["last"]?.int, first <= last
       else { continue }
       let strategy = value["strategy"]?.string.flatMap(StrategyName.init(rawValue:))
+      let goal = value["oracle"]?.string.map {
+        FuzzWorker.Goal(oracle: $0, maximumSteps: Int(value["steps"]?.int ?? .max))
+      }
       do throws(ScenarioError) {
         let scenario = try Scenario(parsing: Array(json.text.utf8), file: "case")
         for seed in UInt64(first)...UInt64(last) {
           WorkerLine.write(.begin(scenario: 0, seed: seed))
           let result = ScenarioRunner(scenario).run(seed: seed, RunOptions(strategy: strategy))
           WorkerLine.write(.result(scenario: 0, result))
-          if !result.violations.isEmpty { break }
+          if goal?.isMet(by: result) ?? !result.violations.isEmpty { break }
         }
       } catch {
         WorkerLine.write(.refused(error.description))

@@ -112,7 +112,7 @@ final class Fuzzer {
     if let refusal = outcome.refusal {
       others += 1
       print("\nFAILED scenario \(one.number): it could not be run: \(refusal)")
-    } else if let broken = FuzzFailure.Broken(outcome, oracle: nil) {
+    } else if let broken = FuzzFailure.Broken(outcome, goal: nil) {
       clearProgress()
       if failures.contains(where: { $0.broken.oracle == broken.oracle }) {
         others += 1

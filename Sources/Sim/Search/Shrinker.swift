@@ -28,6 +28,8 @@ public struct Shrinker {
     public let scenario: JSONValue
     /// The seeds to try.
     public let seeds: ClosedRange<UInt64>
+    /// A run of more steps is no gain.
+    public let maximumSteps: Int
   }
 
   /// Tries candidates, some at once, and returns the first that fails as it should, by its place.
@@ -40,7 +42,11 @@ public struct Shrinker {
   /// Seeds that are tried where the one at hand does not do: another scenario is another run.
   private static let seeds: UInt64 = 4
   /// And where hardly anything is left of the scenario.
-  private static let leapSeeds: UInt64 = 8
+  private static let leapSeeds: UInt64 = 16
+  /// Seeds among which one with fewer steps is looked for, in so many parts, and what share of the steps it has to save.
+  private static let luck: (seeds: UInt64, parts: UInt64, saving: Int) = (64, 8, 20)
+  /// How long it is enough to see that somebody who is never served is not served.
+  private static let shortGrace: Duration = .seconds(60)
   private let trial: Trial
   private let isOver: () -> Bool
   /// Oracles that a run without rest at its end breaks by itself: what they are about takes its time.
@@ -49,11 +55,14 @@ public struct Shrinker {
     "durable",
   ]
   private let oracle: String
+  /// The fewest steps of what was the best.
+  private var fewestSteps: Int
 
   /// Begins with a scenario that fails. Shrinks until nothing smaller fails, or until `isOver` says so: what was found until then stays.
   public init(_ failing: Failing, oracle: String, isOver: @escaping () -> Bool, trial: @escaping Trial) {
     best = failing
     self.oracle = oracle
+    fewestSteps = failing.run.steps
     self.trial = trial
     self.isOver = isOver
   }
@@ -65,31 +74,63 @@ public struct Shrinker {
     writeOut(people: true)
     writeOut(people: false)
     shrinkWidely()
+    while shorten() {}
     shrinkChoices()
+    endSooner()
   }
 
   /// Streams of choices belong to components, so that most changes leave the rest of a run as it was. Not all: those are tried with other seeds.
   private mutating func shrinkWidely() {
     repeat {
       shrinkScenario()
-    } while attempt(restless(best.scenario) + best.scenario.smallerScenarios.joined(), seeds: Self.seeds) != nil
+    } while attempt(
+      restless(best.scenario) + best.scenario.fewerFaults + best.scenario.smallerScenarios.joined(), seeds: Self.seeds)
+      != nil
   }
 
   /// Tries candidates with the seed at hand or, where `seeds` says so, with as many after it. The place of the first that fails, which is
   /// the best then; nil when none does.
   private mutating func attempt(_ scenarios: [JSONValue], seeds: UInt64 = 0) -> Int? {
-    guard !scenarios.isEmpty, !isOver() else { return nil }
     let seed = best.run.seed
-    let candidates = scenarios.map {
-      Candidate(scenario: $0, seeds: seeds > 0 ? seed + 1...seed + seeds : seed...seed)
-    }
+    // What is smaller may take a few steps more, by another turn of luck; not again and again.
+    let most = fewestSteps + fewestSteps / 8
+    return attempt(
+      scenarios.map {
+        Candidate(scenario: $0, seeds: seeds > 0 ? seed + 1...seed + seeds : seed...seed, maximumSteps: most)
+      })
+  }
+
+  private mutating func attempt(_ candidates: [Candidate]) -> Int? {
+    guard !candidates.isEmpty, !isOver() else { return nil }
     guard let (index, failing) = trial(candidates[...]) else {
       tried += candidates.count
       return nil
     }
     tried += index + 1
     best = failing
+    fewestSteps = min(fewestSteps, failing.run.steps)
     return index
+  }
+
+  /// The same scenario with a seed that shows the failure in fewer steps.
+  private mutating func shorten() -> Bool {
+    let (scenario, first, steps) = (best.scenario, best.run.seed + 1, best.run.steps)
+    // Of a run in which the process died nobody counted them.
+    guard steps > 0 else { return false }
+    let share = Self.luck.seeds / Self.luck.parts
+    return attempt(
+      (0..<Self.luck.parts).map { part in
+        Candidate(
+          scenario: scenario, seeds: first + part * share...first + part * share + share - 1,
+          maximumSteps: steps - steps / Self.luck.saving - 1)
+      }) != nil
+  }
+
+  /// Where people were waited for to the end of all patience, a little of it shows the same: it is the beginning of the same run.
+  private mutating func endSooner() {
+    let run = best.scenario["run"]?.string.flatMap(DurationText.parse) ?? .seconds(60)
+    guard best.scenario["grace"] == nil, best.run.simulated > run + Self.shortGrace else { return }
+    _ = attempt([best.scenario.setting("grace", .string(DurationText.format(Self.shortGrace)))])
   }
 
   // MARK: The file
@@ -132,7 +173,7 @@ public struct Shrinker {
   private func restless(_ scenario: JSONValue) -> [JSONValue] {
     let people = scenario["people"]?.array ?? []
     guard !Self.patient.contains(oracle), people.contains(where: { $0["rest"] == nil }) else { return [] }
-    return [scenario.setting("people", .array(people.map { $0.setting("rest", "1s") }))]
+    return [scenario.setting("people", .array(people.map { $0.setting("rest", "100ms") }))]
   }
 
   /// What people did becomes a script, or what faults struck becomes those faults at those times.
@@ -140,7 +181,10 @@ public struct Shrinker {
     let scenario = best.scenario
     let written = people ? scenario.scripted(as: best.run.acts) : scenario.struck(as: best.run.struck)
     guard written != scenario else { return }
-    if attempt([written]) == nil { _ = attempt([written], seeds: Self.seeds) }
+    // Exact steps are worth some of the scheduler's.
+    fewestSteps *= 2
+    if attempt([written]) == nil { _ = attempt([written], seeds: Self.leapSeeds) }
+    fewestSteps = best.run.steps
   }
 
   // MARK: Choices
