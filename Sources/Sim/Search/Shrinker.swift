@@ -40,9 +40,9 @@ public struct Shrinker {
   /// Candidates that were tried.
   public private(set) var tried = 0
   /// Seeds that are tried where the one at hand does not do: another scenario is another run.
-  private static let seeds: UInt64 = 4
-  /// And where hardly anything is left of the scenario.
-  private static let leapSeeds: UInt64 = 16
+  private static let fewSeeds: UInt64 = 4
+  /// And where runs are short.
+  private static let manySeeds: UInt64 = 16
   /// Seeds among which one with fewer steps is looked for, in so many parts, and what share of the steps it has to save.
   private static let luck: (seeds: UInt64, parts: UInt64, saving: Int) = (64, 8, 20)
   /// How long it is enough to see that somebody who is never served is not served.
@@ -69,23 +69,21 @@ public struct Shrinker {
 
   /// Shrinks the scenario, writes chance out, shrinks what that is, then its choices.
   public mutating func run() {
-    while attempt(best.scenario.leaps, seeds: Self.leapSeeds) != nil {}
-    shrinkWidely()
+    while attempt(best.scenario.leaps, seeds: Self.manySeeds) != nil {}
+    shrinkWidely(seeds: Self.fewSeeds)
     writeOut(people: true)
     writeOut(people: false)
-    shrinkWidely()
+    shrinkWidely(seeds: Self.manySeeds)
     while shorten() {}
     shrinkChoices()
     endSooner()
   }
 
   /// Streams of choices belong to components, so that most changes leave the rest of a run as it was. Not all: those are tried with other seeds.
-  private mutating func shrinkWidely() {
+  private mutating func shrinkWidely(seeds: UInt64) {
     repeat {
       shrinkScenario()
-    } while attempt(
-      restless(best.scenario) + best.scenario.fewerFaults + best.scenario.smallerScenarios.joined(), seeds: Self.seeds)
-      != nil
+    } while attempt(restless(best.scenario) + best.scenario.smallerWithLuck, seeds: seeds) != nil
   }
 
   /// Tries candidates with the seed at hand or, where `seeds` says so, with as many after it. The place of the first that fails, which is
@@ -183,7 +181,7 @@ public struct Shrinker {
     guard written != scenario else { return }
     // Exact steps are worth some of the scheduler's.
     fewestSteps *= 2
-    if attempt([written]) == nil { _ = attempt([written], seeds: Self.leapSeeds) }
+    if attempt([written]) == nil { _ = attempt([written], seeds: Self.manySeeds) }
     fewestSteps = best.run.steps
   }
 

@@ -7,6 +7,9 @@ extension JSONValue {
     [shorterRuns, fewerPeople, fewerHosts, plainerWorlds, smallerPeople, earlierFaults, rounderTimes]
   }
 
+  /// Smaller scenarios for which another seed has to be found, mostly: without a fault, without a part of the script, and all of the others.
+  var smallerWithLuck: [JSONValue] { fewerFaults + shorterScripts + smallerScenarios.joined() }
+
   /// Much smaller scenarios, the smallest first: a quarter of the people and the time, with none of the faults, one alone or all, in a
   /// plain world or in this one; then half.
   var leaps: [JSONValue] {
@@ -135,13 +138,24 @@ extension JSONValue {
   }
 
   /// The scenario without faults, or without one: what is promised may break without them, with more luck.
-  var fewerFaults: [JSONValue] {
+  private var fewerFaults: [JSONValue] {
     let faults = elements("faults")
     guard (1...8).contains(faults.count) else { return [] }
     return [removing("faults")]
       + faults.indices.dropFirst(faults.count == 1 ? 1 : 0).map { index in
         settingList("faults", faults.indices.filter { $0 != index }.map { faults[$0] })
       }
+  }
+
+  /// The scenario without a half, a quarter or an eighth of its script.
+  private var shorterScripts: [JSONValue] {
+    let steps = elements("script")
+    return [2, 4, 8].filter { $0 <= steps.count }.flatMap { parts in
+      (0..<parts).map { part in
+        let gone = steps.count * part / parts..<steps.count * (part + 1) / parts
+        return settingList("script", Array(steps[..<gone.lowerBound] + steps[gone.upperBound...]))
+      }
+    }
   }
 
   private var hosts: Int64? { self["topology"]?["supervisorHosts"]?.int }
