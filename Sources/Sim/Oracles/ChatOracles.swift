@@ -58,7 +58,7 @@ struct MembershipModel {
   private static func makes(_ change: Change) -> Bool {
     switch change.kind {
     case .member(_, _, let isAdded): isAdded
-    case .contact(_, let isFriend): isFriend
+    case .contact(_, let isBlocked): !isBlocked
     }
   }
 
@@ -72,7 +72,7 @@ struct MembershipModel {
         guard Self.makes(add), add.interval.invoked < interval.answered else { return false }
         // Unless it was certainly undone between the two.
         return !changes.contains { removal in
-          !Self.makes(removal) && removal.succeeded == true && removal.interval.invoked > add.interval.answered
+          !Self.makes(removal) && removal.succeeded == true && removal.interval.invoked > add.end
             && removal.interval.answered < interval.invoked && add.succeeded == true
         }
       }
@@ -89,7 +89,7 @@ struct MembershipModel {
         guard Self.makes(add), add.succeeded == true, add.interval.answered < interval.invoked else { return false }
         return !changes.contains { removal in
           !Self.makes(removal) && removal.interval.invoked < interval.answered
-            && removal.interval.answered > add.interval.invoked
+            && removal.end > add.interval.invoked
         }
       }
     }
@@ -103,7 +103,7 @@ struct MembershipModel {
         return false
       }
       return !changes.contains {
-        Self.makes($0) && $0.interval.invoked < interval.answered && $0.interval.answered > block.interval.invoked
+        Self.makes($0) && $0.interval.invoked < interval.answered && $0.end > block.interval.invoked
       }
     }
   }

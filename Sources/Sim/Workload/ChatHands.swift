@@ -6,6 +6,8 @@ final class ChatHands: @unchecked Sendable {
   private let environment: Environment
   private let client: HTTPClient
   private var session = ""
+  /// Requests so far that nobody answered, or with an error that says nothing of what was done.
+  private var unanswered = 0
   private static let password = "correct horse"
 
   init(_ person: Chatter, _ environment: Environment) {
@@ -64,6 +66,7 @@ final class ChatHands: @unchecked Sendable {
   private func answer(_ method: String, _ path: String, _ body: [JSONValue.Member]) async throws -> (Int, JSONValue) {
     while true {
       if let answer = try await attempt(method, path, body) { return answer }
+      unanswered += 1
       try await environment.clock.sleep(for: person.stream.exponential(mean: .milliseconds(500)))
     }
   }
@@ -148,28 +151,30 @@ final class ChatHands: @unchecked Sendable {
   /// Blocks somebody for a while, then makes friends again.
   func block(_ peer: String) async throws {
     guard let other = person.commons.users[peer] else { return }
-    guard try await setContact(peer, other, "blocked", isFriend: false) else { return }
+    guard try await setContact(peer, other, "blocked") else { return }
     person.counters.count(.blocks)
     try await environment.clock.sleep(for: person.stream.exponential(mean: .seconds(1)))
-    _ = try await setContact(peer, other, "new", isFriend: nil)
-    _ = try await setContact(peer, other, "friend", isFriend: true)
+    _ = try await setContact(peer, other, "new")
+    _ = try await setContact(peer, other, "friend")
   }
 
-  private func setContact(_ peer: String, _ other: Int64, _ status: String, isFriend: Bool?) async throws -> Bool {
+  private func setContact(_ peer: String, _ other: Int64, _ status: String) async throws -> Bool {
+    try await change(
+      .contact(.between(person.user, other), isBlocked: status == "blocked"), "/changeContact",
+      [.init("contact", .string(peer)), .init("status", .string(status))])
+  }
+
+  /// Changes something until there is an answer, and writes down when; whether it was done.
+  private func change(_ kind: Change.Kind, _ path: String, _ body: [JSONValue.Member]) async throws -> Bool {
     let history = person.history
-    let index = history.changes.count
-    if let isFriend {
-      history.changes.append(
-        Change(kind: .contact(.between(person.user, other), isFriend: isFriend), interval: history.begin()))
-    }
-    let (code, _) = try await asMyself(
-      "POST", "/changeContact", [.init("contact", .string(peer)), .init("status", .string(status))])
-    if isFriend != nil {
-      history.end(&history.changes[index].interval)
-      // A refusal after an attempt without an answer may mean that that one was done.
-      history.changes[index].succeeded = code == 200 ? true : nil
-    }
-    return code == 200
+    let (index, before) = (history.changes.count, unanswered)
+    history.changes.append(Change(kind: kind, interval: history.begin()))
+    let (status, _) = try await asMyself("POST", path, body)
+    history.end(&history.changes[index].interval)
+    // A refusal after an attempt without an answer may mean that that one was done.
+    history.changes[index].succeeded = status == 200 ? true : nil
+    history.changes[index].mayComeAgain = unanswered > before
+    return status == 200
   }
 
   func createGroup(_ peers: [String]) async throws {
@@ -192,16 +197,10 @@ final class ChatHands: @unchecked Sendable {
 
   func changeMember(_ peer: String, of group: Int64, isAdded: Bool) async throws {
     guard let other = person.commons.users[peer] else { return }
-    let history = person.history
-    let index = history.changes.count
-    history.changes.append(
-      Change(kind: .member(group: group, user: other, isAdded: isAdded), interval: history.begin()))
-    let (status, _) = try await asMyself(
-      "POST", isAdded ? "/addGroupMember" : "/removeGroupMember",
+    let isDone = try await change(
+      .member(group: group, user: other, isAdded: isAdded), isAdded ? "/addGroupMember" : "/removeGroupMember",
       [.init("group_id", .int(group)), .init("member", .string(peer))])
-    history.end(&history.changes[index].interval)
-    history.changes[index].succeeded = status == 200 ? true : nil
-    if status == 200 { person.counters.count(.memberChanges) }
+    if isDone { person.counters.count(.memberChanges) }
   }
 
   // MARK: Looking

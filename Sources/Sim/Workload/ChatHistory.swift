@@ -56,13 +56,18 @@ struct Sending {
 struct Change {
   enum Kind: Hashable {
     case member(group: Int64, user: Int64, isAdded: Bool)
-    case contact(Conversation, isFriend: Bool)
+    /// Whoever is blocked no more may be made a friend again by either side.
+    case contact(Conversation, isBlocked: Bool)
   }
 
   let kind: Kind
   var interval: Interval
   /// nil when no answer came.
   var succeeded: Bool?
+  /// Whether it was asked for before without an answer: held up, that may still be done.
+  var mayComeAgain = false
+  /// After this it was not done any more.
+  var end: Int { mayComeAgain ? .max : interval.answered }
 }
 
 /// A socket of the chat, from its CONNECT to its end, as its client saw it.
