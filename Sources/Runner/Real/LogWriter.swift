@@ -43,7 +43,7 @@ package final class LogWriter: Sendable {
 
   private static func json(_ record: Log.Record, _ stamp: String) -> JSONValue {
     var members: [JSONValue.Member] = [
-      .init("time", .string(stamp)), .init("level", .string("\(record.level)")), .init("node", .string(record.node)),
+      .init("time", .string(stamp)), .init("level", .string(record.level.name)), .init("node", .string(record.node)),
       .init("event", .string(record.event)),
     ]
     for field in record.fields { members.append(.init(field.key, value(field.value))) }
@@ -62,6 +62,6 @@ package final class LogWriter: Sendable {
   /// One line whatever the values hold: they come from outside.
   private static func text(_ record: Log.Record, _ stamp: String) -> String {
     let fields = record.fields.map { " \($0.key)=\(value($0.value).text)" }.joined()
-    return "\(stamp) \(record.level) \(record.node) \(record.event)\(fields)"
+    return "\(stamp) \(record.level.name) \(record.node) \(record.event)\(fields)"
   }
 }

@@ -5,6 +5,16 @@ public struct Log: Sendable {
     case debug, info, warning, error
     /// Whether `a` comes before `b`.
     public static func < (a: Level, b: Level) -> Bool { a.rawValue < b.rawValue }
+
+    /// What lines call it. Not left to the runtime, which looks up how to print an enumeration for each line.
+    public var name: String {
+      switch self {
+      case .debug: "debug"
+      case .info: "info"
+      case .warning: "warning"
+      case .error: "error"
+      }
+    }
   }
 
   /// A field's value.
