@@ -20,7 +20,7 @@ public struct LiveRunner: Sendable {
       scenario.people[index].tag = tag
       // A socket that has vanished is noticed after an interval and a time-out of the heartbeats, 45 s by default.
       scenario.people[index].rest = scenario.people[index].role == .chat ? .seconds(50) : .seconds(5)
-      scenario.people[index].missing = .zero
+      (scenario.people[index].missing, scenario.people[index].ending) = (.zero, .zero)
       scenario.people[index].stillness = .seconds(60)
       if let people { scenario.people[index].count = people }
       scenario.people[index].name += tag

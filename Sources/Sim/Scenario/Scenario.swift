@@ -296,8 +296,10 @@ public struct People: Sendable {
   var tag = ""
   /// Time in which everything comes to rest after the last action.
   var rest: Duration = .seconds(60)
-  /// How long before that it may take until somebody is missed who has gone without a word.
+  /// How long before that it may take until somebody is missed who has gone without a word, and until all sockets of a session that has
+  /// ended are closed; nothing when there is time for that in `rest`.
   var missing: Duration = .zero
+  var ending: Duration = .zero
   /// How long nothing may come to a worker before what is missing is taken for lost.
   var stillness: Duration = .seconds(60)
 

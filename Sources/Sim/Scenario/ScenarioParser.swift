@@ -46,7 +46,9 @@ extension Scenario {
     for entry in try root["script"]?.elements() ?? [] { script.append(try step(entry)) }
     for (index, entry) in (try root["people"]?.elements() ?? []).enumerated() {
       people[index].rest = try entry["rest"]?.duration() ?? rest(of: people[index])
-      if entry["rest"] == nil, isCalm { people[index].missing = service.vanishing }
+      if entry["rest"] == nil, isCalm {
+        (people[index].missing, people[index].ending) = (service.vanishing, .seconds(5))
+      }
       people[index].stillness = .seconds(isCalm ? 5 : 30) + people[index].workTime * 30
     }
     for (key, value) in try root["expect"]?.members() ?? [] {
@@ -59,9 +61,9 @@ extension Scenario {
   }
 
   /// Until everybody has noticed who is gone, and what that leads to is done; with sessions, until somebody else has been found for them, too.
-  /// A calm world needs no longer than promises do that have a time of their own (5 s).
+  /// In a calm world what takes longer than a moment is waited for as it happens.
   private func rest(of people: People) -> Duration {
-    isCalm ? .seconds(6) : service.vanishing + .seconds(people.role == .chat ? 10 : 15)
+    isCalm ? .seconds(2) : service.vanishing + .seconds(people.role == .chat ? 10 : 15)
   }
 
   private mutating func read(topology: ScenarioValue) throws(ScenarioError) {

@@ -7,7 +7,7 @@ final class ChatDevice: @unchecked Sendable {
   private let counters: History
   private let stream: ChoiceStream
   private let person: String
-  private let transports: [EngineIOClient.Transport]
+  private let behavior: People
   private let commons: Commons
   /// Whether it is to have a socket.
   var wants = true
@@ -22,12 +22,12 @@ final class ChatDevice: @unchecked Sendable {
   private var isHurried = false
 
   init(
-    _ environment: Environment, _ person: String, transports: [EngineIOClient.Transport], history: ChatHistory,
-    counters: History, stream: ChoiceStream, commons: Commons
+    _ environment: Environment, _ person: String, _ behavior: People, history: ChatHistory, counters: History,
+    stream: ChoiceStream, commons: Commons
   ) {
     self.environment = environment
     self.person = person
-    self.transports = transports
+    self.behavior = behavior
     self.history = history
     self.counters = counters
     self.stream = stream
@@ -59,7 +59,7 @@ final class ChatDevice: @unchecked Sendable {
   }
 
   private func connect(_ session: String) async throws {
-    let transport = stream.pick(transports)
+    let transport = stream.pick(behavior.transports)
     let client = SocketIOClient(environment, address: Scenario.chatAddress, transport: transport)
     self.client = client
     isPolling = transport != .webSocket
@@ -150,8 +150,9 @@ final class ChatDevice: @unchecked Sendable {
   /// Ends the socket, in order or without a word; another one follows while it is wanted.
   func hangUp(silently: Bool) async {
     guard let client else { return }
-    // Who has no socket yet cannot say that there is to be none; whose socket is a connection ends that in any case.
-    if record == nil || silently && isPolling { commons.silentAt = history.time }
+    // Who has no socket yet cannot say that there is to be none, nor can who polls while a request is under way; the end of a connection is
+    // seen in any case.
+    if record == nil || isPolling { commons.notice(within: behavior.missing, from: history.time) }
     if silently { await client.abandon() } else { await client.close() }
   }
 

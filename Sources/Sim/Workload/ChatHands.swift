@@ -130,6 +130,7 @@ final class ChatHands: @unchecked Sendable {
   private func ended(_ session: String) {
     person.counters.count(.logouts)
     person.history.endedSessions[session] = person.history.time
+    person.commons.notice(within: person.behavior.ending, from: person.history.time)
   }
 
   // MARK: Contacts and groups

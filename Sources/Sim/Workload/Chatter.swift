@@ -37,8 +37,7 @@ final class Chatter: Resident<ChatHistory, ChatCommons, ChatAction>, Inhabitant,
     try await hands.register()
     for index in 0..<behavior.devices {
       let device = ChatDevice(
-        environment, name, transports: behavior.transports, history: history, counters: counters, stream: stream,
-        commons: commons)
+        environment, name, behavior, history: history, counters: counters, stream: stream, commons: commons)
       device.user = user
       device.session = try await hands.login()
       if index == 0 || stream.chance(0.8) { device.start() }

@@ -6,8 +6,11 @@ class Commons: @unchecked Sendable {
   var people = 0
   var settled = 0
   var looked = 0
-  /// When one of them last gave a socket up without a word, in virtual nanoseconds.
-  var silentAt: Int64?
+  /// When all that one of them did will have been noticed where that takes its time, in virtual nanoseconds.
+  private(set) var noticedAt: Int64 = 0
+
+  /// What was done now may take so long until it is noticed.
+  func notice(within time: Duration, from now: Int64) { noticedAt = max(noticedAt, now + time.nanoseconds) }
 }
 
 /// What all have who use the Chat Service or take part in sessions: who they are, how they behave, where they write down what they see,
@@ -37,9 +40,8 @@ where Action.RawValue == String {
     self.agenda = agenda
   }
 
-  /// Waits until what people did has come to rest: whoever has gone without a word is to be missed first.
+  /// Waits until what people did has been noticed and has come to rest.
   func comeToRest(_ environment: Environment) async throws {
-    let silence = commons.silentAt.map { Duration.nanoseconds(history.time - $0) } ?? behavior.missing
-    try await environment.clock.sleep(for: max(.zero, behavior.missing - silence) + behavior.rest)
+    try await environment.clock.sleep(for: .nanoseconds(max(0, commons.noticedAt - history.time)) + behavior.rest)
   }
 }
