@@ -39,14 +39,12 @@ enum SessionOracles {
     let places = Dictionary(
       history.sayings.enumerated().map { ($0.element.text, $0.offset) }, uniquingKeysWith: { first, _ in first })
     for run in history.runs {
+      for broken in [gaps(run.followed, run), gaps(run.transcript, run), rewritten(run)] where !broken.isEmpty {
+        return broken
+      }
       var seen: Set<String> = []
       var last: [JSONValue: Int] = [:]
-      for (index, entry) in run.transcript.enumerated() {
-        guard entry.sequence == Int64(index) + 1 else {
-          return violation(
-            "transcript", "SEQ is 1, 2, 3 … without a gap", ["\(run.person) read, at place \(index + 1), \(say(entry))"]
-          )
-        }
+      for entry in run.transcript {
         guard seen.insert(entry.text).inserted else {
           return violation(
             "transcript", "a message is in the transcript once", ["\(run.person) read twice: \(say(entry))"])
@@ -69,6 +67,23 @@ enum SessionOracles {
       }
     }
     return []
+  }
+
+  private static func gaps(_ entries: [TranscriptEntry], _ run: CustomerRun) -> [Violation] {
+    guard let index = entries.indices.first(where: { entries[$0].sequence != Int64($0) + 1 }) else { return [] }
+    return violation(
+      "transcript", "SEQ is 1, 2, 3 … without a gap",
+      ["\(run.person) read, at place \(index + 1), \(say(entries[index]))"])
+  }
+
+  /// What somebody who follows a transcript has read is what stands there in the end.
+  private static func rewritten(_ run: CustomerRun) -> [Violation] {
+    guard run.isFinal, !run.transcript.starts(with: run.followed) else { return [] }
+    let index = zip(run.followed, run.transcript).enumerated().first { $1.0 != $1.1 }?.offset ?? run.transcript.count
+    return violation(
+      "transcript", "what was read of a transcript stays as it was",
+      ["\(run.person) read \(say(run.followed[index])), and in the end"]
+        + [run.transcript.count > index ? say(run.transcript[index]) : "no more than \(index) messages"])
   }
 
   /// What was accepted is in the transcript when everything has come to rest.

@@ -217,6 +217,8 @@ public enum SessionAction: String, CaseIterable, Sendable {
   case leave
   /// A user goes, and does not come back.
   case depart
+  /// A customer reads what is new in the transcript.
+  case read
   /// A customer asks for another user.
   case moreUsers = "more-users"
   /// A customer ends the session, and asks for another.

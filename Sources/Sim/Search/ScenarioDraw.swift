@@ -198,7 +198,7 @@ public struct ScenarioDraw {
   private func sessionPeople(crowded: Bool) -> [JSONValue] {
     let forCustomers = ["disconnect", "vanish", "leave", "depart"]
     // Who departs does so by the script: by chance all would be gone soon.
-    let forUsers = ["more-users", "end-session", "race-for-session", "depart"]
+    let forUsers = ["read", "more-users", "end-session", "race-for-session", "depart"]
     return [
       [
         "name": "cora", "role": "customer", "count": .int(Int64(crowded ? 3 : 1 + stream.choose(3))),

@@ -18,6 +18,7 @@ final class SessionCustomer: Resident<SessionHistory, SessionCommons, SessionAct
     while let action = try await agenda.next(since: beginning, stream, counters, environment) {
       switch action {
       case .say, .disconnect, .vanish, .leave, .depart: try await say(client, environment)
+      case .read: try await follow(client, environment)
       case .moreUsers:
         let answer = try await ask("ADDITIONAL_USERS", ["USER_COUNT": 1], client, environment)
         // Without an answer, or with a 5xx, it may have been done.
@@ -137,6 +138,17 @@ final class SessionCustomer: Resident<SessionHistory, SessionCommons, SessionAct
     history.sayings[index].isAccepted = answer?.status == 200
     history.end(&history.sayings[index].interval)
     if answer?.status == 200 { counters.count(.messagesStored) }
+  }
+
+  /// Asks for what is new, as an application does from time to time.
+  private func follow(_ client: HTTPClient, _ environment: Environment) async throws {
+    guard let current else { return }
+    let after = history.runs[current].followed.last?.sequence ?? 0
+    guard let (status, body) = try await ask("GET_MESSAGES", ["AFTER": .int(after)], client, environment),
+      status == 200, let page = body["MESSAGES"]?.array
+    else { return }
+    counters.count(.readings)
+    history.runs[current].followed += page.compactMap { TranscriptEntry($0) }
   }
 
   private func read(_ client: HTTPClient, _ environment: Environment, isFinal: Bool) async throws {

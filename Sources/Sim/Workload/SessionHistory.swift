@@ -49,6 +49,8 @@ struct CustomerRun {
   /// The transcript as it was read last, and whether that was when everything had come to rest.
   var transcript: [TranscriptEntry] = []
   var isFinal = false
+  /// What was read in the meantime, each time what was new.
+  var followed: [TranscriptEntry] = []
   /// How many requests for it were accepted where only one may be.
   var acceptances = 1
   /// Users that it asked for: those that were surely asked for, to those that may have been.

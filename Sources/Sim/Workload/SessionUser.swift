@@ -29,7 +29,7 @@ final class SessionUser: Resident<SessionHistory, SessionCommons, SessionAction>
         counters.count(.departures)
         history.departed.append((name, user))
         await hangUp(silently: stream.chance(0.5))
-      case .endSession, .moreUsers, .raceForSession: continue
+      case .read, .endSession, .moreUsers, .raceForSession: continue
       }
     }
     while socket == nil, !isGone {

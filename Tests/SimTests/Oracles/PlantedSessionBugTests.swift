@@ -99,7 +99,10 @@ struct PlantedSessionBugTests {
     func entry(_ sequence: Int64, _ text: String, _ from: JSONValue = 1) -> TranscriptEntry {
       TranscriptEntry(["SEQ": .int(sequence), "FROM": from, "MESSAGE": .string(text)])!
     }
-    func judged(_ transcript: [TranscriptEntry], heard: [TranscriptEntry] = [], acceptances: Int = 1) -> [String] {
+    func judged(
+      _ transcript: [TranscriptEntry], followed: [TranscriptEntry] = [], heard: [TranscriptEntry] = [],
+      acceptances: Int = 1
+    ) -> [String] {
       let history = SessionHistory { 0 }
       for text in ["a", "b", "c"] {
         var saying = Saying(person: "ann", from: 1, text: text, line: 0, interval: history.begin())
@@ -112,6 +115,7 @@ struct PlantedSessionBugTests {
       history.sockets = [UserSocket(person: "ann", user: 1, connected: 0, connectedAt: 0), socket]
       var run = CustomerRun(person: "cora", email: "c", interval: history.begin())
       run.transcript = transcript
+      run.followed = followed
       run.isFinal = true
       run.isEnding = true
       run.acceptances = acceptances
@@ -119,7 +123,11 @@ struct PlantedSessionBugTests {
       return SessionOracles.judge(history).map(\.oracle)
     }
     let all = [entry(1, "a"), entry(2, "b"), entry(3, "c")]
-    #expect(judged(all, heard: all) == [])
+    #expect(judged(all, followed: Array(all[..<2]), heard: all) == [])
+    #expect(judged(all, followed: [all[0], all[2]]) == ["transcript"])
+    #expect(judged(all, followed: [all[0], all[0]]) == ["transcript"])
+    #expect(judged(all, followed: [entry(1, "b")]) == ["transcript"])
+    #expect(judged(Array(all[..<1]), followed: Array(all[..<2])).contains("transcript"))
     #expect(judged([entry(1, "a"), entry(3, "c")]).contains("transcript"))
     #expect(judged([entry(1, "a"), entry(2, "a")]) == ["transcript"])
     #expect(judged([entry(1, "b"), entry(2, "a")]) == ["transcript"])
@@ -130,6 +138,7 @@ struct PlantedSessionBugTests {
     #expect(judged(all, heard: [entry(2, "a")]) == ["relayed"])
     #expect(judged(all, acceptances: 2) == ["accepted-once"])
   }
+
   @Test(
     "a user of a session hears all that comes behind their own message: to the end when they stay, else to the last that they heard",
     arguments: [
