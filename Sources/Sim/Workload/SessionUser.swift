@@ -139,9 +139,8 @@ final class SessionUser: Resident<SessionHistory, SessionCommons, SessionAction>
 
   private func hangUp(silently: Bool) async {
     guard let client else { return }
-    // Who has no socket yet cannot say that there is to be none, nor can who polls while a request is under way; the end of a connection is
-    // seen in any case.
-    if socket == nil || isPolling { commons.notice(within: behavior.missing, from: history.time) }
+    // Who has no socket yet cannot say that there is to be none; the end of a connection is seen in any case.
+    if socket == nil || silently && isPolling { commons.notice(within: behavior.missing, from: history.time) }
     if silently { await client.abandon() } else { await client.close() }
   }
 

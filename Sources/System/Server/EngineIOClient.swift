@@ -242,10 +242,18 @@ public actor EngineIOClient {
     guard response.status == 200 else { throw Failure.closed("a POST was answered \(response.status)") }
   }
 
-  /// Ends the session.
+  /// Time for what is on its way to get there before the session ends.
+  private static let closing: Duration = .seconds(5)
+
+  /// Ends the session, and says so, after what is on its way.
   public func close() async {
     guard ending == nil else { return }
+    let deadline = environment.clock.now + Self.closing
     await post(.close)
+    // Another request may be under way, or the upgrade.
+    while ending == nil, isPosting || isUpgrading, environment.clock.now < deadline {
+      do { try await environment.clock.sleep(for: .milliseconds(1)) } catch { break }
+    }
     end("closed here")
   }
 

@@ -95,6 +95,27 @@ struct SocketIOTests {
     #expect(world.defects.isEmpty)
   }
 
+  @Test(
+    "a client that closes while something is on its way says both", arguments: EngineIOClient.Transport.allCases,
+    Array(1...20 as ClosedRange<UInt64>))
+  func goodbye(transport: EngineIOClient.Transport, seed: UInt64) throws {
+    let log = Log()
+    let world = world(seed: seed, log: log)
+    world.fabric.link.latency = .milliseconds(1)...(.milliseconds(20))
+    try world.perform(as: "ann") { environment in
+      let client = Self.client(environment, transport)
+      try await client.connect()
+      _ = try await client.receive()
+      environment.executor.spawn("sender") { _ = try? await client.emit("message", SocketPayload([1])) }
+      // A request of its own, or the upgrade, may be under way.
+      try await environment.clock.sleep(for: .milliseconds(Int64(seed * 2)))
+      await client.close()
+      // No heartbeat misses anybody so soon.
+      try await environment.clock.sleep(for: .seconds(2))
+    }
+    #expect(log.reasons.count == 1)
+  }
+
   @Test("acknowledgements, refusals, and a namespace that is not there")
   func answers() throws {
     try world(seed: 1).perform(as: "ann") { environment in
