@@ -69,6 +69,8 @@ public struct Shrinker {
 
   /// Shrinks the scenario, writes chance out, shrinks what that is, then its choices.
   public mutating func run() {
+    // That somebody is never served is certain only after all patience; all else shows sooner, and then each try is cheap.
+    if oracle != "live" { endSooner() }
     while attempt(best.scenario.leaps, seeds: Self.manySeeds) != nil {}
     shrinkWidely(seeds: Self.fewSeeds)
     writeOut(people: true)
@@ -76,7 +78,7 @@ public struct Shrinker {
     shrinkWidely(seeds: Self.manySeeds)
     while shorten() {}
     shrinkChoices()
-    endSooner()
+    if oracle == "live" { endSooner() }
   }
 
   /// Streams of choices belong to components, so that most changes leave the rest of a run as it was. Not all: those are tried with other seeds.
@@ -124,7 +126,7 @@ public struct Shrinker {
       }) != nil
   }
 
-  /// Where people were waited for to the end of all patience, a little of it shows the same: it is the beginning of the same run.
+  /// Where somebody was waited for to the end of all patience, a little of it may show the same: it is the beginning of the same run.
   private mutating func endSooner() {
     let run = best.scenario["run"]?.string.flatMap(DurationText.parse) ?? .seconds(60)
     guard best.scenario["grace"] == nil, best.run.simulated > run + Self.shortGrace else { return }
