@@ -22,7 +22,7 @@ public struct ScenarioDraw {
     var members: [JSONValue.Member] = [.init("name", .string("drawn \(number): \(kind)"))]
     let nodes: [String]
     var faults: [JSONValue] = []
-    var (isCrowd, areLeavers) = (false, false)
+    var (isCrowd, areLeavers, isLying) = (false, false, false)
     switch kind {
     case "accounts":
       nodes = ["users"]
@@ -35,9 +35,10 @@ public struct ScenarioDraw {
     case "queues":
       nodes = ["broker"]
       members.append(.init("topology", ["broker": 1]))
-      members.append(.init("people", .array(workers())))
-      // All along: a log that was never synced has to be copied, cut off in the middle, before it shows.
-      if stream.chance(0.4) {
+      // All along, with much to write: a log that was never synced has to be copied, cut off in the middle, before it shows.
+      isLying = stream.chance(0.4)
+      members.append(.init("people", .array(workers(busy: isLying))))
+      if isLying {
         faults.append(["from": "1s", "disk": "broker", "failingSyncs": .double(stream.pick([0.1, 0.4]))])
         faults.append(powerLosses(of: "broker", from: "1s"))
       }
@@ -50,10 +51,12 @@ public struct ScenarioDraw {
     }
     if kind == "chat" || kind == "sessions" { members.append(.init("service", heartbeats())) }
     // What those meet has to meet them alone.
-    let isPlain = isCrowd || areLeavers
+    let isPlain = isCrowd || areLeavers || isLying
     if stream.chance(isPlain ? 0.2 : 0.5) { members.append(.init("network", network())) }
     var seconds = duration(of: members.last { $0.name == "people" }!.value)
-    if areLeavers {
+    if isLying {
+      seconds = max(seconds, 15)
+    } else if areLeavers {
       faults += ["chat", "users"].map { ["from": "2s", "every": "4s", "pause": .string($0), "for": "1s…3s"] }
       seconds = 15
     } else if isCrowd {
@@ -216,12 +219,13 @@ public struct ScenarioDraw {
 
   private static let crowd = 6
 
-  private func workers() -> [JSONValue] {
+  private func workers(busy: Bool) -> [JSONValue] {
     [
       [
         "name": "work", "role": "worker", "count": .int(Int64(1 + stream.choose(3))),
-        "thinkTime": .string(stream.pick(["150ms", "400ms", "1s"])),
-        "batch": .int(stream.pick([1, 5, 20, 100])), "workTime": .string(stream.pick(["1ms", "20ms", "200ms", "1s"])),
+        "thinkTime": .string(stream.pick(busy ? ["150ms", "400ms"] : ["150ms", "400ms", "1s"])),
+        "batch": .int(stream.pick(busy ? [20, 100] : [1, 5, 20, 100])),
+        "workTime": .string(stream.pick(busy ? ["1ms", "20ms"] : ["1ms", "20ms", "200ms", "1s"])),
         "failing": .double(stream.pick([0, 0.1, 0.4])),
       ]
     ]
