@@ -33,7 +33,6 @@ struct FuzzFailure {
 
   private(set) var broken: Broken
   private(set) var scenario: JSONValue
-  let strategy: StrategyName
   let file: String
   let stepsBefore: Int
   let deedsBefore: Int
@@ -43,7 +42,6 @@ struct FuzzFailure {
   init(_ broken: Broken, _ one: FuzzWorker.Case, file: String) {
     self.broken = broken
     scenario = one.json
-    strategy = one.strategy ?? .random
     self.file = file
     stepsBefore = broken.run.steps
     deedsBefore = broken.run.deeds
@@ -54,14 +52,14 @@ struct FuzzFailure {
     let begin = EventLoop.nanoseconds
     let limit = begin + time.nanoseconds
     let workers = (0..<jobs).map { _ in FuzzWorker() }
-    let (oracle, strategy, file) = (broken.oracle, strategy, file)
+    let (oracle, file) = (broken.oracle, file)
     var last = broken
     let failing = Shrinker.Failing(scenario: scenario, run: broken.run)
     var shrinker = Shrinker(failing, oracle: oracle, isOver: { EventLoop.nanoseconds > limit }) { candidates in
-      Self.firstFailing(candidates, workers, strategy, oracle: oracle, until: limit).map { index, found in
+      Self.firstFailing(candidates, workers, oracle: oracle, until: limit).map { index, found in
         last = found
         // Whoever is interrupted keeps the smallest so far.
-        TextFile.write(Self.text(candidates[index].scenario, found, strategy, file), to: file)
+        TextFile.write(Self.text(candidates[index].scenario, found, file), to: file)
         return (index, Shrinker.Failing(scenario: candidates[index].scenario, run: found.run))
       }
     }
@@ -74,22 +72,23 @@ struct FuzzFailure {
 
   /// Tries as many candidates at once as there are workers; the first that fails, by its place, is the one.
   private static func firstFailing(
-    _ candidates: ArraySlice<Shrinker.Candidate>, _ workers: [FuzzWorker], _ strategy: StrategyName, oracle: String,
-    until limit: Int64
+    _ candidates: ArraySlice<Shrinker.Candidate>, _ workers: [FuzzWorker], oracle: String, until limit: Int64
   ) -> (Int, Broken)? {
+    func goal(_ candidate: Shrinker.Candidate) -> FuzzWorker.Goal {
+      .init(oracle: oracle, maximumSteps: candidate.maximumSteps)
+    }
     var rest = candidates
     while !rest.isEmpty, EventLoop.nanoseconds < limit {
       let batch = rest.prefix(workers.count)
       rest = rest.dropFirst(workers.count)
-      let goals = batch.map { FuzzWorker.Goal(oracle: oracle, maximumSteps: $0.maximumSteps) }
-      for ((worker, candidate), goal) in zip(zip(workers, batch), goals) {
-        worker.start(.init(json: candidate.scenario, seeds: candidate.seeds, strategy: strategy, goal: goal))
+      for (worker, candidate) in zip(workers, batch) {
+        worker.start(.init(json: candidate.scenario, seeds: candidate.seeds, goal: goal(candidate)))
       }
       var found: (Int, Broken)?
-      for ((worker, index), goal) in zip(zip(workers, batch.indices), goals) {
+      for (worker, index) in zip(workers, batch.indices) {
         var outcome: FuzzWorker.Outcome?
         while outcome == nil { outcome = worker.receive()?.1 }
-        if found == nil, let broken = Broken(outcome!, goal: goal) { found = (index, broken) }
+        if found == nil, let broken = Broken(outcome!, goal: goal(candidates[index])) { found = (index, broken) }
       }
       if let found { return found }
     }
@@ -97,16 +96,17 @@ struct FuzzFailure {
   }
 
   /// The scenario as a file, with what it shows above it.
-  var text: String { Self.text(scenario, broken, strategy, file) }
+  var text: String { Self.text(scenario, broken, file) }
 
-  private static func text(_ scenario: JSONValue, _ broken: Broken, _ strategy: StrategyName, _ file: String) -> String
-  {
+  private static func text(_ scenario: JSONValue, _ broken: Broken, _ file: String) -> String {
     var lines = ["\(broken.oracle): \(broken.promise)"] + broken.events
     lines.append("replay: parley simulate \(file)")
     var members = (scenario.members ?? []).filter { $0.name != "seed" && $0.name != "strategy" }
     members.insert(.init("seed", .int(Int64(broken.run.seed))), at: min(1, members.count))
     if scenario["plant"] != nil { members.append(.init("fails", [.string(broken.oracle)])) }
-    if strategy != .random { members.insert(.init("strategy", .string(strategy.rawValue)), at: min(2, members.count)) }
+    if let strategy = scenario["strategy"], strategy.string != StrategyName.random.rawValue {
+      members.insert(.init("strategy", strategy), at: min(2, members.count))
+    }
     return lines.flatMap { $0.split(separator: "\n") }.map { "// \($0)\n" }.joined()
       + JSONValue.object(members).pretty() + "\n"
   }

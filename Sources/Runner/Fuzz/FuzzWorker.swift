@@ -10,7 +10,6 @@ final class FuzzWorker {
     var number: UInt64 = 0
     let json: JSONValue
     let seeds: ClosedRange<UInt64>
-    let strategy: StrategyName?
     /// What is looked for; nil for any failure.
     var goal: Goal?
   }
@@ -59,7 +58,6 @@ final class FuzzWorker {
       .init("scenario", one.json), .init("first", .int(Int64(one.seeds.lowerBound))),
       .init("last", .int(Int64(one.seeds.upperBound))),
     ]
-    if let strategy = one.strategy { members.append(.init("strategy", .string(strategy.rawValue))) }
     if let goal = one.goal {
       members += [.init("oracle", .string(goal.oracle)), .init("steps", .int(Int64(goal.maximumSteps)))]
     }
@@ -123,7 +121,6 @@ enum CaseRunner {
       guard let value = try? JSONParser.parse(Array(line.utf8)), let json = value["scenario"],
         let first = value["first"]?.int, let last = value["last"]?.int, first <= last
       else { continue }
-      let strategy = value["strategy"]?.string.flatMap(StrategyName.init(rawValue:))
       let goal = value["oracle"]?.string.map {
         FuzzWorker.Goal(oracle: $0, maximumSteps: Int(value["steps"]?.int ?? .max))
       }
@@ -131,7 +128,7 @@ enum CaseRunner {
         let scenario = try Scenario(parsing: Array(json.text.utf8), file: "case")
         for seed in UInt64(first)...UInt64(last) {
           WorkerLine.write(.begin(scenario: 0, seed: seed))
-          let result = ScenarioRunner(scenario).run(seed: seed, RunOptions(strategy: strategy))
+          let result = ScenarioRunner(scenario).run(seed: seed)
           WorkerLine.write(.result(scenario: 0, result))
           if goal?.isMet(by: result) ?? !result.violations.isEmpty { break }
         }

@@ -85,7 +85,8 @@ final class Fuzzer {
     }
     let strategies = StrategyName.allCases
     let strategy = options.strategy ?? strategies[Int(number / 4) % strategies.count]
-    return FuzzWorker.Case(number: number, json: json, seeds: number...number, strategy: strategy)
+    return FuzzWorker.Case(
+      number: number, json: json.setting("strategy", .string(strategy.rawValue)), seeds: number...number)
   }
 
   private func wait() {
@@ -127,7 +128,7 @@ final class Fuzzer {
   // MARK: Failures
 
   private func report(_ broken: FuzzFailure.Broken, _ one: FuzzWorker.Case) -> FuzzFailure {
-    print("\nFAILED scenario \(one.number), seed \(broken.run.seed), \(one.strategy?.rawValue ?? "")")
+    print("\nFAILED scenario \(one.number), seed \(broken.run.seed), \(one.json["strategy"]?.string ?? "")")
     print("  \(broken.oracle): \(broken.promise)")
     for event in broken.events { print("    \(event)") }
     var failure = FuzzFailure(broken, one, file: "\(options.folder)/\(broken.oracle)-\(one.number).json5")

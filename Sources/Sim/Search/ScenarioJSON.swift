@@ -41,7 +41,7 @@ extension JSONValue {
   }
 
   /// The object with a member set, in its place when it has one.
-  func setting(_ name: String, _ value: JSONValue) -> JSONValue {
+  public func setting(_ name: String, _ value: JSONValue) -> JSONValue {
     var members = self.members ?? []
     if let index = members.firstIndex(where: { $0.name == name }) {
       members[index].value = value

@@ -39,12 +39,12 @@ public struct Shrinker {
   public private(set) var best: Failing
   /// Candidates that were tried.
   public private(set) var tried = 0
-  /// Seeds that are tried where the one at hand does not do: another scenario is another run.
-  private static let fewSeeds: UInt64 = 4
-  /// And where runs are short.
-  private static let manySeeds: UInt64 = 16
-  /// Seeds among which one with fewer steps is looked for, in so many parts, and what share of the steps it has to save.
-  private static let luck: (seeds: UInt64, parts: UInt64, saving: Int) = (64, 8, 20)
+  /// Seeds that are tried where the one at hand does not do, since another scenario is another run: while runs are long, once they are
+  /// short, and where luck is what is left. A few with each candidate, then a few more.
+  private static let (fewSeeds, someSeeds, manySeeds): (UInt64, UInt64, UInt64) = (4, 16, 64)
+  private static let seedsAtOnce = 8
+  /// What share of the steps another seed for the same scenario has to save.
+  private static let saving = 20
   /// How long it is enough to see that somebody who is never served is not served.
   private static let shortGrace: Duration = .seconds(60)
   private let trial: Trial
@@ -71,7 +71,8 @@ public struct Shrinker {
   public mutating func run() {
     // That somebody is never served is certain only after all patience; all else shows sooner, and then each try is cheap.
     if oracle != "live" { endSooner() }
-    while attempt(best.scenario.leaps, seeds: Self.manySeeds) != nil {}
+    _ = attempt(best.scenario.plainerSchedules, seeds: Self.manySeeds)
+    while attempt(best.scenario.leaps, seeds: Self.someSeeds) != nil {}
     shrinkWidely(seeds: Self.fewSeeds)
     writeOut(people: true)
     writeOut(people: false)
@@ -89,19 +90,21 @@ public struct Shrinker {
   }
 
   /// Tries candidates with the seed at hand or, where `seeds` says so, with as many after it. The place of the first that fails, which is
-  /// the best then; nil when none does.
-  private mutating func attempt(_ scenarios: [JSONValue], seeds: UInt64 = 0) -> Int? {
+  /// the best then; nil when none does. `most` is how many steps it may take.
+  private mutating func attempt(_ scenarios: [JSONValue], seeds: UInt64 = 0, most: Int? = nil) -> Int? {
+    guard !scenarios.isEmpty, !isOver() else { return nil }
     let seed = best.run.seed
     // What is smaller may take a few steps more, by another turn of luck; not again and again.
-    let most = fewestSteps + fewestSteps / 8
-    return attempt(
-      scenarios.map {
-        Candidate(scenario: $0, seeds: seeds > 0 ? seed + 1...seed + seeds : seed...seed, maximumSteps: most)
-      })
-  }
-
-  private mutating func attempt(_ candidates: [Candidate]) -> Int? {
-    guard !candidates.isEmpty, !isOver() else { return nil }
+    let most = most ?? fewestSteps + fewestSteps / 8
+    let parts =
+      seeds == 0
+      ? [seed...seed]
+      : stride(from: 0, to: seeds, by: Self.seedsAtOnce).map {
+        seed + 1 + $0...seed + min(seeds, $0 + UInt64(Self.seedsAtOnce))
+      }
+    let candidates = parts.flatMap { part in
+      scenarios.map { Candidate(scenario: $0, seeds: part, maximumSteps: most) }
+    }
     guard let (index, failing) = trial(candidates[...]) else {
       tried += candidates.count
       return nil
@@ -109,21 +112,15 @@ public struct Shrinker {
     tried += index + 1
     best = failing
     fewestSteps = min(fewestSteps, failing.run.steps)
-    return index
+    return index % scenarios.count
   }
 
   /// The same scenario with a seed that shows the failure in fewer steps.
   private mutating func shorten() -> Bool {
-    let (scenario, first, steps) = (best.scenario, best.run.seed + 1, best.run.steps)
+    let steps = best.run.steps
     // Of a run in which the process died nobody counted them.
     guard steps > 0 else { return false }
-    let share = Self.luck.seeds / Self.luck.parts
-    return attempt(
-      (0..<Self.luck.parts).map { part in
-        Candidate(
-          scenario: scenario, seeds: first + part * share...first + part * share + share - 1,
-          maximumSteps: steps - steps / Self.luck.saving - 1)
-      }) != nil
+    return attempt([best.scenario], seeds: Self.manySeeds, most: steps - steps / Self.saving - 1) != nil
   }
 
   /// Where somebody was waited for to the end of all patience, a little of it may show the same: it is the beginning of the same run.
@@ -182,9 +179,10 @@ public struct Shrinker {
     let written = people ? scenario.scripted(as: best.run.acts) : scenario.struck(as: best.run.struck)
     guard written != scenario else { return }
     // Exact steps are worth some of the scheduler's.
-    fewestSteps *= 2
-    if attempt([written]) == nil { _ = attempt([written], seeds: Self.manySeeds) }
-    fewestSteps = best.run.steps
+    let most = 2 * best.run.steps
+    if (attempt([written], most: most) ?? attempt([written], seeds: Self.manySeeds, most: most)) != nil {
+      fewestSteps = best.run.steps
+    }
   }
 
   // MARK: Choices
