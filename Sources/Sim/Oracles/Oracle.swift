@@ -9,6 +9,14 @@ public struct Violation: Sendable, CustomStringConvertible {
 
   /// The promise and the events, one a line.
   public var description: String { "\(oracle): \(promise)" + events.map { "\n    " + $0 }.joined() }
+
+  /// Oracles whose promises are broken at a moment: nothing that comes later mends it, and nobody has to wait for it. Others are about
+  /// what is so in the end.
+  static let immediate: Set = [
+    "accepted-once", "dead-token", "linearizable-accounts", "linearizable-sessions", "no-trap", "no-unexplained-5xx",
+    "one-order", "private", "refresh-once", "relayed", "session-ended", "socket-order", "stored-once", "transcript",
+    "unique", "unwinds", "worked-in-order",
+  ]
 }
 
 /// What a run left behind for the oracles to judge.

@@ -10,6 +10,8 @@ public struct Scenario: Sendable {
   public var run: Duration = .seconds(60)
   /// Time after that in which everybody has to be served, and everything up.
   var grace: Duration = .seconds(1800)
+  /// When the run ends whatever is under way: what it is about has happened by then.
+  var end: Duration?
   /// What goes wrong.
   public var faults: [Fault] = []
   /// Exact steps.

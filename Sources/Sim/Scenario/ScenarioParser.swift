@@ -5,7 +5,8 @@ extension Scenario {
   public init(parsing bytes: [UInt8], file: String) throws(ScenarioError) {
     let root = try ScenarioValue.parse(bytes, file: file)
     try root.requireKeys([
-      "name", "about", "seed", "topology", "service", "people", "network", "clocks", "run", "grace", "faults", "script",
+      "name", "about", "seed", "topology", "service", "people", "network", "clocks", "run", "grace", "end", "faults",
+      "script",
       "expect", "sometimes", "strategy", "choices", "plant", "fails",
     ])
     guard let name = root["name"] else { throw root.error("a scenario needs a \"name\"") }
@@ -24,6 +25,7 @@ extension Scenario {
     for entry in try root["sometimes"]?.elements() ?? [] { sometimes.append(try entry.ordering()) }
     if let run = root["run"] { self.run = try run.duration() }
     if let grace = root["grace"] { self.grace = try grace.duration() }
+    if let end = root["end"] { self.end = try end.duration() }
     if let topology = root["topology"] { try read(topology: topology) }
     if let service = root["service"] { try readService(service) }
     if let network = root["network"] { link = try Self.link(network) }

@@ -70,11 +70,14 @@ public struct ScenarioRunner: Sendable {
     let stage = Stage(self, seed: seed, options) { options.scheduler ?? strategy.make($0, profile: profile) }
     let (world, services, people, history, driver) =
       (stage.world, stage.services, stage.people, stage.history, stage.driver)
-    world.run(until: scenario.run)
-    driver.stop()
-    for node in services where !node.isUp { node.restart(after: .milliseconds(10)) }
-    world.run(until: scenario.run + scenario.grace) {
-      people.allSatisfy(\.isServed) && services.allSatisfy(\.isServing)
+    let end = scenario.end ?? scenario.run + scenario.grace
+    world.run(until: min(scenario.run, end))
+    if end > scenario.run {
+      driver.stop()
+      for node in services where !node.isUp { node.restart(after: .milliseconds(10)) }
+      world.run(until: end) {
+        people.allSatisfy(\.isServed) && services.allSatisfy(\.isServing)
+      }
     }
     let stuck = stuck(world, services, people)
     for supervisor in stage.sessions.overview?["SUPERVISORS"]?.array ?? [] {
@@ -90,7 +93,8 @@ public struct ScenarioRunner: Sendable {
     let chatEvidence = ChatEvidence(
       stage.chat, disturbances: [Self.boot] + driver.disturbances, delays: delays.map(\.time))
     let violations =
-      AccountOracles.judge(evidence) + ChatOracles.judge(chatEvidence) + SessionOracles.judge(stage.sessions)
+      (AccountOracles.judge(evidence) + ChatOracles.judge(chatEvidence) + SessionOracles.judge(stage.sessions))
+      .filter { scenario.end == nil || Violation.immediate.contains($0.oracle) }
     return RunResult(
       seed: seed, hash: world.hash.value, violations: violations, counts: history.counts,
       strikes: driver.strikes, steps: world.scheduler.steps, simulated: simulated,

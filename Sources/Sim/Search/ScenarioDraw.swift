@@ -118,7 +118,7 @@ public struct ScenarioDraw {
     let (scenario, nodes, seconds) = (given.json, given.nodes, given.seconds)
     guard case .object(var members) = scenario else { return scenario }
     members.removeAll {
-      ["expect", "sometimes", "seed", "strategy", "choices", "fails"].contains($0.name)
+      ["expect", "sometimes", "seed", "strategy", "choices", "fails", "grace", "end"].contains($0.name)
         || $0.name == "script" && stream.chance(0.3)
     }
     for (index, member) in members.enumerated() {

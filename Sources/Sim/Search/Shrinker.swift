@@ -49,11 +49,6 @@ public struct Shrinker {
   private static let shortGrace: Duration = .seconds(60)
   private let trial: Trial
   private let isOver: () -> Bool
-  /// Oracles that a run without rest at its end breaks by itself: what they are about takes its time.
-  private static let patient = [
-    "live", "presence", "complete", "present", "gone", "staffed", "served", "heard", "dead-letters",
-    "durable",
-  ]
   private let oracle: String
   /// The fewest steps of what was the best.
   private var fewestSteps: Int
@@ -80,6 +75,7 @@ public struct Shrinker {
     while shorten() {}
     shrinkChoices()
     if oracle == "live" { endSooner() }
+    if Violation.immediate.contains(oracle) { endAtOnce() }
   }
 
   /// Streams of choices belong to components, so that most changes leave the rest of a run as it was. Not all: those are tried with other seeds.
@@ -130,6 +126,20 @@ public struct Shrinker {
     _ = attempt([best.scenario.setting("grace", .string(DurationText.format(Self.shortGrace)))])
   }
 
+  /// The run ends as soon as the promise is broken, to a fiftieth of its time: it is the beginning of the same run.
+  private mutating func endAtOnce() {
+    let whole = best.run.simulated
+    var (before, after) = (Duration.zero, whole)
+    while after - before > max(whole / 50, .milliseconds(2)), !isOver() {
+      let middle = Duration.milliseconds((before + (after - before) / 2).nanoseconds / 1_000_000)
+      if attempt([best.scenario.setting("end", .string(DurationText.format(middle)))]) != nil {
+        after = middle
+      } else {
+        before = middle
+      }
+    }
+  }
+
   // MARK: The file
 
   /// Goes round the kinds of smaller scenarios until none has one that fails: what has just been of no use is not tried again at once.
@@ -169,7 +179,7 @@ public struct Shrinker {
   /// The scenario with hardly any rest after the last action.
   private func restless(_ scenario: JSONValue) -> [JSONValue] {
     let people = scenario["people"]?.array ?? []
-    guard !Self.patient.contains(oracle), people.contains(where: { $0["rest"] == nil }) else { return [] }
+    guard Violation.immediate.contains(oracle), people.contains(where: { $0["rest"] == nil }) else { return [] }
     return [scenario.setting("people", .array(people.map { $0.setting("rest", "100ms") }))]
   }
 

@@ -201,6 +201,34 @@ struct SearchTests {
     #expect(shrinker.best.scenario["grace"] == "1m")
   }
 
+  @Test("a run ends when the promise is broken, and is asked for nothing that comes later")
+  func ends() throws {
+    let whole: JSONValue = ["name": "x", "run": "5s", "people": [["name": "ann", "rest": "100ms"]]]
+    func failing(_ oracle: String) -> JSONValue {
+      var shrinker = Shrinker(
+        .init(scenario: whole, run: run(draws: [], steps: 100, simulated: .seconds(10))), oracle: oracle,
+        isOver: { false }
+      ) { candidates in
+        // Nothing else helps.
+        candidates.firstIndex {
+          guard let end = $0.scenario["end"]?.string.flatMap(DurationText.parse) else { return false }
+          return end >= .seconds(3) && $0.scenario["run"] == "5s"
+        }.map { ($0, .init(scenario: candidates[$0].scenario, run: run(draws: [], steps: 90, simulated: .seconds(3)))) }
+      }
+      shrinker.run()
+      return shrinker.best.scenario
+    }
+    let end = try #require(failing("unique")["end"]?.string.flatMap(DurationText.parse))
+    #expect(end >= .seconds(3) && end < .milliseconds(3300))
+    #expect(failing("present")["end"] == nil)
+
+    let cut = try scenario(", end: '1500ms'")
+    let result = ScenarioRunner(cut).run(seed: 1)
+    #expect(result.violations.isEmpty && result.simulated == .milliseconds(1500))
+    let late = try scenario(", end: '5100ms', faults: [{ at: '4s', crash: 'users', restartAfter: '1m' }]")
+    #expect(ScenarioRunner(late).run(seed: 1).violations.isEmpty)
+  }
+
   @Test("the last fault and the last step go too, when the failure needs none")
   func nothingLeft() {
     let whole: JSONValue = [
