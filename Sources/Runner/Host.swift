@@ -15,7 +15,7 @@ final class Host {
     self.configuration = configuration
     self.storage = storage
     self.log = log
-    level = Log.Level.allCases.first { "\($0)" == configuration.text("log-level") }!
+    level = Log.Level.allCases.first { $0.name == configuration.text("log-level") }!
     compute = OffloadPool(threads: max(1, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN)))))
   }
 

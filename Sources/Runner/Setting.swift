@@ -40,7 +40,7 @@ struct Setting {
       flag: "host", placeholder: "ADDRESS", kind: .text, standard: "127.0.0.1",
       help: "where to listen; anything but loopback needs a service token"),
     Setting(
-      flag: "log-level", placeholder: "LEVEL", kind: .oneOf(Log.Level.allCases.map { "\($0)" }), standard: "info",
+      flag: "log-level", placeholder: "LEVEL", kind: .oneOf(Log.Level.allCases.map(\.name)), standard: "info",
       help: "debug, info, warning or error"),
     Setting(
       flag: "log-format", placeholder: "FORMAT", kind: .oneOf(LogWriter.Format.allCases.map(\.rawValue)),
