@@ -134,6 +134,8 @@ extension ConsoleText {
       while (at > 0 && person.messages[at - 1].seq > message.seq) at--;
       if (at > 0 && person.messages[at - 1].seq === message.seq) return false;
       person.messages.splice(at, 0, message);
+      // What was sent from here is shown once, whether it is the answer, the event or a page read that comes first.
+      state.outbox = state.outbox.filter(o => !(o.seq === message.seq && state.people.get(o.key) === person));
       if (person.messages.length > 2000) person.messages.shift();
       return true;
     }
@@ -145,7 +147,6 @@ extension ConsoleText {
       if (!person) return reload();
       const last = person.messages.length ? person.messages[person.messages.length - 1].seq : message.seq - 1;
       if (!insert(person, message)) return;
-      state.outbox = state.outbox.filter(o => !(message.sender_id === state.user && o.seq === message.seq && o.key === key));
       if (message.seq > last + 1) catchUp(key).catch(() => {});
       if (key === state.open) { $('typing').textContent = ''; showMessages(); }
       else { person.unread++; showPeople(); }
@@ -201,8 +202,15 @@ extension ConsoleText {
 
     function showTools() {
       const person = state.people.get(state.open);
-      if (!person) return $('tools').replaceChildren(element('span', 'Choose somebody on the left.'));
+      if (!person) {
+        $('tools').dataset.group = '';
+        return $('tools').replaceChildren(element('span', 'Choose somebody on the left.'));
+      }
       $('text').disabled = !person.group && person.status !== 'friend';
+      const group = person.group ? state.open : '';
+      // Who writes the name of a member goes on writing, whatever news comes meanwhile.
+      if (group && $('tools').dataset.group === group) { $('tools').firstChild.textContent = person.members.join(', '); return; }
+      $('tools').dataset.group = group;
       const change = status => () => ask('POST', '/changeContact', { contact: person.name, status });
       if (person.group) {
         const member = element('input');
@@ -210,7 +218,7 @@ extension ConsoleText {
         member.setAttribute('aria-label', 'Member to add');
         $('tools').replaceChildren(
           element('span', person.members.join(', ')), member,
-          tool('Add', () => ask('POST', '/addGroupMember', { group_id: person.id, member: member.value })),
+          tool('Add', () => ask('POST', '/addGroupMember', { group_id: person.id, member: member.value }).then(() => { member.value = ''; })),
           tool('Leave', () => ask('POST', '/removeGroupMember', { group_id: person.id, member: state.name })));
       } else if (person.status === 'new') {
         $('tools').replaceChildren(element('span', 'Not yet friends.'), tool('Accept', change('friend')), tool('Block', change('blocked')));
