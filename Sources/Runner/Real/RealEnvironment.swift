@@ -142,7 +142,7 @@ final class RealExecutor: NodeExecutor, Sendable {
     self.compute = compute
   }
 
-  func forActor(_ name: StaticString) -> any SerialExecutor { loop }
+  func forActor(_ name: StaticString) -> ActorExecutor { ActorExecutor(loop) }
 
   func spawn(
     _ name: StaticString, isolation: isolated (any Actor)?,

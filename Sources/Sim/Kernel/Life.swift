@@ -21,7 +21,7 @@ public final class Life: @unchecked Sendable {
   private var nextTaskID = 0
   private var onEnd: [(Life) -> Void] = []
   /// What its tasks let go on outside any actor.
-  private(set) lazy var unclaimed = UnclaimedJobs { [unowned self] in scheduler.enqueueUnclaimed($0, of: self) }
+  private(set) lazy var unclaimed = UnclaimedJobs { [unowned(unsafe) self] in scheduler.enqueueUnclaimed($0, of: self) }
   private(set) var unwound = false
 
   init(name: String, clock: ClockSetting, scheduler: Scheduler) {
@@ -68,7 +68,7 @@ public final class Life: @unchecked Sendable {
     if let index = tasks.firstIndex(where: { $0.id == id }) { tasks.remove(at: index) }
   }
 
-  func executor() -> ActorExecutor { ActorExecutor(self) }
+  func executor() -> LifeExecutor { LifeExecutor(self) }
 
   // MARK: Waiting
 
@@ -207,7 +207,7 @@ final class Waiter: @unchecked Sendable {
 }
 
 /// The executor of one actor of a life: its jobs become choices of the scheduler.
-final class ActorExecutor: SerialExecutor, @unchecked Sendable {
+final class LifeExecutor: SerialExecutor, @unchecked Sendable {
   private let life: Life
 
   init(_ life: Life) { self.life = life }

@@ -12,7 +12,7 @@ final class SimExecutor: NodeExecutor, @unchecked Sendable {
     self.stream = stream
   }
 
-  func forActor(_ name: StaticString) -> any SerialExecutor { life.executor() }
+  func forActor(_ name: StaticString) -> ActorExecutor { ActorExecutor(life.executor()) }
 
   func spawn(
     _ name: StaticString, isolation: isolated (any Actor)?,

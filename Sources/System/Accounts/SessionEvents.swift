@@ -48,13 +48,13 @@ actor EventBell {
   static let heartbeat: Duration = .seconds(2)
 
   private let environment: Environment
-  private let serialExecutor: any SerialExecutor
+  private let serialExecutor: ActorExecutor
   private var listeners: [UnsafeContinuation<Int?, Never>] = []
   private var rings = 0
   private var isTicking = false
   private var isClosed = false
 
-  nonisolated var unownedExecutor: UnownedSerialExecutor { serialExecutor.asUnownedSerialExecutor() }
+  nonisolated var unownedExecutor: UnownedSerialExecutor { serialExecutor.unowned }
 
   init(_ environment: Environment) {
     self.environment = environment

@@ -8,14 +8,14 @@ public actor UserService: Service {
   let options: UserServiceOptions
   let bell: EventBell
   nonisolated let verifier: AccessTokenVerifier
-  private let serialExecutor: any SerialExecutor
+  private let serialExecutor: ActorExecutor
   private let issuer: TokenIssuer
   private var server: HTTPServer?
   private var throttle = LoginThrottle(.init())
   private var hashing = 0
 
   /// The executor that the environment gave to this actor.
-  public nonisolated var unownedExecutor: UnownedSerialExecutor { serialExecutor.asUnownedSerialExecutor() }
+  public nonisolated var unownedExecutor: UnownedSerialExecutor { serialExecutor.unowned }
   /// Where it listens.
   public nonisolated let addresses: [(name: String, address: SocketAddress)]
 

@@ -21,7 +21,7 @@ public actor AMQPClient {
 
   let environment: Environment
   private let broker: BrokerAddress
-  private let serialExecutor: any SerialExecutor
+  private let serialExecutor: ActorExecutor
   var declarations: [AMQPDeclaration] = []
   /// Queues that the broker has not said are deleted, in the order in which it is asked.
   var deletions: [AMQPDeletion] = []
@@ -48,7 +48,7 @@ public actor AMQPClient {
     )?
 
   /// The executor that the environment gave to this actor.
-  public nonisolated var unownedExecutor: UnownedSerialExecutor { serialExecutor.asUnownedSerialExecutor() }
+  public nonisolated var unownedExecutor: UnownedSerialExecutor { serialExecutor.unowned }
 
   /// A client of a broker; connects once it is started.
   public init(_ environment: Environment, broker: BrokerAddress) {

@@ -40,7 +40,7 @@ public actor Broker: Service {
   let database: Database
   let options: BrokerOptions
   private let listener: any Listener
-  private let serialExecutor: any SerialExecutor
+  private let serialExecutor: ActorExecutor
   var exchanges: [String: Exchange] = [:]
   var queues: [String: BrokerQueue] = [:]
   var connections: [Int: BrokerConnection] = [:]
@@ -66,7 +66,7 @@ public actor Broker: Service {
   private var isClosed = false
 
   /// The executor that the environment gave to this actor.
-  public nonisolated var unownedExecutor: UnownedSerialExecutor { serialExecutor.asUnownedSerialExecutor() }
+  public nonisolated var unownedExecutor: UnownedSerialExecutor { serialExecutor.unowned }
   /// Where it listens.
   public nonisolated let addresses: [(name: String, address: SocketAddress)]
 

@@ -8,7 +8,7 @@ public actor ChatService: Service {
   let options: ChatServiceOptions
   /// Names this life of the node in the rows that end with it.
   let life: String
-  private let serialExecutor: any SerialExecutor
+  private let serialExecutor: ActorExecutor
   private(set) var members: [SocketID: Member] = [:]
   private var parts: Parts?
   /// Sockets that are gone, and whose rows could not be removed yet.
@@ -34,7 +34,7 @@ public actor ChatService: Service {
   }
 
   /// The executor that the environment gave to this actor.
-  public nonisolated var unownedExecutor: UnownedSerialExecutor { serialExecutor.asUnownedSerialExecutor() }
+  public nonisolated var unownedExecutor: UnownedSerialExecutor { serialExecutor.unowned }
   /// Where it listens.
   public nonisolated let addresses: [(name: String, address: SocketAddress)]
 

@@ -15,7 +15,7 @@ actor FanOut {
   private let environment: Environment
   private let database: Database
   private let sockets: SocketIOServer
-  private let serialExecutor: any SerialExecutor
+  private let serialExecutor: ActorExecutor
   private let makeEvent: @Sendable (StoredMessage) -> RoomEvent
   /// Bypasses the order, when that is planted.
   private let ignoresOrder: Bool
@@ -26,7 +26,7 @@ actor FanOut {
   private var isFilling = false
   private var isClosed = false
 
-  nonisolated var unownedExecutor: UnownedSerialExecutor { serialExecutor.asUnownedSerialExecutor() }
+  nonisolated var unownedExecutor: UnownedSerialExecutor { serialExecutor.unowned }
 
   init(
     _ environment: Environment, _ database: Database, _ sockets: SocketIOServer, position: Int64, ignoresOrder: Bool,

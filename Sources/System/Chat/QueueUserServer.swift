@@ -66,11 +66,11 @@ public struct QueueUserServer: UserServerBackend {
 
 /// What was passed on already: the manager may publish it again when it did not hear that the broker has it.
 private actor Seen {
-  private let serialExecutor: any SerialExecutor
+  private let serialExecutor: ActorExecutor
   /// What comes again comes soon.
   private var ids = RecentIDs(limit: 20_000)
 
-  nonisolated var unownedExecutor: UnownedSerialExecutor { serialExecutor.asUnownedSerialExecutor() }
+  nonisolated var unownedExecutor: UnownedSerialExecutor { serialExecutor.unowned }
 
   init(_ environment: Environment) { serialExecutor = environment.executor.forActor("seen") }
 

@@ -20,7 +20,7 @@ actor SessionDirectory {
   private let environment: Environment
   private let accounts: AccountsClient
   private let database: Database
-  private let serialExecutor: any SerialExecutor
+  private let serialExecutor: ActorExecutor
   /// What is known now; to be read without waiting, too.
   nonisolated let book: SessionBook
   /// Sessions that are being asked about: by how many, and how often they were said to have ended meanwhile.
@@ -31,7 +31,7 @@ actor SessionDirectory {
   private var stream: EventStreamClient?
   private let onEnd: @Sendable ([SocketID], String) async -> Void
 
-  nonisolated var unownedExecutor: UnownedSerialExecutor { serialExecutor.asUnownedSerialExecutor() }
+  nonisolated var unownedExecutor: UnownedSerialExecutor { serialExecutor.unowned }
 
   /// `onEnd` closes sockets whose session has ended.
   init(

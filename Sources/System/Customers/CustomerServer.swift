@@ -35,13 +35,13 @@ public actor CustomerServer: Service {
   let options: CustomerServerOptions
   private let client: AMQPClient
   private let credentials: HTTPClientPool
-  private let serialExecutor: any SerialExecutor
+  private let serialExecutor: ActorExecutor
   private var server: HTTPServer?
   /// Those who wait for a supervisor, by email.
   private var waiting: [String: [UnsafeContinuation<Bool, Never>]] = [:]
 
   /// The executor that the environment gave to this actor.
-  public nonisolated var unownedExecutor: UnownedSerialExecutor { serialExecutor.asUnownedSerialExecutor() }
+  public nonisolated var unownedExecutor: UnownedSerialExecutor { serialExecutor.unowned }
   /// Where it listens.
   public nonisolated let addresses: [(name: String, address: SocketAddress)]
 

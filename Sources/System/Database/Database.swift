@@ -46,7 +46,7 @@ public actor Database {
   private let file: DatabaseFile
   private let options: DatabaseOptions
   private let observer: DatabaseObserver
-  private let serialExecutor: any SerialExecutor
+  private let serialExecutor: ActorExecutor
   private var waiting: [Transaction] = []
   private var isWorking = false
   private var isClosed = false
@@ -54,7 +54,7 @@ public actor Database {
   private var lastCheck: Instant?
 
   /// The executor that the environment gave to this actor.
-  public nonisolated var unownedExecutor: UnownedSerialExecutor { serialExecutor.asUnownedSerialExecutor() }
+  public nonisolated var unownedExecutor: UnownedSerialExecutor { serialExecutor.unowned }
 
   /// A database at `path` in the environment's storage; nothing is opened before the first transaction.
   public init(

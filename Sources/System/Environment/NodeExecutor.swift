@@ -5,7 +5,7 @@
 /// simulator each actor has an executor of its own, so that every such call is a choice of the scheduler.
 public protocol NodeExecutor: Sendable {
   /// The executor for one actor; the actor keeps it and returns it as `unownedExecutor`.
-  func forActor(_ name: StaticString) -> any SerialExecutor
+  func forActor(_ name: StaticString) -> ActorExecutor
 
   /// Starts a task of this node, on `isolation`: without one where its tasks run outside any actor. `name` says in reports what it is.
   @discardableResult
@@ -17,6 +17,19 @@ public protocol NodeExecutor: Sendable {
   /// Runs blocking `work` off the event loop and returns what it returned.
   /// - Throws: what `work` throws; `NodeDown`. Work that has begun is not cancelled.
   func offload<R: Sendable>(_ lane: OffloadLane, _ work: @escaping @Sendable () throws -> R) async throws -> R
+}
+
+/// The executor of one actor, in the form in which the runtime asks for it: at each switch to the actor.
+public struct ActorExecutor: Sendable {
+  private let owner: any SerialExecutor
+  /// What the actor returns as its `unownedExecutor`; there as long as this is.
+  public let unowned: UnownedSerialExecutor
+
+  /// Keeps `owner`.
+  public init(_ owner: some SerialExecutor) {
+    self.owner = owner
+    unowned = owner.asUnownedSerialExecutor()
+  }
 }
 
 extension NodeExecutor {

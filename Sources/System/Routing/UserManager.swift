@@ -12,7 +12,7 @@ public actor UserManager: Service {
   let options: UserManagerOptions
   let client: AMQPClient
   private let identity: String
-  private let serialExecutor: any SerialExecutor
+  private let serialExecutor: ActorExecutor
   private(set) var state: ManagerState
   private var server: HTTPServer?
   private var waiting: [Work] = []
@@ -58,7 +58,7 @@ public actor UserManager: Service {
   }
 
   /// The executor that the environment gave to this actor.
-  public nonisolated var unownedExecutor: UnownedSerialExecutor { serialExecutor.asUnownedSerialExecutor() }
+  public nonisolated var unownedExecutor: UnownedSerialExecutor { serialExecutor.unowned }
   /// Where it listens.
   public nonisolated let addresses: [(name: String, address: SocketAddress)]
 

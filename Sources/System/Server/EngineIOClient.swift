@@ -20,7 +20,7 @@ public actor EngineIOClient {
   private let address: SocketAddress
   private let path: String
   private let transport: Transport
-  private let serialExecutor: any SerialExecutor
+  private let serialExecutor: ActorExecutor
   private let poster: HTTPClient
   private let poller: HTTPClient
   private var patience: Duration = .seconds(60)
@@ -33,7 +33,7 @@ public actor EngineIOClient {
   private var ending: Failure?
 
   /// The executor that the environment gave to this actor.
-  public nonisolated var unownedExecutor: UnownedSerialExecutor { serialExecutor.asUnownedSerialExecutor() }
+  public nonisolated var unownedExecutor: UnownedSerialExecutor { serialExecutor.unowned }
 
   /// A client of the server at `address`; `path` ends with a slash and may be followed by a query.
   public init(_ environment: Environment, address: SocketAddress, path: String, transport: Transport) {

@@ -9,7 +9,7 @@ protocol EngineIOLayer: AnyObject {
 actor EngineIOServer {
   let environment: Environment
   let options: EngineIOOptions
-  private let serialExecutor: any SerialExecutor
+  private let serialExecutor: ActorExecutor
   private var layer: (any EngineIOLayer)?
   private(set) var sessions: [String: EngineIOSession] = [:]
   private var isClosed = false
@@ -19,7 +19,7 @@ actor EngineIOServer {
   var beats = TimerHeap<String>()
   var isBeating = false
 
-  nonisolated var unownedExecutor: UnownedSerialExecutor { serialExecutor.asUnownedSerialExecutor() }
+  nonisolated var unownedExecutor: UnownedSerialExecutor { serialExecutor.unowned }
 
   init(_ environment: Environment, _ options: EngineIOOptions) {
     self.environment = environment

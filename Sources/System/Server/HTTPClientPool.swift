@@ -7,12 +7,12 @@ public actor HTTPClientPool {
 
   private let environment: Environment
   private let address: SocketAddress
-  private let serialExecutor: any SerialExecutor
+  private let serialExecutor: ActorExecutor
   private var idle: [(client: HTTPClient, since: Instant)] = []
   private var requests = 0
 
   /// The executor that the environment gave to this actor.
-  public nonisolated var unownedExecutor: UnownedSerialExecutor { serialExecutor.asUnownedSerialExecutor() }
+  public nonisolated var unownedExecutor: UnownedSerialExecutor { serialExecutor.unowned }
 
   /// A pool for the server at `address`.
   public init(_ environment: Environment, address: SocketAddress) {

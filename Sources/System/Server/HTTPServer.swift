@@ -41,7 +41,7 @@ public actor HTTPServer {
   let responder: Responder
   let options: HTTPServerOptions
   private let listener: any Listener
-  private let serialExecutor: any SerialExecutor
+  private let serialExecutor: ActorExecutor
   private var clients: [Int: Client] = [:]
   private var nextClient = 0
   private var isDraining = false
@@ -49,7 +49,7 @@ public actor HTTPServer {
   private let onEnd: @Sendable () -> Void
 
   /// The executor that the environment gave to this actor.
-  public nonisolated var unownedExecutor: UnownedSerialExecutor { serialExecutor.asUnownedSerialExecutor() }
+  public nonisolated var unownedExecutor: UnownedSerialExecutor { serialExecutor.unowned }
   /// Where it listens.
   public nonisolated let address: SocketAddress
 

@@ -11,11 +11,11 @@ public actor SocketIOClient {
   }
 
   private let engine: EngineIOClient
-  private let serialExecutor: any SerialExecutor
+  private let serialExecutor: ActorExecutor
   private var nextID: Int64 = 0
 
   /// The executor that the environment gave to this actor.
-  public nonisolated var unownedExecutor: UnownedSerialExecutor { serialExecutor.asUnownedSerialExecutor() }
+  public nonisolated var unownedExecutor: UnownedSerialExecutor { serialExecutor.unowned }
 
   /// A client of the server at `address`.
   public init(

@@ -19,7 +19,7 @@ public actor SupervisorHost: Service {
   private let client: AMQPClient
   /// Names this life of the host.
   private let name: String
-  private let serialExecutor: any SerialExecutor
+  private let serialExecutor: ActorExecutor
   private var sessions: [SupervisorID: Running] = [:]
   private var isClosed = false
 
@@ -33,7 +33,7 @@ public actor SupervisorHost: Service {
   private static let insistence: Duration = .seconds(3)
 
   /// The executor that the environment gave to this actor.
-  public nonisolated var unownedExecutor: UnownedSerialExecutor { serialExecutor.asUnownedSerialExecutor() }
+  public nonisolated var unownedExecutor: UnownedSerialExecutor { serialExecutor.unowned }
   /// It listens nowhere.
   public nonisolated let addresses: [(name: String, address: SocketAddress)] = []
 

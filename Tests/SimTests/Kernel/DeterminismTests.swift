@@ -57,8 +57,8 @@ struct DeterminismTests {
   @Test("seeds give different interleavings of a race, in order gives one")
   func interleavings() throws {
     actor Counter {
-      nonisolated let executor: any SerialExecutor
-      nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
+      nonisolated let executor: ActorExecutor
+      nonisolated var unownedExecutor: UnownedSerialExecutor { executor.unowned }
       var value = 0
       init(_ environment: Environment) { executor = environment.executor.forActor("counter") }
       func get() -> Int { value }

@@ -8,8 +8,8 @@ import Testing
 struct StrategyTests {
   /// What the tasks of a toy program did, in order.
   actor Log {
-    nonisolated let executor: any SerialExecutor
-    nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
+    nonisolated let executor: ActorExecutor
+    nonisolated var unownedExecutor: UnownedSerialExecutor { executor.unowned }
     var entries: [String] = []
     init(_ environment: Environment) { executor = environment.executor.forActor("log") }
     func note(_ entry: String) { entries.append(entry) }

@@ -3,8 +3,8 @@ import System
 
 /// Measures the simulator itself; `scripts/bench` runs it.
 actor Echo {
-  nonisolated let executor: any SerialExecutor
-  nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
+  nonisolated let executor: ActorExecutor
+  nonisolated var unownedExecutor: UnownedSerialExecutor { executor.unowned }
   private var heard = 0
 
   init(_ environment: Environment) { executor = environment.executor.forActor("echo") }
