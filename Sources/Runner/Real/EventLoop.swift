@@ -47,7 +47,7 @@ package final class EventLoop: SerialExecutor, @unchecked Sendable {
   package func enqueue(_ job: consuming ExecutorJob) { enqueue(UnownedJob(job)) }
 
   /// What the node's tasks let go on outside any actor.
-  private(set) lazy var unclaimed = UnclaimedJobs { [unowned self] in enqueue($0) }
+  private(set) lazy var unclaimed = UnclaimedJobs { [unowned(unsafe) self] in enqueue($0) }
 
   package func enqueue(_ job: UnownedJob) {
     if isCurrent {

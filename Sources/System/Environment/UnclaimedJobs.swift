@@ -32,7 +32,10 @@ package final class UnclaimedJobs: @unchecked Sendable {
 
   private static let isHooked: Void = parley_set_enqueue_hook { job, original in
     guard let claimant = parley_thread_get(key) else { return parley_enqueue_elsewhere(job, original) }
-    Unmanaged<UnclaimedJobs>.fromOpaque(claimant).takeUnretainedValue().take(unsafeBitCast(job, to: UnownedJob.self))
+    // Who claims is there as long as it does.
+    Unmanaged<UnclaimedJobs>.fromOpaque(claimant)._withUnsafeGuaranteedRef {
+      $0.take(unsafeBitCast(job, to: UnownedJob.self))
+    }
   }
 }
 

@@ -230,7 +230,10 @@ public actor HTTPServer {
         if !keepsAlive || isDraining { return nil }
       case nil:
         if !output.isEmpty {
-          try await connection.write(output, deadline: clock.now + options.writeTimeout)
+          let taken = try connection.writeNow(output[...])
+          if taken < output.count {
+            try await connection.write(Array(output[taken...]), deadline: clock.now + options.writeTimeout)
+          }
           output = []
         }
         phase = next(phase, parser)

@@ -38,7 +38,15 @@ final class Responder: @unchecked Sendable {
     let begin = environment.clock.now
     let id = requestID(request)
     var index: Int?
-    let reply = await reply(to: request, from: peer, id: id, route: &index)
+    let reply: Reply
+    do {
+      switch try prepare(request, from: peer, route: &index) {
+      case .reply(let ready): reply = ready
+      case .handle(let handler, let call): reply = try await handler(call)
+      }
+    } catch {
+      reply = .response(response(failure(error, request, id)))
+    }
     var sequel = Sequel.nextRequest()
     var framing = request.method == "HEAD" ? HTTPResponseFraming.headOnly : .whole
     var response: HTTPResponse
@@ -63,7 +71,7 @@ final class Responder: @unchecked Sendable {
     if case .stream = sequel { keepsAlive = false }
     if case .upgrade = sequel { keepsAlive = true }
     response.write(
-      to: &output, framing: framing, keepsAlive: keepsAlive, date: currentDate(), requestID: id.utf8)
+      to: &output, framing: framing, keepsAlive: keepsAlive, date: currentDate(), requestID: id)
     let took = environment.clock.now - begin
     metrics.answered(route: index, status: response.status, in: took)
     environment.log.write(
@@ -79,41 +87,41 @@ final class Responder: @unchecked Sendable {
   /// An answer to what is no request.
   func writeFailure(_ failure: HTTPFailure, to output: inout [UInt8]) {
     response(failure).write(
-      to: &output, framing: .whole, keepsAlive: false, date: currentDate(), requestID: nextRequestID().utf8)
+      to: &output, framing: .whole, keepsAlive: false, date: currentDate(), requestID: nextRequestID())
   }
 
   // MARK: The answer
 
-  private func reply(to request: HTTPRequest, from peer: SocketAddress, id: String, route index: inout Int?) async
-    -> Reply
-  {
-    if request.method == "OPTIONS" { return preflight(request) }
+  /// What can be said without waiting.
+  private enum Prepared {
+    case reply(Reply)
+    case handle(Route.Handler, Call)
+  }
+
+  private func prepare(_ request: HTTPRequest, from peer: SocketAddress, route index: inout Int?) throws -> Prepared {
+    if request.method == "OPTIONS" { return .reply(preflight(request)) }
     switch router.match(request.method, request.path) {
-    case .notFound: return .response(response(HTTPFailure(404, "no such path: \(request.path)")))
+    case .notFound: throw HTTPFailure(404, "no such path: \(request.path)")
     case .methodNotAllowed(let allow):
-      return .response(response(HTTPFailure(405, "\(request.method) is not allowed here", fields: [("allow", allow)])))
+      throw HTTPFailure(405, "\(request.method) is not allowed here", fields: [("allow", allow)])
     case .found(let entry):
       index = entry.index
-      do {
-        return try await handle(entry.route, request, peer)
-      } catch {
-        return .response(response(failure(error, request, id)))
-      }
+      return .handle(entry.route.handler, try call(entry, request, peer))
     }
   }
 
-  private func handle(_ route: Route, _ request: HTTPRequest, _ peer: SocketAddress) async throws -> Reply {
+  private func call(_ entry: Router.Entry, _ request: HTTPRequest, _ peer: SocketAddress) throws -> Call {
     var call = Call(request: request, peer: peer)
-    switch route.access {
+    switch entry.route.access {
     case .anyone: break
     case .user(let authenticate): call.principal = try authenticate(call)
     case .service: try requireService(call)
     }
-    if let schema = route.body {
-      call.body = try RequestBody.value(request, schema, takesPropertyLists: route.takesPropertyLists)
+    if let schema = entry.route.body {
+      call.body = try RequestBody.value(request, schema, takesPropertyLists: entry.route.takesPropertyLists)
     }
-    if let fields = route.arguments { call.body = try RequestBody.arguments(request, fields) }
-    return try await route.handler(call)
+    if let fields = entry.route.arguments { call.body = try RequestBody.arguments(request, fields) }
+    return call
   }
 
   private func requireService(_ call: Call) throws(HTTPFailure) {

@@ -1,9 +1,15 @@
 /// The route table, by path and method.
 struct Router: Sendable {
-  struct Entry: Sendable {
+  /// A class, so that a match does not copy the row.
+  final class Entry: Sendable {
     let route: Route
     /// The route's index, by which metrics count.
     let index: Int
+
+    init(_ route: Route, _ index: Int) {
+      self.route = route
+      self.index = index
+    }
   }
 
   enum Match: Sendable {
@@ -18,7 +24,7 @@ struct Router: Sendable {
   init(_ routes: [Route]) {
     self.routes = routes
     byPath = Dictionary(
-      grouping: routes.enumerated().map { Entry(route: $0.element, index: $0.offset) }, by: { $0.route.path })
+      grouping: routes.enumerated().map { Entry($0.element, $0.offset) }, by: { $0.route.path })
   }
 
   /// HEAD is answered wherever GET is (RFC 9110 §9.3.2).

@@ -1,17 +1,30 @@
-/// A request with its whole body.
-public struct HTTPRequest: Sendable {
-  /// The method as it came; methods are case-sensitive (RFC 9110 §9.1).
-  public let method: String
-  /// The target's path, still percent-encoded.
-  public let path: String
-  /// What follows the `?`, still percent-encoded.
-  public let query: String?
-  /// The header fields.
-  public let fields: HTTPFields
+/// A request with its whole body. A class, since it is handed on often and never changes.
+public final class HTTPRequest: Sendable {
+  private let head: RequestHead
   /// The body, decoded from its chunks.
   public let body: [UInt8]
+
+  fileprivate init(_ head: consuming RequestHead, body: consuming [UInt8]) {
+    self.head = head
+    self.body = body
+  }
+
+  /// The method as it came; methods are case-sensitive (RFC 9110 §9.1).
+  public var method: String { head.line.method }
+  /// The target's path, still percent-encoded.
+  public var path: String { head.line.path }
+  /// What follows the `?`, still percent-encoded.
+  public var query: String? { head.line.query }
+  /// The header fields.
+  public var fields: HTTPFields { head.fields }
   /// Whether the connection serves on after this request.
-  public let keepsAlive: Bool
+  public var keepsAlive: Bool { head.keepsAlive }
+}
+
+private struct RequestHead: Sendable {
+  let line: RequestLine
+  let fields: HTTPFields
+  let keepsAlive: Bool
 }
 
 /// The server's side of HTTP/1.1 (RFC 9112): bytes in, requests out. It knows no socket and no clock.
@@ -24,13 +37,8 @@ public struct HTTPRequestParser {
     case request(HTTPRequest)
   }
 
-  private struct Pending {
-    var request: HTTPRequest
-    var reader: HTTPBodyReader
-  }
-
   private var buffer = HTTPMessageBuffer()
-  private var pending: Pending?
+  private var pending: (head: RequestHead, reader: HTTPBodyReader)?
   private let limits: HTTPLimits
 
   /// Makes a parser for one connection.
@@ -52,62 +60,44 @@ public struct HTTPRequestParser {
     if pending == nil {
       buffer.skipEmptyLines()
       guard let head = try buffer.takeHead(limit: limits.head) else { return nil }
-      let expectsContinue = try begin(head)
-      if expectsContinue, buffer.isEmpty, pending?.reader.isDone == false { return .expectsContinue }
+      let (begun, reader, expectsContinue) = try begin(head)
+      if reader.isDone { return .request(HTTPRequest(begun, body: [])) }
+      pending = (begun, reader)
+      if expectsContinue, buffer.isEmpty { return .expectsContinue }
     }
-    guard try pending!.reader.take(from: &buffer) else { return nil }
-    let done = pending!
-    pending = nil
-    return .request(done.request.with(body: done.reader.body))
+    guard try pending!.reader.take(from: &buffer), let (head, reader) = pending.take() else { return nil }
+    return .request(HTTPRequest(head, body: reader.body))
   }
 
-  private mutating func begin(_ head: [UInt8]) throws(HTTPError) -> Bool {
+  private func begin(_ head: [UInt8]) throws(HTTPError) -> (RequestHead, HTTPBodyReader, expectsContinue: Bool) {
     var framing = HTTPFraming()
-    var line = RequestLine()
-    var slots: [HTTPFields.Slot] = []
-    let failure = head.withUnsafeBufferPointer { bytes -> HTTPError? in
-      do throws(HTTPError) {
-        line = try RequestLine(bytes)
-        slots = try HTTPFieldReader.read(bytes, from: line.end, framing: &framing)
-        return nil
-      } catch {
-        return error
-      }
+    let (line, slots) = try head.withUnsafeBufferPointer { bytes throws(HTTPError) in
+      let line = try RequestLine(bytes)
+      return (line, try HTTPFieldReader.read(bytes, from: line.end, framing: &framing))
     }
-    if let failure { throw failure }
     if framing.hosts > 1 || framing.hosts == 0 && line.minorVersion == 1 {
       throw .malformed("exactly one Host is needed")
     }
     if framing.isChunked, framing.contentLength != nil { throw .malformed("both Content-Length and Transfer-Encoding") }
     if framing.isChunked, line.minorVersion == 0 { throw .malformed("Transfer-Encoding in HTTP/1.0") }
     let keepsAlive = line.minorVersion == 1 ? !framing.closes : framing.keepsAlive && !framing.closes
-    let request = HTTPRequest(
-      method: line.method, path: line.path, query: line.query, fields: HTTPFields(bytes: head, slots: slots), body: [],
-      keepsAlive: keepsAlive)
     let reader = try HTTPBodyReader(
       contentLength: framing.contentLength, isChunked: framing.isChunked, limit: limits.body)
-    pending = Pending(request: request, reader: reader)
-    return framing.expectsContinue && line.minorVersion == 1
-  }
-}
-
-extension HTTPRequest {
-  fileprivate func with(body: [UInt8]) -> HTTPRequest {
-    body.isEmpty
-      ? self
-      : HTTPRequest(method: method, path: path, query: query, fields: fields, body: body, keepsAlive: keepsAlive)
+    let fields = HTTPFields(bytes: head, slots: slots)
+    return (
+      RequestHead(line: line, fields: fields, keepsAlive: keepsAlive), reader,
+      framing.expectsContinue && line.minorVersion == 1
+    )
   }
 }
 
 /// `METHOD SP target SP HTTP/1.x CRLF` (RFC 9112 §3).
-private struct RequestLine {
+private struct RequestLine: Sendable {
   var method = ""
   var path = ""
   var query: String?
   var minorVersion = 1
   var end = 0
-
-  init() {}
 
   init(_ head: UnsafeBufferPointer<UInt8>) throws(HTTPError) {
     var index = 0

@@ -34,29 +34,29 @@ enum HTTPResponseFraming {
 extension HTTPResponse {
   /// Appends the response as it goes over the wire.
   func write(
-    to output: inout [UInt8], framing: HTTPResponseFraming, keepsAlive: Bool, date: [UInt8],
-    requestID: some Collection<UInt8>
+    to output: inout [UInt8], framing: HTTPResponseFraming, keepsAlive: Bool, date: [UInt8], requestID: String
   ) {
-    output.append(contentsOf: "HTTP/1.1 ".utf8)
+    if output.isEmpty { output.reserveCapacity(384 + body.count) }
+    output.append("HTTP/1.1 ")
     output.append(decimal: Int64(status))
     output.append(0x20)
-    Self.reason(status).withUTF8Buffer { output.append(contentsOf: $0) }
-    output.append(contentsOf: "\r\ndate: ".utf8)
+    output.append(Self.reason(status))
+    output.append("\r\ndate: ")
     output.append(contentsOf: date)
-    output.append(contentsOf: "\r\nx-request-id: ".utf8)
-    output.append(contentsOf: requestID)
+    output.append("\r\nx-request-id: ")
+    output.append(utf8: requestID)
     for field in fields {
-      output.append(contentsOf: "\r\n".utf8)
-      output.append(contentsOf: field.name.utf8)
-      output.append(contentsOf: ": ".utf8)
-      output.append(contentsOf: field.value.utf8)
+      output.append("\r\n")
+      output.append(utf8: field.name)
+      output.append(": ")
+      output.append(utf8: field.value)
     }
     if case .untilEnd = framing {
     } else if !Self.hasNoBody(status) {
-      output.append(contentsOf: "\r\ncontent-length: ".utf8)
+      output.append("\r\ncontent-length: ")
       output.append(decimal: Int64(body.count))
     }
-    output.append(contentsOf: keepsAlive ? "\r\n\r\n".utf8 : "\r\nconnection: close\r\n\r\n".utf8)
+    output.append(keepsAlive ? "\r\n\r\n" : "\r\nconnection: close\r\n\r\n")
     if case .headOnly = framing { return }
     if !Self.hasNoBody(status) { output.append(contentsOf: body) }
   }
@@ -137,21 +137,14 @@ public struct HTTPResponseParser {
 
   private mutating func begin(_ head: [UInt8]) throws(HTTPError) {
     var framing = HTTPFraming()
-    var slots: [HTTPFields.Slot] = []
     let line = head.prefix { $0 != 13 }
     let parts = line.split(separator: 0x20, maxSplits: 2, omittingEmptySubsequences: false)
     guard parts.count >= 2, parts[0].count == 8, parts[0].starts(with: "HTTP/1.".utf8), parts[1].count == 3,
       let status = Int(String(decoding: parts[1], as: UTF8.self)), status >= 100
     else { throw .malformed("no status line") }
-    let failure = head.withUnsafeBufferPointer { bytes -> HTTPError? in
-      do throws(HTTPError) {
-        slots = try HTTPFieldReader.read(bytes, from: line.count + 2, framing: &framing)
-        return nil
-      } catch {
-        return error
-      }
+    let slots = try head.withUnsafeBufferPointer { bytes throws(HTTPError) in
+      try HTTPFieldReader.read(bytes, from: line.count + 2, framing: &framing)
     }
-    if let failure { throw failure }
     if status < 200 { return }
     keepsAlive = !framing.closes && parts[0].last == UInt8(ascii: "1")
     let bodiless = answersHead || HTTPResponse.hasNoBody(status)

@@ -120,8 +120,7 @@ extension JSONValue {
 
   private static func write(_ text: String, to output: inout [UInt8]) {
     output.append(UInt8(ascii: "\""))
-    var text = text
-    text.withUTF8 { bytes in
+    text.withUTF8Bytes { bytes in
       var start = 0
       var index = 0
       while index < bytes.count {
