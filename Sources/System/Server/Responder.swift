@@ -13,7 +13,7 @@ final class Responder: @unchecked Sendable {
   private let service: ServiceDescription
   private let router: Router
   private let options: HTTPServerOptions
-  private let requestIDPrefix: String
+  private let requestIDPrefix: [UInt8]
   private var requests: UInt64 = 0
   private var date: (second: Int64, text: [UInt8]) = (.min, [])
 
@@ -25,7 +25,7 @@ final class Responder: @unchecked Sendable {
     self.service = service
     self.options = options
     self.metrics = metrics
-    requestIDPrefix = Hex.encode(environment.entropy.bytes(8)) + "-"
+    requestIDPrefix = Array(Hex.encode(environment.entropy.bytes(8)).utf8) + [UInt8(ascii: "-")]
     router = Router(routes)
     metrics.setRoutes(routes.map { "\($0.method) \($0.path)" })
   }
@@ -184,7 +184,15 @@ final class Responder: @unchecked Sendable {
   /// Unique without asking for entropy each time: a random prefix for this server, then a count.
   private func nextRequestID() -> String {
     requests += 1
-    return requestIDPrefix + String(requests, radix: 16)
+    let digits = max(1, (67 - requests.leadingZeroBitCount) / 4)
+    return String(unsafeUninitializedCapacity: requestIDPrefix.count + digits) { bytes in
+      var index = bytes.update(fromContentsOf: requestIDPrefix)
+      for digit in (0..<digits).reversed() {
+        bytes[index] = Hex.digits[Int(requests >> UInt64(4 * digit) & 15)]
+        index += 1
+      }
+      return index
+    }
   }
 
   private func currentDate() -> [UInt8] {
