@@ -89,7 +89,7 @@ public final class Life: @unchecked Sendable {
     }
     register(waiter)
     if let deadline {
-      waiter.timer = scheduler.at(deadline) { [weak waiter] in waiter?.resume(throwing: NetworkError.timedOut) }
+      waiter.timer = scheduler.at(deadline) { waiter.resume(throwing: NetworkError.timedOut) }
     }
     try await withTaskCancellationHandler {
       // Captured, so that the task waits where it is: else it would hop away from its actor and back.

@@ -148,7 +148,7 @@ public final class Scheduler: @unchecked Sendable {
 
   /// Lets go of what was to come. Timers hold what they are for, and that holds the scheduler: nobody else would break the circle.
   func forgetAll() {
-    timers = TimerHeap()
+    for timer in timers.removeAll() { timer.cancel() }
     ready = []
     taken = 0
     chains = [:]
@@ -156,22 +156,20 @@ public final class Scheduler: @unchecked Sendable {
 
   private func step() {
     let index = taken + strategy.pick(among: ready.count - taken) { ready[taken + $0].chain }
-    let runnable = ready[index]
-    if strategy.isOrdered {
-      if index == taken {
-        taken += 1
-        if taken > 4096 || taken == ready.count {
-          ready.removeFirst(taken)
-          taken = 0
-        }
-      } else {
-        ready.remove(at: index)
-      }
-    } else {
+    if !strategy.isOrdered {
       ready.swapAt(index, ready.count - 1)
-      ready.removeLast()
+      execute(ready.removeLast())
+    } else if index > taken {
+      execute(ready.remove(at: index))
+    } else {
+      let runnable = ready[index]
+      taken += 1
+      if taken > 4096 || taken == ready.count {
+        ready.removeFirst(taken)
+        taken = 0
+      }
+      execute(runnable)
     }
-    execute(runnable)
   }
 
   private func execute(_ runnable: Runnable) {

@@ -6,7 +6,7 @@ final class Pipe {
 
   let from: Life
   let to: Life
-  private unowned let fabric: Fabric
+  private unowned(unsafe) let fabric: Fabric
   /// The number of the connection that it is a half of.
   let connection: Int
   weak var opposite: Pipe?

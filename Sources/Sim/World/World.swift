@@ -30,7 +30,7 @@ public final class World: @unchecked Sendable {
     scheduler = Scheduler(strategy: strategy(choices), hash: hash)
     trace = Trace(hash: hash, sink: sink)
     fabric = Fabric(scheduler: scheduler, trace: trace, stream: choices.stream("network"))
-    trace.clock = { [unowned scheduler] in scheduler.now }
+    trace.clock = { [unowned(unsafe) scheduler] in scheduler.now }
   }
 
   deinit { end() }

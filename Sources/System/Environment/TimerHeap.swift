@@ -41,6 +41,12 @@ public struct TimerHeap<Timer> {
     }
   }
 
+  /// Takes all timers, in no order.
+  @inlinable public mutating func removeAll() -> [Timer] {
+    defer { heap = [] }
+    return heap.map(\.timer)
+  }
+
   /// Takes the first timer; there must be one.
   @inlinable public mutating func removeFirst() -> Timer {
     let first = heap[0].timer

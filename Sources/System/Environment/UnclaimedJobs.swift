@@ -21,17 +21,15 @@ package final class UnclaimedJobs: @unchecked Sendable {
   /// Claims from now on what this thread lets go on. Returns whose that was before, to hand it back.
   @discardableResult
   package func claim() -> UnsafeMutableRawPointer? {
-    let before = parley_thread_get(Self.key)
-    parley_thread_set(Self.key, Unmanaged.passUnretained(self).toOpaque())
+    let before = parley_thread_get()
+    parley_thread_set(Unmanaged.passUnretained(self).toOpaque())
     return before
   }
 
-  package static func handBack(_ before: UnsafeMutableRawPointer?) { parley_thread_set(key, before) }
-
-  private static let key = parley_thread_key()
+  package static func handBack(_ before: UnsafeMutableRawPointer?) { parley_thread_set(before) }
 
   private static let isHooked: Void = parley_set_enqueue_hook { job, original in
-    guard let claimant = parley_thread_get(key) else { return parley_enqueue_elsewhere(job, original) }
+    guard let claimant = parley_thread_get() else { return parley_enqueue_elsewhere(job, original) }
     // Who claims is there as long as it does.
     Unmanaged<UnclaimedJobs>.fromOpaque(claimant)._withUnsafeGuaranteedRef {
       $0.take(unsafeBitCast(job, to: UnownedJob.self))
