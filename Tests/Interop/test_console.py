@@ -53,6 +53,11 @@ class Console(unittest.TestCase):
         bob.evaluate("[...document.querySelectorAll('#tools button')].find(b => b.textContent === 'Accept').click()")
         ann.wait("document.querySelector('#people .dot.on') !== null")
         ann.click("#people button")
+        # Whoever goes by the keyboard stays where they are, whatever news comes.
+        for button in ("#people button", "#tools button"):
+            ann.evaluate(f"document.querySelector('{button}').focus(), refresh().then(() => {{ globalThis.told = '{button}'; }})")
+            ann.wait(f"globalThis.told === '{button}'")
+            self.assertTrue(ann.evaluate(f"document.activeElement === document.querySelector('{button}')"))
         self.say(ann, "Hello <b>Bob</b> & all ✓")
         self.hears(bob, 1)
         self.assertEqual(self.messages(bob), ["Hello <b>Bob</b> & all ✓"])

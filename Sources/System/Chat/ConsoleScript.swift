@@ -176,7 +176,9 @@ extension ConsoleText {
         row.append(button);
         return row;
       });
+      const focused = document.activeElement.dataset.key;
       $('people').replaceChildren(...rows);
+      if (focused) [...$('people').querySelectorAll('button')].filter(button => button.dataset.key === focused).forEach(button => button.focus());
     }
 
     function show(key) {
@@ -202,22 +204,23 @@ extension ConsoleText {
 
     function showTools() {
       const person = state.people.get(state.open);
-      if (!person) {
-        $('tools').dataset.group = '';
-        return $('tools').replaceChildren(element('span', 'Choose somebody on the left.'));
-      }
-      $('text').disabled = !person.group && person.status !== 'friend';
-      const group = person.group ? state.open : '';
-      // Who writes the name of a member goes on writing, whatever news comes meanwhile.
-      if (group && $('tools').dataset.group === group) { $('tools').firstChild.textContent = person.members.join(', '); return; }
-      $('tools').dataset.group = group;
+      if (person) $('text').disabled = !person.group && person.status !== 'friend';
+      // What is the same stays: somebody may be on a button, or be writing the name of a member.
+      const shown = person ? state.open + ' ' + person.status : '';
+      if ($('tools').dataset.shown !== shown) drawTools(person);
+      if (person && person.group) $('tools').firstChild.textContent = person.members.join(', ');
+      $('tools').dataset.shown = shown;
+    }
+
+    function drawTools(person) {
+      if (!person) return $('tools').replaceChildren(element('span', 'Choose somebody on the left.'));
       const change = status => () => ask('POST', '/changeContact', { contact: person.name, status });
       if (person.group) {
         const member = element('input');
         member.placeholder = 'Add a member';
         member.setAttribute('aria-label', 'Member to add');
         $('tools').replaceChildren(
-          element('span', person.members.join(', ')), member,
+          element('span'), member,
           tool('Add', () => ask('POST', '/addGroupMember', { group_id: person.id, member: member.value }).then(() => { member.value = ''; })),
           tool('Leave', () => ask('POST', '/removeGroupMember', { group_id: person.id, member: state.name })));
       } else if (person.status === 'new') {
