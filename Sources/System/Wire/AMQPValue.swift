@@ -239,8 +239,7 @@ struct AMQPWriter {
 
   mutating func shortString(_ text: String) {
     // Of a part of a string each byte would be fetched by itself.
-    var text = text
-    text.withUTF8 { utf8 in
+    text.withUTF8Bytes { utf8 in
       let raw = UnsafeBufferPointer(rebasing: utf8.prefix(255))
       number(UInt8(raw.count))
       bytes.append(contentsOf: raw)
