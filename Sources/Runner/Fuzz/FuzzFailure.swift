@@ -70,7 +70,8 @@ struct FuzzFailure {
     seconds = Double(EventLoop.nanoseconds - begin) / 1e9
   }
 
-  /// Tries as many candidates at once as there are workers; the first that fails, by its place, is the one.
+  /// Tries as many candidates at once as there are workers; the first that fails, by its place, is the one. The first of them
+  /// are tried however late it is.
   private static func firstFailing(
     _ candidates: ArraySlice<Shrinker.Candidate>, _ workers: [FuzzWorker], oracle: String, until limit: Int64
   ) -> (Int, Broken)? {
@@ -78,7 +79,7 @@ struct FuzzFailure {
       .init(oracle: oracle, maximumSteps: candidate.maximumSteps)
     }
     var rest = candidates
-    while !rest.isEmpty, EventLoop.nanoseconds < limit {
+    repeat {
       let batch = rest.prefix(workers.count)
       rest = rest.dropFirst(workers.count)
       for (worker, candidate) in zip(workers, batch) {
@@ -91,7 +92,7 @@ struct FuzzFailure {
         if found == nil, let broken = Broken(outcome!, goal: goal(candidates[index])) { found = (index, broken) }
       }
       if let found { return found }
-    }
+    } while !rest.isEmpty && EventLoop.nanoseconds < limit
     return nil
   }
 

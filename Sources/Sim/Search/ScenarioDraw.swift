@@ -39,8 +39,8 @@ public struct ScenarioDraw {
       isLying = stream.chance(0.4)
       members.append(.init("people", .array(workers(busy: isLying))))
       if isLying {
-        faults.append(["from": "1s", "disk": "broker", "failingSyncs": .double(stream.pick([0.1, 0.4]))])
-        faults.append(powerLosses(of: "broker", from: "1s"))
+        faults.append(["from": "1s", "disk": "broker", "failingSyncs": .double(stream.pick([0.1, 0.4, 0.4]))])
+        faults.append(powerLosses(of: "broker", from: "1s", inCommit: 0.9))
       }
     default:
       isCrowd = stream.chance(0.1)
@@ -224,7 +224,7 @@ public struct ScenarioDraw {
       [
         "name": "work", "role": "worker", "count": .int(Int64(1 + stream.choose(3))),
         "thinkTime": .string(stream.pick(busy ? ["150ms", "400ms"] : ["150ms", "400ms", "1s"])),
-        "batch": .int(stream.pick(busy ? [20, 100] : [1, 5, 20, 100])),
+        "batch": .int(busy ? 100 : stream.pick([1, 5, 20, 100])),
         "workTime": .string(stream.pick(busy ? ["1ms", "20ms"] : ["1ms", "20ms", "200ms", "1s"])),
         "failing": .double(stream.pick([0, 0.1, 0.4])),
       ]
@@ -300,14 +300,14 @@ public struct ScenarioDraw {
       }
       // What a sync that failed has left on the disk is seen when the power goes.
       guard drawn["failingSyncs"] != nil, stream.chance(0.5) else { return [drawn] }
-      return [drawn, powerLosses(of: node, from: drawn["from"]!)]
+      return [drawn, powerLosses(of: node, from: drawn["from"]!, inCommit: 0.5)]
     }
   }
 
-  private func powerLosses(of node: String, from begin: JSONValue) -> JSONValue {
+  private func powerLosses(of node: String, from begin: JSONValue, inCommit chance: Double) -> JSONValue {
     [
       "from": begin, "every": .string("\(1 + stream.choose(3))s"), "crash": .string(node), "power": true,
-      "inCommit": .bool(stream.chance(0.5)),
+      "inCommit": .bool(stream.chance(chance)),
     ]
   }
 

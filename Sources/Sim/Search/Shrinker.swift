@@ -64,8 +64,21 @@ public struct Shrinker {
 
   /// Shrinks the scenario, writes chance out, shrinks what that is, then its choices.
   public mutating func run() {
-    // That somebody is never served is certain only after all patience; all else shows sooner, and then each try is cheap.
-    if oracle != "live" { endSooner() }
+    let whole = best
+    // Each try is cheap then.
+    endSooner()
+    let isHasty = best.scenario != whole.scenario
+    shrink()
+    if isHasty, !lasts() {
+      best = whole
+      fewestSteps = whole.run.steps
+      shrink()
+    }
+    endSooner()
+    if Violation.immediate.contains(oracle) { endAtOnce() }
+  }
+
+  private mutating func shrink() {
     _ = attempt(best.scenario.plainerSchedules, seeds: Self.manySeeds)
     while attempt(best.scenario.leaps, seeds: Self.someSeeds) != nil {}
     shrinkWidely(seeds: Self.fewSeeds)
@@ -74,8 +87,6 @@ public struct Shrinker {
     shrinkWidely(seeds: Self.manySeeds)
     while shorten() {}
     shrinkChoices()
-    if oracle == "live" { endSooner() }
-    if Violation.immediate.contains(oracle) { endAtOnce() }
   }
 
   /// Streams of choices belong to components, so that most changes leave the rest of a run as it was. Not all: those are tried with other seeds.
@@ -86,9 +97,11 @@ public struct Shrinker {
   }
 
   /// Tries candidates with the seed at hand or, where `seeds` says so, with as many after it. The place of the first that fails, which is
-  /// the best then; nil when none does. `most` is how many steps it may take.
-  private mutating func attempt(_ scenarios: [JSONValue], seeds: UInt64 = 0, most: Int? = nil) -> Int? {
-    guard !scenarios.isEmpty, !isOver() else { return nil }
+  /// the best then; nil when none does. `most` is how many steps it may take; what `isLast` is tried even when the time is over.
+  private mutating func attempt(
+    _ scenarios: [JSONValue], seeds: UInt64 = 0, most: Int? = nil, isLast: Bool = false
+  ) -> Int? {
+    guard !scenarios.isEmpty, isLast || !isOver() else { return nil }
     let seed = best.run.seed
     // What is smaller may take a few steps more, by another turn of luck; not again and again.
     let most = most ?? fewestSteps + fewestSteps / 8
@@ -123,7 +136,13 @@ public struct Shrinker {
   private mutating func endSooner() {
     let run = best.scenario["run"]?.string.flatMap(DurationText.parse) ?? .seconds(60)
     guard best.scenario["grace"] == nil, best.run.simulated > run + Self.shortGrace else { return }
-    _ = attempt([best.scenario.setting("grace", .string(DurationText.format(Self.shortGrace)))])
+    let short = best.scenario.setting("grace", .string(DurationText.format(Self.shortGrace)))
+    _ = attempt([short], most: best.run.steps, isLast: true)
+  }
+
+  /// Whether what fails after a little patience fails after all of it. That is the best then.
+  private mutating func lasts() -> Bool {
+    attempt([best.scenario.removing("grace")], most: .max, isLast: true) != nil
   }
 
   /// The run ends as soon as the promise is broken, to a fiftieth of its time: it is the beginning of the same run.

@@ -201,6 +201,33 @@ struct SearchTests {
     #expect(shrinker.best.scenario["grace"] == "1m")
   }
 
+  @Test("what fails only for want of patience is not what is left, and the last questions are asked however late it is")
+  func patience() {
+    let whole: JSONValue = ["name": "x", "run": "1s", "people": [["name": "ann", "count": 4]]]
+    func shrunk(tries most: Int, smallestThatLasts: Int64) -> JSONValue {
+      var tries = 0
+      let failing = run(draws: [], steps: 1000, simulated: .seconds(1801))
+      var shrinker = Shrinker(.init(scenario: whole, run: failing), oracle: "live", isOver: { tries >= most }) {
+        candidates in
+        tries += candidates.count
+        return candidates.indices.first {
+          guard candidates[$0].maximumSteps >= failing.steps else { return false }
+          let scenario = candidates[$0].scenario
+          return scenario["grace"] == "1m" || (scenario["people"]?.array?[0]["count"]?.int ?? 1) >= smallestThatLasts
+        }.map { ($0, .init(scenario: candidates[$0].scenario, run: failing)) }
+      }
+      shrinker.run()
+      return shrinker.best.scenario
+    }
+    func count(_ scenario: JSONValue) -> Int64 { scenario["people"]?.array?[0]["count"]?.int ?? 1 }
+    let alone = shrunk(tries: 500, smallestThatLasts: 1)
+    #expect(count(alone) == 1 && alone["grace"] == "1m")
+    let several = shrunk(tries: 500, smallestThatLasts: 3)
+    #expect(count(several) == 3 && several["grace"] == "1m")
+    let interrupted = shrunk(tries: 20, smallestThatLasts: 3)
+    #expect(count(interrupted) == 4 && interrupted["grace"] == "1m")
+  }
+
   @Test("a run ends when the promise is broken, and is asked for nothing that comes later")
   func ends() throws {
     let whole: JSONValue = ["name": "x", "run": "5s", "people": [["name": "ann", "rest": "100ms"]]]
