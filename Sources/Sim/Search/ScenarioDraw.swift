@@ -48,6 +48,10 @@ public struct ScenarioDraw {
       nodes = ["broker", "manager", "chat", "customers", "users"] + (1...hosts).map { "supervisor-\($0)" }
       members.append(.init("topology", ["supervisorHosts": .int(Int64(hosts))]))
       members.append(.init("people", .array(sessionPeople(crowded: isCrowd))))
+      // What seemed to have failed, and was done, again and again.
+      if !isCrowd, stream.chance(0.05) {
+        faults.append(["from": "1s", "disk": "manager", "failingSyncs": .double(stream.pick([0.1, 0.4]))])
+      }
     }
     if kind == "chat" || kind == "sessions" { members.append(.init("service", heartbeats())) }
     // What those meet has to meet them alone.
@@ -202,17 +206,20 @@ public struct ScenarioDraw {
     let forCustomers = ["disconnect", "vanish", "leave", "depart"]
     // Who departs does so by the script: by chance all would be gone soon.
     let forUsers = ["read", "more-users", "end-session", "race-for-session", "depart"]
+    // Much that is said has to be heard.
+    let isTalk = crowded && stream.chance(0.5)
     return [
       [
         "name": "cora", "role": "customer", "count": .int(Int64(crowded ? 3 : 1 + stream.choose(3))),
         "users": .int(Int64(crowded ? 2 : 1 + stream.choose(3))),
         "thinkTime": crowded ? "1s" : thinkTime(),
-        "actions": actions(SessionAction.self, without: forCustomers, always: "say"),
+        "actions": isTalk ? ["say": 1] : actions(SessionAction.self, without: forCustomers, always: "say"),
       ],
       [
         "name": "ann", "role": "user", "count": .int(Int64(crowded ? Self.crowd : 2 + stream.choose(5))),
         "thinkTime": crowded ? "1s" : thinkTime(),
-        "transports": .array(transports()), "actions": actions(SessionAction.self, without: forUsers, always: "say"),
+        "transports": .array(transports()),
+        "actions": isTalk ? ["say": 1] : actions(SessionAction.self, without: forUsers, always: "say"),
       ],
     ]
   }
