@@ -71,11 +71,10 @@ final class RealConnection: Connection, EventLoop.Source, @unchecked Sendable {
   }
 
   private func wait(_ direction: Direction, _ deadline: Instant?) async throws {
-    let limit = deadline?.nanoseconds ?? .max
-    if limit != .max, limit <= EventLoop.nanoseconds { throw NetworkError.timedOut }
     require(direction.suspension?.isPending != true, "two tasks wait for one direction of a connection")
-    direction.deadline = limit
-    if limit < direction.armed { direction.arm(at: limit, on: loop) }
+    direction.deadline = deadline?.nanoseconds ?? .max
+    // One that has passed is noticed at the end of the turn.
+    if direction.deadline < direction.armed { direction.arm(at: direction.deadline, on: loop) }
     try await loop.suspend { direction.suspension = $0 }
   }
 
