@@ -21,12 +21,13 @@ SECRET = "an interop secret of at least thirty-two bytes"
 class Server:
     """A `parley serve` of some services on free ports. With the same `data` it can be started again after its end."""
 
-    def __init__(self, *flags, services=("users",), data=None, secret=SECRET, rounds=10, ports=None):
+    def __init__(self, *flags, services=("users",), data=None, secret=SECRET, rounds=10, ports=None, sandbox=None):
         self.flags = [*flags, "--password-rounds", str(rounds)] + (["--jwt-secret", secret] if secret else [])
         self.folder = None if data else tempfile.TemporaryDirectory()
         self.data = data or self.folder.name
         self.services = services
         self.ports = ports or {}
+        self.sandbox = sandbox
         self.process = None
 
     def start(self):
@@ -34,7 +35,8 @@ class Server:
         for service in self.services:
             if service in PORT_FLAGS:
                 command += [PORT_FLAGS[service], str(self.ports.get(service, 0))]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                                        preexec_fn=self.sandbox)
         self.urls = {}
         while (line := self.process.stdout.readline()) != "ready\n":
             words = line.split()

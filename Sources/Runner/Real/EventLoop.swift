@@ -134,13 +134,21 @@ package final class EventLoop: SerialExecutor, @unchecked Sendable {
     }
   }
 
-  /// Waits for events up to the next timer, to the nanosecond.
+  /// Kernels can since Linux 5.11, and some sandboxes do not know it; then it is the millisecond after.
+  private var waitsToTheNanosecond = true
+
+  /// Waits for events up to the next timer.
   private func wait(_ events: inout [epoll_event]) -> Int {
     if !jobs.isEmpty || isStopped { return Int(epoll_wait(epoll, &events, Int32(Self.batch), 0)) }
     guard let time = timers.nextTime else { return Int(epoll_wait(epoll, &events, Int32(Self.batch), -1)) }
     let left = max(0, time - Self.nanoseconds)
-    var limit = timespec(tv_sec: Int(left / 1_000_000_000), tv_nsec: Int(left % 1_000_000_000))
-    return Int(epoll_pwait2(epoll, &events, Int32(Self.batch), &limit, nil))
+    if waitsToTheNanosecond {
+      var limit = timespec(tv_sec: Int(left / 1_000_000_000), tv_nsec: Int(left % 1_000_000_000))
+      let count = epoll_pwait2(epoll, &events, Int32(Self.batch), &limit, nil)
+      if count >= 0 || errno == EINTR { return Int(count) }
+      waitsToTheNanosecond = false
+    }
+    return Int(epoll_wait(epoll, &events, Int32(Self.batch), Int32(clamping: (left + 999_999) / 1_000_000)))
   }
 
   // MARK: File descriptors
@@ -183,36 +191,58 @@ package final class EventLoop: SerialExecutor, @unchecked Sendable {
   }
 }
 
-/// One suspended task, resumed once.
+/// Where one task at a time is suspended, each time resumed once.
 final class Suspension: @unchecked Sendable {
   private var continuation: UnsafeContinuation<Void, any Error>?
   private var early: Result<Void, any Error>?
+  private(set) var isPending = false
+  private var round = 0
 
-  var isPending: Bool { early == nil }
-
-  func suspend(_ continuation: UnsafeContinuation<Void, any Error>) {
-    if let early { continuation.resume(with: early) } else { self.continuation = continuation }
+  /// Begins to wait. Returns which time this is.
+  func begin() -> Int {
+    require(!isPending, "two tasks wait in one place")
+    isPending = true
+    round += 1
+    return round
   }
 
+  func suspend(_ continuation: UnsafeContinuation<Void, any Error>) {
+    if let early {
+      self.early = nil
+      continuation.resume(with: early)
+    } else {
+      self.continuation = continuation
+    }
+  }
+
+  /// Resumes the task that waits, when one does.
   func finish(_ result: Result<Void, any Error>) {
-    guard early == nil else { return }
-    early = result
-    continuation?.resume(with: result)
-    continuation = nil
+    guard isPending else { return }
+    isPending = false
+    if let continuation {
+      self.continuation = nil
+      continuation.resume(with: result)
+    } else {
+      early = result
+    }
+  }
+
+  /// Cancels the wait that was begun as `round`, when it still is: it may come late.
+  func cancel(_ round: Int) {
+    if round == self.round { finish(.failure(CancellationError())) }
   }
 }
 
 extension EventLoop {
-  /// Suspends the calling task until `register`'s suspension is finished, or the task is cancelled.
-  func suspend(isolation: isolated (any Actor)? = #isolation, _ register: (Suspension) -> Void) async throws {
-    let suspension = Suspension()
-    register(suspension)
+  /// Suspends the calling task until `suspension` is finished, or the task is cancelled.
+  func suspend(isolation: isolated (any Actor)? = #isolation, in suspension: Suspension) async throws {
+    let round = suspension.begin()
     try await withTaskCancellationHandler {
       // Captured, so that the task waits where it is: else it would switch away from its actor and back.
       _ = isolation
       try await withUnsafeThrowingContinuation { suspension.suspend($0) }
     } onCancel: {
-      perform { suspension.finish(.failure(CancellationError())) }
+      perform { suspension.cancel(round) }
     }
   }
 

@@ -5,24 +5,25 @@ import System
 /// One direction's suspended task. Its timer is lazy: it stays where it was armed, and when it fires too early it is
 /// armed again; so a connection that is busy touches the timer heap once a time-out, and not once a request.
 private final class Direction {
-  var suspension: Suspension?
-  var deadline: Int64 = .max
-  private(set) var armed: Int64 = .max
+  let suspension = Suspension()
+  private var deadline: Int64 = .max
+  private var armed: Int64 = .max
 
-  func wake(_ result: Result<Void, any Error>) {
-    guard let suspension else { return }
-    self.suspension = nil
-    suspension.finish(result)
+  /// Where to wait until `deadline`. One that has passed is noticed at the end of the turn.
+  func limited(to deadline: Instant?, on loop: EventLoop) -> Suspension {
+    self.deadline = deadline?.nanoseconds ?? .max
+    if self.deadline < armed { arm(at: self.deadline, on: loop) }
+    return suspension
   }
 
-  func arm(at time: Int64, on loop: EventLoop) {
+  private func arm(at time: Int64, on loop: EventLoop) {
     armed = time
     loop.at(time) { [self] in
       guard armed == time else { return }
       armed = .max
-      guard suspension != nil else { return }
+      guard suspension.isPending else { return }
       if deadline <= EventLoop.nanoseconds {
-        wake(.failure(NetworkError.timedOut))
+        suspension.finish(.failure(NetworkError.timedOut))
       } else if deadline != .max {
         arm(at: deadline, on: loop)
       }
@@ -62,20 +63,12 @@ final class RealConnection: Connection, EventLoop.Source, @unchecked Sendable {
     if events & (EPOLLRDHUP.rawValue | EPOLLHUP.rawValue | EPOLLERR.rawValue) != 0 { hasHungUp = true }
     if events & (EPOLLIN.rawValue | EPOLLRDHUP.rawValue | EPOLLHUP.rawValue | EPOLLERR.rawValue) != 0 {
       isReadable = true
-      reader.wake(.success(()))
+      reader.suspension.finish(.success(()))
     }
     if events & (EPOLLOUT.rawValue | EPOLLHUP.rawValue | EPOLLERR.rawValue) != 0 {
       isWritable = true
-      writer.wake(.success(()))
+      writer.suspension.finish(.success(()))
     }
-  }
-
-  private func wait(_ direction: Direction, _ deadline: Instant?) async throws {
-    require(direction.suspension?.isPending != true, "two tasks wait for one direction of a connection")
-    direction.deadline = deadline?.nanoseconds ?? .max
-    // One that has passed is noticed at the end of the turn.
-    if direction.deadline < direction.armed { direction.arm(at: direction.deadline, on: loop) }
-    try await loop.suspend { direction.suspension = $0 }
   }
 
   // MARK: Connection
@@ -98,7 +91,7 @@ final class RealConnection: Connection, EventLoop.Source, @unchecked Sendable {
         case let code: throw Self.error(code)
         }
       }
-      try await wait(reader, deadline)
+      try await loop.suspend(in: reader.limited(to: deadline, on: loop))
     }
   }
 
@@ -107,7 +100,7 @@ final class RealConnection: Connection, EventLoop.Source, @unchecked Sendable {
     while true {
       rest = rest.dropFirst(try writeNow(rest))
       if rest.isEmpty { return }
-      try await wait(writer, deadline)
+      try await loop.suspend(in: writer.limited(to: deadline, on: loop))
     }
   }
 
@@ -134,7 +127,7 @@ final class RealConnection: Connection, EventLoop.Source, @unchecked Sendable {
 
   func waitForConnect(_ deadline: Instant) async throws {
     // The event may have come before anybody waited for it.
-    while !isWritable { try await wait(writer, deadline) }
+    while !isWritable { try await loop.suspend(in: writer.limited(to: deadline, on: loop)) }
     var code: Int32 = 0
     var size = socklen_t(4)
     getsockopt(descriptor, SOL_SOCKET, SO_ERROR, &code, &size)
@@ -149,8 +142,8 @@ final class RealConnection: Connection, EventLoop.Source, @unchecked Sendable {
     loop.remove(descriptor)
     Glibc.close(descriptor)
     descriptor = -1
-    reader.wake(.failure(NetworkError.closed))
-    writer.wake(.failure(NetworkError.closed))
+    reader.suspension.finish(.failure(NetworkError.closed))
+    writer.suspension.finish(.failure(NetworkError.closed))
   }
 
   func reset() {

@@ -81,9 +81,9 @@ final class RealClock: Clock, Sendable {
   }
 
   func sleep(until deadline: Instant) async throws {
-    try await loop.suspend { suspension in
-      loop.at(deadline.nanoseconds) { suspension.finish(.success(())) }
-    }
+    let suspension = Suspension()
+    loop.at(deadline.nanoseconds) { suspension.finish(.success(())) }
+    try await loop.suspend(in: suspension)
   }
 }
 

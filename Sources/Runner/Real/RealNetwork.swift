@@ -148,7 +148,7 @@ final class RealListener: Listener, EventLoop.Source, @unchecked Sendable {
   let address: SocketAddress
   private let loop: EventLoop
   private var descriptor: Int32
-  private var acceptor: Suspension?
+  private let acceptor = Suspension()
 
   init(_ descriptor: Int32, host: String, loop: EventLoop) {
     self.descriptor = descriptor
@@ -159,8 +159,7 @@ final class RealListener: Listener, EventLoop.Source, @unchecked Sendable {
   }
 
   func ready(_ events: UInt32) {
-    acceptor?.finish(.success(()))
-    acceptor = nil
+    acceptor.finish(.success(()))
   }
 
   func accept() async throws -> any Connection {
@@ -171,7 +170,7 @@ final class RealListener: Listener, EventLoop.Source, @unchecked Sendable {
       }
       if accepted >= 0 { return RealConnection(accepted, peer: peer.socketAddress, loop: loop) }
       switch errno {
-      case EAGAIN: try await loop.suspend { acceptor = $0 }
+      case EAGAIN: try await loop.suspend(in: acceptor)
       case EINTR, ECONNABORTED, EPROTO: continue
       case let code: throw NetworkError.exhausted(String(cString: strerror(code)))
       }
