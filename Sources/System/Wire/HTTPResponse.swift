@@ -37,29 +37,37 @@ extension HTTPResponse {
     to output: inout [UInt8], framing: HTTPResponseFraming, keepsAlive: Bool, date: [UInt8], requestID: String
   ) {
     if output.isEmpty { output.reserveCapacity(384 + body.count) }
-    output.append("HTTP/1.1 ")
-    output.append(decimal: Int64(status))
-    output.append(0x20)
-    output.append(Self.reason(status))
-    output.append("\r\ndate: ")
-    output.append(contentsOf: date)
-    output.append("\r\nx-request-id: ")
-    output.append(utf8: requestID)
-    for field in fields {
-      output.append("\r\n")
-      output.append(utf8: field.name)
-      output.append(": ")
-      output.append(utf8: field.value)
+    let room = fields.reduce(Self.roomForHead + date.count + requestID.utf8.count) {
+      $0 + $1.name.utf8.count + $1.value.utf8.count + 4
     }
-    if case .untilEnd = framing {
-    } else if !Self.hasNoBody(status) {
-      output.append("\r\ncontent-length: ")
-      output.append(decimal: Int64(body.count))
+    output.append(atMost: room) { head in
+      head.append("HTTP/1.1 ")
+      head.append(decimal: Int64(status))
+      head.append(" ")
+      head.append(Self.reason(status))
+      head.append("\r\ndate: ")
+      date.withUnsafeBufferPointer { head.append($0) }
+      head.append("\r\nx-request-id: ")
+      head.append(utf8: requestID)
+      for field in fields {
+        head.append("\r\n")
+        head.append(utf8: field.name)
+        head.append(": ")
+        head.append(utf8: field.value)
+      }
+      if case .untilEnd = framing {
+      } else if !Self.hasNoBody(status) {
+        head.append("\r\ncontent-length: ")
+        head.append(decimal: Int64(body.count))
+      }
+      head.append(keepsAlive ? "\r\n\r\n" : "\r\nconnection: close\r\n\r\n")
     }
-    output.append(keepsAlive ? "\r\n\r\n" : "\r\nconnection: close\r\n\r\n")
     if case .headOnly = framing { return }
     if !Self.hasNoBody(status) { output.append(contentsOf: body) }
   }
+
+  /// More than the constant parts of a head take.
+  private static let roomForHead = 192
 
   /// The reason phrases of RFC 9110 §15 and RFC 6585.
   static func reason(_ status: Int) -> StaticString {
