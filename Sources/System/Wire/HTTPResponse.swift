@@ -36,10 +36,10 @@ extension HTTPResponse {
   func write(
     to output: inout [UInt8], framing: HTTPResponseFraming, keepsAlive: Bool, date: [UInt8], requestID: String
   ) {
-    if output.isEmpty { output.reserveCapacity(384 + body.count) }
     let room = fields.reduce(Self.roomForHead + date.count + requestID.utf8.count) {
       $0 + $1.name.utf8.count + $1.value.utf8.count + 4
     }
+    if output.isEmpty { output.reserveCapacity(room + body.count) }
     output.append(atMost: room) { head in
       head.append("HTTP/1.1 ")
       head.append(decimal: Int64(status))
