@@ -149,7 +149,7 @@ final class RealExecutor: NodeExecutor, Sendable {
     @_inheritActorContext(always) _ body: sending @escaping @isolated(any) () async -> Void
   ) -> Task<Void, Never> {
     let before = loop.unclaimed.claim()
-    defer { UnclaimedJobs.handBack(before) }
+    defer { UnclaimedJobs.claim(for: before) }
     return Task { await body() }
   }
 

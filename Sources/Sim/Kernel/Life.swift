@@ -21,7 +21,9 @@ public final class Life: @unchecked Sendable {
   private var nextTaskID = 0
   private var onEnd: [(Life) -> Void] = []
   /// What its tasks let go on outside any actor.
-  private(set) lazy var unclaimed = UnclaimedJobs { [unowned(unsafe) self] in scheduler.enqueueUnclaimed($0, of: self) }
+  private var unclaimed: UnclaimedJobs?
+  /// As which it claims that.
+  private(set) var claimant: UnsafeMutableRawPointer?
   private(set) var unwound = false
 
   init(name: String, clock: ClockSetting, scheduler: Scheduler) {
@@ -29,6 +31,9 @@ public final class Life: @unchecked Sendable {
     workLabel = "\(name)/work"
     self.clock = clock
     self.scheduler = scheduler
+    let unclaimed = UnclaimedJobs { [unowned(unsafe) self] in self.scheduler.enqueueUnclaimed($0, of: self) }
+    self.unclaimed = unclaimed
+    claimant = unclaimed.claimant
   }
 
   /// The names of the tasks that have not ended.

@@ -6,14 +6,57 @@ import System
 /// Everything in a world happens on the thread that calls `run`; so its parts are marked Sendable and hold no lock.
 public final class Scheduler: @unchecked Sendable {
   /// What can run: a job of a task, on an actor or elsewhere, or plain work (an offloaded closure).
+  enum Kind {
+    case job(UnownedJob, UnownedSerialExecutor)
+    case work(Work)
+  }
+
+  /// Plain work.
+  final class Work {
+    let body: () -> Void
+
+    init(_ body: @escaping () -> Void) { self.body = body }
+  }
+
+  /// What can run, and whose it is. A queue moves it about as plain bits: what it holds is retained once, until it has run or is dropped.
   struct Runnable {
-    enum Kind {
+    private enum Held {
       case job(UnownedJob, UnownedSerialExecutor)
-      case work(() -> Void)
+      case work(Unmanaged<Work>)
     }
-    let kind: Kind
-    let life: Life
-    let chain: Chain
+
+    private let held: Held
+    private let owner: Unmanaged<Life>
+    /// The number of the chain that it belongs to; 0 where chains are not told apart.
+    let chain: Int
+
+    init(_ kind: Kind, of life: Life, chain: Int) {
+      held =
+        switch kind {
+        case .job(let job, let executor): .job(job, executor)
+        case .work(let work): .work(.passRetained(work))
+        }
+      owner = .passRetained(life)
+      self.chain = chain
+    }
+
+    func belongs(to life: Life) -> Bool { owner.toOpaque() == Unmanaged.passUnretained(life).toOpaque() }
+
+    /// Runs it, which ends it.
+    func run() {
+      owner._withUnsafeGuaranteedRef { _ = UnclaimedJobs.claim(for: $0.claimant) }
+      switch held {
+      case .job(let job, let executor): job.runSynchronously(on: executor)
+      case .work(let work): work.takeRetainedValue().body()
+      }
+      owner.release()
+    }
+
+    /// Ends it without running it.
+    func drop() {
+      if case .work(let work) = held { work.release() }
+      owner.release()
+    }
   }
 
   /// Virtual time in nanoseconds since the run began.
@@ -25,9 +68,13 @@ public final class Scheduler: @unchecked Sendable {
 
   let hash: RunHash
   private let strategy: any Strategy
+  /// What the strategy says of itself.
+  private let isOrdered: Bool
+  private let tracksChains: Bool
+  /// The chains so far, by their numbers; without any where the strategy does not tell them apart.
+  private var chains = [Chain(number: 0, label: "")]
   /// The chains of the tasks that were seen, by the runtime's numbers for them.
-  private var chains: [UInt64: Chain] = [:]
-  private var chainCount = 0
+  private var chainsOfTasks: [UInt64: Int] = [:]
   /// What the task that is being started is called.
   private var starting: StaticString?
   /// Where the task that is being resumed goes on.
@@ -43,13 +90,15 @@ public final class Scheduler: @unchecked Sendable {
 
   init(strategy: any Strategy, hash: RunHash) {
     self.strategy = strategy
+    isOrdered = strategy.isOrdered
+    tracksChains = strategy.tracksChains
     self.hash = hash
   }
 
   // MARK: What can run
 
-  func enqueue(_ kind: Runnable.Kind, of life: Life) {
-    let runnable = Runnable(kind: kind, life: life, chain: strategy.tracksChains ? chain(of: kind, life) : Self.noChain)
+  func enqueue(_ kind: Kind, of life: Life) {
+    let runnable = Runnable(kind, of: life, chain: tracksChains ? chain(of: kind, life) : 0)
     if life === unwinding {
       unwindQueue.append(runnable)
     } else if life.isPaused {
@@ -63,35 +112,39 @@ public final class Scheduler: @unchecked Sendable {
   /// switches to its own: a step of its own in which nothing happens.
   func resuming(on executor: UnownedSerialExecutor?, of life: Life, _ resume: () -> Void) {
     resuming = executor
-    life.unclaimed.claim(resume)
+    let before = UnclaimedJobs.claim(for: life.claimant)
+    resume()
+    UnclaimedJobs.claim(for: before)
     resuming = nil
   }
 
   /// Starts a task: its first job comes to the queue of its actor, or of none.
   func starting<T>(_ name: StaticString, of life: Life, _ start: () -> T) -> T {
     starting = name
-    defer { starting = nil }
-    return life.unclaimed.claim(start)
+    let before = UnclaimedJobs.claim(for: life.claimant)
+    defer {
+      UnclaimedJobs.claim(for: before)
+      starting = nil
+    }
+    return start()
   }
 
   /// A job that belongs to no actor, unless it is one that `resuming` lets go on.
   func enqueueUnclaimed(_ job: UnownedJob, of life: Life) { enqueue(.job(job, resuming ?? .noActor), of: life) }
 
-  private static let noChain = Chain(number: 0, label: "")
-
-  private func chain(of kind: Runnable.Kind, _ life: Life) -> Chain {
+  private func chain(of kind: Kind, _ life: Life) -> Int {
     // The runtime numbers tasks over the whole process: the numbers differ from run to run, but not which jobs have the same.
     let task: UInt64?
     switch kind {
     case .job(let job, _): task = taskID(of: job)
     case .work: task = nil
     }
-    if let task, let known = chains[task] { return known }
-    chainCount += 1
+    if let task, let known = chainsOfTasks[task] { return known }
+    let number = chains.count
     let label = task == nil ? life.workLabel : "\(life.name)/" + (starting.map { "\($0)" } ?? "child")
-    let chain = Chain(number: chainCount, label: label)
-    if let task { chains[task] = chain }
-    return chain
+    chains.append(Chain(number: number, label: label))
+    if let task { chainsOfTasks[task] = number }
+    return number
   }
 
   /// Takes the jobs of `life` out of the queue until it resumes.
@@ -105,8 +158,8 @@ public final class Scheduler: @unchecked Sendable {
   }
 
   private func takeJobs(of life: Life) -> [Runnable] {
-    let jobs = ready[taken...].filter { $0.life === life }
-    ready = ready[taken...].filter { $0.life !== life }
+    let jobs = ready[taken...].filter { $0.belongs(to: life) }
+    ready = ready[taken...].filter { !$0.belongs(to: life) }
     taken = 0
     return jobs
   }
@@ -130,7 +183,7 @@ public final class Scheduler: @unchecked Sendable {
 
   /// Runs until nothing can run before `limit` (virtual nanoseconds), or `stop` says so. Returns false when stopped by `stop`.
   func run(until limit: Int64, stop: () -> Bool) {
-    defer { UnclaimedJobs.handBack(nil) }
+    defer { UnclaimedJobs.claim(for: nil) }
     while !stop() {
       if !dying.isEmpty {
         unwind(dying.removeFirst())
@@ -149,14 +202,14 @@ public final class Scheduler: @unchecked Sendable {
   /// Lets go of what was to come. Timers hold what they are for, and that holds the scheduler: nobody else would break the circle.
   func forgetAll() {
     for timer in timers.removeAll() { timer.cancel() }
+    for runnable in ready[taken...] { runnable.drop() }
     ready = []
     taken = 0
-    chains = [:]
   }
 
   private func step() {
-    let index = taken + strategy.pick(among: ready.count - taken) { ready[taken + $0].chain }
-    if !strategy.isOrdered {
+    let index = taken + strategy.pick(among: ready.count - taken) { chains[ready[taken + $0].chain] }
+    if !isOrdered {
       ready.swapAt(index, ready.count - 1)
       execute(ready.removeLast())
     } else if index > taken {
@@ -174,11 +227,7 @@ public final class Scheduler: @unchecked Sendable {
 
   private func execute(_ runnable: Runnable) {
     steps += 1
-    runnable.life.unclaimed.claim()
-    switch runnable.kind {
-    case .job(let job, let executor): job.runSynchronously(on: executor)
-    case .work(let work): work()
-    }
+    runnable.run()
   }
 
   // MARK: Death
@@ -200,6 +249,7 @@ public final class Scheduler: @unchecked Sendable {
       if next > Self.unwindBound { break }
       if next == unwindQueue.count { life.failEverything() }
     }
+    for runnable in unwindQueue[next...] { runnable.drop() }
     unwindQueue = []
     unwinding = nil
     life.finishedUnwinding()

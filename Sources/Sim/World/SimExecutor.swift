@@ -27,13 +27,13 @@ final class SimExecutor: NodeExecutor, @unchecked Sendable {
     let outcome = Outcome<R>()
     try await life.wait(Wait(lane == .disk ? "disk" : "computation")) { waiter in
       life.scheduler.enqueue(
-        .work { [life, disk, stream] in
+        .work(Scheduler.Work { [life, disk, stream] in
           guard life.isAlive, waiter.isPending else { return waiter.resume(throwing: NodeDown()) }
           disk.beginWork()
           outcome.result = Result { try work() }
           let took = lane == .disk ? disk.endWork() : stream.duration(.microseconds(100)...(.milliseconds(2)))
           life.scheduler.after(took) { waiter.resume() }
-        }, of: life)
+        }), of: life)
     }
     guard let result = outcome.result else { throw NodeDown() }
     return try result.get()

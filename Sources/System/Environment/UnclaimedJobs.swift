@@ -14,19 +14,24 @@ package final class UnclaimedJobs: @unchecked Sendable {
   /// Claims what `body` lets go on.
   package func claim<R>(_ body: () -> R) -> R {
     let before = claim()
-    defer { Self.handBack(before) }
+    defer { Self.claim(for: before) }
     return body()
   }
 
   /// Claims from now on what this thread lets go on. Returns whose that was before, to hand it back.
   @discardableResult
-  package func claim() -> UnsafeMutableRawPointer? {
+  package func claim() -> UnsafeMutableRawPointer? { Self.claim(for: claimant) }
+
+  /// What stands for this one: good as long as it is there.
+  package var claimant: UnsafeMutableRawPointer { Unmanaged.passUnretained(self).toOpaque() }
+
+  /// `claim()` for whoever does it at each step.
+  @discardableResult
+  package static func claim(for claimant: UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? {
     let before = parley_thread_get()
-    parley_thread_set(Unmanaged.passUnretained(self).toOpaque())
+    parley_thread_set(claimant)
     return before
   }
-
-  package static func handBack(_ before: UnsafeMutableRawPointer?) { parley_thread_set(before) }
 
   private static let isHooked: Void = parley_set_enqueue_hook { job, original in
     guard let claimant = parley_thread_get() else { return parley_enqueue_elsewhere(job, original) }
