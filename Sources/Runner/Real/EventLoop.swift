@@ -192,21 +192,32 @@ package final class EventLoop: SerialExecutor, @unchecked Sendable {
 }
 
 /// Where one task at a time is suspended, each time resumed once.
-final class Suspension: @unchecked Sendable {
+class Suspension: CancellableWait, @unchecked Sendable {
+  let loop: EventLoop
   private var continuation: UnsafeContinuation<Void, any Error>?
   private var early: Result<Void, any Error>?
-  private(set) var isPending = false
+  private(set) final var isPending = false
   private var round = 0
 
-  /// Begins to wait. Returns which time this is.
-  func begin() -> Int {
+  init(on loop: EventLoop) { self.loop = loop }
+
+  /// Suspends the calling task until `finish`, or until it is cancelled.
+  final func wait(isolation: isolated (any Actor)? = #isolation) async throws {
     require(!isPending, "two tasks wait in one place")
     isPending = true
     round += 1
-    return round
+    let handler = beginCancellation()
+    defer { withExtendedLifetime(self) { Self.endCancellation(handler) } }
+    try await withUnsafeThrowingContinuation { suspend($0) }
   }
 
-  func suspend(_ continuation: UnsafeContinuation<Void, any Error>) {
+  final override func cancelled() {
+    // The wait may be over, and another begun, when the loop hears of it.
+    let round = round
+    loop.perform { [self] in if round == self.round { finish(.failure(CancellationError())) } }
+  }
+
+  private func suspend(_ continuation: UnsafeContinuation<Void, any Error>) {
     if let early {
       self.early = nil
       continuation.resume(with: early)
@@ -216,7 +227,7 @@ final class Suspension: @unchecked Sendable {
   }
 
   /// Resumes the task that waits, when one does.
-  func finish(_ result: Result<Void, any Error>) {
+  final func finish(_ result: Result<Void, any Error>) {
     guard isPending else { return }
     isPending = false
     if let continuation {
@@ -226,26 +237,9 @@ final class Suspension: @unchecked Sendable {
       early = result
     }
   }
-
-  /// Cancels the wait that was begun as `round`, when it still is: it may come late.
-  func cancel(_ round: Int) {
-    if round == self.round { finish(.failure(CancellationError())) }
-  }
 }
 
 extension EventLoop {
-  /// Suspends the calling task until `suspension` is finished, or the task is cancelled.
-  func suspend(isolation: isolated (any Actor)? = #isolation, in suspension: Suspension) async throws {
-    let round = suspension.begin()
-    try await withTaskCancellationHandler {
-      // Captured, so that the task waits where it is: else it would switch away from its actor and back.
-      _ = isolation
-      try await withUnsafeThrowingContinuation { suspension.suspend($0) }
-    } onCancel: {
-      perform { suspension.cancel(round) }
-    }
-  }
-
   /// Runs `action` on the loop's thread: at once when that is this one.
   package func perform(_ action: @escaping @Sendable () -> Void) {
     if isCurrent { action() } else { unclaimed.claim { _ = Task { action() } } }

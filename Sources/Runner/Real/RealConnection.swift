@@ -4,28 +4,27 @@ import System
 
 /// One direction's suspended task. Its timer is lazy: it stays where it was armed, and when it fires too early it is
 /// armed again; so a connection that is busy touches the timer heap once a time-out, and not once a request.
-private final class Direction {
-  let suspension = Suspension()
+private final class Direction: Suspension, @unchecked Sendable {
   private var deadline: Int64 = .max
   private var armed: Int64 = .max
 
   /// Where to wait until `deadline`. One that has passed is noticed at the end of the turn.
-  func limited(to deadline: Instant?, on loop: EventLoop) -> Suspension {
+  func limited(to deadline: Instant?) -> Direction {
     self.deadline = deadline?.nanoseconds ?? .max
-    if self.deadline < armed { arm(at: self.deadline, on: loop) }
-    return suspension
+    if self.deadline < armed { arm(at: self.deadline) }
+    return self
   }
 
-  private func arm(at time: Int64, on loop: EventLoop) {
+  private func arm(at time: Int64) {
     armed = time
     loop.at(time) { [self] in
       guard armed == time else { return }
       armed = .max
-      guard suspension.isPending else { return }
+      guard isPending else { return }
       if deadline <= EventLoop.nanoseconds {
-        suspension.finish(.failure(NetworkError.timedOut))
+        finish(.failure(NetworkError.timedOut))
       } else if deadline != .max {
-        arm(at: deadline, on: loop)
+        arm(at: deadline)
       }
     }
   }
@@ -41,8 +40,8 @@ final class RealConnection: Connection, EventLoop.Source, @unchecked Sendable {
   private var isWritable: Bool
   /// The peer has ended its side or the connection: a short read no longer means that nothing is left.
   private var hasHungUp = false
-  private let reader = Direction()
-  private let writer = Direction()
+  private let reader: Direction
+  private let writer: Direction
 
   /// Takes a socket over. One that is yet to be connected becomes writable when it is.
   init(_ descriptor: Int32, peer: SocketAddress, loop: EventLoop, isConnected: Bool = true) {
@@ -50,6 +49,8 @@ final class RealConnection: Connection, EventLoop.Source, @unchecked Sendable {
     self.peer = peer
     isWritable = isConnected
     self.loop = loop
+    reader = Direction(on: loop)
+    writer = Direction(on: loop)
     var one: Int32 = 1
     setsockopt(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, &one, 4)
     loop.add(descriptor, self)
@@ -63,11 +64,11 @@ final class RealConnection: Connection, EventLoop.Source, @unchecked Sendable {
     if events & (EPOLLRDHUP.rawValue | EPOLLHUP.rawValue | EPOLLERR.rawValue) != 0 { hasHungUp = true }
     if events & (EPOLLIN.rawValue | EPOLLRDHUP.rawValue | EPOLLHUP.rawValue | EPOLLERR.rawValue) != 0 {
       isReadable = true
-      reader.suspension.finish(.success(()))
+      reader.finish(.success(()))
     }
     if events & (EPOLLOUT.rawValue | EPOLLHUP.rawValue | EPOLLERR.rawValue) != 0 {
       isWritable = true
-      writer.suspension.finish(.success(()))
+      writer.finish(.success(()))
     }
   }
 
@@ -91,7 +92,7 @@ final class RealConnection: Connection, EventLoop.Source, @unchecked Sendable {
         case let code: throw Self.error(code)
         }
       }
-      try await loop.suspend(in: reader.limited(to: deadline, on: loop))
+      try await reader.limited(to: deadline).wait()
     }
   }
 
@@ -100,7 +101,7 @@ final class RealConnection: Connection, EventLoop.Source, @unchecked Sendable {
     while true {
       rest = rest.dropFirst(try writeNow(rest))
       if rest.isEmpty { return }
-      try await loop.suspend(in: writer.limited(to: deadline, on: loop))
+      try await writer.limited(to: deadline).wait()
     }
   }
 
@@ -127,7 +128,7 @@ final class RealConnection: Connection, EventLoop.Source, @unchecked Sendable {
 
   func waitForConnect(_ deadline: Instant) async throws {
     // The event may have come before anybody waited for it.
-    while !isWritable { try await loop.suspend(in: writer.limited(to: deadline, on: loop)) }
+    while !isWritable { try await writer.limited(to: deadline).wait() }
     var code: Int32 = 0
     var size = socklen_t(4)
     getsockopt(descriptor, SOL_SOCKET, SO_ERROR, &code, &size)
@@ -142,8 +143,8 @@ final class RealConnection: Connection, EventLoop.Source, @unchecked Sendable {
     loop.remove(descriptor)
     Glibc.close(descriptor)
     descriptor = -1
-    reader.suspension.finish(.failure(NetworkError.closed))
-    writer.suspension.finish(.failure(NetworkError.closed))
+    reader.finish(.failure(NetworkError.closed))
+    writer.finish(.failure(NetworkError.closed))
   }
 
   func reset() {

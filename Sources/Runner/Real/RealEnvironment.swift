@@ -81,9 +81,9 @@ final class RealClock: Clock, Sendable {
   }
 
   func sleep(until deadline: Instant) async throws {
-    let suspension = Suspension()
+    let suspension = Suspension(on: loop)
     loop.at(deadline.nanoseconds) { suspension.finish(.success(())) }
-    try await loop.suspend(in: suspension)
+    try await suspension.wait()
   }
 }
 

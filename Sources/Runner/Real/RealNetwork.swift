@@ -148,11 +148,12 @@ final class RealListener: Listener, EventLoop.Source, @unchecked Sendable {
   let address: SocketAddress
   private let loop: EventLoop
   private var descriptor: Int32
-  private let acceptor = Suspension()
+  private let acceptor: Suspension
 
   init(_ descriptor: Int32, host: String, loop: EventLoop) {
     self.descriptor = descriptor
     self.loop = loop
+    acceptor = Suspension(on: loop)
     let (_, bound) = InternetAddress.filled { getsockname(descriptor, $0, $1) }
     address = SocketAddress(host: host, port: bound.socketAddress.port)
     loop.add(descriptor, self)
@@ -170,7 +171,7 @@ final class RealListener: Listener, EventLoop.Source, @unchecked Sendable {
       }
       if accepted >= 0 { return RealConnection(accepted, peer: peer.socketAddress, loop: loop) }
       switch errno {
-      case EAGAIN: try await loop.suspend(in: acceptor)
+      case EAGAIN: try await acceptor.wait()
       case EINTR, ECONNABORTED, EPROTO: continue
       case let code: throw NetworkError.exhausted(String(cString: strerror(code)))
       }

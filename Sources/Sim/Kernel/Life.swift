@@ -96,13 +96,9 @@ public final class Life: @unchecked Sendable {
     if let deadline {
       waiter.timer = scheduler.at(deadline) { waiter.resume(throwing: NetworkError.timedOut) }
     }
-    try await withTaskCancellationHandler {
-      // Captured, so that the task waits where it is: else it would hop away from its actor and back.
-      _ = isolation
-      try await withUnsafeThrowingContinuation { waiter.suspend($0) }
-    } onCancel: {
-      waiter.resume(throwing: CancellationError())
-    }
+    let handler = waiter.beginCancellation()
+    defer { withExtendedLifetime(waiter) { Waiter.endCancellation(handler) } }
+    try await withUnsafeThrowingContinuation { waiter.suspend($0) }
   }
 
   fileprivate func forget(_ waiter: Waiter) {
@@ -166,7 +162,7 @@ struct Wait: CustomStringConvertible {
 }
 
 /// A suspended task. Resumed once; later resumptions do nothing.
-final class Waiter: @unchecked Sendable {
+final class Waiter: CancellableWait, @unchecked Sendable {
   let what: Wait
   fileprivate var slot = -1
   fileprivate var timer: SimTimer?
@@ -180,7 +176,10 @@ final class Waiter: @unchecked Sendable {
     self.what = what
     self.life = life
     self.executor = executor
+    super.init()
   }
+
+  override func cancelled() { resume(throwing: CancellationError()) }
 
   var isPending: Bool { outcome == nil }
 
