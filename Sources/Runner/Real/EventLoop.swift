@@ -18,10 +18,16 @@ package final class EventLoop: SerialExecutor, @unchecked Sendable {
   private let epoll: Int32
   private let wakeUp: Int32
   private var thread = pthread_t()
-  /// Jobs from this thread, which needs no lock for them.
-  private var jobs: [UnownedJob] = []
-  /// Jobs from other threads.
-  private let remote = Mutex<[UnownedJob]>([])
+  /// What is to run: a job of a task, or plain work.
+  private enum Runnable: @unchecked Sendable {
+    case job(UnownedJob)
+    case work(() -> Void)
+  }
+
+  /// From this thread, which needs no lock for it.
+  private var ready: [Runnable] = []
+  /// From other threads.
+  private let remote = Mutex<[Runnable]>([])
   /// Threads that will wake the loop when they are done enqueuing.
   private let heldWakes = Atomic(0)
   private var timers = TimerHeap<() -> Void>()
@@ -49,12 +55,17 @@ package final class EventLoop: SerialExecutor, @unchecked Sendable {
   /// What the node's tasks let go on outside any actor.
   private(set) lazy var unclaimed = UnclaimedJobs { [unowned(unsafe) self] in enqueue($0) }
 
-  package func enqueue(_ job: UnownedJob) {
+  package func enqueue(_ job: UnownedJob) { enqueue(.job(job)) }
+
+  /// Runs `work` soon on this thread, outside any task.
+  func post(_ work: @escaping @Sendable () -> Void) { enqueue(.work(work)) }
+
+  private func enqueue(_ runnable: Runnable) {
     if isCurrent {
-      jobs.append(job)
+      ready.append(runnable)
     } else {
       let isFirst = remote.withLock { remote in
-        remote.append(job)
+        remote.append(runnable)
         return remote.count == 1
       }
       if isFirst, heldWakes.load(ordering: .sequentiallyConsistent) == 0 { wake() }
@@ -96,19 +107,24 @@ package final class EventLoop: SerialExecutor, @unchecked Sendable {
     thread = pthread_self()
     let serial = asUnownedSerialExecutor()
     unclaimed.claim()
-    var turn: [UnownedJob] = []
+    var turn: [Runnable] = []
     var events = [epoll_event](repeating: epoll_event(), count: Self.batch)
     while !isStopped {
       takeRemote()
       var rounds = 0
-      while !jobs.isEmpty, rounds < Self.rounds {
+      while !ready.isEmpty, rounds < Self.rounds {
         rounds += 1
-        swap(&jobs, &turn)
-        for job in turn { job.runSynchronously(on: serial) }
+        swap(&ready, &turn)
+        for runnable in turn {
+          switch runnable {
+          case .job(let job): job.runSynchronously(on: serial)
+          case .work(let work): work()
+          }
+        }
         turn.removeAll(keepingCapacity: true)
       }
       fireTimers()
-      if jobs.isEmpty { onTurn() }
+      if ready.isEmpty { onTurn() }
       let count = wait(&events)
       for index in 0..<max(0, count) { dispatch(events[index]) }
     }
@@ -120,7 +136,7 @@ package final class EventLoop: SerialExecutor, @unchecked Sendable {
   private func takeRemote() {
     remote.withLock { remote in
       if remote.isEmpty { return }
-      jobs += remote
+      ready += remote
       remote.removeAll(keepingCapacity: true)
     }
   }
@@ -139,7 +155,7 @@ package final class EventLoop: SerialExecutor, @unchecked Sendable {
 
   /// Waits for events up to the next timer.
   private func wait(_ events: inout [epoll_event]) -> Int {
-    if !jobs.isEmpty || isStopped { return Int(epoll_wait(epoll, &events, Int32(Self.batch), 0)) }
+    if !ready.isEmpty || isStopped { return Int(epoll_wait(epoll, &events, Int32(Self.batch), 0)) }
     guard let time = timers.nextTime else { return Int(epoll_wait(epoll, &events, Int32(Self.batch), -1)) }
     let left = max(0, time - Self.nanoseconds)
     if waitsToTheNanosecond {
@@ -242,6 +258,6 @@ class Suspension: CancellableWait, @unchecked Sendable {
 extension EventLoop {
   /// Runs `action` on the loop's thread: at once when that is this one.
   package func perform(_ action: @escaping @Sendable () -> Void) {
-    if isCurrent { action() } else { unclaimed.claim { _ = Task { action() } } }
+    if isCurrent { action() } else { post(action) }
   }
 }

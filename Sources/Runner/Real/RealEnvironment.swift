@@ -153,13 +153,26 @@ final class RealExecutor: NodeExecutor, Sendable {
     return Task { await body() }
   }
 
+  func post(_ work: @escaping @Sendable () -> Void) { loop.post(work) }
+
   func offload<R: Sendable>(_ lane: OffloadLane, _ work: @escaping @Sendable () throws -> R) async throws -> R {
-    let pool = lane == .disk ? disk : compute
-    return try await withUnsafeThrowingContinuation { continuation in
-      pool.submit(for: loop) {
+    try await withUnsafeThrowingContinuation { continuation in
+      pool(lane).submit(for: loop) {
         let result = Result { try work() }
         return { continuation.resume(with: result) }
       }
     }
   }
+
+  func offload<R: Sendable>(
+    _ lane: OffloadLane, _ work: @escaping @Sendable () throws -> R,
+    then done: @escaping @Sendable (Result<R, any Error>) -> Void
+  ) {
+    pool(lane).submit(for: loop) { [loop] in
+      let result = Result { try work() }
+      return { loop.post { done(result) } }
+    }
+  }
+
+  private func pool(_ lane: OffloadLane) -> OffloadPool { lane == .disk ? disk : compute }
 }

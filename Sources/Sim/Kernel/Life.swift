@@ -69,6 +69,11 @@ public final class Life: @unchecked Sendable {
     return task
   }
 
+  /// Runs `work` in a step of its own. What a dead node would still do is never done.
+  func post(_ work: @escaping () -> Void) {
+    if !unwound { scheduler.enqueue(.work(Scheduler.Work(work)), of: self) }
+  }
+
   private func ended(_ id: Int) {
     if let index = tasks.firstIndex(where: { $0.id == id }) { tasks.remove(at: index) }
   }
@@ -85,13 +90,7 @@ public final class Life: @unchecked Sendable {
   ) async throws {
     guard isAlive else { throw NodeDown() }
     let waiter = Waiter(what, life: self, executor: isolation?.unownedExecutor)
-    if let slot = freeSlots.popLast() {
-      waiters[slot] = waiter
-      waiter.slot = slot
-    } else {
-      waiter.slot = waiters.count
-      waiters.append(waiter)
-    }
+    enter(waiter)
     register(waiter)
     if let deadline {
       waiter.timer = scheduler.at(deadline) { waiter.resume(throwing: NetworkError.timedOut) }
@@ -99,6 +98,26 @@ public final class Life: @unchecked Sendable {
     let handler = waiter.beginCancellation()
     defer { withExtendedLifetime(waiter) { Waiter.endCancellation(handler) } }
     try await withUnsafeThrowingContinuation { waiter.suspend($0) }
+  }
+
+  /// Calls `done`, in a step of its own, when somebody resumes the waiter that `register` is handed, or the node dies.
+  func expect(
+    _ what: Wait, _ done: @escaping (Result<Void, any Error>) -> Void, _ register: (Waiter) -> Void
+  ) {
+    guard isAlive else { return post { done(.failure(NodeDown())) } }
+    let waiter = Waiter(what, life: self, done)
+    enter(waiter)
+    register(waiter)
+  }
+
+  private func enter(_ waiter: Waiter) {
+    if let slot = freeSlots.popLast() {
+      waiters[slot] = waiter
+      waiter.slot = slot
+    } else {
+      waiter.slot = waiters.count
+      waiters.append(waiter)
+    }
   }
 
   fileprivate func forget(_ waiter: Waiter) {
@@ -169,6 +188,8 @@ final class Waiter: CancellableWait, @unchecked Sendable {
   private let life: Life
   /// Where the task goes on: the executor of the actor that it waits on.
   private let executor: UnownedSerialExecutor?
+  /// What is done in place of a task that goes on.
+  private var done: ((Result<Void, any Error>) -> Void)?
   private var continuation: UnsafeContinuation<Void, any Error>?
   private var outcome: Result<Void, any Error>?
 
@@ -176,6 +197,14 @@ final class Waiter: CancellableWait, @unchecked Sendable {
     self.what = what
     self.life = life
     self.executor = executor
+    super.init()
+  }
+
+  init(_ what: Wait, life: Life, _ done: @escaping (Result<Void, any Error>) -> Void) {
+    self.what = what
+    self.life = life
+    self.done = done
+    executor = nil
     super.init()
   }
 
@@ -196,6 +225,10 @@ final class Waiter: CancellableWait, @unchecked Sendable {
     timer?.cancel()
     timer = nil
     life.forget(self)
+    if let done {
+      self.done = nil
+      life.post { done(result) }
+    }
     guard let continuation else { return }
     self.continuation = nil
     life.scheduler.resuming(on: executor, of: life) { Self.resume(continuation, result) }
@@ -221,4 +254,7 @@ final class LifeExecutor: SerialExecutor, @unchecked Sendable {
   }
 
   func asUnownedSerialExecutor() -> UnownedSerialExecutor { UnownedSerialExecutor(ordinary: self) }
+
+  /// One thing at a time happens in a world: whoever asks is alone on the actor.
+  func checkIsolated() {}
 }

@@ -21,25 +21,41 @@ final class SimExecutor: NodeExecutor, @unchecked Sendable {
     life.spawn(name, isolation: isolation, body)
   }
 
-  /// Blocking work runs at once when the scheduler picks it; the caller hears of it after the time that the disk took
-  /// for it, or a computation's usual time.
+  func post(_ work: @escaping @Sendable () -> Void) { life.post(work) }
+
   func offload<R: Sendable>(_ lane: OffloadLane, _ work: @escaping @Sendable () throws -> R) async throws -> R {
     let outcome = Outcome<R>()
-    try await life.wait(Wait(lane == .disk ? "disk" : "computation")) { waiter in
-      life.scheduler.enqueue(
-        .work(Scheduler.Work { [life, disk, stream] in
+    try await life.wait(Self.wait(for: lane)) { begin(lane, work, outcome, $0) }
+    return try outcome.result.get()
+  }
+
+  func offload<R: Sendable>(
+    _ lane: OffloadLane, _ work: @escaping @Sendable () throws -> R,
+    then done: @escaping @Sendable (Result<R, any Error>) -> Void
+  ) {
+    let outcome = Outcome<R>()
+    life.expect(Self.wait(for: lane), { done($0.flatMap { outcome.result }) }) { begin(lane, work, outcome, $0) }
+  }
+
+  private static func wait(for lane: OffloadLane) -> Wait { Wait(lane == .disk ? "disk" : "computation") }
+
+  /// Blocking work runs at once when the scheduler picks it; the caller hears of it after the time that the disk took
+  /// for it, or a computation's usual time.
+  private func begin<R: Sendable>(
+    _ lane: OffloadLane, _ work: @escaping @Sendable () throws -> R, _ outcome: Outcome<R>, _ waiter: Waiter
+  ) {
+    life.scheduler.enqueue(
+      .work(
+        Scheduler.Work { [life, disk, stream] in
           guard life.isAlive, waiter.isPending else { return waiter.resume(throwing: NodeDown()) }
           disk.beginWork()
           outcome.result = Result { try work() }
           let took = lane == .disk ? disk.endWork() : stream.duration(.microseconds(100)...(.milliseconds(2)))
           life.scheduler.after(took) { waiter.resume() }
         }), of: life)
-    }
-    guard let result = outcome.result else { throw NodeDown() }
-    return try result.get()
   }
 
   private final class Outcome<R>: @unchecked Sendable {
-    var result: Result<R, any Error>?
+    var result: Result<R, any Error> = .failure(NodeDown())
   }
 }

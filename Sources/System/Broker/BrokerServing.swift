@@ -100,27 +100,51 @@ extension Broker {
   func flush(_ client: BrokerConnection) {
     guard !client.isWriting, client.hasOutput else { return }
     client.isWriting = true
-    environment.executor.spawn("broker-writer") { [id = client.id] in await self.writeAll(id) }
+    environment.executor.post(to: self) { [id = client.id] in $0.writeAll(id) }
   }
 
-  private func writeAll(_ id: Int) async {
+  /// Writes as much as the network takes at once; a task of its own waits for it to take the rest.
+  private func writeAll(_ id: Int) {
     guard let client = connections[id] else { return }
-    while client.hasOutput {
-      let batch = client.takeOutput()
-      client.lastSent = environment.clock.now
-      do {
-        try await client.connection.write(batch, deadline: environment.clock.now + Self.writePatience)
-      } catch {
-        client.isGone = true
-        client.connection.reset()
-        break
+    do {
+      while client.hasOutput {
+        let batch = client.takeOutput()
+        client.lastSent = environment.clock.now
+        let count = try client.connection.writeNow(batch[...])
+        if count < batch.count {
+          environment.executor.spawn("broker-writer") { await self.write(Array(batch[count...]), id) }
+          return
+        }
+        goOn(client)
       }
-      if client.isStarved, client.hasRoom {
-        client.isStarved = false
-        dispatchQueues(of: client)
-      }
+    } catch {
+      giveUp(client)
     }
     client.isWriting = false
+  }
+
+  private func write(_ rest: [UInt8], _ id: Int) async {
+    guard let client = connections[id] else { return }
+    do {
+      try await client.connection.write(rest, deadline: environment.clock.now + Self.writePatience)
+      goOn(client)
+      writeAll(id)
+    } catch {
+      giveUp(client)
+      client.isWriting = false
+    }
+  }
+
+  private func giveUp(_ client: BrokerConnection) {
+    client.isGone = true
+    client.connection.reset()
+  }
+
+  /// Gives a client that has room again what waited for that.
+  private func goOn(_ client: BrokerConnection) {
+    guard client.isStarved, client.hasRoom else { return }
+    client.isStarved = false
+    dispatchQueues(of: client)
   }
 
   // MARK: Handshake and heartbeats

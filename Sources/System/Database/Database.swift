@@ -117,24 +117,33 @@ public actor Database {
   private func startWork() {
     guard !isWorking else { return }
     isWorking = true
-    environment.executor.spawn("database") { await self.work() }
+    environment.executor.post(to: self) { $0.work() }
   }
 
-  private func work() async {
-    while !waiting.isEmpty {
-      let batch = Array(waiting.prefix(Self.maximumBatch))
-      waiting.removeFirst(batch.count)
-      let commit = GroupCommit(file: file, transactions: batch, options: options)
-      do {
-        let outcome = try await environment.executor.offload(.disk) { commit.run() }
-        note(outcome, batch)
-        for transaction in batch { transaction.finish() }
-      } catch {
-        // The node died, or is about to: nobody may believe anything.
-        for transaction in batch { transaction.fail(error) }
-      }
+  /// Commits what waits, and then what came meanwhile, until nothing does.
+  private func work() {
+    guard !waiting.isEmpty else {
+      isWorking = false
+      return
     }
-    isWorking = false
+    let batch = Array(waiting.prefix(Self.maximumBatch))
+    waiting.removeFirst(batch.count)
+    let commit = GroupCommit(file: file, transactions: batch, options: options)
+    environment.executor.offload(.disk, { commit.run() }) { result in
+      self.assumeIsolated { $0.finish(batch, result) }
+    }
+  }
+
+  private func finish(_ batch: [Transaction], _ result: Result<GroupCommit.Outcome, any Error>) {
+    switch result {
+    case .success(let outcome):
+      note(outcome, batch)
+      for transaction in batch { transaction.finish() }
+    case .failure(let error):
+      // The node died, or is about to: nobody may believe anything.
+      for transaction in batch { transaction.fail(error) }
+    }
+    work()
   }
 
   private func note(_ outcome: GroupCommit.Outcome, _ batch: [Transaction]) {

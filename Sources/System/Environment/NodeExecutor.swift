@@ -14,9 +14,17 @@ public protocol NodeExecutor: Sendable {
     @_inheritActorContext(always) _ body: sending @escaping @isolated(any) () async -> Void
   ) -> Task<Void, Never>
 
+  /// Runs `work` soon, on the node's thread and outside any task: what never waits costs a fraction so of what a task does.
+  func post(_ work: @escaping @Sendable () -> Void)
+
   /// Runs blocking `work` off the event loop and returns what it returned.
   /// - Throws: what `work` throws; `NodeDown`. Work that has begun is not cancelled.
   func offload<R: Sendable>(_ lane: OffloadLane, _ work: @escaping @Sendable () throws -> R) async throws -> R
+
+  /// The same for whoever has no task that waits: hands what came of it to `done`, as `post` would.
+  func offload<R: Sendable>(
+    _ lane: OffloadLane, _ work: @escaping @Sendable () throws -> R,
+    then done: @escaping @Sendable (Result<R, any Error>) -> Void)
 }
 
 /// The executor of one actor, in the form in which the runtime asks for it: at each switch to the actor.
@@ -40,6 +48,11 @@ extension NodeExecutor {
     @_inheritActorContext(always) _ body: sending @escaping @isolated(any) () async -> Void
   ) -> Task<Void, Never> {
     spawn(name, isolation: isolation, body)
+  }
+
+  /// Runs `work` soon on an actor of this node.
+  public func post<Target: Actor>(to actor: Target, _ work: @escaping @Sendable (isolated Target) -> Void) {
+    post { actor.assumeIsolated(work) }
   }
 }
 

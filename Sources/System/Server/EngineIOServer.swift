@@ -324,11 +324,11 @@ actor EngineIOServer {
     if link.isClosed { end(session, reason: "too slow") }
   }
 
-  /// Writes soon, together with what else there is to write: one task for a message to a thousand.
+  /// Writes soon, together with what else there is to write: one turn for a message to a thousand.
   private func write(_ link: WebSocketLink) {
     guard link.beginWriting() else { return }
     unwritten.append(link)
-    if unwritten.count == 1 { environment.executor.spawn("websocket-writer") { self.writeUnwritten() } }
+    if unwritten.count == 1 { environment.executor.post(to: self) { $0.writeUnwritten() } }
   }
 
   private func writeUnwritten() {
