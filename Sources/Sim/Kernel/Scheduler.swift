@@ -71,8 +71,7 @@ public final class Scheduler: @unchecked Sendable {
   /// What the strategy says of itself.
   private let isOrdered: Bool
   private let tracksChains: Bool
-  /// The chains so far, by their numbers; without any where the strategy does not tell them apart.
-  private var chains = [Chain(number: 0, label: "")]
+  private var chainCount = 0
   /// The chains of the tasks that were seen, by the runtime's numbers for them.
   private var chainsOfTasks: [UInt64: Int] = [:]
   /// What the task that is being started is called.
@@ -134,17 +133,13 @@ public final class Scheduler: @unchecked Sendable {
 
   private func chain(of kind: Kind, _ life: Life) -> Int {
     // The runtime numbers tasks over the whole process: the numbers differ from run to run, but not which jobs have the same.
-    let task: UInt64?
-    switch kind {
-    case .job(let job, _): task = taskID(of: job)
-    case .work: task = nil
-    }
+    let task: UInt64? = if case .job(let job, _) = kind { taskID(of: job) } else { nil }
     if let task, let known = chainsOfTasks[task] { return known }
-    let number = chains.count
+    chainCount += 1
     let label = task == nil ? life.workLabel : "\(life.name)/" + (starting.map { "\($0)" } ?? "child")
-    chains.append(Chain(number: number, label: label))
-    if let task { chainsOfTasks[task] = number }
-    return number
+    strategy.met(Chain(number: chainCount, label: label))
+    if let task { chainsOfTasks[task] = chainCount }
+    return chainCount
   }
 
   /// Takes the jobs of `life` out of the queue until it resumes.
@@ -208,7 +203,7 @@ public final class Scheduler: @unchecked Sendable {
   }
 
   private func step() {
-    let index = taken + strategy.pick(among: ready.count - taken) { chains[ready[taken + $0].chain] }
+    let index = taken + strategy.pick(among: ready.count - taken) { ready[taken + $0].chain }
     if !isOrdered {
       ready.swapAt(index, ready.count - 1)
       execute(ready.removeLast())

@@ -102,14 +102,14 @@ public struct ScenarioRunner: Sendable {
       struck: violations.isEmpty ? [] : driver.struck)
   }
 
-  /// How long chains are. A run in order tells, of the first third: that is a function of the seed as well, and to know it better would not
+  /// How long chains are. A run in order tells, of the first sixth: that is a function of the seed as well, and to know it better would not
   /// be worth what it takes.
   private func profile(seed: UInt64) -> StepProfile {
     let counting = InOrder(profiling: true)
     var options = RunOptions()
     options.isHashed = false
     let world = Stage(self, seed: seed, options) { _ in counting }.world
-    world.run(until: scenario.run / 3)
+    world.run(until: scenario.run / 6)
     world.end()
     return counting.profile
   }

@@ -10,9 +10,12 @@ public final class InOrder: Strategy {
   /// Makes one; it draws nothing. With `profiling`, it counts the steps of each chain.
   public init(profiling: Bool = false) { tracksChains = profiling }
 
+  /// Counts it, when somebody asked.
+  public func met(_ chain: Chain) { profile.meet(chain) }
+
   /// The index of the job to run next.
-  public func pick(among count: Int, chain: (Int) -> Chain) -> Int {
-    if tracksChains { profile.note(chain(0)) }
+  public func pick(among count: Int, chain: (Int) -> Int) -> Int {
+    if tracksChains { profile.noteStep(of: chain(0)) }
     return 0
   }
 }
@@ -25,29 +28,24 @@ public struct StepProfile: Sendable {
   }
 
   private var kinds: [Kind] = []
-  /// Which kind a label stands for, and which one a chain is of, by its number; nil for chains not met.
+  /// Which kind a label stands for, and which one a chain is of, by its number.
   private var labels: [String: Int] = [:]
-  private var kindOfChain: [Int?] = []
+  private var kindOfChain = [0]
 
   /// Nothing is known.
   public init() {}
 
-  mutating func note(_ chain: Chain) {
-    while kindOfChain.count <= chain.number { kindOfChain.append(nil) }
-    let kind = kindOfChain[chain.number] ?? meet(chain)
-    kinds[kind].steps += 1
-  }
-
-  private mutating func meet(_ chain: Chain) -> Int {
+  mutating func meet(_ chain: Chain) {
     let kind = labels[chain.label] ?? kinds.count
     if kind == kinds.count {
       labels[chain.label] = kind
       kinds.append(Kind())
     }
     kinds[kind].chains += 1
-    kindOfChain[chain.number] = kind
-    return kind
+    kindOfChain.append(kind)
   }
+
+  mutating func noteStep(of chain: Int) { kinds[kindOfChain[chain]].steps += 1 }
 
   /// The steps of a chain of this label, in the mean; one when nothing is known.
   func length(of label: String) -> Int {

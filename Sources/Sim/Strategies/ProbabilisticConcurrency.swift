@@ -22,8 +22,8 @@ public final class ProbabilisticConcurrency: Strategy {
   private let stream: ChoiceStream
   /// The steps at which priorities drop, and to what, the last first.
   private var changes: [(step: Int, priority: Int)]
-  /// By the numbers of chains; nil for those not met. Those above `depth` are first ones; those below are what a chain dropped to.
-  private var priorities: [Int?] = []
+  /// By the numbers of chains. Those from `depth` on are first ones; those below are what a chain dropped to.
+  private var priorities = [0]
   private var step = 0
 
   /// With a depth and a length. Draws from the stream `schedule` of `choices`.
@@ -43,28 +43,22 @@ public final class ProbabilisticConcurrency: Strategy {
     self.init(choices, depth: 1 + stream.choose(4), length: 1 << (5 + stream.choose(16)))
   }
 
-  private func priority(_ chain: Chain) -> Int {
-    makeRoom(for: chain)
-    if let known = priorities[chain.number] { return known }
-    let drawn = depth + stream.choose(Self.range)
-    priorities[chain.number] = drawn
-    return drawn
-  }
-
-  private func makeRoom(for chain: Chain) {
-    while priorities.count <= chain.number { priorities.append(nil) }
-  }
+  /// Draws its priority.
+  public func met(_ chain: Chain) { priorities.append(depth + stream.choose(Self.range)) }
 
   /// The index of the job to run next.
-  public func pick(among count: Int, chain: (Int) -> Chain) -> Int {
+  public func pick(among count: Int, chain: (Int) -> Int) -> Int {
     step += 1
     while true {
       var best = 0
-      for index in 1..<max(1, count) where priority(chain(index)) > priority(chain(best)) { best = index }
+      var highest = priorities[chain(0)]
+      for index in 1..<max(1, count) where priorities[chain(index)] > highest {
+        best = index
+        highest = priorities[chain(index)]
+      }
       guard let change = changes.last, change.step <= step else { return best }
       changes.removeLast()
-      makeRoom(for: chain(best))
-      priorities[chain(best).number] = change.priority
+      priorities[chain(best)] = change.priority
     }
   }
 }

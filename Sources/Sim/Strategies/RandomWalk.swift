@@ -11,5 +11,5 @@ public final class RandomWalk: Strategy {
   public init(_ choices: Choices) { stream = choices.stream("schedule") }
 
   /// The index of the job to run next.
-  public func pick(among count: Int, chain: (Int) -> Chain) -> Int { stream.choose(count) }
+  public func pick(among count: Int, chain: (Int) -> Int) -> Int { stream.choose(count) }
 }

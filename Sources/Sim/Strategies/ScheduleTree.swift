@@ -33,8 +33,8 @@ public final class ScheduleTree {
     return ScheduleBranch(self)
   }
 
-  fileprivate func options(count: Int, last: Int?, budget: Int?, chain: (Int) -> Chain) -> [Int] {
-    guard let index = (0..<count).first(where: { chain($0).number == last }) else { return Array(0..<count) }
+  fileprivate func options(count: Int, last: Int?, budget: Int?, chain: (Int) -> Int) -> [Int] {
+    guard let index = (0..<count).first(where: { chain($0) == last }) else { return Array(0..<count) }
     return budget == 0 ? [index] : [index] + (0..<count).filter { $0 != index }
   }
 }
@@ -53,7 +53,7 @@ private final class ScheduleBranch: Strategy {
     budget = tree.preemptions
   }
 
-  func pick(among count: Int, chain: (Int) -> Chain) -> Int {
+  func pick(among count: Int, chain: (Int) -> Int) -> Int {
     var index = 0
     if count > 1 {
       if depth == tree.forks.count {
@@ -64,9 +64,9 @@ private final class ScheduleBranch: Strategy {
         fork.options.allSatisfy { $0 < count }, "the same choices led to another place: something is not deterministic")
       index = fork.options[fork.taken]
       depth += 1
-      if index != fork.options[0], chain(fork.options[0]).number == last { budget = budget.map { $0 - 1 } }
+      if index != fork.options[0], chain(fork.options[0]) == last { budget = budget.map { $0 - 1 } }
     }
-    last = chain(index).number
+    last = chain(index)
     return index
   }
 }

@@ -10,8 +10,8 @@ public final class UniformWalk: Strategy {
   public let tracksChains = true
   private let stream: ChoiceStream
   private let profile: StepProfile
-  /// The steps that chains have still to go, by their numbers; nil for those not met. Below one when they went further than was thought.
-  private var left: [Int?] = []
+  /// The steps that chains have still to go, by their numbers. Below one when they went further than was thought.
+  private var left = [0]
   private var weights: [Int] = []
 
   /// Draws from the stream `schedule` of `choices`.
@@ -20,20 +20,15 @@ public final class UniformWalk: Strategy {
     self.profile = profile
   }
 
-  /// The index of the job to run next.
-  public func pick(among count: Int, chain: (Int) -> Chain) -> Int {
-    weights.removeAll(keepingCapacity: true)
-    for index in 0..<count { weights.append(max(1, left(chain(index)))) }
-    let index = stream.weighted(weights)
-    left[chain(index).number]! -= 1
-    return index
-  }
+  /// Looks up how long such chains are.
+  public func met(_ chain: Chain) { left.append(profile.length(of: chain.label)) }
 
-  private func left(_ chain: Chain) -> Int {
-    while left.count <= chain.number { left.append(nil) }
-    if let known = left[chain.number] { return known }
-    let length = profile.length(of: chain.label)
-    left[chain.number] = length
-    return length
+  /// The index of the job to run next.
+  public func pick(among count: Int, chain: (Int) -> Int) -> Int {
+    weights.removeAll(keepingCapacity: true)
+    for index in 0..<count { weights.append(max(1, left[chain(index)])) }
+    let index = stream.weighted(weights)
+    left[chain(index)] -= 1
+    return index
   }
 }
