@@ -81,6 +81,12 @@ extension AMQPMethod {
   /// The method as a frame's payload.
   var bytes: [UInt8] {
     var writer = AMQPWriter()
+    write(to: &writer)
+    return writer.bytes
+  }
+
+  /// Writes the method as a frame's payload.
+  func write(to writer: inout AMQPWriter) {
     func close(_ code: UInt16, _ text: String, _ classID: UInt16, _ methodID: UInt16) {
       writer.number(code)
       writer.shortString(text)
@@ -136,7 +142,6 @@ extension AMQPMethod {
     case .channelCloseOk: writer.method(20, 41)
     default: writeTopology(to: &writer)
     }
-    return writer.bytes
   }
 
   private func writeTopology(to writer: inout AMQPWriter) {

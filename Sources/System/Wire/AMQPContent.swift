@@ -56,41 +56,36 @@ public struct AMQPProperties: Hashable, Sendable {
 
   /// The property flags and the list.
   var bytes: [UInt8] {
-    var list = AMQPWriter()
+    var writer = AMQPWriter()
     var flags: UInt16 = 0
+    writer.number(flags)
     func text(_ value: String?, _ bit: UInt16) {
       guard let value else { return }
       flags |= 1 << bit
-      list.shortString(value)
+      writer.shortString(value)
+    }
+    func number(_ value: (some FixedWidthInteger)?, _ bit: UInt16) {
+      guard let value else { return }
+      flags |= 1 << bit
+      writer.number(value)
     }
     text(contentType, 15)
     text(contentEncoding, 14)
     if let headers {
       flags |= 1 << 13
-      list.table(headers)
+      writer.table(headers)
     }
-    if let deliveryMode {
-      flags |= 1 << 12
-      list.number(deliveryMode)
-    }
-    if let priority {
-      flags |= 1 << 11
-      list.number(priority)
-    }
+    number(deliveryMode, 12)
+    number(priority, 11)
     text(correlationID, 10)
     text(replyTo, 9)
     text(expiration, 8)
     text(messageID, 7)
-    if let timestamp {
-      flags |= 1 << 6
-      list.number(timestamp)
-    }
+    number(timestamp, 6)
     text(type, 5)
     text(userID, 4)
     text(appID, 3)
-    var writer = AMQPWriter()
-    writer.number(flags)
-    writer.raw(list.bytes)
+    writer.overwrite(flags, at: 0)
     return writer.bytes
   }
 }
@@ -189,68 +184,76 @@ struct AMQPParser {
       let method = try AMQPMethod(parsing: payload)
       let command = AMQPCommand(channel: channel, method: method)
       guard method.hasContent else { return .command(command) }
-      pending[channel] = Pending(command: command)
-      return nil
+      return goOn(Pending(command: command))
     case 2:
-      guard pending[channel] != nil, pending[channel]!.size == nil else {
+      guard var message = pending.removeValue(forKey: channel), message.size == nil else {
         throw AMQPError(505, "UNEXPECTED_FRAME - a header without a method")
       }
       var reader = AMQPReader(payload)
       guard try reader.short() == 60, try reader.short() == 0 else { throw .frame("a header of another class") }
       let size = try reader.longLong()
       guard size <= Self.maximumBody else { throw AMQPError(501, "FRAME_ERROR - a message of \(size) bytes") }
-      pending[channel]!.size = Int(size)
-      pending[channel]!.command.properties = Array(reader.rest)
+      message.size = Int(size)
+      message.command.properties = Array(reader.rest)
+      return goOn(message)
     case 3:
-      guard let expected = pending[channel]?.size, payload.count <= expected - pending[channel]!.command.body.count
+      // Taken out, so that it is added to in place.
+      guard var message = pending.removeValue(forKey: channel), let size = message.size,
+        payload.count <= size - message.command.body.count
       else {
         throw AMQPError(505, "UNEXPECTED_FRAME - a body that was not announced")
       }
-      pending[channel]!.command.body += payload
+      message.command.body += payload
+      return goOn(message)
     case 8:
       guard channel == 0 else { throw .frame("a heartbeat on a channel") }
       return .heartbeat
     default: throw .frame("no frame type \(type)")
     }
-    guard let waiting = pending[channel], waiting.command.body.count == waiting.size else { return nil }
-    pending[channel] = nil
-    return .command(waiting.command)
+  }
+
+  /// A message that is complete, or nil: then it waits for its next frame.
+  private mutating func goOn(_ message: consuming Pending) -> Event? {
+    if message.command.body.count == message.size { return .command(message.command) }
+    pending[message.command.channel] = message
+    return nil
   }
 }
 
 /// Commands to frames.
 enum AMQPFrames {
-  static func write(_ type: UInt8, _ channel: UInt16, _ payload: some Collection<UInt8>, to output: inout [UInt8]) {
-    let size = payload.count
-    output.append(type)
-    output.append(UInt8(channel >> 8))
-    output.append(UInt8(channel & 255))
-    for shift in stride(from: 24, through: 0, by: -8) { output.append(UInt8(size >> shift & 255)) }
-    output += payload
-    output.append(0xCE)
+  private static func write(
+    _ type: UInt8, _ channel: UInt16, to output: inout [UInt8], payload: (inout AMQPWriter) -> Void
+  ) {
+    var writer = AMQPWriter(taking: &output)
+    writer.number(type)
+    writer.number(channel)
+    writer.sized(payload)
+    writer.number(UInt8(0xCE))
+    output = writer.bytes
   }
 
   static func write(_ method: AMQPMethod, _ channel: UInt16, to output: inout [UInt8]) {
-    write(1, channel, method.bytes, to: &output)
+    write(1, channel, to: &output) { method.write(to: &$0) }
   }
 
-  static func writeHeartbeat(to output: inout [UInt8]) { write(8, 0, [], to: &output) }
+  static func writeHeartbeat(to output: inout [UInt8]) { write(8, 0, to: &output) { _ in } }
 
   /// A method with its content; `properties` are flags and list.
   static func write(
     _ method: AMQPMethod, properties: [UInt8], body: [UInt8], _ channel: UInt16, frameMax: Int, to output: inout [UInt8]
   ) {
     write(method, channel, to: &output)
-    var header = AMQPWriter()
-    header.number(UInt16(60))
-    header.number(UInt16(0))
-    header.number(UInt64(body.count))
-    header.raw(properties)
-    write(2, channel, header.bytes, to: &output)
+    write(2, channel, to: &output) {
+      $0.number(UInt16(60))
+      $0.number(UInt16(0))
+      $0.number(UInt64(body.count))
+      $0.raw(properties)
+    }
     var rest = body[...]
     while !rest.isEmpty {
       let part = rest.prefix(frameMax - 8)
-      write(3, channel, part, to: &output)
+      write(3, channel, to: &output) { $0.raw(part) }
       rest = rest.dropFirst(part.count)
     }
   }

@@ -210,8 +210,15 @@ struct AMQPWriter {
   private(set) var bytes: [UInt8] = []
   private var bit: UInt8 = 8
 
-  /// Has room for what most methods and headers need.
+  /// Has room for what most headers need.
   init() { bytes.reserveCapacity(96) }
+
+  /// Takes `output`, to go on where it ends.
+  init(taking output: inout [UInt8]) {
+    // Room for a message, so that it does not grow with each of its first frames.
+    if output.isEmpty { output.reserveCapacity(256) }
+    swap(&bytes, &output)
+  }
 
   mutating func number<N: FixedWidthInteger>(_ value: N) {
     bit = 8
@@ -220,6 +227,22 @@ struct AMQPWriter {
       shift -= 8
       bytes.append(UInt8(truncatingIfNeeded: value >> N(shift)))
     }
+  }
+
+  /// Overwrites a number that was written at `place`.
+  mutating func overwrite<N: FixedWidthInteger>(_ value: N, at place: Int) {
+    for index in 0..<N.bitWidth / 8 {
+      bytes[place + index] = UInt8(truncatingIfNeeded: value >> N(N.bitWidth - 8 - 8 * index))
+    }
+  }
+
+  /// What `body` writes, with its size before it.
+  mutating func sized(_ body: (inout AMQPWriter) -> Void) {
+    let place = bytes.count
+    number(UInt32(0))
+    body(&self)
+    overwrite(UInt32(bytes.count - place - 4), at: place)
+    bit = 8
   }
 
   /// A method's class and its number.
@@ -252,12 +275,12 @@ struct AMQPWriter {
   }
 
   mutating func table(_ table: AMQPTable) {
-    var inner = AMQPWriter()
-    for entry in table.entries {
-      inner.shortString(entry.name)
-      inner.value(entry.value)
+    sized { writer in
+      for entry in table.entries {
+        writer.shortString(entry.name)
+        writer.value(entry.value)
+      }
     }
-    longString(inner.bytes)
   }
 
   mutating func raw(_ more: some Collection<UInt8>) {
@@ -283,9 +306,7 @@ struct AMQPWriter {
     case .bytes(let raw): type("x"); longString(raw)
     case .array(let values):
       type("A")
-      var inner = AMQPWriter()
-      for value in values { inner.value(value) }
-      longString(inner.bytes)
+      sized { writer in for value in values { writer.value(value) } }
     case .timestamp(let seconds): type("T"); number(seconds)
     case .table(let table): type("F"); self.table(table)
     case .void: type("V")
