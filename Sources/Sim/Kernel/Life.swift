@@ -254,7 +254,4 @@ final class LifeExecutor: SerialExecutor, @unchecked Sendable {
   }
 
   func asUnownedSerialExecutor() -> UnownedSerialExecutor { UnownedSerialExecutor(ordinary: self) }
-
-  /// One thing at a time happens in a world: whoever asks is alone on the actor.
-  func checkIsolated() {}
 }

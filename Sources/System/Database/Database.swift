@@ -129,9 +129,7 @@ public actor Database {
     let batch = Array(waiting.prefix(Self.maximumBatch))
     waiting.removeFirst(batch.count)
     let commit = GroupCommit(file: file, transactions: batch, options: options)
-    environment.executor.offload(.disk, { commit.run() }) { result in
-      self.assumeIsolated { $0.finish(batch, result) }
-    }
+    environment.executor.offload(.disk, for: self, { commit.run() }) { $0.finish(batch, $1) }
   }
 
   private func finish(_ batch: [Transaction], _ result: Result<GroupCommit.Outcome, any Error>) {

@@ -50,9 +50,21 @@ extension NodeExecutor {
     spawn(name, isolation: isolation, body)
   }
 
+  // What is posted runs where the node's actors do, one thing at a time: that is what isolation means, and so nobody asks for it at each call.
+
   /// Runs `work` soon on an actor of this node.
   public func post<Target: Actor>(to actor: Target, _ work: @escaping @Sendable (isolated Target) -> Void) {
-    post { actor.assumeIsolated(work) }
+    let work = unsafeBitCast(work, to: (@Sendable (Target) -> Void).self)
+    post { work(actor) }
+  }
+
+  /// Runs blocking `work` off the event loop, and then hands what came of it to `done`, on an actor of this node.
+  public func offload<Target: Actor, R: Sendable>(
+    _ lane: OffloadLane, for actor: Target, _ work: @escaping @Sendable () throws -> R,
+    then done: @escaping @Sendable (isolated Target, Result<R, any Error>) -> Void
+  ) {
+    let done = unsafeBitCast(done, to: (@Sendable (Target, Result<R, any Error>) -> Void).self)
+    offload(lane, work) { done(actor, $0) }
   }
 }
 
