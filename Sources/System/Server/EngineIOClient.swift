@@ -47,7 +47,7 @@ public actor EngineIOClient {
   }
 
   private func target(_ transport: String) -> String {
-    let join = path.contains("?") ? "&" : "?"
+    let join = path.utf8.contains(UInt8(ascii: "?")) ? "&" : "?"
     return "\(path)\(join)EIO=4&transport=\(transport)" + (id.isEmpty ? "" : "&sid=\(id)")
   }
 

@@ -4,6 +4,8 @@
 public final class HTTPClient: @unchecked Sendable {
   private let environment: Environment
   private let address: SocketAddress
+  /// The address, as requests name it.
+  private let host: String
   private var connection: (any Connection)?
   private var parser = HTTPResponseParser()
 
@@ -11,6 +13,7 @@ public final class HTTPClient: @unchecked Sendable {
   public init(_ environment: Environment, address: SocketAddress) {
     self.environment = environment
     self.address = address
+    host = address.description
   }
 
   /// Sends a request and waits for the whole response.
@@ -19,14 +22,28 @@ public final class HTTPClient: @unchecked Sendable {
     _ method: String, _ target: String, fields: [(name: String, value: String)] = [], json: JSONValue? = nil,
     timeout: Duration
   ) async throws -> HTTPResponse {
-    var output = Array("\(method) \(target) HTTP/1.1\r\nhost: \(address)\r\n".utf8)
-    for field in fields { output += "\(field.name): \(field.value)\r\n".utf8 }
+    var output: [UInt8] = []
+    output.reserveCapacity(512)
+    output.append(utf8: method)
+    output.append(" ")
+    output.append(utf8: target)
+    output.append(" HTTP/1.1\r\nhost: ")
+    output.append(utf8: host)
+    output.append("\r\n")
+    for field in fields {
+      output.append(utf8: field.name)
+      output.append(": ")
+      output.append(utf8: field.value)
+      output.append("\r\n")
+    }
     if let json {
       let body = json.bytes
-      output += "content-type: application/json\r\ncontent-length: \(body.count)\r\n\r\n".utf8
+      output.append("content-type: application/json\r\ncontent-length: ")
+      output.append(decimal: Int64(body.count))
+      output.append("\r\n\r\n")
       output += body
     } else {
-      output += "\r\n".utf8
+      output.append("\r\n")
     }
     return try await send(output, answersHead: method == "HEAD", timeout: timeout)
   }
@@ -45,7 +62,7 @@ public final class HTTPClient: @unchecked Sendable {
         rest = rest.dropFirst(piece.count)
         try await environment.clock.sleep(for: piece.pause)
       }
-      if !rest.isEmpty { try await connection.write(Array(rest), deadline: deadline) }
+      if !rest.isEmpty { try await connection.write(pieces.isEmpty ? bytes : Array(rest), deadline: deadline) }
       let response = try await response(connection, deadline)
       if !parser.keepsAlive { close() }
       return response

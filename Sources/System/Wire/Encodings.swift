@@ -76,39 +76,60 @@ public enum Base64URL {
   /// The bytes, or nil: a character outside the alphabet, an impossible length, or bits beyond the last byte that are
   /// not zero (so that no two texts mean the same bytes).
   public static func decode(_ text: some Collection<UInt8>) -> [UInt8]? {
-    var output: [UInt8] = []
-    output.reserveCapacity(text.count * 3 / 4)
-    var bits: UInt32 = 0
-    var count = 0
-    for character in text {
-      let value = values[Int(character)]
-      guard value < 64 else { return nil }
-      bits = bits << 6 | UInt32(value)
-      count += 6
-      if count >= 8 {
-        count -= 8
-        output.append(UInt8(truncatingIfNeeded: bits >> UInt32(count)))
+    // In one piece, and not byte by byte through whatever collection it is.
+    text.withContiguousStorageIfAvailable { decode($0) } ?? Array(text).withUnsafeBufferPointer { decode($0) }
+  }
+
+  private static func decode(_ text: UnsafeBufferPointer<UInt8>) -> [UInt8]? {
+    var isGood = true
+    let output = [UInt8](unsafeUninitializedCapacity: text.count * 3 / 4 + 1) { buffer, written in
+      values.withUnsafeBufferPointer { values in
+        var bits: UInt32 = 0
+        var count = 0
+        for character in text {
+          let value = values[Int(character)]
+          guard value < 64 else {
+            isGood = false
+            return
+          }
+          bits = bits << 6 | UInt32(value)
+          count += 6
+          if count >= 8 {
+            count -= 8
+            buffer[written] = UInt8(truncatingIfNeeded: bits >> UInt32(count))
+            written += 1
+          }
+        }
+        isGood = count < 6 && bits & ((1 << UInt32(count)) - 1) == 0
       }
     }
-    guard count < 6, bits & ((1 << UInt32(count)) - 1) == 0 else { return nil }
-    return output
+    return isGood ? output : nil
   }
 }
 
 /// Percent-encoding in URLs and forms (RFC 3986 §2.1; WHATWG URL, application/x-www-form-urlencoded).
 public enum PercentEncoding {
   /// Decodes one component; nil where an escape is broken or the bytes are not UTF-8.
-  public static func decode(_ bytes: some Sequence<UInt8>, plusIsSpace: Bool) -> String? {
+  public static func decode(_ bytes: some Collection<UInt8>, plusIsSpace: Bool) -> String? {
+    decode(Array(bytes)[...], plusIsSpace: plusIsSpace)
+  }
+
+  private static func decode(_ bytes: ArraySlice<UInt8>, plusIsSpace: Bool) -> String? {
+    let percent = UInt8(ascii: "%")
+    let plus = UInt8(ascii: "+")
+    // Most components stand for themselves.
+    guard bytes.contains(where: { $0 == percent || $0 == plus && plusIsSpace }) else { return String(utf8: bytes) }
     var output: [UInt8] = []
-    var iterator = bytes.makeIterator()
-    while let byte = iterator.next() {
+    output.reserveCapacity(bytes.count)
+    var rest = bytes
+    while let byte = rest.popFirst() {
       switch byte {
-      case UInt8(ascii: "%"):
-        guard let high = iterator.next().flatMap(Hex.value), let low = iterator.next().flatMap(Hex.value) else {
+      case percent:
+        guard let high = rest.popFirst().flatMap(Hex.value), let low = rest.popFirst().flatMap(Hex.value) else {
           return nil
         }
         output.append(high << 4 | low)
-      case UInt8(ascii: "+") where plusIsSpace: output.append(0x20)
+      case plus where plusIsSpace: output.append(0x20)
       default: output.append(byte)
       }
     }
@@ -118,12 +139,16 @@ public enum PercentEncoding {
   /// Decodes `name=value&name=value`; nil where a component does not decode.
   public static func decodeForm(_ bytes: some Collection<UInt8>) -> [(name: String, value: String)]? {
     var pairs: [(name: String, value: String)] = []
-    for part in bytes.split(separator: UInt8(ascii: "&")) {
-      let halves = part.split(separator: UInt8(ascii: "="), maxSplits: 1, omittingEmptySubsequences: false)
-      guard let name = decode(halves[0], plusIsSpace: true),
-        let value = halves.count > 1 ? decode(halves[1], plusIsSpace: true) : ""
+    var rest = Array(bytes)[...]
+    while !rest.isEmpty {
+      let part = rest.prefix { $0 != UInt8(ascii: "&") }
+      rest = rest[part.endIndex...].dropFirst()
+      if part.isEmpty { continue }
+      let name = part.prefix { $0 != UInt8(ascii: "=") }
+      guard let decodedName = decode(name, plusIsSpace: true),
+        let value = decode(part[name.endIndex...].dropFirst(), plusIsSpace: true)
       else { return nil }
-      pairs.append((name, value))
+      pairs.append((decodedName, value))
     }
     return pairs
   }

@@ -25,7 +25,12 @@ public struct HTTPFields: Sendable {
   }
 
   /// All fields in order, names in lower case.
-  public var pairs: [(name: String, value: String)] { slots.map { (text($0.name).lowercased(), text($0.value)) } }
+  public var pairs: [(name: String, value: String)] {
+    slots.map { slot in
+      let isLower = !bytes[slot.name].contains { $0 >= 0x41 && $0 <= 0x5A }
+      return (isLower ? text(slot.name) : text(slot.name).lowercased(), text(slot.value))
+    }
+  }
 
   private func matches(_ slot: Slot, _ name: String) -> Bool {
     guard slot.name.count == name.utf8.count else { return false }
