@@ -102,9 +102,9 @@ public final class Life: @unchecked Sendable {
 
   /// Calls `done`, in a step of its own, when somebody resumes the waiter that `register` is handed, or the node dies.
   func expect(
-    _ what: Wait, _ done: @escaping (Result<Void, any Error>) -> Void, _ register: (Waiter) -> Void
+    _ what: Wait, _ done: @escaping ((any Error)?) -> Void, _ register: (Waiter) -> Void
   ) {
-    guard isAlive else { return post { done(.failure(NodeDown())) } }
+    guard isAlive else { return post { done(NodeDown()) } }
     let waiter = Waiter(what, life: self, done)
     enter(waiter)
     register(waiter)
@@ -189,9 +189,11 @@ final class Waiter: CancellableWait, @unchecked Sendable {
   /// Where the task goes on: the executor of the actor that it waits on.
   private let executor: UnownedSerialExecutor?
   /// What is done in place of a task that goes on.
-  private var done: ((Result<Void, any Error>) -> Void)?
+  private var done: (((any Error)?) -> Void)?
   private var continuation: UnsafeContinuation<Void, any Error>?
-  private var outcome: Result<Void, any Error>?
+  private(set) var isPending = true
+  /// What it was resumed with.
+  private var error: (any Error)?
 
   init(_ what: Wait, life: Life, executor: UnownedSerialExecutor?) {
     self.what = what
@@ -200,7 +202,7 @@ final class Waiter: CancellableWait, @unchecked Sendable {
     super.init()
   }
 
-  init(_ what: Wait, life: Life, _ done: @escaping (Result<Void, any Error>) -> Void) {
+  init(_ what: Wait, life: Life, _ done: @escaping ((any Error)?) -> Void) {
     self.what = what
     self.life = life
     self.done = done
@@ -210,36 +212,32 @@ final class Waiter: CancellableWait, @unchecked Sendable {
 
   override func cancelled() { resume(throwing: CancellationError()) }
 
-  var isPending: Bool { outcome == nil }
-
   fileprivate func suspend(_ continuation: UnsafeContinuation<Void, any Error>) {
-    if let outcome { Self.resume(continuation, outcome) } else { self.continuation = continuation }
+    if isPending { self.continuation = continuation } else { Self.resume(continuation, error) }
   }
 
-  func resume() { finish(.success(())) }
-  func resume(throwing error: any Error) { finish(.failure(error)) }
+  func resume() { finish(nil) }
+  func resume(throwing error: any Error) { finish(error) }
 
-  private func finish(_ result: Result<Void, any Error>) {
-    guard outcome == nil else { return }
-    outcome = result
+  // Not as a `Result`, which is generic: the runtime is asked for its type each time.
+  private func finish(_ error: (any Error)?) {
+    guard isPending else { return }
+    isPending = false
+    self.error = error
     timer?.cancel()
     timer = nil
     life.forget(self)
     if let done {
       self.done = nil
-      life.post { done(result) }
+      life.post { done(error) }
     }
     guard let continuation else { return }
     self.continuation = nil
-    life.scheduler.resuming(on: executor, of: life) { Self.resume(continuation, result) }
+    life.scheduler.resuming(on: executor, of: life) { Self.resume(continuation, error) }
   }
 
-  /// As `resume(with:)`, which is generic and asks the runtime for its types each time.
-  private static func resume(_ continuation: UnsafeContinuation<Void, any Error>, _ result: Result<Void, any Error>) {
-    switch result {
-    case .success: continuation.resume()
-    case .failure(let error): continuation.resume(throwing: error)
-    }
+  private static func resume(_ continuation: UnsafeContinuation<Void, any Error>, _ error: (any Error)?) {
+    if let error { continuation.resume(throwing: error) } else { continuation.resume() }
   }
 }
 
