@@ -162,17 +162,20 @@ public final class Scheduler: @unchecked Sendable {
   // MARK: Time
 
   @discardableResult
-  func at(_ time: Int64, _ action: @escaping () -> Void) -> SimTimer {
-    let timer = SimTimer(action)
-    timers.insert(timer, at: max(time, now))
+  func at(_ time: Int64, _ action: @escaping () -> Void) -> ActionTimer {
+    let timer = ActionTimer(action)
+    fire(timer, at: time)
     return timer
   }
 
   @discardableResult
-  func after(_ delay: Duration, _ action: @escaping () -> Void) -> SimTimer {
+  func after(_ delay: Duration, _ action: @escaping () -> Void) -> ActionTimer {
     let (time, overflow) = now.addingReportingOverflow(delay.nanoseconds)
     return at(overflow ? .max : time, action)
   }
+
+  /// Has a timer fire at `time`, or now when that has passed.
+  func fire(_ timer: SimTimer, at time: Int64) { timers.insert(timer, at: max(time, now)) }
 
   // MARK: Running
 

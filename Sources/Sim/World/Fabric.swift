@@ -53,21 +53,24 @@ final class Fabric: @unchecked Sendable {
 
   // MARK: Sending
 
-  /// Calls `deliver` when a segment from `a` would arrive at `b`, at `earliest` or later; returns that time.
-  @discardableResult
-  func send(from a: String, to b: String, notBefore earliest: Int64 = 0, _ deliver: @escaping () -> Void) -> Int64 {
+  /// When a segment that `a` sends now arrives at `b`: at `earliest` or later.
+  func arrival(from a: String, to b: String, notBefore earliest: Int64 = 0) -> Int64 {
     var delay = a == b ? Duration.microseconds(20) : stream.duration(link.latency)
     if stream.chance(link.stalls) {
       delay += stream.duration(link.stall)
       stalls.append((a, b, scheduler.now...scheduler.now + delay.nanoseconds))
     }
-    let time = max(earliest, scheduler.now + delay.nanoseconds)
-    scheduler.at(time) { self.arrive(from: a, to: b, deliver) }
-    return time
+    return max(earliest, scheduler.now + delay.nanoseconds)
   }
 
-  private func arrive(from a: String, to b: String, _ deliver: @escaping () -> Void) {
-    // What was held before must not be overtaken, so it stays in line until the partition heals.
+  /// Calls `deliver` when a segment from `a` would arrive at `b`.
+  private func send(from a: String, to b: String, _ deliver: @escaping () -> Void) {
+    scheduler.at(arrival(from: a, to: b)) { self.arrive(from: a, to: b, deliver) }
+  }
+
+  /// Calls `deliver` for what arrives from `a` at `b`: now, or once the partition between them heals.
+  func arrive(from a: String, to b: String, _ deliver: @escaping () -> Void) {
+    // What was held before must not be overtaken, so it stays in line until then.
     if isBlocked(a, b) { held.append((a, b, deliver)) } else { deliver() }
   }
 

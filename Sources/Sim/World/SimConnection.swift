@@ -54,28 +54,54 @@ final class Pipe {
       let segment = rest.prefix(cut)
       rest = rest.dropFirst(cut)
       underWay += segment.count
-      let isLast = rest.isEmpty
-      let sentAt = fabric.scheduler.now
-      travel { [self] in
-        deliver(segment)
-        if isLast, to.isAlive { fabric.trace.arrived(at: to.name, from: from.name, connection, sentAt: sentAt) }
-      }
+      travel(.bytes(segment, sentAt: rest.isEmpty ? fabric.scheduler.now : nil))
     }
   }
 
   func sendEnd() {
     guard !endSent else { return }
     endSent = true
-    travel { self.end(.ended) }
+    travel(.ending(.ended))
   }
 
   func sendReset() {
     endSent = true
-    travel { self.end(.reset) }
+    travel(.ending(.reset))
   }
 
-  private func travel(_ arrival: @escaping () -> Void) {
-    lastArrival = fabric.send(from: from.name, to: to.name, notBefore: lastArrival, arrival)
+  private enum Segment {
+    /// The last of what was sent together says when that was.
+    case bytes(ArraySlice<UInt8>, sentAt: Int64?)
+    case ending(Ending)
+  }
+
+  private func travel(_ segment: Segment) {
+    lastArrival = fabric.arrival(from: from.name, to: to.name, notBefore: lastArrival)
+    fabric.scheduler.fire(Arrival(segment, self), at: lastArrival)
+  }
+
+  /// A segment on its way.
+  private final class Arrival: SimTimer {
+    private let segment: Segment
+    private let pipe: Pipe
+
+    init(_ segment: Segment, _ pipe: Pipe) {
+      self.segment = segment
+      self.pipe = pipe
+    }
+
+    override func fire() {
+      pipe.fabric.arrive(from: pipe.from.name, to: pipe.to.name) { self.pipe.arrive(self.segment) }
+    }
+  }
+
+  private func arrive(_ segment: Segment) {
+    switch segment {
+    case .bytes(let bytes, let sentAt):
+      deliver(bytes)
+      if let sentAt, to.isAlive { fabric.trace.arrived(at: to.name, from: from.name, connection, sentAt: sentAt) }
+    case .ending(let how): end(how)
+    }
   }
 
   private func deliver(_ segment: ArraySlice<UInt8>) {

@@ -34,7 +34,9 @@ final class SimExecutor: NodeExecutor, @unchecked Sendable {
     then done: @escaping @Sendable (Result<R, any Error>) -> Void
   ) {
     let outcome = Outcome<R>()
-    life.expect(Self.wait(for: lane), { error in done(error.map { .failure($0) } ?? outcome.result) }) { begin(lane, work, outcome, $0) }
+    life.expect(Self.wait(for: lane), { error in done(error.map { .failure($0) } ?? outcome.result) }) {
+      begin(lane, work, outcome, $0)
+    }
   }
 
   private static func wait(for lane: OffloadLane) -> Wait { Wait(lane == .disk ? "disk" : "computation") }
