@@ -11,7 +11,7 @@ public actor AMQPClient {
   private static let prefetch: UInt16 = 256
   /// Publications that may wait for their confirmation.
   private static let maximumUnconfirmed = 100_000
-  private static let patience: Duration = .seconds(10)
+  static let patience: Duration = .seconds(10)
   /// Seconds between heartbeats: a broker drops a dead connection after twice that, and its queues are free again.
   private static let heartbeat: UInt16 = 2
   /// Time between two tries to consume a queue that another has.
@@ -33,13 +33,13 @@ public actor AMQPClient {
   /// The numbers of what was sent over this connection, from the tag after `settledTags` on.
   private var sent: [UInt64] = []
   private var settledTags: UInt64 = 0
-  private var connection: (any Connection)?
+  private(set) var connection: (any Connection)?
   var generation = 0
   private(set) var isReady = false
   var isClosed = false
   var output: [UInt8] = []
-  private var isWriting = false
-  private var lastSent = Instant(nanoseconds: 0)
+  var isWriting = false
+  var lastSent = Instant(nanoseconds: 0)
   /// What `depths` waits for.
   var depthQuestion:
     (
@@ -364,43 +364,5 @@ public actor AMQPClient {
     while done < sent.count, unconfirmed[sent[done]] == nil { done += 1 }
     sent.removeFirst(done)
     settledTags += UInt64(done)
-  }
-
-  // MARK: Output
-
-  func flush() {
-    guard !isWriting, !output.isEmpty, let connection else { return }
-    isWriting = true
-    let generation = generation
-    environment.executor.post(to: self) { $0.writeAll(connection, generation) }
-  }
-
-  /// Writes as much as the network takes at once; a task of its own waits for it to take the rest.
-  private func writeAll(_ connection: any Connection, _ generation: Int) {
-    do {
-      while !output.isEmpty, generation == self.generation {
-        let batch = output
-        output = []
-        lastSent = environment.clock.now
-        let count = try connection.writeNow(batch[...])
-        if count < batch.count {
-          environment.executor.spawn("amqp-writer") {
-            await self.write(Array(batch[count...]), connection, generation)
-          }
-          return
-        }
-      }
-    } catch {
-      connection.reset()
-    }
-    isWriting = false
-    // A new connection may have begun meanwhile.
-    if generation != self.generation { flush() }
-  }
-
-  private func write(_ rest: [UInt8], _ connection: any Connection, _ generation: Int) async {
-    // An error is met again with what comes next.
-    do { try await connection.write(rest, deadline: environment.clock.now + Self.patience) } catch { connection.reset() }
-    writeAll(connection, generation)
   }
 }
