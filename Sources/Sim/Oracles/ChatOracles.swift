@@ -14,6 +14,8 @@ struct ChatEvidence {
   let delays: [ClosedRange<Int64>]
   /// The attempts to send, by what they said: contents are unique.
   let sendingByContent: [String: Sending]
+  /// Every sight of a message, with who saw it and how.
+  let sights: [(fact: MessageFact, user: Int64, how: String)]
 
   init(_ history: ChatHistory, disturbances: [ClosedRange<Int64>], delays: [ClosedRange<Int64>]) {
     self.delays = delays
@@ -27,12 +29,9 @@ struct ChatEvidence {
     isOnlineAtEnd = history.isOnlineAtEnd
     self.disturbances = disturbances
     sendingByContent = Dictionary(history.sendings.map { ($0.content, $0) }, uniquingKeysWith: { first, _ in first })
-  }
-
-  /// Every sight of a message, with who saw it and how.
-  var sights: [(fact: MessageFact, user: Int64, how: String)] {
-    sockets.flatMap { socket in socket.heard.map { ($0.fact, socket.user, "\(socket.person) heard") } }
-      + readings.flatMap { reading in reading.facts.map { ($0, reading.user, "\(reading.person) read") } }
+    sights =
+      history.sockets.flatMap { socket in socket.heard.map { ($0.fact, socket.user, "\(socket.person) heard") } }
+      + history.readings.flatMap { reading in reading.facts.map { ($0, reading.user, "\(reading.person) read") } }
   }
 }
 

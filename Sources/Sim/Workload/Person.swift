@@ -38,7 +38,8 @@ final class Person: Inhabitant, @unchecked Sendable {
   private var nextSession = 0
   private var agenda: Agenda<Action>
   private(set) var isServed = false
-  private(set) var lastSeen = "nothing yet"
+  private var lastOperation: Int?
+  var lastSeen: String { lastOperation.map { history.operations[$0].description } ?? "nothing yet" }
 
   init(_ name: String, behavior: People, stream: ChoiceStream, history: History, scenario: Scenario) {
     self.name = name
@@ -304,7 +305,7 @@ final class Person: Inhabitant, @unchecked Sendable {
     let answer = try await exchange(request, client, environment)
     history.end(id, answer)
     note(answer)
-    lastSeen = history.operations[id].description
+    lastOperation = id
     return answer
   }
 
