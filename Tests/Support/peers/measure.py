@@ -22,7 +22,10 @@ def product(name):
 
 
 def pinned(core, command, **more):
-    return subprocess.Popen(["taskset", "-c", str(core), *map(str, command)], **more)
+    process = subprocess.Popen(["taskset", "-c", str(core), *map(str, command)], **more)
+    # What a benchmark that fails has started does not outlive it.
+    atexit.register(process.kill)
+    return process
 
 
 def cpu_seconds(pid):
