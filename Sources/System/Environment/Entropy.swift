@@ -7,9 +7,9 @@ public protocol Entropy: Sendable {
 extension Entropy {
   /// `count` random bytes.
   public func bytes(_ count: Int) -> [UInt8] {
-    [UInt8](unsafeUninitializedCapacity: count) { buffer, initialized in
-      fill(UnsafeMutableRawBufferPointer(rebasing: UnsafeMutableRawBufferPointer(buffer)[..<count]))
-      initialized = count
+    withUnsafeTemporaryAllocation(byteCount: count, alignment: 1) { buffer in
+      fill(buffer)
+      return Array(buffer)
     }
   }
 

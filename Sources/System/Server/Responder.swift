@@ -188,7 +188,7 @@ final class Responder: @unchecked Sendable {
     return String(unsafeUninitializedCapacity: requestIDPrefix.count + digits) { bytes in
       var index = bytes.update(fromContentsOf: requestIDPrefix)
       for digit in (0..<digits).reversed() {
-        bytes[index] = Hex.digits[Int(requests >> UInt64(4 * digit) & 15)]
+        bytes[index] = Hex.digit(UInt8(requests >> UInt64(4 * digit) & 15))
         index += 1
       }
       return index

@@ -1,9 +1,18 @@
 extension String {
   /// Calls `body` with the text's bytes, where they are.
+  @inline(__always)
   func withUTF8Bytes<R>(_ body: (UnsafeBufferPointer<UInt8>) -> R) -> R {
     if let result = utf8.withContiguousStorageIfAvailable(body) { return result }
     var native = self
     return native.withUTF8(body)
+  }
+
+  /// The text that `body` writes in UTF-8, in about `expected` bytes.
+  init(expecting expected: Int, _ body: (inout ByteWriter) -> Void) {
+    self = withByteWriter(expecting: expected) { writer in
+      body(&writer)
+      return String(decoding: writer.written, as: UTF8.self)
+    }
   }
 }
 
@@ -14,53 +23,124 @@ extension [UInt8] {
   /// As bytes that lie in one piece, which a view of them is not known to do.
   mutating func append(utf8 text: String) { text.withUTF8Bytes { append(contentsOf: $0) } }
 
-  /// Appends a number, with leading zeros up to `width` digits (20 at most).
-  mutating func append(decimal number: Int64, width: Int = 1) {
-    append(atMost: 21) { $0.append(decimal: number, width: width) }
-  }
+  /// Appends a number.
+  mutating func append(decimal number: Int64) { append(expecting: 20) { $0.append(decimal: number) } }
 
-  /// Appends what `body` writes, which is at most `limit` bytes: many small pieces together.
-  mutating func append(atMost limit: Int, _ body: (inout ByteWriter) -> Void) {
-    withUnsafeTemporaryAllocation(of: UInt8.self, capacity: limit) { bytes in
-      var writer = ByteWriter(bytes)
+  /// Appends what `body` writes, in about `expected` bytes: many small pieces together.
+  mutating func append(expecting expected: Int, _ body: (inout ByteWriter) -> Void) {
+    withByteWriter(expecting: expected) { writer in
       body(&writer)
       append(contentsOf: writer.written)
     }
   }
+
+  /// The bytes that `body` writes, in about `expected`.
+  init(expecting expected: Int, _ body: (inout ByteWriter) -> Void) {
+    self = withByteWriter(expecting: expected) { writer in
+      body(&writer)
+      return Array(writer.written)
+    }
+  }
 }
 
-/// Writes bytes one after the other to where there is room for all of them.
-struct ByteWriter {
-  private let bytes: UnsafeMutableBufferPointer<UInt8>
-  private var count = 0
+/// Calls `body` with a writer that needs no memory for `expected` bytes.
+func withByteWriter<R>(expecting expected: Int, _ body: (inout ByteWriter) -> R) -> R {
+  withUnsafeTemporaryAllocation(of: UInt8.self, capacity: expected) { bytes in
+    var writer = ByteWriter(bytes)
+    return body(&writer)
+  }
+}
 
-  init(_ bytes: UnsafeMutableBufferPointer<UInt8>) { self.bytes = bytes }
+/// Writes bytes one after the other: to room that it is lent, and what that does not hold to memory of its own. A small piece
+/// costs a few instructions, where an array asks with each whether it is shared.
+struct ByteWriter: ~Copyable {
+  private var bytes: UnsafeMutablePointer<UInt8>
+  private var room: Int
+  private(set) var count = 0
+  private var ownsBytes = false
 
-  var written: UnsafeBufferPointer<UInt8> { UnsafeBufferPointer(rebasing: bytes[..<count]) }
+  fileprivate init(_ lent: UnsafeMutableBufferPointer<UInt8>) {
+    // There is always an address, even of no bytes.
+    bytes = lent.baseAddress!
+    room = lent.count
+  }
+
+  deinit { if ownsBytes { bytes.deallocate() } }
+
+  /// What was written, until more is.
+  var written: UnsafeBufferPointer<UInt8> { UnsafeBufferPointer(start: bytes, count: count) }
+
+  /// Where the next `more` bytes go.
+  @inline(__always)
+  private mutating func next(_ more: Int) -> UnsafeMutablePointer<UInt8> {
+    if room - count < more { grow(more) }
+    return bytes + count
+  }
+
+  @inline(never)
+  private mutating func grow(_ more: Int) {
+    room = max(2 * room, count + more)
+    let larger = UnsafeMutablePointer<UInt8>.allocate(capacity: room)
+    larger.initialize(from: bytes, count: count)
+    if ownsBytes { bytes.deallocate() }
+    bytes = larger
+    ownsBytes = true
+  }
+
+  @inline(__always)
+  mutating func append(_ byte: UInt8) {
+    next(1).pointee = byte
+    count += 1
+  }
 
   mutating func append(_ part: UnsafeBufferPointer<UInt8>) {
-    require(part.count <= bytes.count - count, "no room for \(part.count) bytes")
     guard let source = part.baseAddress else { return }
-    (bytes.baseAddress! + count).update(from: source, count: part.count)
+    next(part.count).update(from: source, count: part.count)
     count += part.count
   }
 
-  mutating func append(_ text: StaticString) { text.withUTF8Buffer { append($0) } }
+  @inline(__always)
+  mutating func append(_ text: StaticString) {
+    append(UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
+  }
 
   mutating func append(utf8 text: String) { text.withUTF8Bytes { append($0) } }
 
+  /// Appends what `body` writes to room for `limit` bytes; it returns how many.
+  @inline(__always)
+  mutating func append(atMost limit: Int, _ body: (UnsafeMutablePointer<UInt8>) -> Int) {
+    let written = body(next(limit))
+    require(written <= limit, "wrote \(written) bytes to room for \(limit)")
+    count += written
+  }
+
   /// A number, with leading zeros up to `width` digits (20 at most).
   mutating func append(decimal number: Int64, width: Int = 1) {
-    if number < 0 { append("-") }
-    withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 20) { digits in
-      var rest = number.magnitude
-      var first = 20
-      repeat {
-        first -= 1
-        digits[first] = UInt8(ascii: "0") + UInt8(rest % 10)
+    if number < 0 { append(UInt8(ascii: "-")) }
+    let magnitude = number.magnitude
+    var digits = 1
+    var bound: UInt64 = 10
+    // No `Int64` has more than nineteen digits, and ten to their power is a `UInt64` still.
+    while digits < 19, magnitude >= bound {
+      digits += 1
+      bound &*= 10
+    }
+    digits = max(digits, width)
+    append(atMost: 20) { place in
+      var rest = magnitude
+      for index in (0..<digits).reversed() {
+        place[index] = UInt8(ascii: "0") + UInt8(truncatingIfNeeded: rest % 10)
         rest /= 10
-      } while rest > 0 || 20 - first < width
-      append(UnsafeBufferPointer(rebasing: digits[first...]))
+      }
+      return digits
+    }
+  }
+
+  /// Two hexadecimal digits, in lower case, for each byte.
+  mutating func append(hex part: some Sequence<UInt8>) {
+    for byte in part {
+      append(Hex.digit(byte >> 4))
+      append(Hex.digit(byte & 15))
     }
   }
 }

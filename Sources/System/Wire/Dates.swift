@@ -30,19 +30,18 @@ extension Timestamp {
   public var rfc3339: String {
     let (date, _, second) = civil
     let fraction = microseconds - seconds * 1_000_000
-    var output: [UInt8] = []
-    output.reserveCapacity(27)
-    output.append(decimal: date.year, width: 4)
-    output.append(UInt8(ascii: "-"))
-    output.append(decimal: date.month, width: 2)
-    output.append(UInt8(ascii: "-"))
-    output.append(decimal: date.day, width: 2)
-    output.append(UInt8(ascii: "T"))
-    output.append(timeOfDay: second)
-    output.append(UInt8(ascii: "."))
-    output.append(decimal: fraction, width: 6)
-    output.append(UInt8(ascii: "Z"))
-    return String(decoding: output, as: UTF8.self)
+    return String(expecting: 40) { output in
+      output.append(decimal: date.year, width: 4)
+      output.append(UInt8(ascii: "-"))
+      output.append(decimal: date.month, width: 2)
+      output.append(UInt8(ascii: "-"))
+      output.append(decimal: date.day, width: 2)
+      output.append(UInt8(ascii: "T"))
+      output.append(timeOfDay: second)
+      output.append(UInt8(ascii: "."))
+      output.append(decimal: fraction, width: 6)
+      output.append(UInt8(ascii: "Z"))
+    }
   }
 
   /// `Sat, 21 Nov 2026 07:44:26 GMT` (RFC 9110 §5.6.7).
@@ -51,23 +50,22 @@ extension Timestamp {
     let weekday = Int(((days + 4) % 7 + 7) % 7)
     let names: [StaticString] = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"]
     let months: [StaticString] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
-    var output: [UInt8] = []
-    output.reserveCapacity(29)
-    names[weekday].withUTF8Buffer { output.append(contentsOf: $0) }
-    output.append(contentsOf: ", ".utf8)
-    output.append(decimal: date.day, width: 2)
-    output.append(0x20)
-    months[Int(date.month) - 1].withUTF8Buffer { output.append(contentsOf: $0) }
-    output.append(0x20)
-    output.append(decimal: date.year, width: 4)
-    output.append(0x20)
-    output.append(timeOfDay: second)
-    output.append(contentsOf: " GMT".utf8)
-    return output
+    return [UInt8](expecting: 40) { output in
+      output.append(names[weekday])
+      output.append(", ")
+      output.append(decimal: date.day, width: 2)
+      output.append(0x20)
+      output.append(months[Int(date.month) - 1])
+      output.append(0x20)
+      output.append(decimal: date.year, width: 4)
+      output.append(0x20)
+      output.append(timeOfDay: second)
+      output.append(" GMT")
+    }
   }
 }
 
-extension [UInt8] {
+extension ByteWriter {
   fileprivate mutating func append(timeOfDay second: Int64) {
     append(decimal: second / 3600, width: 2)
     append(UInt8(ascii: ":"))

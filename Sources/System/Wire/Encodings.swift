@@ -1,33 +1,29 @@
 /// Lower-case hexadecimal.
 public enum Hex {
-  static let digits = Array("0123456789abcdef".utf8)
+  /// The digit for a value below 16.
+  @inline(__always)
+  static func digit(_ value: UInt8) -> UInt8 { value < 10 ? 0x30 + value : 0x57 + value }
 
   /// Two digits for each byte.
-  public static func encode(_ bytes: some Sequence<UInt8>) -> String {
-    var output: [UInt8] = []
-    output.reserveCapacity(bytes.underestimatedCount * 2)
-    for byte in bytes {
-      output.append(digits[Int(byte >> 4)])
-      output.append(digits[Int(byte & 15)])
-    }
-    return String(decoding: output, as: UTF8.self)
+  public static func encode(_ bytes: some Collection<UInt8>) -> String {
+    String(expecting: 64) { $0.append(hex: bytes) }
   }
 
   /// The bytes, or nil where `text` (ASCII) is not an even number of hexadecimal digits of either case.
-  public static func decode(_ text: some Sequence<UInt8>) -> [UInt8]? {
-    var output: [UInt8] = []
-    output.reserveCapacity(text.underestimatedCount / 2)
-    var high: UInt8?
-    for character in text {
-      guard let digit = value(character) else { return nil }
-      if let first = high {
-        output.append(first << 4 | digit)
-        high = nil
-      } else {
-        high = digit
+  public static func decode(_ text: some Collection<UInt8>) -> [UInt8]? {
+    // In one piece, and not byte by byte through whatever collection it is.
+    text.withContiguousStorageIfAvailable { decode($0) } ?? Array(text).withUnsafeBufferPointer { decode($0) }
+  }
+
+  static func decode(_ text: UnsafeBufferPointer<UInt8>) -> [UInt8]? {
+    guard text.count % 2 == 0 else { return nil }
+    return withUnsafeTemporaryAllocation(of: UInt8.self, capacity: text.count / 2) { bytes in
+      for index in bytes.indices {
+        guard let high = value(text[2 * index]), let low = value(text[2 * index + 1]) else { return nil }
+        bytes[index] = high << 4 | low
       }
+      return Array(bytes)
     }
-    return high == nil ? output : nil
   }
 
   static func value(_ character: UInt8) -> UInt8? {
@@ -49,27 +45,39 @@ public enum Base64URL {
     return table
   }()
 
+  /// Two digits for each twelve bits, the first of them in the lower byte.
+  private static let pairs = (0..<4096).map { UInt16(alphabet[$0 >> 6]) | UInt16(alphabet[$0 & 63]) << 8 }
+
+  /// Appends the encoding of `bytes` to `output`.
+  static func encode(_ bytes: UnsafeBufferPointer<UInt8>, to output: inout ByteWriter) {
+    output.append(atMost: (bytes.count + 2) / 3 * 4) { buffer in
+      pairs.withUnsafeBufferPointer { pairs in
+        var place = UnsafeMutableRawPointer(buffer)
+        func write(_ bits: UInt32) {
+          place.storeBytes(of: pairs[Int(bits >> 12)].littleEndian, as: UInt16.self)
+          place.storeBytes(of: pairs[Int(bits & 0xFFF)].littleEndian, toByteOffset: 2, as: UInt16.self)
+          place += 4
+        }
+        var read = 0
+        while read &+ 3 <= bytes.count {
+          write(UInt32(bytes[read]) << 16 | UInt32(bytes[read &+ 1]) << 8 | UInt32(bytes[read &+ 2]))
+          read &+= 3
+        }
+        switch bytes.count - read {
+        case 1: write(UInt32(bytes[read]) << 16)
+        case 2: write(UInt32(bytes[read]) << 16 | UInt32(bytes[read + 1]) << 8)
+        default: break
+        }
+      }
+      // Of the last four digits those say nothing that stand for no byte.
+      return (bytes.count * 4 + 2) / 3
+    }
+  }
+
   /// Appends the encoding of `bytes` to `output`.
   public static func encode(_ bytes: [UInt8], to output: inout [UInt8]) {
-    output += [UInt8](unsafeUninitializedCapacity: (bytes.count + 2) / 3 * 4) { buffer, written in
-      alphabet.withUnsafeBufferPointer { alphabet in
-        var read = 0
-        var end = 0
-        while read < bytes.count {
-          let left = bytes.count - read
-          let second = left > 1 ? UInt32(bytes[read + 1]) : 0
-          let third = left > 2 ? UInt32(bytes[read + 2]) : 0
-          let bits = UInt32(bytes[read]) << 16 | second << 8 | third
-          buffer[end] = alphabet[Int(bits >> 18)]
-          buffer[end + 1] = alphabet[Int(bits >> 12 & 63)]
-          buffer[end + 2] = alphabet[Int(bits >> 6 & 63)]
-          buffer[end + 3] = alphabet[Int(bits & 63)]
-          read += 3
-          end += 4
-        }
-        // Of the last four digits those say nothing that stand for no byte.
-        written = (bytes.count * 4 + 2) / 3
-      }
+    output.append(expecting: (bytes.count + 2) / 3 * 4) { writer in
+      bytes.withUnsafeBufferPointer { encode($0, to: &writer) }
     }
   }
 

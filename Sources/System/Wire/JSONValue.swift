@@ -80,25 +80,25 @@ extension JSONValue: ExpressibleByStringLiteral, ExpressibleByIntegerLiteral, Ex
 }
 
 extension JSONValue {
+  /// Room in which most values fit.
+  private static let expectedSize = 512
+
   /// The value as JSON text without needless white space.
-  public var text: String { String(decoding: bytes, as: UTF8.self) }
+  public var text: String { String(expecting: Self.expectedSize) { write(to: &$0) } }
 
   /// The value as JSON text in UTF-8.
-  public var bytes: [UInt8] {
-    var output: [UInt8] = []
-    output.reserveCapacity(256)
-    write(to: &output)
-    return output
-  }
+  public var bytes: [UInt8] { [UInt8](expecting: Self.expectedSize) { write(to: &$0) } }
 
   /// Appends the value as JSON text to `output`. A number that JSON cannot say (NaN, infinity) becomes `null`.
-  public func write(to output: inout [UInt8]) {
+  public func write(to output: inout [UInt8]) { output.append(expecting: Self.expectedSize) { write(to: &$0) } }
+
+  func write(to output: inout ByteWriter) {
     switch self {
-    case .null: output.append(contentsOf: "null".utf8)
-    case .bool(let flag): output.append(contentsOf: flag ? "true".utf8 : "false".utf8)
+    case .null: output.append("null")
+    case .bool(let flag): output.append(flag ? "true" : "false")
     case .int(let number): output.append(decimal: number)
-    case .double(let number): output.append(contentsOf: (number.isFinite ? "\(number)" : "null").utf8)
-    case .string(let text): Self.write(text, to: &output)
+    case .double(let number): output.append(utf8: number.isFinite ? "\(number)" : "null")
+    case .string(let text): output.append(json: text)
     case .array(let elements):
       output.append(UInt8(ascii: "["))
       for (index, element) in elements.enumerated() {
@@ -110,62 +110,73 @@ extension JSONValue {
       output.append(UInt8(ascii: "{"))
       for (index, member) in members.enumerated() {
         if index > 0 { output.append(UInt8(ascii: ",")) }
-        Self.write(member.name, to: &output)
+        output.append(json: member.name)
         output.append(UInt8(ascii: ":"))
         member.value.write(to: &output)
       }
       output.append(UInt8(ascii: "}"))
     }
   }
+}
 
-  private static func write(_ text: String, to output: inout [UInt8]) {
-    output.append(UInt8(ascii: "\""))
+extension ByteWriter {
+  /// A string of JSON, in its quotes.
+  mutating func append(json text: String) {
+    append(UInt8(ascii: "\""))
+    append(jsonEscaped: text)
+    append(UInt8(ascii: "\""))
+  }
+
+  /// What a string of JSON has between its quotes.
+  mutating func append(jsonEscaped text: String) {
     text.withUTF8Bytes { bytes in
-      var start = 0
-      var index = 0
-      while index < bytes.count {
-        if index + 8 <= bytes.count, !mayNeedEscape(eight: UnsafeRawPointer(bytes.baseAddress! + index)) {
-          index += 8
+      var rest = bytes
+      while let special = Self.firstSpecial(rest) {
+        append(UnsafeBufferPointer(rebasing: rest[..<special]))
+        append(escapeFor: rest[special])
+        rest = UnsafeBufferPointer(rebasing: rest[(special + 1)...])
+      }
+      append(rest)
+    }
+  }
+
+  /// Where the first byte is that has to be escaped. Eight are asked at once: `x - 1` borrows into the top bit of a byte
+  /// that is 0, and of few others.
+  private static func firstSpecial(_ bytes: UnsafeBufferPointer<UInt8>) -> Int? {
+    guard let start = UnsafeRawPointer(bytes.baseAddress) else { return nil }
+    let ones: UInt64 = 0x0101_0101_0101_0101
+    var index = 0
+    while index < bytes.count {
+      if index &+ 8 <= bytes.count {
+        let word = (start + index).loadUnaligned(as: UInt64.self)
+        let quotes = word ^ (ones &* 0x22)
+        let backslashes = word ^ (ones &* 0x5C)
+        let deletes = word ^ (ones &* 0x7F)
+        let controls = (word &- (ones &* 0x20)) & ~word
+        let others =
+          ((quotes &- ones) & ~quotes) | ((backslashes &- ones) & ~backslashes) | ((deletes &- ones) & ~deletes)
+        if (controls | others) & (ones &* 0x80) == 0 {
+          index &+= 8
           continue
         }
-        let byte = bytes[index]
-        if byte < 0x20 || byte == 0x22 || byte == 0x5C || byte == 0x7F {
-          output.append(contentsOf: UnsafeBufferPointer(rebasing: bytes[start..<index]))
-          start = index + 1
-          writeEscape(byte, to: &output)
-        }
-        index += 1
       }
-      output.append(contentsOf: UnsafeBufferPointer(rebasing: bytes[start...]))
+      let byte = (start + index).load(as: UInt8.self)
+      if byte < 0x20 || byte == 0x22 || byte == 0x5C || byte == 0x7F { return index }
+      index &+= 1
     }
-    output.append(UInt8(ascii: "\""))
+    return nil
   }
 
-  /// Whether one of eight bytes may have to be escaped, asked of all at once: `x - 1` borrows into the top bit of a byte
-  /// that is 0, and of few others.
-  private static func mayNeedEscape(eight bytes: UnsafeRawPointer) -> Bool {
-    let word = bytes.loadUnaligned(as: UInt64.self)
-    let ones: UInt64 = 0x0101_0101_0101_0101
-    let quotes = word ^ (ones &* 0x22)
-    let backslashes = word ^ (ones &* 0x5C)
-    let deletes = word ^ (ones &* 0x7F)
-    let controls = (word &- (ones &* 0x20)) & ~word
-    let others =
-      ((quotes &- ones) & ~quotes) | ((backslashes &- ones) & ~backslashes) | ((deletes &- ones) & ~deletes)
-    return (controls | others) & (ones &* 0x80) != 0
-  }
-
-  private static func writeEscape(_ byte: UInt8, to output: inout [UInt8]) {
-    output.append(UInt8(ascii: "\\"))
+  private mutating func append(escapeFor byte: UInt8) {
+    append(UInt8(ascii: "\\"))
     switch byte {
-    case 0x22, 0x5C: output.append(byte)
-    case 0x0A: output.append(UInt8(ascii: "n"))
-    case 0x0D: output.append(UInt8(ascii: "r"))
-    case 0x09: output.append(UInt8(ascii: "t"))
+    case 0x22, 0x5C: append(byte)
+    case 0x0A: append(UInt8(ascii: "n"))
+    case 0x0D: append(UInt8(ascii: "r"))
+    case 0x09: append(UInt8(ascii: "t"))
     default:
-      output.append(contentsOf: "u00".utf8)
-      output.append(Hex.digits[Int(byte >> 4)])
-      output.append(Hex.digits[Int(byte & 15)])
+      append("u00")
+      append(hex: CollectionOfOne(byte))
     }
   }
 }
