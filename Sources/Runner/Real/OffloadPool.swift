@@ -14,10 +14,17 @@ package final class OffloadPool: @unchecked Sendable {
   private var sleeping = 0
 
   /// Work, and the loop that waits for it.
-  private struct Item {
+  private final class Item {
     let loop: EventLoop
-    /// Does the work and returns how to tell of it.
-    let work: () -> () -> Void
+    let work: () -> Void
+    /// Tells of it.
+    let tell: () -> Void
+
+    init(loop: EventLoop, work: @escaping () -> Void, tell: @escaping () -> Void) {
+      self.loop = loop
+      self.work = work
+      self.tell = tell
+    }
   }
 
   /// What is done is told of together, but no later than after so many nanoseconds.
@@ -41,10 +48,10 @@ package final class OffloadPool: @unchecked Sendable {
     for _ in 0..<woken { pthread_cond_signal(condition) }
   }
 
-  /// Adds work, which is begun after the next `wake`. It returns a closure that tells whoever waits on `loop`.
-  func submit(for loop: EventLoop, _ work: @escaping () -> () -> Void) {
+  /// Adds work, which is begun after the next `wake`; `tell` tells whoever waits on `loop`, on the thread that did it.
+  func submit(for loop: EventLoop, _ work: @escaping () -> Void, then tell: @escaping () -> Void) {
     pthread_mutex_lock(mutex)
-    queue.append(Item(loop: loop, work: work))
+    queue.append(Item(loop: loop, work: work, tell: tell))
     pthread_mutex_unlock(mutex)
     hasNew.store(true, ordering: .releasing)
   }
@@ -52,13 +59,14 @@ package final class OffloadPool: @unchecked Sendable {
   /// Quick work is told of in batches: each time that a loop is woken on a busy core, it takes the core from the very
   /// thread that has more for it.
   private func work() -> Never {
-    var done: [(loop: EventLoop, tell: () -> Void)] = []
+    var done: [Item] = []
     var first: Int64 = 0
     while true {
       let item = take(isIdle: done.isEmpty)
       if let item {
         if done.isEmpty { first = EventLoop.nanoseconds }
-        done.append((item.loop, item.work()))
+        item.work()
+        done.append(item)
         if EventLoop.nanoseconds - first < Self.longestDelay { continue }
       }
       tell(done)
@@ -84,7 +92,7 @@ package final class OffloadPool: @unchecked Sendable {
     return item
   }
 
-  private func tell(_ done: [(loop: EventLoop, tell: () -> Void)]) {
+  private func tell(_ done: [Item]) {
     var rest = done[...]
     while let loop = rest.first?.loop {
       let batch = rest.prefix { $0.loop === loop }

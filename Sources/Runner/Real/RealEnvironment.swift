@@ -92,6 +92,7 @@ package struct RealEntropy: Entropy {
   package init() {}
 
   package func fill(_ buffer: UnsafeMutableRawBufferPointer) {
+    if buffer.isEmpty { return }
     guard buffer.count <= Self.reserve.size / 8 else { return Self.read(into: buffer) }
     Self.reserve.take(buffer)
   }
@@ -120,9 +121,10 @@ package struct RealEntropy: Entropy {
           left.withUnsafeMutableBytes { RealEntropy.read(into: $0) }
         }
         let start = left.count - buffer.count
-        for index in buffer.indices {
-          buffer[index] = left[start + index]
-          left[start + index] = 0
+        left.withUnsafeMutableBytes { left in
+          let given = UnsafeMutableRawBufferPointer(rebasing: left[start...])
+          buffer.copyMemory(from: UnsafeRawBufferPointer(given))
+          explicit_bzero(given.baseAddress!, given.count)
         }
         left.removeLast(buffer.count)
       }
@@ -155,23 +157,17 @@ final class RealExecutor: NodeExecutor, Sendable {
 
   func post(_ work: @escaping @Sendable () -> Void) { loop.post(work) }
 
-  func offload<R: Sendable>(_ lane: OffloadLane, _ work: @escaping @Sendable () throws -> R) async throws -> R {
-    try await withUnsafeThrowingContinuation { continuation in
-      pool(lane).submit(for: loop) {
-        let result = Result { try work() }
-        return { continuation.resume(with: result) }
-      }
+  func block(_ lane: OffloadLane, _ work: @escaping @Sendable () -> Void) async throws {
+    try await withUnsafeThrowingContinuation { (continuation: UnsafeContinuation<Void, any Error>) in
+      pool(lane).submit(for: loop, work, then: { continuation.resume() })
     }
   }
 
-  func offload<R: Sendable>(
-    _ lane: OffloadLane, _ work: @escaping @Sendable () throws -> R,
-    then done: @escaping @Sendable (Result<R, any Error>) -> Void
+  func block(
+    _ lane: OffloadLane, _ work: @escaping @Sendable () -> Void,
+    then done: @escaping @Sendable ((any Error)?) -> Void
   ) {
-    pool(lane).submit(for: loop) { [loop] in
-      let result = Result { try work() }
-      return { loop.post { done(result) } }
-    }
+    pool(lane).submit(for: loop, work, then: { [loop] in loop.post { done(nil) } })
   }
 
   private func pool(_ lane: OffloadLane) -> OffloadPool { lane == .disk ? disk : compute }

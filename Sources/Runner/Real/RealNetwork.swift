@@ -48,9 +48,11 @@ final class RealNetwork: Network, Sendable {
   private func resolve(_ address: SocketAddress) async throws -> [InternetAddress] {
     if let numeric = try? InternetAddress.resolve(address, passive: false, numericOnly: true) { return numeric }
     return try await withUnsafeThrowingContinuation { continuation in
+      var result: Result<[InternetAddress], any Error>?
       resolver.submit(for: loop) {
-        let result = Result { try InternetAddress.resolve(address, passive: false) }
-        return { continuation.resume(with: result) }
+        result = Result { try InternetAddress.resolve(address, passive: false) }
+      } then: {
+        continuation.resume(with: result!)
       }
     }
   }

@@ -23,41 +23,30 @@ final class SimExecutor: NodeExecutor, @unchecked Sendable {
 
   func post(_ work: @escaping @Sendable () -> Void) { life.post(work) }
 
-  func offload<R: Sendable>(_ lane: OffloadLane, _ work: @escaping @Sendable () throws -> R) async throws -> R {
-    let outcome = Outcome<R>()
-    try await life.wait(Self.wait(for: lane)) { begin(lane, work, outcome, $0) }
-    return try outcome.result.get()
+  func block(_ lane: OffloadLane, _ work: @escaping @Sendable () -> Void) async throws {
+    try await life.wait(Self.wait(for: lane)) { begin(lane, work, $0) }
   }
 
-  func offload<R: Sendable>(
-    _ lane: OffloadLane, _ work: @escaping @Sendable () throws -> R,
-    then done: @escaping @Sendable (Result<R, any Error>) -> Void
+  func block(
+    _ lane: OffloadLane, _ work: @escaping @Sendable () -> Void,
+    then done: @escaping @Sendable ((any Error)?) -> Void
   ) {
-    let outcome = Outcome<R>()
-    life.expect(Self.wait(for: lane), { error in done(error.map { .failure($0) } ?? outcome.result) }) {
-      begin(lane, work, outcome, $0)
-    }
+    life.expect(Self.wait(for: lane), done) { begin(lane, work, $0) }
   }
 
   private static func wait(for lane: OffloadLane) -> Wait { Wait(lane == .disk ? "disk" : "computation") }
 
   /// Blocking work runs at once when the scheduler picks it; the caller hears of it after the time that the disk took
   /// for it, or a computation's usual time.
-  private func begin<R: Sendable>(
-    _ lane: OffloadLane, _ work: @escaping @Sendable () throws -> R, _ outcome: Outcome<R>, _ waiter: Waiter
-  ) {
+  private func begin(_ lane: OffloadLane, _ work: @escaping @Sendable () -> Void, _ waiter: Waiter) {
     life.scheduler.enqueue(
       .work(
         Scheduler.Work { [life, disk, stream] in
           guard life.isAlive, waiter.isPending else { return waiter.resume(throwing: NodeDown()) }
           disk.beginWork()
-          outcome.result = Result { try work() }
+          work()
           let took = lane == .disk ? disk.endWork() : stream.duration(.microseconds(100)...(.milliseconds(2)))
           life.scheduler.after(took) { waiter.resume() }
         }), of: life)
-  }
-
-  private final class Outcome<R>: @unchecked Sendable {
-    var result: Result<R, any Error> = .failure(NodeDown())
   }
 }

@@ -17,14 +17,14 @@ public protocol NodeExecutor: Sendable {
   /// Runs `work` soon, on the node's thread and outside any task: what never waits costs a fraction so of what a task does.
   func post(_ work: @escaping @Sendable () -> Void)
 
-  /// Runs blocking `work` off the event loop and returns what it returned.
-  /// - Throws: what `work` throws; `NodeDown`. Work that has begun is not cancelled.
-  func offload<R: Sendable>(_ lane: OffloadLane, _ work: @escaping @Sendable () throws -> R) async throws -> R
+  /// Runs blocking `work` off the event loop and waits for it. Work that has begun is not cancelled.
+  /// - Throws: `NodeDown`.
+  func block(_ lane: OffloadLane, _ work: @escaping @Sendable () -> Void) async throws
 
-  /// The same for whoever has no task that waits: hands what came of it to `done`, as `post` would.
-  func offload<R: Sendable>(
-    _ lane: OffloadLane, _ work: @escaping @Sendable () throws -> R,
-    then done: @escaping @Sendable (Result<R, any Error>) -> Void)
+  /// The same for whoever has no task that waits: calls `done`, as `post` would, and with an error where the node died.
+  func block(
+    _ lane: OffloadLane, _ work: @escaping @Sendable () -> Void,
+    then done: @escaping @Sendable ((any Error)?) -> Void)
 }
 
 /// The executor of one actor, in the form in which the runtime asks for it: at each switch to the actor.
@@ -58,13 +58,42 @@ extension NodeExecutor {
     post { work(actor) }
   }
 
+  // Executors know nothing of what work returns: its type would be looked up at run time, for each of its closures.
+
+  /// Runs blocking `work` off the event loop and returns what it returned.
+  /// - Throws: what `work` throws; `NodeDown`. Work that has begun is not cancelled.
+  @inline(__always)
+  public func offload<R: Sendable>(_ lane: OffloadLane, _ work: @escaping @Sendable () throws -> R) async throws -> R {
+    let outcome = Outcome<R>()
+    try await block(lane) { outcome.run(work) }
+    if let error = outcome.error { throw error }
+    return outcome.value!
+  }
+
   /// Runs blocking `work` off the event loop, and then hands what came of it to `done`, on an actor of this node.
+  @inline(__always)
   public func offload<Target: Actor, R: Sendable>(
     _ lane: OffloadLane, for actor: Target, _ work: @escaping @Sendable () throws -> R,
     then done: @escaping @Sendable (isolated Target, Result<R, any Error>) -> Void
   ) {
     let done = unsafeBitCast(done, to: (@Sendable (Target, Result<R, any Error>) -> Void).self)
-    offload(lane, work) { done(actor, $0) }
+    let outcome = Outcome<R>()
+    block(lane) {
+      outcome.run(work)
+    } then: { error in
+      done(actor, (error ?? outcome.error).map { .failure($0) } ?? .success(outcome.value!))
+    }
+  }
+}
+
+/// What came of work, put down by one thread and taken up by another.
+private final class Outcome<R: Sendable>: @unchecked Sendable {
+  var value: R?
+  var error: (any Error)?
+
+  @inline(__always)
+  func run(_ work: () throws -> R) {
+    do { value = try work() } catch { self.error = error }
   }
 }
 
