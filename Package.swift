@@ -44,7 +44,7 @@ let package = Package(
     .executableTarget(
       name: "SessionLoad", dependencies: ["Real", "System", "CLinux"], path: "Tests/Support/SessionLoad",
       swiftSettings: strict),
-    .testTarget(name: "SystemTests", dependencies: ["System", "Sim"], swiftSettings: strict),
+    .testTarget(name: "SystemTests", dependencies: ["System", "Sim", "COpenSSL"], swiftSettings: strict),
     .testTarget(name: "SimTests", dependencies: ["Sim", "System"], swiftSettings: strict),
     .executableTarget(
       name: "Bench", dependencies: ["Sim", "System"], path: "Tests/Support/Bench", swiftSettings: strict),

@@ -33,18 +33,25 @@ struct PasswordHash: Sendable, Equatable {
   }
 
   private static func parse(_ hash: String, _ salt: String) -> Form? {
-    let text = hash.utf8
-    if text.starts(with: "pbkdf2-sha256$".utf8) {
-      let rest = text.dropFirst(14)
-      guard let dollar = rest.firstIndex(of: UInt8(ascii: "$")), let rounds = Int(Substring(rest[..<dollar])),
-        (1...maximumRounds).contains(rounds), let key = Hex.decode(rest[rest.index(after: dollar)...]),
-        let salt = Hex.decode(salt.utf8)
-      else { return nil }
-      return .pbkdf2(rounds: rounds, key: key, salt: salt)
+    hash.withUTF8Bytes { hash in
+      if hash.starts(with: pbkdf2) {
+        let rest = hash[pbkdf2.count...]
+        guard let dollar = rest.firstIndex(of: UInt8(ascii: "$")),
+          let rounds = Int(String(decoding: rest[..<dollar], as: UTF8.self)), (1...maximumRounds).contains(rounds),
+          let key = Hex.decode(UnsafeBufferPointer(rebasing: rest[(dollar + 1)...])),
+          let salt = salt.withUTF8Bytes(Hex.decode)
+        else { return nil }
+        return .pbkdf2(rounds: rounds, key: key, salt: salt)
+      }
+      guard hash.starts(with: seed), let digest = Hex.decode(UnsafeBufferPointer(rebasing: hash[seed.count...])) else {
+        return nil
+      }
+      return .seed(digest: digest)
     }
-    guard text.starts(with: "sha256$".utf8), let digest = Hex.decode(text.dropFirst(7)) else { return nil }
-    return .seed(digest: digest)
   }
+
+  private static let pbkdf2 = Array("pbkdf2-sha256$".utf8)
+  private static let seed = Array("sha256$".utf8)
 
   /// Whether `password` is the one, in the same time for every wrong one. Slow on purpose: call it in the compute lane.
   func matches(_ password: String) -> Bool {

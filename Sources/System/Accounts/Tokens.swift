@@ -35,13 +35,6 @@ struct TokenClaims: Sendable {
   let expires: Timestamp
 }
 
-/// An access token and a refresh token, as login and refresh answer them.
-struct TokenPair: Sendable {
-  let access: String
-  let refresh: String
-  let refreshExpires: Timestamp
-}
-
 /// Makes and reads tokens.
 struct TokenIssuer {
   private let jwt: JWT
@@ -54,25 +47,43 @@ struct TokenIssuer {
     refreshLifetime = options.refreshTokenLifetime
   }
 
-  /// Makes both tokens; without a `family` they begin a login of their own.
-  func issue(to subject: String, family: String?, at now: Timestamp, entropy: any Entropy) -> TokenPair {
+  /// What login and refresh answer, as JSON: an access token, a refresh token, and how long the first is good for. Without
+  /// a `family` they begin a login of their own.
+  func issue(to subject: String, family: String?, at now: Timestamp, entropy: any Entropy) -> [UInt8] {
     let random = entropy.bytes(family == nil ? 36 : 24)
     let family = family ?? Hex.encode(random[24...])
-    let accessID = TokenID(family: family, unique: Hex.encode(random[..<12]))
-    let refreshID = TokenID(family: family, unique: Hex.encode(random[12..<24]))
-    let refreshExpires = now + refreshLifetime
-    return TokenPair(
-      access: sign(.access, subject, accessID, now, now + accessLifetime),
-      refresh: sign(.refresh, subject, refreshID, now, refreshExpires), refreshExpires: refreshExpires)
+    return [UInt8](expecting: 1024) { answer in
+      // Nothing in a token has to be escaped.
+      answer.append("{\"access_token\":\"")
+      sign(.access, subject, family, random[..<12], now, now + accessLifetime, to: &answer)
+      answer.append("\",\"refresh_token\":\"")
+      sign(.refresh, subject, family, random[12..<24], now, now + refreshLifetime, to: &answer)
+      answer.append("\",\"token_type\":\"bearer\",\"expires_in\":")
+      answer.append(decimal: accessLifetime.components.seconds)
+      answer.append("}")
+    }
   }
 
-  private func sign(_ kind: TokenKind, _ subject: String, _ id: TokenID, _ now: Timestamp, _ expires: Timestamp)
-    -> String
-  {
-    jwt.sign([
-      "sub": .string(subject), "type": .string(kind.rawValue), "exp": .int(expires.seconds), "iat": .int(now.seconds),
-      "jti": .string(id.text),
-    ])
+  /// The claims are `TokenClaims`, and its `jti` is a `TokenID`.
+  private func sign(
+    _ kind: TokenKind, _ subject: String, _ family: String, _ unique: ArraySlice<UInt8>, _ now: Timestamp,
+    _ expires: Timestamp, to output: inout ByteWriter
+  ) {
+    jwt.sign(to: &output) { claims in
+      claims.append("{\"sub\":")
+      claims.append(json: subject)
+      claims.append(",\"type\":")
+      claims.append(json: kind.rawValue)
+      claims.append(",\"exp\":")
+      claims.append(decimal: expires.seconds)
+      claims.append(",\"iat\":")
+      claims.append(decimal: now.seconds)
+      claims.append(",\"jti\":\"")
+      claims.append(jsonEscaped: family)
+      claims.append(".")
+      claims.append(hex: unique)
+      claims.append("\"}")
+    }
   }
 
   /// The claims of a token of this kind that is valid now; otherwise why it is not.

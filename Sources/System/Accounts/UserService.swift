@@ -107,7 +107,7 @@ public actor UserService: Service {
   func login(_ call: Call) async throws -> Reply {
     let user = try await authenticate(call.string("user"), call.string("password"), from: call.peer.host)
     guard let user else { throw HTTPFailure.unauthorized("wrong user or password") }
-    return tokens(issuer.issue(to: user, family: nil, at: environment.clock.wallTime, entropy: environment.entropy))
+    return tokens(to: user, family: nil, at: environment.clock.wallTime)
   }
 
   func checkNode(_ call: Call) async throws -> Reply {
@@ -131,7 +131,9 @@ public actor UserService: Service {
     }
     throttle.succeeded(account: key)
     if stored.password.isOutdated(rounds: options.passwordRounds) { try await upgrade(stored, password) }
-    try await noteLogin(stored)
+    let now = environment.clock.wallTime.rfc3339
+    // `last_login` is kept to the second: a user who logs in again within it costs no commit.
+    if !stored.wasHere(inSecondOf: now) { try await database.transaction { try $0.noteLogin(stored.id, at: now) } }
     return stored.id
   }
 
@@ -149,13 +151,7 @@ public actor UserService: Service {
     try await database.transaction { try $0.upgradePassword(user.id, from: user.password, to: new) }
   }
 
-  /// `last_login` is kept to the second: a user who logs in again within it costs no commit.
-  private func noteLogin(_ user: StoredUser) async throws {
-    let now = environment.clock.wallTime.rfc3339
-    guard !user.lastLogin.utf8.prefix(19).elementsEqual(now.utf8.prefix(19)) else { return }
-    try await database.transaction { try $0.noteLogin(user.id, at: now) }
-  }
-
+  @inline(__always)
   private func hash<R: Sendable>(_ work: @escaping @Sendable () -> R) async throws -> R {
     guard hashing < Self.maximumHashes else {
       throw HTTPFailure(503, "too many passwords are being checked", fields: [("retry-after", "1")])
@@ -195,14 +191,11 @@ public actor UserService: Service {
       environment.log.warning("refresh-token-reused", ["user": .string(claims.subject)])
       throw HTTPFailure.unauthorized("the token was used before: log in again")
     }
-    return tokens(issuer.issue(to: claims.subject, family: claims.id.family, at: now, entropy: environment.entropy))
+    return tokens(to: claims.subject, family: claims.id.family, at: now)
   }
 
-  private func tokens(_ pair: TokenPair) -> Reply {
-    .json([
-      "access_token": .string(pair.access), "refresh_token": .string(pair.refresh), "token_type": "bearer",
-      "expires_in": .int(options.accessTokenLifetime.components.seconds),
-    ])
+  private func tokens(to user: String, family: String?, at now: Timestamp) -> Reply {
+    .json(body: issuer.issue(to: user, family: family, at: now, entropy: environment.entropy))
   }
 
   // MARK: Sessions

@@ -7,7 +7,7 @@ enum RequestBody {
     guard !request.body.isEmpty else { throw HTTPFailure(400, "the body: missing") }
     let type = type(of: request)
     let value: JSONValue
-    if takesPropertyLists, type == "application/bytes" {
+    if takesPropertyLists, type == .bytes {
       guard PropertyList.isOne(request.body) else {
         // A pickle would have to be run to be read.
         throw HTTPFailure(415, "application/bytes is a binary property list here; pickles are not taken")
@@ -16,7 +16,7 @@ enum RequestBody {
         throw HTTPFailure(400, "the body is not a property list: \(error.reason)")
       }
     } else {
-      guard isJSON(type) else { throw HTTPFailure(415, "the body must be application/json") }
+      guard type == .json else { throw HTTPFailure(415, "the body must be application/json") }
       value = try parse(request.body)
     }
     if let fault = schema.fault(in: value) { throw HTTPFailure(400, fault) }
@@ -27,16 +27,16 @@ enum RequestBody {
   static func arguments(_ request: HTTPRequest, _ fields: [Schema.Field]) throws(HTTPFailure) -> JSONValue {
     var members: [JSONValue.Member] = []
     if !request.body.isEmpty {
-      let type = type(of: request)
-      if isJSON(type) {
+      switch type(of: request) {
+      case .json:
         let value = try parse(request.body)
         guard let given = value.members else {
           throw HTTPFailure(400, "the body: must be an object, not \(value.kind)")
         }
         members = given
-      } else if type == "application/x-www-form-urlencoded" {
+      case .form:
         members = try read(request.body, fields, "the body")
-      } else {
+      case .bytes, .other:
         throw HTTPFailure(415, "the body must be application/json or application/x-www-form-urlencoded")
       }
     }
@@ -71,14 +71,26 @@ enum RequestBody {
     }
   }
 
-  private static func type(of request: HTTPRequest) -> String? {
-    guard let field = request.fields["content-type"] else { return nil }
-    let type = field.utf8.prefix { $0 != UInt8(ascii: ";") && $0 != UInt8(ascii: " ") }
-    return String(Substring(type)).lowercased()
+  private enum MediaType {
+    case json
+    case form
+    case bytes
+    case other
   }
 
-  private static func isJSON(_ type: String?) -> Bool {
-    guard let type else { return false }
-    return type == "application/json" || type.hasPrefix("application/") && type.hasSuffix("+json")
+  private static func type(of request: HTTPRequest) -> MediaType {
+    guard let field = request.fields.raw("content-type") else { return .other }
+    let name = field.prefix { $0 != UInt8(ascii: ";") && $0 != UInt8(ascii: " ") }
+    // As nearly everybody writes it.
+    if name.elementsEqual(json) { return .json }
+    switch String(decoding: name, as: UTF8.self).lowercased() {
+    case "application/json": return .json
+    case "application/x-www-form-urlencoded": return .form
+    case "application/bytes": return .bytes
+    case let type where type.hasPrefix("application/") && type.hasSuffix("+json"): return .json
+    default: return .other
+    }
   }
+
+  private static let json = Array("application/json".utf8)
 }

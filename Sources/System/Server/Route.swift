@@ -51,9 +51,14 @@ public enum Reply: Sendable {
   case upgrade(HTTPResponse, @Sendable (any Connection, [UInt8]) async throws -> Void)
 
   /// A JSON body.
-  public static func json(_ value: JSONValue, status: Int = 200) -> Reply {
-    .response(HTTPResponse(status: status, fields: [("content-type", "application/json")], body: value.bytes))
+  public static func json(_ value: JSONValue, status: Int = 200) -> Reply { json(body: value.bytes, status: status) }
+
+  /// A JSON body that is written already.
+  static func json(body: [UInt8], status: Int = 200) -> Reply {
+    .response(HTTPResponse(status: status, fields: jsonFields, body: body))
   }
+
+  private static let jsonFields = [(name: "content-type", value: "application/json")]
 }
 
 /// Where the producer of a stream writes.

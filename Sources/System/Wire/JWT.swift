@@ -23,13 +23,23 @@ struct JWT {
   }
 
   func sign(_ claims: JSONValue) -> String {
-    var token = Self.header
-    token.reserveCapacity(400)
-    Base64URL.encode(claims.bytes, to: &token)
-    let code = keys[0].code(token)
-    token.append(UInt8(ascii: "."))
-    Base64URL.encode(code, to: &token)
-    return String(decoding: token, as: UTF8.self)
+    String(expecting: 512) { sign(to: &$0) { claims.write(to: &$0) } }
+  }
+
+  /// Appends the token with the claims that `body` writes as JSON.
+  func sign(to output: inout ByteWriter, _ body: (inout ByteWriter) -> Void) {
+    let start = output.count
+    Self.header.withUnsafeBufferPointer { output.append($0) }
+    withByteWriter(expecting: 512) { claims in
+      body(&claims)
+      Base64URL.encode(claims.written, to: &output)
+    }
+    withUnsafeTemporaryAllocation(of: UInt8.self, capacity: HMACSHA256.length) { code in
+      let message = UnsafeBufferPointer(rebasing: output.written[start...])
+      keys[0].write(codeOf: message, to: code.baseAddress!)
+      output.append(UInt8(ascii: "."))
+      Base64URL.encode(UnsafeBufferPointer(code), to: &output)
+    }
   }
 
   /// The claims of a token with a good signature. What they claim is for the caller to judge.

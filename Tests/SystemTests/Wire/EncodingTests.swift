@@ -1,3 +1,4 @@
+import COpenSSL
 import Testing
 
 @testable import System
@@ -26,6 +27,43 @@ struct EncodingTests {
     #expect(Hex.decode("00FF10".utf8) == [0, 255, 16])
     #expect(Hex.decode("0".utf8) == nil)
     #expect(Hex.decode("0g".utf8) == nil)
+  }
+
+  @Test("every number of bytes, there and back")
+  func lengths() {
+    for count in 0..<70 {
+      let bytes = (0..<count).map { UInt8(truncatingIfNeeded: $0 &* 37 &+ count) }
+      var text: [UInt8] = []
+      Base64URL.encode(bytes, to: &text)
+      #expect(text.count == (count * 4 + 2) / 3)
+      #expect(Base64URL.decode(text) == bytes)
+      #expect(Hex.decode(Hex.encode(bytes).utf8) == bytes)
+      #expect(Base64.decode(Base64.encode(bytes).utf8) == bytes)
+    }
+  }
+
+  @Test("numbers of every length, and with leading zeros")
+  func decimals() {
+    var numbers: [Int64] = [.min, .min + 1, .max, 0]
+    var power: Int64 = 1
+    for _ in 0..<18 {
+      power *= 10
+      numbers += [power - 1, power, power + 1, -power, 1 - power]
+    }
+    for number in numbers { #expect(String(expecting: 4) { $0.append(decimal: number) } == "\(number)") }
+    #expect(String(expecting: 4) { $0.append(decimal: 7, width: 2) } == "07")
+    #expect(String(expecting: 4) { $0.append(decimal: 1234, width: 2) } == "1234")
+    #expect(String(expecting: 4) { $0.append(decimal: 5, width: 20) } == String(repeating: "0", count: 19) + "5")
+  }
+
+  @Test("a writer that expected less than it got")
+  func growth() {
+    let text = String(repeating: "äöü\"\\ and more ", count: 200)
+    let value: JSONValue = ["a": .string(text), "b": .array([.string(text), 1])]
+    let written = String(expecting: 1) { value.write(to: &$0) }
+    #expect(written == value.text)
+    #expect((try? JSONParser.parse(Array(written.utf8))) == value)
+    #expect([UInt8](expecting: 0) { $0.append(utf8: text) } == Array(text.utf8))
   }
 
   @Test("percent-encoding and forms")
@@ -73,7 +111,36 @@ struct EncodingTests {
 
 @Suite("Cryptography")
 struct CryptographyTests {
-  @Test("HMAC-SHA-256 of RFC 4231, test case 2, twice with one context")
+  @Test("HMAC-SHA-256 is OpenSSL's own, for keys and messages around and beyond its blocks")
+  func hmacOfOpenSSL() {
+    for keyLength in [0, 1, 31, 32, 63, 64, 65, 128, 200] {
+      for length in [0, 1, 32, 54, 55, 56, 63, 64, 65, 119, 120, 300] {
+        let key = (0..<keyLength).map { UInt8(truncatingIfNeeded: $0 &* 7 &+ 1) }
+        let message = (0..<length).map { UInt8(truncatingIfNeeded: $0 &* 13 &+ 5) }
+        var code = [UInt8](repeating: 0, count: 32)
+        // Without an address it would take the key of the call before.
+        HMAC(EVP_sha256(), key.isEmpty ? [0] : key, Int32(key.count), message, message.count, &code, nil)
+        #expect(HMACSHA256(key: key).code(message) == code)
+      }
+    }
+  }
+
+  @Test("PBKDF2 is OpenSSL's own", arguments: [0, 1, 11, 64, 65, 1024], [1, 2, 3, 1000])
+  func pbkdf2OfOpenSSL(passwordLength: Int, rounds: Int) {
+    let password = (0..<passwordLength).map { UInt8(truncatingIfNeeded: $0 &* 11 &+ 3) }
+    for saltLength in [0, 16, 51, 52, 60, 100] {
+      let salt = (0..<saltLength).map { UInt8(truncatingIfNeeded: $0 &* 5 &+ 9) }
+      var key = [UInt8](repeating: 0, count: 32)
+      let status = password.map(CChar.init(bitPattern:)).withUnsafeBufferPointer {
+        PKCS5_PBKDF2_HMAC(
+          $0.baseAddress, Int32($0.count), salt, Int32(salt.count), Int32(rounds), EVP_sha256(), 32, &key)
+      }
+      #expect(status == 1)
+      #expect(Cryptography.pbkdf2(password: password, salt: salt, rounds: rounds) == key)
+    }
+  }
+
+  @Test("HMAC-SHA-256 of RFC 4231, test case 2, twice with one key")
   func hmac() {
     let hmac = HMACSHA256(key: Array("Jefe".utf8))
     for _ in 0..<2 {
