@@ -1,14 +1,16 @@
 #pragma once
 // System calls that Swift's Glibc module leaves out.
 #include <fcntl.h>
+#include <sched.h>
 #include <stdio.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/random.h>
 #include <sys/socket.h>
 
-// glibc declares these two for _GNU_SOURCE alone, and with that its other types would differ from those of the Glibc module.
+// glibc declares these for _GNU_SOURCE alone, and with that its other types would differ from those of the Glibc module.
 extern int accept4(int fd, struct sockaddr *address, socklen_t *length, int flags);
+extern int sched_getaffinity(pid_t pid, size_t size, cpu_set_t *set);
 #ifndef F_OFD_SETLK
 #define F_OFD_SETLK 37
 #endif

@@ -16,7 +16,7 @@ final class Host {
     self.storage = storage
     self.log = log
     level = Log.Level.allCases.first { $0.name == configuration.text("log-level") }!
-    compute = OffloadPool(threads: max(1, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN)))))
+    compute = OffloadPool(threads: Processors.count)
   }
 
   /// Starts a service, and says where it listens.

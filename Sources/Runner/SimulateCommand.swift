@@ -83,7 +83,7 @@ enum SimulateCommand {
 
   private static func options(_ arguments: Arguments) throws(UsageError) -> Options {
     guard !arguments.words.isEmpty else { throw UsageError("which scenarios? parley simulate scenarios") }
-    let cores = max(1, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN))))
+    let cores = Processors.count
     var options = Options(
       files: try ScenarioFiles.find(arguments.words), jobs: try arguments.int("jobs", in: 1...256) ?? cores)
     if let seed = try arguments.int("seed", in: 0...Int.max) { options.seeds = UInt64(seed)...UInt64(seed) }

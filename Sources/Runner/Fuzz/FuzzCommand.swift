@@ -38,7 +38,7 @@ enum FuzzCommand {
     options.shrinkTime = try arguments.time("shrink-time") ?? options.shrinkTime
     options.first = UInt64(
       try arguments.int("first", in: 0...1_000_000_000) ?? Int(EventLoop.nanoseconds / 1000 % 900_000_000))
-    options.jobs = try arguments.int("jobs", in: 1...256) ?? max(1, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN))))
+    options.jobs = try arguments.int("jobs", in: 1...256) ?? Processors.count
     options.strategy = try arguments.strategy()
     options.folder = arguments.value("out") ?? "parley-fuzz"
     options.collectsAll = arguments.has("all")

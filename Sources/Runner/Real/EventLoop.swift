@@ -19,7 +19,7 @@ package final class EventLoop: SerialExecutor, @unchecked Sendable {
   private let wakeUp: Int32
   private var thread = pthread_t()
   /// What is to run: a job of a task, or plain work.
-  private enum Runnable: @unchecked Sendable {
+  enum Runnable: @unchecked Sendable {
     case job(UnownedJob)
     case work(() -> Void)
   }
@@ -28,8 +28,6 @@ package final class EventLoop: SerialExecutor, @unchecked Sendable {
   private var ready: [Runnable] = []
   /// From other threads.
   private let remote = Mutex<[Runnable]>([])
-  /// Threads that will wake the loop when they are done enqueuing.
-  private let heldWakes = Atomic(0)
   private var timers = TimerHeap<() -> Void>()
   private var isStopped = false
   /// Called before the loop sleeps: what was collected is written out.
@@ -60,7 +58,7 @@ package final class EventLoop: SerialExecutor, @unchecked Sendable {
   /// Runs `work` soon on this thread, outside any task.
   func post(_ work: @escaping @Sendable () -> Void) { enqueue(.work(work)) }
 
-  private func enqueue(_ runnable: Runnable) {
+  func enqueue(_ runnable: Runnable) {
     if isCurrent {
       ready.append(runnable)
     } else {
@@ -68,16 +66,8 @@ package final class EventLoop: SerialExecutor, @unchecked Sendable {
         remote.append(runnable)
         return remote.count == 1
       }
-      if isFirst, heldWakes.load(ordering: .sequentiallyConsistent) == 0 { wake() }
+      if isFirst { wake() }
     }
-  }
-
-  /// Runs `body`, which enqueues jobs from another thread, and wakes the loop for all of them at once.
-  func wakingOnce(_ body: () -> Void) {
-    heldWakes.add(1, ordering: .sequentiallyConsistent)
-    unclaimed.claim(body)
-    heldWakes.subtract(1, ordering: .sequentiallyConsistent)
-    if remote.withLock({ !$0.isEmpty }) { wake() }
   }
 
   private func wake() {
@@ -218,7 +208,8 @@ class Suspension: CancellableWait, @unchecked Sendable {
   init(on loop: EventLoop) { self.loop = loop }
 
   /// Suspends the calling task until `finish`, or until it is cancelled.
-  final func wait(isolation: isolated (any Actor)? = #isolation) async throws {
+  @inline(__always)
+  final func wait() async throws {
     require(!isPending, "two tasks wait in one place")
     isPending = true
     round += 1

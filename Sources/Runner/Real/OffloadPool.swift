@@ -17,7 +17,7 @@ package final class OffloadPool: @unchecked Sendable {
   private final class Item {
     let loop: EventLoop
     let work: () -> Void
-    /// Tells of it.
+    /// Tells of it, on the loop.
     let tell: () -> Void
 
     init(loop: EventLoop, work: @escaping () -> Void, tell: @escaping () -> Void) {
@@ -48,7 +48,7 @@ package final class OffloadPool: @unchecked Sendable {
     for _ in 0..<woken { pthread_cond_signal(condition) }
   }
 
-  /// Adds work, which is begun after the next `wake`; `tell` tells whoever waits on `loop`, on the thread that did it.
+  /// Adds work, which is begun after the next `wake`; `tell` is called on `loop` when it is done.
   func submit(for loop: EventLoop, _ work: @escaping () -> Void, then tell: @escaping () -> Void) {
     pthread_mutex_lock(mutex)
     queue.append(Item(loop: loop, work: work, tell: tell))
@@ -70,7 +70,7 @@ package final class OffloadPool: @unchecked Sendable {
         if EventLoop.nanoseconds - first < Self.longestDelay { continue }
       }
       tell(done)
-      done.removeAll(keepingCapacity: true)
+      done = []
     }
   }
 
@@ -97,7 +97,8 @@ package final class OffloadPool: @unchecked Sendable {
     while let loop = rest.first?.loop {
       let batch = rest.prefix { $0.loop === loop }
       rest = rest.dropFirst(batch.count)
-      loop.wakingOnce { for entry in batch { entry.tell() } }
+      // What the loop made it also gives back: to the allocator of its own thread.
+      loop.enqueue(.work { for item in batch { item.tell() } })
     }
   }
 }

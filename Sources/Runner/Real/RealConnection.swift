@@ -76,6 +76,7 @@ final class RealConnection: Connection, EventLoop.Source, @unchecked Sendable {
 
   var hasEnded: Bool { descriptor < 0 || hasHungUp }
 
+  @inline(__always)
   func read(atMost limit: Int, deadline: Instant?) async throws -> [UInt8] {
     let wanted = min(limit, loop.scratch.count)
     while true {

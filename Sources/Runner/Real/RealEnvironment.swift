@@ -157,6 +157,7 @@ final class RealExecutor: NodeExecutor, Sendable {
 
   func post(_ work: @escaping @Sendable () -> Void) { loop.post(work) }
 
+  @inline(__always)
   func block(_ lane: OffloadLane, _ work: @escaping @Sendable () -> Void) async throws {
     try await withUnsafeThrowingContinuation { (continuation: UnsafeContinuation<Void, any Error>) in
       pool(lane).submit(for: loop, work, then: { continuation.resume() })
@@ -167,7 +168,7 @@ final class RealExecutor: NodeExecutor, Sendable {
     _ lane: OffloadLane, _ work: @escaping @Sendable () -> Void,
     then done: @escaping @Sendable ((any Error)?) -> Void
   ) {
-    pool(lane).submit(for: loop, work, then: { [loop] in loop.post { done(nil) } })
+    pool(lane).submit(for: loop, work, then: { done(nil) })
   }
 
   private func pool(_ lane: OffloadLane) -> OffloadPool { lane == .disk ? disk : compute }
