@@ -79,11 +79,11 @@ enum RequestBody {
   }
 
   private static func type(of request: HTTPRequest) -> MediaType {
-    guard let field = request.fields.raw("content-type") else { return .other }
-    let name = field.prefix { $0 != UInt8(ascii: ";") && $0 != UInt8(ascii: " ") }
     // As nearly everybody writes it.
-    if name.elementsEqual(json) { return .json }
-    switch String(decoding: name, as: UTF8.self).lowercased() {
+    if request.fields.has("content-type", "application/json") { return .json }
+    guard let field = request.fields["content-type"] else { return .other }
+    let name = field.utf8.prefix { $0 != UInt8(ascii: ";") && $0 != UInt8(ascii: " ") }
+    switch String(Substring(name)).lowercased() {
     case "application/json": return .json
     case "application/x-www-form-urlencoded": return .form
     case "application/bytes": return .bytes
@@ -91,6 +91,4 @@ enum RequestBody {
     default: return .other
     }
   }
-
-  private static let json = Array("application/json".utf8)
 }

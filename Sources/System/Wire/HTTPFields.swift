@@ -10,19 +10,18 @@ public struct HTTPFields: Sendable {
   let slots: [Slot]
 
   /// The value of the first field called `name`, which must be in lower case.
-  public subscript(name: String) -> String? {
-    for slot in slots where matches(slot, name) { return text(slot.value) }
-    return nil
-  }
+  public subscript(name: StaticString) -> String? { slot(name).map { text($0.value) } }
 
   /// The values of all fields called `name` (in lower case), in order.
-  public func all(_ name: String) -> [String] { slots.filter { matches($0, name) }.map { text($0.value) } }
+  public func all(_ name: StaticString) -> [String] { slots.filter { matches($0, name) }.map { text($0.value) } }
 
-  /// The bytes of the first field called `name` (in lower case).
-  func raw(_ name: String) -> ArraySlice<UInt8>? {
-    for slot in slots where matches(slot, name) { return bytes[slot.value] }
-    return nil
+  /// Whether there is a field called `name` whose value is `value`, in any case; both in lower case.
+  func has(_ name: StaticString, _ value: StaticString) -> Bool {
+    guard let slot = slot(name) else { return false }
+    return bytes.withUnsafeBufferPointer { HTTPFieldReader.equal($0, slot.value, value) }
   }
+
+  private func slot(_ name: StaticString) -> Slot? { slots.first { matches($0, name) } }
 
   /// All fields in order, names in lower case.
   public var pairs: [(name: String, value: String)] {
@@ -32,15 +31,8 @@ public struct HTTPFields: Sendable {
     }
   }
 
-  private func matches(_ slot: Slot, _ name: String) -> Bool {
-    guard slot.name.count == name.utf8.count else { return false }
-    var index = slot.name.lowerBound
-    for expected in name.utf8 {
-      let byte = bytes[index]
-      guard (byte >= 0x41 && byte <= 0x5A ? byte | 0x20 : byte) == expected else { return false }
-      index += 1
-    }
-    return true
+  private func matches(_ slot: Slot, _ name: StaticString) -> Bool {
+    bytes.withUnsafeBufferPointer { HTTPFieldReader.equal($0, slot.name, name) }
   }
 
   private func text(_ range: Range<Int>) -> String { String(decoding: bytes[range], as: UTF8.self) }
@@ -137,13 +129,12 @@ enum HTTPFieldReader {
 
   static func equal(_ head: UnsafeBufferPointer<UInt8>, _ range: Range<Int>, _ lowercase: StaticString) -> Bool {
     guard range.count == lowercase.utf8CodeUnitCount else { return false }
-    return lowercase.withUTF8Buffer { expected in
-      for (offset, byte) in expected.enumerated() {
-        let actual = head[range.lowerBound + offset]
-        if (actual >= 0x41 && actual <= 0x5A ? actual | 0x20 : actual) != byte { return false }
-      }
-      return true
+    let expected = lowercase.utf8Start
+    for offset in 0..<range.count {
+      let actual = head[range.lowerBound &+ offset]
+      if (actual >= 0x41 && actual <= 0x5A ? actual | 0x20 : actual) != expected[offset] { return false }
     }
+    return true
   }
 
   /// RFC 9110 §5.6.2.

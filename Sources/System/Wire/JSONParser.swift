@@ -57,7 +57,8 @@ public struct JSONParser {
   }
 
   private mutating func document() throws(JSONError) -> JSONValue {
-    if input.starts(with: [0xEF, 0xBB, 0xBF]) { index = 3 }
+    // A byte order mark.
+    if input.count >= 3, input[0] == 0xEF, input[1] == 0xBB, input[2] == 0xBF { index = 3 }
     try space()
     let value = try value(depth: 0, path: "")
     try space()

@@ -62,7 +62,7 @@ enum WebSocketHandshake {
 
   /// The response to a request for a WebSocket, or why it is none.
   static func response(to request: HTTPRequest) throws(HTTPFailure) -> HTTPResponse {
-    func has(_ field: String, _ token: String) -> Bool {
+    func has(_ field: StaticString, _ token: String) -> Bool {
       request.fields.all(field).contains { value in
         value.split(separator: ",").contains { $0.filter { $0 != " " && $0 != "\t" }.lowercased() == token }
       }

@@ -38,6 +38,25 @@ struct HTTPRequestParserTests {
     }
   }
 
+  @Test("a bare CR or LF anywhere in a head is refused, however it arrives")
+  func bareLineEnds() {
+    let head = Array("GET /a HTTP/1.1\r\nHost: x\r\nX-Longer-Name: some value\r\nX-Tab: a\tb\r\n\r\n".utf8)
+    for place in 0..<head.count {
+      for byte in [13, 10] as [UInt8] {
+        let bad = head[..<place] + [byte] + head[place...]
+        for cut in 0...bad.count {
+          #expect(throws: HTTPError.self, "byte \(byte) at \(place), cut at \(cut)") {
+            var parser = HTTPRequestParser()
+            parser.receive(Array(bad.prefix(cut)))
+            _ = try drain(&parser)
+            parser.receive(Array(bad.dropFirst(cut)))
+            _ = try drain(&parser)
+          }
+        }
+      }
+    }
+  }
+
   @Test("chunks, extensions and trailers")
   func chunked() throws {
     let text =
