@@ -46,6 +46,29 @@ def users(name):
     return process, f"http://127.0.0.1:{ports['users']}"
 
 
+def login(server, url, nginx_rate):
+    """`POST /login` against Hummingbird, where HUMMINGBIRD names the peer's server; against nginx where it does not."""
+    hummingbird = os.environ.get("HUMMINGBIRD")
+    if not hummingbird:
+        rate, cost = load(server.pid, url + "/login", "login")
+        print(f"parley /login: {rate:.0f}/s, {cost:.1f} us")
+        # Hummingbird serves 0.123 of what nginx does (21,700 a second beside 177,000, docs/architecture.md): three times that.
+        return report("POST /login, requests per second against nginx", f"{rate / nginx_rate:.2f}", ">= 0.37", rate / nginx_rate >= 0.37)
+    port = free_port()
+    peer = pinned(0, [hummingbird, str(port)])
+    wait_for(port)
+    # In turns, and the best of three each: the machine has slow moments.
+    theirs, ours = [], []
+    for _ in range(3):
+        theirs.append(load(peer.pid, f"http://127.0.0.1:{port}/login", "login"))
+        ours.append(load(server.pid, url + "/login", "login"))
+    peer.terminate()
+    peer.wait()
+    rate, cost = max(ours)
+    print(f"/login: parley {rate:.0f}/s, {cost:.1f} us ({rate / nginx_rate:.2f} of nginx); Hummingbird {max(theirs)[0]:.0f}/s")
+    return report("POST /login, requests per second against Hummingbird", f"{rate / max(theirs)[0]:.2f}", ">= 3", rate / max(theirs)[0] >= 3)
+
+
 def main():
     results = []
     title()
@@ -62,10 +85,7 @@ def main():
 
     post(url + "/register", {"email": "ann@example.com", "username": "ann", "password": "password123"})
     token = post(url + "/login", {"user": "ann", "password": "password123"})["access_token"]
-    rate, cost = load(server.pid, url + "/login", "login")
-    # Hummingbird served 16,200 of these a second where nginx served 80,000: three times that is 0.61 of nginx.
-    print(f"parley /login: {rate:.0f}/s, {cost:.1f} us")
-    results.append(report("POST /login, requests per second against nginx", f"{rate / peer_rate:.2f}", ">= 0.61", rate / peer_rate >= 0.61))
+    results.append(login(server, url, peer_rate))
 
     rate, cost = load(server.pid, url + "/add-session", "add-session", token, "p")
     peer.terminate()
