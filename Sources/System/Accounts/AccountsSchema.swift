@@ -58,11 +58,6 @@ final class StoredUser: Sendable {
     self.password = password
     self.lastLogin = lastLogin
   }
-
-  /// Whether the last login was in the same second as `now`; both as RFC 3339 writes them.
-  func wasHere(inSecondOf now: String) -> Bool {
-    now.withUTF8Bytes { now in lastLogin.withUTF8Bytes { $0.prefix(19).elementsEqual(now.prefix(19)) } }
-  }
 }
 
 /// The transactions of the User Service: what they read, decide and write, each one synchronous and whole.

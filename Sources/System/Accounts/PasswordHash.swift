@@ -1,5 +1,5 @@
 /// A stored password: the hash column and the salt column of the seed's table.
-struct PasswordHash: Sendable, Equatable {
+final class PasswordHash: Sendable {
   /// OWASP's figure for PBKDF2-HMAC-SHA-256 (Password Storage Cheat Sheet).
   static let defaultRounds = 600_000
   /// Beyond this a stored hash is not believed: verifying it would stop the service.
@@ -15,59 +15,76 @@ struct PasswordHash: Sendable, Equatable {
     let key = Cryptography.pbkdf2(password: Array(password.utf8), salt: salt, rounds: rounds)
     hash = "pbkdf2-sha256$\(rounds)$\(Hex.encode(key))"
     self.salt = Hex.encode(salt)
-    form = .pbkdf2(rounds: rounds, key: key, salt: salt)
+    form = .pbkdf2(rounds: rounds)
   }
 
   /// What the table holds.
   init(hash: String, salt: String) {
     self.hash = hash
     self.salt = salt
-    form = Self.parse(hash, salt)
+    form = Self.form(of: hash)
   }
 
+  /// How it was made; nil where nobody can say.
   private let form: Form?
 
-  private enum Form: Equatable {
-    case pbkdf2(rounds: Int, key: [UInt8], salt: [UInt8])
-    case seed(digest: [UInt8])
-  }
-
-  private static func parse(_ hash: String, _ salt: String) -> Form? {
-    hash.withUTF8Bytes { hash in
-      if hash.starts(with: pbkdf2) {
-        let rest = hash[pbkdf2.count...]
-        guard let dollar = rest.firstIndex(of: UInt8(ascii: "$")),
-          let rounds = Int(String(decoding: rest[..<dollar], as: UTF8.self)), (1...maximumRounds).contains(rounds),
-          let key = Hex.decode(UnsafeBufferPointer(rebasing: rest[(dollar + 1)...])),
-          let salt = salt.withUTF8Bytes(Hex.decode)
-        else { return nil }
-        return .pbkdf2(rounds: rounds, key: key, salt: salt)
-      }
-      guard hash.starts(with: seed), let digest = Hex.decode(UnsafeBufferPointer(rebasing: hash[seed.count...])) else {
-        return nil
-      }
-      return .seed(digest: digest)
-    }
+  private enum Form {
+    case pbkdf2(rounds: Int)
+    case seed
   }
 
   private static let pbkdf2 = Array("pbkdf2-sha256$".utf8)
   private static let seed = Array("sha256$".utf8)
+  /// Hexadecimal digits at the end of a hash.
+  private static let digits = 2 * HMACSHA256.length
+
+  private static func form(of hash: String) -> Form? {
+    hash.withUTF8Bytes { hash in
+      if hash.starts(with: seed) { return hash.count == seed.count + digits ? .seed : nil }
+      guard hash.starts(with: pbkdf2), hash.count > pbkdf2.count + digits, hash[hash.count - digits - 1] == dollar
+      else { return nil }
+      let text = hash[pbkdf2.count..<(hash.count - digits - 1)]
+      guard let rounds = Int(String(decoding: text, as: UTF8.self)), (1...maximumRounds).contains(rounds) else {
+        return nil
+      }
+      return .pbkdf2(rounds: rounds)
+    }
+  }
+
+  private static let dollar = UInt8(ascii: "$")
 
   /// Whether `password` is the one, in the same time for every wrong one. Slow on purpose: call it in the compute lane.
   func matches(_ password: String) -> Bool {
+    guard let form else { return false }
+    return withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 2 * HMACSHA256.length) { bytes in
+      let stored = UnsafeMutableBufferPointer(rebasing: bytes[..<HMACSHA256.length])
+      let shown = UnsafeMutableBufferPointer(rebasing: bytes[HMACSHA256.length...])
+      return hash.withUTF8Bytes { Hex.decode(UnsafeBufferPointer(rebasing: $0.suffix(Self.digits)), to: stored) }
+        && write(form, of: password, to: shown) && Cryptography.constantTimeEqual(stored, shown)
+    }
+  }
+
+  /// Writes the 32 bytes that `password` gives with this salt; false where that is none.
+  private func write(_ form: Form, of password: String, to output: UnsafeMutableBufferPointer<UInt8>) -> Bool {
     switch form {
-    case .pbkdf2(let rounds, let key, let salt):
-      Cryptography.constantTimeEqual(
-        Cryptography.pbkdf2(password: Array(password.utf8), salt: salt, rounds: rounds), key)
-    case .seed(let digest):
-      Cryptography.constantTimeEqual(Cryptography.sha256(Array((salt + password).utf8)), digest)
-    case nil: false
+    case .pbkdf2(let rounds):
+      return salt.withUTF8Bytes { digits in
+        withUnsafeTemporaryAllocation(of: UInt8.self, capacity: digits.count / 2) { salt in
+          guard Hex.decode(digits, to: salt) else { return false }
+          let hmac = password.withUTF8Bytes { HMACSHA256(key: $0) }
+          hmac.write(pbkdf2Of: UnsafeBufferPointer(salt), rounds: rounds, to: output)
+          return true
+        }
+      }
+    case .seed:
+      _ = output.update(from: Cryptography.sha256(Array((salt + password).utf8)))
+      return true
     }
   }
 
   /// Whether the hash is weaker than what is made today.
   func isOutdated(rounds: Int) -> Bool {
-    if case .pbkdf2(let own, _, _) = form { own < rounds } else { true }
+    if case .pbkdf2(let own) = form { own < rounds } else { true }
   }
 
   /// Something to compare with when there is no such user, so that it takes as long.

@@ -50,14 +50,24 @@ struct TokenIssuer {
   /// What login and refresh answer, as JSON: an access token, a refresh token, and how long the first is good for. Without
   /// a `family` they begin a login of their own.
   func issue(to subject: String, family: String?, at now: Timestamp, entropy: any Entropy) -> [UInt8] {
-    let random = entropy.bytes(family == nil ? 36 : 24)
-    let family = family ?? Hex.encode(random[24...])
+    withUnsafeTemporaryAllocation(byteCount: family == nil ? 36 : 24, alignment: 1) { random in
+      entropy.fill(random)
+      return issue(to: subject, family, UnsafeRawBufferPointer(random), at: now)
+    }
+  }
+
+  private func issue(to subject: String, _ family: String?, _ random: UnsafeRawBufferPointer, at now: Timestamp)
+    -> [UInt8]
+  {
+    let writeFamily = { (output: inout ByteWriter) in
+      if let family { output.append(jsonEscaped: family) } else { output.append(hex: random[24...]) }
+    }
     return [UInt8](expecting: 1024) { answer in
       // Nothing in a token has to be escaped.
       answer.append("{\"access_token\":\"")
-      sign(.access, subject, family, random[..<12], now, now + accessLifetime, to: &answer)
+      sign(.access, subject, writeFamily, random[..<12], now, now + accessLifetime, to: &answer)
       answer.append("\",\"refresh_token\":\"")
-      sign(.refresh, subject, family, random[12..<24], now, now + refreshLifetime, to: &answer)
+      sign(.refresh, subject, writeFamily, random[12..<24], now, now + refreshLifetime, to: &answer)
       answer.append("\",\"token_type\":\"bearer\",\"expires_in\":")
       answer.append(decimal: accessLifetime.components.seconds)
       answer.append("}")
@@ -66,8 +76,9 @@ struct TokenIssuer {
 
   /// The claims are `TokenClaims`, and its `jti` is a `TokenID`.
   private func sign(
-    _ kind: TokenKind, _ subject: String, _ family: String, _ unique: ArraySlice<UInt8>, _ now: Timestamp,
-    _ expires: Timestamp, to output: inout ByteWriter
+    _ kind: TokenKind, _ subject: String, _ writeFamily: (inout ByteWriter) -> Void,
+    _ unique: Slice<UnsafeRawBufferPointer>,
+    _ now: Timestamp, _ expires: Timestamp, to output: inout ByteWriter
   ) {
     jwt.sign(to: &output) { claims in
       claims.append("{\"sub\":")
@@ -79,7 +90,7 @@ struct TokenIssuer {
       claims.append(",\"iat\":")
       claims.append(decimal: now.seconds)
       claims.append(",\"jti\":\"")
-      claims.append(jsonEscaped: family)
+      writeFamily(&claims)
       claims.append(".")
       claims.append(hex: unique)
       claims.append("\"}")

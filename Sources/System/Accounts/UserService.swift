@@ -13,6 +13,8 @@ public actor UserService: Service {
   private var server: HTTPServer?
   private var throttle = LoginThrottle(.init())
   private var hashing = 0
+  /// The last second of a login, and how RFC 3339 begins a time in it.
+  private var second: (number: Int64, text: String) = (.min, "")
 
   /// The executor that the environment gave to this actor.
   public nonisolated var unownedExecutor: UnownedSerialExecutor { serialExecutor.unowned }
@@ -131,9 +133,12 @@ public actor UserService: Service {
     }
     throttle.succeeded(account: key)
     if stored.password.isOutdated(rounds: options.passwordRounds) { try await upgrade(stored, password) }
-    let now = environment.clock.wallTime.rfc3339
+    let now = environment.clock.wallTime
     // `last_login` is kept to the second: a user who logs in again within it costs no commit.
-    if !stored.wasHere(inSecondOf: now) { try await database.transaction { try $0.noteLogin(stored.id, at: now) } }
+    if now.seconds != second.number { second = (now.seconds, String(now.rfc3339.utf8.prefix(19))!) }
+    if !stored.lastLogin.hasPrefix(second.text) {
+      try await database.transaction { try $0.noteLogin(stored.id, at: now.rfc3339) }
+    }
     return stored.id
   }
 

@@ -35,12 +35,11 @@ public struct Instant: Comparable, Hashable, Sendable {
 extension Duration {
   /// The duration in whole nanoseconds, saturating at ±292 years.
   public var nanoseconds: Int64 {
-    if let few = Int64(exactly: attoseconds) { return few / 1_000_000_000 }
-    let (seconds, attoseconds) = components
-    let (product, overflow) = seconds.multipliedReportingOverflow(by: 1_000_000_000)
-    if overflow { return seconds < 0 ? .min : .max }
-    let (sum, overflow2) = product.addingReportingOverflow(attoseconds / 1_000_000_000)
-    return overflow2 ? (seconds < 0 ? .min : .max) : sum
+    let attoseconds = attoseconds
+    let high = Int64(truncatingIfNeeded: attoseconds >> 64)
+    // Beyond this the quotient may not be an `Int64`: some 280 years.
+    guard high.magnitude < 480_000_000 else { return Int64(clamping: attoseconds / 1_000_000_000) }
+    return (1_000_000_000 as Int64).dividingFullWidth((high, UInt64(truncatingIfNeeded: attoseconds))).quotient
   }
 
   /// The duration in seconds, for reports and histograms.

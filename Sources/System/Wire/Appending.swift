@@ -137,10 +137,19 @@ struct ByteWriter: ~Copyable {
   }
 
   /// Two hexadecimal digits, in lower case, for each byte.
-  mutating func append(hex part: some Sequence<UInt8>) {
-    for byte in part {
-      append(Hex.digit(byte >> 4))
-      append(Hex.digit(byte & 15))
+  mutating func append(hex part: some Collection<UInt8>) {
+    if part.withContiguousStorageIfAvailable({ append(hexOf: $0) }) == nil {
+      Array(part).withUnsafeBufferPointer { append(hexOf: $0) }
+    }
+  }
+
+  private mutating func append(hexOf part: UnsafeBufferPointer<UInt8>) {
+    append(atMost: 2 * part.count) { place in
+      for (index, byte) in part.enumerated() {
+        place[2 * index] = Hex.digit(byte >> 4)
+        place[2 * index + 1] = Hex.digit(byte & 15)
+      }
+      return 2 * part.count
     }
   }
 }

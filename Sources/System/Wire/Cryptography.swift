@@ -13,12 +13,17 @@ struct HMACSHA256: Sendable {
   private let inner: SHA256_CTX
   private let outer: SHA256_CTX
 
-  init(key: [UInt8]) {
-    let key = key.count > Self.block ? Cryptography.sha256(key) : key
+  init(key: [UInt8]) { self = key.withUnsafeBufferPointer { HMACSHA256(key: $0) } }
+
+  init(key: UnsafeBufferPointer<UInt8>) {
+    // A long key is hashed first.
+    let hashed = key.count > Self.block ? Cryptography.sha256(key) : []
     func begin(_ pad: UInt8) -> SHA256_CTX {
       withUnsafeTemporaryAllocation(of: UInt8.self, capacity: Self.block) { block in
         block.initialize(repeating: pad)
-        for (index, byte) in key.enumerated() { block[index] ^= byte }
+        for index in 0..<(hashed.isEmpty ? key.count : hashed.count) {
+          block[index] ^= hashed.isEmpty ? key[index] : hashed[index]
+        }
         var context = SHA256_CTX()
         SHA256_Init(&context)
         SHA256_Update(&context, block.baseAddress, block.count)
@@ -33,10 +38,32 @@ struct HMACSHA256: Sendable {
   func write(codeOf message: UnsafeBufferPointer<UInt8>, to code: UnsafeMutablePointer<UInt8>) {
     var context = inner
     SHA256_Update(&context, message.baseAddress, message.count)
+    finish(&context, code)
+  }
+
+  private func finish(_ context: inout SHA256_CTX, _ code: UnsafeMutablePointer<UInt8>) {
     SHA256_Final(code, &context)
     context = outer
     SHA256_Update(&context, code, Self.length)
     SHA256_Final(code, &context)
+  }
+
+  /// Writes the first block of PBKDF2 (RFC 8018 §5.2) under this key, the password: 32 bytes.
+  func write(
+    pbkdf2Of salt: UnsafeBufferPointer<UInt8>, rounds: Int, to key: UnsafeMutableBufferPointer<UInt8>
+  ) {
+    withUnsafeTemporaryAllocation(of: UInt8.self, capacity: Self.length) { code in
+      var context = inner
+      SHA256_Update(&context, salt.baseAddress, salt.count)
+      var number = UInt32(1).bigEndian
+      SHA256_Update(&context, &number, 4)
+      finish(&context, code.baseAddress!)
+      _ = key.update(from: code)
+      for _ in 1..<rounds {
+        write(codeOf: UnsafeBufferPointer(code), to: code.baseAddress!)
+        for index in 0..<Self.length { key[index] ^= code[index] }
+      }
+    }
   }
 
   /// The 32 bytes of the code.
@@ -51,9 +78,11 @@ struct HMACSHA256: Sendable {
 /// Hash functions and comparisons that secrets need.
 public enum Cryptography {
   /// SHA-256 (FIPS 180-4).
-  static func sha256(_ message: [UInt8]) -> [UInt8] {
+  static func sha256(_ message: [UInt8]) -> [UInt8] { message.withUnsafeBufferPointer { sha256($0) } }
+
+  static func sha256(_ message: UnsafeBufferPointer<UInt8>) -> [UInt8] {
     [UInt8](unsafeUninitializedCapacity: 32) { output, count in
-      let status = EVP_Digest(message, message.count, output.baseAddress, nil, EVP_sha256(), nil)
+      let status = EVP_Digest(message.baseAddress, message.count, output.baseAddress, nil, EVP_sha256(), nil)
       require(status == 1, "SHA-256 failed")
       count = 32
     }
@@ -70,17 +99,10 @@ public enum Cryptography {
 
   /// PBKDF2 with HMAC-SHA-256 (RFC 8018 §5.2); 32 bytes, which is one block of it. Takes long on purpose: call it in the compute lane.
   static func pbkdf2(password: [UInt8], salt: [UInt8], rounds: Int) -> [UInt8] {
-    let hmac = HMACSHA256(key: password)
-    let number: [UInt8] = [0, 0, 0, 1]
-    var code = hmac.code(salt + number)
-    var key = code
-    code.withUnsafeMutableBufferPointer { code in
-      for _ in 1..<rounds {
-        hmac.write(codeOf: UnsafeBufferPointer(code), to: code.baseAddress!)
-        for index in 0..<HMACSHA256.length { key[index] ^= code[index] }
-      }
+    withUnsafeTemporaryAllocation(of: UInt8.self, capacity: HMACSHA256.length) { key in
+      salt.withUnsafeBufferPointer { HMACSHA256(key: password).write(pbkdf2Of: $0, rounds: rounds, to: key) }
+      return Array(key)
     }
-    return key
   }
 
   /// Whether two byte strings are equal, in time that depends on their lengths alone.

@@ -15,15 +15,20 @@ public enum Hex {
     text.withContiguousStorageIfAvailable { decode($0) } ?? Array(text).withUnsafeBufferPointer { decode($0) }
   }
 
-  static func decode(_ text: UnsafeBufferPointer<UInt8>) -> [UInt8]? {
-    guard text.count % 2 == 0 else { return nil }
-    return withUnsafeTemporaryAllocation(of: UInt8.self, capacity: text.count / 2) { bytes in
-      for index in bytes.indices {
-        guard let high = value(text[2 * index]), let low = value(text[2 * index + 1]) else { return nil }
-        bytes[index] = high << 4 | low
-      }
-      return Array(bytes)
+  private static func decode(_ text: UnsafeBufferPointer<UInt8>) -> [UInt8]? {
+    withUnsafeTemporaryAllocation(of: UInt8.self, capacity: text.count / 2) { bytes in
+      decode(text, to: bytes) ? Array(bytes) : nil
     }
+  }
+
+  /// Writes the bytes to `output`, which has room for half as many as there are digits, unless `text` is something else.
+  static func decode(_ text: UnsafeBufferPointer<UInt8>, to output: UnsafeMutableBufferPointer<UInt8>) -> Bool {
+    guard text.count == 2 * output.count else { return false }
+    for index in output.indices {
+      guard let high = value(text[2 * index]), let low = value(text[2 * index + 1]) else { return false }
+      output[index] = high << 4 | low
+    }
+    return true
   }
 
   static func value(_ character: UInt8) -> UInt8? {

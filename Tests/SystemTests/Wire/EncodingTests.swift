@@ -99,6 +99,25 @@ struct EncodingTests {
     #expect(DurationText.parse(DurationText.format(.nanoseconds(nanoseconds))) == .nanoseconds(nanoseconds))
   }
 
+  @Test("a duration in nanoseconds, cut off towards zero, and at the ends of what an Int64 says")
+  func nanoseconds() {
+    #expect(Duration.seconds(60).nanoseconds == 60_000_000_000)
+    #expect(Duration.seconds(-60).nanoseconds == -60_000_000_000)
+    #expect(Duration(secondsComponent: 0, attosecondsComponent: 1_999_999_999).nanoseconds == 1)
+    #expect(Duration(secondsComponent: 0, attosecondsComponent: -1_999_999_999).nanoseconds == -1)
+    #expect(Duration(secondsComponent: 10, attosecondsComponent: 1_999_999_999).nanoseconds == 10_000_000_001)
+    #expect(Duration(secondsComponent: -10, attosecondsComponent: -1_999_999_999).nanoseconds == -10_000_000_001)
+    for years in [1, 270, 281, 291] as [Int64] {
+      let seconds = years * 31_556_952
+      #expect(Duration.seconds(seconds).nanoseconds == seconds * 1_000_000_000)
+      #expect(Duration.seconds(-seconds).nanoseconds == -seconds * 1_000_000_000)
+    }
+    #expect(Duration.nanoseconds(Int64.max).nanoseconds == .max)
+    #expect(Duration.nanoseconds(Int64.min).nanoseconds == .min)
+    #expect(Duration.seconds(Int64.max).nanoseconds == .max)
+    #expect(Duration.seconds(Int64.min).nanoseconds == .min)
+  }
+
   @Test("what is no duration", arguments: ["", "s", "1", "-1s", "1 s", "1w", "1e9s", "200000d"])
   func noDuration(text: String) { #expect(DurationText.parse(text) == nil) }
 
