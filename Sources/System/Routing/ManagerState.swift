@@ -194,9 +194,11 @@ struct ManagerState: Sendable {
 
   private mutating func start(_ email: String, _ data: JSONValue, request: String) -> [ManagerEffect] {
     if let known = session(of: email) {
-      // Asked for twice: the customer hears again what it has.
-      sessions[known.id]!.request = request
-      touched.append(known.id)
+      // Asked for twice: the customer hears again what it has. Without an id, as foreign agents publish it, it is nobody's request.
+      if !request.isEmpty {
+        sessions[known.id]!.request = request
+        touched.append(known.id)
+      }
       return known.status == .running ? [toCustomer(sessions[known.id]!, "SESSION_RUNNING")] : []
     }
     let id = SupervisorID("s\(nextSession)")!

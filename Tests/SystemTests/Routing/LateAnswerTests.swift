@@ -43,6 +43,16 @@ struct LateAnswerTests {
     #expect(state.takeChangedSessions().last { $0.id == SupervisorID("s2") }?.request == "second")
   }
 
+  @Test("a request without an id, as an agent of somebody else's may publish it, takes the answer from nobody")
+  func withoutID() {
+    var state = ManagerState()
+    for id in ["first", ""] {
+      _ = state.apply(
+        .startSession(email: "ann@example.com", data: .object([])), message("START_SESSION", id: id), answer: nil)
+    }
+    #expect(taken("s1", &state) == ["first"])
+  }
+
   @Test("the Customer Server takes no answer to a request that was given up")
   func customer() throws {
     try World(seed: 1).perform { environment in
