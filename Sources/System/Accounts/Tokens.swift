@@ -11,11 +11,6 @@ struct TokenID: Hashable, Sendable {
   /// Unique to the token.
   let unique: String
 
-  init(family: String, unique: String) {
-    self.family = family
-    self.unique = unique
-  }
-
   init?(_ text: String) {
     let bytes = text.utf8
     guard let dot = bytes.firstIndex(of: UInt8(ascii: ".")), dot > bytes.startIndex else { return nil }
@@ -77,8 +72,7 @@ struct TokenIssuer {
   /// The claims are `TokenClaims`, and its `jti` is a `TokenID`.
   private func sign(
     _ kind: TokenKind, _ subject: String, _ writeFamily: (inout ByteWriter) -> Void,
-    _ unique: Slice<UnsafeRawBufferPointer>,
-    _ now: Timestamp, _ expires: Timestamp, to output: inout ByteWriter
+    _ unique: Slice<UnsafeRawBufferPointer>, _ now: Timestamp, _ expires: Timestamp, to output: inout ByteWriter
   ) {
     jwt.sign(to: &output) { claims in
       claims.append("{\"sub\":")

@@ -11,13 +11,6 @@ package final class UnclaimedJobs: @unchecked Sendable {
     Self.isHooked
   }
 
-  /// Claims what `body` lets go on.
-  package func claim<R>(_ body: () -> R) -> R {
-    let before = claim()
-    defer { Self.claim(for: before) }
-    return body()
-  }
-
   /// Claims from now on what this thread lets go on. Returns whose that was before, to hand it back.
   @discardableResult
   package func claim() -> UnsafeMutableRawPointer? { Self.claim(for: claimant) }
