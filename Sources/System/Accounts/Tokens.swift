@@ -44,6 +44,7 @@ struct TokenIssuer {
 
   /// What login and refresh answer, as JSON: an access token, a refresh token, and how long the first is good for. Without
   /// a `family` they begin a login of their own.
+  @inline(never)
   func issue(to subject: String, family: String?, at now: Timestamp, entropy: any Entropy) -> [UInt8] {
     withUnsafeTemporaryAllocation(byteCount: family == nil ? 36 : 24, alignment: 1) { random in
       entropy.fill(random)

@@ -6,6 +6,7 @@ public protocol Entropy: Sendable {
 
 extension Entropy {
   /// `count` random bytes.
+  @inline(never)
   public func bytes(_ count: Int) -> [UInt8] {
     withUnsafeTemporaryAllocation(byteCount: count, alignment: 1) { buffer in
       fill(buffer)
