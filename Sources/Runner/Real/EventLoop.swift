@@ -208,7 +208,6 @@ class Suspension: CancellableWait, @unchecked Sendable {
   init(on loop: EventLoop) { self.loop = loop }
 
   /// Suspends the calling task until `finish`, or until it is cancelled.
-  @inline(__always)
   final func wait() async throws {
     require(!isPending, "two tasks wait in one place")
     isPending = true

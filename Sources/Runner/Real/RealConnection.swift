@@ -76,6 +76,7 @@ final class RealConnection: Connection, EventLoop.Source, @unchecked Sendable {
 
   var hasEnded: Bool { descriptor < 0 || hasHungUp }
 
+  // Into the witness that calls it: each function that waits is two switches more.
   @inline(__always)
   func read(atMost limit: Int, deadline: Instant?) async throws -> [UInt8] {
     let wanted = min(limit, loop.scratch.count)

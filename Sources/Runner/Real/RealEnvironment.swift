@@ -157,6 +157,7 @@ final class RealExecutor: NodeExecutor, Sendable {
 
   func post(_ work: @escaping @Sendable () -> Void) { loop.post(work) }
 
+  // Into the witness that calls it: each function that waits is two switches more.
   @inline(__always)
   func block(_ lane: OffloadLane, _ work: @escaping @Sendable () -> Void) async throws {
     try await withUnsafeThrowingContinuation { (continuation: UnsafeContinuation<Void, any Error>) in
