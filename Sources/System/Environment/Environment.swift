@@ -18,11 +18,13 @@ public struct Environment: Sendable {
   public let executor: any NodeExecutor
   /// The node's log.
   public let log: Log
+  /// What the node holds for its clients.
+  public let memory: ClientMemory
 
   /// Makes an environment out of its parts.
   public init(
     node: String, clock: any Clock, network: any Network, storage: any Storage, entropy: any Entropy,
-    executor: any NodeExecutor, log: Log
+    executor: any NodeExecutor, log: Log, memory: ClientMemory = ClientMemory()
   ) {
     self.node = node
     self.clock = clock
@@ -31,6 +33,7 @@ public struct Environment: Sendable {
     self.entropy = entropy
     self.executor = executor
     self.log = log
+    self.memory = memory
   }
 }
 

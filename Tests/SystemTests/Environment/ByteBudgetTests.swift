@@ -1,0 +1,31 @@
+import Testing
+
+@testable import System
+
+@Suite("Byte budgets")
+struct ByteBudgetTests {
+  @Test("a charge that exceeds the limit changes nothing")
+  func limit() {
+    let budget = ByteBudget(limit: 10)
+    #expect(budget.charge(7))
+    #expect(!budget.charge(4))
+    #expect(!budget.charge(.max))
+    #expect(budget.used == 7)
+    #expect(budget.charge(3))
+    budget.release(10)
+    #expect(budget.used == 0)
+  }
+
+  @Test("a share is charged to the whole, and a whole that is full refuses it")
+  func shares() {
+    let whole = ByteBudget(limit: 10)
+    let (one, other) = (ByteBudget(limit: 8, parent: whole), ByteBudget(limit: 8, parent: whole))
+    #expect(one.charge(8))
+    #expect(!other.charge(3))
+    #expect(other.used == 0)
+    #expect(whole.used == 8)
+    one.release(8)
+    #expect(other.charge(3))
+    #expect(whole.used == 3)
+  }
+}
