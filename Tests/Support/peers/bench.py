@@ -52,7 +52,7 @@ def login(server, url, nginx_rate):
     if not hummingbird:
         rate, cost = load(server.pid, url + "/login", "login")
         print(f"parley /login: {rate:.0f}/s, {cost:.1f} us")
-        # Hummingbird serves 0.123 of what nginx does (21,700 a second beside 177,000, docs/architecture.md): three times that.
+        # Hummingbird serves 0.123 of what nginx does (21,700 a second beside 177,000, docs/performance.md): three times that.
         return report("POST /login, requests per second against nginx", f"{rate / nginx_rate:.2f}", ">= 0.37", rate / nginx_rate >= 0.37)
     port = free_port()
     peer = pinned(0, [hummingbird, str(port)])
