@@ -169,6 +169,7 @@ struct Configuration {
     options.idleTimeout = duration("idle-timeout")
     options.maximumConnections = int("max-connections")
     options.serviceToken = list("service-token").first
+    options.trustedProxies = TrustedProxies(list("trusted-proxy").compactMap { IPNetwork($0) })
     let origins = list("cors-origin")
     options.cors = CORSPolicy(origins: origins.isEmpty || origins == ["*"] ? nil : origins)
     return options

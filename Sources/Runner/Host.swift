@@ -94,7 +94,9 @@ final class Host {
       return try BrokerURL.parse(url, serviceToken: configuration.list("service-token").first)
     }
     guard running.contains(where: { $0.name == "broker" }) else { return nil }
-    return BrokerAddress(address: try address(of: "amqp", "amqp"))
+    let address = try address(of: "amqp", "amqp")
+    guard let token = configuration.list("service-token").first else { return BrokerAddress(address: address) }
+    return BrokerAddress(address: address, user: "parley", password: token)
   }
 
   /// Where another service is: in this process, or where the configuration says.

@@ -11,6 +11,8 @@ struct Setting {
     case duration
     case oneOf([String])
     case list
+    /// Any number of addresses or networks.
+    case networks
   }
 
   let flag: String
@@ -27,7 +29,12 @@ struct Setting {
     let words = flag.split(separator: "-")
     return words[0] + words.dropFirst().map { $0.prefix(1).uppercased() + $0.dropFirst() }.joined()
   }
-  var isRepeatable: Bool { if case .list = kind { true } else { false } }
+  var isRepeatable: Bool {
+    switch kind {
+    case .list, .networks: true
+    default: false
+    }
+  }
 
   /// A shorter key of the tokens could be guessed. One below 32 bytes is taken with a warning, for clients that have it.
   static let shortestSecret = 16
@@ -72,6 +79,9 @@ struct Setting {
     Setting(
       flag: "service-token", placeholder: "T", kind: .text, standard: nil, help: "what services show each other",
       isSecret: true),
+    Setting(
+      flag: "trusted-proxy", placeholder: "NETWORK", kind: .networks, standard: nil,
+      help: "an address or network whose X-Forwarded-For and Forwarded are believed; repeatable"),
     Setting(
       flag: "jwt-secret", placeholder: "S", kind: .list, standard: nil,
       help:
@@ -120,6 +130,12 @@ struct Setting {
     switch kind {
     case .text, .list:
       if value.isEmpty { throw UsageError("\(source): must not be empty") }
+    case .networks:
+      guard IPNetwork(value) != nil else {
+        throw UsageError(
+          "\(source): \"\(value)\" is not an address or network; write for example 127.0.0.1, 10.0.0.0/8, 2001:db8::/32"
+        )
+      }
     case .port:
       guard let port = Int(value), (0...65_535).contains(port) else {
         throw UsageError("\(source): \"\(value)\" is no port")
@@ -137,6 +153,10 @@ struct Setting {
         let hint = Spelling.hint(value, among: choices, shown: { $0 })
         throw UsageError("\(source): \"\(value)\" is none of \(choices.joined(separator: ", "))\(hint)")
       }
+    }
+    if flag == "service-token", value.utf8.count < ServiceAccess.shortestToken {
+      throw UsageError(
+        "\(source): a token has \(ServiceAccess.shortestToken) characters or more: this has \(value.utf8.count)")
     }
     if flag == "jwt-secret", value.utf8.count < Self.shortestSecret {
       throw UsageError(

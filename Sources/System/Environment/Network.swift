@@ -66,8 +66,11 @@ public struct SocketAddress: Hashable, Sendable, CustomStringConvertible {
   /// `host:port`, with brackets around an IPv6 address (RFC 3986 §3.2.2).
   public var description: String { host.utf8.contains(UInt8(ascii: ":")) ? "[\(host)]:\(port)" : "\(host):\(port)" }
 
-  /// Whether the address cannot be reached from another machine.
-  public var isLoopback: Bool { host == "localhost" || host == "::1" || host.hasPrefix("127.") }
+  /// Whether the address cannot be reached from another machine: `localhost`, 127.0.0.0/8 or `::1`.
+  public var isLoopback: Bool {
+    if let address = IPAddress(host) { return address.isLoopback }
+    return host.utf8.count == 9 && host.lowercased() == "localhost"
+  }
 }
 
 /// Why the network did not do what was asked.

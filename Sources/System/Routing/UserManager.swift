@@ -72,9 +72,12 @@ public actor UserManager: Service {
     let identity = Hex.encode(environment.entropy.bytes(8))
     let known = try await database.transaction { try $0.managerState(identity: identity) }
     let reference = ServiceReference<UserManager>()
+    // All of it is for services and for its own page: no other page may read anything.
+    var serverOptions = options.server
+    serverOptions.cors = CORSPolicy(origins: [])
     let server = try HTTPServer(
       environment, address: options.address, service: ManagerRoutes.description,
-      routes: ManagerRoutes.table(reference, metrics: metrics), metrics: metrics, options: options.server,
+      routes: ManagerRoutes.table(reference, metrics: metrics), metrics: metrics, options: serverOptions,
       onEnd: { reference.set(nil) })
     let client = AMQPClient(environment, broker: options.broker)
     let manager = UserManager(

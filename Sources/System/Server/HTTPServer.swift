@@ -20,6 +20,8 @@ public struct HTTPServerOptions: Sendable {
   public var cors = CORSPolicy()
   /// The token that other services show, when there is one.
   public var serviceToken: String?
+  /// The proxies that may say whose request they pass on.
+  public var trustedProxies = TrustedProxies()
 
   /// The contract's limits.
   public init() {}

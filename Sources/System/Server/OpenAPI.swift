@@ -22,7 +22,10 @@ struct APIDocument {
       "components": [
         "securitySchemes": [
           "accessToken": ["type": "http", "scheme": "bearer", "bearerFormat": "JWT"],
-          "serviceToken": ["type": "http", "scheme": "bearer", "description": "Needed over anything but loopback."],
+          "serviceToken": [
+            "type": "http", "scheme": "bearer",
+            "description": "Needed where one is configured, and over anything but loopback.",
+          ],
         ],
         "schemas": ["Error": service.errorSchema.document],
       ],

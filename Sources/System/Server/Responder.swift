@@ -12,6 +12,7 @@ final class Responder: @unchecked Sendable {
   private let environment: Environment
   private let service: ServiceDescription
   private let router: Router
+  private let services: ServiceAccess
   private let options: HTTPServerOptions
   private let requestIDPrefix: [UInt8]
   private var requests: UInt64 = 0
@@ -25,6 +26,7 @@ final class Responder: @unchecked Sendable {
     self.service = service
     self.options = options
     self.metrics = metrics
+    services = ServiceAccess(token: options.serviceToken)
     requestIDPrefix = Array(Hex.encode(environment.entropy.bytes(8)).utf8) + [UInt8(ascii: "-")]
     router = Router(routes)
     metrics.setRoutes(routes.map { "\($0.method) \($0.path)" })
@@ -35,12 +37,13 @@ final class Responder: @unchecked Sendable {
     _ request: HTTPRequest, on connection: any Connection, keepsAlive: Bool, to output: inout [UInt8]
   ) async -> Sequel {
     let peer = connection.peer
+    let client = options.trustedProxies.client(of: request.fields, from: peer)
     let begin = environment.clock.now
     let id = requestID(request)
     var index: Int?
     let reply: Reply
     do {
-      switch try prepare(request, from: peer, route: &index) {
+      switch try prepare(request, from: peer, client, route: &index) {
       case .reply(let ready): reply = ready
       case .handle(let handler, let call): reply = try await handler(call)
       }
@@ -66,7 +69,9 @@ final class Responder: @unchecked Sendable {
       response = head
       sequel = .upgrade(handler)
     }
-    if let origin = request.fields["origin"] { response.fields += options.cors.fields(for: origin) }
+    if let origin = request.fields["origin"], !router.isForServices(request.path) {
+      response.fields += options.cors.fields(for: origin)
+    }
     var keepsAlive = keepsAlive
     if case .stream = sequel { keepsAlive = false }
     if case .upgrade = sequel { keepsAlive = true }
@@ -79,7 +84,7 @@ final class Responder: @unchecked Sendable {
       [
         "method": .string(request.method), "path": .string(request.path),
         "query": .string(request.query.map(RequestLog.blanked) ?? ""), "status": .int(Int64(response.status)),
-        "microseconds": .int(took.nanoseconds / 1000), "peer": .string("\(peer)"), "request_id": .string(id),
+        "microseconds": .int(took.nanoseconds / 1000), "client": .string("\(client)"), "request_id": .string(id),
       ])
     return sequel
   }
@@ -98,7 +103,9 @@ final class Responder: @unchecked Sendable {
     case handle(Route.Handler, Call)
   }
 
-  private func prepare(_ request: HTTPRequest, from peer: SocketAddress, route index: inout Int?) throws -> Prepared {
+  private func prepare(
+    _ request: HTTPRequest, from peer: SocketAddress, _ client: SocketAddress, route index: inout Int?
+  ) throws -> Prepared {
     if request.method == "OPTIONS" { return .reply(preflight(request)) }
     switch router.match(request.method, request.path) {
     case .notFound: throw HTTPFailure(404, "no such path: \(request.path)")
@@ -106,16 +113,16 @@ final class Responder: @unchecked Sendable {
       throw HTTPFailure(405, "\(request.method) is not allowed here", fields: [("allow", allow)])
     case .found(let entry):
       index = entry.index
-      return .handle(entry.route.handler, try call(entry, request, peer))
+      return .handle(entry.route.handler, try call(entry, Call(request: request, peer: peer, client: client)))
     }
   }
 
-  private func call(_ entry: Router.Entry, _ request: HTTPRequest, _ peer: SocketAddress) throws -> Call {
-    var call = Call(request: request, peer: peer)
+  private func call(_ entry: Router.Entry, _ call: consuming Call) throws -> Call {
+    let request = call.request
     switch entry.route.access {
     case .anyone: break
     case .user(let authenticate): call.principal = try authenticate(call)
-    case .service: try requireService(call)
+    case .service: try services.check(request, bearer: call.bearerToken, peer: call.peer)
     }
     if let schema = entry.route.body {
       call.body = try RequestBody.value(request, schema, takesPropertyLists: entry.route.takesPropertyLists)
@@ -124,22 +131,14 @@ final class Responder: @unchecked Sendable {
     return call
   }
 
-  private func requireService(_ call: Call) throws(HTTPFailure) {
-    if call.peer.isLoopback { return }
-    guard let expected = options.serviceToken, let shown = call.bearerToken,
-      Cryptography.constantTimeEqual(expected.utf8, shown.utf8)
-    else {
-      throw HTTPFailure(
-        401, "this is for services: the service token is needed", fields: [("www-authenticate", "Bearer")])
-    }
-  }
-
   private func preflight(_ request: HTTPRequest) -> Reply {
     guard let allow = router.allow(request.path) else {
       return .response(response(HTTPFailure(404, "no such path: \(request.path)")))
     }
     var fields: [(name: String, value: String)] = [("allow", allow)]
-    if let origin = request.fields["origin"], request.fields["access-control-request-method"] != nil {
+    if let origin = request.fields["origin"], request.fields["access-control-request-method"] != nil,
+      !router.isForServices(request.path)
+    {
       // Those that `answer` adds to every response are left out here.
       let common = options.cors.fields(for: origin).map(\.name)
       fields += options.cors.preflightFields(

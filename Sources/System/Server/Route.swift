@@ -16,8 +16,10 @@ public struct Principal: Sendable {
 public struct Call: Sendable {
   /// The request.
   public let request: HTTPRequest
-  /// Where it comes from.
+  /// The other end of the connection.
   public let peer: SocketAddress
+  /// Whose request it is: `peer`, or whom a trusted proxy names. What counts by address, counts by this one.
+  public let client: SocketAddress
   /// Who makes it; set on routes that authenticate.
   public internal(set) var principal: Principal?
   /// The body, of the shape that the route asks for; `null` on routes without one.

@@ -35,6 +35,11 @@ struct Router: Sendable {
     return .methodNotAllowed(allow: allow(entries))
   }
 
+  /// Whether a path is for services only. No page may read such an answer, so it carries no CORS fields.
+  func isForServices(_ path: String) -> Bool {
+    byPath[path]?.contains { if case .service = $0.route.access { true } else { false } } ?? false
+  }
+
   /// The value of `Allow` for a path, or nil when there is no such path; `*` means the server as a whole.
   func allow(_ path: String) -> String? {
     if path == "*" { return "GET, HEAD, POST, PUT, DELETE, OPTIONS" }

@@ -17,6 +17,9 @@ public final class HTTPRequest: Sendable {
   public var query: String? { head.line.query }
   /// The header fields.
   public var fields: HTTPFields { head.fields }
+  /// The `host:port` that the request is addressed to: the target's, when that is absolute, and else the `Host` (RFC 9112
+  /// §3.2.2).
+  public var authority: String? { head.line.authority ?? head.fields["host"] }
   /// Whether the connection serves on after this request.
   public var keepsAlive: Bool { head.keepsAlive }
 }
@@ -96,6 +99,8 @@ private struct RequestLine: Sendable {
   var method = ""
   var path = ""
   var query: String?
+  /// What an absolute target says.
+  var authority: String?
   var minorVersion = 1
   var end = 0
 
@@ -133,10 +138,11 @@ private struct RequestLine: Sendable {
         throw .malformed("an odd request target")
       }
       path = path.dropFirst(scheme.utf8.count)
-      guard let slash = path.firstIndex(where: { $0 == UInt8(ascii: "/") || $0 == UInt8(ascii: "?") }) else {
-        self.path = "/"
-        return
+      let slash = path.firstIndex { $0 == UInt8(ascii: "/") || $0 == UInt8(ascii: "?") } ?? path.endIndex
+      guard slash > path.startIndex, !path[..<slash].contains(UInt8(ascii: "@")) else {
+        throw .malformed("an odd request target")
       }
+      authority = String(decoding: path[..<slash], as: UTF8.self)
       path = path[slash...]
     }
     if let mark = path.firstIndex(of: UInt8(ascii: "?")) {
