@@ -67,6 +67,15 @@ extension UserService {
     .json(["event_id": .int(try await database.transaction { try $0.lastEventID() })])
   }
 
+  /// Accounts that were deleted after an event, so that a service can drop what it keeps by their ids.
+  func deletedUsersForService(_ call: Call) async throws -> Reply {
+    let after = call.body["after"]?.int ?? 0
+    let deleted = try await database.transaction { try $0.deletedUsers(after: after) }
+    return .json([
+      "users": .array(deleted.map { ["event_id": .int($0.event), "user_id": .string($0.user)] })
+    ])
+  }
+
   private static func user(_ id: String, _ username: String, status: Int = 200) -> Reply {
     .json(["user_id": .string(id), "username": .string(username)], status: status)
   }

@@ -34,7 +34,14 @@ enum AccountsSchema {
       user_id VARCHAR(64) NOT NULL,
       session_id VARCHAR(64) NOT NULL
     );
-    """)
+    CREATE TABLE deleted_users (event_id INTEGER PRIMARY KEY, user_id VARCHAR(64) NOT NULL);
+    """,
+    from: [
+      """
+      CREATE TABLE deleted_users (event_id INTEGER PRIMARY KEY, user_id VARCHAR(64) NOT NULL);
+      INSERT INTO deleted_users SELECT event_id, user_id FROM session_events WHERE kind = 'user_deleted'
+      """
+    ])
 }
 
 /// What went wrong in a transaction of the User Service, in the service's own terms.
@@ -169,5 +176,7 @@ extension SQLConnection {
     for session in try sessions(of: user) { try addEvent("session_ended", user: user, session: session.id) }
     try execute("DELETE FROM users WHERE user_id = $1", .text(user))
     try addEvent("user_deleted", user: user, session: "")
+    try execute(
+      "INSERT INTO deleted_users (event_id, user_id) SELECT max(event_id), $1 FROM session_events", .text(user))
   }
 }

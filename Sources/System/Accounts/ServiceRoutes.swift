@@ -1,6 +1,7 @@
 /// The part of the User Service's route table that is for other services alone.
 enum ServiceRoutes {
   private static let user = Schema.object([.init("user_id", .string()), .init("username", .string())])
+  private static let deleted = Schema.object([.init("event_id", .integer(minimum: 1)), .init("user_id", .string())])
   private static let session = Schema.Field("session_id", .string(.init(minimumLength: 1, maximumLength: 64)))
   private static let password = Schema.string(.init(minimumLength: 8, maximumLength: 1024))
   private static let unavailable = Route.Response(503, "The user database is not available")
@@ -53,6 +54,11 @@ enum ServiceRoutes {
           .init(404, "No such session"),
         ]
       ) { try await users.started().logoutForService($0) },
+      route(
+        "/services/deleted-users", "The accounts that were deleted after an event, oldest first, 500 at most",
+        [.init("after", .integer(minimum: 0), "the last event_id that is known, or 0")],
+        [.init(200, "The accounts", .object([.init("users", .array(of: deleted))]))]
+      ) { try await users.started().deletedUsersForService($0) },
       lastEvent,
     ]
   }

@@ -42,6 +42,28 @@ extension SQLConnection {
   }
 }
 
+/// A deleted account. Unlike session events, these are kept for good: services hold rows by the id of an account, and one
+/// that was away for long must still learn that the account is gone.
+struct DeletedUser: Sendable {
+  /// The id of the `user_deleted` event that tells it.
+  let event: Int64
+  /// The account's id, which is never used again.
+  let user: String
+}
+
+extension SQLConnection {
+  /// Deleted accounts in one answer.
+  static let deletedUsersPage: Int64 = 500
+
+  /// The next accounts that were deleted after the event `id`, oldest first.
+  func deletedUsers(after id: Int64) throws(DatabaseError) -> [DeletedUser] {
+    try query(
+      "SELECT event_id, user_id FROM deleted_users WHERE event_id > $1 ORDER BY event_id LIMIT $2", .int(id),
+      .int(Self.deletedUsersPage)
+    ) { DeletedUser(event: $0.int(0), user: $0.text(1)) }
+  }
+}
+
 /// Wakes the streams of events: when something was committed, and every while so that they can show that they live.
 actor EventBell {
   /// Time between two signs of life on a silent stream.

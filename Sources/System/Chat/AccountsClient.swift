@@ -77,6 +77,17 @@ struct AccountsClient: Sendable {
     return id
   }
 
+  /// The next accounts that were deleted after the event `id`, oldest first; empty once there are no more. Asked from 0 on, it
+  /// tells of every account that was ever deleted.
+  func deletedAccounts(after id: Int64) async throws -> [(event: Int64, account: String)] {
+    let answer = try await ask("deleted-users", ["after": .int(id)])
+    guard let users = answer["users"]?.array else { throw Self.unavailable }
+    return try users.map { user in
+      guard let event = user["event_id"]?.int, let account = user["user_id"]?.string else { throw Self.unavailable }
+      return (event, account)
+    }
+  }
+
   /// The stream of ended sessions and deleted users.
   func events(after id: Int64?) async throws -> EventStreamClient {
     try await EventStreamClient.open(

@@ -81,7 +81,7 @@ import Testing
 }
 
 extension MigrationsTests {
-  private static let firstAccounts = """
+  static let firstAccounts = """
     CREATE TABLE users (
       user_id VARCHAR(64) PRIMARY KEY,
       user_email VARCHAR(255) UNIQUE NOT NULL,

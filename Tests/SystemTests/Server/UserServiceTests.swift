@@ -293,6 +293,29 @@ struct UserServiceTests {
     }
   }
 
+  @Test("deleted accounts are told by id, for good, in order, and from where the asker left off")
+  func deletedUsers() throws {
+    try visit(world()) { ann in
+      let ask = { (after: Int64) in
+        try await ann.send("POST /services/deleted-users", ["after": .int(after)], token: "the service token")
+          .body["users"]?.array ?? []
+      }
+      #expect(try await ask(0).isEmpty)
+      for name in ["ann", "bob", "ann"] {
+        _ = try await ann.register(name)
+        let token = try await ann.login(name).access
+        _ = try await ann.send("POST /add-session", ["session_id": "s"], token: token)
+        _ = try await ann.send("DELETE /delete-user", token: token)
+      }
+      let deleted = try await ask(0)
+      #expect(deleted.count == 3)
+      #expect(deleted.map { $0["event_id"]?.int } == [2, 4, 6])
+      #expect(Set(deleted.map { $0["user_id"]?.string }).count == 3)
+      #expect(try await ask(2) == Array(deleted[1...]))
+      #expect(try await ask(6).isEmpty)
+    }
+  }
+
   @Test("the rules for every HTTP service")
   func common() throws {
     try visit(world { $0.server.cors = CORSPolicy(origins: ["https://a.example"]) }) { ann in
