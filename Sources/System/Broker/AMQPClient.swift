@@ -8,34 +8,45 @@ public actor AMQPClient {
   public typealias Handler = @Sendable ([AMQPDelivery]) async throws -> Void
 
   /// Deliveries that a consumer may hold.
-  private static let prefetch: UInt16 = 256
+  static let prefetch: UInt16 = 256
   /// Publications that may wait for their confirmation.
   private static let maximumUnconfirmed = 100_000
   static let patience: Duration = .seconds(10)
   /// Seconds between heartbeats: a broker drops a dead connection after twice that, and its queues are free again.
-  private static let heartbeat: UInt16 = 2
+  static let heartbeat: UInt16 = 2
   /// Time between two tries to consume a queue that another has.
-  private static let queuePatience: Duration = .milliseconds(250)
+  static let queuePatience: Duration = .milliseconds(250)
   static let publisher: UInt16 = 1
-  private static let frameMax = AMQPParser.maximumFrame
+  /// A broker's answer that takes longer shows that it does not work, whatever its heartbeats say.
+  private static let answerPatience: Duration = .seconds(3)
 
   let environment: Environment
-  private let broker: BrokerAddress
+  let broker: BrokerAddress
   private let serialExecutor: ActorExecutor
   var declarations: [AMQPDeclaration] = []
   /// Queues that the broker has not said are deleted, in the order in which it is asked.
   var deletions: [AMQPDeletion] = []
   var consumers: [UInt16: AMQPConsumer] = [:]
   private var nextChannel: UInt16 = 2
+  /// Consumers' channels that were closed here and by the broker not yet: their numbers are not used again before.
+  var closing: Set<UInt16> = []
+  /// Channels that are to be opened again once the broker has closed them.
+  var reopening: Set<UInt16> = []
+  /// Numbers consumers and the openings of their channels, so that a delivery is settled on the opening that brought it.
+  var openings = 0
+  /// The largest frame that this connection's broker takes.
+  var frameMax = AMQPParser.maximumFrame
+  /// Whether the broker has said that it reads nothing from this connection for now.
+  var isBlocked = false
   /// What is not confirmed, by its number since the client was made.
-  private var unconfirmed: [UInt64: AMQPPublication] = [:]
+  var unconfirmed: [UInt64: AMQPPublication] = [:]
   private var lastPublication: UInt64 = 0
   /// The numbers of what was sent over this connection, from the tag after `settledTags` on.
-  private var sent: [UInt64] = []
-  private var settledTags: UInt64 = 0
-  private(set) var connection: (any Connection)?
+  var sent: [UInt64] = []
+  var settledTags: UInt64 = 0
+  var connection: (any Connection)?
   var generation = 0
-  private(set) var isReady = false
+  var isReady = false
   var isClosed = false
   var output: [UInt8] = []
   var isWriting = false
@@ -46,6 +57,8 @@ public actor AMQPClient {
       expected: Int, found: [(queue: String, messages: UInt32)],
       continuation: UnsafeContinuation<[(queue: String, messages: UInt32)], Never>
     )?
+  /// Those who wait for the answer to a question that only shows that the broker answers.
+  var answerWaiters: [UnsafeContinuation<Bool, Never>] = []
 
   /// The executor that the environment gave to this actor.
   public nonisolated var unownedExecutor: UnownedSerialExecutor { serialExecutor.unowned }
@@ -70,6 +83,29 @@ public actor AMQPClient {
     return isReady
   }
 
+  /// Whether the broker answers a question now: it reads what it is sent, works on it, and is not out of memory.
+  public func isAnswering() async -> Bool {
+    guard isReady, !isBlocked else { return false }
+    return await withUnsafeContinuation { continuation in
+      answerWaiters.append(continuation)
+      // Whoever asks meanwhile waits for the same answer.
+      guard answerWaiters.count == 1 else { return }
+      let generation = generation
+      AMQPFrames.write(.basicQos(size: 0, count: 0, isGlobal: false), Self.publisher, to: &output)
+      flush()
+      environment.executor.spawn("amqp-answer") {
+        try? await self.environment.clock.sleep(for: Self.answerPatience)
+        if generation == self.generation { self.endAnswers(false) }
+      }
+    }
+  }
+
+  func endAnswers(_ isAnswering: Bool) {
+    let waiters = answerWaiters
+    answerWaiters = []
+    for waiter in waiters { waiter.resume(returning: isAnswering) }
+  }
+
   /// Gives up: what was not confirmed throws.
   public func close() {
     isClosed = true
@@ -83,7 +119,7 @@ public actor AMQPClient {
   }
 
   /// Nothing more goes out: whoever waits is told.
-  private func failAll() {
+  func failAll() {
     isClosed = true
     let waiting = unconfirmed
     unconfirmed = [:]
@@ -94,8 +130,13 @@ public actor AMQPClient {
   // MARK: What callers ask for
 
   /// Has something declared, now and with each new connection; what is published later finds it there.
+  /// A name that no frame holds is logged and left out: a broker has nothing of that name.
   public func declare(_ wanted: [AMQPDeclaration]) {
     for declaration in wanted where !declarations.contains(declaration) {
+      guard declaration.isFrameable else {
+        environment.log.error("amqp-name-too-long", ["declaration": .string("\(declaration)")])
+        continue
+      }
       declarations.append(declaration)
       if isReady { write(declaration) }
     }
@@ -103,17 +144,24 @@ public actor AMQPClient {
   }
 
   /// Publishes a persistent message, and returns once the broker has confirmed it.
-  /// - Throws: `NetworkError.closed` when the client is closed before, `.exhausted` when too many wait already.
+  /// - Throws: `AMQPFramingError` when no frame holds it; `NetworkError.closed` when the client is closed before, `.exhausted`
+  ///   when too many wait already.
   public func publish(_ message: AMQPMessage) async throws { try await publish([message]) }
 
-  /// Publishes a persistent message after all before it; nobody waits for its confirmation.
+  /// Publishes a persistent message after all before it; nobody waits for its confirmation. One that no frame holds is logged
+  /// and goes nowhere.
   public func post(_ message: AMQPMessage) {
     guard !isClosed, unconfirmed.count < Self.maximumUnconfirmed else {
       environment.log.warning("amqp-not-posted", ["routing_key": .string(message.routingKey)])
       return
     }
-    enqueue(message, AMQPBatch(1))
-    flush()
+    do throws(AMQPFramingError) {
+      try message.checkFraming()
+      enqueue(message, AMQPBatch(1))
+      flush()
+    } catch {
+      environment.log.error("amqp-not-posted", ["error": .string("\(error)")])
+    }
   }
 
   private func enqueue(_ message: AMQPMessage, _ batch: AMQPBatch) {
@@ -127,18 +175,32 @@ public actor AMQPClient {
   }
 
   /// Publishes persistent messages, one after the other, and returns once the broker has confirmed them all.
+  /// - Throws: as for one message. When some cannot be framed, the others are published and confirmed before the error is thrown;
+  ///   `AMQPMessage.checkFraming` tells which they are.
   public func publish(_ messages: [AMQPMessage]) async throws {
-    guard !messages.isEmpty else { return }
     guard !isClosed else { throw NetworkError.closed }
     guard unconfirmed.count < Self.maximumUnconfirmed else {
       throw NetworkError.exhausted("too much waits for the broker")
     }
-    let batch = AMQPBatch(messages.count)
-    try await withUnsafeThrowingContinuation { continuation in
-      batch.continuation = continuation
-      for message in messages { enqueue(message, batch) }
-      flush()
+    var refusal: AMQPFramingError?
+    let good = messages.filter { message in
+      do throws(AMQPFramingError) {
+        try message.checkFraming()
+        return true
+      } catch {
+        refusal = refusal ?? error
+        return false
+      }
     }
+    if !good.isEmpty {
+      let batch = AMQPBatch(good.count)
+      try await withUnsafeThrowingContinuation { continuation in
+        batch.continuation = continuation
+        for message in good { enqueue(message, batch) }
+        flush()
+      }
+    }
+    if let refusal { throw refusal }
   }
 
   /// Consumes a queue, now and with each new connection. Returns what `cancel` takes.
@@ -147,9 +209,9 @@ public actor AMQPClient {
   /// has not noticed yet that this client's last connection is dead gives nothing to the new one past what the old one holds.
   @discardableResult
   public func consume(_ queue: String, exclusive: Bool = false, _ handler: @escaping Handler) -> UInt16 {
-    let channel = nextChannel
-    nextChannel += 1
-    consumers[channel] = AMQPConsumer(queue: queue, isExclusive: exclusive, handler: handler)
+    let channel = freeChannel()
+    openings += 1
+    consumers[channel] = AMQPConsumer(id: openings, queue: queue, isExclusive: exclusive, handler: handler)
     if isReady {
       open(channel)
       flush()
@@ -157,212 +219,24 @@ public actor AMQPClient {
     return channel
   }
 
+  /// A channel number that nobody uses. A process opens more channels in its life than there are numbers.
+  private func freeChannel() -> UInt16 {
+    require(consumers.count + closing.count < Int(UInt16.max) - 2, "more consumers than a connection has channels")
+    while nextChannel <= Self.publisher || consumers[nextChannel] != nil || closing.contains(nextChannel) {
+      nextChannel &+= 1
+    }
+    defer { nextChannel &+= 1 }
+    return nextChannel
+  }
+
   /// Consumes no more; what is held goes back to the queue.
   public func cancel(_ channel: UInt16) {
-    guard consumers.removeValue(forKey: channel) != nil, isReady else { return }
-    AMQPFrames.write(.channelClose(code: 200, text: "done", classID: 0, methodID: 0), channel, to: &output)
-    flush()
-  }
-
-  // MARK: Connecting
-
-  private func run() async {
-    // Handlers hold the service that holds this client.
-    defer { consumers = [:] }
-    var failures = 0
-    while !isClosed {
-      do {
-        try await session { failures = 0 }
-      } catch is NodeDown {
-        endDepths()
-        return failAll()
-      } catch {
-        if !isClosed { environment.log.info("amqp-connection-lost", ["error": .string("\(error)")]) }
-      }
-      isReady = false
-      endDepths()
-      connection?.reset()
-      connection = nil
-      output = []
-      for channel in consumers.keys.sorted() { consumers[channel]!.waiting = [] }
-      guard !isClosed else { return }
-      failures = min(failures + 1, 6)
-      // Back-off with jitter, so that not all come back at once.
-      let most = Int64(50_000) << Int64(failures)
-      let wait = most / 2 + Int64(environment.entropy.below(UInt64(most / 2)))
-      do { try await environment.clock.sleep(for: .microseconds(wait)) } catch { return failAll() }
-    }
-  }
-
-  /// One connection, from its handshake to its end.
-  private func session(_ connected: () -> Void) async throws {
-    let deadline = environment.clock.now + Self.patience
-    let connection = try await environment.network.connect(to: broker.address, deadline: deadline)
-    self.connection = connection
-    generation += 1
-    var parser = AMQPParser(isServer: false)
-    try await connection.write(AMQPParser.protocolHeader, deadline: deadline)
-    var heartbeat: UInt16 = 0
-    shaking: while true {
-      while let event = try parser.next() {
-        guard case .command(let command) = event else { continue }
-        switch command.method {
-        case .connectionStart:
-          AMQPFrames.write(
-            .connectionStartOk(
-              properties: [
-                "product": .text("Parley"), "capabilities": .table(["consumer_cancel_notify": .boolean(true)]),
-              ], mechanism: "PLAIN",
-              response: [0] + Array(broker.user.utf8) + [0] + Array(broker.password.utf8), locale: "en_US"), 0,
-            to: &output)
-        case .connectionTune(let channels, _, let proposed):
-          heartbeat = proposed == 0 ? 0 : min(proposed, Self.heartbeat)
-          AMQPFrames.write(
-            .connectionTuneOk(channelMax: channels, frameMax: UInt32(Self.frameMax), heartbeat: heartbeat), 0,
-            to: &output)
-          AMQPFrames.write(.connectionOpen(virtualHost: "/"), 0, to: &output)
-        case .connectionOpenOk: break shaking
-        case .connectionClose(let code, let text, _, _): throw AMQPError(code, text)
-        default: throw AMQPError(503, "an answer that was not expected")
-        }
-        flush()
-      }
-      let bytes = try await connection.read(atMost: 65_536, deadline: deadline)
-      if bytes.isEmpty { throw NetworkError.closed }
-      parser.receive(bytes)
-    }
-    connected()
-    begin()
-    if heartbeat > 0 { startHeartbeat(.seconds(Int64(heartbeat))) }
-    let patience: Duration? = heartbeat > 0 ? .seconds(Int64(heartbeat) * 3) : nil
-    while true {
-      while let event = try parser.next() {
-        if case .command(let command) = event, try !take(command) { return }
-      }
-      flush()
-      let bytes = try await connection.read(atMost: 131_072, deadline: patience.map { environment.clock.now + $0 })
-      if bytes.isEmpty { throw NetworkError.closed }
-      parser.receive(bytes)
-    }
-  }
-
-  /// Brings a new connection to where the last one was.
-  private func begin() {
-    isReady = true
-    AMQPFrames.write(.channelOpen, Self.publisher, to: &output)
-    AMQPFrames.write(.confirmSelect(noWait: false), Self.publisher, to: &output)
-    for deletion in deletions { write(deletion) }
-    for declaration in declarations { write(declaration) }
-    // Tags count from 1 on each connection.
-    sent = []
-    settledTags = 0
-    for number in unconfirmed.keys.sorted() { write(number) }
-    for channel in consumers.keys.sorted() { open(channel) }
-    flush()
-  }
-
-  /// Asks how a queue is, on the channel on which it was declared.
-  func write(_ question: AMQPMethod.QueueDeclaration) {
-    AMQPFrames.write(.queueDeclare(question), Self.publisher, to: &output)
-  }
-
-  private func write(_ declaration: AMQPDeclaration) {
-    AMQPFrames.write(declaration, Self.publisher, to: &output)
-  }
-
-  private func write(_ number: UInt64) {
-    guard let publication = unconfirmed[number] else { return }
-    sent.append(number)
-    AMQPFrames.write(
-      .basicPublish(
-        exchange: publication.exchange, routingKey: publication.routingKey, mandatory: false, immediate: false),
-      properties: publication.properties, body: publication.body, Self.publisher, frameMax: Self.frameMax, to: &output)
-  }
-
-  private func open(_ channel: UInt16) {
-    guard let consumer = consumers[channel] else { return }
-    AMQPFrames.writeConsumer(
-      of: consumer.queue, isExclusive: consumer.isExclusive, prefetch: Self.prefetch, channel, to: &output)
-  }
-
-  private func startHeartbeat(_ interval: Duration) {
-    let generation = generation
-    environment.executor.spawn("amqp-heartbeat") { await self.beat(interval, generation) }
-  }
-
-  private func beat(_ interval: Duration, _ generation: Int) async {
-    while true {
-      let last = lastSent
-      do { try await environment.clock.sleep(until: last + interval / 2) } catch { return }
-      guard generation == self.generation, isReady, !isClosed else { return }
-      // Whatever is sent shows that the client lives (AMQP 0-9-1 §4.2.7).
-      guard lastSent == last else { continue }
-      lastSent = environment.clock.now
-      AMQPFrames.writeHeartbeat(to: &output)
+    guard let consumer = consumers.removeValue(forKey: channel), isReady, consumer.isOpen else { return }
+    // A channel that is being closed to be opened again stays closed.
+    if reopening.remove(channel) == nil {
+      AMQPFrames.write(.channelClose(code: 200, text: "done", classID: 0, methodID: 0), channel, to: &output)
       flush()
     }
-  }
-
-  // MARK: What comes
-
-  /// False when the connection has ended in order.
-  private func take(_ command: AMQPCommand) throws -> Bool {
-    switch command.method {
-    case .basicAck(let tag, let multiple): confirm(tag, multiple)
-    case .basicNack(let tag, let multiple, _):
-      // The broker could not take it: a new connection publishes it again.
-      throw AMQPError(506, "publication \(tag) was refused\(multiple ? ", and those before" : "")")
-    case .basicDeliver(_, let tag, let redelivered, _, _):
-      guard consumers[command.channel] != nil else { return true }
-      let delivery = AMQPDelivery(
-        properties: try command.readProperties(), body: command.body, isRedelivered: redelivered, tag: tag)
-      consumers[command.channel]!.waiting.append(delivery)
-      work(command.channel)
-    case .queueDeclareOk(let queue, let messages, _): noteDepth(queue, messages)
-    case .queueDeleteOk: noteDeletion()
-    case .basicCancel:
-      // The queue was deleted; whoever did it declares it anew, and the consumer goes on there.
-      guard consumers[command.channel] != nil else { return true }
-      consumers[command.channel]!.waiting = []
-      AMQPFrames.write(.channelClose(code: 200, text: "again", classID: 0, methodID: 0), command.channel, to: &output)
-      reopening.insert(command.channel)
-    case .channelCloseOk:
-      if reopening.remove(command.channel) != nil { open(command.channel) }
-    case .channelClose(403, _, _, _) where consumers[command.channel]?.isExclusive == true:
-      AMQPFrames.write(.channelCloseOk, command.channel, to: &output)
-      let generation = generation
-      environment.executor.spawn("amqp-wait-for-queue") { await self.openAgain(command.channel, generation) }
-    case .channelClose(let code, let text, _, _):
-      AMQPFrames.write(.channelCloseOk, command.channel, to: &output)
-      throw AMQPError(code, text)
-    case .connectionClose(let code, let text, _, _):
-      AMQPFrames.write(.connectionCloseOk, 0, to: &output)
-      flush()
-      throw AMQPError(code, text)
-    case .connectionCloseOk: return false
-    default: break
-    }
-    return true
-  }
-
-  var reopening: Set<UInt16> = []
-
-  /// Another consumer has the queue: a dead one, of which the broker has not noticed that it is.
-  private func openAgain(_ channel: UInt16, _ generation: Int) async {
-    do { try await environment.clock.sleep(for: Self.queuePatience) } catch { return }
-    guard generation == self.generation, isReady, !isClosed else { return }
-    open(channel)
-    flush()
-  }
-
-  private func confirm(_ tag: UInt64, _ multiple: Bool) {
-    guard tag > settledTags, tag - settledTags <= UInt64(sent.count) else { return }
-    let last = Int(tag - settledTags) - 1
-    for index in (multiple ? 0 : last)...last { unconfirmed.removeValue(forKey: sent[index])?.batch.confirmed() }
-    // Tags may be confirmed in any order: those at the front that are done are forgotten.
-    var done = 0
-    while done < sent.count, unconfirmed[sent[done]] == nil { done += 1 }
-    sent.removeFirst(done)
-    settledTags += UInt64(done)
+    closing.insert(channel)
   }
 }

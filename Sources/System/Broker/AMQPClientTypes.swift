@@ -35,6 +35,15 @@ public enum AMQPDeclaration: Hashable, Sendable {
   case exchange(String)
   /// A durable queue, bound to an exchange by its own name.
   case queue(String, exchange: String)
+
+  /// Whether its names are short strings.
+  var isFrameable: Bool {
+    switch self {
+    case .exchange(let name): name.utf8.count <= AMQPWriter.maximumShortString
+    case .queue(let name, let exchange):
+      max(name.utf8.count, exchange.utf8.count) <= AMQPWriter.maximumShortString
+    }
+  }
 }
 
 /// Where a broker is, and how to log in.
@@ -121,9 +130,15 @@ final class AMQPBatch {
 
 /// What a client consumes. Used on its actor.
 struct AMQPConsumer {
+  /// Which it is of all that the client has had: channels are used again.
+  let id: Int
   let queue: String
   let isExclusive: Bool
   let handler: AMQPClient.Handler
   var waiting: [AMQPDelivery] = []
   var isWorking = false
+  /// Which opening of a channel it is. Tags count from 1 on each, so what came on an earlier one is not settled on this one.
+  var opening = 0
+  /// Whether the channel is open, as far as is known here.
+  var isOpen = false
 }

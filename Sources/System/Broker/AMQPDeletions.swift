@@ -7,9 +7,10 @@ struct AMQPDeletion {
 /// Deletes queues, however often the connection breaks meanwhile.
 extension AMQPClient {
   /// Deletes a queue, and returns once the broker has; it is not to be declared again before.
-  /// - Throws: `NetworkError.closed` when the client is closed before.
+  /// - Throws: `NetworkError.closed` when the client is closed before; `AMQPFramingError` for a name that is too long.
   public func delete(_ queue: String, exchange: String) async throws {
     guard !isClosed else { throw NetworkError.closed }
+    try AMQPFramingError.check(queue, "queue")
     declarations.removeAll { $0 == .queue(queue, exchange: exchange) }
     let deletion = AMQPDeletion(queue: queue, batch: AMQPBatch(1))
     try await withUnsafeThrowingContinuation { continuation in

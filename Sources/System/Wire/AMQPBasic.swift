@@ -89,7 +89,7 @@ extension AMQPMethod {
   func write(to writer: inout AMQPWriter) {
     func close(_ code: UInt16, _ text: String, _ classID: UInt16, _ methodID: UInt16) {
       writer.number(code)
-      writer.shortString(text)
+      writer.replyText(text)
       writer.number(classID)
       writer.number(methodID)
     }
@@ -124,6 +124,10 @@ extension AMQPMethod {
       writer.method(10, 50)
       close(code, text, classID, methodID)
     case .connectionCloseOk: writer.method(10, 51)
+    case .connectionBlocked(let reason):
+      writer.method(10, 60)
+      writer.replyText(reason)
+    case .connectionUnblocked: writer.method(10, 61)
     case .channelOpen:
       writer.method(20, 10)
       writer.shortString("")
@@ -260,7 +264,8 @@ extension AMQPMethod {
     case .basicReturn(let code, let text, let exchange, let key):
       writer.method(60, 50)
       writer.number(code)
-      for text in [text, exchange, key] { writer.shortString(text) }
+      writer.replyText(text)
+      for name in [exchange, key] { writer.shortString(name) }
     case .basicGet(let queue, let noAck):
       writer.method(60, 70)
       writer.number(UInt16(0))

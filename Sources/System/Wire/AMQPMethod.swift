@@ -8,6 +8,9 @@ public enum AMQPMethod: Hashable, Sendable {
   case connectionOpenOk
   case connectionClose(code: UInt16, text: String, classID: UInt16, methodID: UInt16)
   case connectionCloseOk
+  /// RabbitMQ's extension: the broker reads nothing from this connection, since it is short of memory.
+  case connectionBlocked(reason: String)
+  case connectionUnblocked
   case channelOpen
   case channelOpenOk
   case channelFlow(active: Bool)
@@ -151,6 +154,8 @@ extension AMQPMethod {
       let (code, text, classID, methodID) = try closing(&reader)
       return .connectionClose(code: code, text: text, classID: classID, methodID: methodID)
     case 51: return .connectionCloseOk
+    case 60: return .connectionBlocked(reason: try reader.shortString())
+    case 61: return .connectionUnblocked
     default: return nil
     }
   }

@@ -91,7 +91,7 @@ public struct AMQPError: Error, Hashable, Sendable {
 /// Reads the fields of a method or a header from its payload.
 struct AMQPReader {
   /// Tables within tables; deeper is refused, since each level is a call.
-  private static let maximumDepth = 16
+  static let maximumDepth = 16
 
   private let bytes: ArraySlice<UInt8>
   private var position: Int
@@ -207,6 +207,9 @@ struct AMQPReader {
 
 /// Writes the fields of a method or a header.
 struct AMQPWriter {
+  /// The most bytes of a short string: its length is one octet (§4.2.5.3).
+  static let maximumShortString = 255
+
   private(set) var bytes: [UInt8] = []
   private var bit: UInt8 = 8
 
@@ -260,13 +263,28 @@ struct AMQPWriter {
     bit += 1
   }
 
+  /// Writes a name or a property. A longer one is refused where it comes from: by readers, by `AMQPMessage.checkFraming`, by
+  /// `QueueRules`, and where rows are read back.
   mutating func shortString(_ text: String) {
-    // Of a part of a string each byte would be fetched by itself.
     text.withUTF8Bytes { utf8 in
-      let raw = UnsafeBufferPointer(rebasing: utf8.prefix(255))
-      number(UInt8(raw.count))
-      bytes.append(contentsOf: raw)
+      require(utf8.count <= Self.maximumShortString, "a short string of \(utf8.count) bytes")
+      number(UInt8(utf8.count))
+      bytes.append(contentsOf: utf8)
     }
+  }
+
+  /// Writes the reason of an error for people to read. One that quotes a long name is shortened, at the end of a character.
+  mutating func replyText(_ text: String) {
+    guard text.utf8.count > Self.maximumShortString else { return shortString(text) }
+    let mark = "…"
+    var short = ""
+    var count = mark.utf8.count
+    for scalar in text.unicodeScalars {
+      count += UTF8.width(scalar)
+      guard count <= Self.maximumShortString else { break }
+      short.unicodeScalars.append(scalar)
+    }
+    shortString(short + mark)
   }
 
   mutating func longString(_ raw: [UInt8]) {
