@@ -1,5 +1,6 @@
 """A headless Chromium, driven over the Chrome DevTools Protocol."""
 
+import base64
 import itertools
 import json
 import os
@@ -14,7 +15,10 @@ import websocket
 
 
 def find():
-    return shutil.which("chromium") or shutil.which("google-chrome")
+    """The path of Chromium. Tests that need it fail without it; `scripts/interop` installs it."""
+    if path := shutil.which("chromium") or shutil.which("google-chrome"):
+        return path
+    raise RuntimeError("Chromium is needed (Debian: apt-get install chromium)")
 
 
 class Browser:
@@ -50,6 +54,41 @@ class Browser:
         self.process.wait()
         self.process.stderr.close()
         self.folder.cleanup()
+
+
+# Success criteria 1.4.3 (text: 4.5, large text: 3) and 1.4.11 (edges of inputs: 3). Colours are blended
+# with what is below them, and opacity counts.
+CONTRAST = """(() => {
+  const parse = text => { const n = text.match(/[\\d.]+/g).map(Number); return { rgb: n.slice(0, 3), alpha: n.length > 3 ? n[3] : 1 }; };
+  const blend = (top, alpha, below) => top.map((value, i) => value * alpha + below[i] * (1 - alpha));
+  const luminance = rgb => { const [r, g, b] = rgb.map(v => { v /= 255; return v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4; }); return 0.2126 * r + 0.7152 * g + 0.0722 * b; };
+  const ratio = (a, b) => { const [high, low] = [luminance(a), luminance(b)].sort((x, y) => y - x); return (high + 0.05) / (low + 0.05); };
+  const dark = matchMedia('(prefers-color-scheme: dark)').matches;
+  const ground = element => {
+    if (!element) return dark ? [18, 18, 18] : [255, 255, 255];
+    const color = parse(getComputedStyle(element).backgroundColor);
+    return color.alpha === 1 ? color.rgb : blend(color.rgb, color.alpha, ground(element.parentElement));
+  };
+  const opacity = element => element ? Number(getComputedStyle(element).opacity) * opacity(element.parentElement) : 1;
+  const found = [];
+  const check = (what, element, color, needed, below) => {
+    const { rgb, alpha } = parse(color);
+    const reached = ratio(blend(rgb, alpha * opacity(element), below), below);
+    if (reached < needed) found.push(what + ' ' + element.tagName + ' ' + (element.id || element.className) + ' ' + reached.toFixed(2));
+  };
+  for (const element of document.querySelectorAll('body *')) {
+    if (!element.checkVisibility()) continue;
+    const style = getComputedStyle(element);
+    const large = parseFloat(style.fontSize) >= 24 || parseFloat(style.fontSize) >= 18.66 && style.fontWeight >= 700;
+    const needed = large ? 3 : 4.5;
+    if ([...element.childNodes].some(node => node.nodeType === 3 && node.data.trim())) check('text', element, style.color, needed, ground(element));
+    if (element.tagName === 'INPUT') {
+      check('edge', element, style.borderTopColor, 3, ground(element.parentElement));
+      check('placeholder', element, getComputedStyle(element, '::placeholder').color, 4.5, ground(element));
+    }
+  }
+  return found;
+})()"""
 
 
 class Connection:
@@ -104,8 +143,22 @@ class Page:
         for kind in ("keyDown", "keyUp"):
             self.call("Input.dispatchKeyEvent", type=kind, key="Enter", code="Enter", windowsVirtualKeyCode=13, text="\r")
 
+    def scheme(self, name):
+        """Shows the page in the `light` or the `dark` colour scheme."""
+        self.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": name}])
+
+    def low_contrast(self):
+        """The texts and the edges of controls that have less contrast than WCAG 2.2 AA asks for."""
+        return self.evaluate(CONTRAST)
+
+    def accessible(self, selector):
+        """The role, name and description under which assistive technology knows an element."""
+        root = self.call("DOM.getDocument")["root"]["nodeId"]
+        node = self.call("DOM.querySelector", nodeId=root, selector=selector)["nodeId"]
+        found = self.call("Accessibility.getPartialAXTree", nodeId=node, fetchRelatives=False)["nodes"][0]
+        return tuple(found.get(key, {}).get("value", "") for key in ("role", "name", "description"))
+
     def screenshot(self, path):
-        import base64
         with open(path, "wb") as file:
             file.write(base64.b64decode(self.call("Page.captureScreenshot")["data"]))
 

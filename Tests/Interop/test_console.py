@@ -5,10 +5,11 @@ import time
 import unittest
 
 import browser
-from harness import Client, Server
+from harness import Client, Server, SocketClient
+
+PHONE = {"width": 390, "height": 760}
 
 
-@unittest.skipUnless(browser.find(), "needs Chromium")
 class Console(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
@@ -34,15 +35,53 @@ class Console(unittest.TestCase):
         if folder := os.environ.get("PARLEY_PICTURES"):
             page.screenshot(f"{folder}/{name}.png")
 
+    def tools(self, page):
+        return page.evaluate("[...document.querySelectorAll('#tools button')].map(b => b.textContent)")
+
+    def tool(self, page, text):
+        self.assertIn(text, self.tools(page))
+        page.evaluate(f"[...document.querySelectorAll('#tools button')].find(b => b.textContent === '{text}').click()")
+
+    def friends(self, *names):
+        """Registers users who are friends of the first one; returns their sessions and numbers."""
+        client = Client(self.server.ports["chat"])
+        users = []
+        for name in names:
+            self.assertEqual(client.send("POST", "/register", {"username": name, "password": "password123"})[0], 200)
+            users.append(client.send("POST", "/login", {"username": name, "password": "password123"})[1])
+        for other in users[1:]:
+            client.send("POST", "/addContact", {"sessionID": users[0]["sessionID"], "contact": other["username"]})
+            client.send("POST", "/addContact", {"sessionID": other["sessionID"], "contact": names[0]})
+        return users
+
+    def log_in(self, name, **size):
+        page = self.browser.page(self.url, **size)
+        page.fill("#name", name)
+        page.fill("#password", "password123")
+        page.press_enter()
+        page.wait("document.querySelector('#link').dataset.state === 'open'")
+        page.wait("document.querySelectorAll('#people button').length > 0")
+        return page
+
+    def writer(self, user):
+        socket = SocketClient(reconnection=False)
+        socket.connect(self.server.urls["chat"], transports=["websocket"], auth={"sessionID": user["sessionID"]}, wait_timeout=5)
+        self.addCleanup(socket.disconnect)
+
+        def write(recipient, text):
+            answer = socket.call("send_message", {"sessionID": user["sessionID"], "recipient_id": recipient["user_id"], "content": text})
+            self.assertEqual(answer["status"], "ok")
+        return write
+
     def messages(self, page):
-        return page.evaluate("[...document.querySelectorAll('#messages li:not(.unsent)')].map(l => l.lastChild.textContent)")
+        return page.evaluate("[...document.querySelectorAll('#messages .message:not(.unsent)')].map(l => l.lastChild.textContent)")
 
     def say(self, page, text):
         page.fill("#text", text)
         page.press_enter()
 
     def hears(self, page, count):
-        page.wait(f"document.querySelectorAll('#messages li:not(.unsent)').length === {count}")
+        page.wait(f"document.querySelectorAll('#messages .message:not(.unsent)').length === {count}")
 
     def test_two_talk_and_one_catches_up(self):
         ann, bob = self.enter("Ann"), self.enter("Bob", width=390, height=760)
@@ -50,7 +89,7 @@ class Console(unittest.TestCase):
         ann.press_enter()
         bob.wait("document.querySelectorAll('#people button').length === 1")
         bob.click("#people button")
-        bob.evaluate("[...document.querySelectorAll('#tools button')].find(b => b.textContent === 'Accept').click()")
+        self.tool(bob, "Accept")
         ann.wait("document.querySelector('#people .dot.on') !== null")
         ann.click("#people button")
         # Whoever goes by the keyboard stays where they are, whatever news comes.
@@ -65,7 +104,7 @@ class Console(unittest.TestCase):
         ann.wait("document.querySelector('#typing').textContent.includes('Bob')")
         bob.press_enter()
         self.hears(ann, 2)
-        bob.wait("document.querySelectorAll('#messages li.unsent').length === 0")
+        bob.wait("document.querySelectorAll('#messages .unsent').length === 0")
         self.picture(ann, "console-desk")
         self.picture(bob, "console-phone")
         # Bob is in a tunnel. What both write arrives when he is out of it.
@@ -77,30 +116,30 @@ class Console(unittest.TestCase):
         self.say(ann, "it seems not")
         self.hears(ann, 4)
         self.say(bob, "in a tunnel")
-        self.assertEqual(bob.evaluate("document.querySelectorAll('#messages li.unsent').length"), 1)
+        self.assertEqual(bob.evaluate("document.querySelectorAll('#messages .unsent').length"), 1)
         bob.call("Network.emulateNetworkConditions", offline=False, latency=0, downloadThroughput=-1, uploadThroughput=-1)
         for page in (ann, bob):
             self.hears(page, 5)
             self.assertEqual(self.messages(page), [
                 "Hello <b>Bob</b> & all ✓", "Hi", "are you there?", "it seems not", "in a tunnel"])
-        self.assertEqual(bob.evaluate("document.querySelectorAll('#messages li.unsent').length"), 0)
+        self.assertEqual(bob.evaluate("document.querySelectorAll('#messages .unsent').length"), 0)
         # Bob's own message comes with a page that is read, before its event does.
         bob.evaluate("globalThis.held = [], events.new_message = message => held.push(message)")
         self.say(bob, "once")
         bob.wait("held.length === 1 && state.outbox.every(message => message.seq)")
         bob.evaluate("refresh().then(() => { events.new_message = note; held.forEach(note); })")
         self.hears(bob, 6)
-        bob.wait("document.querySelectorAll('#messages li.unsent').length === 0")
+        bob.wait("document.querySelectorAll('#messages .unsent').length === 0")
         # A group, from making it to leaving it.
         ann.fill("#group-name", "Readers")
         ann.press_enter()
-        ann.wait("document.querySelectorAll('#people button').length === 2")
-        ann.evaluate("[...document.querySelectorAll('#people button')].find(b => b.textContent.includes('Readers')).click()")
+        # It is open as soon as it is made.
+        ann.wait("document.querySelector('#title').textContent === 'Readers'")
         ann.fill("#tools input", "Bob")
         # News that comes meanwhile leaves what is being written alone.
         ann.evaluate("refresh().then(() => { globalThis.refreshed = true; })")
         ann.wait("globalThis.refreshed")
-        ann.evaluate("[...document.querySelectorAll('#tools button')].find(b => b.textContent === 'Add').click()")
+        self.tool(ann, "Add")
         bob.wait("document.querySelectorAll('#people button').length === 2")
         self.say(ann, "to the group")
         bob.wait("document.querySelector('#people .count') !== null")
@@ -115,6 +154,153 @@ class Console(unittest.TestCase):
         time.sleep(0.5)
         complaints = [c for c in ann.complaints + bob.complaints if "ERR_INTERNET_DISCONNECTED" not in c]
         self.assertEqual(complaints, [])
+
+    def test_an_error_is_seen_where_it_happens(self):
+        """Also while a conversation covers the list, on a phone."""
+        self.friends("Eva", "Fay")
+        for page in (self.log_in("Eva", **PHONE), self.log_in("Eva")):
+            page.fill("#group-name", "Walkers")
+            page.press_enter()
+            page.wait("document.querySelector('#title').textContent === 'Walkers'")
+            page.fill("#tools input", "Nobody at all")
+            self.tool(page, "Add")
+            page.wait("document.querySelector('#notice').innerText.includes('no such')")
+            visible = "(() => { const box = document.querySelector('#notice-text').getBoundingClientRect();" \
+                "return box.width > 0 && box.top >= 0 && box.bottom <= innerHeight &&" \
+                "document.elementFromPoint(box.left + 2, box.top + 2).id === 'notice-text'; })()"
+            self.assertTrue(page.evaluate(visible))
+            self.assertEqual(page.accessible("#notice")[0], "alert")
+            self.picture(page, f"console-error-{page.evaluate('innerWidth')}")
+            page.click("#dismiss")
+            self.assertFalse(page.evaluate(visible))
+            self.tool(page, "Leave")
+            page.wait("document.querySelector('#title').textContent === 'Eva'")
+
+    def test_each_side_of_a_contact_is_offered_what_it_may_do(self):
+        gil, hal = self.enter("Gil"), self.enter("Hal")
+        gil.fill("#add-name", "Hal")
+        gil.press_enter()
+        for page, wanted in ((gil, ["Block"]), (hal, ["Accept", "Block"])):
+            page.wait("document.querySelectorAll('#people button').length === 1")
+            page.click("#people button")
+            self.assertEqual(self.tools(page), wanted)
+        self.assertIn("asked", gil.evaluate("document.querySelector('#people .state').textContent"))
+        self.tool(hal, "Block")
+        hal.wait("document.querySelector('#people .state').textContent === 'blocked'")
+        gil.wait("document.querySelector('#people .state').textContent === 'blocked'")
+        self.assertEqual((self.tools(gil), self.tools(hal)), ([], ["Unblock"]))
+        self.tool(hal, "Unblock")
+        gil.wait("document.querySelector('#people .state').textContent !== 'blocked'")
+        self.assertEqual((self.tools(gil), self.tools(hal)), (["Block"], ["Accept", "Block"]))
+        self.tool(hal, "Accept")
+        for page in (gil, hal):
+            page.wait("document.querySelector('#people .state').textContent === 'online'")
+            self.assertEqual(self.tools(page), ["Unfriend", "Block"])
+
+    def test_a_reader_stays_where_they_read_and_reaches_every_message(self):
+        ida, jan = self.friends("Ida", "Jan")
+        write = self.writer(jan)
+        for number in range(170):
+            write(ida, f"message {number}")
+        for size in ({}, PHONE):
+            page = self.log_in("Ida", **size)
+            page.click("#people button")
+            page.wait("document.querySelectorAll('#messages .message').length === 50")
+            at_end = "(() => { const a = document.querySelector('#scroll'); return a.scrollHeight - a.scrollTop - a.clientHeight < 2; })()"
+            self.assertTrue(page.evaluate(at_end))
+            # What is older comes as the reader scrolls to it, and the messages on the screen do not move.
+            for count in (100, 150):
+                place = page.evaluate("(() => { const a = document.querySelector('#scroll'); a.scrollTop = 0; globalThis.mark = document.querySelector('#messages .message');"
+                                      "return mark.getBoundingClientRect().top; })()")
+                page.wait(f"document.querySelectorAll('#messages .message').length === {count}")
+                self.assertLess(abs(page.evaluate("mark.getBoundingClientRect().top") - place), 60)
+            # A message that comes meanwhile does not scroll the reader away.
+            page.evaluate("document.querySelector('#scroll').scrollTop = 600")
+            before = page.evaluate("document.querySelector('#scroll').scrollTop")
+            write(ida, "news")
+            page.wait("!document.querySelector('#newer').hidden")
+            self.assertEqual(page.evaluate("document.querySelector('#scroll').scrollTop"), before)
+            self.picture(page, f"console-news-{page.evaluate('innerWidth')}")
+            page.click("#newer")
+            page.wait(at_end)
+            self.assertTrue(page.evaluate("document.querySelector('#newer').hidden"))
+            # Who is at the end sees the next one at once.
+            write(ida, "more news")
+            page.wait("document.querySelector('#messages').lastElementChild.textContent.includes('more news')")
+            self.assertTrue(page.evaluate(at_end))
+            self.assertTrue(page.evaluate("document.querySelector('#newer').hidden"))
+            page.click("#older")
+            page.wait("document.querySelector('#messages .message').textContent.includes('message 0')")
+            self.assertTrue(page.evaluate("document.querySelector('#older').hidden"))
+
+    def test_days_and_times_are_shown(self):
+        self.friends("Kim", "Leo")
+        page = self.log_in("Kim")
+        page.click("#people button")
+        page.wait("document.querySelector('#app').dataset.view === 'talk'")
+        page.evaluate("""(() => { const person = state.people.get(state.open);
+            ['2026-03-01T23:50:00Z', '2026-03-02T12:00:00Z', '2026-03-02T12:05:00Z'].forEach((timestamp, i) => insert(person,
+                { seq: i + 1, sender_id: person.id, sender_username: person.name, content: 'x', timestamp }));
+            showMessages(); })()""")
+        rows = page.evaluate("[...document.querySelectorAll('#messages li')].map(l => l.className)")
+        self.assertEqual(rows, ["day", "message", "day", "message", "message"])
+        self.assertEqual(page.evaluate("[...document.querySelectorAll('#messages .day')].map(l => l.textContent.includes('2026'))"), [True, True])
+        self.assertEqual(page.evaluate("document.querySelectorAll('#messages .message time')[1].dateTime"), "2026-03-02T12:00:00.000Z")
+
+    def test_news_is_announced_and_names_are_names(self):
+        mia, ned = self.friends("Mia", "Ned")
+        write = self.writer(ned)
+        page = self.log_in("Mia")
+        write(mia, "one")
+        write(mia, "two")
+        page.wait("document.querySelector('#people .count')?.textContent === '2'")
+        page.wait("document.querySelector('#people .dot.on') !== null")
+        self.assertEqual(page.accessible("#people button"), ("button", "Ned", "online, 2 unread messages"))
+        self.assertEqual(page.evaluate("document.title"), "(2) Parley")
+        page.click("#people button")
+        page.wait("document.querySelectorAll('#messages .message').length === 2")
+        self.assertEqual(page.accessible("#people button"), ("button", "Ned", "online"))
+        self.assertEqual(page.accessible("#scroll")[:2], ("log", "Messages"))
+        # A new message is one new element in the log: the ones before it are not announced again.
+        page.evaluate("globalThis.added = []; new MutationObserver(all => all.forEach(m => m.addedNodes.forEach(n => added.push(n.textContent))))"
+                      ".observe(document.querySelector('#messages'), { childList: true })")
+        write(mia, "three")
+        page.wait("added.length > 0")
+        self.assertEqual(page.evaluate("added.map(text => text.endsWith('three'))"), [True])
+        for selector in ("#add-name", "#group-name", "#text", "#back", "#leave", "#newer", "#older", "#dismiss"):
+            page.evaluate(f"document.querySelector('{selector}').hidden = false")
+            self.assertTrue(page.accessible(selector)[1] or selector == "#dismiss", selector)
+
+    def test_contrast(self):
+        """WCAG 2.2 AA, in every state that the page has, light and dark."""
+        oda, pia = self.friends("Oda", "Pia")
+        write = self.writer(pia)
+        for size in ({"width": 1280, "height": 800}, PHONE):
+            door = self.browser.page(self.url, **size)
+            page = self.log_in("Oda", **size)
+            write(oda, "unread")
+            page.wait("document.querySelector('#people .count') !== null")
+            for scheme in ("light", "dark"):
+                door.scheme(scheme)
+                page.scheme(scheme)
+                self.assertGreater(page.evaluate("document.querySelector('#list').getBoundingClientRect().bottom"), size["height"] - 2)
+                door.evaluate("document.querySelector('#door-error').textContent = 'wrong'")
+                self.assertEqual((door.low_contrast(), page.low_contrast()), ([], []), scheme)
+                self.picture(page, f"console-list-{scheme}-{page.evaluate('innerWidth')}")
+            page.click("#people button")
+            page.wait("document.querySelectorAll('#messages .message').length > 0")
+            self.say(page, "an answer")
+            page.wait("state.outbox.length === 0")
+            page.evaluate("state.outbox.push({ key: state.open, content: 'not sent yet', id: 'x', seq: -1 }); tell(new Error('something went wrong'));"
+                          "document.querySelector('#typing').textContent = 'Pia is typing'; showMessages(); ['newer', 'older'].forEach(id => $(id).hidden = false)")
+            for scheme in ("light", "dark"):
+                page.scheme(scheme)
+                for link in ("open", "closed"):
+                    page.evaluate(f"document.querySelector('#link').dataset.state = '{link}'")
+                    self.assertEqual(page.low_contrast(), [], scheme)
+                self.assertGreater(page.evaluate("document.querySelector('#write').getBoundingClientRect().bottom"), size["height"] - 20)
+                self.picture(page, f"console-talk-{scheme}-{page.evaluate('innerWidth')}")
+                self.assertEqual(page.evaluate("document.documentElement.scrollWidth > innerWidth"), False)
 
     def test_nothing_from_elsewhere_and_no_inline_script(self):
         client = Client(self.server.ports["chat"])

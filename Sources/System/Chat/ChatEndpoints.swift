@@ -88,7 +88,8 @@ extension ChatService {
   func getContacts(_ call: Call) async throws -> Reply {
     let user = try await user(of: call)
     let contacts = try await database.transaction { try $0.contactViews(of: user.number) }
-    return .json(.array(contacts.map(ChatPayload.contact)))
+    let payload = call.body["changes"]?.bool == true ? ChatPayload.contactWithChanges : ChatPayload.contact
+    return .json(.array(contacts.map(payload)))
   }
 
   // MARK: Messages
@@ -232,21 +233,23 @@ extension SQLConnection {
   func views(_ contact: Contact, of user: ChatUser, and other: ChatUser) throws(DatabaseError) -> (
     own: ContactView, theirs: ContactView
   ) {
-    func view(_ seen: ChatUser) throws(DatabaseError) -> ContactView {
+    func view(_ seen: ChatUser, by reader: ChatUser) throws(DatabaseError) -> ContactView {
       ContactView(
         user: seen.number, username: seen.username, status: contact.status,
-        isOnline: contact.status == .friend ? try isOnline(seen.number) : false)
+        isOnline: contact.status == .friend ? try isOnline(seen.number) : false,
+        changes: contact.changes(by: reader.number, other: seen.number))
     }
-    return (try view(other), try view(user))
+    return (try view(other, by: user), try view(user, by: other))
   }
 
   func contactViews(of user: UserNumber) throws(DatabaseError) -> [ContactView] {
     var views: [ContactView] = []
-    for contact in try contacts(of: user) {
+    for (other, username, contact) in try contacts(of: user) {
       views.append(
         ContactView(
-          user: contact.user, username: contact.username, status: contact.status,
-          isOnline: contact.status == .friend ? try isOnline(contact.user) : false))
+          user: other, username: username, status: contact.status,
+          isOnline: contact.status == .friend ? try isOnline(other) : false,
+          changes: contact.changes(by: user, other: other)))
     }
     return views
   }

@@ -29,6 +29,11 @@ enum ChatPayload {
     ]
   }
 
+  /// A contact, with the statuses that the reader may give it.
+  static func contactWithChanges(_ view: ContactView) -> JSONValue {
+    .object(contact(view).members! + [.init("changes", .array(view.changes.map { .string($0.rawValue) }))])
+  }
+
   static func group(_ group: GroupView) -> JSONValue {
     [
       "group_id": .int(group.id.value), "name": .string(group.name),
@@ -57,6 +62,8 @@ struct ContactView: Sendable {
   let username: String
   let status: ContactStatus
   let isOnline: Bool
+  /// The statuses that this side may set.
+  let changes: [ContactStatus]
 }
 
 /// What was decided, in HTTP's terms.

@@ -23,6 +23,9 @@ enum ChatRoutes {
   private static let contact = Schema.object([
     .init("user_id", .integer(minimum: 1)), .init("username", .string()),
     .init("status", .string(.init(values: ContactStatus.allCases.map(\.rawValue)))), .init("is_online", .boolean),
+    .init(
+      "changes", .array(of: .string(.init(values: ContactStatus.allCases.map(\.rawValue)))), isRequired: false,
+      "the statuses that the user may set"),
   ])
   private static let group = Schema.object([
     .init("group_id", .integer(minimum: 1)), .init("name", .string()), .init("members", .array(of: .string())),
@@ -89,9 +92,11 @@ enum ChatRoutes {
         [session, contactName, .init("status", .string(.init(values: ContactStatus.allCases.map(\.rawValue))))], change,
         [.init(400, "The step is not allowed"), noSession, unknown]
       ) { try await chat.started().changeContact($0) },
-      route("GET", "/getContacts", "The user's contacts", [session], .array(of: contact), [noSession]) {
-        try await chat.started().getContacts($0)
-      },
+      route(
+        "GET", "/getContacts", "The user's contacts",
+        [session, .init("changes", .boolean, isRequired: false, "adds the statuses that the user may set")],
+        .array(of: contact), [noSession]
+      ) { try await chat.started().getContacts($0) },
       route(
         "GET", "/getContactMessages", "Messages with a contact, oldest first", [session, contactName] + page,
         .array(of: message), [noSession, unknown]

@@ -1,6 +1,10 @@
 extension ConsoleText {
-  /// Speaks Socket.IO over a WebSocket itself: the packets that this page needs, and no more.
-  static let script = #"""
+  /// The script of the page.
+  static let script = connectionScript + "\n" + viewScript
+
+  /// Requests, the socket, and the state of the conversations. It speaks Socket.IO over a WebSocket
+  /// itself: the packets that this page needs, and no more.
+  private static let connectionScript = #"""
     'use strict';
     const $ = id => document.getElementById(id);
     const state = { session: null, user: null, name: '', people: new Map(), open: null, socket: null, wait: 250, acks: new Map(), nextAck: 0, outbox: [], connected: false, visit: new AbortController() };
@@ -87,7 +91,9 @@ extension ConsoleText {
       error: tell,
     };
 
-    function tell(error) { if (error.name !== 'AbortError') $('notice').textContent = error.message; }
+    function tell(error) { if (error.name !== 'AbortError') $('notice-text').textContent = error.message; }
+
+    function clearNotice() { $('notice-text').textContent = ''; }
 
     function setLink(open) {
       state.connected = open;
@@ -100,10 +106,10 @@ extension ConsoleText {
     function reload() { refresh().catch(tell); }
 
     async function refresh() {
-      const [contacts, groups] = await Promise.all([ask('GET', '/getContacts', {}), ask('GET', '/getGroups', {})]);
+      const [contacts, groups] = await Promise.all([ask('GET', '/getContacts', { changes: true }), ask('GET', '/getGroups', {})]);
       const seen = new Set();
-      const keep = (key, value) => { seen.add(key); state.people.set(key, Object.assign(state.people.get(key) || { messages: [], unread: 0 }, value)); };
-      for (const c of contacts) keep('u' + c.user_id, { id: c.user_id, name: c.username, status: c.status, online: c.is_online, group: false });
+      const keep = (key, value) => { seen.add(key); state.people.set(key, Object.assign(state.people.get(key) || { messages: [], unread: 0, hasOlder: false }, value)); };
+      for (const c of contacts) keep('u' + c.user_id, { id: c.user_id, name: c.username, status: c.status, changes: c.changes, online: c.is_online, group: false });
       for (const g of groups) keep('g' + g.group_id, { id: g.group_id, name: g.name, status: 'group', members: g.members, group: true });
       [...state.people].forEach(([key]) => { if (!seen.has(key)) state.people.delete(key); });
       if (!state.people.has(state.open)) show(null);
@@ -112,21 +118,59 @@ extension ConsoleText {
       await Promise.all([...state.people].map(([key]) => catchUp(key)));
     }
 
-    /** Reads what came while there was no socket, and what a gap hides. */
+    const PAGE = 50;
+    /** Messages of a conversation in memory, before its oldest are dropped; they can be read again. */
+    const KEPT = 2000;
+
+    function readPage(person, range) {
+      const which = person.group ? { group_id: person.id } : { contact: person.name };
+      return ask('GET', person.group ? '/getGroupMessages' : '/getContactMessages', { ...which, ...range });
+    }
+
+    /** Reads the messages before the first that is shown. */
+    async function readOlder(key) {
+      const person = state.people.get(key);
+      if (!person || person.readingOlder || !person.hasOlder) return;
+      person.readingOlder = true;
+      try {
+        const page = await readPage(person, { before: person.messages[0].seq, limit: PAGE });
+        person.hasOlder = page.length === PAGE;
+        for (const message of page) insert(person, message);
+        if (key === state.open) showMessages();
+      } finally { person.readingOlder = false; }
+    }
+
+    /** Drops the oldest messages of a long conversation. */
+    function trim(person) {
+      if (person.messages.length <= KEPT) return;
+      person.messages.splice(0, person.messages.length - KEPT / 2);
+      person.hasOlder = true;
+    }
+
+    /** Reads the messages that came while there was no socket, and those in a gap. */
     async function catchUp(key) {
       const person = state.people.get(key);
-      if (!person || person.reading) return;
+      if (!person) return;
+      person.isBehind = true;
+      if (person.reading) return;
       person.reading = true;
       try {
-        for (;;) {
+        while (person.isBehind) {
+          person.isBehind = false;
           const last = person.messages.length ? person.messages[person.messages.length - 1].seq : null;
-          const which = person.group ? { group_id: person.id } : { contact: person.name };
-          const page = await ask('GET', person.group ? '/getGroupMessages' : '/getContactMessages', last === null ? which : { ...which, after: last, limit: 500 });
-          for (const message of page) insert(person, message);
-          if (last === null || page.length < 500) break;
+          const limit = last === null ? PAGE : 500;
+          const page = await readPage(person, last === null ? { limit } : { after: last, limit });
+          for (const message of page) if (insert(person, message) && last !== null) countUnread(key, message);
+          if (last === null) person.hasOlder = page.length === limit;
+          else if (page.length === limit) person.isBehind = true;
         }
         if (key === state.open) showMessages();
+        else { trim(person); showPeople(); }
       } finally { person.reading = false; }
+    }
+
+    function countUnread(key, message) {
+      if (key !== state.open && message.sender_id !== state.user) state.people.get(key).unread++;
     }
 
     function insert(person, message) {
@@ -136,7 +180,6 @@ extension ConsoleText {
       person.messages.splice(at, 0, message);
       // What was sent from here is shown once, whether it is the answer, the event or a page read that comes first.
       state.outbox = state.outbox.filter(o => !(o.seq === message.seq && state.people.get(o.key) === person));
-      if (person.messages.length > 2000) person.messages.shift();
       return true;
     }
 
@@ -146,201 +189,11 @@ extension ConsoleText {
       const person = state.people.get(key);
       if (!person) return reload();
       const last = person.messages.length ? person.messages[person.messages.length - 1].seq : message.seq - 1;
+      if (message.seq > last + 1) return catchUp(key).catch(tell);
       if (!insert(person, message)) return;
-      if (message.seq > last + 1) catchUp(key).catch(() => {});
+      countUnread(key, message);
       if (key === state.open) { $('typing').textContent = ''; showMessages(); }
-      else { person.unread++; showPeople(); }
+      else { trim(person); showPeople(); }
     }
-
-    // MARK: What is shown
-
-    function element(tag, text, kind) {
-      const made = document.createElement(tag);
-      if (text !== undefined) made.textContent = text;
-      if (kind) made.className = kind;
-      return made;
-    }
-
-    function showPeople() {
-      const rows = [...state.people.entries()].sort((a, b) => a[1].name.localeCompare(b[1].name)).map(([key, person]) => {
-        const row = element('li');
-        const button = element('button');
-        button.type = 'button';
-        button.dataset.key = key;
-        button.setAttribute('aria-current', String(key === state.open));
-        button.append(element('span', '', 'dot' + (person.online ? ' on' : '')), element('span', person.name, 'who'));
-        const says = { new: 'asked', blocked: 'blocked', group: 'group', friend: person.online ? 'online' : '' }[person.status];
-        if (says) button.append(element('span', says, 'state'));
-        if (person.unread) button.append(element('span', String(person.unread), 'count'));
-        button.onclick = () => show(key);
-        row.append(button);
-        return row;
-      });
-      const focused = document.activeElement.dataset.key;
-      $('people').replaceChildren(...rows);
-      if (focused) [...$('people').querySelectorAll('button')].filter(button => button.dataset.key === focused).forEach(button => button.focus());
-    }
-
-    function show(key) {
-      state.open = key;
-      const person = state.people.get(key);
-      if (person) person.unread = 0;
-      $('app').dataset.view = person ? 'talk' : 'list';
-      $('back').hidden = !person;
-      $('title').textContent = person ? person.name : state.name;
-      $('typing').textContent = '';
-      $('text').disabled = !person || (!person.group && person.status !== 'friend');
-      showPeople();
-      showTools();
-      showMessages();
-    }
-
-    function tool(text, action) {
-      const button = element('button', text, 'quiet');
-      button.type = 'button';
-      button.onclick = () => action().then(refresh).catch(tell);
-      return button;
-    }
-
-    function showTools() {
-      const person = state.people.get(state.open);
-      if (person) $('text').disabled = !person.group && person.status !== 'friend';
-      // What is the same stays: somebody may be on a button, or be writing the name of a member.
-      const shown = person ? state.open + ' ' + person.status : '';
-      if ($('tools').dataset.shown !== shown) drawTools(person);
-      if (person && person.group) $('tools').firstChild.textContent = person.members.join(', ');
-      $('tools').dataset.shown = shown;
-    }
-
-    function drawTools(person) {
-      if (!person) return $('tools').replaceChildren(element('span', 'Choose somebody on the left.'));
-      const change = status => () => ask('POST', '/changeContact', { contact: person.name, status });
-      if (person.group) {
-        const member = element('input');
-        member.placeholder = 'Add a member';
-        member.setAttribute('aria-label', 'Member to add');
-        $('tools').replaceChildren(
-          element('span'), member,
-          tool('Add', () => ask('POST', '/addGroupMember', { group_id: person.id, member: member.value }).then(() => { member.value = ''; })),
-          tool('Leave', () => ask('POST', '/removeGroupMember', { group_id: person.id, member: state.name })));
-      } else if (person.status === 'new') {
-        $('tools').replaceChildren(element('span', 'Not yet friends.'), tool('Accept', change('friend')), tool('Block', change('blocked')));
-      } else if (person.status === 'blocked') {
-        $('tools').replaceChildren(element('span', 'Blocked.'), tool('Unblock', change('new')));
-      } else $('tools').replaceChildren(tool('Unfriend', change('new')), tool('Block', change('blocked')));
-    }
-
-    function showMessages() {
-      const person = state.people.get(state.open);
-      const list = $('messages');
-      const rows = !person ? [] : person.messages.map(message => {
-        const row = element('li', message.content, message.sender_id === state.user ? 'own' : '');
-        const who = message.sender_id === state.user ? '' : message.sender_username + ', ';
-        row.prepend(element('small', who + new Date(message.timestamp).toLocaleTimeString()));
-        row.dataset.seq = message.seq;
-        return row;
-      });
-      for (const waiting of state.outbox) if (waiting.key === state.open) rows.push(element('li', waiting.content, 'own unsent'));
-      list.replaceChildren(...rows);
-      list.scrollTop = list.scrollHeight;
-    }
-
-    // MARK: What people do
-
-    async function send(content) {
-      const person = state.people.get(state.open);
-      const id = crypto.getRandomValues(new Uint32Array(4)).join('-');
-      state.outbox.push({ key: state.open, recipient: person.id, group: person.group, content, id });
-      showMessages();
-      await flush();
-    }
-
-    /** Sends what is in the outbox, in order, until it is acknowledged; what is sent again is the same message. */
-    async function flush() {
-      if (state.flushing) return;
-      state.flushing = true;
-      try {
-        for (;;) {
-          const next = state.outbox.find(o => !o.seq);
-          if (!next || !state.connected) return;
-          const answer = await emit('send_message', { sessionID: state.session, recipient_id: next.recipient, is_group: next.group, content: next.content, client_id: next.id });
-          if (answer === null) return;
-          if (answer.status === 'ok') {
-            next.seq = answer.seq;
-            const person = state.people.get(next.key);
-            if (!person || person.messages.some(m => m.seq === answer.seq)) state.outbox = state.outbox.filter(o => o !== next);
-          } else {
-            state.outbox = state.outbox.filter(o => o !== next);
-            $('notice').textContent = answer.message;
-          }
-          showMessages();
-        }
-      } finally { state.flushing = false; }
-    }
-
-    async function enter(path) {
-      $('door-error').textContent = '';
-      try {
-        const credentials = { username: $('name').value, password: $('password').value };
-        if (path === '/register') await ask('POST', path, credentials);
-        const answer = await ask('POST', '/login', credentials);
-        begin({ session: answer.sessionID, user: answer.user_id, name: answer.username });
-      } catch (error) { $('door-error').textContent = error.message; }
-    }
-
-    function begin(who) {
-      Object.assign(state, who);
-      sessionStorage.setItem('parley', JSON.stringify(who));
-      $('password').value = '';
-      $('door').hidden = true;
-      $('app').hidden = false;
-      setLink(false);
-      show(null);
-      connect();
-    }
-
-    function leave(why) {
-      sessionStorage.removeItem('parley');
-      const { socket, visit } = state;
-      Object.assign(state, { visit: new AbortController(), session: null, socket: null, people: new Map(), outbox: [], open: null });
-      visit.abort(); // what waits for an answer would go on without a session
-      if (socket) socket.close();
-      clearTimeout(state.retry);
-      $('app').hidden = true;
-      $('door').hidden = false;
-      $('door-error').textContent = why || '';
-    }
-
-    $('login').onsubmit = event => { event.preventDefault(); enter('/login'); };
-    $('join').onclick = () => { if ($('login').reportValidity()) enter('/register'); };
-    $('leave').onclick = () => { const sessionID = state.session; leave(); ask('POST', '/logout', { sessionID }).catch(tell); };
-    $('back').onclick = () => show(null);
-    $('add').onsubmit = event => {
-      event.preventDefault();
-      $('notice').textContent = '';
-      ask('POST', '/addContact', { contact: $('add-name').value }).then(() => { $('add-name').value = ''; return refresh(); }).catch(tell);
-    };
-    $('group').onsubmit = event => {
-      event.preventDefault();
-      $('notice').textContent = '';
-      ask('POST', '/createGroup', { name: $('group-name').value, members: [] }).then(() => { $('group-name').value = ''; return refresh(); }).catch(tell);
-    };
-    $('write').onsubmit = event => {
-      event.preventDefault();
-      const content = $('text').value;
-      if (!content || !state.open) return;
-      $('text').value = '';
-      send(content);
-    };
-    $('text').oninput = () => {
-      const person = state.people.get(state.open);
-      if (!person || !state.connected || Date.now() - (state.toldTyping || 0) < 2000) return;
-      state.toldTyping = Date.now();
-      state.socket.send('42' + JSON.stringify(['typing', { recipient_id: person.id, is_group: person.group }]));
-    };
-    window.addEventListener('offline', () => { if (state.socket) state.socket.close(); });
-    window.addEventListener('online', () => { if (state.session && !state.socket) connect(); });
-    const kept = sessionStorage.getItem('parley');
-    if (kept) begin(JSON.parse(kept));
     """#
 }

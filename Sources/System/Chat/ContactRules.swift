@@ -72,6 +72,11 @@ public struct Contact: Hashable, Sendable {
     }
   }
 
+  /// The statuses that `changed` accepts from a user now, in the order of their declaration.
+  func changes(by user: UserNumber, other: UserNumber) -> [ContactStatus] {
+    ContactStatus.allCases.filter { (try? changed(by: user, other: other, to: $0)) != nil }
+  }
+
   /// Whether the two may write to each other.
   static func mayWrite(_ contact: Contact?) -> Bool { contact?.status == .friend }
 }

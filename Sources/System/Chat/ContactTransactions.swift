@@ -21,11 +21,14 @@ extension SQLConnection {
     try first(
       "SELECT status, asker, blocker FROM contacts WHERE low = $1 AND high = $2", .int(min(a, b).value),
       .int(max(a, b).value)
-    ) { row in
-      Contact(
-        status: ContactStatus(rawValue: row.text(0))!, asker: UserNumber(row.int(1)),
-        blocker: row.isNull(2) ? nil : UserNumber(row.int(2)))
-    }
+    ) { Self.contact($0) }
+  }
+
+  /// Reads `status, asker, blocker`.
+  private static func contact(_ row: SQLRow) -> Contact {
+    Contact(
+      status: ContactStatus(rawValue: row.text(0))!, asker: UserNumber(row.int(1)),
+      blocker: row.isNull(2) ? nil : UserNumber(row.int(2)))
   }
 
   private func store(_ contact: Contact, _ a: UserNumber, _ b: UserNumber) throws(DatabaseError) {
@@ -63,14 +66,14 @@ extension SQLConnection {
 
   /// A user's contacts, in the order of their names.
   func contacts(of user: UserNumber) throws(DatabaseError) -> [(
-    user: UserNumber, username: String, status: ContactStatus
+    user: UserNumber, username: String, contact: Contact
   )] {
     try query(
       """
-      SELECT u.user_number, u.username, c.status FROM contacts c
+      SELECT c.status, c.asker, c.blocker, u.user_number, u.username FROM contacts c
       JOIN chat_users u ON u.user_number = CASE WHEN c.low = $1 THEN c.high ELSE c.low END
       WHERE c.low = $1 OR c.high = $1 ORDER BY u.username, u.user_number
       """, .int(user.value)
-    ) { (UserNumber($0.int(0)), $0.text(1), ContactStatus(rawValue: $0.text(2))!) }
+    ) { (UserNumber($0.int(3)), $0.text(4), Self.contact($0)) }
   }
 }

@@ -49,6 +49,18 @@ struct ContactRulesTests {
     }
   }
 
+  @Test("the statuses that a user may set are those that a change to them is not refused")
+  func changes() {
+    let other = [ann: bob, bob: ann]
+    for (contact, user, expected) in [
+      (contact(.new), ann, [.blocked]), (contact(.new), bob, [.friend, .blocked]),
+      (contact(.friend), ann, [.new, .blocked]), (contact(.blocked, blocker: 1), ann, [.new]),
+      (contact(.blocked, blocker: 1), bob, []),
+    ] as [(Contact, UserNumber, [ContactStatus])] {
+      #expect(contact.changes(by: user, other: other[user]!) == expected, "\(contact) \(user)")
+    }
+  }
+
   @Test("who ended a friendship may restore it, the other cannot do it alone")
   func restoring() throws {
     let ended = try contact(.friend).changed(by: ann, other: bob, to: .new)
@@ -84,7 +96,7 @@ struct ChatTransactionTests {
       #expect(try connection.userNumber(account: "id-bob", username: "Robert") == users[1])
       _ = try connection.addContact(by: users[0], to: users[1])
       #expect(try connection.contacts(of: users[0]).map(\.username) == ["Robert"])
-      #expect(try connection.contacts(of: users[1]).map(\.status) == [.new])
+      #expect(try connection.contacts(of: users[1]).map(\.contact.status) == [.new])
     }
   }
 
