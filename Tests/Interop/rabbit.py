@@ -9,7 +9,12 @@ import time
 
 
 def find():
-    return shutil.which("rabbitmq-server") or (os.path.exists("/usr/sbin/rabbitmq-server") and "/usr/sbin/rabbitmq-server")
+    """The path of RabbitMQ's script. Tests that need it fail without it; `scripts/interop` installs it."""
+    # The wrapper in /usr/sbin changes the user; the script behind it does not.
+    for path in ("/usr/lib/rabbitmq/bin/rabbitmq-server", shutil.which("rabbitmq-server"), "/usr/sbin/rabbitmq-server"):
+        if path and os.path.exists(path):
+            return path
+    raise RuntimeError("RabbitMQ is needed (Debian: apt-get install rabbitmq-server)")
 
 
 def free_port():
@@ -36,9 +41,7 @@ class Rabbit:
             "RABBITMQ_CONFIG_FILE": os.path.join(self.folder.name, "rabbitmq.conf"),
             "RABBITMQ_ENABLED_PLUGINS_FILE": os.path.join(self.folder.name, "plugins"), "HOME": self.folder.name,
         }
-        # The wrapper in /usr/sbin changes users; the script behind it does not.
-        script = next(p for p in ("/usr/lib/rabbitmq/bin/rabbitmq-server", find()) if os.path.exists(p))
-        self.process = subprocess.Popen([*self.command, script], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        self.process = subprocess.Popen([*self.command, find()], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                                         start_new_session=True)
         end = time.monotonic() + 90
         while time.monotonic() < end:

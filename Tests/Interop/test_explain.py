@@ -39,7 +39,6 @@ class Explain(unittest.TestCase):
         first, second = (run("simulate", LESSON, "--hashes") for _ in range(2))
         self.assertEqual(first, second)
 
-    @unittest.skipUnless(browser.find(), "needs Chromium")
     def test_diagram(self):
         path = os.path.join(self.folder.name, "page.html")
         lines = run("explain", LESSON, "--html", path).splitlines()
@@ -79,7 +78,6 @@ class Explain(unittest.TestCase):
             page.evaluate(f"document.querySelector('#filter').value = ''; document.querySelector('#filter').oninput(); look({there - 0.1} * 1e6, {gone + 0.05} * 1e6)")
             page.screenshot(f"{folder}/explained.png")
 
-    @unittest.skipUnless(browser.find(), "needs Chromium")
     def test_search_finds_shrinks_and_sums_up(self):
         out = os.path.join(self.folder.name, "fuzz")
         text = run("fuzz", "scenarios/chat/crossing-messages.json5", "scenarios/chat/same-message-twice.json5", "--plant", "chat.clientIDInTwoSteps",

@@ -8,7 +8,6 @@ from harness import Server
 from test_sessions import Customer, User, until
 
 
-@unittest.skipUnless(browser.find(), "needs Chromium")
 class Operator(unittest.TestCase):
     def test_page(self):
         server = Server(services=("broker", "users", "manager", "supervisor", "chat", "customers")).start()

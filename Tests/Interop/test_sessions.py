@@ -156,7 +156,6 @@ class Sessions(unittest.TestCase):
     def test_embedded_broker(self):
         self.conversation()
 
-    @unittest.skipUnless(rabbit.find(), "needs rabbitmq-server")
     def test_rabbitmq(self):
         broker = rabbit.Rabbit().start()
         try:
