@@ -57,10 +57,10 @@ extension ChatService {
       if before == after { return (own, nil) }
       let question: JSONValue = ["user_id": .int(user.number.value), "username": .string(user.username)]
       let news = try database.publish([
-        Publication("contact_added", ChatPayload.contact(own), to: [user.number]),
+        Publication(ChatEventTable.contactAdded, ChatPayload.contact(own), to: [user.number]),
         after.status == .friend
-          ? Publication("contact_changed", ChatPayload.contact(theirs), to: [other.number])
-          : Publication("contact_request", question, to: [other.number]),
+          ? Publication(ChatEventTable.contactChanged, ChatPayload.contact(theirs), to: [other.number])
+          : Publication(ChatEventTable.contactRequest, question, to: [other.number]),
       ])
       return (own, news)
     }
@@ -76,8 +76,8 @@ extension ChatService {
       let after = try database.changeContact(by: user.number, with: other.number, to: status)
       let (own, theirs) = try database.views(after, of: user, and: other)
       let news = try database.publish([
-        Publication("contact_changed", ChatPayload.contact(own), to: [user.number]),
-        Publication("contact_changed", ChatPayload.contact(theirs), to: [other.number]),
+        Publication(ChatEventTable.contactChanged, ChatPayload.contact(own), to: [user.number]),
+        Publication(ChatEventTable.contactChanged, ChatPayload.contact(theirs), to: [other.number]),
       ])
       return (own, news)
     }
@@ -120,9 +120,6 @@ extension ChatService {
 
     init(_ call: Call) throws(HTTPFailure) {
       limit = call.body["limit"]?.int ?? ChatRules.standardPage
-      guard (1...ChatRules.maximumPage).contains(limit) else {
-        throw HTTPFailure(400, "limit: must be from 1 to \(ChatRules.maximumPage)")
-      }
       before = call.body["before"]?.int
       after = call.body["after"]?.int
     }
@@ -206,10 +203,10 @@ extension ChatService {
 
   /// The members hear how the group is now, and one who has left no more than that.
   private static func news(of group: GroupView, leaver: UserNumber? = nil) -> [Publication] {
-    var news = [Publication("group_changed", ChatPayload.group(group), to: group.members.map(\.user))]
+    var news = [Publication(ChatEventTable.groupChanged, ChatPayload.group(group), to: group.members.map(\.user))]
     if let leaver {
       let gone: JSONValue = ["group_id": .int(group.id.value), "name": .string(group.name), "members": []]
-      news.append(Publication("group_changed", gone, to: [leaver]))
+      news.append(Publication(ChatEventTable.groupChanged, gone, to: [leaver]))
     }
     return news
   }

@@ -106,22 +106,24 @@ extension ChatService {
     if directory.book.isLate { await directory.doubtAll() }
     guard let member = members[socket] else { throw HTTPFailure(401, "the socket is closed") }
     if let objection = directory.book.objection(to: member.session) { throw objection }
+    guard let row = ChatEventTable.table.row(name, in: socket.namespace) else {
+      throw HTTPFailure(400, "no event \"\(name.prefix(64))\" is known here")
+    }
+    if let fault = row.data.fault(in: data) { throw HTTPFailure(400, fault) }
     switch (socket.namespace, name) {
     case ("/", "send_message"):
-      let message = try ChatRules.outgoing(data)
+      let message = ChatRules.outgoing(data)
       try await checkSession(data, member)
       return try await send(message, from: member.user)
     case ("/", "add_contact"):
-      try ChatRules.checkShape(of: ChatRules.addContact, data)
       try await checkSession(data, member)
       let contact = try await addContact(data["contact_username"]!.string!, by: member.user)
       return ["status": "ok", "contact": ChatPayload.contact(contact)]
     case ("/", "typing"):
-      try ChatRules.checkShape(of: ChatRules.typing, data)
       try await typing(to: data["recipient_id"]!.int!, isGroup: data["is_group"]?.bool ?? false, from: member.user)
       return nil
     case (UserServer.namespace, "user_message"): return try await userMessage(data, from: member)
-    default: throw HTTPFailure(400, "no event \"\(name.prefix(64))\" is known here")
+    default: throw HTTPFailure(400, "no handler of \"\(name.prefix(64))\" is known here")
     }
   }
 
@@ -179,7 +181,7 @@ extension ChatService {
       "sender_id": .int(user.number.value), "sender_username": .string(user.username),
       "recipient_id": .int(recipient), "is_group": .bool(isGroup),
     ]
-    await tell(RoomEvent("typing", payload, rooms: others.map(ChatPayload.room)))
+    await tell(RoomEvent(ChatEventTable.typing, payload, rooms: others.map(ChatPayload.room)))
   }
 }
 
@@ -187,7 +189,8 @@ extension SQLConnection {
   /// Tells friends that somebody has come or gone.
   fileprivate func publishPresence(of user: ChatUser, isOnline: Bool) throws(DatabaseError) -> PublishedAt {
     try publish([
-      Publication("user_status", ChatPayload.presence(user, isOnline: isOnline), to: try friends(of: user.number))
+      Publication(
+        ChatEventTable.userStatus, ChatPayload.presence(user, isOnline: isOnline), to: try friends(of: user.number))
     ])
   }
 }

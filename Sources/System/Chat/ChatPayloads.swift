@@ -52,7 +52,7 @@ enum ChatPayload {
   static func room(_ user: UserNumber) -> String { String(user.value) }
 
   static func newMessage(_ stored: StoredMessage) -> RoomEvent {
-    RoomEvent("new_message", message(stored), rooms: stored.participants.map(room))
+    RoomEvent(ChatEventTable.newMessage, message(stored), rooms: stored.participants.map(room))
   }
 }
 

@@ -6,31 +6,33 @@ enum ChatRoutes {
 
   static func table(_ chat: ServiceReference<ChatService>, _ sockets: SocketIOServer, metrics: Metrics) -> [Route] {
     let documented = CommonRoutes.adding(
-      to: accounts(chat) + contacts(chat) + groups(chat) + others(chat), service: description, metrics: metrics)
+      to: accounts(chat) + contacts(chat) + groups(chat) + others(chat),
+      messages: [ChatEventTable.table, QueueMessages.userServerAgent], service: description, metrics: metrics)
     return documented + sockets.routes(path: "/socket.io/") + ConsolePage.routes
   }
 
-  private static let session = Schema.Field("sessionID", .string(), "the session that /login gave")
+  private static let session = Schema.Field(
+    "sessionID", .string(.init(maximumBytes: 255)), "the session that /login gave")
   private static let username = Schema.Field("username", .string(.init(minimumLength: 1, maximumLength: 150)))
-  private static let contactName = Schema.Field("contact", .string(), "the contact's username")
-  private static let member = Schema.Field("member", .string(), "a username")
+  private static let contactName = Schema.Field("contact", .string(.init(maximumLength: 150)), "the contact's username")
+  private static let member = Schema.Field("member", .string(.init(maximumLength: 150)), "a username")
   private static let groupID = Schema.Field("group_id", .integer(minimum: 1))
   private static let page = [
-    Schema.Field("limit", .integer(minimum: 1), isRequired: false, "at most 500; 50 without it"),
+    Schema.Field("limit", .integer(minimum: 1, maximum: ChatRules.maximumPage), isRequired: false, "50 without it"),
     Schema.Field("before", .integer(), isRequired: false, "only messages with a lower seq"),
     Schema.Field("after", .integer(), isRequired: false, "only messages with a higher seq"),
   ]
-  private static let contact = Schema.object([
+  static let contact = Schema.object([
     .init("user_id", .integer(minimum: 1)), .init("username", .string()),
     .init("status", .string(.init(values: ContactStatus.allCases.map(\.rawValue)))), .init("is_online", .boolean),
     .init(
       "changes", .array(of: .string(.init(values: ContactStatus.allCases.map(\.rawValue)))), isRequired: false,
       "the statuses that the user may set"),
   ])
-  private static let group = Schema.object([
+  static let group = Schema.object([
     .init("group_id", .integer(minimum: 1)), .init("name", .string()), .init("members", .array(of: .string())),
   ])
-  private static let message = Schema.object([
+  static let message = Schema.object([
     .init("message_id", .integer(minimum: 1)), .init("seq", .integer(minimum: 1)),
     .init("sender_id", .integer(minimum: 1)),
     .init("sender_username", .string()), .init("recipient_id", .integer(minimum: 1)), .init("content", .string()),
@@ -51,7 +53,7 @@ enum ChatRoutes {
   }
 
   private static func accounts(_ chat: ServiceReference<ChatService>) -> [Route] {
-    let credentials = [username, Schema.Field("password", .string(.init(minimumLength: 1)))]
+    let credentials = [username, Schema.Field("password", .string(.init(minimumLength: 1, maximumBytes: 1024)))]
     let logins = ["POST", "GET"].map { method in
       route(
         method, "/login",
@@ -64,7 +66,8 @@ enum ChatRoutes {
       route(
         "POST", "/register", "Register a user",
         [
-          username, Schema.Field("password", .string(.init(minimumLength: 8, maximumLength: 1024))),
+          username,
+          Schema.Field("password", .string(.init(minimumLength: 8, maximumBytes: 1024, example: "password123"))),
           Schema.Field("public_key", .string(), isRequired: false, "not used"),
         ],
         .object([.init("message", .string()), .init("user_id", .integer(minimum: 1)), .init("username", .string())]),
@@ -116,7 +119,9 @@ enum ChatRoutes {
         "POST", "/createGroup", "Make a group",
         [
           session, .init("name", .string(.init(minimumLength: 1, maximumLength: 150))),
-          .init("members", .array(of: .string()), isRequired: false, "usernames"),
+          .init(
+            "members", .array(of: .string(.init(maximumLength: 150)), maximum: ChatRules.maximumMembers),
+            isRequired: false, "usernames"),
         ], group, [noSession, unknown]
       ) { try await chat.started().createGroup($0) },
       route(

@@ -8,7 +8,7 @@ enum ChatRules {
   static let maximumPage: Int64 = 500
   static let standardPage: Int64 = 50
 
-  /// `send_message`, read.
+  /// The data of `send_message`.
   struct Outgoing: Sendable {
     let recipient: Int64
     let content: String
@@ -17,28 +17,12 @@ enum ChatRules {
     let clientID: String?
   }
 
-  static func outgoing(_ data: JSONValue) throws(HTTPFailure) -> Outgoing {
-    try checkShape(of: message, data)
-    let content = data["content"]!.string!
-    guard content.utf8.count <= maximumContent else {
-      throw HTTPFailure(400, "content: must have at most \(maximumContent) bytes")
-    }
-    let kind = data["type"]?.string ?? "text"
-    guard let kind = MessageKind(rawValue: kind) else { throw HTTPFailure(400, "type: must be text, image or item") }
-    return Outgoing(
-      recipient: data["recipient_id"]!.int!, content: content, isGroup: data["is_group"]?.bool ?? false, kind: kind,
-      clientID: try data["client_id"].map { value throws(HTTPFailure) in try clientID(value) })
-  }
-
-  static func clientID(_ value: JSONValue) throws(HTTPFailure) -> String {
-    guard let text = value.string, (1...128).contains(text.utf8.count) else {
-      throw HTTPFailure(400, "client_id: must be a string of 1 to 128 bytes")
-    }
-    return text
-  }
-
-  static func checkShape(of schema: Schema, _ data: JSONValue) throws(HTTPFailure) {
-    if let fault = schema.fault(in: data) { throw HTTPFailure(400, fault) }
+  /// Reads the data of `send_message`, which has the shape of its row in `ChatEventTable`.
+  static func outgoing(_ data: JSONValue) -> Outgoing {
+    Outgoing(
+      recipient: data["recipient_id"]!.int!, content: data["content"]!.string!,
+      isGroup: data["is_group"]?.bool ?? false, kind: data["type"]?.string.flatMap(MessageKind.init) ?? .text,
+      clientID: data["client_id"]?.string)
   }
 
   static func groupName(_ text: String) throws(HTTPFailure) -> String {
@@ -47,14 +31,4 @@ enum ChatRules {
     }
     return text
   }
-
-  static let message = Schema.object([
-    .init("sessionID", .string()), .init("recipient_id", .integer()), .init("content", .string()),
-    .init("is_group", .boolean, isRequired: false), .init("type", .string(), isRequired: false),
-    .init("client_id", .string(), isRequired: false),
-  ])
-  static let typing = Schema.object([
-    .init("recipient_id", .integer()), .init("is_group", .boolean, isRequired: false),
-  ])
-  static let addContact = Schema.object([.init("sessionID", .string()), .init("contact_username", .string())])
 }

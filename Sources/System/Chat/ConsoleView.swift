@@ -42,7 +42,7 @@ extension ConsoleText {
       const focused = document.activeElement.dataset.key;
       $('people').replaceChildren(...rows);
       if (focused) buttonOf(focused)?.focus();
-      const unread = [...state.people.values()].reduce((sum, person) => sum + person.unread, 0);
+      const unread = [...state.people].reduce((sum, [, person]) => sum + person.unread, 0);
       document.title = unread ? '(' + unread + ') Parley' : 'Parley';
     }
 

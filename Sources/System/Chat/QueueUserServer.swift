@@ -12,7 +12,8 @@ public struct QueueUserServer: UserServerBackend {
     let seen = Seen(environment)
     await client.consume(QueueNames.toUserServer, exclusive: true) { deliveries in
       for item in deliveries {
-        guard let message = try? QueueMessage(item), message.type == "SEND_MESSAGE_TO_USER",
+        guard let message = try? QueueMessage(item),
+          (try? message.check(against: QueueMessages.userServerAgent, queue: QueueNames.toUserServer)) != nil,
           let user = message.data["USER_ID"]?.int, let text = message.data["MESSAGE_FOR_USER"]
         else {
           try await client.publish(

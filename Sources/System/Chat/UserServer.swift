@@ -75,18 +75,17 @@ extension ChatService {
   func deliver(_ message: JSONValue, to user: Int64) async {
     let payload: JSONValue = message.members == nil ? ["MESSAGE": message] : message
     await tell(
-      RoomEvent(
-        "session_message", payload, rooms: [ChatPayload.room(UserNumber(user))], namespace: UserServer.namespace))
+      RoomEvent(ChatEventTable.sessionMessage, payload, rooms: [ChatPayload.room(UserNumber(user))]))
   }
 
   /// `user_message`: acknowledged once it is safely queued.
   func userMessage(_ data: JSONValue, from member: Member) async throws -> JSONValue {
-    guard let message = data["MESSAGE"] else { throw HTTPFailure(400, "MESSAGE: missing") }
+    let message = data["MESSAGE"]!
     guard message.bytes.count <= ChatRules.maximumContent else {
       throw HTTPFailure(400, "MESSAGE: must have at most 65536 bytes")
     }
     var id = Hex.encode(environment.entropy.bytes(16))
-    if let given = data["client_id"] { id = "\(member.user.number.value)/" + (try ChatRules.clientID(given)) }
+    if let given = data["client_id"]?.string { id = "\(member.user.number.value)/" + given }
     try await users().userSays(message, id: id, user: member.user.number.value)
     return ["status": "ok", "message_id": .string(id)]
   }

@@ -18,18 +18,25 @@ enum CustomerRoutes {
   }
 
   static func table(_ customers: ServiceReference<CustomerServer>, metrics: Metrics) -> [Route] {
-    CommonRoutes.adding(to: sessions(customers) + others(customers), service: description, metrics: metrics)
+    CommonRoutes.adding(
+      to: sessions(customers) + others(customers), messages: [QueueMessages.customerAgent], service: description,
+      metrics: metrics)
   }
 
   private static func sessions(_ customers: ServiceReference<CustomerServer>) -> [Route] {
-    let email = Schema.Field("EMAIL", .string(.init(example: "customer@example.com")))
-    let token = Schema.Field("SESSION_TOKEN", .string(), "what requestSessionCreation gave")
+    let email = Schema.Field(
+      "EMAIL", .string(.init(maximumBytes: 255, pattern: "@", example: "user@example.com")))
+    let token = Schema.Field(
+      "SESSION_TOKEN", .string(.init(maximumBytes: 255)), "the token that requestSessionCreation gave")
+    let users = Schema.Field("USER_COUNT", QueueMessages.userCount, isRequired: false, "1 without it")
     return [
       Route(
         "POST", "/requestSessionCreation", "Ask for a session",
         body: .object([
-          email, .init("PASSWORD", .string()), .init("PERSONA_TYPE", .string(.init(example: "CUSTOMERS"))),
-          .init("DATA", .object([]), isRequired: false, "may hold USER_COUNT, a positive integer or \"ALL\""),
+          email, .init("PASSWORD", .string(.init(maximumBytes: 1024, example: "password123"))),
+          .init("PERSONA_TYPE", .string(.init(values: ["CUSTOMERS"]))),
+          .init(
+            "DATA", .object([users]), isRequired: false, "for the supervisor, which is handed all of it"),
         ]), takesPropertyLists: true,
         responses: [
           .init(200, "Accepted", answer("SESSION_CREATION_REQUEST_ACCEPTED", more: [token])),
@@ -40,7 +47,8 @@ enum CustomerRoutes {
       ) { try await customers.started().requestSession($0) },
       Route(
         "POST", "/initializeSession", "Begin the session that was asked for",
-        body: .object([email, .init("SESSION_TOKEN", .string(), isRequired: false)]), takesPropertyLists: true,
+        body: .object([email, .init("SESSION_TOKEN", .string(.init(maximumBytes: 255)), isRequired: false)]),
+        takesPropertyLists: true,
         responses: [
           .init(200, "A supervisor has taken it", answer("SESSION_INITIALIZED")), .init(401, "Wrong token"),
           .init(404, "No session is pending"), .init(500, "No supervisor took it in 5 s; it is pending again"),
@@ -54,7 +62,12 @@ enum CustomerRoutes {
           .init(
             "REQUEST",
             .string(.init(values: ["SEND_MESSAGE", "GET_MESSAGES", "ADDITIONAL_USERS", "END_SESSION"]))),
-          .init("DATA", .object([]), isRequired: false),
+          .init(
+            "DATA",
+            .object([
+              .init("MESSAGE", .any, isRequired: false, "of SEND_MESSAGE"),
+              .init("AFTER", .integer(), isRequired: false, "of GET_MESSAGES: the last SEQ that is known"), users,
+            ]), isRequired: false),
         ]), takesPropertyLists: true,
         responses: [
           .init(200, "Done", .object([.init("MESSAGE", .string())])), .init(401, "Wrong token"),

@@ -292,7 +292,10 @@ public actor CustomerServer: Service {
   private func take(_ deliveries: [AMQPDelivery]) async throws {
     var news: [News] = []
     for delivery in deliveries {
-      guard let message = try? QueueMessage(delivery), let item = Self.read(message, key: key) else {
+      guard let message = try? QueueMessage(delivery),
+        (try? message.check(against: QueueMessages.customerAgent, queue: QueueNames.toCustomerServer)) != nil,
+        let item = Self.read(message, key: key)
+      else {
         try await client.publish(
           delivery.deadLetter(
             from: QueueNames.toCustomerServer, because: "not a message for customers", environment.log))

@@ -15,6 +15,7 @@ extension ManagerInput {
   /// Reads a message.
   /// - Throws: `QueueMessage.Malformed`: it belongs to the dead letters.
   init(_ message: QueueMessage, from source: ManagerSource) throws(QueueMessage.Malformed) {
+    try message.check(against: QueueMessages.manager, queue: source.queue)
     let input: ManagerInput? =
       switch source {
       case .userServer: try Self.userServer(message)

@@ -6,7 +6,9 @@ enum ManagerRoutes {
   ) { ["STATUS": "FAILED", "ERROR": .string($0)] }
 
   static func table(_ manager: ServiceReference<UserManager>, metrics: Metrics) -> [Route] {
-    CommonRoutes.adding(to: supervisors(manager) + others(manager), service: description, metrics: metrics)
+    CommonRoutes.adding(
+      to: supervisors(manager) + others(manager), messages: [QueueMessages.manager], service: description,
+      metrics: metrics)
       + OperatorPage.routes
   }
 
@@ -15,8 +17,6 @@ enum ManagerRoutes {
     .init("STATUS", .string(), isRequired: false), .init("LIST_USER_ID", .array(of: .any), isRequired: false),
     .init("NOTICE", .string(.init(values: ["SUFFICIENT", "NOT_SUFFICIENT"])), isRequired: false),
   ])
-  private static let message = Schema.object([.init("TYPE", .string()), .init("DATA", .object([]), isRequired: false)])
-
   private static func supervisors(_ manager: ServiceReference<UserManager>) -> [Route] {
     [
       Route(
@@ -24,10 +24,11 @@ enum ManagerRoutes {
         responses: [.init(200, "The supervisors", .object([.init("SUPERVISORS", .array(of: .any))]))]
       ) { _ in .json(try await manager.started().supervisorOverview()) },
       Route(
-        "POST", "/SessionSupervisor/NewSession", "NEW_SESSION over HTTP", access: .service, body: .object([]),
+        "POST", "/SessionSupervisor/NewSession", "NEW_SESSION over HTTP", access: .service,
+        body: .object([.init("USER_COUNT", QueueMessages.userCount, isRequired: false, "1 without it")]),
         parameters: [
-          .header("SESSION_SUPERVISOR_ID", .string(), "the supervisor"),
-          .header("SESSION_EPOCH", .integer(), "its epoch"),
+          .header("SESSION_SUPERVISOR_ID", QueueMessages.supervisorID, "the supervisor"),
+          .header("SESSION_EPOCH", .integer(minimum: 0), "its epoch"),
         ], responses: [.init(200, "The users, or why there are none", answer), unavailable]
       ) { call in
         var message: QueueMessage
@@ -56,7 +57,8 @@ enum ManagerRoutes {
   private static func others(_ manager: ServiceReference<UserManager>) -> [Route] {
     func post(_ path: String, _ source: ManagerSource) -> Route {
       Route(
-        "POST", path, "The messages of \(source.queue) over HTTP", access: .service, body: message,
+        "POST", path, "The messages of \(source.queue) over HTTP: /asyncapi.json has the shape of each DATA",
+        access: .service, body: QueueMessages.manager.body(of: source.queue),
         responses: [.init(200, "Handled", answer), unavailable]
       ) { call in .json(try await manager.started().ask(try Self.message(call.body), from: source)) }
     }

@@ -1,10 +1,13 @@
-/// The shape of a JSON value: what the OpenAPI document says and what a request's body is checked against are the same thing.
+/// The shape of a JSON value. Requests, events and queue messages are checked against it, and the
+/// OpenAPI and AsyncAPI documents show it.
 public indirect enum Schema: Sendable {
   case string(StringRule = StringRule())
-  case integer(minimum: Int64? = nil)
+  case integer(minimum: Int64? = nil, maximum: Int64? = nil)
   case boolean
-  case array(of: Schema)
+  case array(of: Schema, maximum: Int? = nil)
   case object([Field])
+  /// A value of one of these shapes; the text names them in an error.
+  case either([Schema], String)
   /// Any value.
   case any
 
@@ -24,22 +27,27 @@ public indirect enum Schema: Sendable {
     }
   }
 
-  /// What a string has to be like; lengths are in Unicode scalars, as in JSON Schema.
+  /// The rule that a string follows. Lengths are in Unicode scalars, as in JSON Schema.
   public struct StringRule: Sendable {
     var minimumLength: Int?
     var maximumLength: Int?
+    /// The limit in bytes of UTF-8. JSON Schema has no such limit; the document shows it as a
+    /// `maxLength`, which no shorter string exceeds, and in words.
+    var maximumBytes: Int?
     var format: String?
     var pattern: String?
     var values: [String]?
     var example: String?
 
-    /// Makes a rule; `format` and `pattern` are for the document, the service checks what they say.
+    /// Makes a rule. `format` and `pattern` are for the document; the service checks them itself.
     public init(
-      minimumLength: Int? = nil, maximumLength: Int? = nil, format: String? = nil, pattern: String? = nil,
+      minimumLength: Int? = nil, maximumLength: Int? = nil, maximumBytes: Int? = nil, format: String? = nil,
+      pattern: String? = nil,
       values: [String]? = nil, example: String? = nil
     ) {
       self.minimumLength = minimumLength
       self.maximumLength = maximumLength
+      self.maximumBytes = maximumBytes
       self.format = format
       self.pattern = pattern
       self.values = values
@@ -53,10 +61,13 @@ public indirect enum Schema: Sendable {
     switch (self, value) {
     case (.any, _), (.boolean, .bool): return nil
     case (.string(let rule), .string(let text)): return rule.fault(in: text).map { "\(name): \($0)" }
-    case (.integer(let minimum), .int(let number)):
+    case (.integer(let minimum, let maximum), .int(let number)):
       if let minimum, number < minimum { return "\(name): must be at least \(minimum)" }
+      if let maximum, number > maximum { return "\(name): must be at most \(maximum)" }
       return nil
-    case (.array(let element), .array(let values)):
+    case (.either(let shapes, _), _) where shapes.contains { $0.fault(in: value) == nil }: return nil
+    case (.array(let element, let maximum), .array(let values)):
+      if let maximum, values.count > maximum { return "\(name): must have at most \(maximum) elements" }
       for (index, value) in values.enumerated() {
         if let fault = element.fault(in: value, at: "\(path)[\(index)]") { return fault }
       }
@@ -78,7 +89,7 @@ public indirect enum Schema: Sendable {
   /// The value that the texts of a query or a form stand for; a text that cannot be one is kept, for `fault` to name.
   func value(ofTexts texts: [String]) -> JSONValue {
     switch self {
-    case .array(let element): return .array(texts.map { element.value(ofTexts: [$0]) })
+    case .array(let element, _): return .array(texts.map { element.value(ofTexts: [$0]) })
     case .integer: return Int64(texts[0]).map { .int($0) } ?? .string(texts[0])
     case .boolean:
       switch texts[0].lowercased() {
@@ -97,6 +108,7 @@ public indirect enum Schema: Sendable {
     case .boolean: "a boolean"
     case .array: "an array"
     case .object: "an object"
+    case .either(_, let text): text
     case .any: "any value"
     }
   }
@@ -106,29 +118,43 @@ public indirect enum Schema: Sendable {
     switch self {
     case .any: return .object([])
     case .boolean: return ["type": "boolean"]
-    case .integer(let minimum):
-      return .object([.init("type", "integer")] + (minimum.map { [.init("minimum", .int($0))] } ?? []))
-    case .array(let element): return ["type": "array", "items": element.document]
+    case .integer(let minimum, let maximum):
+      var members: [JSONValue.Member] = [.init("type", "integer")]
+      if let minimum { members.append(.init("minimum", .int(minimum))) }
+      if let maximum { members.append(.init("maximum", .int(maximum))) }
+      return .object(members)
+    case .array(let element, let maximum):
+      let members: [JSONValue.Member] = [.init("type", "array"), .init("items", element.document)]
+      return .object(members + (maximum.map { [.init("maxItems", .int(Int64($0)))] } ?? []))
+    case .either(let shapes, let text):
+      return ["anyOf": .array(shapes.map(\.document)), "description": .string(text)]
     case .string(let rule): return rule.document
     case .object(let fields):
-      let properties = fields.map { field -> JSONValue.Member in
-        guard case .object(var members) = field.schema.document, !field.summary.isEmpty else {
-          return .init(field.name, field.schema.document)
-        }
-        members.append(.init("description", .string(field.summary)))
-        return .init(field.name, .object(members))
-      }
       return [
-        "type": "object", "properties": .object(properties),
+        "type": "object", "properties": .object(fields.map { .init($0.name, $0.document) }),
         "required": .array(fields.filter(\.isRequired).map { .string($0.name) }),
       ]
     }
   }
 }
 
+extension Schema.Field {
+  /// The schema, with the summary in front of what it says of itself.
+  var document: JSONValue {
+    guard !summary.isEmpty, var members = schema.document.members else { return schema.document }
+    let more = schema.document["description"]?.string.map { "; " + $0 } ?? ""
+    members.removeAll { $0.name == "description" }
+    return .object(members + [.init("description", .string(summary + more))])
+  }
+}
+
 extension Schema.StringRule {
+  /// The example that the rule gives, or the first of the values that it allows.
+  var exampleOrFirst: String? { example ?? values?.first }
+
   fileprivate func fault(in text: String) -> String? {
     if let values, !values.contains(text) { return "must be one of \(values.joined(separator: ", "))" }
+    if let maximumBytes, text.utf8.count > maximumBytes { return "must have at most \(maximumBytes) bytes" }
     guard minimumLength != nil || maximumLength != nil else { return nil }
     let length = text.unicodeScalars.count
     if let minimumLength, length < minimumLength { return "must have at least \(minimumLength) characters" }
@@ -139,7 +165,8 @@ extension Schema.StringRule {
   fileprivate var document: JSONValue {
     var members: [JSONValue.Member] = [.init("type", "string")]
     if let minimumLength { members.append(.init("minLength", .int(Int64(minimumLength)))) }
-    if let maximumLength { members.append(.init("maxLength", .int(Int64(maximumLength)))) }
+    if let limit = maximumLength ?? maximumBytes { members.append(.init("maxLength", .int(Int64(limit)))) }
+    if let maximumBytes { members.append(.init("description", .string("at most \(maximumBytes) bytes of UTF-8"))) }
     if let format { members.append(.init("format", .string(format))) }
     if let pattern { members.append(.init("pattern", .string(pattern))) }
     if let values { members.append(.init("enum", .array(values.map { .string($0) }))) }

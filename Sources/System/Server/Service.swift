@@ -32,8 +32,11 @@ enum CommonRoutes {
     ) { _ in .json(["status": "healthy", "message": .string(try await check())]) }
   }
 
-  /// `/openapi.json`, `/docs` and `/metrics` beside `routes`. The document is made once, when somebody asks for it first.
-  static func adding(to routes: [Route], service: ServiceDescription, metrics: Metrics) -> [Route] {
+  /// `/openapi.json`, `/docs` and `/metrics` beside `routes`, and `/asyncapi.json` for a service with
+  /// events or queues. Each document is made once, at the first request for it.
+  static func adding(
+    to routes: [Route], messages: [MessageTable] = [], service: ServiceDescription, metrics: Metrics
+  ) -> [Route] {
     let text = Schema.string()
     let common = [
       Route(
@@ -45,40 +48,53 @@ enum CommonRoutes {
             status: 200, fields: [("content-type", "text/plain; version=0.0.4")], body: Array(metrics.text.utf8)))
       }
     ]
-    let document = Route(
-      "GET", "/openapi.json", "This service's OpenAPI 3.1 document", responses: [.init(200, "The document", .any)]
-    ) {
-      _ in .json(.null)
-    }
-    let page = Route(
-      "GET", "/docs", "This service's documentation",
-      responses: [.init(200, "A page", text, contentType: "text/html; charset=utf-8")]
-    ) { _ in .json(.null) }
-    let api = LazyAPIDocument(APIDocument(service: service, routes: routes + common + [document, page]))
-    return routes + common + [
-      document.with { _ in
-        .response(HTTPResponse(status: 200, fields: [("content-type", "application/json")], body: api.json))
-      },
-      page.with { _ in
-        .response(
-          HTTPResponse(
-            status: 200,
-            fields: [
-              ("content-type", "text/html; charset=utf-8"),
-              ("content-security-policy", "default-src 'none'; style-src 'unsafe-inline'"),
-            ], body: api.page))
-      },
+    var documents = [
+      Route(
+        "GET", "/openapi.json", "This service's OpenAPI 3.1 document", responses: [.init(200, "The document", .any)]
+      ) { _ in .json(.null) },
+      Route(
+        "GET", "/docs", "This service's documentation",
+        responses: [.init(200, "A page", text, contentType: "text/html; charset=utf-8")]
+      ) { _ in .json(.null) },
     ]
+    if !messages.isEmpty {
+      documents.append(
+        Route(
+          "GET", "/asyncapi.json", "This service's AsyncAPI 3.0 document",
+          responses: [.init(200, "The document", .any)]
+        ) { _ in .json(.null) })
+    }
+    let all = routes + common + documents
+    let made = LazyDocuments(APIDocument(service: service, routes: all), messages)
+    let handlers: [Route.Handler] = [
+      { _ in .json(body: made.openAPI) }, { made.page(for: $0.request) }, { _ in .json(body: made.asyncAPI) },
+    ]
+    return routes + common + zip(documents, handlers).map { $0.with(handler: $1) }
   }
 }
 
-/// The bytes of the document and its page. Used on the server's executor.
-private final class LazyAPIDocument: @unchecked Sendable {
+/// The bytes of the documents. Used on the server's executor.
+private final class LazyDocuments: @unchecked Sendable {
   private let document: APIDocument
-  private(set) lazy var json = document.json.bytes
-  private(set) lazy var page = Array(document.page.utf8)
+  private let messages: [MessageTable]
+  private(set) lazy var openAPI = document.json.bytes
+  private(set) lazy var asyncAPI = AsyncAPIDocument(service: document.service, tables: messages).json.bytes
+  private lazy var parts = DocumentationPage(document: document, messages: messages).parts
 
-  init(_ document: APIDocument) { self.document = document }
+  init(_ document: APIDocument, _ messages: [MessageTable]) {
+    self.document = document
+    self.messages = messages
+  }
+
+  /// The page, with the address under which the reader knows the service in its commands.
+  func page(for request: HTTPRequest) -> Reply {
+    let fields = [
+      (name: "content-type", value: "text/html; charset=utf-8"),
+      (name: "content-security-policy", value: "default-src 'none'; style-src 'unsafe-inline'"),
+    ]
+    let host = HTML.escape(DocumentationPage.host(request.fields["host"]))
+    return .response(HTTPResponse(status: 200, fields: fields, body: Array(parts.joined(separator: host).utf8)))
+  }
 }
 
 extension Route {

@@ -105,7 +105,8 @@ public actor SupervisorHost: Service {
     guard !isClosed else { throw NetworkError.closed }
     var messages: [AMQPMessage] = []
     for delivery in deliveries {
-      guard let offer = try? QueueMessage(delivery), offer.type == "START_SUPERVISOR",
+      guard let offer = try? QueueMessage(delivery),
+        (try? offer.check(against: QueueMessages.supervisor, queue: QueueNames.hosts)) != nil,
         let id = offer.data["SESSION_SUPERVISOR_ID"]?.string.flatMap({ SupervisorID($0) }),
         let epoch = offer.data["EPOCH"]?.int
       else {
@@ -189,7 +190,9 @@ public actor SupervisorHost: Service {
       if let correlation = delivery.properties.correlationID, delivery.properties.type != nil {
         let answer = (try? JSONParser.parse(delivery.body)) ?? .null
         out = sessions[id]!.session.take(answer: answer, to: correlation, deliveryID: name)
-      } else if let message = try? QueueMessage(delivery) {
+      } else if let message = try? QueueMessage(delivery),
+        (try? message.check(against: QueueMessages.supervisor, queue: QueueMessages.kind(of: queue))) != nil
+      {
         out = sessions[id]!.session.take(message, deliveryID: name)
       } else {
         messages.append(

@@ -1,0 +1,98 @@
+/// The Socket.IO events of the Chat Service.
+enum ChatEventTable {
+  /// All events. `ChatService.event` checks what clients send against their rows.
+  static let table = MessageTable(.socketIO, fromClients + toClients)
+
+  private static let sessionID = Schema.Field(
+    "sessionID", .string(.init(maximumBytes: 255)), "a session of the socket's user")
+  private static let recipient = Schema.Field(
+    "recipient_id", .integer(minimum: 1), "the user_id, or with is_group the group_id")
+  private static let isGroup = Schema.Field("is_group", .boolean, isRequired: false, "false without it")
+  private static let clientID = Schema.Field(
+    "client_id", .string(.init(minimumLength: 1, maximumBytes: 128)), isRequired: false,
+    "the same id from the same sender gives the first answer again")
+
+  private static func acknowledgement(_ fields: [Schema.Field]) -> Schema {
+    .object(
+      [.init("status", .string(.init(values: ["ok", "error"])))] + fields + [
+        .init("message", .string(), isRequired: false, "of an error, what was wrong")
+      ])
+  }
+
+  private static let fromClients: [MessageRow] = [
+    MessageRow(
+      .receive, "/", "send_message", "Send a message",
+      .object([
+        sessionID, recipient, .init("content", .string(.init(maximumBytes: ChatRules.maximumContent))), isGroup,
+        .init(
+          "type", .string(.init(values: MessageKind.allCases.map(\.rawValue))), isRequired: false, "text without it"),
+        clientID,
+      ]),
+      answer: acknowledgement([
+        .init("message_id", .integer(minimum: 1), isRequired: false),
+        .init("seq", .integer(minimum: 1), isRequired: false),
+        .init("timestamp", .string(.init(format: "date-time")), isRequired: false),
+      ])),
+    MessageRow(
+      .receive, "/", "add_contact", "Ask somebody, or answer who has asked",
+      .object([sessionID, .init("contact_username", .string(.init(maximumLength: 150)))]),
+      answer: acknowledgement([.init("contact", ChatRoutes.contact, isRequired: false)])),
+    MessageRow(
+      .receive, "/", "typing", "Tell the other participants that the user types", .object([recipient, isGroup])),
+    MessageRow(
+      .receive, UserServer.namespace, "user_message", "Say something in the session that the user serves",
+      .object([.init("MESSAGE", .any, "any value of at most \(ChatRules.maximumContent) bytes of JSON"), clientID]),
+      answer: acknowledgement([.init("message_id", .string(), isRequired: false)])),
+  ]
+
+  // MARK: Events to clients
+
+  static let newMessage = MessageRow(
+    .send, "/", "new_message", "A message, to every socket of every participant, the sender's too", ChatRoutes.message)
+  static let userStatus = MessageRow(
+    .send, "/", "user_status", "A friend's first socket has opened, or the last one has closed",
+    .object([user, username, .init("status", .string(.init(values: ["online", "offline"])))]))
+  static let contactAdded = MessageRow(
+    .send, "/", "contact_added", "The user has asked somebody, or has answered", ChatRoutes.contact)
+  static let contactRequest = MessageRow(
+    .send, "/", "contact_request", "Somebody asks the user", .object([user, username]))
+  static let contactChanged = MessageRow(.send, "/", "contact_changed", "A contact has changed", ChatRoutes.contact)
+  static let groupChanged = MessageRow(
+    .send, "/", "group_changed", "A group has changed, or the user has left it", ChatRoutes.group)
+  static let typing = MessageRow(
+    .send, "/", "typing", "Somebody types",
+    .object([
+      .init("sender_id", .integer(minimum: 1)), .init("sender_username", .string()), recipient,
+      .init("is_group", .boolean),
+    ]))
+  static let sessionMessage = MessageRow(
+    .send, UserServer.namespace, "session_message",
+    "A message of the session that the user serves: MESSAGE_FOR_USER, or {\"MESSAGE\": it} when it is no object",
+    .object([]))
+
+  private static let user = Schema.Field("user_id", .integer(minimum: 1))
+  private static let username = Schema.Field("username", .string())
+  private static let toClients: [MessageRow] =
+    [newMessage, userStatus, contactAdded, contactRequest, contactChanged, groupChanged, typing, sessionMessage]
+    + ["/", UserServer.namespace].map { namespace in
+      MessageRow(
+        .send, namespace, "error", "What was wrong with an event that asked for no acknowledgement",
+        .object([.init("message", .string())]))
+    }
+}
+
+extension RoomEvent {
+  /// An event of a row of the table.
+  init(_ row: MessageRow, _ payload: JSONValue, rooms: [String]) {
+    assert(row.data.fault(in: payload) == nil, "\(row.name): \(payload.text)")
+    self.init(row.name, payload, rooms: rooms, namespace: row.channel)
+  }
+}
+
+extension Publication {
+  /// A publication of an event of a row of the table.
+  init(_ row: MessageRow, _ payload: JSONValue, to recipients: [UserNumber]) {
+    assert(row.data.fault(in: payload) == nil, "\(row.name): \(payload.text)")
+    self.init(row.name, payload, to: recipients)
+  }
+}
