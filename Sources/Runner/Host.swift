@@ -9,9 +9,12 @@ final class Host {
   private let log: LogWriter
   private let level: Log.Level
   private let compute: OffloadPool
+  private let say: (String) -> Void
   private var running: [(name: String, node: RealNode, service: any Service)] = []
 
-  init(_ configuration: Configuration, storage: RealStorage, log: LogWriter) {
+  /// `say` is told of each socket.
+  init(_ configuration: Configuration, storage: RealStorage, log: LogWriter, say: @escaping (String) -> Void) {
+    self.say = say
     self.configuration = configuration
     self.storage = storage
     self.log = log
@@ -26,7 +29,7 @@ final class Host {
     let service = try makeService(name, node)
     running.append((name, node, service))
     for (name, address) in service.addresses {
-      print("listening \(name) \(name == "amqp" ? "amqp" : "http")://\(address)")
+      say("listening \(name) \(name == "amqp" ? "amqp" : "http")://\(address)")
     }
   }
 

@@ -31,12 +31,7 @@ enum ServeCommand {
   }
 
   private static func serve(_ services: [String], _ configuration: Configuration) throws(UsageError) -> Int32 {
-    // Signals are taken by this thread alone, so they are blocked before there are others.
-    var signals = sigset_t()
-    sigemptyset(&signals)
-    sigaddset(&signals, SIGTERM)
-    sigaddset(&signals, SIGINT)
-    pthread_sigmask(SIG_BLOCK, &signals, nil)
+    let signals = StopSignals()
     FileLimit.raise()
     let data = configuration.text("data")
     let storage: RealStorage
@@ -46,18 +41,16 @@ enum ServeCommand {
       throw UsageError("--data \(data): \(describe(error))")
     }
     let log = LogWriter(format: LogWriter.Format(rawValue: configuration.text("log-format"))!)
-    let host = Host(configuration, storage: storage, log: log)
+    defer { log.finish() }
+    let output = BackgroundWriter(descriptor: 1)
+    func say(_ line: String) { output.add { $0 += (line + "\n").utf8 } }
+    let host = Host(configuration, storage: storage, log: log, say: say)
     for service in services {
       do { try host.start(service) } catch { throw UsageError(explain(error, service, data: data)) }
     }
-    print("ready")
-    var signal: Int32 = 0
-    sigwait(&signals, &signal)
-    log.flush()
-    // A second signal does not wait for anybody.
-    pthread_sigmask(SIG_UNBLOCK, &signals, nil)
-    do { try host.drain(signal) } catch { throw UsageError("cannot stop in order: \(error)") }
-    log.flush()
+    say("ready")
+    do { try host.drain(signals.wait()) } catch { throw UsageError("cannot stop in order: \(error)") }
+    output.finish(withinSeconds: 1)
     return 0
   }
 

@@ -1,44 +1,42 @@
 import Glibc
-import Synchronization
 import System
 
-/// Writes log records to standard error, as JSON lines or as text for people. Lines are collected and written when the
-/// loop comes to rest, or when they are many, or when one is an error.
+/// Writes log records to standard error, as JSON lines or as text for people. Nobody waits for that: lines that are not
+/// read in time are dropped, and a line `log-dropped` says how many.
 package final class LogWriter: Sendable {
   package enum Format: String, CaseIterable, Sendable { case json, text }
 
-  private static let fullBytes = 32_768
+  /// A thread that has written waits for so long, and then writes what has come together.
+  private static let pauseNanoseconds = 2_000_000
 
   private let format: Format
-  private let buffer = Mutex<[UInt8]>([])
+  private let output: BackgroundWriter
 
-  package init(format: Format) { self.format = format }
-
-  func write(_ record: Log.Record) {
-    let stamp = RealClock.wallTime.rfc3339
-    let isFull = buffer.withLock { buffer in
-      switch format {
-      case .json: Self.json(record, stamp).write(to: &buffer)
-      case .text: buffer += Self.text(record, stamp).utf8
-      }
-      buffer.append(10)
-      return buffer.count > Self.fullBytes
+  /// Writes to standard error; tests give another descriptor.
+  package init(format: Format, descriptor: Int32 = 2, capacity: Int = 1 << 20) {
+    self.format = format
+    output = BackgroundWriter(
+      descriptor: descriptor, capacity: capacity, pauseNanoseconds: Self.pauseNanoseconds
+    ) { dropped in
+      var line: [UInt8] = []
+      let fields = [(key: "lines", value: Log.Value.int(Int64(dropped)))]
+      Self.write(.init(level: .warning, node: "log", event: "log-dropped", fields: fields), format, to: &line)
+      return line
     }
-    if isFull || record.level == .error { flush() }
   }
 
-  package func flush() {
-    buffer.withLock { buffer in
-      if buffer.isEmpty { return }
-      var done = 0
-      while done < buffer.count {
-        let count = buffer.withUnsafeBytes { Glibc.write(2, $0.baseAddress! + done, $0.count - done) }
-        // Nobody is left to be told that standard error is gone.
-        if count <= 0, errno != EINTR { break }
-        done += max(0, count)
-      }
-      buffer.removeAll(keepingCapacity: true)
+  func write(_ record: Log.Record) { output.add { Self.write(record, format, to: &$0) } }
+
+  /// Waits for what was logged to be written, but not for a reader who does not read.
+  package func finish() { output.finish(withinSeconds: 1) }
+
+  private static func write(_ record: Log.Record, _ format: Format, to line: inout [UInt8]) {
+    let stamp = RealClock.wallTime.rfc3339
+    switch format {
+    case .json: json(record, stamp).write(to: &line)
+    case .text: line += text(record, stamp).utf8
     }
+    line.append(10)
   }
 
   private static func json(_ record: Log.Record, _ stamp: String) -> JSONValue {

@@ -104,7 +104,7 @@ package final class OffloadPool: @unchecked Sendable {
 }
 
 /// Starts a thread that nobody waits for.
-func startThread(stackBytes: Int, _ body: @escaping () -> Void) {
+package func startThread(stackBytes: Int, _ body: @escaping () -> Void) {
   final class Box {
     let body: () -> Void
     init(_ body: @escaping () -> Void) { self.body = body }

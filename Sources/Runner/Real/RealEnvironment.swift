@@ -17,7 +17,6 @@ package final class RealNode: Sendable {
     loop.onTurn = {
       disk.wake()
       compute.wake()
-      log.flush()
     }
     environment = Environment(
       node: name, clock: RealClock(loop), network: RealNetwork(loop, resolver: compute), storage: storage,

@@ -48,6 +48,14 @@ public struct Log: Sendable {
     public let event: String
     /// The details, in the order given.
     public let fields: [(key: String, value: Value)]
+
+    /// Makes a line.
+    public init(level: Level, node: String, event: String, fields: [(key: String, value: Value)]) {
+      self.level = level
+      self.node = node
+      self.event = event
+      self.fields = fields
+    }
   }
 
   /// The least level that is written.
