@@ -7,14 +7,12 @@ enum Command: String, CaseIterable {
   case hashPassword = "hash-password"
   case version, help
 
-  /// What the versions of all services and the binary are.
-  static let number = "0.1.0"
-
   /// Runs the command line and returns the exit code: 0 fine, 1 an oracle failed, 2 usage or configuration.
   static func run(_ arguments: [String]) -> Int32 {
     do throws(UsageError) {
       guard let word = arguments.first else { throw UsageError("which command? Try: parley help") }
       if word == "--help" || word == "-h" { return try HelpCommand.run([]) }
+      if word == "--version" { return run([Command.version.rawValue]) }
       guard let command = Command(rawValue: word) else {
         let hint = Spelling.hint(word, among: allCases.map(\.rawValue))
         throw UsageError("unknown command \"\(word)\"\(hint)")
@@ -29,7 +27,7 @@ enum Command: String, CaseIterable {
       case .drive: return try DriveCommand.run(rest)
       case .hashPassword: return try HashPasswordCommand.run(rest)
       case .version:
-        print("parley \(number)")
+        print("parley \(Release.version)")
         return 0
       case .help: return try HelpCommand.run(rest)
       }

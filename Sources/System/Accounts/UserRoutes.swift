@@ -1,7 +1,7 @@
 /// The route table of the User Service.
 enum UserRoutes {
   static let description = ServiceDescription(
-    name: "users", title: "User Management Service", version: "1.0.0",
+    name: "users", title: "User Management Service", version: Release.version,
     errorSchema: .object([.init("detail", .string())])
   ) { ["detail": .string($0)] }
 
@@ -121,7 +121,7 @@ enum UserRoutes {
   }
 
   private static let welcome = Reply.json([
-    "service": "User Management Service", "status": "running", "version": "1.0.0",
+    "service": "User Management Service", "status": "running", "version": .string(Release.version),
     "endpoints": [
       "POST /register": "Register a new user", "POST /login": "Login a user",
       "POST /refresh": "Exchange a refresh token for new tokens", "POST /add-session": "Add a new session",

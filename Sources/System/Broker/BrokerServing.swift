@@ -49,7 +49,7 @@ extension Broker {
     client.send(
       .connectionStart(
         properties: [
-          "product": .text("Parley"), "version": .text("1.0.0"), "platform": .text("Swift"),
+          "product": .text("Parley"), "version": .text(Release.version), "platform": .text("Swift"),
           "capabilities": .table([
             "publisher_confirms": .boolean(true), "basic.nack": .boolean(true),
             "consumer_cancel_notify": .boolean(true), "authentication_failure_close": .boolean(true),

@@ -1,7 +1,7 @@
 /// The route table of the Chat Service.
 enum ChatRoutes {
   static let description = ServiceDescription(
-    name: "chat", title: "Chat Service", version: "1.0.0", errorSchema: .object([.init("error", .string())])
+    name: "chat", title: "Chat Service", version: Release.version, errorSchema: .object([.init("error", .string())])
   ) { ["error": .string($0)] }
 
   static func table(_ chat: ServiceReference<ChatService>, _ sockets: SocketIOServer, metrics: Metrics) -> [Route] {

@@ -2,7 +2,7 @@
 enum CustomerRoutes {
   /// An answer is a code; what is no code is `INVALID_REQUEST`, with what was wrong beside it.
   static let description = ServiceDescription(
-    name: "customers", title: "Customer Server", version: "1.0.0",
+    name: "customers", title: "Customer Server", version: Release.version,
     errorSchema: .object([.init("MESSAGE", .string()), .init("DETAIL", .string(), isRequired: false)])
   ) { text in
     let isCode = !text.isEmpty && text.utf8.allSatisfy { $0 == UInt8(ascii: "_") || $0 >= 0x41 && $0 <= 0x5A }

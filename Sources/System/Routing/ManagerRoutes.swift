@@ -1,7 +1,7 @@
 /// The route table of the User Manager.
 enum ManagerRoutes {
   static let description = ServiceDescription(
-    name: "manager", title: "User Manager", version: "1.0.0",
+    name: "manager", title: "User Manager", version: Release.version,
     errorSchema: .object([.init("STATUS", .string(.init(values: ["FAILED"]))), .init("ERROR", .string())])
   ) { ["STATUS": "FAILED", "ERROR": .string($0)] }
 
