@@ -44,7 +44,7 @@ enum DriveCommand {
     // Names that nobody has: the servers may know those of an earlier drive.
     let tag = "x" + String(EventLoop.nanoseconds / 1_000_000, radix: 36)
     let runner = LiveRunner(
-      scenario, servers: servers, tag: tag, people: people, serviceToken: arguments.value("service-token") ?? "")
+      scenario, servers: servers, tag: tag, people: people, serviceToken: arguments.value("service-token"))
     for name in runner.needed where servers[name] == nil {
       throw UsageError("this scenario's people use the service \"\(name)\": --against its URL as well")
     }

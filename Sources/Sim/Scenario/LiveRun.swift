@@ -10,11 +10,11 @@ public struct LiveRunner: Sendable {
   private static let grace: Duration = .seconds(120)
   private let scenario: Scenario
   private let servers: Servers
-  private let serviceToken: String
+  private let serviceToken: String?
 
   /// A runner of a scenario. `tag` makes the names of its people new; `people` is how many there are of each kind, when that is not to be
   /// what the scenario says; `serviceToken` is shown to the manager, when that is among the servers, to see how everything stands in the end.
-  public init(_ scenario: Scenario, servers: Servers, tag: String, people: Int? = nil, serviceToken: String = "") {
+  public init(_ scenario: Scenario, servers: Servers, tag: String, people: Int? = nil, serviceToken: String? = nil) {
     var scenario = scenario
     for index in scenario.people.indices {
       scenario.people[index].tag = tag
@@ -75,7 +75,7 @@ public struct LiveRunner: Sendable {
     let sessions = SessionHistory(now: now)
     let choices = Choices(seed: seed, hash: RunHash())
     let people = ScenarioRunner(scenario).people(
-      choices, history, chat, sessions, operatorToken: hasOperator ? serviceToken : nil)
+      choices, history, chat, sessions, manager: hasOperator ? servers["manager"] : nil, token: serviceToken)
     var tasks: [Task<Void, Never>] = []
     for person in people {
       tasks.append(
@@ -117,6 +117,10 @@ struct RedirectedNetwork: Network {
   }
 
   func connect(to address: SocketAddress, deadline: Instant) async throws -> any Connection {
+    // The manager's own address is among them: what is for services is asked for by the address that it has.
+    if servers.contains(where: { $0.value == address }) {
+      return try await network.connect(to: address, deadline: deadline)
+    }
     guard let server = servers[address.host] else {
       throw NetworkError.unreachable("no server is known for \(address.host)")
     }

@@ -88,9 +88,10 @@ extension ScenarioRunner {
 
   // MARK: People
 
-  /// The people, with what they note; `operatorToken` lets one of them look at the manager in the end.
+  /// The people, with what they note; one of them looks at `manager` in the end, with `token`.
   func people(
-    _ choices: Choices, _ history: History, _ chat: ChatHistory, _ sessions: SessionHistory, operatorToken: String?
+    _ choices: Choices, _ history: History, _ chat: ChatHistory, _ sessions: SessionHistory, manager: SocketAddress?,
+    token: String?
   ) -> [any Inhabitant] {
     let commons = ChatCommons()
     let sessionCommons = SessionCommons()
@@ -124,8 +125,8 @@ extension ScenarioRunner {
         }
       }
     }
-    if let token = operatorToken {
-      people.append(Operator(history: sessions, commons: sessionCommons, token: token))
+    if let manager {
+      people.append(Operator(history: sessions, commons: sessionCommons, manager: manager, token: token))
     }
     return people
   }

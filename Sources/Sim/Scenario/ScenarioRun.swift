@@ -145,7 +145,7 @@ public struct ScenarioRunner: Sendable {
       if scenario.isQuick { sessions.news = .seconds(2) }
       people = runner.people(
         world.choices, history, chat, sessions,
-        operatorToken: scenario.supervisorHosts > 0 ? ScenarioRunner.serviceToken : nil)
+        manager: scenario.supervisorHosts > 0 ? Scenario.managerAddress : nil, token: ScenarioRunner.serviceToken)
       for person in people {
         world.addNode(person.name) { environment in
           try await person.live(environment)

@@ -5,13 +5,15 @@ final class Operator: Inhabitant, @unchecked Sendable {
   let name = "operator"
   private let history: SessionHistory
   private let commons: SessionCommons
-  /// What the manager wants to be shown over anything but loopback.
-  private let token: String
+  private let manager: SocketAddress
+  /// What the manager wants to be shown, where one is configured.
+  private let token: String?
   private(set) var isServed = false
   private(set) var lastSeen = "nothing yet"
 
-  init(history: SessionHistory, commons: SessionCommons, token: String) {
+  init(history: SessionHistory, commons: SessionCommons, manager: SocketAddress, token: String?) {
     self.history = history
+    self.manager = manager
     self.token = token
     self.commons = commons
     commons.isSeen = false
@@ -23,8 +25,8 @@ final class Operator: Inhabitant, @unchecked Sendable {
     let news = (history.sockets.map(\.connectedAt).max() ?? 0) + history.news.nanoseconds
     try await environment.clock.sleep(for: .nanoseconds(max(0, news - history.time)))
     history.overviewAskedAt = history.time
-    let client = HTTPClient(environment, address: Scenario.managerAddress)
-    let fields = [(name: "authorization", value: "Bearer " + token)]
+    let client = HTTPClient(environment, address: manager)
+    let fields = token.map { [(name: "authorization", value: "Bearer " + $0)] } ?? []
     while history.overview == nil {
       do {
         let response = try await client.send("GET", "/overview", fields: fields, timeout: .seconds(10))
