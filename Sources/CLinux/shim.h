@@ -7,6 +7,7 @@
 #include <sys/eventfd.h>
 #include <sys/random.h>
 #include <sys/socket.h>
+#include <sys/vfs.h>
 
 // glibc declares these for _GNU_SOURCE alone, and with that its other types would differ from those of the Glibc module.
 extern int accept4(int fd, struct sockaddr *address, socklen_t *length, int flags);

@@ -21,6 +21,7 @@ struct Configuration {
     for setting in Setting.all {
       values[setting.flag] = layers.lazy.compactMap { $0[setting.flag] }.first ?? setting.standard.map { [$0] } ?? []
     }
+    values["host"] = values["host"]?.map(Setting.unbracketed)
     try checkTogether()
   }
 
@@ -82,6 +83,10 @@ struct Configuration {
   }
 
   private func checkTogether() throws(UsageError) {
+    for url in list("amqp") { _ = try BrokerURL.parse(url, serviceToken: nil) }
+    for flag in ["users-url", "manager-url"] {
+      for url in list(flag) { _ = try Host.address(url, flag) }
+    }
     if !SocketAddress(host: text("host"), port: 0).isLoopback, list("service-token").isEmpty {
       throw UsageError(
         "--host \(text("host")) can be reached from other machines: set a service token (PARLEY_SERVICE_TOKEN), which services then have to show"

@@ -38,7 +38,9 @@ enum HelpCommand {
 
   private static var serve: String {
     let settings = Setting.all.map {
-      Flag(name: $0.flag, placeholder: $0.placeholder, help: "\($0.help) [\($0.variable), \($0.key)]")
+      let standard = $0.standard.map { " (default \($0))" } ?? ""
+      return Flag(
+        name: $0.flag, placeholder: $0.placeholder, help: "\($0.help)\(standard) [\($0.variable), \($0.key)]")
     }
     return """
       parley serve [SERVICE]… [FLAGS]

@@ -19,14 +19,16 @@ enum ServeCommand {
     }
     let arguments = try Arguments(words, flags: settings + flags)
     for word in arguments.words where !services.contains(word) {
-      throw UsageError("no service \"\(word)\"; this version serves: \(services.joined(separator: ", "))")
+      let hint = Spelling.hint(word, among: services)
+      throw UsageError("no service \"\(word)\"; this version serves: \(services.joined(separator: ", "))\(hint)")
     }
     let configuration = try Configuration(arguments, environment: environmentVariables())
+    let chosen = services.filter { arguments.words.isEmpty || arguments.words.contains($0) }
+    try Preflight(configuration, services: chosen).check()
     if arguments.has("check") {
       print(configuration.json.text)
       return 0
     }
-    let chosen = services.filter { arguments.words.isEmpty || arguments.words.contains($0) }
     return try serve(chosen, configuration)
   }
 

@@ -6,9 +6,11 @@ struct Setting {
   /// What values it takes.
   enum Kind {
     case text
+    /// An IP address or the name of a host.
+    case host
     case port
     case integer(ClosedRange<Int>)
-    case duration
+    case duration(ClosedRange<Duration>)
     case oneOf([String])
     case list
     /// Any number of addresses or networks.
@@ -36,6 +38,11 @@ struct Setting {
     }
   }
 
+  /// Times for clients: longer ones are slips.
+  private static let patience: ClosedRange<Duration> = .milliseconds(1)...(.seconds(86_400))
+  /// Tokens count their time in whole seconds.
+  private static let lifetime: ClosedRange<Duration> = .seconds(1)...(.seconds(3650 * 86_400))
+
   /// A shorter key of the tokens could be guessed. One below 32 bytes is taken with a warning, for clients that have it.
   static let shortestSecret = 16
 
@@ -44,7 +51,7 @@ struct Setting {
       flag: "data", placeholder: "DIR", kind: .text, standard: "./parley-data",
       help: "where databases and keys are kept"),
     Setting(
-      flag: "host", placeholder: "ADDRESS", kind: .text, standard: "127.0.0.1",
+      flag: "host", placeholder: "ADDRESS", kind: .host, standard: "127.0.0.1",
       help: "where to listen; anything but loopback needs a service token"),
     Setting(
       flag: "log-level", placeholder: "LEVEL", kind: .oneOf(Log.Level.allCases.map(\.name)), standard: "info",
@@ -88,10 +95,10 @@ struct Setting {
         "key of the tokens, 32 bytes or more; repeatable, the first signs; without one a random one is kept in the data directory",
       isSecret: true),
     Setting(
-      flag: "access-token-ttl", placeholder: "TIME", kind: .duration, standard: "60m",
+      flag: "access-token-ttl", placeholder: "TIME", kind: .duration(lifetime), standard: "60m",
       help: "how long an access token is valid"),
     Setting(
-      flag: "refresh-token-ttl", placeholder: "TIME", kind: .duration, standard: "7d",
+      flag: "refresh-token-ttl", placeholder: "TIME", kind: .duration(lifetime), standard: "7d",
       help: "how long a refresh token is valid"),
     Setting(
       flag: "password-rounds", placeholder: "N", kind: .integer(1...10_000_000), standard: "600000",
@@ -106,16 +113,16 @@ struct Setting {
       flag: "max-body-bytes", placeholder: "N", kind: .integer(1024...1_073_741_824), standard: "1048576",
       help: "a request's body"),
     Setting(
-      flag: "head-timeout", placeholder: "TIME", kind: .duration, standard: "10s",
+      flag: "head-timeout", placeholder: "TIME", kind: .duration(patience), standard: "10s",
       help: "time for a request's head to arrive"),
     Setting(
-      flag: "idle-timeout", placeholder: "TIME", kind: .duration, standard: "60s",
+      flag: "idle-timeout", placeholder: "TIME", kind: .duration(patience), standard: "60s",
       help: "time that a connection may be idle"),
     Setting(
-      flag: "ping-interval", placeholder: "TIME", kind: .duration, standard: "25s",
+      flag: "ping-interval", placeholder: "TIME", kind: .duration(patience), standard: "25s",
       help: "time between the heartbeats of Socket.IO"),
     Setting(
-      flag: "ping-timeout", placeholder: "TIME", kind: .duration, standard: "20s",
+      flag: "ping-timeout", placeholder: "TIME", kind: .duration(patience), standard: "20s",
       help: "time for the answer to a heartbeat"),
     Setting(
       flag: "max-payload", placeholder: "N", kind: .integer(1024...104_857_600), standard: "1000000",
@@ -124,6 +131,18 @@ struct Setting {
       flag: "max-connections", placeholder: "N", kind: .integer(1...1_000_000), standard: "20000",
       help: "connections at once; further ones get 503"),
   ]
+
+  /// An address as URLs write it, `[::1]`, without the brackets.
+  static func unbracketed(_ host: String) -> String {
+    host.hasPrefix("[") && host.hasSuffix("]") ? String(host.dropFirst().dropLast()) : host
+  }
+
+  private static func isHost(_ text: String) -> Bool {
+    // A link-local address has a zone: `fe80::1%eth0`.
+    if text.contains(":") { return IPAddress(text.prefix { $0 != "%" }) != nil }
+    return (1...253).contains(text.utf8.count)
+      && text.allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber || "-._".contains($0)) }
+  }
 
   /// Checks a value; `source` is where it stands.
   func check(_ value: String, _ source: String) throws(UsageError) {
@@ -136,17 +155,23 @@ struct Setting {
           "\(source): \"\(value)\" is not an address or network; write for example 127.0.0.1, 10.0.0.0/8, 2001:db8::/32"
         )
       }
+    case .host:
+      guard Self.isHost(Self.unbracketed(value)) else {
+        throw UsageError("\(source): \"\(value)\" is not an IP address or the name of a host")
+      }
     case .port:
       guard let port = Int(value), (0...65_535).contains(port) else {
-        throw UsageError("\(source): \"\(value)\" is no port")
+        throw UsageError("\(source): \"\(value)\" is not a port from 0 to 65535")
       }
     case .integer(let range):
       guard let number = Int(value), range.contains(number) else {
-        throw UsageError("\(source): \"\(value)\" is no number from \(range.lowerBound) to \(range.upperBound)")
+        throw UsageError("\(source): \"\(value)\" is not a number from \(range.lowerBound) to \(range.upperBound)")
       }
-    case .duration:
-      guard let duration = DurationText.parse(value), duration > .zero else {
-        throw UsageError("\(source): \"\(value)\" is no time; write for example 500ms, 30s, 60m, 7d")
+    case .duration(let range):
+      guard let duration = DurationText.parse(value), range.contains(duration) else {
+        let (least, most) = (DurationText.format(range.lowerBound), DurationText.format(range.upperBound))
+        throw UsageError(
+          "\(source): \"\(value)\" is not a time from \(least) to \(most); write for example 500ms, 30s, 60m, 7d")
       }
     case .oneOf(let choices):
       guard choices.contains(value) else {

@@ -20,7 +20,7 @@ struct CommandLineTests {
     arguments: [
       (["srve"], "parley: unknown command \"srve\"; did you mean \"serve\"?\n"),
       (["serve", "--usrs-port", "1"], "parley: unknown flag --usrs-port; did you mean --users-port?\n"),
-      (["serve", "--users-port", "70000"], "parley: --users-port: \"70000\" is no port\n"),
+      (["serve", "--users-port", "70000"], "parley: --users-port: \"70000\" is not a port from 0 to 65535\n"),
       (
         ["serve", "--jwt-secret", "short"],
         "parley: --jwt-secret: a key for HS256 has 32 bytes or more (RFC 7518 §3.2), and never less than 16: this has 5\n"
@@ -33,10 +33,17 @@ struct CommandLineTests {
         ["serve", "--trusted-proxy", "10.0.0.0/33"],
         "parley: --trusted-proxy: \"10.0.0.0/33\" is not an address or network; write for example 127.0.0.1, 10.0.0.0/8, 2001:db8::/32\n"
       ),
-      (["serve", "--log-level", "inof"], "parley: --log-level: \"inof\" is none of debug, info, warning, error\n"),
+      (
+        ["serve", "--log-level", "inof"],
+        "parley: --log-level: \"inof\" is none of debug, info, warning, error; did you mean info?\n"
+      ),
       (
         ["serve", "--access-token-ttl", "soon"],
-        "parley: --access-token-ttl: \"soon\" is no time; write for example 500ms, 30s, 60m, 7d\n"
+        "parley: --access-token-ttl: \"soon\" is not a time from 1s to 3650d; write for example 500ms, 30s, 60m, 7d\n"
+      ),
+      (
+        ["serve", "usrs"],
+        "parley: no service \"usrs\"; this version serves: broker, users, manager, supervisor, chat, customers; did you mean \"users\"?\n"
       ),
       (["serve", "--data", "/proc/nowhere"], "parley: --data /proc/nowhere: /proc/nowhere is not there\n"),
       (["simulate", "nowhere"], "parley: nowhere: No such file or directory\n"),
@@ -50,6 +57,102 @@ struct CommandLineTests {
     let outcome = try FinishedProcess(Self.binary, arguments, in: Self.root)
     #expect(outcome.code == 2)
     #expect(outcome.errors == line)
+  }
+
+  private static let range = "is not a time from 1s to 3650d; write for example 500ms, 30s, 60m, 7d"
+
+  @Test(
+    "`serve --check` refuses what `serve` would refuse, with one line that names the setting",
+    arguments: [
+      (["--access-token-ttl", "99999999999999d"], "--access-token-ttl: \"99999999999999d\" \(range)"),
+      (["--refresh-token-ttl", "0"], "--refresh-token-ttl: \"0\" \(range)"),
+      (["--refresh-token-ttl", "-1s"], "--refresh-token-ttl: \"-1s\" \(range)"),
+      (["--refresh-token-ttl", String(repeating: "9", count: 400) + "s"], range),
+      (["--head-timeout", "2d"], "--head-timeout: \"2d\" is not a time from 1ms to 1d"),
+      (["--users-port", "-1"], "is not a port from 0 to 65535"),
+      (["--users-port", "80.0"], "is not a port from 0 to 65535"),
+      (["--users-port", "18446744073709551616"], "is not a port from 0 to 65535"),
+      (
+        ["--max-body-bytes", "9223372036854775808"],
+        "--max-body-bytes: \"9223372036854775808\" is not a number from 1024 to 1073741824"
+      ),
+      (["--max-connections", "0"], "is not a number from 1 to 1000000"),
+      (["--amqp", "http://x"], "--amqp: \"http://x\" is not of the form amqp://user:password@host:port/"),
+      (["--amqp", "amqp://x:99999/"], "--amqp: "), (["--amqp", "amqp://user@x/"], "--amqp: "),
+      (["--amqp", "amqps://x/"], "--amqp: "),
+      (["users", "--users-url", "ftp://x:1"], "--users-url: \"ftp://x:1\" is not of the form http://host:port"),
+      (["--manager-url", "http://x:0"], "--manager-url: "), (["--manager-url", "http://:80"], "--manager-url: "),
+      (["--users-port", "7000", "--chat-port", "7000"], "--users-port and --chat-port are both 7000"),
+      (["--amqp-port", "7000", "--customers-port", "7000"], "--amqp-port and --customers-port are both 7000"),
+      (
+        ["--host", "192.0.2.1", "--service-token", "0123456789abcdef"],
+        "--host 192.0.2.1 is not an address of this machine"
+      ),
+      (
+        ["--host", "nowhere.invalid", "--service-token", "0123456789abcdef"],
+        "--host nowhere.invalid cannot be resolved"
+      ),
+      (["--host", "a b"], "--host: \"a b\" is not an IP address or the name of a host"),
+      (["--host", "1:2:3"], "--host: \"1:2:3\" is not an IP address or the name of a host"),
+      (["--host", "127.evil.example"], "can be reached from other machines"),
+      (["--host", "::"], "can be reached from other machines"),
+      (["--data", "/proc/nowhere"], "--data /proc/nowhere: /proc/nowhere is not there"),
+      (["--data", "/nowhere/deeper"], "--data /nowhere/deeper: /nowhere/deeper is not there"),
+      (["--data", "/etc/passwd"], "--data /etc/passwd: Not a directory"),
+      (["--data", "/etc/passwd/x"], "--data /etc/passwd/x: Not a directory"),
+      (["chat"], "chat needs users, which this process does not serve: say with --users-url where it is"),
+      (["manager"], "manager needs a broker, which this process does not serve: say with --amqp where it is"),
+      (["supervisor"], "supervisor needs a broker"), (["customers", "broker"], "customers needs users"),
+      (["--service-token", "0123456789abcde"], "--service-token: a token has 16 characters or more"),
+      (
+        ["--trusted-proxy", "10.0.0.0/8", "--trusted-proxy", "x"], "--trusted-proxy: \"x\" is not an address or network"
+      ),
+    ])
+  func refused(arguments: [String], line: String) throws {
+    for check in [["--check"], []] {
+      let outcome = try FinishedProcess(Self.binary, ["serve"] + arguments + check, in: Self.root)
+      #expect(outcome.code == 2)
+      #expect(outcome.errors.hasPrefix("parley: ") && outcome.errors.contains(line), "\(outcome.errors)")
+      #expect(outcome.errors.split(separator: "\n").count == 1 && outcome.output.isEmpty)
+    }
+  }
+
+  @Test("`serve --check` writes nothing, and refuses a database of a later version")
+  func checkedDatabases() throws {
+    let folder = FileManager.default.temporaryDirectory.appending(path: "parley-check-\(getpid())").path
+    #expect(try parley("serve", "--check", "--data", folder).code == 0)
+    #expect(!FileManager.default.fileExists(atPath: folder))
+    try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+    defer { try? FileManager.default.removeItem(atPath: folder) }
+    var header = Array("SQLite format 3\0".utf8) + [UInt8](repeating: 0, count: 84)
+    for name in ["accounts", "chat", "manager", "customers", "broker"] {
+      let file = URL(filePath: "\(folder)/\(name).db")
+      for (version, line) in [(1, nil), (99, "has schema 99, and this version knows")] as [(UInt8, String?)] {
+        header[63] = version
+        try Data(header).write(to: file)
+        let outcome = try parley("serve", "--check", "--data", folder)
+        #expect(outcome.code == (line == nil ? 0 : 2))
+        #expect(line == nil || outcome.errors.contains("\(name).db: the database \(line!)"), "\(outcome.errors)")
+      }
+      try Data("no database".utf8).write(to: file)
+      #expect(try parley("serve", "--check", "--data", folder).errors.contains("\(name).db: is not a database"))
+      try FileManager.default.removeItem(at: file)
+    }
+  }
+
+  @Test(
+    "loopback in all its forms needs no token", arguments: ["127.0.0.1", "127.0.0.9", "localhost", "::ffff:127.0.0.1"])
+  func loopbackForms(host: String) throws {
+    #expect(try parley("serve", "--check", "--host", host).code == 0)
+  }
+
+  @Test("::1 with and without brackets is loopback")
+  func loopbackVersion6() throws {
+    for host in ["::1", "[::1]", "0:0:0:0:0:0:0:1"] {
+      // A machine without IPv6 does not have it.
+      let outcome = try parley("serve", "--check", "--host", host)
+      #expect(!outcome.errors.contains("service token"), "\(outcome.errors)")
+    }
   }
 
   @Test("anything but loopback asks for a service token")
@@ -102,6 +205,11 @@ struct CommandLineTests {
       #expect(outcome.output.hasPrefix("parley \(command)"))
     }
     #expect(try parley("version").output.hasPrefix("parley "))
+    #expect(try parley("--version").output == parley("version").output)
+    let help = try parley("help", "serve").output
+    for part in ["(default 127.0.0.1)", "(default 8001)", "(default 60m)", "(default 600000)", "(default 32768)"] {
+      #expect(help.contains(part))
+    }
     #expect(try parley("serve", "--help").output.contains("--password-rounds"))
   }
 

@@ -80,6 +80,16 @@ struct InternetAddress: Sendable {
   private var storage = sockaddr_storage()
   private var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
 
+  private init() {}
+
+  /// A copy of an address of `length` bytes.
+  init(_ address: UnsafePointer<sockaddr>, length: Int) {
+    withUnsafeMutableBytes(of: &storage) {
+      $0.copyMemory(from: UnsafeRawBufferPointer(start: address, count: length))
+    }
+    self.length = socklen_t(length)
+  }
+
   /// Looks a host up; blocks unless `numericOnly`.
   static func resolve(
     _ address: SocketAddress, passive: Bool, numericOnly: Bool = false
@@ -94,12 +104,7 @@ struct InternetAddress: Sendable {
     var result: [InternetAddress] = []
     var next = list
     while let entry = next {
-      var address = InternetAddress()
-      withUnsafeMutableBytes(of: &address.storage) {
-        $0.copyMemory(from: UnsafeRawBufferPointer(start: entry.pointee.ai_addr, count: Int(entry.pointee.ai_addrlen)))
-      }
-      address.length = entry.pointee.ai_addrlen
-      result.append(address)
+      result.append(InternetAddress(entry.pointee.ai_addr, length: Int(entry.pointee.ai_addrlen)))
       next = entry.pointee.ai_next
     }
     return result

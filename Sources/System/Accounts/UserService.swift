@@ -1,5 +1,8 @@
 /// The User Service: accounts, tokens, sessions (contract section 1).
 public actor UserService: Service {
+  /// Its database in the data directory.
+  public static let database = ServiceDatabase("accounts.db", AccountsSchema.migrations)
+
   /// Password hashes that may wait for the compute lane; more are answered 503, since each takes long and holds a client.
   static let maximumHashes = 256
 
@@ -28,7 +31,7 @@ public actor UserService: Service {
     if options.secrets.isEmpty { options.secrets = [try await SecretFile.read(environment)] }
     let metrics = Metrics(service: UserRoutes.description.name)
     let database = Database(
-      environment, path: "accounts.db", migrations: AccountsSchema.migrations, options: options.database,
+      environment, path: Self.database.path, migrations: Self.database.migrations, options: options.database,
       observer: metrics.databaseObserver)
     _ = try await database.transaction { try $0.lastEventID() }
     let reference = ServiceReference<UserService>()

@@ -36,6 +36,9 @@ public enum PlantedBrokerBug: String, Sendable, CaseIterable {
 /// All state is on this actor. A publication goes into its queues at once and may be delivered at once; it is *confirmed* once
 /// the commit that holds it is done. Deliveries that were not acknowledged go back to their places when their channel ends.
 public actor Broker: Service {
+  /// Its database in the data directory.
+  public static let database = ServiceDatabase("broker.db", BrokerSchema.migrations)
+
   let environment: Environment
   let database: Database
   let options: BrokerOptions
@@ -74,7 +77,7 @@ public actor Broker: Service {
   /// - Throws: `DatabaseError`, `NetworkError`: what an operator has to mend.
   public static func start(_ environment: Environment, _ options: BrokerOptions) async throws -> Broker {
     let database = Database(
-      environment, path: "broker.db", migrations: BrokerSchema.migrations, options: options.database)
+      environment, path: Self.database.path, migrations: Self.database.migrations, options: options.database)
     let state = try await database.transaction { try $0.brokerState() }
     let listener = try environment.network.listen(options.address, backlog: 1024)
     let broker = Broker(environment, options, database, listener, state)

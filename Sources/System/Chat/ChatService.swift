@@ -1,6 +1,9 @@
 /// The Chat Service: contacts, groups, messages and presence over REST and Socket.IO (contract section 2), and the User Server
 /// (section 4) in its namespace `/users`.
 public actor ChatService: Service {
+  /// Its database in the data directory.
+  public static let database = ServiceDatabase("chat.db", ChatSchema.migrations)
+
   let environment: Environment
   let database: Database
   let accounts: AccountsClient
@@ -46,7 +49,7 @@ public actor ChatService: Service {
   ) async throws -> ChatService {
     let metrics = Metrics(service: ChatRoutes.description.name)
     let database = Database(
-      environment, path: "chat.db", migrations: ChatSchema.migrations, options: options.database,
+      environment, path: Self.database.path, migrations: Self.database.migrations, options: options.database,
       observer: metrics.databaseObserver)
     let life = Hex.encode(environment.entropy.bytes(16))
     let position = try await database.transaction { connection in

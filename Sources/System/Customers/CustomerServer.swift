@@ -30,6 +30,9 @@ public enum PlantedCustomerBug: String, Sendable, CaseIterable {
 /// The Customer Server: customers ask for supervised sessions (contract section 3). What the customer agents of the documents are, is
 /// here a row for each session: what it heard, and what it said that is not in the transcript yet.
 public actor CustomerServer: Service {
+  /// Its database in the data directory.
+  public static let database = ServiceDatabase("customers.db", CustomerSchema.migrations)
+
   let environment: Environment
   let database: Database
   let options: CustomerServerOptions
@@ -51,7 +54,7 @@ public actor CustomerServer: Service {
   {
     let metrics = Metrics(service: CustomerRoutes.description.name)
     let database = Database(
-      environment, path: "customers.db", migrations: CustomerSchema.migrations, options: options.database,
+      environment, path: Self.database.path, migrations: Self.database.migrations, options: options.database,
       observer: metrics.databaseObserver)
     // What was being initialized when the last life ended is asked for anew.
     _ = try await database.transaction {

@@ -12,7 +12,7 @@ public struct Migrations: Sendable {
   }
 
   /// The newest version.
-  private var version: Int { steps.count + 2 }
+  var version: Int { steps.count + 2 }
 
   /// Brings the database to the newest version, in one transaction.
   func apply(to connection: SQLConnection) throws(DatabaseError) {

@@ -4,6 +4,9 @@
 /// its effects, and only then is the copy the state, are deliveries acknowledged and questions answered. What is to be published is part
 /// of the commit (a transactional outbox) and goes out in its order.
 public actor UserManager: Service {
+  /// Its database in the data directory.
+  public static let database = ServiceDatabase("manager.db", ManagerSchema.migrations)
+
   /// Messages that are handled in one commit.
   private static let maximumBatch = 512
 
@@ -67,7 +70,7 @@ public actor UserManager: Service {
   public static func start(_ environment: Environment, _ options: UserManagerOptions) async throws -> UserManager {
     let metrics = Metrics(service: ManagerRoutes.description.name)
     let database = Database(
-      environment, path: "manager.db", migrations: ManagerSchema.migrations, options: options.database,
+      environment, path: Self.database.path, migrations: Self.database.migrations, options: options.database,
       observer: metrics.databaseObserver)
     let identity = Hex.encode(environment.entropy.bytes(8))
     let known = try await database.transaction { try $0.managerState(identity: identity) }

@@ -1,0 +1,141 @@
+import CLinux
+import Glibc
+import Real
+import System
+
+/// Looks for what `serve` would refuse, without binding or writing anything. `serve` looks as well before it starts.
+///
+/// What may change until then is left to `serve`: whether a port is taken, or a database in use. So a configuration can be
+/// checked while an older one is served.
+struct Preflight {
+  private let configuration: Configuration
+  private let services: [String]
+
+  init(_ configuration: Configuration, services: [String]) {
+    self.configuration = configuration
+    self.services = services
+  }
+
+  func check() throws(UsageError) {
+    try checkPorts()
+    try checkHost()
+    try checkNeeds()
+    try checkData()
+    for file in services.compactMap(Self.database(of:)) { try check(file) }
+  }
+
+  // MARK: Addresses
+
+  private static let portFlags = [
+    (service: "broker", flag: "amqp-port"), (service: "users", flag: "users-port"),
+    (service: "manager", flag: "manager-port"), (service: "chat", flag: "chat-port"),
+    (service: "customers", flag: "customers-port"),
+  ]
+
+  private func checkPorts() throws(UsageError) {
+    var taken: [Int: String] = [:]
+    for (service, flag) in Self.portFlags where services.contains(service) {
+      let port = configuration.int(flag)
+      if port == 0 { continue }
+      if let other = taken[port] { throw UsageError("--\(other) and --\(flag) are both \(port)") }
+      taken[port] = flag
+      if port < Privileges.firstFreePort {
+        throw UsageError("--\(flag) \(port): this user may not listen on a port below \(Privileges.firstFreePort)")
+      }
+    }
+  }
+
+  private func checkHost() throws(UsageError) {
+    let host = configuration.text("host")
+    let isLocal: Bool
+    do throws(NetworkError) { isLocal = try LocalAddresses.contain(host) } catch {
+      throw UsageError("--host \(host) cannot be resolved")
+    }
+    if !isLocal { throw UsageError("--host \(host) is not an address of this machine") }
+  }
+
+  /// What a service needs of others that are not in this process.
+  private func checkNeeds() throws(UsageError) {
+    let mapping = try ServiceURLMapping(folder: configuration.text("data"))
+    let hasBroker = services.contains("broker") || !configuration.list("amqp").isEmpty
+    let hasUsers = services.contains("users") || !configuration.list("users-url").isEmpty
+    for service in services {
+      if ["manager", "supervisor", "customers"].contains(service), !hasBroker {
+        throw UsageError("\(service) needs a broker, which this process does not serve: say with --amqp where it is")
+      }
+      if service == "chat" && !hasUsers || service == "customers" && !hasUsers && mapping.credentialServer == nil {
+        throw UsageError("\(service) needs users, which this process does not serve: say with --users-url where it is")
+      }
+    }
+  }
+
+  // MARK: The data directory
+
+  private func checkData() throws(UsageError) {
+    let path = configuration.text("data")
+    var status = stat()
+    guard stat(path, &status) == 0 else {
+      guard errno == ENOENT else { throw failure(path, errno) }
+      return try checkParent(of: path)
+    }
+    guard status.st_mode & S_IFMT == S_IFDIR else { throw failure(path, ENOTDIR) }
+    if faccessat(AT_FDCWD, path, R_OK | W_OK | X_OK, AT_EACCESS) != 0 { throw failure(path, errno) }
+  }
+
+  /// The directory is made at the start, in one that is there.
+  private func checkParent(of path: String) throws(UsageError) {
+    let trimmed = path.last == "/" && path.count > 1 ? String(path.dropLast()) : path
+    let parent = trimmed.lastIndex(of: "/").map { $0 == trimmed.startIndex ? "/" : String(trimmed[..<$0]) } ?? "."
+    var system = statfs()
+    if statfs(parent, &system) != 0 || faccessat(AT_FDCWD, parent, W_OK | X_OK, AT_EACCESS) != 0 {
+      throw failure(path, errno)
+    }
+    // The kernel's own file systems let root write, and take no directories.
+    if [0x9FA0, 0x6265_6572].contains(Int(system.f_type)) { throw failure(path, ENOENT) }
+  }
+
+  private static func database(of service: String) -> ServiceDatabase? {
+    switch service {
+    case "broker": Broker.database
+    case "users": UserService.database
+    case "manager": UserManager.database
+    case "chat": ChatService.database
+    case "customers": CustomerServer.database
+    default: nil
+    }
+  }
+
+  private func check(_ file: ServiceDatabase) throws(UsageError) {
+    let path = configuration.text("data") + "/" + file.path
+    if faccessat(AT_FDCWD, path, R_OK | W_OK, AT_EACCESS) != 0 {
+      if errno == ENOENT { return }
+      throw UsageError("\(path): \(String(cString: strerror(errno)))")
+    }
+    let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+    guard descriptor >= 0 else { throw UsageError("\(path): \(String(cString: strerror(errno)))") }
+    defer { close(descriptor) }
+    var header = [UInt8](repeating: 0, count: 100)
+    let count = pread(descriptor, &header, header.count, 0)
+    guard count >= 0 else { throw UsageError("\(path): \(String(cString: strerror(errno)))") }
+    if let refusal = file.refusal(ofHeader: Array(header[..<count])) { throw UsageError("\(path): \(refusal)") }
+  }
+
+  private func failure(_ path: String, _ code: Int32) -> UsageError {
+    if code == ENOENT { return UsageError("--data \(path): \(path) is not there") }
+    return UsageError("--data \(path): \(String(cString: strerror(code)))")
+  }
+}
+
+/// What this process may do beyond what everybody may.
+enum Privileges {
+  /// The first port that this process may listen on: 1024 for most (ip(7)).
+  static var firstFreePort: Int {
+    if geteuid() == 0 { return 0 }
+    // CAP_NET_BIND_SERVICE is the tenth capability (capabilities(7)).
+    let status = readFile("/proc/self/status").map { String(decoding: $0, as: UTF8.self) } ?? ""
+    let line = status.split(separator: "\n").first { $0.hasPrefix("CapEff:") }
+    if let mask = line?.split(separator: "\t").last.flatMap({ UInt64($0, radix: 16) }), mask >> 10 & 1 == 1 { return 0 }
+    let text = readFile("/proc/sys/net/ipv4/ip_unprivileged_port_start").map { String(decoding: $0, as: UTF8.self) }
+    return text?.split(separator: "\n").first.flatMap { Int($0) } ?? 1024
+  }
+}
