@@ -90,8 +90,7 @@ extension UserService {
     } else {
       start = try await database.transaction { try $0.lastEventID() }
     }
-    let head = HTTPResponse(
-      status: 200, fields: [("content-type", "text/event-stream"), ("cache-control", "no-store")])
+    let head = HTTPResponse(status: 200, fields: HTTPResponse.eventStreamFields)
     return .stream(head) { [database, bell] writer in
       try await Self.follow(from: start, database, bell, writer)
     }

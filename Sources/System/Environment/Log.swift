@@ -32,6 +32,13 @@ public struct Log: Sendable {
       case .bool(let flag): "\(flag)"
       }
     }
+    /// Bytes of a text that are written: what clients send may be as long as they like.
+    public static let maximumBytes = 2048
+    /// The value, cut where it is longer than that.
+    var bounded: Value {
+      guard case .string(let text) = self, text.utf8.count > Self.maximumBytes else { return self }
+      return .string(String(decoding: text.utf8.prefix(Self.maximumBytes), as: UTF8.self) + "…")
+    }
     /// Makes one from a literal.
     public init(stringLiteral value: String) { self = .string(value) }
     /// Makes one from a literal.
@@ -73,7 +80,7 @@ public struct Log: Sendable {
   /// Writes a record, unless `level` is below the threshold; `fields` are only evaluated when it is written.
   public func write(_ level: Level, _ event: String, _ fields: @autoclosure () -> KeyValuePairs<String, Value> = [:]) {
     guard level >= threshold else { return }
-    sink(Record(level: level, node: node, event: event, fields: fields().map { ($0.key, $0.value) }))
+    sink(Record(level: level, node: node, event: event, fields: fields().map { ($0.key, $0.value.bounded) }))
   }
 
   /// What only somebody who follows each step wants to know.

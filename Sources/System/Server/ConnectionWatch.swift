@@ -8,7 +8,7 @@ final class ConnectionWatch: @unchecked Sendable {
   init(_ environment: Environment, _ connection: any Connection, gone: @escaping @Sendable () async -> Void) {
     task = environment.executor.spawn("connection-watch") { [self] in
       do {
-        let bytes = try await connection.read(atMost: 65_536, deadline: nil)
+        let bytes = try await connection.read(atMost: ConnectionMemory.allowance, deadline: nil)
         if bytes.isEmpty { await gone() } else { read = bytes }
       } catch is CancellationError {
         return

@@ -35,6 +35,10 @@ public actor HTTPServer {
     let connection: any Connection
     /// Whether a request is being read or answered.
     var isBusy = false
+    /// What is held of its requests.
+    var requests = ConnectionMemory.Charge()
+    /// What is held of answers that it does not read.
+    var answers = ConnectionMemory.Charge()
 
     init(_ connection: any Connection) { self.connection = connection }
   }
@@ -42,6 +46,8 @@ public actor HTTPServer {
   let environment: Environment
   let responder: Responder
   let options: HTTPServerOptions
+  private let requestMemory: ConnectionMemory
+  private let answerMemory: ConnectionMemory
   private let listener: any Listener
   private let serialExecutor: ActorExecutor
   private var clients: [Int: Client] = [:]
@@ -67,6 +73,8 @@ public actor HTTPServer {
     listener = try environment.network.listen(address, backlog: options.backlog)
     self.address = listener.address
     serialExecutor = environment.executor.forActor("http-server")
+    requestMemory = ConnectionMemory(environment.memory.strangers, proxies: options.trustedProxies)
+    answerMemory = ConnectionMemory(environment.memory.members, proxies: options.trustedProxies)
     responder = Responder(environment, service: service, routes: routes, metrics: metrics, options: options)
   }
 
@@ -136,6 +144,8 @@ public actor HTTPServer {
         environment.executor.spawn("upgraded") { await self.run(rest, id) }
         return
       }
+    } catch let failure as HTTPFailure {
+      await refuse(connection, failure)
     } catch let error as HTTPError {
       await refuse(connection, HTTPFailure(error.status, error.reason))
     } catch NetworkError.timedOut where client.isBusy {
@@ -154,6 +164,8 @@ public actor HTTPServer {
 
   private func end(_ id: Int) {
     guard let client = clients.removeValue(forKey: id) else { return }
+    requestMemory.release(for: client.connection.peer.host, &client.requests)
+    answerMemory.release(for: client.connection.peer.host, &client.answers)
     client.connection.close()
     responder.metrics.connectionClosed()
     endIfDone()
@@ -212,13 +224,14 @@ public actor HTTPServer {
         output.append(contentsOf: "HTTP/1.1 100 Continue\r\n\r\n".utf8)
       case .request(let request)?:
         let keepsAlive = request.keepsAlive && !isDraining
+        if request.body.count > client.requests.bytes { try hold(request.body.count, for: client) }
         let sequel = await responder.answer(request, on: connection, keepsAlive: keepsAlive, to: &output)
         phase = .idle(until: clock.now + options.idleTimeout)
         if case .nextRequest(let read) = sequel {
           parser.receive(read)
           if keepsAlive, !isDraining, output.count < 65_536 { continue }
         }
-        try await connection.write(output, deadline: clock.now + options.writeTimeout)
+        try await send(output, to: client)
         output = []
         switch sequel {
         case .nextRequest: break
@@ -227,20 +240,19 @@ public actor HTTPServer {
           return { try await produce(writer) }
         case .upgrade(let handle):
           let rest = parser.takeRest()
+          requestMemory.release(for: connection.peer.host, &client.requests)
           return { try await handle(connection, rest) }
         }
         if !keepsAlive || isDraining { return nil }
       case nil:
         if !output.isEmpty {
-          let taken = try connection.writeNow(output[...])
-          if taken < output.count {
-            try await connection.write(Array(output[taken...]), deadline: clock.now + options.writeTimeout)
-          }
+          try await send(output, to: client)
           output = []
         }
         phase = next(phase, parser)
         client.isBusy = parser.isInsideRequest
         if isDraining, !parser.isInsideRequest { return nil }
+        try hold(parser.heldBytes, for: client)
         let bytes = try await connection.read(atMost: 65_536, deadline: phase.deadline)
         client.isBusy = true
         if bytes.isEmpty {
@@ -250,6 +262,28 @@ public actor HTTPServer {
         parser.receive(bytes)
       }
     }
+  }
+
+  /// Charges what is held of a client's requests.
+  private func hold(_ bytes: Int, for client: Client) throws(HTTPFailure) {
+    guard bytes > ConnectionMemory.allowance || client.requests.bytes > 0 else { return }
+    if !requestMemory.hold(bytes, for: client.connection.peer.host, &client.requests) {
+      throw HTTPFailure(503, "too many large requests at once", fields: [("retry-after", "1")])
+    }
+  }
+
+  /// Sends an answer. What the client does not take at once is charged until it does.
+  private func send(_ output: [UInt8], to client: Client) async throws {
+    let connection = client.connection
+    let taken = try connection.writeNow(output[...])
+    if taken == output.count { return }
+    let rest = Array(output[taken...])
+    guard answerMemory.hold(rest.count, for: connection.peer.host, &client.answers) else {
+      environment.log.warning("answer-dropped", ["reason": "too many large answers are not read"])
+      throw NetworkError.exhausted("answers that are not read")
+    }
+    defer { answerMemory.release(for: connection.peer.host, &client.answers) }
+    try await connection.write(rest, deadline: environment.clock.now + options.writeTimeout)
   }
 
   /// Each phase of a request has a time of its own, which begins with its first byte.

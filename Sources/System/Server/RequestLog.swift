@@ -1,16 +1,57 @@
-/// What the request log may say.
+/// What the request log may say of a target: everything but the values of secrets.
 enum RequestLog {
-  /// Parameters whose values are never written.
-  static let secrets: Set<String> = [
-    "password", "sessionid", "session_id", "session_token", "token", "access_token", "refresh_token", "secret",
-  ]
+  /// Whether a parameter called `name` may hold a secret: `sid`, or a password, a token, a key, a session's id, whatever
+  /// comes before that in its name.
+  static func isSecret(_ name: some StringProtocol) -> Bool {
+    let letters = name.lowercased().filter { $0.isASCII && $0.isLetter }
+    return endings.contains { letters.hasSuffix($0) } || names.contains(letters)
+  }
 
-  /// The query with the values of secret parameters blanked.
-  static func blanked(_ query: String) -> String {
-    query.split(separator: "&", omittingEmptySubsequences: false).map { part in
-      let name = part.prefix { $0 != "=" }
-      let decoded = PercentEncoding.decode(name.utf8, plusIsSpace: true) ?? ""
-      return secrets.contains(decoded.lowercased()) ? "\(name)=***" : String(part)
-    }.joined(separator: "&")
+  private static let endings = ["password", "passwd", "secret", "token", "sessionid", "apikey", "jwt", "authorization"]
+  private static let names = ["sid", "pid", "auth", "key", "signature", "code"]
+
+  /// A query without the values of secrets.
+  static func blanked(query: String) -> String {
+    var result = ""
+    var rest = query[...]
+    while true {
+      let part = rest.prefix { !isSeparator($0) }
+      result += blanked(parameter: part)
+      rest = rest[part.endIndex...]
+      guard let separator = rest.popFirst() else { return result }
+      result.append(separator)
+    }
+  }
+
+  /// A path that no route has, without the values of secrets: `/a/token=b`, `/token/b`. What a route has is a constant.
+  static func blanked(path: String) -> String {
+    var followsName = false
+    return path.split(separator: "/", omittingEmptySubsequences: false).map { segment in
+      defer { followsName = isSecret(decoded(segment) ?? "") }
+      return followsName && !segment.isEmpty ? "***" : blanked(query: String(segment))
+    }.joined(separator: "/")
+  }
+
+  private static func isSeparator(_ character: Character) -> Bool { character == "&" || character == ";" }
+
+  private static func blanked(parameter: Substring) -> String {
+    let name = parameter.prefix { $0 != "=" }
+    let value = parameter[name.endIndex...].dropFirst()
+    guard let decodedName = decoded(name), let decodedValue = decoded(value) else {
+      // Nobody can tell what it says.
+      return "***"
+    }
+    // A whole target may stand in a value, or, encoded, in the name.
+    let isNested = [decodedName, decodedValue].contains { text in
+      text.split { isSeparator($0) || $0 == "?" || $0 == "/" }.contains { part in
+        part.contains("=") && isSecret(part.prefix { $0 != "=" })
+      }
+    }
+    if isNested, !decodedName.isEmpty, decodedName.contains("=") { return "***" }
+    return !value.isEmpty && (isNested || isSecret(decodedName)) ? "\(name)=***" : String(parameter)
+  }
+
+  private static func decoded(_ text: Substring) -> String? {
+    PercentEncoding.decode(text.utf8, plusIsSpace: true)
   }
 }

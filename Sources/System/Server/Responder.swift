@@ -72,18 +72,22 @@ final class Responder: @unchecked Sendable {
     if let origin = request.fields["origin"], !router.isForServices(request.path) {
       response.fields += options.cors.fields(for: origin)
     }
-    var keepsAlive = keepsAlive
-    if case .stream = sequel { keepsAlive = false }
-    if case .upgrade = sequel { keepsAlive = true }
+    let persistence: HTTPPersistence =
+      switch sequel {
+      case .stream: .closes
+      case .upgrade: .persists
+      case .nextRequest: !keepsAlive ? .closes : request.isVersion10 ? .persistsAsAsked : .persists
+      }
     response.write(
-      to: &output, framing: framing, keepsAlive: keepsAlive, date: currentDate(), requestID: id)
+      to: &output, framing: framing, persistence: persistence, date: currentDate(), requestID: id)
     let took = environment.clock.now - begin
     metrics.answered(route: index, status: response.status, in: took)
     environment.log.write(
       index.map { router.routes[$0].isQuiet } ?? false ? .debug : .info, "request",
       [
-        "method": .string(request.method), "path": .string(request.path),
-        "query": .string(request.query.map(RequestLog.blanked) ?? ""), "status": .int(Int64(response.status)),
+        "method": .string(request.method),
+        "path": .string(index == nil ? RequestLog.blanked(path: request.path) : request.path),
+        "query": .string(request.query.map(RequestLog.blanked(query:)) ?? ""), "status": .int(Int64(response.status)),
         "microseconds": .int(took.nanoseconds / 1000), "client": .string("\(client)"), "request_id": .string(id),
       ])
     return sequel
@@ -92,7 +96,7 @@ final class Responder: @unchecked Sendable {
   /// An answer to what is no request.
   func writeFailure(_ failure: HTTPFailure, to output: inout [UInt8]) {
     response(failure).write(
-      to: &output, framing: .whole, keepsAlive: false, date: currentDate(), requestID: nextRequestID())
+      to: &output, framing: .whole, persistence: .closes, date: currentDate(), requestID: nextRequestID())
   }
 
   // MARK: The answer

@@ -79,7 +79,7 @@ public final class SocketIOServer: Sendable {
     return server
   }
 
-  private init(_ engine: EngineIOServer) { self.engine = engine }
+  init(_ engine: EngineIOServer) { self.engine = engine }
 
   /// The rows of the route table that lead here.
   public func routes(path: String) -> [Route] { EngineIORoutes.table(engine, path: path) }

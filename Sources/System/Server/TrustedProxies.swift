@@ -25,6 +25,9 @@ public struct TrustedProxies: Sendable, Equatable {
     return forwarded.isEmpty || first.host == second.host ? first : peer
   }
 
+  /// Whether the host at the other end of a connection is one of the proxies.
+  func trusts(_ host: String) -> Bool { !networks.isEmpty && (IPAddress(host).map(isTrusted) ?? false) }
+
   private func isTrusted(_ address: IPAddress) -> Bool { networks.contains { $0.contains(address) } }
 
   private func client(_ hops: [Hop?], from peer: SocketAddress) -> SocketAddress {

@@ -9,6 +9,9 @@ public struct HTTPFields: Sendable {
   let bytes: [UInt8]
   let slots: [Slot]
 
+  /// Memory that is held.
+  var heldBytes: Int { bytes.capacity + slots.capacity * MemoryLayout<Slot>.stride }
+
   /// The value of the first field called `name`, which must be in lower case.
   public subscript(name: StaticString) -> String? { slot(name).map { text($0.value) } }
 

@@ -10,6 +10,8 @@ struct HTTPMessageBuffer {
 
   var isEmpty: Bool { start == bytes.count }
   var count: Int { bytes.count - start }
+  /// Memory that is held, also for what was taken already.
+  var heldBytes: Int { isEmpty ? 0 : bytes.capacity }
 
   mutating func receive(_ new: [UInt8]) {
     if new.isEmpty { return }

@@ -20,6 +20,8 @@ public final class HTTPRequest: Sendable {
   /// The `host:port` that the request is addressed to: the target's, when that is absolute, and else the `Host` (RFC 9112
   /// §3.2.2).
   public var authority: String? { head.line.authority ?? head.fields["host"] }
+  /// Whether it is one of HTTP/1.0.
+  var isVersion10: Bool { head.line.minorVersion == 0 }
   /// Whether the connection serves on after this request.
   public var keepsAlive: Bool { head.keepsAlive }
 }
@@ -51,6 +53,12 @@ public struct HTTPRequestParser {
   public var isInsideRequest: Bool { pending != nil || !buffer.isEmpty }
   /// Whether the head of a request has come and its body has not.
   public var isInsideBody: Bool { pending != nil }
+
+  /// Memory that is held for what has come and is not taken.
+  var heldBytes: Int {
+    guard let pending else { return buffer.heldBytes }
+    return buffer.heldBytes + pending.head.fields.heldBytes + pending.reader.body.capacity
+  }
 
   /// Takes bytes from the connection.
   public mutating func receive(_ bytes: [UInt8]) { buffer.receive(bytes) }

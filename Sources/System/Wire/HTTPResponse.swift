@@ -17,6 +17,11 @@ public struct HTTPResponse: Sendable {
   /// The value of the first field called `name`, in lower case.
   public subscript(name: String) -> String? { fields.first { $0.name.lowercased() == name }?.value }
 
+  /// The fields of a stream of events. Proxies are asked to pass each event on at once: nginx by the last of them.
+  static let eventStreamFields: [(name: String, value: String)] = [
+    ("content-type", "text/event-stream"), ("cache-control", "no-cache, no-transform"), ("x-accel-buffering", "no"),
+  ]
+
   /// Which responses never have a body (RFC 9112 §6.3).
   static func hasNoBody(_ status: Int) -> Bool { status < 200 || status == 204 || status == 304 }
 }
@@ -31,10 +36,20 @@ enum HTTPResponseFraming {
   case untilEnd
 }
 
+/// What becomes of the connection after a response, and so what the response says of it (RFC 9112 §9.3).
+enum HTTPPersistence {
+  /// It goes on, as it does in HTTP/1.1.
+  case persists
+  /// It goes on because a client of HTTP/1.0 asked for that, who has to be told: otherwise it waits for the end.
+  case persistsAsAsked
+  case closes
+}
+
 extension HTTPResponse {
   /// Appends the response as it goes over the wire.
   func write(
-    to output: inout [UInt8], framing: HTTPResponseFraming, keepsAlive: Bool, date: [UInt8], requestID: String
+    to output: inout [UInt8], framing: HTTPResponseFraming, persistence: HTTPPersistence, date: [UInt8],
+    requestID: String
   ) {
     let room = fields.reduce(Self.roomForHead + date.count + requestID.utf8.count) {
       $0 + $1.name.utf8.count + $1.value.utf8.count + 4
@@ -60,7 +75,11 @@ extension HTTPResponse {
         head.append("\r\ncontent-length: ")
         head.append(decimal: Int64(body.count))
       }
-      head.append(keepsAlive ? "\r\n\r\n" : "\r\nconnection: close\r\n\r\n")
+      switch persistence {
+      case .persists: head.append("\r\n\r\n")
+      case .persistsAsAsked: head.append("\r\nconnection: keep-alive\r\n\r\n")
+      case .closes: head.append("\r\nconnection: close\r\n\r\n")
+      }
     }
     if case .headOnly = framing { return }
     if !Self.hasNoBody(status) { output.append(contentsOf: body) }

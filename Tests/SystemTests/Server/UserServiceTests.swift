@@ -418,7 +418,8 @@ struct UserServiceTests {
   @Test("secrets are blanked in the log")
   func blanked() {
     #expect(
-      RequestLog.blanked("a=1&PASSWORD=x&sessionID=y&p%61ssword=z") == "a=1&PASSWORD=***&sessionID=***&p%61ssword=***")
+      RequestLog.blanked(query: "a=1&PASSWORD=x&sessionID=y&p%61ssword=z")
+        == "a=1&PASSWORD=***&sessionID=***&p%61ssword=***")
   }
 }
 
