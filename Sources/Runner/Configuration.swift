@@ -166,6 +166,11 @@ struct Configuration {
     return options
   }
 
+  /// What a node holds for its clients: room for four of the largest bodies at least, since one address takes a quarter.
+  var memory: ClientMemory {
+    ClientMemory(strangers: max(32 << 20, 4 * (max(int("max-body-bytes"), int("max-payload")) + int("max-head-bytes"))))
+  }
+
   private var server: HTTPServerOptions {
     var options = HTTPServerOptions()
     options.limits.head = int("max-head-bytes")

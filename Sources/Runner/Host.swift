@@ -25,7 +25,8 @@ final class Host {
   /// Starts a service, and says where it listens.
   func start(_ name: String) throws {
     let node = RealNode(
-      name, storage: storage, disk: OffloadPool(threads: 2), compute: compute, log: log, level: level)
+      name, storage: storage, disk: OffloadPool(threads: 2), compute: compute, log: log, level: level,
+      memory: configuration.memory)
     let service = try makeService(name, node)
     running.append((name, node, service))
     for (name, address) in service.addresses {

@@ -149,6 +149,8 @@ struct Setting {
     switch kind {
     case .text, .list:
       if value.isEmpty { throw UsageError("\(source): must not be empty") }
+      // The system's calls would take what stands before it for the whole.
+      if value.utf8.contains(0) { throw UsageError("\(source): must not contain a zero byte") }
     case .networks:
       guard IPNetwork(value) != nil else {
         throw UsageError(

@@ -100,6 +100,7 @@ struct CommandLineTests {
       (["--data", "/nowhere/deeper"], "--data /nowhere/deeper: /nowhere/deeper is not there"),
       (["--data", "/etc/passwd"], "--data /etc/passwd: Not a directory"),
       (["--data", "/etc/passwd/x"], "--data /etc/passwd/x: Not a directory"),
+      (["--log-format", "jsn"], "did you mean json?"), (["--data", ""], "--data: must not be empty"),
       (["chat"], "chat needs users, which this process does not serve: say with --users-url where it is"),
       (["manager"], "manager needs a broker, which this process does not serve: say with --amqp where it is"),
       (["supervisor"], "supervisor needs a broker"), (["customers", "broker"], "customers needs users"),

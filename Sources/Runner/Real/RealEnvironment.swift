@@ -10,7 +10,8 @@ package final class RealNode: Sendable {
 
   /// Makes the node and starts its thread.
   package init(
-    _ name: String, storage: any Storage, disk: OffloadPool, compute: OffloadPool, log: LogWriter, level: Log.Level
+    _ name: String, storage: any Storage, disk: OffloadPool, compute: OffloadPool, log: LogWriter, level: Log.Level,
+    memory: ClientMemory = ClientMemory()
   ) {
     let loop = EventLoop()
     self.loop = loop
@@ -21,7 +22,7 @@ package final class RealNode: Sendable {
     environment = Environment(
       node: name, clock: RealClock(loop), network: RealNetwork(loop, resolver: compute), storage: storage,
       entropy: RealEntropy(), executor: RealExecutor(loop, disk: disk, compute: compute),
-      log: Log(node: name, threshold: level) { log.write($0) })
+      log: Log(node: name, threshold: level) { log.write($0) }, memory: memory)
     startThread(stackBytes: 4 << 20) { loop.run() }
   }
 
