@@ -104,7 +104,10 @@ struct APIDocument {
     switch route.access {
     case .anyone: break
     case .user: add(401, "No valid access token")
-    case .service: add(401, "No service token")
+    case .service:
+      add(401, "No service token, where one is configured")
+      add(403, "Without a configured token: not over loopback, by a proxy, or for another page")
+      add(421, "Without a configured token: not addressed to loopback")
     }
     return all.sorted { $0.status < $1.status }
   }

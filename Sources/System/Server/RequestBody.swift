@@ -1,5 +1,8 @@
 /// What a request brings, checked against what its route asks for.
 enum RequestBody {
+  /// Parameters in a query or a form: as many as the longest list that a route takes needs, and room for others.
+  static let maximumParameters = 10_000
+
   /// A JSON body of this shape, or where that is taken a binary property list.
   static func value(
     _ request: HTTPRequest, _ schema: Schema, takesPropertyLists: Bool
@@ -54,6 +57,9 @@ enum RequestBody {
   private static func read(
     _ bytes: [UInt8], _ fields: [Schema.Field], _ place: String
   ) throws(HTTPFailure) -> [JSONValue.Member] {
+    guard bytes.count(where: { $0 == UInt8(ascii: "&") }) < maximumParameters else {
+      throw HTTPFailure(400, "\(place) has more than \(maximumParameters) parameters")
+    }
     guard let pairs = PercentEncoding.decodeForm(bytes) else {
       throw HTTPFailure(400, "\(place) is not percent-encoded UTF-8")
     }

@@ -10,8 +10,11 @@ enum RequestLog {
   private static let endings = ["password", "passwd", "secret", "token", "sessionid", "apikey", "jwt", "authorization"]
   private static let names = ["sid", "pid", "auth", "key", "signature", "code"]
 
-  /// A query without the values of secrets.
+  /// A query without the values of secrets. Of one that is longer than a line may be, the rest is not looked at.
   static func blanked(query: String) -> String {
+    if query.utf8.count > Log.Value.maximumBytes {
+      return blanked(query: String(decoding: query.utf8.prefix(Log.Value.maximumBytes), as: UTF8.self)) + "…"
+    }
     var result = ""
     var rest = query[...]
     while true {
@@ -25,6 +28,9 @@ enum RequestLog {
 
   /// A path that no route has, without the values of secrets: `/a/token=b`, `/token/b`. What a route has is a constant.
   static func blanked(path: String) -> String {
+    if path.utf8.count > Log.Value.maximumBytes {
+      return blanked(path: String(decoding: path.utf8.prefix(Log.Value.maximumBytes), as: UTF8.self)) + "…"
+    }
     var followsName = false
     return path.split(separator: "/", omittingEmptySubsequences: false).map { segment in
       defer { followsName = isSecret(decoded(segment) ?? "") }

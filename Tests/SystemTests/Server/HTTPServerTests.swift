@@ -129,6 +129,46 @@ struct HTTPServerTests {
     }
   }
 
+  @Test("a client that does not read its answers is not read from")
+  func unreadAnswers() throws {
+    let budgets = Mutex<ClientMemory?>(nil)
+    let world = World(seed: 12)
+    world.addNode("server") { environment in
+      budgets.withLock { $0 = environment.memory }
+      return try Fixture.start(environment)
+    }.start()
+    world.run(until: .seconds(1))
+    let members = try #require(budgets.withLock { $0 }).members
+    try world.perform(as: "ann") { environment in
+      let connection = try await environment.network.connect(
+        to: Self.address, deadline: environment.clock.now + .seconds(1))
+      let requests = Array(String(repeating: "GET /large HTTP/1.1\r\nHost: x\r\n\r\n", count: 1000).utf8)
+      var sent = 0
+      await #expect(throws: NetworkError.timedOut) {
+        while sent < 50 << 20 {
+          try await connection.write(requests, deadline: environment.clock.now + .seconds(5))
+          sent += requests.count
+        }
+      }
+      // One answer waits, whatever was asked for after it.
+      #expect(members.used <= 400_000)
+      connection.reset()
+      try await environment.clock.sleep(for: .seconds(1))
+      #expect(members.used == 0)
+    }
+  }
+
+  @Test("a form of many parameters is refused before they are taken apart")
+  func parameters() throws {
+    var parser = HTTPRequestParser()
+    let body = String(repeating: "a&", count: 500_000)
+    let head = "POST / HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+    parser.receive(Array("\(head)Content-Length: \(body.utf8.count)\r\n\r\n\(body)".utf8))
+    guard case .request(let request)? = try parser.next() else { throw HTTPError.cutOff }
+    let failure = #expect(throws: HTTPFailure.self) { try RequestBody.arguments(request, [.init("a", .any)]) }
+    #expect(failure?.status == 400)
+  }
+
   @Test("one address takes a quarter of a budget at most, a trusted proxy all of it")
   func shares() {
     let budget = ByteBudget(limit: 100_000)

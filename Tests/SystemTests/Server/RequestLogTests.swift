@@ -21,6 +21,14 @@ struct RequestLogTests {
     ])
   func queries(query: String, blanked: String) { #expect(RequestLog.blanked(query: query) == blanked) }
 
+  @Test("of a long target, only its beginning is looked at and written")
+  func longTargets() {
+    let short = String(repeating: "&", count: Log.Value.maximumBytes)
+    #expect(RequestLog.blanked(query: short + "&sid=hush") == short + "…")
+    #expect(RequestLog.blanked(query: "sid=" + String(repeating: "x", count: 30_000)) == "sid=***…")
+    #expect(RequestLog.blanked(path: "/sid/" + String(repeating: "x", count: 30_000)) == "/sid/***…")
+  }
+
   @Test(
     "paths that no route has",
     arguments: [
