@@ -56,11 +56,13 @@ enum ManagerRoutes {
 
   private static func others(_ manager: ServiceReference<UserManager>) -> [Route] {
     func post(_ path: String, _ source: ManagerSource) -> Route {
-      Route(
+      var route = Route(
         "POST", path, "The messages of \(source.queue) over HTTP: /asyncapi.json has the shape of each DATA",
         access: .service, body: QueueMessages.manager.body(of: source.queue),
         responses: [.init(200, "Handled", answer), unavailable]
       ) { call in .json(try await manager.started().ask(try Self.message(call.body), from: source)) }
+      route.example = QueueMessages.manager.example(of: source.queue)
+      return route
     }
     return [
       Route(

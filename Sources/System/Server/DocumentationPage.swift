@@ -136,7 +136,7 @@ struct ExampleRequest {
     return words.joined(separator: " ")
   }
 
-  private var data: JSONValue? { (route.body ?? route.arguments.map { .object($0) })?.example }
+  private var data: JSONValue? { route.example ?? (route.body ?? route.arguments.map { .object($0) })?.example }
 
   private static func quoted(_ text: String) -> String {
     "'" + text.split(separator: "'", omittingEmptySubsequences: false).joined(separator: "'\\''") + "'"

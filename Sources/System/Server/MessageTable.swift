@@ -56,6 +56,12 @@ public struct MessageTable: Sendable {
     rows.first { $0.direction == .receive && $0.channel == channel && $0.name == name }
   }
 
+  /// A message that the service takes from a queue, with an example of its data.
+  func example(of queue: String) -> JSONValue? {
+    rows.first { $0.direction == .receive && $0.channel == queue }
+      .map { ["TYPE": .string($0.name), "DATA": $0.data.example] }
+  }
+
   /// The shape of `{"TYPE", "DATA"}` for the messages that the service takes from a queue.
   func body(of queue: String) -> Schema {
     let received = rows.filter { $0.direction == .receive && $0.channel == queue }

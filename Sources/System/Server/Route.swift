@@ -120,6 +120,8 @@ public struct Route: Sendable {
   let handler: Handler
   /// Whether it is asked so often that its line in the log is for debugging alone.
   var isQuiet = false
+  /// A body for the documentation, where the schema's own example would not do.
+  var example: JSONValue?
 
   /// A possible answer, for the document.
   public struct Response: Sendable {

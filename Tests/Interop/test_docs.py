@@ -1,0 +1,194 @@
+"""Every command that the documents and the program itself print runs, as it is printed."""
+
+import json
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import tempfile
+import unittest
+
+import documents
+from documents import ROOT
+from harness import BINARY, PORT_FLAGS, Server
+
+PORTS = {"users": 8001, "chat": 5000, "customers": 5500, "manager": 20000}
+
+
+class Documents(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.TemporaryDirectory()
+        cls.here = pathlib.Path(cls.folder.name)
+        for name in ("scenarios", "scripts", ".ci"):
+            (cls.here / name).symlink_to(ROOT / name)
+        (cls.here / "bin").mkdir()
+        (cls.here / "bin/parley").symlink_to(BINARY)
+        cls.environment = {**os.environ, "PATH": f"{cls.here / 'bin'}:{os.environ['PATH']}"}
+        cls.server = Server(services=("broker", "users", "manager", "supervisor", "chat", "customers")).start()
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.server.kill()
+        cls.server.folder.cleanup()
+        cls.folder.cleanup()
+
+    def at_our_ports(self, text):
+        """The text with the ports of the server that runs in place of the standard ones."""
+        for name, port in PORTS.items():
+            text = text.replace(f"127.0.0.1:{port}", f"127.0.0.1:{self.server.ports[name]}")
+        return text.replace("amqp://parley:secret@broker.internal/", self.server.urls["amqp"])
+
+    def run_command(self, command, timeout=240):
+        return subprocess.run(["bash", "-c", command], cwd=self.here, env=self.environment, text=True,
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=timeout)
+
+    def serves(self, command):
+        """Starts a `parley serve`, on free ports and with a folder of its own; returns what it prints until it is ready."""
+        flags = " ".join(f"{flag} 0" for flag in PORT_FLAGS.values())
+        with tempfile.TemporaryDirectory() as data:
+            command = re.sub(r" --data \S+", "", command) + f" --data {data} {flags}"
+            process = subprocess.Popen(["bash", "-c", "exec " + command], cwd=self.here, env=self.environment, text=True,
+                                       stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+            try:
+                lines = []
+                while not lines or lines[-1] not in ("ready\n", ""):
+                    lines.append(process.stdout.readline())
+                self.assertEqual(lines[-1], "ready\n", command)
+            finally:
+                process.send_signal(signal.SIGTERM)
+                self.assertEqual(process.wait(timeout=30), 0, command)
+                process.stdout.close()
+            return "".join(lines)
+
+    def check(self, command):
+        """Runs a command, bounded; it has to succeed."""
+        if command.startswith(documents.LONG) or command == "scripts/run":
+            script = ROOT / command.split()[0]
+            self.assertTrue(os.access(script, os.X_OK), command)
+            subprocess.run(["bash", "-n", script], check=True)
+            return ""
+        command = documents.bounded(self.at_our_ports(command))
+        if command.startswith("parley serve") and "--check" not in command:
+            return self.serves(command)
+        result = self.run_command(command)
+        self.assertEqual(result.returncode, 0, f"{command}\n{result.stdout[-3000:]}\n{result.stderr[-3000:]}")
+        if command.startswith("curl"):
+            # A service that refuses the request answers the command well all the same.
+            self.assertNotRegex(result.stdout, r'"(detail|error|ERROR|DETAIL)"', command)
+        return result.stdout
+
+    def test_commands_of_the_documents(self):
+        for path in documents.DOCUMENTS:
+            if path.name == "walkthrough.md":
+                continue
+            last = ""
+            for language, text in documents.blocks(path):
+                self.assertIn(language, documents.LANGUAGES, f"{path.name}: a block says its language")
+                if language == "sh":
+                    for command in documents.commands(text):
+                        with self.subTest(path.name, command=command):
+                            last = self.check(command)
+                elif language == "text" and last.endswith("ready\n"):
+                    def lines(text):
+                        return sorted(re.sub(r":\d+$", "", line) for line in text.split("\n"))
+                    self.assertEqual(lines(last), lines(text))
+                    last = ""
+            for command in documents.inline(path):
+                with self.subTest(path.name, inline=command):
+                    self.check(command)
+
+    def test_json5_of_the_documents(self):
+        """Blocks of JSON5 are scenarios, or a configuration."""
+        for path in documents.DOCUMENTS:
+            for number, (language, text) in enumerate(documents.blocks(path)):
+                if language != "json5":
+                    continue
+                with self.subTest(path.name, block=number):
+                    file = self.here / "block.json5"
+                    file.write_text(text)
+                    kind = "simulate block.json5" if "people" in text else "serve --check --config block.json5"
+                    result = self.run_command("parley " + kind)
+                    self.assertEqual(result.returncode, 0, result.stdout[-2000:] + result.stderr[-2000:])
+
+    def test_walkthrough(self):
+        """One shell runs all of it; what it prints is what the document says, with `…` for what differs."""
+        path = ROOT / "docs/walkthrough.md"
+        mark = "--- next block"
+        script, expected = ["set -eu -o pipefail"], []
+        for language, text in documents.blocks(path):
+            if language == "sh":
+                if documents.commands(text) == ["scripts/run serve"]:
+                    continue
+                script += [self.at_our_ports(text), f"echo; echo '{mark}'"]
+                expected.append(None)
+            else:
+                expected[-1] = self.at_our_ports(text).strip()
+        result = self.run_command("\n".join(script), timeout=60)
+        self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
+        printed = [part.strip() for part in result.stdout.split(mark)][:-1]
+        self.assertEqual(len(printed), len(expected))
+        for found, wanted in zip(printed, expected):
+            if wanted is None:
+                self.assertEqual(found, "")
+            else:
+                pattern = ".*".join(re.escape(part) for part in wanted.split("…"))
+                self.assertRegex(found, re.compile(f"^{pattern}$", re.S))
+
+    def test_hints_of_the_scripts(self):
+        text = (ROOT / "scripts/run").read_text()
+        hints = re.findall(r"^  (scripts/run [^\n]*?)(?:   .*)?$", text[text.index("Next:"):], re.M)
+        self.assertGreaterEqual(len(hints), 3)
+        for hint in hints:
+            with self.subTest(hint):
+                self.check(hint)
+
+    def test_hints_of_the_help(self):
+        overview = self.check("parley help")
+        names = re.findall(r"^parley ([a-z-]+)", overview, re.M)
+        self.assertGreaterEqual(len(names), 8)
+        for name in names:
+            with self.subTest(name):
+                text = self.check(f"parley help {name}")
+                self.assertTrue(text.startswith(f"parley {name}"), text)
+                # Flags that take no value are known to the command: another one is not.
+                for flag in re.findall(r"^  --([a-z-]+)   ", text, re.M):
+                    result = self.run_command(f"parley {name} --{flag} --no-such-flag")
+                    self.assertIn("no-such-flag", result.stderr, flag)
+
+    def test_the_replay_of_a_failure(self):
+        """A scenario that fails prints the command that shows the same failure again."""
+        lesson = (ROOT / "scenarios/lessons/dropped-on-any-disconnect.json5").read_text()
+        (self.here / "fails.json5").write_text(re.sub(r"fails: \[[^\]]*\],?", "", lesson))
+        first = self.run_command("parley simulate fails.json5")
+        self.assertEqual(first.returncode, 1, first.stdout + first.stderr)
+        replay = re.search(r"(parley simulate fails\.json5[^\n`]*)", first.stdout)[1]
+        again = self.run_command(replay)
+        self.assertEqual(again.returncode, 1, replay + again.stderr)
+        failure = first.stdout[first.stdout.index("FAILED"):]
+        self.assertEqual(failure, again.stdout[again.stdout.index("FAILED"):])
+
+    def test_commands_of_the_docs_pages(self):
+        """Each curl command of `/docs` is understood: it reaches its route, with a body of the right kind."""
+        import html
+        import urllib.request
+        for service in PORTS:
+            page = urllib.request.urlopen(self.server.urls[service] + "/docs").read().decode()
+            found = [html.unescape(text) for text in re.findall(r"<pre[^>]*>(curl [^<]*)</pre>", page)]
+            paths = json.load(urllib.request.urlopen(self.server.urls[service] + "/openapi.json"))["paths"]
+            self.assertEqual(len(found), sum(len(operations) for operations in paths.values()))
+            for command in found:
+                with self.subTest(service, command=command):
+                    result = self.run_command("ACCESS_TOKEN=none; " + command + " -o answer -w '%{http_code}'", timeout=30)
+                    # The stream of events is cut off by --max-time.
+                    self.assertIn(result.returncode, (0, 28) if "--max-time" in command else (0,))
+                    self.assertIn(f"127.0.0.1:{self.server.ports[service]}", command)
+                    self.assertNotIn(result.stdout, ("405", "415", "421", "500"))
+                    if result.stdout == "400":
+                        # The values may be taken or unknown, and the fields are all there.
+                        self.assertNotRegex((self.here / "answer").read_text(), "missing|must be|must have|not JSON")
+
+
+if __name__ == "__main__":
+    unittest.main()
