@@ -26,10 +26,12 @@ public struct Instant: Comparable, Hashable, Sendable {
   /// The instant `duration` after `instant`; saturates instead of overflowing.
   public static func + (instant: Instant, duration: Duration) -> Instant {
     let (sum, overflow) = instant.nanoseconds.addingReportingOverflow(duration.nanoseconds)
-    return Instant(nanoseconds: overflow ? .max : sum)
+    return Instant(nanoseconds: overflow ? (duration < .zero ? .min : .max) : sum)
   }
-  /// The time from `b` to `a`.
-  public static func - (a: Instant, b: Instant) -> Duration { .nanoseconds(a.nanoseconds - b.nanoseconds) }
+  /// The time from `b` to `a`; saturates instead of overflowing.
+  public static func - (a: Instant, b: Instant) -> Duration {
+    .nanoseconds(a.nanoseconds.subtractingSaturated(b.nanoseconds))
+  }
 }
 
 extension Duration {
@@ -53,18 +55,31 @@ public struct Timestamp: Comparable, Hashable, Sendable {
 
   /// The time that lies `microseconds` after the epoch.
   public init(microseconds: Int64) { self.microseconds = microseconds }
-  /// The time that lies `seconds` after the epoch.
-  public init(seconds: Int64) { microseconds = seconds.multipliedReportingOverflow(by: 1_000_000).partialValue }
+  /// The time that lies `seconds` after the epoch; saturates instead of overflowing, at 292,000 years.
+  public init(seconds: Int64) {
+    let (product, overflow) = seconds.multipliedReportingOverflow(by: 1_000_000)
+    microseconds = overflow ? (seconds < 0 ? .min : .max) : product
+  }
 
   /// Whole seconds since the epoch, rounded towards the past; what a JWT's `NumericDate` holds.
-  public var seconds: Int64 { (microseconds - (microseconds % 1_000_000 + 1_000_000) % 1_000_000) / 1_000_000 }
+  public var seconds: Int64 { microseconds / 1_000_000 - (microseconds % 1_000_000 < 0 ? 1 : 0) }
 
   /// Whether `a` comes before `b`.
   public static func < (a: Timestamp, b: Timestamp) -> Bool { a.microseconds < b.microseconds }
-  /// The time `duration` after `time`.
+  /// The time `duration` after `time`; saturates instead of overflowing.
   public static func + (time: Timestamp, duration: Duration) -> Timestamp {
-    Timestamp(microseconds: time.microseconds + duration.nanoseconds / 1000)
+    let (sum, overflow) = time.microseconds.addingReportingOverflow(duration.nanoseconds / 1000)
+    return Timestamp(microseconds: overflow ? (duration < .zero ? .min : .max) : sum)
   }
-  /// The time from `b` to `a`.
-  public static func - (a: Timestamp, b: Timestamp) -> Duration { .microseconds(a.microseconds - b.microseconds) }
+  /// The time from `b` to `a`; saturates instead of overflowing.
+  public static func - (a: Timestamp, b: Timestamp) -> Duration {
+    .microseconds(a.microseconds.subtractingSaturated(b.microseconds))
+  }
+}
+
+extension Int64 {
+  fileprivate func subtractingSaturated(_ other: Int64) -> Int64 {
+    let (difference, overflow) = subtractingReportingOverflow(other)
+    return overflow ? (other > 0 ? .min : .max) : difference
+  }
 }
