@@ -45,7 +45,7 @@ enum RequestBody {
     }
     if let query = request.query {
       for member in try read(Array(query.utf8), fields, "the query")
-      where !members.contains(where: { $0.name == member.name }) {
+      where !members.contains(where: { $0.name.hasSameBytes(as: member.name) }) {
         members.append(member)
       }
     }
@@ -64,7 +64,7 @@ enum RequestBody {
       throw HTTPFailure(400, "\(place) is not percent-encoded UTF-8")
     }
     return fields.compactMap { field in
-      let texts = pairs.filter { $0.name == field.name }.map(\.value)
+      let texts = pairs.filter { $0.name.hasSameBytes(as: field.name) }.map(\.value)
       return texts.isEmpty ? nil : JSONValue.Member(field.name, field.schema.value(ofTexts: texts))
     }
   }

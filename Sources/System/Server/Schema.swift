@@ -92,7 +92,8 @@ public indirect enum Schema: Sendable {
     case .array(let element, _): return .array(texts.map { element.value(ofTexts: [$0]) })
     case .integer: return Int64(texts[0]).map { .int($0) } ?? .string(texts[0])
     case .boolean:
-      switch texts[0].lowercased() {
+      // The words have at most five letters; a longer text is not compared.
+      switch texts[0].utf8.count <= 5 ? texts[0].lowercased() : "" {
       case "true", "1": return true
       case "false", "0": return false
       default: return .string(texts[0])
@@ -153,7 +154,9 @@ extension Schema.StringRule {
   var exampleOrFirst: String? { example ?? values?.first }
 
   fileprivate func fault(in text: String) -> String? {
-    if let values, !values.contains(text) { return "must be one of \(values.joined(separator: ", "))" }
+    if let values, !values.contains(where: { $0.hasSameBytes(as: text) }) {
+      return "must be one of \(values.joined(separator: ", "))"
+    }
     if let maximumBytes, text.utf8.count > maximumBytes { return "must have at most \(maximumBytes) bytes" }
     guard minimumLength != nil || maximumLength != nil else { return nil }
     let length = text.unicodeScalars.count

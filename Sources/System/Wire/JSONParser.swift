@@ -93,7 +93,9 @@ public struct JSONParser {
       let name = try key()
       // A linear look is fine: objects here are small, and one with many members is bounded by the body limit …
       if members.count < 32 {
-        for member in members where member.name == name { throw error("\"\(name)\" appears twice", at: start) }
+        for member in members where member.name.hasSameBytes(as: name) {
+          throw error("\"\(name)\" appears twice", at: start)
+        }
       }
       let inner = positions == nil ? "" : path.isEmpty ? name : "\(path).\(name)"
       if positions != nil { positions![inner + "#"] = position(start) }
@@ -113,7 +115,9 @@ public struct JSONParser {
     }
     index += 1
     // … and is looked through once, by a set, when it is large.
-    if members.count > 32, Set(members.map(\.name)).count < members.count { throw error("a name appears twice") }
+    if members.count > 32, Set(members.map { ExactText($0.name) }).count < members.count {
+      throw error("a name appears twice")
+    }
     return .object(members)
   }
 
