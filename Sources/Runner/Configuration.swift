@@ -123,6 +123,11 @@ struct Configuration {
     options.secrets = list("jwt-secret").map { Array($0.utf8) }
     options.accessTokenLifetime = duration("access-token-ttl")
     options.refreshTokenLifetime = duration("refresh-token-ttl")
+    options.issuer = list("jwt-issuer").first
+    options.audience = list("jwt-audience").first
+    options.sessionLifetime = duration("session-ttl")
+    options.maximumSessions = int("maximum-sessions")
+    options.registrationLimit = int("registration-limit")
     options.passwordRounds = int("password-rounds")
     options.server = server
     return options

@@ -101,6 +101,21 @@ struct Setting {
       flag: "refresh-token-ttl", placeholder: "TIME", kind: .duration(lifetime), standard: "7d",
       help: "how long a refresh token is valid"),
     Setting(
+      flag: "jwt-issuer", placeholder: "NAME", kind: .text, standard: nil,
+      help: "the iss of the tokens; a token that names another is refused"),
+    Setting(
+      flag: "jwt-audience", placeholder: "NAME", kind: .text, standard: nil,
+      help: "the aud of the tokens; a token that names others alone is refused"),
+    Setting(
+      flag: "session-ttl", placeholder: "TIME", kind: .duration(.zero...lifetime.upperBound), standard: "30d",
+      help: "how long after its last use a session ends; 0 for never"),
+    Setting(
+      flag: "maximum-sessions", placeholder: "N", kind: .integer(1...1_000_000), standard: "1000",
+      help: "sessions that one user may have"),
+    Setting(
+      flag: "registration-limit", placeholder: "N", kind: .integer(0...1_000_000), standard: "20",
+      help: "registrations from one address in 15 minutes, this machine aside; 0 for any number"),
+    Setting(
       flag: "password-rounds", placeholder: "N", kind: .integer(1...10_000_000), standard: "600000",
       help: "rounds of PBKDF2-HMAC-SHA-256 for new passwords"),
     Setting(

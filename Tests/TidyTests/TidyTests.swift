@@ -126,7 +126,8 @@ struct TidyTests {
   func layers() throws {
     // Names that belong to a folder and may not appear in those that come before it.
     let layers: [(folder: String, names: [String])] = [
-      ("Environment", []), ("Wire", ["HTTPRequestParser", "JSONParser", "JWT("]),
+      ("Environment", []), ("Text", ["caseFolded", "AccountName"]),
+      ("Wire", ["HTTPRequestParser", "JSONParser", "JWT("]),
       ("Database", ["SQLConnection", "GroupCommit"]),
       ("Server", ["HTTPServer(", "Responder", "Router("]),
       ("Broker", ["BrokerQueue", "AMQPClient", "QueueMessage"]),

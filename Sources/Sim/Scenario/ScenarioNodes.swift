@@ -57,6 +57,8 @@ extension ScenarioRunner {
     return { environment in
       var options = UserServiceOptions()
       options.address = Scenario.usersAddress
+      // A person who registers again and again is one of the workloads.
+      options.registrationLimit = 0
       options.accessTokenLifetime = settings.accessTokenLifetime
       options.refreshTokenLifetime = settings.refreshTokenLifetime
       options.passwordRounds = settings.passwordRounds

@@ -4,7 +4,8 @@ extension UserService {
   func registerForService(_ call: Call) async throws -> Reply {
     let id = Hex.encode(environment.entropy.bytes(32))
     let username = try await register(
-      id, EmailAddress(placeholderFor: id), username: call.string("username"), password: call.string("password"))
+      id, EmailAddress(placeholderFor: id), username: call.string("username"), password: call.string("password"),
+      from: call.body["address"]?.string)
     return Self.user(id, username, status: 201)
   }
 
@@ -15,36 +16,48 @@ extension UserService {
     guard let id = try await authenticate(call.string("user"), call.string("password"), from: address) else {
       throw HTTPFailure.unauthorized("wrong user or password")
     }
-    let now = environment.clock.wallTime.rfc3339
-    let username = try await translated {
+    let now = environment.clock.wallTime
+    let (username, endedOthers) = try await translated { [sessionRules] in
       try await database.transaction { connection in
-        try connection.addSession(session, of: id, family: nil, at: now)
-        return try connection.username(of: id) ?? ""
+        let endedOthers = try connection.addSession(session, of: id, family: nil, at: now, sessionRules)
+        return (try connection.username(of: id) ?? "", endedOthers)
       }
     }
+    if endedOthers { await bell.ring() }
     return Self.user(id, username)
   }
 
-  /// Whose a session is. A token, when one is shown, has to be its owner's.
+  /// Whose a session is. A token, when one is shown, has to be its owner's. The question is a use of the session: a service
+  /// that keeps the answer asks again after the time that it is told.
   func sessionForService(_ call: Call) async throws -> Reply {
     let session = try sessionID(call)
     let principal = try call.body["token"]?.string.map { try verifier.principal(token: $0) }
-    let owner = try await translated {
-      try await database.transaction { connection in
+    let now = environment.clock.wallTime
+    let owner = try await translated { [sessionRules] in
+      try await database.transaction { connection -> SessionOwner? in
         if let principal { try connection.requireLive(principal) }
-        return try connection.owner(of: session)
+        guard let owner = try connection.owner(of: session, at: now, sessionRules),
+          principal.map({ $0.subject.hasSameBytes(as: owner.id) }) ?? true
+        else { return nil }
+        try connection.noteUse(of: session, by: owner, at: now, sessionRules)
+        return owner
       }
     }
-    guard let owner, principal.map({ $0.subject == owner.id }) ?? true else {
-      throw HTTPFailure(404, "session_id: no such session")
+    guard let owner else { throw HTTPFailure(404, "session_id: no such session") }
+    var answer: [JSONValue.Member] = [
+      .init("user_id", .string(owner.id)), .init("username", .string(owner.username)),
+    ]
+    if sessionRules.lifetime > .zero {
+      answer.append(.init("ask_again_after_ms", .int(sessionRules.precision.nanoseconds / 1_000_000)))
     }
-    return Self.user(owner.id, owner.username)
+    return .json(.object(answer))
   }
 
   /// Who has a name.
   func userForService(_ call: Call) async throws -> Reply {
-    let key = call.string("username").normalized.lowercased().normalized
-    guard let user = try await database.transaction({ try $0.user(called: key) }) else {
+    guard let name = AccountName(call.string("username")), !name.isEmail,
+      let user = try await database.transaction({ try $0.account(called: name) })
+    else {
       throw HTTPFailure(404, "username: no such user")
     }
     return Self.user(user.id, user.username)
@@ -52,8 +65,9 @@ extension UserService {
 
   func logoutForService(_ call: Call) async throws -> Reply {
     let session = try sessionID(call)
-    let ended = try await database.transaction { connection in
-      guard let owner = try connection.owner(of: session) else { return false }
+    let now = environment.clock.wallTime
+    let ended = try await database.transaction { [sessionRules] connection in
+      guard let owner = try connection.owner(of: session, at: now, sessionRules) else { return false }
       try connection.deleteSession(session, of: owner.id)
       return true
     }
@@ -127,15 +141,8 @@ extension SQLConnection {
     try first("SELECT username FROM users WHERE user_id = $1", .text(user)) { $0.text(0) }
   }
 
-  fileprivate func owner(of session: String) throws(DatabaseError) -> (id: String, username: String)? {
-    try first(
-      """
-      SELECT u.user_id, u.username FROM user_sessions s JOIN users u ON u.user_id = s.user_id WHERE s.session_id = $1
-      """, .text(session)
-    ) { ($0.text(0), $0.text(1)) }
-  }
-
-  fileprivate func user(called key: String) throws(DatabaseError) -> (id: String, username: String)? {
-    try first("SELECT user_id, username FROM users WHERE username_key = $1", .text(key)) { ($0.text(0), $0.text(1)) }
+  fileprivate func account(called name: AccountName) throws(DatabaseError) -> (id: String, username: String)? {
+    guard let user = try user(named: name), let username = try username(of: user.id) else { return nil }
+    return (user.id, username)
   }
 }

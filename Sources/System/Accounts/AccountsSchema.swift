@@ -1,7 +1,7 @@
 /// The database of the User Service. The two tables of the seed are as the seed has them, with columns and tables beside them.
 enum AccountsSchema {
   /// Names are unique without regard to case, which needs a column of its own each: SQL's own folding knows ASCII
-  /// alone. A row that comes from elsewhere without them gets them by the trigger.
+  /// alone. A row that comes from elsewhere without them gets them at the start (`completeRows`).
   static let migrations = Migrations(
     """
     CREATE TABLE users (
@@ -15,15 +15,20 @@ enum AccountsSchema {
       email_key VARCHAR(255) UNIQUE,
       username_key VARCHAR(600) UNIQUE
     );
-    CREATE TRIGGER users_keys AFTER INSERT ON users WHEN NEW.email_key IS NULL OR NEW.username_key IS NULL BEGIN
-      UPDATE users SET email_key = lower(NEW.user_email), username_key = lower(NEW.username) WHERE user_id = NEW.user_id;
-    END;
+    CREATE TABLE shared_names (
+      name_key VARCHAR(600) NOT NULL,
+      user_id VARCHAR(64) NOT NULL REFERENCES users (user_id) ON DELETE CASCADE,
+      PRIMARY KEY (name_key, user_id)
+    );
+    CREATE INDEX shared_names_by_user ON shared_names (user_id);
     CREATE TABLE user_sessions (
       session_id VARCHAR(64) PRIMARY KEY,
       user_id VARCHAR(64) NOT NULL REFERENCES users (user_id) ON DELETE CASCADE,
-      created_at TIMESTAMP NOT NULL
+      created_at TIMESTAMP NOT NULL,
+      last_used BIGINT
     );
     CREATE INDEX user_sessions_by_user ON user_sessions (user_id);
+    CREATE INDEX user_sessions_by_use ON user_sessions (last_used);
     CREATE TABLE used_refresh_tokens (token_id VARCHAR(64) PRIMARY KEY, expires_at BIGINT NOT NULL);
     CREATE INDEX used_refresh_tokens_by_expiry ON used_refresh_tokens (expires_at);
     CREATE TABLE revoked_logins (family VARCHAR(64) PRIMARY KEY, expires_at BIGINT NOT NULL);
@@ -40,7 +45,21 @@ enum AccountsSchema {
       """
       CREATE TABLE deleted_users (event_id INTEGER PRIMARY KEY, user_id VARCHAR(64) NOT NULL);
       INSERT INTO deleted_users SELECT event_id, user_id FROM session_events WHERE kind = 'user_deleted'
+      """,
       """
+      ALTER TABLE user_sessions ADD COLUMN last_used BIGINT;
+      CREATE INDEX user_sessions_by_use ON user_sessions (last_used)
+      """,
+      """
+      DROP TRIGGER users_keys;
+      CREATE TABLE shared_names (
+        name_key VARCHAR(600) NOT NULL,
+        user_id VARCHAR(64) NOT NULL REFERENCES users (user_id) ON DELETE CASCADE,
+        PRIMARY KEY (name_key, user_id)
+      );
+      CREATE INDEX shared_names_by_user ON shared_names (user_id)
+      """,
+      Migrations.Step { connection throws(DatabaseError) in _ = try connection.foldNames(onlyMissing: false) },
     ])
 }
 
@@ -49,6 +68,7 @@ enum AccountsFailure: Error, Equatable {
   case emailTaken
   case usernameTaken
   case sessionTaken
+  case tooManySessions
   case sessionNotFound
   case userNotFound
   case loginRevoked
@@ -72,11 +92,7 @@ extension SQLConnection {
   func addUser(
     id: String, email: EmailAddress, username: Username, password: PasswordHash, at now: String
   ) throws {
-    let exists = { (sql: SQLText, value: String) throws(DatabaseError) in
-      try self.first(sql, .text(value)) { $0.int(0) } != nil
-    }
-    if try exists("SELECT 1 FROM users WHERE email_key = $1", email.key) { throw AccountsFailure.emailTaken }
-    if try exists("SELECT 1 FROM users WHERE username_key = $1", username.key) { throw AccountsFailure.usernameTaken }
+    try requireFree(email, username)
     try execute(
       """
       INSERT INTO users (user_id, user_email, username, password_hash, salt, created_at, email_key, username_key)
@@ -85,8 +101,27 @@ extension SQLConnection {
       .text(email.key), .text(username.key))
   }
 
-  /// A name with an @ is an email, any other a username.
-  func user(named key: String, isEmail: Bool) throws(DatabaseError) -> StoredUser? {
+  /// Refuses names that others have, or share since before names were folded.
+  func requireFree(_ email: EmailAddress, _ username: Username) throws {
+    let exists = { (sql: SQLText, value: String) throws(DatabaseError) in
+      try self.first(sql, .text(value)) { $0.int(0) } != nil
+    }
+    if try exists("SELECT 1 FROM users WHERE email_key = $1", email.key) { throw AccountsFailure.emailTaken }
+    if try exists("SELECT 1 FROM users WHERE username_key = $1", username.key) { throw AccountsFailure.usernameTaken }
+    if try exists("SELECT 1 FROM shared_names WHERE name_key = $1", email.key) { throw AccountsFailure.emailTaken }
+    if try exists("SELECT 1 FROM shared_names WHERE name_key = $1", username.key) {
+      throw AccountsFailure.usernameTaken
+    }
+  }
+
+  /// Whose a name is. An account that shares its folded name with an older one still has its former key, so that is looked
+  /// for first.
+  func user(named name: AccountName) throws(DatabaseError) -> StoredUser? {
+    if let former = name.formerKey, let user = try user(withKey: former, isEmail: name.isEmail) { return user }
+    return try user(withKey: name.key, isEmail: name.isEmail)
+  }
+
+  private func user(withKey key: String, isEmail: Bool) throws(DatabaseError) -> StoredUser? {
     let query: SQLText =
       isEmail
       ? "SELECT user_id, password_hash, salt, last_login FROM users WHERE email_key = $1"
@@ -143,24 +178,42 @@ extension SQLConnection {
     return false
   }
 
-  /// Adds a session in one statement, which is what most of them take; why it was refused is asked after.
-  func addSession(_ session: String, of user: String, family: String?, at now: String) throws {
-    let added = try execute(
-      """
-      INSERT INTO user_sessions (session_id, user_id, created_at) SELECT $1, user_id, $3 FROM users WHERE user_id = $2
-      AND NOT EXISTS (SELECT 1 FROM revoked_logins WHERE family = $4) ON CONFLICT DO NOTHING
-      """, .text(session), .text(user), .text(now), family.map { .text($0) } ?? .null)
-    if added == 1 { return }
+  /// Adds a session in one statement, which is what most of them take; why it was refused is asked after. Returns whether
+  /// sessions that were not used for too long had to make room for it.
+  @discardableResult
+  func addSession(_ session: String, of user: String, family: String?, at now: Timestamp, _ rules: SessionRules) throws
+    -> Bool
+  {
+    if try insertSession(session, user, family, now, rules) { return false }
     if let family, try isRevoked(family) { throw AccountsFailure.loginRevoked }
     try requireUser(user)
-    throw AccountsFailure.sessionTaken
+    let madeRoom = try endUnusedSessions(of: user, or: session, at: now, rules)
+    if madeRoom, try insertSession(session, user, family, now, rules) { return true }
+    if try owner(of: session, at: now, rules) != nil { throw AccountsFailure.sessionTaken }
+    throw AccountsFailure.tooManySessions
+  }
+
+  private func insertSession(
+    _ session: String, _ user: String, _ family: String?, _ now: Timestamp, _ rules: SessionRules
+  ) throws(DatabaseError) -> Bool {
+    try execute(
+      """
+      INSERT INTO user_sessions (session_id, user_id, created_at, last_used) SELECT $1, user_id, $3, $5 FROM users
+      WHERE user_id = $2 AND (SELECT count(*) FROM user_sessions WHERE user_id = $2) < $6
+      AND NOT EXISTS (SELECT 1 FROM revoked_logins WHERE family = $4) ON CONFLICT DO NOTHING
+      """, .text(session), .text(user), .text(now.rfc3339), family.map { .text($0) } ?? .null,
+      .int(now.milliseconds), .int(Int64(rules.maximum))) == 1
   }
 
   /// In the order in which they were added, which `rowid` keeps when clocks do not.
-  func sessions(of user: String) throws(DatabaseError) -> [(id: String, createdAt: String)] {
-    try query("SELECT session_id, created_at FROM user_sessions WHERE user_id = $1 ORDER BY rowid", .text(user)) {
-      ($0.text(0), $0.text(1))
-    }
+  func sessions(of user: String, at now: Timestamp, _ rules: SessionRules) throws(DatabaseError) -> [(
+    id: String, createdAt: String
+  )] {
+    try query(
+      """
+      SELECT session_id, created_at FROM user_sessions WHERE user_id = $1 AND ifnull(last_used, $2) >= $2 ORDER BY rowid
+      """, .text(user), .int(rules.earliestUse(at: now))
+    ) { ($0.text(0), $0.text(1)) }
   }
 
   func deleteSession(_ session: String, of user: String) throws {
@@ -173,7 +226,8 @@ extension SQLConnection {
 
   func deleteUser(_ user: String) throws {
     try requireUser(user)
-    for session in try sessions(of: user) { try addEvent("session_ended", user: user, session: session.id) }
+    let sessions = try query("SELECT session_id FROM user_sessions WHERE user_id = $1", .text(user)) { $0.text(0) }
+    for session in sessions { try addEvent("session_ended", user: user, session: session) }
     try execute("DELETE FROM users WHERE user_id = $1", .text(user))
     try addEvent("user_deleted", user: user, session: "")
     try execute(

@@ -1,5 +1,3 @@
-@_spi(_Unicode) import Swift
-
 /// An email address that the seed's `EmailStr` would take (pydantic over email-validator 2, without a DNS query).
 ///
 /// The local part is a dot-atom of ASCII `atext` or of letters and digits beyond ASCII (RFC 5322
@@ -9,7 +7,7 @@
 struct EmailAddress: Hashable, Sendable {
   /// As it is stored and shown: the domain in lower case.
   let text: String
-  /// What has to be unique: all of it in lower case.
+  /// What has to be unique: its `AccountName`.
   let key: String
 
   struct Invalid: Error {
@@ -23,7 +21,7 @@ struct EmailAddress: Hashable, Sendable {
   }
 
   init(parsing raw: String) throws(Invalid) {
-    guard raw.utf8.count <= 2048 else { throw Invalid(reason: "must have at most 254 bytes") }
+    guard raw.utf8.count <= AccountName.maximumBytes else { throw Invalid(reason: "must have at most 254 bytes") }
     guard raw.unicodeScalars.allSatisfy({ $0.properties.generalCategory != .control }) else {
       throw Invalid(reason: "must not hold control characters")
     }
@@ -35,7 +33,8 @@ struct EmailAddress: Hashable, Sendable {
     try Self.check(domain: domain)
     text = local + "@" + domain
     guard text.utf8.count <= 254 else { throw Invalid(reason: "must have at most 254 bytes") }
-    key = text.lowercased()
+    guard let name = AccountName(text) else { throw Invalid(reason: "must have at most 254 bytes") }
+    key = name.key
   }
 
   private static func withoutDisplayName(_ text: String) throws(Invalid) -> String {
@@ -100,43 +99,7 @@ struct EmailAddress: Hashable, Sendable {
   }
 }
 
-/// A name that people see: 1–150 characters (Unicode scalars) in NFC.
-struct Username: Hashable, Sendable {
-  /// As it is stored and shown.
-  let text: String
-  /// What has to be unique: the name in lower case.
-  let key: String
-
-  struct Invalid: Error {
-    let reason: String
-  }
-
-  init(parsing raw: String) throws(Invalid) {
-    guard raw.utf8.count <= 2048 else { throw Invalid(reason: "must have at most 150 characters") }
-    text = raw.normalized
-    let scalars = text.unicodeScalars
-    guard (1...150).contains(scalars.count) else { throw Invalid(reason: "must have 1 to 150 characters") }
-    guard !scalars.contains("@") else { throw Invalid(reason: "must not hold an @") }
-    guard !scalars.first!.properties.isWhitespace, !scalars.last!.properties.isWhitespace else {
-      throw Invalid(reason: "must not begin or end with white space")
-    }
-    for scalar in scalars {
-      switch scalar.properties.generalCategory {
-      case .control, .lineSeparator, .paragraphSeparator, .unassigned, .privateUse, .surrogate, .format:
-        throw Invalid(reason: "must not hold control characters")
-      default: break
-      }
-    }
-    key = text.lowercased().normalized
-  }
-}
-
 extension String {
-  /// Normalization form C.
-  var normalized: String {
-    utf8.allSatisfy { $0 < 0x80 } ? self : String(String.UnicodeScalarView(_nfc))
-  }
-
   fileprivate var trimmed: String {
     var scalars = unicodeScalars[...]
     while let first = scalars.first, first.properties.isWhitespace { scalars.removeFirst() }

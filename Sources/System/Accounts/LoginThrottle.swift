@@ -1,5 +1,5 @@
-/// Counts failed logins by account and by address, and says who has to wait. In memory: a restart forgets, and an attacker
-/// who can restart the service needs no guessing.
+/// Counts failed logins by account and by address, and says how long to wait before the next. In memory: a restart forgets
+/// them, and an attacker who can restart the service needs no guessing.
 struct LoginThrottle {
   struct Limits: Sendable {
     var perAccount = 10
@@ -7,59 +7,44 @@ struct LoginThrottle {
     var window: Duration = .seconds(15 * 60)
   }
 
-  /// Keys that are remembered; past it the oldest go, so that made-up names cannot fill the memory.
-  static let maximumKeys = 100_000
+  /// Whose password is guessed.
+  enum Account: Hashable, Sendable {
+    /// An account, by its id: its email and its username share one count.
+    case known(ExactText)
+    /// A name that is nobody's, by the hash of its folded form: 16 bytes for a name of any length.
+    case unknown(UInt64, UInt64)
 
-  private let limits: Limits
-  /// The times of the failures of each key, oldest first.
-  private var failures: [String: [Instant]] = [:]
-  /// The keys in order of their first failure, for forgetting.
-  private var order: [String] = []
+    init(id: String) { self = .known(ExactText(id)) }
 
-  init(_ limits: Limits) { self.limits = limits }
-
-  /// How many keys are remembered.
-  var count: Int { failures.count }
-
-  /// How long to wait before the next attempt, or nil when it may be made now.
-  mutating func wait(account: String, address: String, at now: Instant) -> Duration? {
-    if failures.isEmpty { return nil }
-    let waits = [
-      wait("account " + account, limits.perAccount, now), wait("address " + address, limits.perAddress, now),
-    ]
-    return waits.compactMap { $0 }.max()
+    init(unknown name: AccountName) {
+      let digest = name.key.withUTF8Bytes { Cryptography.sha256($0) }
+      let word = { (range: Range<Int>) in digest[range].reduce(UInt64(0)) { $0 << 8 | UInt64($1) } }
+      self = .unknown(word(0..<8), word(8..<16))
+    }
   }
 
-  private mutating func wait(_ key: String, _ limit: Int, _ now: Instant) -> Duration? {
-    guard var times = failures[key] else { return nil }
-    times.removeAll { now - $0 >= limits.window }
-    failures[key] = times.isEmpty ? nil : times
-    guard times.count >= limit else { return nil }
-    return limits.window - (now - times[times.count - limit])
+  private var accounts: RecentEvents<Account>
+  private var addresses: RecentEvents<ClientAddress>
+
+  init(_ limits: Limits) {
+    accounts = RecentEvents(limit: limits.perAccount, window: limits.window)
+    addresses = RecentEvents(limit: limits.perAddress, window: limits.window)
   }
+
+  /// How long an address has to wait before its next attempt, or nil when it may try now, or is not known.
+  mutating func wait(address: ClientAddress?, at now: Instant) -> Duration? {
+    address.flatMap { addresses.wait($0, at: now) }
+  }
+
+  /// How long to wait before the next attempt for an account, or nil when it may be made now.
+  mutating func wait(account: Account, at now: Instant) -> Duration? { accounts.wait(account, at: now) }
 
   /// A wrong password, or an unknown user.
-  mutating func failed(account: String, address: String, at now: Instant) {
-    add("account " + account, limits.perAccount, now)
-    add("address " + address, limits.perAddress, now)
-  }
-
-  private mutating func add(_ key: String, _ limit: Int, _ now: Instant) {
-    if failures[key] == nil {
-      order.append(key)
-      if order.count > Self.maximumKeys { forgetOldest() }
-    }
-    failures[key, default: []].append(now)
-    if failures[key]!.count > limit { failures[key]!.removeFirst() }
-  }
-
-  private mutating func forgetOldest() {
-    for key in order.prefix(Self.maximumKeys / 10) { failures[key] = nil }
-    order.removeFirst(Self.maximumKeys / 10)
+  mutating func failed(account: Account, address: ClientAddress?, at now: Instant) {
+    accounts.add(account, at: now)
+    if let address { addresses.add(address, at: now) }
   }
 
   /// The right password: the account's failures no longer count.
-  mutating func succeeded(account: String) {
-    if !failures.isEmpty { failures["account " + account] = nil }
-  }
+  mutating func succeeded(account: Account) { accounts.forget(account) }
 }

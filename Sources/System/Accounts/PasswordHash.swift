@@ -11,8 +11,8 @@ final class PasswordHash: Sendable {
   let salt: String
 
   /// Hashes a password. Slow on purpose: call it in the compute lane.
-  init(of password: String, salt: [UInt8], rounds: Int) {
-    let key = Cryptography.pbkdf2(password: Array(password.utf8), salt: salt, rounds: rounds)
+  init(of password: Password, salt: [UInt8], rounds: Int) {
+    let key = Cryptography.pbkdf2(password: Array(password.text.utf8), salt: salt, rounds: rounds)
     hash = "pbkdf2-sha256$\(rounds)$\(Hex.encode(key))"
     self.salt = Hex.encode(salt)
     form = .pbkdf2(rounds: rounds)
@@ -53,18 +53,47 @@ final class PasswordHash: Sendable {
 
   private static let dollar = UInt8(ascii: "$")
 
-  /// Whether `password` is the one, in the same time for every wrong one. Slow on purpose: call it in the compute lane.
-  func matches(_ password: String) -> Bool {
-    guard let form else { return false }
+  /// How a password compares with a hash.
+  enum Match: Sendable {
+    case none
+    /// It is the one, but was hashed as it came and not in the form of today.
+    case unprepared
+    case full
+  }
+
+  /// Compares a password with the hash. Takes the time of `rounds` rounds or more, for whatever hash: a weak one would otherwise
+  /// show by its quick answer that there is such an account. Slow on purpose: call it in the compute lane.
+  func match(_ password: Password, rounds: Int) -> Match {
+    if matches(password.text, rounds: rounds) { return .full }
+    guard let raw = password.raw, matches(raw, rounds: rounds) else { return .none }
+    return .unprepared
+  }
+
+  private func matches(_ password: String, rounds: Int) -> Bool {
+    let result = compare(password)
+    // A row that cannot be read takes no rounds at all.
+    let missing = rounds - (result == nil ? 0 : self.rounds)
+    if missing > 0 { _ = Cryptography.pbkdf2(password: Array(password.utf8), salt: [], rounds: missing) }
+    return result ?? false
+  }
+
+  /// Rounds of PBKDF2 that a comparison takes by itself.
+  var rounds: Int { if case .pbkdf2(let rounds)? = form { rounds } else { 0 } }
+
+  /// Whether `password` has this hash, in the same time for every wrong one; nil where the columns hold no hash.
+  private func compare(_ password: String) -> Bool? {
+    guard let form else { return nil }
     return withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 2 * HMACSHA256.length) { bytes in
       let stored = UnsafeMutableBufferPointer(rebasing: bytes[..<HMACSHA256.length])
       let shown = UnsafeMutableBufferPointer(rebasing: bytes[HMACSHA256.length...])
-      return hash.withUTF8Bytes { Hex.decode(UnsafeBufferPointer(rebasing: $0.suffix(Self.digits)), to: stored) }
-        && write(form, of: password, to: shown) && Cryptography.constantTimeEqual(stored, shown)
+      guard hash.withUTF8Bytes({ Hex.decode(UnsafeBufferPointer(rebasing: $0.suffix(Self.digits)), to: stored) }),
+        write(form, of: password, to: shown)
+      else { return nil }
+      return Cryptography.constantTimeEqual(stored, shown)
     }
   }
 
-  /// Writes the 32 bytes that `password` gives with this salt; false where that is none.
+  /// Writes the 32 bytes that `password` gives with this salt; false where the salt is not hexadecimal.
   private func write(_ form: Form, of password: String, to output: UnsafeMutableBufferPointer<UInt8>) -> Bool {
     switch form {
     case .pbkdf2(let rounds):
@@ -82,10 +111,8 @@ final class PasswordHash: Sendable {
     }
   }
 
-  /// Whether the hash is weaker than what is made today.
-  func isOutdated(rounds: Int) -> Bool {
-    if case .pbkdf2(let own) = form { own < rounds } else { true }
-  }
+  /// Whether the hash is weaker than those that are made today.
+  func isOutdated(rounds: Int) -> Bool { self.rounds < rounds }
 
   /// Something to compare with when there is no such user, so that it takes as long.
   static func decoy(rounds: Int) -> PasswordHash {

@@ -1,9 +1,17 @@
 /// The part of the User Service's route table that is for other services alone.
 enum ServiceRoutes {
   private static let user = Schema.object([.init("user_id", .string()), .init("username", .string())])
+  private static let sessionOwner = Schema.object([
+    .init("user_id", .string()), .init("username", .string()),
+    .init(
+      "ask_again_after_ms", .integer(minimum: 0), isRequired: false,
+      "a session that is in use ends unless it is asked about this often"),
+  ])
   private static let deleted = Schema.object([.init("event_id", .integer(minimum: 1)), .init("user_id", .string())])
   private static let session = Schema.Field("session_id", .string(.init(minimumLength: 1, maximumLength: 64)))
   private static let password = Schema.string(.init(minimumLength: 8, maximumLength: 1024))
+  private static let address = Schema.Field(
+    "address", .string(.init(maximumLength: 255)), isRequired: false, "the user's address, for the limits by address")
   private static let unavailable = Route.Response(503, "The user database is not available")
 
   private static func route(
@@ -25,14 +33,18 @@ enum ServiceRoutes {
     return [
       route(
         "/services/register", "Register a user without an email",
-        [.init("username", .string(.init(minimumLength: 1, maximumLength: 150))), .init("password", password)],
-        [.init(201, "Registered", user), .init(400, "Invalid data, or username taken")]
+        [
+          .init("username", .string(.init(minimumLength: 1, maximumLength: 150))), .init("password", password), address,
+        ],
+        [
+          .init(201, "Registered", user), .init(400, "Invalid data, or username taken"),
+          .init(429, "Too many registrations from this address"),
+        ]
       ) { try await users.started().registerForService($0) },
       route(
         "/services/login", "Check a password and make a session",
         [
-          .init("user", .string(), "email or username"), .init("password", .string()), session,
-          .init("address", .string(), isRequired: false, "where the user comes from, for the limit of failures"),
+          .init("user", .string(), "email or username"), .init("password", .string()), session, address,
         ],
         [
           .init(200, "The user", user), .init(401, "Wrong user or password"), .init(429, "Too many failed logins"),
@@ -41,7 +53,9 @@ enum ServiceRoutes {
       route(
         "/services/session", "Whose a session is",
         [session, .init("token", .string(), isRequired: false, "an access token that has to be the owner's")],
-        [.init(200, "The user", user), .init(401, "The token is none"), .init(404, "No such session")]
+        [
+          .init(200, "The user", sessionOwner), .init(401, "The token is invalid"), .init(404, "No such session"),
+        ]
       ) { try await users.started().sessionForService($0) },
       route(
         "/services/user", "Who has a username", [.init("username", .string())],

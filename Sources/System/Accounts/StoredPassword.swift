@@ -7,7 +7,7 @@ public struct StoredPassword: Sendable {
 
   /// Hashes `password`; takes as long as a login.
   public static func make(_ password: String, rounds: Int?, salt: [UInt8]) -> StoredPassword {
-    let hash = PasswordHash(of: password, salt: salt, rounds: rounds ?? PasswordHash.defaultRounds)
+    let hash = PasswordHash(of: Password(trying: password), salt: salt, rounds: rounds ?? PasswordHash.defaultRounds)
     return StoredPassword(hash: hash.hash, salt: hash.salt)
   }
 }

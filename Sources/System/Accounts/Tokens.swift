@@ -5,22 +5,25 @@ enum TokenKind: String, Sendable {
 }
 
 /// A token's `jti`: which login it descends from, and which one it is.
+///
+/// Ours are `FAMILY.UNIQUE`. One of another form, from another issuer with the same key, is a login of its own: the part before
+/// its last dot, or all of it, is the family of the tokens that are made from it.
 struct TokenID: Hashable, Sendable {
+  private static let maximumBytes = 255
+
   /// The login; every token made from it by refreshing has the same.
   let family: String
-  /// Unique to the token.
-  let unique: String
+  /// The whole `jti`, which is unique to the token.
+  let text: String
 
   init?(_ text: String) {
     let bytes = text.utf8
-    guard let dot = bytes.firstIndex(of: UInt8(ascii: ".")), dot > bytes.startIndex else { return nil }
-    let rest = bytes[bytes.index(after: dot)...]
-    guard !rest.isEmpty, !rest.contains(UInt8(ascii: ".")) else { return nil }
-    family = String(Substring(bytes[..<dot]))
-    unique = String(Substring(rest))
+    let family = bytes.lastIndex(of: UInt8(ascii: ".")).map { bytes[..<$0] } ?? bytes[...]
+    // A refreshed token's is 25 bytes longer than its family, so that only a foreign one can be too long.
+    guard !bytes.isEmpty, family.count <= Self.maximumBytes, bytes.count <= Self.maximumBytes + 32 else { return nil }
+    self.text = text
+    self.family = family.isEmpty ? text : String(Substring(family))
   }
-
-  var text: String { family + "." + unique }
 }
 
 /// What a good token says.
@@ -35,9 +38,13 @@ struct TokenIssuer {
   private let jwt: JWT
   private let accessLifetime: Duration
   private let refreshLifetime: Duration
+  private let issuer: String?
+  private let audience: String?
 
   init(_ options: UserServiceOptions) {
     jwt = JWT(secrets: options.secrets)
+    issuer = options.issuer
+    audience = options.audience
     accessLifetime = options.accessTokenLifetime
     refreshLifetime = options.refreshTokenLifetime
   }
@@ -88,7 +95,16 @@ struct TokenIssuer {
       writeFamily(&claims)
       claims.append(".")
       claims.append(hex: unique)
-      claims.append("\"}")
+      claims.append("\"")
+      if let issuer {
+        claims.append(",\"iss\":")
+        claims.append(json: issuer)
+      }
+      if let audience {
+        claims.append(",\"aud\":")
+        claims.append(json: audience)
+      }
+      claims.append("}")
     }
   }
 
@@ -96,12 +112,48 @@ struct TokenIssuer {
   func read(_ token: String, as kind: TokenKind, at now: Timestamp) -> Result<TokenClaims, TokenFault> {
     let claims: JSONValue
     do throws(JWT.Failure) { claims = try jwt.verify(token) } catch { return .failure(.invalid) }
-    guard claims["type"]?.string == kind.rawValue, let subject = claims["sub"]?.string, !subject.isEmpty,
-      claims["iat"]?.number != nil, let expires = claims["exp"]?.int,
-      let id = claims["jti"]?.string.flatMap(TokenID.init)
+    guard claims["type"]?.string == kind.rawValue, let subject = claims["sub"]?.string,
+      (1...Self.maximumSubject).contains(subject.utf8.count), claims["iat"]?.number != nil,
+      let expires = claims["exp"]?.numericDate, let id = claims["jti"]?.string.flatMap(TokenID.init),
+      isForUs(claims)
     else { return .failure(.invalid) }
-    guard now.seconds < expires else { return .failure(.expired) }
-    return .success(TokenClaims(subject: subject, id: id, expires: Timestamp(seconds: expires)))
+    guard now < expires else { return .failure(.expired) }
+    if let notBefore = claims["nbf"] {
+      guard let begin = notBefore.numericDate, now >= begin else { return .failure(.invalid) }
+    }
+    return .success(TokenClaims(subject: subject, id: id, expires: expires))
+  }
+
+  /// Bytes of a `sub`; ours have 64.
+  private static let maximumSubject = 255
+
+  /// Whether the issuer and the audience that a token names, if it does, are those that are configured, if any are. A token
+  /// without them may be one of before they were configured.
+  private func isForUs(_ claims: JSONValue) -> Bool {
+    if let issuer, let claim = claims["iss"], claim.string?.hasSameBytes(as: issuer) != true { return false }
+    guard let audience, let claim = claims["aud"] else { return true }
+    // One string, or an array of them (RFC 7519 §4.1.3).
+    let named = claim.array ?? [claim]
+    return named.contains { $0.string?.hasSameBytes(as: audience) == true }
+  }
+}
+
+extension JSONValue {
+  /// A `NumericDate` (RFC 7519 §2): seconds since the epoch, which may have a fraction. Nil for anything but a number; those beyond
+  /// all dates are the last one or the first.
+  fileprivate var numericDate: Timestamp? {
+    switch self {
+    case .int(let seconds): Timestamp(seconds: seconds)
+    case .double(let seconds): Timestamp(microseconds: Int64(clamping: seconds * 1e6))
+    default: nil
+    }
+  }
+}
+
+extension Int64 {
+  /// The integer nearest to a number, or the last on its side. The parser of JSON gives finite numbers alone.
+  fileprivate init(clamping number: Double) {
+    self = Int64(exactly: number.rounded(.down)) ?? (number < 0 ? .min : .max)
   }
 }
 

@@ -37,7 +37,8 @@ enum UserRoutes {
           .init("password", password),
         ]),
         responses: [
-          .init(201, "Registered", done), .init(400, "Invalid data, or email or username taken"), unavailable,
+          .init(201, "Registered", done), .init(400, "Invalid data, or email or username taken"),
+          .init(429, "Too many registrations from this address"), unavailable,
         ]
       ) { try await users.started().register($0) },
       Route(
@@ -69,7 +70,10 @@ enum UserRoutes {
     return [
       Route(
         "POST", "/add-session", "Add a session to the user", access: user(users), body: sessionID,
-        responses: [.init(200, "Added", done), .init(400, "The session exists, or the user does not"), unavailable]
+        responses: [
+          .init(200, "Added", done), .init(400, "The session exists, the user has too many, or is not there"),
+          unavailable,
+        ]
       ) { try await users.started().addSession($0) },
       Route(
         "GET", "/get-sessions", "The user's sessions, oldest first", access: user(users),
@@ -91,6 +95,9 @@ enum UserRoutes {
         "POST", "/check_node", "Whether an email and a password belong together", access: .service,
         body: .object([
           .init("EMAIL", .string()), .init("PASSWORD", .string()), .init("TYPE", .string(.init(example: "CUSTOMERS"))),
+          .init(
+            "ADDRESS", .string(.init(maximumLength: 255)), isRequired: false,
+            "the customer's address, for the limit of failures"),
         ]),
         responses: [
           .init(

@@ -3,8 +3,8 @@ public actor UserService: Service {
   /// Its database in the data directory.
   public static let database = ServiceDatabase("accounts.db", AccountsSchema.migrations)
 
-  /// Password hashes that may wait for the compute lane; more are answered 503, since each takes long and holds a client.
-  static let maximumHashes = 256
+  /// Sessions that one transaction of the sweep ends.
+  private static let sweepSize: Int64 = 500
 
   let environment: Environment
   let database: Database
@@ -15,7 +15,9 @@ public actor UserService: Service {
   private let issuer: TokenIssuer
   private var server: HTTPServer?
   private var throttle = LoginThrottle(.init())
-  private var hashing = 0
+  private var registrations: RecentEvents<ClientAddress>
+  var hashing = HashingQueue<UnsafeContinuation<Void, Never>>()
+  let sessionRules: SessionRules
   /// The last second of a login, and how RFC 3339 begins a time in it.
   private var second: (number: Int64, text: String) = (.min, "")
 
@@ -33,7 +35,11 @@ public actor UserService: Service {
     let database = Database(
       environment, path: Self.database.path, migrations: Self.database.migrations, options: options.database,
       observer: metrics.databaseObserver)
-    _ = try await database.transaction { try $0.lastEventID() }
+    let now = environment.clock.wallTime
+    for user in try await database.transaction({ try $0.completeRows(at: now) }) {
+      environment.log.warning(
+        "account-name-taken", ["user": .string(user), "advice": "another account has its email or username: change it"])
+    }
     let reference = ServiceReference<UserService>()
     let server = try HTTPServer(
       environment, address: options.address, service: UserRoutes.description,
@@ -42,6 +48,7 @@ public actor UserService: Service {
     let service = UserService(environment, options, database, server)
     reference.set(service)
     server.start()
+    if options.sessionLifetime > .zero { environment.executor.spawn("session-sweep") { await service.sweepSessions() } }
     return service
   }
 
@@ -53,6 +60,8 @@ public actor UserService: Service {
     addresses = [("users", server.address)]
     serialExecutor = environment.executor.forActor("user-service")
     bell = EventBell(environment)
+    registrations = RecentEvents(limit: options.registrationLimit, window: .seconds(15 * 60))
+    sessionRules = SessionRules(lifetime: options.sessionLifetime, maximum: options.maximumSessions)
     issuer = TokenIssuer(options)
     verifier = AccessTokenVerifier(environment.clock, options)
   }
@@ -75,67 +84,98 @@ public actor UserService: Service {
       throw HTTPFailure(400, "email: \(error.reason)")
     }
     let id = Hex.encode(environment.entropy.bytes(32))
-    _ = try await register(id, email, username: call.string("username"), password: call.string("password"))
+    _ = try await register(
+      id, email, username: call.string("username"), password: call.string("password"), from: call.client.host)
     return .success("user registered", status: 201)
   }
 
   /// Makes an account; returns its name as it is kept.
-  func register(_ id: String, _ email: EmailAddress, username raw: String, password: String) async throws -> String {
+  func register(
+    _ id: String, _ email: EmailAddress, username raw: String, password: String, from host: String?
+  ) async throws -> String {
     let username: Username
+    let chosen: Password
     do throws(Username.Invalid) {
       username = try Username(parsing: raw)
     } catch {
       throw HTTPFailure(400, "username: \(error.reason)")
     }
-    guard password.utf8.count <= 1024 else { throw HTTPFailure(400, "password: must have at most 1024 bytes") }
-    let salt = environment.entropy.bytes(16)
-    let hash = try await hash { [rounds = options.passwordRounds] in
-      PasswordHash(of: password, salt: salt, rounds: rounds)
+    do throws(Password.Invalid) {
+      chosen = try Password(choosing: password)
+    } catch {
+      throw HTTPFailure(400, "password: \(error.reason)")
     }
-    let now = environment.clock.wallTime.rfc3339
     let byCase = options.planted.contains(.usernamesByCase)
-    do {
+    // A name that is taken costs no hash.
+    if !byCase { try await naming { try await database.transaction { try $0.requireFree(email, username) } } }
+    try admitRegistration(from: host.flatMap(ClientAddress.init))
+    let hash = try await hash(chosen, in: .registrations)
+    let now = environment.clock.wallTime.rfc3339
+    try await naming {
       try await database.transaction { connection in
         if byCase {
           return try connection.addUserByCase(id: id, email: email, username: username, password: hash, at: now)
         }
         try connection.addUser(id: id, email: email, username: username, password: hash, at: now)
       }
+    }
+    return username.text
+  }
+
+  /// Says in HTTP which name is taken.
+  private func naming(_ body: () async throws -> Void) async throws {
+    do {
+      try await body()
     } catch AccountsFailure.emailTaken {
       throw HTTPFailure(400, "email: already registered")
     } catch AccountsFailure.usernameTaken {
       throw HTTPFailure(400, "username: already taken")
     }
-    return username.text
+  }
+
+  /// Counts a registration. One from this machine, or of an address that is not known, has no limit.
+  private func admitRegistration(from address: ClientAddress?) throws(HTTPFailure) {
+    guard options.registrationLimit > 0, let address, !address.isLoopback else { return }
+    let now = environment.clock.now
+    if let wait = registrations.wait(address, at: now) { throw Self.tooMany("registrations", wait) }
+    registrations.add(address, at: now)
   }
 
   func login(_ call: Call) async throws -> Reply {
-    let user = try await authenticate(call.string("user"), call.string("password"), from: call.peer.host)
+    let user = try await authenticate(call.string("user"), call.string("password"), from: call.client.host)
     guard let user else { throw HTTPFailure.unauthorized("wrong user or password") }
     return tokens(to: user, family: nil, at: environment.clock.wallTime)
   }
 
   func checkNode(_ call: Call) async throws -> Reply {
-    let user = try await authenticate(call.string("EMAIL"), call.string("PASSWORD"), from: nil)
+    let user = try await authenticate(call.string("EMAIL"), call.string("PASSWORD"), from: call.body["ADDRESS"]?.string)
     return .json(["MESSAGE": user == nil ? "NOT_REGISTERED" : "REGISTERED"])
   }
 
   /// The id of the user with this name and password, or nil. Takes as long when there is no such user.
-  func authenticate(_ name: String, _ password: String, from address: String?) async throws -> String? {
-    let isEmail = name.utf8.contains(UInt8(ascii: "@"))
-    let key = name.normalized.lowercased().normalized
-    try admit(key, address)
-    let stored = try await database.transaction { try $0.user(named: key, isEmail: isEmail) }
-    let candidate = stored?.password ?? .decoy(rounds: options.passwordRounds)
-    let matches = try await hash { candidate.matches(password) }
+  func authenticate(_ name: String, _ password: String, from host: String?) async throws -> String? {
+    guard let name = AccountName(name) else {
+      throw HTTPFailure(400, "the name of an account has at most \(AccountName.maximumBytes) bytes")
+    }
+    let address = host.flatMap(ClientAddress.init)
+    try admit(nil, address)
+    let stored = try await database.transaction { try $0.user(named: name) }
+    let account = stored.map { LoginThrottle.Account(id: $0.id) } ?? .init(unknown: name)
+    try admit(account, nil)
+    let password = Password(trying: password)
+    let lane = address.map { HashingLane.logins($0) } ?? .loginsFromAnywhere
+    let match = try await match(password, stored?.password ?? .decoy(rounds: options.passwordRounds), in: lane)
     // Others may have failed meanwhile; a volley of guesses learns no more than the same guesses one by one.
-    try admit(key, address)
-    guard let stored, matches else {
-      throttle.failed(account: key, address: address ?? "", at: environment.clock.now)
+    try admit(account, address)
+    guard let stored, match != .none else {
+      throttle.failed(account: account, address: address, at: environment.clock.now)
       return nil
     }
-    throttle.succeeded(account: key)
-    if stored.password.isOutdated(rounds: options.passwordRounds) { try await upgrade(stored, password) }
+    throttle.succeeded(account: account)
+    if match == .unprepared || stored.password.isOutdated(rounds: options.passwordRounds) {
+      let new = try await hash(password, in: lane)
+      try await database.transaction { try $0.upgradePassword(stored.id, from: stored.password, to: new) }
+    }
     let now = environment.clock.wallTime
     // `last_login` is kept to the second: a user who logs in again within it costs no commit.
     if now.seconds != second.number { second = (now.seconds, String(now.rfc3339.utf8.prefix(19))!) }
@@ -145,29 +185,17 @@ public actor UserService: Service {
     return stored.id
   }
 
-  private func admit(_ account: String, _ address: String?) throws(HTTPFailure) {
-    guard let wait = throttle.wait(account: account, address: address ?? "", at: environment.clock.now) else { return }
+  private func admit(_ account: LoginThrottle.Account?, _ address: ClientAddress?) throws(HTTPFailure) {
+    let now = environment.clock.now
+    let wait = max(
+      account.flatMap { throttle.wait(account: $0, at: now) } ?? .zero,
+      throttle.wait(address: address, at: now) ?? .zero)
+    if wait > .zero { throw Self.tooMany("failed logins", wait) }
+  }
+
+  private static func tooMany(_ what: String, _ wait: Duration) -> HTTPFailure {
     let seconds = max(1, Int(wait.inSeconds.rounded(.up)))
-    throw HTTPFailure(429, "too many failed logins", fields: [("retry-after", "\(seconds)")])
-  }
-
-  private func upgrade(_ user: StoredUser, _ password: String) async throws {
-    let salt = environment.entropy.bytes(16)
-    let new = try await hash { [rounds = options.passwordRounds] in
-      PasswordHash(of: password, salt: salt, rounds: rounds)
-    }
-    try await database.transaction { try $0.upgradePassword(user.id, from: user.password, to: new) }
-  }
-
-  // Inlined, as each function that waits is two switches more.
-  @inline(__always)
-  private func hash<R: Sendable>(_ work: @escaping @Sendable () -> R) async throws -> R {
-    guard hashing < Self.maximumHashes else {
-      throw HTTPFailure(503, "too many passwords are being checked", fields: [("retry-after", "1")])
-    }
-    hashing += 1
-    defer { hashing -= 1 }
-    return try await environment.executor.offload(.compute, work)
+    return HTTPFailure(429, "too many \(what)", fields: [("retry-after", "\(seconds)")])
   }
 
   func deleteUser(_ call: Call) async throws -> Reply {
@@ -186,7 +214,7 @@ public actor UserService: Service {
     case .success(let read): claims = read
     case .failure(let fault): throw fault.failure
     }
-    let revokedUntil = now + max(options.refreshTokenLifetime, options.accessTokenLifetime)
+    let revokedUntil = max(claims.expires, now + max(options.refreshTokenLifetime, options.accessTokenLifetime))
     let isFirstUse: Bool
     do {
       isFirstUse =
@@ -211,14 +239,17 @@ public actor UserService: Service {
 
   func addSession(_ call: Call) async throws -> Reply {
     let session = try sessionID(call)
-    let now = environment.clock.wallTime.rfc3339
+    let now = environment.clock.wallTime
     let principal = call.principal!
     if options.planted.contains(.sessionInTwoSteps) {
-      try await translated { try await addSessionInTwoSteps(session, principal.subject, now) }
+      try await translated { try await addSessionInTwoSteps(session, principal.subject, now.rfc3339) }
     } else {
       let family = options.planted.contains(.ignoresRevocation) ? nil : principal.login
-      try await translated {
-        try await database.transaction { try $0.addSession(session, of: principal.subject, family: family, at: now) }
+      try await translated { [sessionRules] in
+        let endedOthers = try await database.transaction {
+          try $0.addSession(session, of: principal.subject, family: family, at: now, sessionRules)
+        }
+        if endedOthers { await bell.ring() }
       }
     }
     return .success("session added")
@@ -227,11 +258,12 @@ public actor UserService: Service {
   func getSessions(_ call: Call) async throws -> Reply {
     try await misbehave()
     let principal = call.principal!
+    let now = environment.clock.wallTime
     let sessions: [(id: String, createdAt: String)]
     do {
-      sessions = try await act(principal) { connection in
+      sessions = try await act(principal) { [sessionRules] connection in
         try connection.requireUser(principal.subject)
-        return try connection.sessions(of: principal.subject)
+        return try connection.sessions(of: principal.subject, at: now, sessionRules)
       }
     } catch let failure as HTTPFailure where failure.status == 400 {
       throw HTTPFailure.unauthorized("the user no longer exists")
@@ -246,6 +278,25 @@ public actor UserService: Service {
     try await act(principal) { try $0.deleteSession(session, of: principal.subject) }
     await bell.ring()
     return .success("session deleted")
+  }
+
+  /// Ends sessions that were not used for too long, as long as the service runs.
+  private func sweepSessions() async {
+    while server != nil {
+      do {
+        try await environment.clock.sleep(for: max(.milliseconds(100), sessionRules.precision))
+        let now = environment.clock.wallTime
+        while try await database.transaction({ [sessionRules] in
+          try $0.endUnusedSessions(at: now, sessionRules, limit: Self.sweepSize)
+        }) > 0 {
+          await bell.ring()
+        }
+      } catch is NodeDown {
+        return
+      } catch {
+        // The database says in the log what it lacks; the sessions are ended next time.
+      }
+    }
   }
 
   func sessionID(_ call: Call) throws(HTTPFailure) -> String {
@@ -284,6 +335,7 @@ public actor UserService: Service {
     case .userNotFound: HTTPFailure(400, "user not found")
     case .sessionNotFound: HTTPFailure(400, "session_id: no such session of this user")
     case .sessionTaken: HTTPFailure(400, "session_id: already exists")
+    case .tooManySessions: HTTPFailure(400, "too many sessions: end one first")
     case .emailTaken, .usernameTaken: HTTPFailure(400, "already taken")
     }
   }

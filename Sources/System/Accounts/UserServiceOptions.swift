@@ -8,6 +8,16 @@ public struct UserServiceOptions: Sendable {
   public var accessTokenLifetime: Duration = .seconds(3600)
   /// How long a refresh token is valid.
   public var refreshTokenLifetime: Duration = .seconds(7 * 86_400)
+  /// What the tokens' `iss` and `aud` are, where they are set: tokens that name another are refused.
+  public var issuer: String?
+  /// See `issuer`.
+  public var audience: String?
+  /// How long after its last use a session ends; zero for never.
+  public var sessionLifetime: Duration = .seconds(30 * 86_400)
+  /// Sessions that one user may have.
+  public var maximumSessions = 1000
+  /// Registrations from one address in 15 minutes; 0 for any number.
+  public var registrationLimit = 20
   /// Rounds of PBKDF2 for new passwords.
   public var passwordRounds = PasswordHash.defaultRounds
   /// How the HTTP server behaves.

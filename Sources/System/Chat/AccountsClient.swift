@@ -4,6 +4,8 @@ struct AccountsClient: Sendable {
   struct Account: Sendable {
     let id: String
     let username: String
+    /// In the answer about a session: how long it may be used without asking again. The question is what keeps it alive.
+    var askAgainAfter: Duration?
   }
 
   /// Time for an answer.
@@ -21,8 +23,12 @@ struct AccountsClient: Sendable {
     fields = token.map { [("authorization", "Bearer \($0)")] } ?? []
   }
 
-  func register(_ username: String, _ password: String) async throws -> Account {
-    try account(try await post("register", ["username": .string(username), "password": .string(password)]))
+  /// Registers a user of an `address`, by which registrations are limited.
+  func register(_ username: String, _ password: String, address: String) async throws -> Account {
+    try account(
+      try await post(
+        "register",
+        ["username": .string(username), "password": .string(password), "address": .string(address)]))
   }
 
   /// Logs in under a new session. When nobody answers it is tried again under another one: the first may be there, but nobody knows it.
@@ -102,7 +108,8 @@ struct AccountsClient: Sendable {
 
   private func account(_ answer: JSONValue) throws -> Account {
     guard let id = answer["user_id"]?.string, let username = answer["username"]?.string else { throw Self.unavailable }
-    return Account(id: id, username: username)
+    let askAgainAfter = answer["ask_again_after_ms"]?.int.map { Duration.milliseconds(max(0, $0)) }
+    return Account(id: id, username: username, askAgainAfter: askAgainAfter)
   }
 
   /// A question changes nothing, so it may be asked again: the connection may have been closed before it was sent.

@@ -3,7 +3,8 @@ extension ChatService {
   // MARK: Accounts and sessions
 
   func register(_ call: Call) async throws -> Reply {
-    let account = try await accounts.register(call.string("username"), call.string("password"))
+    let account = try await accounts.register(
+      call.string("username"), call.string("password"), address: call.client.host)
     let user = try await directory.chatUser(account)
     return .json([
       "message": "user registered", "user_id": .int(user.number.value), "username": .string(user.username),
@@ -12,7 +13,7 @@ extension ChatService {
 
   func login(_ call: Call) async throws -> Reply {
     let (session, account) = try await accounts.login(
-      call.string("username"), call.string("password"), address: call.peer.host)
+      call.string("username"), call.string("password"), address: call.client.host)
     let user = try await directory.chatUser(account)
     return .json([
       "sessionID": .string(session), "user_id": .int(user.number.value), "username": .string(user.username),

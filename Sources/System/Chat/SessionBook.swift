@@ -9,6 +9,8 @@ final class SessionBook: @unchecked Sendable {
   struct Session {
     let user: ChatUser
     var verifiedAt: Instant
+    /// How long after that it has to be asked about again, if it is used, so that the User Service does not end it as unused.
+    let askAgainAfter: Duration?
     var sockets: [SocketID] = []
     /// Whether events are missing since it was verified: then the lease says nothing of it.
     var isDoubtful = false
@@ -29,6 +31,11 @@ final class SessionBook: @unchecked Sendable {
   }
 
   func isBelieved(_ session: Session) -> Bool { trustsForever || clock.now - knownAt(session) < Self.lease }
+
+  /// Whether a session that is used has to be asked about now.
+  func isDue(_ session: Session) -> Bool {
+    session.askAgainAfter.map { clock.now - session.verifiedAt >= $0 } ?? false
+  }
 
   /// When a session was last known to go on.
   func knownAt(_ session: Session) -> Instant {

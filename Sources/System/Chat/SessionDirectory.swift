@@ -67,7 +67,9 @@ actor SessionDirectory {
     }
     let needsToken = session.utf8.count < Self.shortestSession
     if needsToken, token == nil { throw HTTPFailure(401, "a session this short needs its owner's access token") }
-    if !needsToken, let known = book.sessions[session], book.isBelieved(known) { return known.user }
+    if !needsToken, let known = book.sessions[session], book.isBelieved(known), !book.isDue(known) {
+      return known.user
+    }
     pending[session, default: (0, 0)].askers += 1
     defer {
       pending[session]!.askers -= 1
@@ -81,7 +83,7 @@ actor SessionDirectory {
       }
       let user = try await chatUser(account)
       if pending[session]!.endings > endings { continue }
-      remember(session, user, verifiedAt: begin)
+      remember(session, user, verifiedAt: begin, askAgainAfter: account.askAgainAfter)
       return user
     }
   }
@@ -96,14 +98,14 @@ actor SessionDirectory {
 
   static let unknown = HTTPFailure(401, "no such session")
 
-  private func remember(_ session: String, _ user: ChatUser, verifiedAt: Instant) {
+  private func remember(_ session: String, _ user: ChatUser, verifiedAt: Instant, askAgainAfter: Duration?) {
     if book.sessions[session] != nil {
       book.sessions[session]!.verifiedAt = max(book.sessions[session]!.verifiedAt, verifiedAt)
       book.sessions[session]!.isDoubtful = false
       return
     }
     if book.sessions.count >= Self.maximumIdle { book.sessions = book.sessions.filter { !$0.value.sockets.isEmpty } }
-    book.sessions[session] = SessionBook.Session(user: user, verifiedAt: verifiedAt)
+    book.sessions[session] = SessionBook.Session(user: user, verifiedAt: verifiedAt, askAgainAfter: askAgainAfter)
   }
 
   // MARK: Sockets
@@ -186,12 +188,14 @@ actor SessionDirectory {
     recheckSoon()
   }
 
-  /// Asks again about the sessions that are in doubt, and those with sockets of which nothing was heard for long.
+  /// Asks again about the sessions that are in doubt, and those with sockets of which nothing was heard for long, or that
+  /// the User Service would end as unused.
   private func recheckSoon() {
     guard rechecks == 0 else { return }
     let now = environment.clock.now
     let ids = book.sessions.filter { _, session in
-      session.isDoubtful || !session.sockets.isEmpty && now - book.knownAt(session) > Self.worry
+      session.isDoubtful
+        || !session.sockets.isEmpty && (now - book.knownAt(session) > Self.worry || book.isDue(session))
     }.keys.sorted()
     for lane in 0..<min(Self.maximumRechecks, ids.count) {
       rechecks += 1
@@ -210,7 +214,7 @@ actor SessionDirectory {
       if owner == nil {
         await end(id)
       } else if let session = book.sessions[id] {
-        remember(id, session.user, verifiedAt: begin)
+        remember(id, session.user, verifiedAt: begin, askAgainAfter: session.askAgainAfter)
       }
     }
   }

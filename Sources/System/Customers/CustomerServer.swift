@@ -102,14 +102,15 @@ public actor CustomerServer: Service {
 
   // MARK: Requests
 
-  private func key(_ email: String) -> String { email.normalized.lowercased() }
+  /// Emails that are one to the User Service are one here. The routes' bound is below that of a name.
+  private func key(_ email: String) -> String { AccountName(email)?.key ?? email }
 
   func requestSession(_ call: Call) async throws -> Reply {
     let email = call.string("EMAIL")
     guard call.string("PERSONA_TYPE") == "CUSTOMERS", (3...255).contains(email.utf8.count),
       UserCount(call.body["DATA"]?["USER_COUNT"]) != nil
     else { throw CustomerRoutes.failure(400, "INVALID_REQUEST") }
-    guard try await isRegistered(email, call.string("PASSWORD")) else {
+    guard try await isRegistered(email, call.string("PASSWORD"), call.client.host) else {
       throw CustomerRoutes.failure(401, "INVALID_EMAIL_OR_PASSWORD")
     }
     let token = Hex.encode(environment.entropy.bytes(32))
@@ -128,9 +129,11 @@ public actor CustomerServer: Service {
   }
 
   /// Asks the credential server.
-  private func isRegistered(_ email: String, _ password: String) async throws -> Bool {
+  private func isRegistered(_ email: String, _ password: String, _ address: String) async throws -> Bool {
     let fields = options.server.serviceToken.map { [(name: "authorization", value: "Bearer \($0)")] } ?? []
-    let question: JSONValue = ["EMAIL": .string(email), "PASSWORD": .string(password), "TYPE": "CUSTOMERS"]
+    let question: JSONValue = [
+      "EMAIL": .string(email), "PASSWORD": .string(password), "TYPE": "CUSTOMERS", "ADDRESS": .string(address),
+    ]
     do {
       let response = try await credentials.ask(
         "POST", "/check_node", fields: fields, json: question, timeout: .seconds(5))

@@ -61,6 +61,8 @@ struct JWT {
     return claims
   }
 
+  /// Whether a header names HS256 and no extension that would have to be understood (RFC 7515 §4.1.11). What else it says
+  /// (`typ`, `cty`, `kid` …) decides nothing here: the kind of a token is in its claims.
   private func isHS256(_ part: ArraySlice<UInt8>) -> Bool {
     guard let bytes = Base64URL.decode(part), let header = try? JSONParser.parse(bytes) else { return false }
     return header["alg"]?.string == "HS256" && header["crit"] == nil

@@ -45,55 +45,63 @@ struct AccountRulesTests {
       ("a", true), (String(repeating: "é", count: 150), true), ("two words", true), ("名前", true), ("", false),
       (String(repeating: "a", count: 151), false),
       (" a", false), ("a ", false), ("a\u{A0}", false), ("a\tb", false), ("a@b", false), ("a\u{7F}", false),
-      ("a\u{200B}b", false), ("a\u{202E}b", false),
+      ("a\u{200B}b", false), ("a\u{202E}b", false), ("a" + String(repeating: "\u{301}", count: 20_000), false),
     ])
   func usernames(raw: String, isGood: Bool) {
     #expect(((try? Username(parsing: raw)) != nil) == isGood)
   }
 
-  @Test("the seed's hash still matches and is outdated")
-  func seedHash() {
-    let digest = Hex.encode(Cryptography.sha256(Array("cafepassword123".utf8)))
-    let stored = PasswordHash(hash: "sha256$\(digest)", salt: "cafe")
-    #expect(stored.matches("password123"))
-    #expect(!stored.matches("password124"))
-    #expect(stored.isOutdated(rounds: 1))
+  @Test(
+    "names that full case folding makes one",
+    arguments: [
+      ("ΝΙΚΟΣ", "νικος"), ("STRASSE", "straße"), ("Ann", "ANN"), ("É", "e\u{301}"), ("ﬁn", "FIN"), ("Ǆ", "ǆ"),
+      ("ẞ", "ss"), ("Ꭰ", "ꭰ"), ("ſ", "S"), ("ᾳ", "ΑΙ"), ("K", "k"),
+    ])
+  func folded(one: String, other: String) throws {
+    #expect(try Username(parsing: one).key == Username(parsing: other).key)
+    #expect(try Username(parsing: one).key == AccountName(other)?.key)
   }
 
-  @Test("a hash matches its password alone, and fewer rounds are outdated")
-  func hash() {
-    let stored = PasswordHash(of: "password123", salt: [1, 2, 3], rounds: 10)
-    #expect(stored.matches("password123"))
-    #expect(!stored.matches("password12"))
-    #expect(!stored.isOutdated(rounds: 10))
-    #expect(stored.isOutdated(rounds: 11))
-    #expect(!PasswordHash(hash: "nonsense", salt: "").matches("password123"))
-    #expect(!PasswordHash(hash: "pbkdf2-sha256$999999999999$00", salt: "").matches("x"))
+  @Test("names that stay apart", arguments: [("ı", "i"), ("o", "ö"), ("а", "a")])
+  func apart(one: String, other: String) throws {
+    #expect(try Username(parsing: one).key != Username(parsing: other).key)
   }
 
-  @Test("ten failures for an account, a hundred for an address, within a quarter of an hour")
-  func throttle() {
-    var throttle = LoginThrottle(.init())
-    let start = Instant(nanoseconds: 0)
-    for _ in 0..<10 {
-      #expect(throttle.wait(account: "a", address: "1", at: start) == nil)
-      throttle.failed(account: "a", address: "1", at: start)
+  @Test("an email folds before its @, and keeps its domain")
+  func foldedEmails() throws {
+    #expect(try EmailAddress(parsing: "ΝΙΚΟΣ@Example.com").key == EmailAddress(parsing: "νικος@example.com").key)
+    #expect(try EmailAddress(parsing: "a@STRASSE.example").key != EmailAddress(parsing: "a@straße.example").key)
+    #expect(AccountName("ΝΙΚΟΣ@Example.com")?.key == AccountName("νικος@example.com")?.key)
+  }
+
+  @Test("a name that is longer than any is refused before it is normalized")
+  func longNames() {
+    let marks = "a" + String(repeating: "\u{301}\u{323}", count: 500_000)
+    let clock = ContinuousClock()
+    let time = clock.measure {
+      #expect(AccountName(marks) == nil)
+      #expect(throws: Username.Invalid.self) { try Username(parsing: marks) }
+      #expect(throws: EmailAddress.Invalid.self) { try EmailAddress(parsing: marks + "@example.com") }
+      #expect(throws: Password.Invalid.self) { try Password(choosing: marks) }
+      #expect(Password(trying: marks).text.isEmpty)
     }
-    #expect(throttle.wait(account: "a", address: "2", at: start) == .seconds(900))
-    #expect(throttle.wait(account: "b", address: "1", at: start) == nil)
-    #expect(throttle.wait(account: "a", address: "2", at: start + .seconds(900)) == nil)
-    for index in 0..<90 { throttle.failed(account: "x\(index)", address: "1", at: start) }
-    #expect(throttle.wait(account: "fresh", address: "1", at: start) != nil)
-    throttle.succeeded(account: "a")
-    #expect(throttle.wait(account: "a", address: "2", at: start) == nil)
+    #expect(time < .seconds(1))
   }
 
-  @Test("made-up names do not fill the memory")
-  func throttleIsBounded() {
-    var throttle = LoginThrottle(.init())
-    for index in 0..<(LoginThrottle.maximumKeys + 10) {
-      throttle.failed(account: "x\(index)", address: "1", at: Instant(nanoseconds: 0))
-    }
-    #expect(throttle.count <= LoginThrottle.maximumKeys)
+  @Test(
+    "join controls where RFC 5892 allows them",
+    arguments: [
+      // After a virama: क्‍ष, क्‌ष.
+      ("\u{915}\u{94D}\u{200D}\u{937}", true), ("\u{915}\u{94D}\u{200C}\u{937}", true),
+      // Between letters that would join: نامه‌ای, with and without a mark.
+      ("\u{646}\u{627}\u{645}\u{647}\u{200C}\u{627}\u{6CC}", true), ("\u{628}\u{64E}\u{200C}\u{64E}\u{627}", true),
+      // A joiner needs the virama.
+      ("\u{628}\u{200D}\u{627}", false),
+      // After a letter that does not join forwards, at an end, between other letters.
+      ("\u{627}\u{200C}\u{628}", false), ("\u{628}\u{200C}", false), ("\u{200C}\u{628}", false), ("a\u{200C}b", false),
+      ("a\u{200D}b", false), ("\u{200D}", false), ("\u{628}\u{200C}\u{200C}\u{628}", false),
+    ])
+  func joinControls(raw: String, isGood: Bool) {
+    #expect(((try? Username(parsing: raw)) != nil) == isGood)
   }
 }

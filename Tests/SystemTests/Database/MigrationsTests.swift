@@ -49,6 +49,78 @@ import Testing
     }
   }
 
+  @Test("accounts whose names fold to one go on, each by its own, and nobody else gets the name")
+  func foldedNames() throws {
+    try World(seed: 1).perform { environment in
+      let old = Database(environment, path: "accounts.db", migrations: Migrations(Self.firstAccounts))
+      let names = ["straße", "STRASSE", "ΝΙΚΟΣ", "νικος", "ẞ", "ann"]
+      try await old.transaction { connection in
+        for (index, name) in names.enumerated() {
+          try connection.execute(
+            """
+            INSERT INTO users (user_id, user_email, username, password_hash, salt, created_at, email_key, username_key)
+            VALUES ($1, $2, $3, '', '', 't', $4, $5)
+            """, .text("u\(index)"), .text("\(name)@example.com"), .text(name),
+            .text("\(name)@example.com".lowercased()), .text(name.lowercased()))
+        }
+        try connection.run(
+          """
+          INSERT INTO user_sessions VALUES ('s', 'u0', 't');
+          INSERT INTO session_events (kind, user_id, session_id) VALUES ('session_ended', 'x', 's'), ('user_deleted', 'x', '');
+          """)
+      }
+      await old.close()
+      let accounts = Database(environment, path: "accounts.db", migrations: AccountsSchema.migrations)
+      try await accounts.transaction { connection in
+        #expect(try connection.completeRows(at: Timestamp(seconds: 1_000_000)).isEmpty)
+        let owner = { (name: String) in try connection.user(named: AccountName(name)!)?.id }
+        for (index, name) in names.enumerated() {
+          #expect(try owner(name) == "u\(index)", "\(name)")
+          #expect(try owner("\(name)@example.com") == "u\(index)", "\(name)")
+        }
+        #expect(try owner("Straße") == "u0")
+        #expect(try owner("Strasse") == "u1")
+        #expect(try owner("Ann@EXAMPLE.com") == "u5")
+        #expect(try owner("SS") == "u4")
+        let isFree = { (name: String) in
+          do {
+            try connection.requireFree(EmailAddress(parsing: "new@example.com"), Username(parsing: name))
+            return true
+          } catch AccountsFailure.usernameTaken {
+            return false
+          }
+        }
+        for user in ["u1", "u2"] {
+          for name in ["Strasse", "StraSSe", "Νικος", "ss"] { #expect(try !isFree(name), "\(name)") }
+          try connection.deleteUser(user)
+        }
+        #expect(try owner("straße") == "u0" && owner("νικος") == "u3")
+        try connection.deleteUser("u0")
+        #expect(try isFree("strasse"))
+        #expect(try connection.deletedUsers(after: 0).map(\.user) == ["x", "u1", "u2", "u0"])
+      }
+    }
+  }
+
+  @Test("rows of an operator's get their keys at the start; a name that is taken is said")
+  func operatorsRows() throws {
+    try World(seed: 1).perform { environment in
+      let accounts = Database(environment, path: "accounts.db", migrations: AccountsSchema.migrations)
+      try await accounts.transaction { connection in
+        try connection.run(
+          """
+          INSERT INTO users (user_id, user_email, username, password_hash, salt, created_at) VALUES
+            ('u1', 'A@Example.com', 'ΝΙΚΟΣ', '', '', 't'), ('u2', 'b@example.com', 'νικος', '', '', 't'),
+            ('u3', 'c@example.com', 'ann', '', '', 't'), ('u4', 'd@example.com', 'ANN', '', '', 't')
+          """)
+        for _ in 0..<2 { #expect(try connection.completeRows(at: Timestamp(seconds: 1)) == ["u4"]) }
+        let owner = { (name: String) in try connection.user(named: AccountName(name)!)?.id }
+        #expect(try owner("νικος") == "u2" && owner("a@EXAMPLE.com") == "u1" && owner("ann") == "u3")
+        #expect(try owner("d@example.com") == "u4")
+      }
+    }
+  }
+
   @Test("contacts and what was published stay, and numbers go on where they were")
   func chatKeeps() throws {
     try World(seed: 1).perform { environment in

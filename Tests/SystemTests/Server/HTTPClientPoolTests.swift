@@ -59,7 +59,7 @@ struct HTTPClientPoolTests {
     try world.perform { environment in
       try await environment.clock.sleep(for: .seconds(1))
       let accounts = AccountsClient(environment, address: Self.users, token: token)
-      let ann = try await accounts.register("ann", "password123")
+      let ann = try await accounts.register("ann", "password123", address: "ann")
       try await environment.clock.sleep(for: .seconds(5))
       let (session, account) = try await accounts.login("ann", "password123", address: "visitor")
       #expect(account.id == ann.id)
