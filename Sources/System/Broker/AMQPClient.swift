@@ -11,6 +11,8 @@ public actor AMQPClient {
   static let prefetch: UInt16 = 256
   /// Publications that may wait for their confirmation.
   private static let maximumUnconfirmed = 100_000
+  /// Bytes of deliveries that are not complete, on all channels: a broker is not trusted with more memory.
+  static let maximumUnderWay = 4 * AMQPParser.maximumBody
   static let patience: Duration = .seconds(10)
   /// Seconds between heartbeats: a broker drops a dead connection after twice that, and its queues are free again.
   static let heartbeat: UInt16 = 2

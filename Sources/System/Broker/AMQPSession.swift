@@ -85,6 +85,9 @@ extension AMQPClient {
       while let event = try parser.next() {
         if case .command(let command) = event, try !take(command) { return }
       }
+      guard parser.bytesUnderWay <= Self.maximumUnderWay else {
+        throw AMQPError(506, "too much of too many deliveries is under way")
+      }
       flush()
       let bytes = try await connection.read(atMost: 131_072, deadline: patience.map { environment.clock.now + $0 })
       if bytes.isEmpty { throw NetworkError.closed }

@@ -2,13 +2,13 @@
 public struct BrokerOptions: Sendable {
   /// Where it listens.
   public var address = SocketAddress(host: "127.0.0.1", port: 5672)
-  /// What clients log in with over anything but loopback, as `parley` and this; over loopback, `guest` and `guest` will do.
+  /// The password of the user `parley`. Without one, `guest` logs in with `guest`, over loopback alone.
   public var serviceToken: String?
   /// Connections at once; further ones are closed.
   public var maximumConnections = 10_000
   /// Bytes of ready messages in memory, above which the bodies of those that the disk has are let go of.
   public var pagingBound = 64 << 20
-  /// Bytes of ready messages in memory, above which nothing more is read from publishers.
+  /// Bytes of messages that are only in memory, above which nothing is read from who publishes more of them.
   public var memoryBound = 256 << 20
   /// Time between the heartbeats that are proposed to clients.
   public var heartbeat: Duration = .seconds(60)
@@ -50,13 +50,21 @@ public actor Broker: Service {
   private var nextConnection = 0
   private var nextMessage: Int64
   private var isDraining = false
+  private var lastQueue = 0
   /// Bytes of messages that are ready and in memory.
   var memory = 0
+  /// Bytes of messages that the disk will never have, ready or unsettled.
+  var onlyInMemory = 0
+
+  /// What is to be done in this turn, and what is left for one after a rest.
+  var errands: [BrokerErrand] = []
+  var postponed: [BrokerErrand] = []
+  var isDispatching = false
 
   // What waits for the disk.
   private var changes: [BrokerChange] = []
   private var insertions: [Int64: Int] = [:]
-  private var confirmations: [(connection: Int, channel: UInt16, tag: UInt64)] = []
+  private var confirmations: [(channel: BrokerChannel, tag: UInt64)] = []
   private var waiters: [UnsafeContinuation<Bool, Never>] = []
   private(set) var pendingBytes = 0
   private var isStoring = false
@@ -66,7 +74,7 @@ public actor Broker: Service {
   private var isStoringSoon = false
   /// How long removals wait for another commit.
   private static let removalDelay: Duration = .milliseconds(100)
-  private var isClosed = false
+  private(set) var isClosed = false
 
   /// The executor that the environment gave to this actor.
   public nonisolated var unownedExecutor: UnownedSerialExecutor { serialExecutor.unowned }
@@ -105,18 +113,45 @@ public actor Broker: Service {
     ] { exchanges[name] = Exchange(name: name, kind: kind, isDurable: true) }
     for exchange in state.exchanges { exchanges[exchange.name] = exchange }
     for (name, isAutoDelete, arguments) in state.queues {
-      guard let rules = try? QueueRules(arguments) else { continue }
-      queues[name] = BrokerQueue(
-        name: name, isDurable: true, isAutoDelete: isAutoDelete, owner: nil, arguments: arguments, rules: rules)
-      _ = exchanges[""]!.bind(Binding(queue: name, routingKey: name))
+      addQueue(
+        name, isDurable: true, isAutoDelete: isAutoDelete, owner: nil, rules: QueueRules(stored: arguments))
     }
-    for (exchange, binding) in state.bindings { _ = exchanges[exchange]?.bind(binding) }
+    for (exchange, binding) in state.bindings where exchanges[exchange] != nil {
+      guard let queue = queues[binding.queue], exchanges[exchange]!.bind(binding) else { continue }
+      queue.exchanges.insert(exchange)
+    }
+    // A stored time may be any number; within the bound it can be added and subtracted.
+    let latest = now + Int64(UInt32.max)
     for (id, queue, expires) in state.messages {
       // Whether it was delivered before is not known, so it is said to have been.
-      queues[queue]?.append(QueueEntry(id: id, message: nil, expires: expires, isRedelivered: true, isDurable: true))
+      queues[queue]?.append(
+        QueueEntry(
+          id: id, message: nil, expires: min(max(0, expires), latest), isRedelivered: true, isDurable: true))
+    }
+    if state.setAside > 0 {
+      environment.log.error("broker-rows-set-aside", ["count": .int(Int64(state.setAside))])
     }
     for name in queues.keys.sorted() { dispatch(queues[name]!) }
   }
+
+  /// Adds a queue, bound to the default exchange by its name.
+  @discardableResult
+  func addQueue(
+    _ name: String, isDurable: Bool, isAutoDelete: Bool, owner: Int?, rules: QueueRules
+  ) -> BrokerQueue {
+    lastQueue += 1
+    let queue = BrokerQueue(
+      id: lastQueue, name: name, isDurable: isDurable, isAutoDelete: isAutoDelete, owner: owner, rules: rules)
+    queues[name] = queue
+    _ = exchanges[""]!.bind(Binding(queue: name, routingKey: name))
+    return queue
+  }
+
+  /// How many queues there have been since the process began.
+  var queuesEver: Int { lastQueue }
+
+  /// Wall-clock milliseconds.
+  var now: Int64 { environment.clock.wallTime.microseconds / 1000 }
 
   /// Stops accepting, tells every client, waits for the disk, closes the database.
   public func drain() async {
@@ -144,12 +179,15 @@ public actor Broker: Service {
     while !isDraining {
       do {
         let connection = try await listener.accept()
-        guard connections.count < options.maximumConnections else {
+        guard connections.count < options.maximumConnections,
+          environment.memory.strangers.charge(BrokerConnection.strangerBytes)
+        else {
           connection.reset()
           continue
         }
         nextConnection += 1
-        let client = BrokerConnection(nextConnection, connection, at: environment.clock.now)
+        let client = BrokerConnection(
+          nextConnection, connection, at: environment.clock.now, memory: environment.memory.members)
         connections[client.id] = client
         environment.executor.spawn("broker-connection") { [id = client.id] in await self.serve(id) }
       } catch NetworkError.exhausted(let what) {
@@ -205,7 +243,7 @@ public actor Broker: Service {
 
   /// Confirms a publication once everything that was stored so far is on the disk.
   func confirm(_ tag: UInt64, on channel: BrokerChannel) {
-    confirmations.append((channel.connection.id, channel.number, tag))
+    confirmations.append((channel, tag))
     startStoring()
   }
 
@@ -247,18 +285,18 @@ public actor Broker: Service {
         break
       }
       pageOut(batch)
-      for (connection, channel, tag) in safe { connections[connection]?.channels[channel]?.confirm(tag) }
-      for (connection, channel, _) in safe { sendConfirms(connection, channel) }
+      for (channel, tag) in safe { channel.confirm(tag) }
+      for (channel, _) in safe { sendConfirms(channel) }
     }
     isStoring = false
     if !changes.isEmpty { storeSoon() }
   }
 
-  private func sendConfirms(_ connection: Int, _ number: UInt16) {
-    guard let client = connections[connection], let channel = client.channels[number], !channel.isClosing else {
-      return
-    }
-    for method in channel.takeConfirms() { client.send(method, on: number) }
+  private func sendConfirms(_ channel: BrokerChannel) {
+    // Of a channel that has ended nobody hears, also when another has its number now.
+    guard !channel.isClosing else { return }
+    let client = channel.connection
+    for method in channel.takeConfirms() { client.send(method, on: channel.number) }
     flush(client)
   }
 
@@ -286,13 +324,31 @@ public actor Broker: Service {
     }
   }
 
-  /// Waits while there is too much in memory, before more is read from a client.
-  func waitForRoom() async {
-    while pendingBytes > options.pagingBound || memory > options.memoryBound, !isClosed {
-      if pendingBytes > options.pagingBound { if await !stored() { return } }
-      if memory > options.memoryBound {
-        do { try await environment.clock.sleep(for: .milliseconds(20)) } catch { return }
-      }
+  /// Waits while there is too much in memory, before more is read from a client that has published. Nobody else waits.
+  func waitForRoom(_ client: BrokerConnection) async {
+    guard client.hasPublished else { return }
+    while pendingBytes > options.pagingBound, !isClosed, !client.isGone { if await !stored() { return } }
+    if client.fillsMemory, onlyInMemory > options.memoryBound { await block(client) }
+    client.hasPublished = false
+    client.fillsMemory = false
+  }
+
+  private func block(_ client: BrokerConnection) async {
+    environment.log.warning("amqp-blocked", ["connection": .int(Int64(client.id))])
+    client.isPaused = true
+    if client.hearsBlocking {
+      client.send(.connectionBlocked(reason: "low on memory"), on: 0)
+      flush(client)
+    }
+    // An eighth has to be free, so that publishers do not stop again with each message.
+    while onlyInMemory > options.memoryBound / 8 * 7, !isClosed, !client.isGone, !client.connection.hasEnded {
+      do { try await environment.clock.sleep(for: .milliseconds(20)) } catch { break }
+    }
+    client.lastHeard = environment.clock.now
+    client.isPaused = false
+    if client.hearsBlocking {
+      client.send(.connectionUnblocked, on: 0)
+      flush(client)
     }
   }
 }

@@ -13,6 +13,8 @@ extension Broker {
     }
     if channel.isClosing {
       if case .channelCloseOk = command.method { client.channels[number] = nil }
+      // Both sides have closed it at once.
+      if case .channelClose = command.method { client.send(.channelCloseOk, on: number) }
       return
     }
     do throws(AMQPError) {
@@ -37,7 +39,7 @@ extension Broker {
     case .basicAck(let tag, let multiple): try acknowledge(tag, multiple, channel)
     case .basicNack(let tag, let multiple, let requeue): try reject(tag, multiple, requeue: requeue, channel)
     case .basicReject(let tag, let requeue): try reject(tag, false, requeue: requeue, channel)
-    case .basicGet(let name, let noAck): return try get(name, noAck, channel)
+    case .basicGet(let name, let noAck): return try get(name, noAck, command, channel)
     case .basicConsume(let consumption): return try consume(consumption, channel)
     case .basicCancel(let tag, let noWait):
       if let consumer = channel.consumers[tag] { remove(consumer) }
@@ -48,7 +50,7 @@ extension Broker {
       return .basicQosOk
     case .basicRecover(let requeue), .basicRecoverAsync(let requeue):
       guard requeue else { throw AMQPError(540, "NOT_IMPLEMENTED - recover without requeue") }
-      putBack(channel.takeAll())
+      putBack(channel.takeAll(), channel)
       if case .basicRecover = command.method { return .basicRecoverOk }
     case .confirmSelect(let noWait):
       channel.isConfirming = true
@@ -80,7 +82,9 @@ extension Broker {
       let queue = try declare(declaration, channel)
       channel.lastQueue = queue.name
       return answer(
-        .queueDeclareOk(queue: queue.name, messages: UInt32(queue.count), consumers: UInt32(queue.consumers.count)),
+        .queueDeclareOk(
+          queue: queue.name, messages: UInt32(clamping: queue.count),
+          consumers: UInt32(clamping: queue.consumerCount)),
         unless: declaration.noWait, channel)
     case .queueBind(let name, let exchange, let key, let noWait, let arguments):
       guard arguments.entries.isEmpty else { throw AMQPError(540, "NOT_IMPLEMENTED - arguments of a binding") }
@@ -91,20 +95,20 @@ extension Broker {
       return answer(.queueUnbindOk, unless: false, channel)
     case .queuePurge(let name, let noWait):
       let count = purge(try queue(name, channel))
-      return answer(.queuePurgeOk(messages: UInt32(count)), unless: noWait, channel)
+      return answer(.queuePurgeOk(messages: UInt32(clamping: count)), unless: noWait, channel)
     case .queueDelete(let name, let ifUnused, let ifEmpty, let noWait):
       // Deleting what is not there is no fault, as RabbitMQ has it since 3.2.
       guard let queue = queues[name.isEmpty ? channel.lastQueue : name] else {
         return noWait ? nil : .queueDeleteOk(messages: 0)
       }
       try check(queue, channel)
-      if ifUnused, !queue.consumers.isEmpty {
+      if ifUnused, queue.consumerCount > 0 {
         throw AMQPError(406, "PRECONDITION_FAILED - queue '\(queue.name)' in use")
       }
       if ifEmpty, queue.count > 0 { throw AMQPError(406, "PRECONDITION_FAILED - queue '\(queue.name)' not empty") }
       let count = queue.count
       delete(queue)
-      return answer(.queueDeleteOk(messages: UInt32(count)), unless: noWait, channel)
+      return answer(.queueDeleteOk(messages: UInt32(clamping: count)), unless: noWait, channel)
     default: throw AMQPError(503, "COMMAND_INVALID - a broker is not sent this")
     }
   }
@@ -152,10 +156,11 @@ extension Broker {
     guard !name.isEmpty, !name.hasPrefix("amq.") else {
       throw AMQPError(403, "ACCESS_REFUSED - exchange '\(name)' is the broker's own")
     }
-    if ifUnused, !exchange.bindings.isEmpty {
+    if ifUnused, !exchange.isUnused {
       throw AMQPError(406, "PRECONDITION_FAILED - exchange '\(name)' in use")
     }
     exchanges[name] = nil
+    for queue in exchange.boundQueues { queues[queue]?.exchanges.remove(name) }
     if exchange.isDurable { store(.removeExchange(name)) }
   }
 
@@ -193,14 +198,12 @@ extension Broker {
     } else if name.hasPrefix("amq.") {
       throw AMQPError(403, "ACCESS_REFUSED - queue name '\(name)' contains reserved prefix 'amq.*'")
     }
-    let queue = BrokerQueue(
-      name: name, isDurable: declaration.durable, isAutoDelete: declaration.autoDelete,
-      owner: declaration.exclusive ? channel.connection.id : nil, arguments: declaration.arguments,
-      rules: try QueueRules(declaration.arguments))
-    queues[name] = queue
-    _ = exchanges[""]!.bind(Binding(queue: name, routingKey: name))
+    let queue = addQueue(
+      name, isDurable: declaration.durable, isAutoDelete: declaration.autoDelete,
+      owner: declaration.exclusive ? channel.connection.id : nil, rules: try QueueRules(declaration.arguments))
+    if declaration.exclusive { channel.connection.ownedQueues.insert(name) }
     if isStored(queue) {
-      store(.addQueue(name: name, isAutoDelete: queue.isAutoDelete, arguments: queue.arguments))
+      store(.addQueue(name: name, isAutoDelete: queue.isAutoDelete, arguments: queue.rules.arguments))
     }
     return queue
   }
@@ -214,8 +217,9 @@ extension Broker {
     }
     guard exchanges[name] != nil else { throw AMQPError(404, "NOT_FOUND - no exchange '\(name)' in vhost '/'") }
     let binding = Binding(queue: queue.name, routingKey: key)
-    guard exchanges[name]!.bind(binding), exchanges[name]!.isDurable, isStored(queue) else { return }
-    store(.bind(exchange: name, binding))
+    guard exchanges[name]!.bind(binding) else { return }
+    queue.exchanges.insert(name)
+    if isBindingStored(queue, name) { store(.bind(exchange: name, binding)) }
   }
 
   private func unbind(_ queue: BrokerQueue, _ name: String, _ key: String) throws(AMQPError) {
@@ -225,32 +229,43 @@ extension Broker {
     guard exchanges[name] != nil else { throw AMQPError(404, "NOT_FOUND - no exchange '\(name)' in vhost '/'") }
     let binding = Binding(queue: queue.name, routingKey: key)
     guard exchanges[name]!.unbind(binding) else { return }
-    store(.unbind(exchange: name, binding))
+    if !exchanges[name]!.isBound(queue.name) { queue.exchanges.remove(name) }
+    if isBindingStored(queue, name) { store(.unbind(exchange: name, binding)) }
     removeIfDone(name)
   }
 
+  private func isBindingStored(_ queue: BrokerQueue, _ exchange: String) -> Bool {
+    exchanges[exchange]!.isDurable && isStored(queue)
+  }
+
   private func removeIfDone(_ name: String) {
-    guard let exchange = exchanges[name], exchange.isAutoDelete, exchange.bindings.isEmpty else { return }
+    guard let exchange = exchanges[name], exchange.isAutoDelete, exchange.isUnused else { return }
     exchanges[name] = nil
-    store(.removeExchange(name))
+    if exchange.isDurable { store(.removeExchange(name)) }
   }
 
   private func purge(_ queue: BrokerQueue) -> Int {
     let removed = queue.removeAll()
-    for entry in removed { memory -= entry.message?.size ?? 0 }
-    for entry in removed where entry.isDurable { store(.delete(id: entry.id)) }
+    for entry in removed {
+      memory -= entry.message?.size ?? 0
+      forget(entry)
+    }
     return removed.count
   }
 
   func delete(_ queue: BrokerQueue) {
     guard !queue.isDeleted else { return }
     queue.isDeleted = true
+    queue.timer?.cancel()
     queues[queue.name] = nil
+    if let owner = queue.owner { connections[owner]?.ownedQueues.remove(queue.name) }
     _ = purge(queue)
-    removeUnacknowledged(of: queue)
-    for name in exchanges.keys.sorted() where exchanges[name]!.unbindAll(queue.name) { removeIfDone(name) }
-    for consumer in queue.consumers {
-      consumer.isCancelled = true
+    // What its consumers hold goes from the disk with it: another queue of its name is not to find it there.
+    for id in queue.unsettled.sorted() { store(.delete(id: id)) }
+    queue.unsettled = []
+    removeBindings(of: queue)
+    for consumer in queue.consumers where !consumer.isCancelled {
+      queue.remove(consumer)
       consumer.channel.consumers[consumer.tag] = nil
       let client = consumer.channel.connection
       if client.hearsCancellations, !client.isGone {
@@ -258,18 +273,17 @@ extension Broker {
         flush(client)
       }
     }
-    queue.consumers = []
+    endLoad(of: queue)
     if isStored(queue) { store(.removeQueue(queue.name)) }
   }
 
-  /// What a deleted queue's consumers hold goes from the disk with it: another queue of its name is not to find it there.
-  private func removeUnacknowledged(of queue: BrokerQueue) {
-    guard queue.unacknowledged > 0 else { return }
-    for id in connections.keys.sorted() {
-      let channels = connections[id]!.channels
-      for number in channels.keys.sorted() {
-        for entry in channels[number]!.unsettled(of: queue) where entry.isDurable { store(.delete(id: entry.id)) }
+  private func removeBindings(of queue: BrokerQueue) {
+    _ = exchanges[""]!.unbind(Binding(queue: queue.name, routingKey: queue.name))
+    for name in queue.exchanges.elements {
+      for key in exchanges[name]!.unbindAll(queue.name) where isBindingStored(queue, name) {
+        store(.unbind(exchange: name, Binding(queue: queue.name, routingKey: key)))
       }
+      removeIfDone(name)
     }
   }
 
@@ -282,7 +296,9 @@ extension Broker {
     guard channel.consumers[tag] == nil else {
       throw AMQPError(530, "NOT_ALLOWED - attempt to reuse consumer tag '\(tag)'")
     }
-    let isTaken = wanted.exclusive ? !queue.consumers.isEmpty : queue.consumers.contains(where: \.isExclusive)
+    // An exclusive consumer is the only one.
+    let isTaken =
+      queue.consumerCount > 0 && (wanted.exclusive || queue.consumers.first { !$0.isCancelled }!.isExclusive)
     guard !isTaken else {
       throw AMQPError(403, "ACCESS_REFUSED - queue '\(queue.name)' in vhost '/' in exclusive use")
     }
@@ -290,18 +306,17 @@ extension Broker {
       tag: tag, channel: channel, queue: queue, noAck: wanted.noAck, isExclusive: wanted.exclusive,
       prefetch: channel.prefetch)
     channel.consumers[tag] = consumer
-    queue.consumers.append(consumer)
+    queue.add(consumer)
     if !wanted.noWait { channel.connection.send(.basicConsumeOk(tag: tag), on: channel.number) }
     dispatch(queue)
     return nil
   }
 
   func remove(_ consumer: BrokerConsumer) {
-    consumer.isCancelled = true
     consumer.channel.consumers[consumer.tag] = nil
     let queue = consumer.queue
-    queue.consumers.removeAll { $0 === consumer }
-    if queue.isAutoDelete, queue.consumers.isEmpty { delete(queue) }
+    queue.remove(consumer)
+    if queue.isAutoDelete, queue.consumerCount == 0 { delete(queue) }
   }
 
   /// Ends a channel: its consumers go, and what they held goes back.
@@ -310,9 +325,9 @@ extension Broker {
     for tag in channel.consumers.keys.sorted() { remove(channel.consumers[tag]!) }
     let held = channel.takeAll()
     if !options.planted.contains(.losesUnacknowledged) {
-      putBack(held)
+      putBack(held, channel)
     } else {
-      for delivery in held where delivery.entry.isDurable { store(.delete(id: delivery.entry.id)) }
+      for delivery in held { settle(delivery, forgetting: true) }
     }
   }
 }

@@ -1,7 +1,17 @@
 /// A client's connection, as the broker holds it. Used on the broker's actor.
 final class BrokerConnection {
-  /// Output that may wait before no more is delivered to the client.
+  /// Output that may wait before no more is delivered to the client, and nothing more is read from it.
   static let maximumBacklog = 1 << 20
+  /// Bytes of messages that a client may hold unsettled: each is memory until it says what becomes of it.
+  static let maximumUnsettled = 64 << 20
+  /// What is charged for a client before it has logged in and opened its virtual host: a frame, and what was read behind it.
+  static let strangerBytes = 16_384
+  /// The largest frame of a client before that. The specification asks for 4096 (`frame-min-size`).
+  static let strangerFrame = 8192
+  /// Bytes of messages under way that nobody is charged for, so that one client's large ones never stop another's small ones.
+  private static let freeBytes = AMQPParser.maximumFrame
+  /// Bytes of messages under way on all channels together.
+  private static let maximumUnderWay = 2 * AMQPParser.maximumBody
 
   enum Phase {
     /// Waits for `start-ok`, `tune-ok`, `open`.
@@ -17,27 +27,87 @@ final class BrokerConnection {
   var user = ""
   var frameMax = AMQPParser.maximumFrame
   var heartbeat: Duration = .zero
+  /// What it is charged for messages under way.
+  private let budget: ByteBudget
+  private var charged = 0
+  /// Whether it is charged as a stranger.
+  var isStranger = true
   var channels: [UInt16: BrokerChannel] = [:]
   /// Whether the client wants to hear when its consumers are cancelled.
   var hearsCancellations = false
+  /// Whether the client wants to hear that nothing is read from it.
+  var hearsBlocking = false
+  /// Whether it has published since it was last waited for, and whether any of that is only in memory.
+  var hasPublished = false
+  var fillsMemory = false
+  /// Whether nothing is read from it for now, so that it cannot be heard either.
+  var isPaused = false
+  /// Queues that end with it.
+  var ownedQueues = OrderedSet<String>()
+  /// Bytes of messages that it holds unsettled.
+  var unsettledBytes = 0
+  /// A `basic.get` whose message is being read from the disk: what comes behind it waits.
+  var pendingGet: (command: AMQPCommand, queue: BrokerQueue)?
   var lastHeard: Instant
   var lastSent: Instant
   var output: [UInt8] = []
   /// Where in the output begins what says that something is on the disk that is not yet: it waits, and what comes behind it.
   private var held: Int?
   var isWriting = false
-  var isGone = false
-  /// Deliveries stopped because the client did not take them.
+  /// Bytes that the network has not taken yet.
+  var underWrite = 0
+  private(set) var isGone = false
+  /// Deliveries stopped because the client did not take or settle them.
   var isStarved = false
+  /// What reads from the client, while it waits for the client to take what it is sent.
+  private var roomWaiter: UnsafeContinuation<Void, Never>?
 
-  init(_ id: Int, _ connection: any Connection, at now: Instant) {
+  init(_ id: Int, _ connection: any Connection, at now: Instant, memory: ByteBudget) {
     self.id = id
     self.connection = connection
+    budget = ByteBudget(limit: Self.maximumUnderWay, parent: memory)
     lastHeard = now
     lastSent = now
   }
 
-  var hasRoom: Bool { !isGone && output.count < Self.maximumBacklog }
+  var hasRoom: Bool { !isGone && output.count + underWrite < Self.maximumBacklog }
+  /// Whether it may hold another message unsettled.
+  var mayHoldMore: Bool { unsettledBytes < Self.maximumUnsettled }
+
+  /// Nothing more is done for it.
+  func leave() {
+    isGone = true
+    wakeReader()
+  }
+
+  /// Waits until there is room for output, or the client is gone.
+  func waitForRoom(isolation: isolated (any Actor)? = #isolation) async {
+    guard !hasRoom, !isGone else { return }
+    await withUnsafeContinuation { roomWaiter = $0 }
+  }
+
+  func wakeReader() {
+    guard hasRoom || isGone, let waiter = roomWaiter else { return }
+    roomWaiter = nil
+    waiter.resume()
+  }
+
+  /// Charges what is held of messages that are not complete.
+  /// - Throws: `AMQPError` 506 when that is more than the client, or all together, may have.
+  func charge(_ bytes: Int) throws(AMQPError) {
+    let wanted = max(0, bytes - Self.freeBytes)
+    if wanted < charged {
+      budget.release(charged - wanted)
+    } else if wanted > charged, !budget.charge(wanted - charged) {
+      throw AMQPError(506, "RESOURCE_ERROR - too much of too many messages is under way")
+    }
+    charged = wanted
+  }
+
+  func endCharge() {
+    budget.release(charged)
+    charged = 0
+  }
 
   func send(_ method: AMQPMethod, on channel: UInt16) { AMQPFrames.write(method, channel, to: &output) }
 
@@ -86,9 +156,12 @@ final class BrokerChannel {
     let queue: BrokerQueue
     var entry: QueueEntry
     let consumer: BrokerConsumer?
+
+    var size: Int { entry.message?.size ?? 0 }
   }
 
   let number: UInt16
+  /// Not to be asked for once the channel is closing: the connection may be gone.
   unowned let connection: BrokerConnection
   var consumers: [String: BrokerConsumer] = [:]
   /// By delivery tag.
@@ -134,11 +207,6 @@ final class BrokerChannel {
 
   /// Everything that is unsettled, oldest first.
   func takeAll() -> [Delivery] { settle(0, multiple: true) ?? [] }
-
-  /// What it holds of a queue, oldest first.
-  func unsettled(of queue: BrokerQueue) -> [QueueEntry] {
-    unacknowledged.filter { $0.value.queue === queue }.map(\.value.entry).sorted { $0.id < $1.id }
-  }
 
   func expectConfirm(_ tag: UInt64) { unconfirmed.insert(tag) }
 

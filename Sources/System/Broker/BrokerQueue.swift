@@ -6,13 +6,19 @@ final class BrokerMessage: Sendable {
   let properties: [UInt8]
   let body: [UInt8]
   let isPersistent: Bool
+  /// How often it has died since it was published or rejected, as far as this process knows.
+  let automaticDeaths: Int
 
-  init(exchange: String, routingKey: String, properties: [UInt8], body: [UInt8], isPersistent: Bool) {
+  init(
+    exchange: String, routingKey: String, properties: [UInt8], body: [UInt8], isPersistent: Bool,
+    automaticDeaths: Int = 0
+  ) {
     self.exchange = exchange
     self.routingKey = routingKey
     self.properties = properties
     self.body = body
     self.isPersistent = isPersistent
+    self.automaticDeaths = automaticDeaths
   }
 
   /// Bytes that it holds in memory, about.
@@ -34,43 +40,64 @@ struct QueueEntry: Sendable {
 
 /// A queue: entries in order, and those who consume them. Used on the broker's actor.
 final class BrokerQueue {
+  /// Which it is of all that this process has had: a later queue of the same name is another one.
+  let id: Int
   let name: String
   let isDurable: Bool
   let isAutoDelete: Bool
   /// The connection that alone may use it.
   let owner: Int?
-  let arguments: AMQPTable
   let rules: QueueRules
+  /// In their order, from `head` on.
   private var entries: [QueueEntry?] = []
   private var head = 0
-  var consumers: [BrokerConsumer] = []
+  /// Entries that were put back.
+  private var returned = ReturnedEntries()
+  /// Those that were cancelled are among them for a while.
+  private(set) var consumers: [BrokerConsumer] = []
+  /// Those that were not.
+  private(set) var consumerCount = 0
   var nextConsumer = 0
-  /// Delivered and not yet settled.
-  var unacknowledged = 0
+  /// Exchanges that it is bound to, beside the default one.
+  var exchanges = OrderedSet<String>()
+  /// Ids of entries that the disk has, and that were delivered and are not settled.
+  var unsettled: Set<Int64> = []
   var isLoading = false
-  var hasTimer = false
+  /// Whether it is in the broker's list of what is to be done.
+  var isDue = false
   var isDeleted = false
-  /// Who asked with `basic.get` for a message whose body is being read.
-  var getters: [(connection: Int, channel: UInt16, noAck: Bool)] = []
+  /// Wakes it when its first message expires, at `wakes`.
+  var timer: Task<Void, Never>?
+  var wakes: Int64 = .max
+  /// Who waits for bodies that are being read.
+  var loadWaiters: [UnsafeContinuation<Void, Never>] = []
 
-  init(
-    name: String, isDurable: Bool, isAutoDelete: Bool, owner: Int?, arguments: AMQPTable, rules: QueueRules
-  ) {
+  init(id: Int, name: String, isDurable: Bool, isAutoDelete: Bool, owner: Int?, rules: QueueRules) {
+    self.id = id
     self.name = name
     self.isDurable = isDurable
     self.isAutoDelete = isAutoDelete
     self.owner = owner
-    self.arguments = arguments
     self.rules = rules
   }
 
   /// Messages that are ready.
-  var count: Int { entries.count - head }
-  var first: QueueEntry? { count > 0 ? entries[head] : nil }
+  var count: Int { entries.count - head + returned.count }
+
+  private var returnsFirst: Bool {
+    guard let back = returned.first else { return false }
+    return head == entries.count || back.id < entries[head]!.id
+  }
+
+  var first: QueueEntry? {
+    if returned.count > 0, returnsFirst { return returned.first }
+    return head < entries.count ? entries[head] : nil
+  }
 
   func append(_ entry: QueueEntry) { entries.append(entry) }
 
   func removeFirst() -> QueueEntry? {
+    if returned.count > 0, returnsFirst { return returned.removeFirst() }
     guard head < entries.count else { return nil }
     let entry = entries[head]
     entries[head] = nil
@@ -86,20 +113,7 @@ final class BrokerQueue {
   }
 
   /// Puts an entry back in its place.
-  func restore(_ entry: QueueEntry) {
-    var low = head
-    var high = entries.count
-    while low < high {
-      let middle = (low + high) / 2
-      if entries[middle]!.id < entry.id { low = middle + 1 } else { high = middle }
-    }
-    if low == head, head > 0 {
-      head -= 1
-      entries[head] = entry
-    } else {
-      entries.insert(entry, at: low)
-    }
-  }
+  func restore(_ entry: QueueEntry) { returned.insert(entry) }
 
   private func index(of id: Int64) -> Int? {
     var low = head
@@ -130,10 +144,58 @@ final class BrokerQueue {
   }
 
   func removeAll() -> [QueueEntry] {
-    let all = entries[head...].compactMap { $0 }
-    entries = []
-    head = 0
+    var all: [QueueEntry] = []
+    while let entry = removeFirst() { all.append(entry) }
     return all
+  }
+
+  func add(_ consumer: BrokerConsumer) {
+    consumers.append(consumer)
+    consumerCount += 1
+  }
+
+  /// Takes out a consumer. The places of many are freed together, so that their removal is linear.
+  func remove(_ consumer: BrokerConsumer) {
+    guard !consumer.isCancelled else { return }
+    consumer.isCancelled = true
+    consumerCount -= 1
+    guard consumers.count <= 16 || consumerCount * 2 < consumers.count else { return }
+    nextConsumer = consumers.prefix(nextConsumer).count { !$0.isCancelled }
+    consumers.removeAll(where: \.isCancelled)
+  }
+}
+
+/// Entries that were put back, the oldest first: a binary heap, since they come back in any order.
+private struct ReturnedEntries {
+  private var heap: [QueueEntry] = []
+
+  var count: Int { heap.count }
+  var first: QueueEntry? { heap.first }
+
+  mutating func insert(_ entry: QueueEntry) {
+    heap.append(entry)
+    var child = heap.count - 1
+    while child > 0 {
+      let parent = (child - 1) / 2
+      guard heap[child].id < heap[parent].id else { return }
+      heap.swapAt(child, parent)
+      child = parent
+    }
+  }
+
+  mutating func removeFirst() -> QueueEntry {
+    heap.swapAt(0, heap.count - 1)
+    let entry = heap.removeLast()
+    var parent = 0
+    while true {
+      let left = 2 * parent + 1
+      guard left < heap.count else { return entry }
+      let right = left + 1
+      let child = right < heap.count && heap[right].id < heap[left].id ? right : left
+      guard heap[child].id < heap[parent].id else { return entry }
+      heap.swapAt(child, parent)
+      parent = child
+    }
   }
 }
 
@@ -164,6 +226,6 @@ final class BrokerConsumer {
     if noAck { return true }
     return (prefetch == 0 || unacknowledged < prefetch)
       && (channel.sharedPrefetch == 0 || channel.unacknowledged.count < channel.sharedPrefetch)
-      && channel.unacknowledged.count < BrokerChannel.maximumUnacknowledged
+      && channel.unacknowledged.count < BrokerChannel.maximumUnacknowledged && channel.connection.mayHoldMore
   }
 }

@@ -7,27 +7,8 @@ extension Broker {
 
   func serve(_ id: Int) async {
     guard let client = connections[id] else { return }
-    var parser = AMQPParser(isServer: true)
-    let begin = environment.clock.now
     do {
-      var isGreeted = false
-      while !client.isGone {
-        let deadline = client.phase == .open ? nil : begin + Self.patience
-        let bytes = try await client.connection.read(atMost: 131_072, deadline: deadline)
-        if bytes.isEmpty { break }
-        client.lastHeard = environment.clock.now
-        parser.receive(bytes)
-        while !client.isGone, let event = try parser.next() {
-          if case .command(let command) = event { try take(command, client) }
-        }
-        if !isGreeted, parser.isGreeted {
-          isGreeted = true
-          greet(client)
-        }
-        guard await release(client) else { throw AMQPError(541, "INTERNAL_ERROR - the broker is stopping") }
-        flush(client)
-        if client.phase == .open, !client.isGone { await waitForRoom() }
-      }
+      try await serve(client)
     } catch let error as AMQPError {
       _ = await release(client)
       await refuse(client, error)
@@ -35,6 +16,56 @@ extension Broker {
       // The client went away.
     }
     await end(client)
+  }
+
+  private func serve(_ client: BrokerConnection) async throws {
+    var parser = AMQPParser(isServer: true)
+    parser.takesContent = false
+    parser.frameMax = BrokerConnection.strangerFrame
+    let begin = environment.clock.now
+    var isGreeted = false
+    while !client.isGone {
+      let isOpen = client.phase == .open
+      let bytes = try await client.connection.read(
+        atMost: isOpen ? 131_072 : 4096, deadline: isOpen ? nil : begin + Self.patience)
+      if bytes.isEmpty { break }
+      client.lastHeard = environment.clock.now
+      parser.receive(bytes)
+      while !client.isGone, let event = try parser.next() {
+        if case .command(let command) = event {
+          try take(command, client)
+          if client.phase == .open, !parser.takesContent {
+            parser.takesContent = true
+            parser.frameMax = client.frameMax
+          }
+          try await catchUp(client)
+        }
+      }
+      try client.charge(parser.bytesUnderWay)
+      if !isGreeted, parser.isGreeted {
+        isGreeted = true
+        greet(client)
+      }
+      guard await release(client) else { throw AMQPError(541, "INTERNAL_ERROR - the broker is stopping") }
+      flush(client)
+      if client.phase == .open, !client.isGone { await waitForRoom(client) }
+    }
+  }
+
+  /// Waits until the last command is done and the client has taken most of what it was sent: who does not read is not read from.
+  private func catchUp(_ client: BrokerConnection) async throws {
+    while let (command, queue) = client.pendingGet, !client.isGone {
+      client.pendingGet = nil
+      await loaded(queue)
+      try take(command, client)
+    }
+    guard !client.hasRoom, !client.isGone else { return }
+    guard await release(client) else { throw AMQPError(541, "INTERNAL_ERROR - the broker is stopping") }
+    flush(client)
+    client.isPaused = true
+    await client.waitForRoom()
+    client.isPaused = false
+    client.lastHeard = environment.clock.now
   }
 
   /// Waits until what was answered is on the disk: once for all that came together. False when the broker is down.
@@ -54,7 +85,7 @@ extension Broker {
             "publisher_confirms": .boolean(true), "basic.nack": .boolean(true),
             "consumer_cancel_notify": .boolean(true), "authentication_failure_close": .boolean(true),
             "per_consumer_qos": .boolean(true), "exchange_exchange_bindings": .boolean(false),
-            "connection.blocked": .boolean(false),
+            "connection.blocked": .boolean(true),
           ]),
         ], mechanisms: "PLAIN", locales: "en_US"), on: 0)
   }
@@ -72,26 +103,43 @@ extension Broker {
     flush(client)
     let deadline = environment.clock.now + .seconds(2)
     var parser = AMQPParser(isServer: false)
-    // What still comes is of no interest but for the answer to the close.
+    parser.takesContent = false
+    var isReadable = true
+    // Of what still comes only the answer to the close is of interest. The rest is dropped, so that it fills no memory.
     while let bytes = try? await client.connection.read(atMost: 65_536, deadline: deadline), !bytes.isEmpty {
+      guard isReadable else { continue }
       parser.receive(bytes)
-      while let event = try? parser.next() {
-        if case .command(let command) = event, case .connectionCloseOk = command.method { return }
+      do throws(AMQPError) {
+        while let event = try parser.next() {
+          if case .command(let command) = event, case .connectionCloseOk = command.method { return }
+        }
+      } catch {
+        isReadable = false
+        parser = AMQPParser(isServer: false)
       }
     }
   }
 
   /// Everything that belongs to a connection ends with it.
   private func end(_ client: BrokerConnection) async {
-    client.isGone = true
+    client.leave()
     for number in client.channels.keys.sorted() { close(client.channels[number]!) }
-    for name in queues.keys.sorted() where queues[name]?.owner == client.id { delete(queues[name]!) }
+    for name in client.ownedQueues.elements { queues[name].map(delete) }
+    client.endCharge()
+    admit(client)
     let deadline = environment.clock.now + .seconds(2)
     while client.isWriting, environment.clock.now < deadline {
       do { try await environment.clock.sleep(for: .milliseconds(1)) } catch { break }
     }
     client.connection.close()
     connections[client.id] = nil
+  }
+
+  /// A client is no stranger any more: it has logged in, or is gone.
+  private func admit(_ client: BrokerConnection) {
+    guard client.isStranger else { return }
+    client.isStranger = false
+    environment.memory.strangers.release(BrokerConnection.strangerBytes)
   }
 
   // MARK: Output
@@ -112,6 +160,7 @@ extension Broker {
         client.lastSent = environment.clock.now
         let count = try client.connection.writeNow(batch[...])
         if count < batch.count {
+          client.underWrite = batch.count - count
           environment.executor.spawn("broker-writer") { await self.write(Array(batch[count...]), id) }
           return
         }
@@ -127,6 +176,7 @@ extension Broker {
     guard let client = connections[id] else { return }
     do {
       try await client.connection.write(rest, deadline: environment.clock.now + Self.writePatience)
+      client.underWrite = 0
       goOn(client)
       writeAll(id)
     } catch {
@@ -136,13 +186,14 @@ extension Broker {
   }
 
   private func giveUp(_ client: BrokerConnection) {
-    client.isGone = true
+    client.leave()
     client.connection.reset()
   }
 
   /// Gives a client that has room again what waited for that.
-  private func goOn(_ client: BrokerConnection) {
-    guard client.isStarved, client.hasRoom else { return }
+  func goOn(_ client: BrokerConnection) {
+    client.wakeReader()
+    guard client.isStarved, client.hasRoom, client.mayHoldMore else { return }
     client.isStarved = false
     dispatchQueues(of: client)
   }
@@ -151,27 +202,29 @@ extension Broker {
 
   func take(_ command: AMQPCommand, _ client: BrokerConnection) throws {
     if client.phase == .closing {
-      if case .connectionCloseOk = command.method { client.isGone = true }
+      if case .connectionCloseOk = command.method { client.leave() }
       return
     }
     switch (client.phase, command.method) {
     case (_, .connectionClose):
       client.send(.connectionCloseOk, on: 0)
-      client.isGone = true
+      client.leave()
     case (.open, _):
       guard command.channel != 0 else { throw AMQPError(503, "COMMAND_INVALID - a method on channel 0") }
       try take(command, on: command.channel, client)
     case (.starting, .connectionStartOk(let properties, let mechanism, let response, _)):
       guard mechanism == "PLAIN" else { throw AMQPError(503, "COMMAND_INVALID - only PLAIN is served") }
-      try authenticate(client, response)
+      client.user = try BrokerLogin.user(
+        response, serviceToken: options.serviceToken, isLoopback: client.connection.peer.isLoopback)
       if case .table(let capabilities)? = properties["capabilities"] {
         client.hearsCancellations = capabilities["consumer_cancel_notify"] == .boolean(true)
+        client.hearsBlocking = capabilities["connection.blocked"] == .boolean(true)
       }
       client.phase = .tuning
       client.send(
         .connectionTune(
           channelMax: Self.maximumChannels, frameMax: UInt32(AMQPParser.maximumFrame),
-          heartbeat: UInt16(options.heartbeat.components.seconds)), on: 0)
+          heartbeat: UInt16(clamping: options.heartbeat.components.seconds)), on: 0)
     case (.tuning, .connectionTuneOk(_, let frame, let heartbeat)):
       guard frame == 0 || frame >= 4096, frame <= AMQPParser.maximumFrame else {
         throw AMQPError(530, "NOT_ALLOWED - a frame has 4096 to \(AMQPParser.maximumFrame) bytes")
@@ -182,6 +235,7 @@ extension Broker {
     case (.opening, .connectionOpen(let host)):
       guard host == "/" else { throw AMQPError(530, "NOT_ALLOWED - no access to vhost '\(host.prefix(64))'") }
       client.phase = .open
+      admit(client)
       client.send(.connectionOpenOk, on: 0)
       if client.heartbeat > .zero {
         environment.executor.spawn("broker-heartbeat") { [id = client.id] in await self.beat(id) }
@@ -192,27 +246,15 @@ extension Broker {
 
   static let maximumChannels: UInt16 = 2047
 
-  /// PLAIN (RFC 4616): over loopback `guest` will do, else the service token is the password.
-  private func authenticate(_ client: BrokerConnection, _ response: [UInt8]) throws(AMQPError) {
-    let parts = response.split(separator: 0, maxSplits: 2, omittingEmptySubsequences: false)
-    let refusal = AMQPError(403, "ACCESS_REFUSED - Login was refused using authentication mechanism PLAIN")
-    guard parts.count == 3 else { throw refusal }
-    let user = String(decoding: parts[1], as: UTF8.self)
-    let isGuest = user == "guest" && parts[2].elementsEqual("guest".utf8) && client.connection.peer.isLoopback
-    let isService =
-      user == "parley" && (options.serviceToken.map { Cryptography.constantTimeEqual($0.utf8, parts[2]) } ?? false)
-    guard isGuest || isService else { throw refusal }
-    client.user = user
-  }
-
   private func beat(_ id: Int) async {
     guard let interval = connections[id]?.heartbeat else { return }
     while let client = connections[id], !client.isGone {
       do { try await environment.clock.sleep(for: interval / 2) } catch { return }
       guard !client.isGone else { return }
-      if environment.clock.now - client.lastHeard > interval * 2 {
+      // Of a client that is not read from nothing can be heard; what it does not take is given up after `writePatience`.
+      if !client.isPaused, environment.clock.now - client.lastHeard > interval * 2 {
         environment.log.info("amqp-heartbeat-missed", ["connection": .int(Int64(id))])
-        client.isGone = true
+        client.leave()
         client.connection.reset()
         return
       }

@@ -45,7 +45,7 @@ enum BrokerChange: Sendable {
   case addExchange(Exchange)
   case removeExchange(String)
   case addQueue(name: String, isAutoDelete: Bool, arguments: AMQPTable)
-  /// Its messages are deleted each by itself.
+  /// Its messages and its bindings are deleted each by itself.
   case removeQueue(String)
   case bind(exchange: String, Binding)
   case unbind(exchange: String, Binding)
@@ -76,9 +76,7 @@ enum BrokerChange: Sendable {
       try database.execute(
         "INSERT INTO queues (name, is_auto_delete, arguments) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING", .text(name),
         .int(isAutoDelete ? 1 : 0), .blob(writer.bytes))
-    case .removeQueue(let name):
-      try database.execute("DELETE FROM queues WHERE name = $1", .text(name))
-      try database.execute("DELETE FROM bindings WHERE queue = $1", .text(name))
+    case .removeQueue(let name): try database.execute("DELETE FROM queues WHERE name = $1", .text(name))
     case .bind(let exchange, let binding):
       try database.execute(
         "INSERT INTO bindings (exchange, queue, routing_key) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
@@ -99,36 +97,55 @@ struct BrokerRecovery: Sendable {
   var bindings: [(exchange: String, binding: Binding)] = []
   /// Without their bodies, which stay on the disk until they are needed.
   var messages: [(id: Int64, queue: String, expires: Int64)] = []
+  /// Rows that this version cannot use. They stay where they are.
+  var setAside = 0
 }
 
 extension SQLConnection {
+  /// The ids of messages stay below this, so that there is always a next one.
+  private static let maximumID: Int64 = 1 << 62
+
   func brokerState() throws -> BrokerRecovery {
     var state = BrokerRecovery()
+    func isName(_ names: String...) -> Bool {
+      let isGood = names.allSatisfy { $0.utf8.count <= AMQPWriter.maximumShortString }
+      if !isGood { state.setAside += 1 }
+      return isGood
+    }
     state.exchanges = try query("SELECT name, kind, is_auto_delete, is_internal FROM exchanges ORDER BY name") { row in
       Exchange(
         name: row.text(0), kind: ExchangeKind(rawValue: row.text(1)) ?? .direct, isDurable: true,
         isAutoDelete: row.int(2) != 0, isInternal: row.int(3) != 0)
-    }
+    }.filter { isName($0.name) }
     let queues = try query("SELECT name, is_auto_delete, arguments FROM queues ORDER BY queue_id") { row in
       (row.text(0), row.int(1) != 0, row.bytes(2))
     }
-    for (name, isAutoDelete, bytes) in queues {
+    for (name, isAutoDelete, bytes) in queues where isName(name) {
       var reader = AMQPReader(bytes[...])
-      state.queues.append((name, isAutoDelete, try reader.table()))
+      // A queue whose arguments cannot be read has none: its messages are worth more than its limits.
+      let arguments = try? reader.table()
+      if arguments == nil { state.setAside += 1 }
+      state.queues.append((name, isAutoDelete, arguments ?? AMQPTable()))
     }
     state.bindings = try query("SELECT exchange, queue, routing_key FROM bindings ORDER BY binding_id") { row in
       (row.text(0), Binding(queue: row.text(1), routingKey: row.text(2)))
-    }
+    }.filter { isName($0.exchange, $0.binding.queue, $0.binding.routingKey) }
     state.messages = try query("SELECT message_id, queue, expires FROM messages ORDER BY message_id") { row in
       (row.int(0), row.text(1), row.int(2))
     }
+    let count = state.messages.count
+    state.messages.removeAll { $0.id >= Self.maximumID }
+    state.setAside += count - state.messages.count
     return state
   }
 
-  /// Those of some messages that are there.
-  func brokerMessages(_ ids: [Int64]) throws(DatabaseError) -> [(id: Int64, message: BrokerMessage)] {
-    var found: [(id: Int64, message: BrokerMessage)] = []
-    for id in ids {
+  /// Those of some messages that are there, up to a number of bytes, but one at least. A body is nil when its row cannot be sent.
+  func brokerMessages(_ ids: [Int64], bytes maximum: Int) throws(DatabaseError) -> [(
+    id: Int64, message: BrokerMessage?
+  )] {
+    var found: [(id: Int64, message: BrokerMessage?)] = []
+    var size = 0
+    for id in ids where size < maximum {
       let message = try first(
         "SELECT exchange, routing_key, properties, body FROM messages WHERE message_id = $1", .int(id)
       ) { row in
@@ -136,7 +153,11 @@ extension SQLConnection {
           exchange: row.text(0), routingKey: row.text(1), properties: row.bytes(2), body: row.bytes(3),
           isPersistent: true)
       }
-      if let message { found.append((id, message)) }
+      let isSendable = message.map {
+        max($0.exchange.utf8.count, $0.routingKey.utf8.count) <= AMQPWriter.maximumShortString
+      }
+      size += message?.size ?? 0
+      found.append((id, isSendable == true ? message : nil))
     }
     return found
   }

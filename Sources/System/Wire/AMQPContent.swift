@@ -100,7 +100,9 @@ struct AMQPCommand: Sendable {
   /// The properties, read.
   func readProperties() throws(AMQPError) -> AMQPProperties {
     var reader = AMQPReader(properties[...])
-    return try AMQPProperties(&reader)
+    let read = try AMQPProperties(&reader)
+    guard reader.isAtEnd else { throw .syntax("a header is longer than its properties") }
+    return read
   }
 }
 
@@ -125,12 +127,21 @@ struct AMQPParser {
   private struct Pending {
     var command: AMQPCommand
     var size: Int?
+
+    /// Bytes that it holds, about.
+    var held: Int { 512 + command.properties.count + command.body.count }
   }
 
   private var state: State
   private var buffer: [UInt8] = []
   private var start = 0
   private var pending: [UInt16: Pending] = [:]
+  /// Bytes of messages that are not complete, on all channels.
+  private(set) var bytesUnderWay = 0
+  /// The largest frame that is taken.
+  var frameMax = Self.maximumFrame
+  /// Whether messages are taken yet.
+  var takesContent = true
 
   /// A server expects the protocol header first.
   init(isServer: Bool) { state = isServer ? .protocolHeader : .frames }
@@ -167,7 +178,7 @@ struct AMQPParser {
       let type = buffer[start]
       let channel = UInt16(buffer[start + 1]) << 8 | UInt16(buffer[start + 2])
       let size = (3..<7).reduce(0) { $0 << 8 | Int(buffer[start + $1]) }
-      guard size <= Self.maximumFrame - 8 else { throw .frame("a frame of \(size) bytes") }
+      guard size <= frameMax - 8 else { throw .frame("a frame of \(size) bytes") }
       guard buffer.count - start >= size + 8 else { return nil }
       guard buffer[start + 7 + size] == 0xCE else { throw .frame("a frame does not end with its mark") }
       let payload = buffer[start + 7..<start + 7 + size]
@@ -184,9 +195,10 @@ struct AMQPParser {
       let method = try AMQPMethod(parsing: payload)
       let command = AMQPCommand(channel: channel, method: method)
       guard method.hasContent else { return .command(command) }
+      guard takesContent else { throw AMQPError(503, "COMMAND_INVALID - a message before connection.open") }
       return goOn(Pending(command: command))
     case 2:
-      guard var message = pending.removeValue(forKey: channel), message.size == nil else {
+      guard var message = takePending(channel), message.size == nil else {
         throw AMQPError(505, "UNEXPECTED_FRAME - a header without a method")
       }
       var reader = AMQPReader(payload)
@@ -198,7 +210,7 @@ struct AMQPParser {
       return goOn(message)
     case 3:
       // Taken out, so that it is added to in place.
-      guard var message = pending.removeValue(forKey: channel), let size = message.size,
+      guard var message = takePending(channel), let size = message.size,
         payload.count <= size - message.command.body.count
       else {
         throw AMQPError(505, "UNEXPECTED_FRAME - a body that was not announced")
@@ -215,8 +227,15 @@ struct AMQPParser {
   /// A message that is complete, or nil: then it waits for its next frame.
   private mutating func goOn(_ message: consuming Pending) -> Event? {
     if message.command.body.count == message.size { return .command(message.command) }
+    bytesUnderWay += message.held
     pending[message.command.channel] = message
     return nil
+  }
+
+  private mutating func takePending(_ channel: UInt16) -> Pending? {
+    guard let message = pending.removeValue(forKey: channel) else { return nil }
+    bytesUnderWay -= message.held
+    return message
   }
 }
 

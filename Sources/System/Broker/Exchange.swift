@@ -1,0 +1,117 @@
+/// The kinds of exchanges that are served.
+enum ExchangeKind: String, Sendable, CaseIterable {
+  case direct, fanout, topic
+}
+
+/// From an exchange to a queue.
+struct Binding: Hashable, Sendable {
+  let queue: String
+  let routingKey: String
+}
+
+/// An exchange, and where it leads. A binding is made and removed in constant time, whatever others there are.
+struct Exchange: Sendable {
+  let name: String
+  let kind: ExchangeKind
+  let isDurable: Bool
+  let isAutoDelete: Bool
+  let isInternal: Bool
+  /// The queues that are bound, in the order in which they were first: the order in which they get a message.
+  private var queues = OrderedSet<String>()
+  private var keysByQueue: [String: OrderedSet<String>] = [:]
+  private var queuesByKey: [String: OrderedSet<String>] = [:]
+  /// Routing keys that are patterns of a topic exchange.
+  private var patterns = OrderedSet<String>()
+
+  init(name: String, kind: ExchangeKind, isDurable: Bool, isAutoDelete: Bool = false, isInternal: Bool = false) {
+    self.name = name
+    self.kind = kind
+    self.isDurable = isDurable
+    self.isAutoDelete = isAutoDelete
+    self.isInternal = isInternal
+  }
+
+  /// Whether nothing is bound to it.
+  var isUnused: Bool { queues.isEmpty }
+  /// The queues that are bound to it.
+  var boundQueues: [String] { queues.elements }
+
+  func isBound(_ queue: String) -> Bool { queues.contains(queue) }
+
+  /// The queues for a routing key, each once.
+  func queues(for routingKey: String) -> [String] {
+    switch kind {
+    case .direct: return queuesByKey[routingKey]?.elements ?? []
+    case .fanout: return queues.elements
+    case .topic:
+      let words = Topic.words(routingKey)
+      var found: Set<String> = []
+      if !Topic.isPattern(routingKey), let exact = queuesByKey[routingKey] { found.formUnion(exact.elements) }
+      for pattern in patterns.elements where Topic.matches(Topic.words(pattern), words) {
+        found.formUnion(queuesByKey[pattern]!.elements)
+      }
+      return found.sorted { queues.place(of: $0)! < queues.place(of: $1)! }
+    }
+  }
+
+  /// Whether it was not there.
+  mutating func bind(_ binding: Binding) -> Bool {
+    guard queuesByKey[binding.routingKey, default: OrderedSet()].insert(binding.queue) else { return false }
+    queues.insert(binding.queue)
+    keysByQueue[binding.queue, default: OrderedSet()].insert(binding.routingKey)
+    if kind == .topic, Topic.isPattern(binding.routingKey) { patterns.insert(binding.routingKey) }
+    return true
+  }
+
+  /// Whether it was there.
+  mutating func unbind(_ binding: Binding) -> Bool {
+    guard queuesByKey[binding.routingKey]?.remove(binding.queue) == true else { return false }
+    if queuesByKey[binding.routingKey]!.isEmpty {
+      queuesByKey[binding.routingKey] = nil
+      patterns.remove(binding.routingKey)
+    }
+    keysByQueue[binding.queue]!.remove(binding.routingKey)
+    if keysByQueue[binding.queue]!.isEmpty {
+      keysByQueue[binding.queue] = nil
+      queues.remove(binding.queue)
+    }
+    return true
+  }
+
+  /// Removes every binding to a queue. Returns their routing keys.
+  mutating func unbindAll(_ queue: String) -> [String] {
+    let keys = keysByQueue[queue]?.elements ?? []
+    for key in keys { _ = unbind(Binding(queue: queue, routingKey: key)) }
+    return keys
+  }
+}
+
+/// Patterns of topic exchanges: words between dots, `*` for exactly one, `#` for any number (AMQP 0-9-1 §3.1.3.3).
+enum Topic {
+  static func words(_ key: String) -> [Substring] { key.split(separator: ".", omittingEmptySubsequences: false) }
+
+  /// Whether a binding's key may match other keys than itself.
+  static func isPattern(_ key: String) -> Bool { words(key).contains { $0 == "*" || $0 == "#" } }
+
+  static func matches(_ pattern: [Substring], _ words: [Substring]) -> Bool {
+    // A table in place of recursion: the time is bounded by the product of the lengths.
+    var reached = [Bool](repeating: false, count: words.count + 1)
+    reached[0] = true
+    for part in pattern {
+      var next = [Bool](repeating: false, count: words.count + 1)
+      if part == "#" {
+        var any = false
+        for index in 0...words.count {
+          any = any || reached[index]
+          next[index] = any
+        }
+      } else {
+        for index in words.indices where reached[index] && (part == "*" || part == words[index]) {
+          next[index + 1] = true
+        }
+      }
+      reached = next
+    }
+    return reached[words.count]
+  }
+}
