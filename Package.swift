@@ -47,7 +47,7 @@ let package = Package(
     .testTarget(name: "SystemTests", dependencies: ["System", "Sim", "COpenSSL"], swiftSettings: strict),
     .testTarget(name: "SimTests", dependencies: ["Sim", "System"], swiftSettings: strict),
     .executableTarget(
-      name: "Bench", dependencies: ["Sim", "System"], path: "Tests/Support/Bench", swiftSettings: strict),
+      name: "Bench", dependencies: ["CSQLite", "Sim", "System"], path: "Tests/Support/Bench", swiftSettings: strict),
     .executableTarget(
       name: "CrashLoop", dependencies: ["Sim", "System"], path: "Tests/Support/CrashLoop", swiftSettings: strict),
     .testTarget(name: "TidyTests", swiftSettings: strict),

@@ -21,17 +21,18 @@ SECRET = "an interop secret of at least thirty-two bytes"
 class Server:
     """A `parley serve` of some services on free ports. With the same `data` it can be started again after its end."""
 
-    def __init__(self, *flags, services=("users",), data=None, secret=SECRET, rounds=10, ports=None, sandbox=None):
+    def __init__(self, *flags, services=("users",), data=None, secret=SECRET, rounds=10, ports=None, sandbox=None, log_level="warning"):
         self.flags = [*flags, "--password-rounds", str(rounds)] + (["--jwt-secret", secret] if secret else [])
         self.folder = None if data else tempfile.TemporaryDirectory()
         self.data = data or self.folder.name
         self.services = services
         self.ports = ports or {}
         self.sandbox = sandbox
+        self.log_level = log_level
         self.process = None
 
     def start(self):
-        command = [BINARY, "serve", *self.services, "--data", self.data, "--log-level", "warning", *self.flags]
+        command = [BINARY, "serve", *self.services, "--data", self.data, "--log-level", self.log_level, *self.flags]
         for service in self.services:
             if service in PORT_FLAGS:
                 command += [PORT_FLAGS[service], str(self.ports.get(service, 0))]

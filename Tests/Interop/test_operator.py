@@ -28,9 +28,21 @@ class Operator(unittest.TestCase):
             page.wait("document.querySelector('#queues').textContent.includes('SSE_s1_UM')")
             self.assertEqual(page.evaluate("document.documentElement.scrollWidth > innerWidth"), False)
             self.assertEqual(page.complaints, [])
+            for scheme in ("light", "dark"):
+                page.scheme(scheme)
+                self.assertEqual(page.low_contrast(), [], scheme)
         if folder := os.environ.get("PARLEY_PICTURES"):
             pages[0].screenshot(f"{folder}/operator-desk.png")
             pages[1].screenshot(f"{folder}/operator-phone.png")
+        for service in ("users", "chat", "customers", "manager"):
+            page = chromium.page(server.urls[service] + "/docs", width=390, height=800)
+            for scheme in ("light", "dark"):
+                page.scheme(scheme)
+                self.assertEqual(page.low_contrast(), [], (service, scheme))
+            self.assertEqual(page.evaluate("document.documentElement.scrollWidth > innerWidth"), False)
+            self.assertEqual(page.complaints, [])
+            if folder := os.environ.get("PARLEY_PICTURES"):
+                page.screenshot(f"{folder}/docs-{service}.png")
         for user in users:
             user.socket.disconnect()
         pages[0].wait("document.querySelectorAll('#users tr').length === 2 && document.querySelector('#users').textContent.includes('none')")

@@ -14,6 +14,9 @@ actor Echo {
 
 let clock = ContinuousClock()
 
+print("reference_hashing_steps_per_second \(Int(Reference.best { Reference.hashing() }))")
+print("reference_commits_per_second \(Int(Reference.best { Reference.commits() }))")
+
 let world = World(seed: 1)
 for name in 0..<8 {
   world.addNode("node-\(name)") { environment in

@@ -7,6 +7,7 @@ import re
 import shutil
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 import urllib.request
@@ -77,6 +78,39 @@ def measured(core, command):
     output = process.communicate()[0]
     assert process.returncode == 0, output
     return {name: float(value) for name, value in map(str.split, output.splitlines())}
+
+
+# Round trips a second of `speed` on the machine for which the bounds were set.
+ROUND_TRIPS = 85_000
+
+
+def speed():
+    """How fast this machine is at small messages, against the machine of the bounds.
+
+    A message goes over a socket pair, is parsed, stored in a database in memory, committed and answered: the kind of work
+    of which the latencies and rates of the chat and the queues are made.
+    """
+    program = """
+import json, os, socket, sqlite3, time
+a, b = socket.socketpair()
+d = sqlite3.connect(':memory:', isolation_level=None)
+d.execute('CREATE TABLE rows (id INTEGER PRIMARY KEY, body TEXT)')
+best = 0
+for _ in range(5):
+    begin = time.perf_counter()
+    for number in range(5000):
+        a.send(json.dumps({'number': number, 'content': 'a message of some length'}).encode())
+        body = json.loads(b.recv(4096))
+        d.execute('BEGIN')
+        d.execute('INSERT INTO rows (body) VALUES (?)', (body['content'],))
+        d.execute('COMMIT')
+        b.send(b'{"status":"ok"}')
+        a.recv(4096)
+    best = max(best, 5000 / (time.perf_counter() - begin))
+print(best)
+"""
+    output = subprocess.run(["taskset", "-c", "0", sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    return float(output) / ROUND_TRIPS
 
 
 def title():

@@ -1,0 +1,49 @@
+import CSQLite
+import System
+
+/// Fixed work that shows how fast the machine is at this moment. What the benchmark measures is bounded
+/// as a ratio to it, so that a slower machine misses no bound.
+enum Reference {
+  /// Steps a second of a loop that hashes integers into a table: the kind of work of a scheduler's step.
+  static func hashing() -> Double {
+    var table = [UInt64](repeating: 0, count: 4096)
+    var state: UInt64 = 1
+    let steps = 100_000_000
+    let took = ContinuousClock().measure {
+      table.withUnsafeMutableBufferPointer { table in
+        for _ in 0..<steps {
+          state &+= 0x9E37_79B9_7F4A_7C15
+          var mixed = (state ^ (state >> 30)) &* 0xBF58_476D_1CE4_E5B9
+          mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
+          table[Int(mixed >> 52)] ^= mixed
+        }
+      }
+    }
+    // The result is used, or the loop would be optimized away.
+    guard table.reduce(0, ^) != 0 else { fatalError("the table is empty") }
+    return Double(steps) / took.inSeconds
+  }
+
+  /// Commits a second of a row to a database in memory: the kind of work of a simulated request.
+  static func commits() -> Double {
+    var database: OpaquePointer?
+    guard sqlite3_open(":memory:", &database) == SQLITE_OK else { fatalError("SQLite does not open") }
+    defer { sqlite3_close(database) }
+    func run(_ text: String) {
+      guard sqlite3_exec(database, text, nil, nil, nil) == SQLITE_OK else { fatalError("SQLite refuses \(text)") }
+    }
+    run("CREATE TABLE rows (id INTEGER PRIMARY KEY, name TEXT UNIQUE, body TEXT)")
+    let count = 20_000
+    let took = ContinuousClock().measure {
+      for number in 0..<count {
+        run("BEGIN; INSERT INTO rows (name, body) VALUES ('name \(number)', 'a body of some length'); COMMIT")
+      }
+    }
+    return Double(count) / took.inSeconds
+  }
+
+  /// The best of several rounds, as the benchmark takes the best of its own.
+  static func best(of rounds: Int = 5, _ work: () -> Double) -> Double {
+    (0..<rounds).map { _ in work() }.max()!
+  }
+}
