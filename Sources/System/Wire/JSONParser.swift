@@ -34,6 +34,10 @@ public struct JSONParser {
   private let dialect: Dialect
   private var index = 0
   private var positions: [String: TextPosition]?
+  /// The last line that `position` looked at, where it starts, and up to where lines were counted.
+  private var line = 1
+  private var lineStart = 0
+  private var counted = 0
 
   private init(_ input: [UInt8], _ dialect: Dialect, noting: Bool) {
     self.input = input
@@ -195,7 +199,7 @@ public struct JSONParser {
   }
 
   private mutating func special(from start: Int) throws(JSONError) -> JSONValue? {
-    let negative = input[start] == UInt8(ascii: "-")
+    let negative = start < input.count && input[start] == UInt8(ascii: "-")
     guard peek == UInt8(ascii: "0"), index + 1 < input.count, input[index + 1] | 0x20 == UInt8(ascii: "x") else {
       if peek == UInt8(ascii: "I") || peek == UInt8(ascii: "N") { throw error("Infinity and NaN have no meaning here") }
       return nil
@@ -334,14 +338,21 @@ public struct JSONParser {
     return byte > 0x20 && byte < 0x7F ? "\"\(Character(Unicode.Scalar(byte)))\"" : "byte 0x\(String(byte, radix: 16))"
   }
 
-  private func position(_ index: Int) -> TextPosition {
-    let before = input[..<index]
-    let lineStart = before.lastIndex(of: 10).map { $0 + 1 } ?? 0
-    return TextPosition(line: before.count { $0 == 10 } + 1, column: index - lineStart + 1)
+  /// The position of a byte. Positions are noted mostly in order, so each one continues from the last: that keeps a whole
+  /// text linear.
+  private mutating func position(_ index: Int) -> TextPosition {
+    if index < lineStart { (line, lineStart, counted) = (1, 0, 0) }
+    for place in counted..<max(counted, index) where input[place] == 10 {
+      line += 1
+      lineStart = place + 1
+    }
+    counted = max(counted, index)
+    return TextPosition(line: line, column: index - lineStart + 1)
   }
 
   private func error(_ reason: String, at index: Int? = nil) -> JSONError {
-    JSONError(reason: reason, position: position(min(index ?? self.index, input.count)))
+    var places = self
+    return JSONError(reason: reason, position: places.position(min(index ?? self.index, input.count)))
   }
 }
 

@@ -49,6 +49,19 @@ struct JSONTests {
     #expect(throws: Never.self) { try JSONParser.parse(Array(fits.utf8)) }
   }
 
+  @Test(
+    "a text that ends early is an error at its end",
+    arguments: [
+      "", " ", "{", "[", "{a", "{a:", "{a:-", "{a:+", "-", "+", "[1,", "'", "'\\", "\"\\u12", "0x", "-0x", "1e", "/*",
+      "/", "//",
+    ])
+  func early(text: String) {
+    for dialect in [JSONParser.Dialect.json, .json5] {
+      #expect(throws: JSONError.self) { try JSONParser.parse(Array(text.utf8), as: dialect) }
+      #expect(throws: JSONError.self) { try JSONParser.parseNotingPositions(Array(text.utf8), as: dialect) }
+    }
+  }
+
   @Test("reads JSON5 and says where an error is")
   func json5() throws {
     let text = "// one\n{ a: 'x', 'b': [1, 0x10, .5, +2,], /* two */ \"c\": { d: 'l\\\ng' }, }"
