@@ -118,6 +118,26 @@ struct CommandLineTests {
     }
   }
 
+  @Test(
+    "a configuration file that is empty or ends early is one line with file, line and column",
+    arguments: [
+      "", " ", "\n\n", "//", "/*", "{", "{ usersPort", "{ usersPort:", "{ usersPort: 1", "{ usersPort: 1,",
+      "{ usersPort: -",
+      "{ usersPort: 0x", "{ usersPort: 1e", "{ data: 'x", "{ data: '\\", "{ data: '\\u12", "{ corsOrigin: [",
+      "{ corsOrigin: ['a'",
+      "nul", "\u{FEFF}", "{ usersPort: 1 } x",
+    ])
+  func truncatedConfiguration(text: String) throws {
+    let file = FileManager.default.temporaryDirectory.appending(
+      path: "parley-cut-\(getpid())-\(UInt32.random(in: 0...UInt32.max)).json5")
+    try Data(text.utf8).write(to: file)
+    defer { try? FileManager.default.removeItem(at: file) }
+    let outcome = try parley("serve", "--config", file.path)
+    #expect(outcome.code == 2)
+    let place = try Regex("^parley: \(file.path):[0-9]+:[0-9]+: .+\n$")
+    #expect(outcome.errors.wholeMatch(of: place) != nil, "\(outcome.errors)")
+  }
+
   @Test("`serve --check` writes nothing, and refuses a database of a later version")
   func checkedDatabases() throws {
     let folder = FileManager.default.temporaryDirectory.appending(path: "parley-check-\(getpid())").path
