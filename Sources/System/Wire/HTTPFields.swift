@@ -9,8 +9,8 @@ public struct HTTPFields: Sendable {
   let bytes: [UInt8]
   let slots: [Slot]
 
-  /// Memory that is held.
-  var heldBytes: Int { bytes.capacity + slots.capacity * MemoryLayout<Slot>.stride }
+  /// Bytes that are held.
+  var heldBytes: Int { bytes.count + slots.count * MemoryLayout<Slot>.stride }
 
   /// The value of the first field called `name`, which must be in lower case.
   public subscript(name: StaticString) -> String? { slot(name).map { text($0.value) } }

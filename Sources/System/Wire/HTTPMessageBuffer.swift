@@ -10,8 +10,8 @@ struct HTTPMessageBuffer {
 
   var isEmpty: Bool { start == bytes.count }
   var count: Int { bytes.count - start }
-  /// Memory that is held, also for what was taken already.
-  var heldBytes: Int { isEmpty ? 0 : bytes.capacity }
+  /// Bytes that are held, also of what was taken already. Not the array's capacity, which the allocator has a say in.
+  var heldBytes: Int { bytes.count }
 
   mutating func receive(_ new: [UInt8]) {
     if new.isEmpty { return }

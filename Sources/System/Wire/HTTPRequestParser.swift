@@ -54,10 +54,10 @@ public struct HTTPRequestParser {
   /// Whether the head of a request has come and its body has not.
   public var isInsideBody: Bool { pending != nil }
 
-  /// Memory that is held for what has come and is not taken.
+  /// Bytes that are held of what has come and is not taken.
   var heldBytes: Int {
     guard let pending else { return buffer.heldBytes }
-    return buffer.heldBytes + pending.head.fields.heldBytes + pending.reader.body.capacity
+    return buffer.heldBytes + pending.head.fields.heldBytes + pending.reader.body.count
   }
 
   /// Takes bytes from the connection.
