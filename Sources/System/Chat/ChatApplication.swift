@@ -25,8 +25,14 @@ struct ChatApplication: SocketApplication {
       }
       return SocketPayload([answer])
     } catch {
-      return SocketPayload([["status": "error", "message": .string(Self.reason(error))]])
+      return Self.failed(Self.reason(error))
     }
+  }
+
+  func unreadable(_ reason: String, from socket: SocketID) async -> SocketPayload { Self.failed(reason) }
+
+  private static func failed(_ reason: String) -> SocketPayload {
+    SocketPayload([["status": "error", "message": .string(reason)]])
   }
 
   func unacknowledged(_ answer: SocketPayload, from socket: SocketID) async {

@@ -33,6 +33,8 @@ public enum PlantedChatBug: String, Sendable, CaseIterable {
   case dropsOnUpgrade
   /// A session is believed for as long as it was asked for once.
   case trustsSessionsForever
+  /// Whether a connection is in a namespace already is asked before it is let in, and not while it is.
+  case admitsTwice
   /// That a user is gone is told once, and forgotten when it could not be.
   case forgetsDepartures
 }

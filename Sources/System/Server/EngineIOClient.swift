@@ -15,6 +15,8 @@ public actor EngineIOClient {
 
   /// Messages that nobody has received yet; more is a receiver that does not receive.
   private static let maximumInbox = 100_000
+  /// See `maximumInbox`, in bytes.
+  private static let maximumInboxBytes = 64 << 20
 
   private let environment: Environment
   private let address: SocketAddress
@@ -28,12 +30,16 @@ public actor EngineIOClient {
   private var socket: WebSocketClient?
   private var isUpgrading = false
   private var outbox: [EngineIOPacket] = []
-  private var inbox: [EngineIOMessage] = []
+  private var inbox = FIFO<EngineIOMessage>()
+  private var inboxBytes = 0
   private var receiver: UnsafeContinuation<Void, Never>?
   private var ending: Failure?
 
   /// The executor that the environment gave to this actor.
   public nonisolated var unownedExecutor: UnownedSerialExecutor { serialExecutor.unowned }
+
+  /// The id of the session, which the server chose; empty before it has.
+  public var sessionID: String { id }
 
   /// A client of the server at `address`; `path` ends with a slash and may be followed by a query.
   public init(_ environment: Environment, address: SocketAddress, path: String, transport: Transport) {
@@ -57,13 +63,20 @@ public actor EngineIOClient {
   public func open() async throws {
     if transport == .webSocket {
       let socket = try await WebSocketClient.connect(environment, address, target("websocket"))
-      self.socket = socket
-      guard case .text(let bytes)? = try await socket.next(),
-        case .open(let handshake)? = EngineIOPacket(text: bytes[...])
-      else {
-        throw Failure.closed("no handshake came")
+      guard ending == nil else {
+        socket.reset()
+        throw ending!
       }
-      try take(handshake: handshake)
+      self.socket = socket
+      do {
+        guard case .text(let bytes)? = try await socket.next(),
+          case .open(let handshake)? = EngineIOPacket(text: bytes[...])
+        else { throw Failure.closed("no handshake came") }
+        try take(handshake: handshake)
+      } catch {
+        socket.reset()
+        throw error
+      }
       environment.executor.spawn("engine-io-reader") { await self.readSocket(socket) }
       return
     }
@@ -78,10 +91,15 @@ public actor EngineIOClient {
     if transport == .upgrading { environment.executor.spawn("engine-io-upgrade") { await self.upgrade() } }
   }
 
+  /// What a server may say of its heartbeats, in milliseconds.
+  private static let times: ClosedRange<Int64> = 0...4_294_967_295
+
   private func take(handshake: String) throws {
     guard let value = try? JSONParser.parse(Array(handshake.utf8)), let id = value["sid"]?.string,
-      let interval = value["pingInterval"]?.int, let timeout = value["pingTimeout"]?.int
-    else { throw Failure.closed("a handshake that is none") }
+      let interval = value["pingInterval"]?.int, let timeout = value["pingTimeout"]?.int,
+      Self.times.contains(interval), Self.times.contains(timeout),
+      (1...255).contains(id.utf8.count), PercentEncoding.encode(id) == id
+    else { throw Failure.closed("an invalid handshake") }
     self.id = id
     // A server that is silent for so long is gone.
     patience = .milliseconds(interval + timeout)
@@ -97,14 +115,19 @@ public actor EngineIOClient {
       require(receiver == nil, "two tasks receive from one client")
       await withUnsafeContinuation { receiver = $0 }
     }
-    return inbox.removeFirst()
+    let message = inbox.popFirst()!
+    inboxBytes -= message.size
+    return message
   }
 
   private func take(_ packet: EngineIOPacket) async {
     switch packet {
     case .message(let message):
       inbox.append(message)
-      if inbox.count > Self.maximumInbox { return end("too much was not received") }
+      inboxBytes += message.size
+      if inbox.count > Self.maximumInbox || inboxBytes > Self.maximumInboxBytes {
+        return end("too much was not received")
+      }
       wake()
     case .ping(let data): await post(.pong(data))
     case .close: end("the server closed")
@@ -123,6 +146,7 @@ public actor EngineIOClient {
     poster.abandon()
     poller.abandon()
     socket?.reset()
+    candidate?.reset()
     wake()
   }
 
@@ -186,11 +210,14 @@ public actor EngineIOClient {
     do {
       while isPosting { try await environment.clock.sleep(for: .milliseconds(1)) }
       try await socket.send(.text, Array("5".utf8))
+      if ending != nil { return socket.reset() }
       self.socket = socket
+      candidate = nil
       isUpgrading = false
       let waiting = outbox
       outbox = []
       for packet in waiting { try await write(packet, socket) }
+      if ending != nil { return socket.reset() }
       environment.executor.spawn("engine-io-reader") { await self.readSocket(socket) }
     } catch {
       end("the upgrade failed: \(error)")

@@ -10,6 +10,12 @@ public struct EngineIOOptions: Sendable {
   public var maximumBacklogBytes = 1 << 20
   /// See `maximumBacklogBytes`.
   public var maximumBacklogPackets = 1000
+  /// What a session may make the node hold before it has a socket, in bytes: room for a CONNECT with a token.
+  public var maximumStrangerBytes = 128 << 10
+  /// What a session with a socket may make the node hold, in bytes.
+  public var maximumMemberBytes = 4 << 20
+  /// Bytes of the query that opens a session, which is kept with it.
+  public var maximumQueryBytes = 4096
   /// Time for a client to connect to a namespace.
   public var connectTimeout: Duration = .seconds(45)
   /// Sessions at once; further ones get 503.
@@ -17,6 +23,8 @@ public struct EngineIOOptions: Sendable {
 
   /// A planted bug, for the test of an oracle: what waits when the transport changes is dropped.
   var dropsOnUpgrade = false
+  /// A planted bug: a connection may connect to a namespace again while it is being let in.
+  var admitsTwice = false
 
   /// The contract's defaults.
   public init() {}

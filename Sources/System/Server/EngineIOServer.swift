@@ -55,16 +55,19 @@ actor EngineIOServer {
       return transport == "polling" ? poll(session, call.request) : upgrade(session, call.request)
     }
     guard call.request.method == "GET" else { return Self.failure(2, "Bad handshake method") }
-    guard !isClosed, sessions.count < options.maximumSessions else {
-      return Self.failure(3, "too many sessions", status: 503)
-    }
+    // What the protocol itself asks for is of no more interest.
+    let own = query.filter { !["EIO", "transport", "t", "b64"].contains($0.name) }
+    let size = own.reduce(0) { $0 + $1.name.utf8.count + $1.value.utf8.count }
+    guard size <= options.maximumQueryBytes else { return Self.failure(3, "the query is too long") }
     if transport == "polling" {
-      let session = open(query, upgrades: ["websocket"])
+      guard let session = open(own, upgrades: ["websocket"]) else {
+        return Self.failure(3, "too many sessions", status: 503)
+      }
       return .response(Self.payload(session.takePayload(limit: options.maximumPayload)))
     }
     do throws(HTTPFailure) {
       let response = try WebSocketHandshake.response(to: call.request)
-      return .upgrade(response) { connection, rest in await self.serve(query, connection, rest) }
+      return .upgrade(response) { connection, rest in try await self.serve(own, connection, rest) }
     } catch {
       return Self.failure(3, error.message, fields: error.fields)
     }
@@ -84,11 +87,16 @@ actor EngineIOServer {
       status: 200, fields: [("content-type", "text/plain; charset=UTF-8"), ("cache-control", "no-store")], body: bytes)
   }
 
-  private func open(_ query: [(name: String, value: String)], upgrades: [JSONValue]) -> EngineIOSession {
+  /// About what a session takes without anything in it.
+  private static let sessionSize = 1024
+
+  /// Opens a session; nil when there are too many, or the node has no room for another.
+  private func open(_ query: [(name: String, value: String)], upgrades: [JSONValue]) -> EngineIOSession? {
+    let memory = SessionMemory(environment.memory, options: options)
+    let size = query.reduce(Self.sessionSize) { $0 + $1.name.utf8.count + $1.value.utf8.count }
+    guard !isClosed, sessions.count < options.maximumSessions, memory.charge(size) else { return nil }
     let id = Hex.encode(environment.entropy.bytes(16))
-    // What the protocol itself asks for is of no more interest.
-    let own = query.filter { !["EIO", "transport", "t", "b64"].contains($0.name) }
-    let session = EngineIOSession(id, query: own, options: options)
+    let session = EngineIOSession(id, query: query, options: options, memory: memory)
     sessions[id] = session
     let handshake: JSONValue = [
       "sid": .string(id), "upgrades": .array(upgrades),
@@ -123,18 +131,28 @@ actor EngineIOServer {
     if session.isProbed { return .response(Self.payload(Array(EngineIOPacket.noop.text.utf8))) }
     let id = session.id
     return .waiting(
-      answer: { await self.nextPayload(id) }, gone: { await self.end(id, reason: "the polling request was cancelled") })
+      answer: { await self.nextPayload(id) }, gone: { await self.pollIsGone(id) })
   }
 
+  /// Waits for packets. Another request may have come since this one was looked at, or the transport may have changed.
   private func nextPayload(_ id: String) async -> HTTPResponse {
-    guard let session = sessions[id], session.poll == nil else {
+    guard let session = sessions[id] else { return Self.payload(Array(EngineIOPacket.close.text.utf8)) }
+    guard session.poll == nil else {
+      end(session, reason: "two polling requests at once")
       return Self.payload(Array(EngineIOPacket.close.text.utf8))
+    }
+    guard case .polling = session.transport, !session.isProbed else {
+      return Self.payload(Array(EngineIOPacket.noop.text.utf8))
     }
     if session.hasPackets { return Self.payload(session.takePayload(limit: options.maximumPayload)) }
     return Self.payload(await withUnsafeContinuation { session.poll = $0 })
   }
 
-  private func end(_ id: String, reason: String) { sessions[id].map { end($0, reason: reason) } }
+  /// A client that gives a polling request up is gone, unless the WebSocket has taken over.
+  private func pollIsGone(_ id: String) {
+    guard let session = sessions[id], case .polling = session.transport else { return }
+    end(session, reason: "the polling request was cancelled")
+  }
 
   private func receive(_ session: EngineIOSession, _ body: [UInt8]) -> Reply {
     guard body.count <= options.maximumPayload else {
@@ -169,42 +187,48 @@ actor EngineIOServer {
 
   // MARK: WebSocket
 
-  private func serve(_ query: [(name: String, value: String)], _ connection: any Connection, _ rest: [UInt8]) async {
-    let session = open(query, upgrades: [])
-    let link = makeLink(connection)
+  private func serve(
+    _ query: [(name: String, value: String)], _ connection: any Connection, _ rest: [UInt8]
+  ) async throws {
+    guard let session = open(query, upgrades: []) else {
+      return try await turnAway(connection, WebSocketError(code: 1013, reason: "too many sessions"))
+    }
+    let link = makeLink(connection, session.memory)
     session.transport = .webSocket(link)
     flush(session)
     await read(connection, rest, link, session.id)
   }
 
-  private func makeLink(_ connection: any Connection) -> WebSocketLink {
-    WebSocketLink(environment, connection, bound: options.maximumBacklogBytes + 65_536, patience: .seconds(20))
+  private func makeLink(_ connection: any Connection, _ memory: SessionMemory) -> WebSocketLink {
+    WebSocketLink(
+      environment, connection, memory, bound: options.maximumBacklogBytes + 65_536, patience: .seconds(20))
   }
 
   private func upgrade(_ session: EngineIOSession, _ request: HTTPRequest) -> Reply {
-    let isTaken = if case .polling = session.transport { session.probing != nil } else { true }
     let id = session.id
     do throws(HTTPFailure) {
       let response = try WebSocketHandshake.response(to: request)
-      if isTaken { return .upgrade(response) { connection, _ in try await self.turnAway(connection) } }
-      return .upgrade(response) { connection, rest in await self.probe(id, connection, rest) }
+      return .upgrade(response) { connection, rest in try await self.probe(id, connection, rest) }
     } catch {
       return Self.failure(3, error.message, fields: error.fields)
     }
   }
 
-  /// A second WebSocket for a session that has one: the first goes on.
-  private func turnAway(_ connection: any Connection) async throws {
+  /// Closes a WebSocket that cannot be served.
+  private func turnAway(_ connection: any Connection, _ error: WebSocketError) async throws {
     var output: [UInt8] = []
-    WebSocketFrame.write(.close, WebSocketFrame.closePayload(1008, "the session has a WebSocket"), to: &output)
+    WebSocketFrame.write(.close, WebSocketFrame.closePayload(error.code, error.reason), to: &output)
     try await connection.write(output, deadline: environment.clock.now + .seconds(1))
     connection.shutdownWrite()
     _ = try await connection.read(atMost: 1024, deadline: environment.clock.now + .seconds(1))
   }
 
-  private func probe(_ id: String, _ connection: any Connection, _ rest: [UInt8]) async {
-    guard let session = sessions[id], session.probing == nil else { return }
-    let link = makeLink(connection)
+  private func probe(_ id: String, _ connection: any Connection, _ rest: [UInt8]) async throws {
+    guard let session = sessions[id], case .polling = session.transport, session.probing == nil else {
+      // The first one goes on.
+      return try await turnAway(connection, WebSocketError(code: 1008, reason: "the session has a WebSocket"))
+    }
+    let link = makeLink(connection, session.memory)
     session.probing = link
     await read(connection, rest, link, id)
     if session.probing === link {
@@ -223,6 +247,9 @@ actor EngineIOServer {
         while let event = try parser.next() {
           guard let session = sessions[id], !link.isClosed else { break reading }
           guard take(event, session, link) else { break reading }
+        }
+        guard link.hold(unfinished: parser.held) else {
+          throw WebSocketError(code: 1009, reason: "the message is too big")
         }
         // Written here and now, so that an answer is not overtaken by what another connection is told next.
         if link.beginWriting() { await writeAll(LinkBox(link)) }
@@ -268,6 +295,7 @@ actor EngineIOServer {
         return false
       }
       if session.probing === link { return takeProbe(packet, session, link) }
+      guard session.uses(link) else { return false }
       take(packet, session)
     }
     return !session.isClosed

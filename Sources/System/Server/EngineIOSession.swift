@@ -35,6 +35,8 @@ final class EngineIOSession {
   var probing: WebSocketLink?
   var isProbed = false
   var isClosed = false
+  /// What it makes the node hold.
+  let memory: SessionMemory
   var lastPong: Instant?
   /// When the ping was due that is not answered yet.
   var pinged: Instant?
@@ -64,10 +66,13 @@ final class EngineIOSession {
   private var bytes = 0
   private let options: EngineIOOptions
 
-  init(_ id: String, query: [(name: String, value: String)], options: EngineIOOptions) {
+  init(
+    _ id: String, query: [(name: String, value: String)], options: EngineIOOptions, memory: SessionMemory
+  ) {
     self.id = id
     self.query = query
     self.options = options
+    self.memory = memory
   }
 
   var hasPackets: Bool { !packets.isEmpty }
@@ -77,9 +82,9 @@ final class EngineIOSession {
   /// Queues a packet or a message; false when too much is waiting.
   func enqueue(_ item: Item) -> Bool {
     let size = item.size
-    guard packets.count < options.maximumBacklogPackets, bytes + size <= options.maximumBacklogBytes else {
-      return false
-    }
+    guard packets.count < options.maximumBacklogPackets, bytes + size <= options.maximumBacklogBytes,
+      memory.charge(size)
+    else { return false }
     packets.append(item)
     bytes += size
     return true
@@ -87,6 +92,7 @@ final class EngineIOSession {
 
   func takeAll() -> [Item] {
     let all = packets
+    memory.release(bytes)
     packets = []
     bytes = 0
     return all
@@ -105,6 +111,7 @@ final class EngineIOSession {
       if count > 0 { output.append(EngineIOPacket.separator) }
       output += text
       bytes -= packet.size
+      memory.release(packet.size)
       count += 1
     }
     packets.removeFirst(count)

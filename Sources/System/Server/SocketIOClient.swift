@@ -37,6 +37,15 @@ public actor SocketIOClient {
     try await engine.send(.text(SocketIOPacket(.connect, namespace: namespace, data: auth).text))
   }
 
+  /// Sends a packet as it is, without its attachments.
+  public func send(_ packet: SocketIOPacket) async throws { try await engine.send(.text(packet.text)) }
+
+  /// Sends what belongs to the packet before it.
+  public func send(attachment: [UInt8]) async throws { try await engine.send(.binary(attachment)) }
+
+  /// The id of the Engine.IO session; empty before there is one.
+  public var sessionID: String { get async { await engine.sessionID } }
+
   /// Sends an event; with `acknowledged`, returns the number that its acknowledgement will carry.
   @discardableResult
   public func emit(

@@ -41,6 +41,8 @@ public protocol SocketApplication: Sendable {
   func connected(_ socket: SocketID, auth: JSONValue) async
   /// An event; what is returned acknowledges it, when the client asked for that.
   func event(_ name: String, _ payload: SocketPayload, from socket: SocketID) async -> SocketPayload
+  /// An event that cannot be read; what is returned acknowledges it, when the client asked for that.
+  func unreadable(_ reason: String, from socket: SocketID) async -> SocketPayload
   /// What `event` returned for an event that the client wants no acknowledgement for.
   func unacknowledged(_ answer: SocketPayload, from socket: SocketID) async
   /// The socket is gone.
@@ -48,6 +50,8 @@ public protocol SocketApplication: Sendable {
 }
 
 extension SocketApplication {
+  /// Says nothing.
+  public func unreadable(_ reason: String, from socket: SocketID) async -> SocketPayload { SocketPayload([]) }
   /// Says nothing.
   public func unacknowledged(_ answer: SocketPayload, from socket: SocketID) async {}
 }
@@ -75,7 +79,9 @@ public final class SocketIOServer: Sendable {
     _ environment: Environment, options: EngineIOOptions, namespaces: [String], application: any SocketApplication
   ) async -> SocketIOServer {
     let server = SocketIOServer(EngineIOServer(environment, options))
-    await server.engine.setLayer(SocketIOLayer(environment, namespaces: namespaces, application: application))
+    await server.engine.setLayer(
+      SocketIOLayer(
+        environment, namespaces: namespaces, application: application, admitsTwice: options.admitsTwice))
     return server
   }
 

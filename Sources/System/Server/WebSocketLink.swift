@@ -5,12 +5,24 @@ final class WebSocketLink {
   private let connection: any Connection
   private let bound: Int
   private let patience: Duration
+  private let memory: SessionMemory
   private var queued: [UInt8] = []
+  /// Bytes that a task is writing.
+  private var underWay = 0
+  /// What the peer has not taken. Frames that the network takes in the turn in which they are queued are not charged.
+  private var unread = Holding()
+  /// The unfinished part of what the peer sends.
+  private var unfinished = Holding()
   private var isWriting = false
+  private var isStalled = false
   private(set) var isClosed = false
 
   /// A link that holds at most `bound` bytes that the peer has not taken.
-  init(_ environment: Environment, _ connection: any Connection, bound: Int, patience: Duration) {
+  init(
+    _ environment: Environment, _ connection: any Connection, _ memory: SessionMemory, bound: Int,
+    patience: Duration
+  ) {
+    self.memory = memory
     self.environment = environment
     self.connection = connection
     self.bound = bound
@@ -20,22 +32,35 @@ final class WebSocketLink {
   /// Queues a frame. When the peer is too slow, the link is closed in its place.
   func send(_ opcode: WebSocketOpcode, _ payload: some Collection<UInt8>) {
     guard !isClosed else { return }
-    guard queued.count + payload.count <= bound else { return fail(WebSocketError(code: 1008, reason: "too slow")) }
+    guard hasRoom(for: payload.count) else { return fail(WebSocketError(code: 1008, reason: "too slow")) }
     WebSocketFrame.write(opcode, payload, to: &queued)
   }
 
   /// Queues a frame that was made before.
   func send(frame: [UInt8]) {
     guard !isClosed else { return }
-    guard queued.count + frame.count <= bound else { return fail(WebSocketError(code: 1008, reason: "too slow")) }
+    guard hasRoom(for: frame.count) else { return fail(WebSocketError(code: 1008, reason: "too slow")) }
     queued += frame
   }
 
+  private func hasRoom(for count: Int) -> Bool {
+    guard queued.count + count <= bound else { return false }
+    return !isStalled || unread.set(underWay + queued.count + count, of: memory)
+  }
+
+  /// Charges what the peer has sent of an unfinished message; false when it may not make the node hold as much.
+  func hold(unfinished count: Int) -> Bool { unfinished.set(count, of: memory) }
+
   /// What is to be written next, for the one task that writes; nil when there is nothing.
   func takeBatch() -> [UInt8]? {
+    underWay = 0
     guard !queued.isEmpty else { return nil }
     let batch = queued
     queued = []
+    underWay = batch.count
+    isStalled = true
+    // What was queued before is written in any case; the next frame finds no room.
+    _ = unread.set(underWay, of: memory)
     return batch
   }
 
@@ -53,7 +78,12 @@ final class WebSocketLink {
     return true
   }
 
-  func endWriting() { isWriting = false }
+  func endWriting() {
+    isWriting = false
+    isStalled = false
+    underWay = 0
+    _ = unread.set(0, of: memory)
+  }
 
   /// Says why and takes nothing more; what is queued is still written.
   func fail(_ error: WebSocketError) {

@@ -45,11 +45,20 @@ public enum EngineIOPacket: Hashable, Sendable {
     }
   }
 
-  /// The packets of a polling payload, or nil when one of them is none.
+  /// More packets in a payload are refused: each costs more memory than its two bytes.
+  static let maximumPacketsInPayload = 1000
+
+  /// The packets of a polling payload, or nil when one of them is invalid or there are too many.
   static func payload(_ bytes: [UInt8]) -> [EngineIOPacket]? {
-    let parts = bytes.split(separator: separator, omittingEmptySubsequences: false)
-    let packets = parts.compactMap { EngineIOPacket(text: $0) }
-    return packets.count == parts.count ? packets : nil
+    var packets: [EngineIOPacket] = []
+    var rest = bytes[...]
+    while true {
+      let end = rest.firstIndex(of: separator) ?? rest.endIndex
+      guard packets.count < maximumPacketsInPayload, let packet = EngineIOPacket(text: rest[..<end]) else { return nil }
+      packets.append(packet)
+      if end == rest.endIndex { return packets }
+      rest = rest[(end + 1)...]
+    }
   }
 }
 

@@ -47,14 +47,42 @@ public struct SocketIOPacket: Hashable, Sendable {
     data?.write(to: &output)
   }
 
-  /// The packet of a text, or nil when it is none that a peer may send.
+  /// The packet of a text, or nil when a peer may not send it.
   public init?(text: String) {
+    guard let header = SocketIOHeader(text: text), let packet = try? header.packet() else { return nil }
+    self = packet
+  }
+}
+
+/// A packet of Socket.IO whose payload is not parsed yet: what is needed to route it, in as many bytes as it came in.
+struct SocketIOHeader: Sendable {
+  /// Longer namespaces are refused.
+  static let maximumNamespace = 255
+
+  /// Why the payload of a packet cannot be used. The packets after it can.
+  struct Unreadable: Error, Hashable {
+    let reason: String
+  }
+
+  let kind: SocketIOPacket.Kind
+  let attachments: Int
+  let namespace: String
+  let id: Int64?
+  let payload: [UInt8]
+
+  /// Bytes that it holds, for bounds.
+  var size: Int { payload.count + namespace.utf8.count }
+
+  /// The header of a text; nil when it breaks the protocol.
+  init?(text: String) {
     var rest = text.utf8[...]
-    guard let digit = rest.popFirst(), let kind = Kind(rawValue: digit &- UInt8(ascii: "0")) else { return nil }
+    guard let digit = rest.popFirst(), let kind = SocketIOPacket.Kind(rawValue: digit &- UInt8(ascii: "0")) else {
+      return nil
+    }
     var attachments = 0
     if kind.isBinary {
       let count = rest.prefix { $0.isDigit }
-      guard let number = Int(Substring(count)), number <= Self.maximumAttachments,
+      guard let number = Int(Substring(count)), number <= SocketIOPacket.maximumAttachments,
         rest.dropFirst(count.count).first == UInt8(ascii: "-")
       else { return nil }
       attachments = number
@@ -63,7 +91,9 @@ public struct SocketIOPacket: Hashable, Sendable {
     var namespace = "/"
     if rest.first == UInt8(ascii: "/") {
       let name = rest.prefix { $0 != UInt8(ascii: ",") }
-      namespace = String(Substring(name.prefix { $0 != UInt8(ascii: "?") }))
+      let path = name.prefix { $0 != UInt8(ascii: "?") }
+      guard path.count <= Self.maximumNamespace else { return nil }
+      namespace = String(Substring(path))
       rest = rest.dropFirst(name.count + 1)
     }
     let number = rest.prefix { $0.isDigit }
@@ -73,24 +103,41 @@ public struct SocketIOPacket: Hashable, Sendable {
       id = value
       rest = rest.dropFirst(number.count)
     }
-    var data: JSONValue?
-    if !rest.isEmpty {
-      // A copy at once: byte by byte it takes ten times as long.
-      let bytes = rest.withContiguousStorageIfAvailable { Array($0) } ?? Array(rest)
-      guard let value = try? JSONParser.parse(bytes) else { return nil }
-      data = value
-    }
-    self.init(kind, namespace: namespace, id: id, data: data, attachments: attachments)
-    guard isWellFormed else { return nil }
+    self.kind = kind
+    self.attachments = attachments
+    self.namespace = namespace
+    self.id = id
+    // A copy at once: byte by byte it takes ten times as long.
+    payload = rest.withContiguousStorageIfAvailable { Array($0) } ?? Array(rest)
   }
 
-  private var isWellFormed: Bool {
+  /// The whole packet.
+  func packet() throws(Unreadable) -> SocketIOPacket {
+    var data: JSONValue?
+    if !payload.isEmpty {
+      do {
+        data = try JSONParser.parse(payload)
+      } catch {
+        throw Unreadable(reason: "the payload is not JSON: \(error.reason)")
+      }
+    }
+    let packet = SocketIOPacket(kind, namespace: namespace, id: id, data: data, attachments: attachments)
+    if let reason = packet.objection { throw Unreadable(reason: reason) }
+    return packet
+  }
+}
+
+extension SocketIOPacket {
+  /// Why the payload does not fit the type; nil when it does.
+  fileprivate var objection: String? {
     switch kind {
-    case .connect: data == nil || data?.members != nil
-    case .disconnect: data == nil
-    case .event, .binaryEvent: data?.array?.first?.string != nil
-    case .acknowledgement, .binaryAcknowledgement: data?.array != nil && id != nil
-    case .connectError: data?.members != nil
+    case .connect: data == nil || data?.members != nil ? nil : "the payload of CONNECT has to be an object"
+    case .disconnect: data == nil ? nil : "DISCONNECT has no payload"
+    case .event, .binaryEvent:
+      data?.array?.first?.string != nil ? nil : "an event has to be an array that begins with its name"
+    case .acknowledgement, .binaryAcknowledgement:
+      data?.array != nil && id != nil ? nil : "an acknowledgement has to be an array with a number"
+    case .connectError: data?.members != nil ? nil : "the payload of CONNECT_ERROR has to be an object"
     }
   }
 }

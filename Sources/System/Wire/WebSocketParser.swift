@@ -41,6 +41,9 @@ public struct WebSocketParser: Sendable {
     self.limit = limit
   }
 
+  /// Bytes that it holds of frames and messages that are not complete.
+  var held: Int { buffer.count - start + message.count + control.count }
+
   /// Takes bytes from the connection.
   public mutating func receive(_ bytes: [UInt8]) {
     if start == buffer.count {

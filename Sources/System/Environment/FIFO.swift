@@ -1,0 +1,34 @@
+/// A queue in which taking the first element does not move the others, so that draining `n` elements takes linear time.
+struct FIFO<Element> {
+  private var elements: [Element?] = []
+  private var head = 0
+
+  /// How many elements wait.
+  var count: Int { elements.count - head }
+  var isEmpty: Bool { count == 0 }
+  var first: Element? { isEmpty ? nil : elements[head] }
+
+  mutating func append(_ element: Element) { elements.append(element) }
+
+  /// Takes the first element, or nil when there is none.
+  mutating func popFirst() -> Element? {
+    guard head < elements.count else { return nil }
+    let element = elements[head]
+    elements[head] = nil
+    head += 1
+    if head == elements.count {
+      // An empty queue keeps no room.
+      elements = []
+      head = 0
+    } else if head >= 32, head * 2 >= elements.count {
+      elements.removeFirst(head)
+      head = 0
+    }
+    return element
+  }
+
+  mutating func removeAll() {
+    elements = []
+    head = 0
+  }
+}
