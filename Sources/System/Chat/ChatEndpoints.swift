@@ -5,7 +5,7 @@ extension ChatService {
   func register(_ call: Call) async throws -> Reply {
     let account = try await accounts.register(
       call.string("username"), call.string("password"), address: call.client.host)
-    let user = try await directory.chatUser(account)
+    let user = try await known(account)
     return .json([
       "message": "user registered", "user_id": .int(user.number.value), "username": .string(user.username),
     ])
@@ -14,7 +14,7 @@ extension ChatService {
   func login(_ call: Call) async throws -> Reply {
     let (session, account) = try await accounts.login(
       call.string("username"), call.string("password"), address: call.client.host)
-    let user = try await directory.chatUser(account)
+    let user = try await known(account)
     return .json([
       "sessionID": .string(session), "user_id": .int(user.number.value), "username": .string(user.username),
     ])
@@ -33,12 +33,21 @@ extension ChatService {
     try await directory.user(of: call.string("sessionID"), token: call.bearerToken)
   }
 
-  /// The user with a name, who may never have been here.
-  private func user(called name: String, _ field: String) async throws -> ChatUser {
-    guard let account = try await accounts.user(called: name) else {
-      throw HTTPFailure(404, "\(field): no such user")
-    }
+  /// The user of an account that the User Service has just vouched for.
+  private func known(_ account: AccountsClient.Account) async throws -> ChatUser {
+    guard let user = try await directory.chatUser(account) else { throw HTTPFailure(401, "the account is deleted") }
+    return user
+  }
+
+  /// The user who has a name, and who may never have been here; nil when nobody has it.
+  private func user(having name: String) async throws -> ChatUser? {
+    guard let account = try await accounts.user(called: name) else { return nil }
     return try await directory.chatUser(account)
+  }
+
+  private func user(called name: String, _ field: String) async throws -> ChatUser {
+    guard let user = try await user(having: name) else { throw HTTPFailure(404, "\(field): no such user") }
+    return user
   }
 
   // MARK: Contacts
@@ -72,8 +81,10 @@ extension ChatService {
   func changeContact(_ call: Call) async throws -> Reply {
     let user = try await user(of: call)
     let status = ContactStatus(rawValue: call.string("status"))!
-    let other = try await self.user(called: call.string("contact"), "contact")
+    let name = call.string("contact")
+    let named = try await self.user(having: name)
     let (contact, news) = try await translated { database in
+      let other = try database.contact(called: name, named, of: user.number)
       let after = try database.changeContact(by: user.number, with: other.number, to: status)
       let (own, theirs) = try database.views(after, of: user, and: other)
       let news = try database.publish([
@@ -98,9 +109,10 @@ extension ChatService {
   func getContactMessages(_ call: Call) async throws -> Reply {
     let page = try Page(call)
     let user = try await user(of: call)
-    let other = try await self.user(called: call.string("contact"), "contact")
-    return try await messages(page, of: user, in: .between(user.number, other.number)) { database in
-      guard try database.contact(user.number, other.number) != nil else { throw ChatFailure.noSuchContact }
+    let name = call.string("contact")
+    let named = try await self.user(having: name)
+    return try await messages(page, of: user) { database in
+      .between(user.number, try database.correspondent(called: name, named, of: user.number))
     }
   }
 
@@ -108,8 +120,9 @@ extension ChatService {
     let page = try Page(call)
     let user = try await user(of: call)
     let id = GroupID(call.body["group_id"]!.int!)
-    return try await messages(page, of: user, in: .group(id)) { database in
+    return try await messages(page, of: user) { database in
       guard try database.membership(id, user.number) != nil else { throw ChatFailure.noSuchGroup }
+      return .group(id)
     }
   }
 
@@ -127,11 +140,10 @@ extension ChatService {
   }
 
   private func messages(
-    _ page: Page, of user: ChatUser, in conversation: ConversationID,
-    requiring check: @escaping @Sendable (SQLConnection) throws -> Void
+    _ page: Page, of user: ChatUser, in conversation: @escaping @Sendable (SQLConnection) throws -> ConversationID
   ) async throws -> Reply {
     let found = try await translated { database in
-      try check(database)
+      let conversation = try conversation(database)
       return try database.messages(
         in: conversation, for: user.number, before: page.before, after: page.after, limit: page.limit
       ).map { message in
@@ -149,13 +161,14 @@ extension ChatService {
     let user = try await user(of: call)
     let name = try ChatRules.groupName(call.string("name"))
     let names = call.body["members"]?.array ?? []
-    guard names.count < ChatRules.maximumMembers else {
-      throw HTTPFailure(400, "members: must be fewer than \(ChatRules.maximumMembers)")
+    guard names.count <= ChatRules.maximumMembersInCall else {
+      throw HTTPFailure(400, "members: must be at most \(ChatRules.maximumMembersInCall)")
     }
     var members: [UserNumber] = []
+    var known: Set<UserNumber> = []
     for (index, entry) in names.enumerated() {
       let number = try await self.user(called: entry.string ?? "", "members[\(index)]").number
-      if !members.contains(number) { members.append(number) }
+      if known.insert(number).inserted { members.append(number) }
     }
     let (group, news) = try await translated { [members] database in
       let group = try database.group(try database.createGroup(name, by: user.number, members: members))
@@ -166,23 +179,28 @@ extension ChatService {
   }
 
   func addGroupMember(_ call: Call) async throws -> Reply {
-    try await changeGroup(call, "member added") { database, group, member, user in
-      guard try database.members(of: group).count < ChatRules.maximumMembers else {
+    try await changeGroup(call, "member added") { database, group, _, named, user in
+      guard try database.memberCount(of: group) < ChatRules.maximumMembers else {
         throw HTTPFailure(400, "member: the group is full")
       }
+      guard let member = named?.number else { throw HTTPFailure(404, "member: no such user") }
       try database.addMember(member, to: group, by: user)
+      return member
     }
   }
 
   func removeGroupMember(_ call: Call) async throws -> Reply {
-    try await changeGroup(call, "member removed") { database, group, member, user in
+    try await changeGroup(call, "member removed") { database, group, name, named, user in
+      let member = try database.listed(name, named?.number) { try database.membership(group, $0) != nil }
+      guard let member else { throw named == nil ? HTTPFailure(404, "member: no such user") : ChatFailure.notMember }
       try database.removeMember(member, from: group, by: user)
+      return member
     }
   }
 
   private func changeGroup(
     _ call: Call, _ message: String,
-    _ change: @escaping @Sendable (SQLConnection, GroupID, UserNumber, UserNumber) throws -> Void
+    _ change: @escaping @Sendable (SQLConnection, GroupID, String, ChatUser?, UserNumber) throws -> UserNumber
   ) async throws -> Reply {
     let user = try await user(of: call)
     let id = GroupID(call.body["group_id"]!.int!)
@@ -190,12 +208,13 @@ extension ChatService {
     try await translated { database in
       guard try database.membership(id, user.number) != nil else { throw ChatFailure.noSuchGroup }
     }
-    let member = try await self.user(called: call.string("member"), "member")
+    let name = call.string("member")
+    let named = try await self.user(having: name)
     let (group, news) = try await translated { database in
-      try change(database, id, member.number, user.number)
+      let member = try change(database, id, name, named, user.number)
       let group = try database.group(id)
-      let hasLeft = !group.members.contains { $0.user == member.number }
-      return (group, try database.publish(Self.news(of: group, leaver: hasLeft ? member.number : nil)))
+      let hasLeft = !group.members.contains { $0.user == member }
+      return (group, try database.publish(Self.news(of: group, leaver: hasLeft ? member : nil)))
     }
     await publish(news)
     guard case .object(let view) = ChatPayload.group(group) else { return .json(.null) }
@@ -227,6 +246,23 @@ extension ChatService {
 }
 
 extension SQLConnection {
+  /// Somebody's contact with a name. `named` has the name at the User Service now.
+  func contact(called name: String, _ named: ChatUser?, of user: UserNumber) throws -> ChatUser {
+    let number = try listed(name, named?.number) { try contact(user, $0) != nil }
+    guard let number else { throw ChatFailure.noSuchContact }
+    return number == named?.number ? named! : ChatUser(number: number, account: "", username: name)
+  }
+
+  /// Somebody's contact with a name, or else a deleted one with whom they have talked.
+  func correspondent(called name: String, _ named: ChatUser?, of user: UserNumber) throws -> UserNumber {
+    if let contact = try listed(name, named?.number, where: { try contact(user, $0) != nil }) { return contact }
+    let former = try listed(name, nil) {
+      try isRemoved($0) && lastSequence(.between(user, $0)) > 0
+    }
+    guard let former else { throw ChatFailure.noSuchContact }
+    return former
+  }
+
   /// A contact as each side sees it.
   func views(_ contact: Contact, of user: ChatUser, and other: ChatUser) throws(DatabaseError) -> (
     own: ContactView, theirs: ContactView

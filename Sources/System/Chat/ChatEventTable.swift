@@ -9,7 +9,7 @@ enum ChatEventTable {
     "recipient_id", .integer(minimum: 1), "the user_id, or with is_group the group_id")
   private static let isGroup = Schema.Field("is_group", .boolean, isRequired: false, "false without it")
   private static let clientID = Schema.Field(
-    "client_id", .string(.init(minimumLength: 1, maximumBytes: 128)), isRequired: false,
+    "client_id", .string(.init(minimumLength: 1, maximumBytes: ChatRules.maximumClientID)), isRequired: false,
     "the same id from the same sender gives the first answer again")
 
   private static func acknowledgement(_ fields: [Schema.Field]) -> Schema {
@@ -35,7 +35,7 @@ enum ChatEventTable {
       ])),
     MessageRow(
       .receive, "/", "add_contact", "Ask somebody, or answer who has asked",
-      .object([sessionID, .init("contact_username", .string(.init(maximumLength: 150)))]),
+      .object([sessionID, .init("contact_username", ChatRules.username)]),
       answer: acknowledgement([.init("contact", ChatRoutes.contact, isRequired: false)])),
     MessageRow(
       .receive, "/", "typing", "Tell the other participants that the user types", .object([recipient, isGroup])),
@@ -56,7 +56,9 @@ enum ChatEventTable {
     .send, "/", "contact_added", "The user has asked somebody, or has answered", ChatRoutes.contact)
   static let contactRequest = MessageRow(
     .send, "/", "contact_request", "Somebody asks the user", .object([user, username]))
-  static let contactChanged = MessageRow(.send, "/", "contact_changed", "A contact has changed", ChatRoutes.contact)
+  static let contactChanged = MessageRow(
+    .send, "/", "contact_changed", "A contact has changed, or its account was deleted",
+    ChatRoutes.contact(statuses: ContactStatus.allCases.map(\.rawValue) + [ChatPayload.deleted]))
   static let groupChanged = MessageRow(
     .send, "/", "group_changed", "A group has changed, or the user has left it", ChatRoutes.group)
   static let typing = MessageRow(

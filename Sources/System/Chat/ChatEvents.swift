@@ -71,7 +71,7 @@ extension ChatService {
     while let (socket, member) = departed.first {
       do {
         try await depart(socket, member)
-        departed.removeFirst()
+        _ = departed.popFirst()
       } catch DatabaseError.closed {
         return
       } catch is NodeDown {
@@ -112,7 +112,7 @@ extension ChatService {
     if let fault = row.data.fault(in: data) { throw HTTPFailure(400, fault) }
     switch (socket.namespace, name) {
     case ("/", "send_message"):
-      let message = ChatRules.outgoing(data)
+      let message = try ChatRules.outgoing(data)
       try await checkSession(data, member)
       return try await send(message, from: member.user)
     case ("/", "add_contact"):
@@ -134,6 +134,8 @@ extension ChatService {
     guard try await directory.user(of: session, token: nil).number == member.user.number else {
       throw HTTPFailure(401, "sessionID: is another user's")
     }
+    // The socket's own session may have ended while the other one was asked about.
+    if let objection = directory.book.objection(to: member.session) { throw objection }
   }
 
   private func send(_ message: ChatRules.Outgoing, from user: ChatUser) async throws -> JSONValue {

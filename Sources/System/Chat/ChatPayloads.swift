@@ -34,6 +34,17 @@ enum ChatPayload {
     .object(contact(view).members! + [.init("changes", .array(view.changes.map { .string($0.rawValue) }))])
   }
 
+  /// The status of a contact whose account was deleted, which no list shows.
+  static let deleted = "deleted"
+
+  /// A contact whose account was deleted, to those whose contact it was.
+  static func removedContact(_ user: ChatUser) -> JSONValue {
+    [
+      "user_id": .int(user.number.value), "username": .string(user.username), "status": .string(deleted),
+      "is_online": false,
+    ]
+  }
+
   static func group(_ group: GroupView) -> JSONValue {
     [
       "group_id": .int(group.id.value), "name": .string(group.name),
@@ -75,6 +86,8 @@ extension ChatFailure {
     case .notFriends: HTTPFailure(403, "recipient_id: only friends can be written to")
     case .notAdmin: HTTPFailure(403, "only an admin adds and removes others")
     case .alreadyMember: HTTPFailure(400, "member: is a member already")
+    case .blockedMember: HTTPFailure(400, "member: one of you has blocked the other")
+    case .noSuchUser: HTTPFailure(404, "no such user")
     case .notMember: HTTPFailure(404, "member: is not a member")
     case .contact(let refusal): HTTPFailure(400, refusal.reason)
     case .otherMessage: HTTPFailure(400, "client_id: was used for another message")

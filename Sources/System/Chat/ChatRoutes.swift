@@ -14,21 +14,24 @@ enum ChatRoutes {
   private static let session = Schema.Field(
     "sessionID", .string(.init(maximumBytes: 255)), "the session that /login gave")
   private static let username = Schema.Field("username", .string(.init(minimumLength: 1, maximumLength: 150)))
-  private static let contactName = Schema.Field("contact", .string(.init(maximumLength: 150)), "the contact's username")
-  private static let member = Schema.Field("member", .string(.init(maximumLength: 150)), "a username")
+  private static let contactName = Schema.Field("contact", ChatRules.username, "the contact's username")
+  private static let member = Schema.Field("member", ChatRules.username, "a username")
   private static let groupID = Schema.Field("group_id", .integer(minimum: 1))
   private static let page = [
     Schema.Field("limit", .integer(minimum: 1, maximum: ChatRules.maximumPage), isRequired: false, "50 without it"),
     Schema.Field("before", .integer(), isRequired: false, "only messages with a lower seq"),
     Schema.Field("after", .integer(), isRequired: false, "only messages with a higher seq"),
   ]
-  static let contact = Schema.object([
-    .init("user_id", .integer(minimum: 1)), .init("username", .string()),
-    .init("status", .string(.init(values: ContactStatus.allCases.map(\.rawValue)))), .init("is_online", .boolean),
-    .init(
-      "changes", .array(of: .string(.init(values: ContactStatus.allCases.map(\.rawValue)))), isRequired: false,
-      "the statuses that the user may set"),
-  ])
+  static let contact = contact(statuses: ContactStatus.allCases.map(\.rawValue))
+  static func contact(statuses: [String]) -> Schema {
+    .object([
+      .init("user_id", .integer(minimum: 1)), .init("username", .string()),
+      .init("status", .string(.init(values: statuses))), .init("is_online", .boolean),
+      .init(
+        "changes", .array(of: .string(.init(values: ContactStatus.allCases.map(\.rawValue)))), isRequired: false,
+        "the statuses that the user may set"),
+    ])
+  }
   static let group = Schema.object([
     .init("group_id", .integer(minimum: 1)), .init("name", .string()), .init("members", .array(of: .string())),
   ])
@@ -120,7 +123,7 @@ enum ChatRoutes {
         [
           session, .init("name", .string(.init(minimumLength: 1, maximumLength: 150))),
           .init(
-            "members", .array(of: .string(.init(maximumLength: 150)), maximum: ChatRules.maximumMembers),
+            "members", .array(of: ChatRules.username, maximum: ChatRules.maximumMembersInCall),
             isRequired: false, "usernames"),
         ], group, [noSession, unknown]
       ) { try await chat.started().createGroup($0) },

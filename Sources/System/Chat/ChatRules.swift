@@ -2,8 +2,15 @@
 enum ChatRules {
   /// Bytes of a message's content.
   static let maximumContent = 65_536
+  /// Bytes of a `client_id`.
+  static let maximumClientID = 255
+  /// Characters of a username, as the User Service has it.
+  static let maximumUsername = 150
+  static let username = Schema.string(.init(minimumLength: 1, maximumLength: maximumUsername))
   /// Members of a group: each message goes to every one.
   static let maximumMembers = 5000
+  /// Members that one call adds: each name is asked of the User Service.
+  static let maximumMembersInCall = 1000
   /// Messages in one answer.
   static let maximumPage: Int64 = 500
   static let standardPage: Int64 = 50
@@ -18,10 +25,12 @@ enum ChatRules {
   }
 
   /// Reads the data of `send_message`, which has the shape of its row in `ChatEventTable`.
-  static func outgoing(_ data: JSONValue) -> Outgoing {
-    Outgoing(
-      recipient: data["recipient_id"]!.int!, content: data["content"]!.string!,
-      isGroup: data["is_group"]?.bool ?? false, kind: data["type"]?.string.flatMap(MessageKind.init) ?? .text,
+  static func outgoing(_ data: JSONValue) throws(HTTPFailure) -> Outgoing {
+    let content = data["content"]!.string!
+    let kind = data["type"]?.string.flatMap(MessageKind.init) ?? .text
+    guard kind != .text || !content.isEmpty else { throw HTTPFailure(400, "content: must not be empty") }
+    return Outgoing(
+      recipient: data["recipient_id"]!.int!, content: content, isGroup: data["is_group"]?.bool ?? false, kind: kind,
       clientID: data["client_id"]?.string)
   }
 

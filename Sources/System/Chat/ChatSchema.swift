@@ -61,6 +61,8 @@ enum ChatSchema {
       UNIQUE (conversation, seq)
     );
     CREATE UNIQUE INDEX messages_by_client_id ON messages (sender, client_id) WHERE client_id IS NOT NULL;
+    CREATE TABLE removed_users (user_number INTEGER PRIMARY KEY);
+    CREATE TABLE followed_events (stream INTEGER PRIMARY KEY, event_id BIGINT NOT NULL);
     """,
     from: [
       // The messages and publications say themselves what the last number of each was.
@@ -90,7 +92,12 @@ enum ChatSchema {
       INSERT INTO next_publications SELECT position, part, event, payload, rooms FROM publications;
       DROP TABLE publications;
       ALTER TABLE next_publications RENAME TO publications;
+      """,
+      // Whose account is deleted, and the event that told of the last deletion.
       """
+      CREATE TABLE removed_users (user_number INTEGER PRIMARY KEY);
+      CREATE TABLE followed_events (stream INTEGER PRIMARY KEY, event_id BIGINT NOT NULL);
+      """,
     ])
 }
 
@@ -102,6 +109,10 @@ enum ChatFailure: Error, Equatable {
   case notAdmin
   case alreadyMember
   case notMember
+  /// One of the two has blocked the other.
+  case blockedMember
+  /// The account is deleted.
+  case noSuchUser
   case contact(Contact.Refusal)
   /// The `client_id` was used for another message.
   case otherMessage

@@ -15,7 +15,7 @@ public actor ChatService: Service {
   private(set) var members: [SocketID: Member] = [:]
   private var parts: Parts?
   /// Sockets that are gone, and whose rows could not be removed yet.
-  var departed: [(id: SocketID, member: Member)] = []
+  var departed = FIFO<(id: SocketID, member: Member)>()
   var isSettling = false
   /// Whether a departure was noted since they were read last.
   var hasNewDepartures = false
@@ -52,13 +52,14 @@ public actor ChatService: Service {
       environment, path: Self.database.path, migrations: Self.database.migrations, options: options.database,
       observer: metrics.databaseObserver)
     let life = Hex.encode(environment.entropy.bytes(16))
-    let position = try await database.transaction { connection in
+    let (position, lastRemoval) = try await database.transaction { connection in
       try connection.removeSockets(exceptOf: life)
-      return try connection.lastPosition()
+      return (try connection.lastPosition(), try connection.lastRemoval())
     }
     let reference = ServiceReference<ChatService>()
     var socketOptions = options.sockets
     socketOptions.dropsOnUpgrade = options.planted.contains(.dropsOnUpgrade)
+    socketOptions.admitsTwice = options.planted.contains(.admitsTwice)
     let sockets = await SocketIOServer.make(
       environment, options: socketOptions, namespaces: ["/", UserServer.namespace],
       application: ChatApplication(chat: reference))
@@ -69,7 +70,8 @@ public actor ChatService: Service {
       environment, address: options.address, service: ChatRoutes.description,
       routes: ChatRoutes.table(reference, sockets, metrics: metrics), metrics: metrics, options: options.server,
       onEnd: { reference.set(nil) })
-    let service = ChatService(environment, options, database, life, server.address, sockets)
+    let service = ChatService(
+      environment, options, database, life, server.address, sockets, fanOut, lastRemoval: lastRemoval)
     let delivery = UserServerDelivery { user, message in await service.deliver(message, to: user) }
     let users = try await makeBackend?(environment, delivery) ?? NoUserManager()
     await service.complete(Parts(server: server, sockets: sockets, fanOut: fanOut, users: users))
@@ -83,7 +85,7 @@ public actor ChatService: Service {
 
   private init(
     _ environment: Environment, _ options: ChatServiceOptions, _ database: Database, _ life: String,
-    _ address: SocketAddress, _ sockets: SocketIOServer
+    _ address: SocketAddress, _ sockets: SocketIOServer, _ fanOut: FanOut, lastRemoval: Int64
   ) {
     self.environment = environment
     self.options = options
@@ -93,7 +95,8 @@ public actor ChatService: Service {
     serialExecutor = environment.executor.forActor("chat-service")
     accounts = AccountsClient(environment, address: options.users, token: options.server.serviceToken)
     directory = SessionDirectory(
-      environment, accounts, database, trustsForever: options.planted.contains(.trustsSessionsForever)
+      environment, accounts, database, trustsForever: options.planted.contains(.trustsSessionsForever),
+      lastRemoval: lastRemoval, onRemoval: { news in await fanOut.publish(news) }
     ) { ended, reason in await sockets.disconnect(ended, reason: reason) }
   }
 

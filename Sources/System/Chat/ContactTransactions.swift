@@ -1,12 +1,16 @@
 /// Users and contacts: what is read, decided and written in one transaction.
 extension SQLConnection {
-  /// The number of an account, which gets one when it is met first; a changed name is noted.
-  func userNumber(account: String, username: String) throws(DatabaseError) -> UserNumber {
+  /// The number of an account, which gets one when it is met first; a changed name is noted. Nil when the account is known to
+  /// be deleted: whoever said that it exists was asked before.
+  func userNumber(account: String, username: String) throws(DatabaseError) -> UserNumber? {
     let known = try first("SELECT user_number, username FROM chat_users WHERE account_id = $1", .text(account)) {
       (UserNumber($0.int(0)), $0.text(1))
     }
     // Most are known: then nothing is written, and no commit is waited for.
-    if let (number, name) = known, name == username { return number }
+    if let (number, name) = known {
+      if try isRemoved(number) { return nil }
+      if name == username { return number }
+    }
     try execute(
       """
       INSERT INTO chat_users (account_id, username) VALUES ($1, $2)
@@ -14,7 +18,7 @@ extension SQLConnection {
       """, .text(account), .text(username))
     return try first("SELECT user_number FROM chat_users WHERE account_id = $1", .text(account)) {
       UserNumber($0.int(0))
-    }!
+    }
   }
 
   func contact(_ a: UserNumber, _ b: UserNumber) throws(DatabaseError) -> Contact? {
@@ -41,6 +45,7 @@ extension SQLConnection {
   }
 
   func addContact(by user: UserNumber, to other: UserNumber) throws -> Contact {
+    if try isRemoved(user) || isRemoved(other) { throw ChatFailure.noSuchUser }
     let before = try contact(user, other)
     let after: Contact
     do throws(Contact.Refusal) {

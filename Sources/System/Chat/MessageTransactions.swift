@@ -3,12 +3,19 @@ extension SQLConnection {
   // MARK: Groups
 
   /// Makes a group; its creator is admin.
-  func createGroup(_ name: String, by creator: UserNumber, members: [UserNumber]) throws(DatabaseError) -> GroupID {
+  func createGroup(_ name: String, by creator: UserNumber, members: [UserNumber]) throws -> GroupID {
+    for member in members + [creator] { try requireMayAdd(member, by: creator) }
     try execute("INSERT INTO chat_groups (name) VALUES ($1)", .text(name))
     let id = try first("SELECT max(group_id) FROM chat_groups") { GroupID($0.int(0)) }!
     try join(id, creator, isAdmin: true, from: 1)
     for member in members where member != creator { try join(id, member, isAdmin: false, from: 1) }
     return id
+  }
+
+  /// Nobody is put into a group by somebody whom they have blocked, or who has blocked them.
+  private func requireMayAdd(_ member: UserNumber, by adder: UserNumber) throws {
+    if try isRemoved(member) { throw ChatFailure.noSuchUser }
+    if try contact(member, adder)?.status == .blocked { throw ChatFailure.blockedMember }
   }
 
   /// A membership covers what is stored from here on: nothing of before is ever shown.
@@ -37,10 +44,17 @@ extension SQLConnection {
     ) { UserNumber($0.int(0)) }
   }
 
+  func memberCount(of group: GroupID) throws(DatabaseError) -> Int64 {
+    try first("SELECT count(*) FROM memberships WHERE group_id = $1 AND last_seq IS NULL", .int(group.value)) {
+      $0.int(0)
+    } ?? 0
+  }
+
   func addMember(_ user: UserNumber, to group: GroupID, by admin: UserNumber) throws {
     guard let own = try membership(group, admin) else { throw ChatFailure.noSuchGroup }
     guard own.isAdmin else { throw ChatFailure.notAdmin }
     guard try membership(group, user) == nil else { throw ChatFailure.alreadyMember }
+    try requireMayAdd(user, by: admin)
     try join(group, user, isAdmin: false, from: try lastSequence(.group(group)) + 1)
   }
 

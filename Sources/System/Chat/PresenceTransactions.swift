@@ -2,7 +2,7 @@
 extension SQLConnection {
   /// Notes a socket; returns whether it is the user's first in this namespace.
   func addSocket(_ id: String, of user: UserNumber, namespace: String, life: String) throws(DatabaseError) -> Bool {
-    let isFirst = try socketCount(of: user, namespace: namespace) == 0
+    let isFirst = try !hasSocket(user, in: namespace)
     try execute(
       "INSERT INTO sockets (socket_id, user_number, namespace, life) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
       .text(id), .int(user.value), .text(namespace), .text(life))
@@ -13,7 +13,7 @@ extension SQLConnection {
   func removeSocket(_ id: String, of user: UserNumber, namespace: String) throws(DatabaseError) -> Bool {
     let removed = try execute("DELETE FROM sockets WHERE socket_id = $1", .text(id))
     guard removed == 1 else { return false }
-    return try socketCount(of: user, namespace: namespace) == 0
+    return try !hasSocket(user, in: namespace)
   }
 
   /// Forgets the sockets of earlier lives of this node: they ended with it. Who was available is so no more.
@@ -28,12 +28,12 @@ extension SQLConnection {
     try execute("DELETE FROM sockets WHERE life <> $1", .text(life))
   }
 
-  func isOnline(_ user: UserNumber) throws(DatabaseError) -> Bool { try socketCount(of: user, namespace: "/") > 0 }
+  func isOnline(_ user: UserNumber) throws(DatabaseError) -> Bool { try hasSocket(user, in: "/") }
 
-  private func socketCount(of user: UserNumber, namespace: String) throws(DatabaseError) -> Int64 {
+  private func hasSocket(_ user: UserNumber, in namespace: String) throws(DatabaseError) -> Bool {
     try first(
-      "SELECT count(*) FROM sockets WHERE user_number = $1 AND namespace = $2", .int(user.value), .text(namespace)
-    ) { $0.int(0) } ?? 0
+      "SELECT 1 FROM sockets WHERE user_number = $1 AND namespace = $2 LIMIT 1", .int(user.value), .text(namespace)
+    ) { _ in true } ?? false
   }
 
   /// Who is told of a user's presence.

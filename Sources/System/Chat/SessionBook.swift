@@ -1,3 +1,21 @@
+/// The sockets of a session, in the order in which they came. Each operation on one socket takes constant time.
+struct SocketRegister {
+  private var places: [SocketID: Int64] = [:]
+  private var next: Int64 = 0
+
+  var isEmpty: Bool { places.isEmpty }
+  var inOrder: [SocketID] { places.sorted { $0.value < $1.value }.map(\.key) }
+
+  func contains(_ socket: SocketID) -> Bool { places[socket] != nil }
+
+  mutating func append(_ socket: SocketID) {
+    places[socket] = next
+    next += 1
+  }
+
+  mutating func remove(_ socket: SocketID) { places[socket] = nil }
+}
+
 /// The sessions that are known, and how long they are believed. All of a node's actors may read it: where somebody waited for an
 /// answer instead, time would pass between the answer and what it is for.
 final class SessionBook: @unchecked Sendable {
@@ -11,7 +29,7 @@ final class SessionBook: @unchecked Sendable {
     var verifiedAt: Instant
     /// How long after that it has to be asked about again, if it is used, so that the User Service does not end it as unused.
     let askAgainAfter: Duration?
-    var sockets: [SocketID] = []
+    var sockets = SocketRegister()
     /// Whether events are missing since it was verified: then the lease says nothing of it.
     var isDoubtful = false
   }

@@ -30,14 +30,21 @@ actor SessionDirectory {
   private var rechecks = 0
   private var stream: EventStreamClient?
   private let onEnd: @Sendable ([SocketID], String) async -> Void
+  private let onRemoval: @Sendable (PublishedAt) async -> Void
+  /// The event of the last deletion that the database knows of.
+  private var lastRemoval: Int64
 
   nonisolated var unownedExecutor: UnownedSerialExecutor { serialExecutor.unowned }
 
-  /// `onEnd` closes sockets whose session has ended.
+  /// Removes accounts that were deleted after the event `lastRemoval`, and tells what follows from it by `onRemoval`. `onEnd`
+  /// closes sockets whose session has ended.
   init(
     _ environment: Environment, _ accounts: AccountsClient, _ database: Database, trustsForever: Bool,
+    lastRemoval: Int64 = 0, onRemoval: @escaping @Sendable (PublishedAt) async -> Void = { _ in },
     onEnd: @escaping @Sendable ([SocketID], String) async -> Void
   ) {
+    self.lastRemoval = lastRemoval
+    self.onRemoval = onRemoval
     self.environment = environment
     self.accounts = accounts
     self.database = database
@@ -81,18 +88,19 @@ actor SessionDirectory {
       guard let account = try await accounts.owner(of: session, token: needsToken ? token : nil) else {
         throw Self.unknown
       }
-      let user = try await chatUser(account)
+      guard let user = try await chatUser(account) else { throw Self.unknown }
       if pending[session]!.endings > endings { continue }
       remember(session, user, verifiedAt: begin, askAgainAfter: account.askAgainAfter)
       return user
     }
   }
 
-  /// The user of an account, numbered when it is met first.
-  func chatUser(_ account: AccountsClient.Account) async throws -> ChatUser {
+  /// The user of an account, numbered when it is met first; nil when the account is known to be deleted.
+  func chatUser(_ account: AccountsClient.Account) async throws -> ChatUser? {
     let number = try await database.transaction {
       try $0.userNumber(account: account.id, username: account.username)
     }
+    guard let number else { return nil }
     return ChatUser(number: number, account: account.id, username: account.username)
   }
 
@@ -123,7 +131,7 @@ actor SessionDirectory {
   }
 
   func detach(_ socket: SocketID, from session: String) {
-    book.sessions[session]?.sockets.removeAll { $0 == socket }
+    book.sessions[session]?.sockets.remove(socket)
   }
 
   /// Forgets a session and closes its sockets.
@@ -131,7 +139,7 @@ actor SessionDirectory {
     if book.trustsForever { return }
     pending[session]?.endings += 1
     guard let ended = book.sessions.removeValue(forKey: session), !ended.sockets.isEmpty else { return }
-    await onEnd(ended.sockets, "the session has ended")
+    await onEnd(ended.sockets.inOrder, "the session has ended")
   }
 
   /// Closes the sockets of all sessions that are no longer believed.
@@ -141,7 +149,7 @@ actor SessionDirectory {
     for id in doubted.keys.sorted() {
       book.sessions[id] = nil
       if !doubted[id]!.sockets.isEmpty {
-        await onEnd(doubted[id]!.sockets, "whether the session goes on cannot be known")
+        await onEnd(doubted[id]!.sockets.inOrder, "whether the session goes on cannot be known")
       }
     }
   }
@@ -155,7 +163,7 @@ actor SessionDirectory {
         self.stream = stream
         defer { stream.close() }
         while let event = try await stream.next(patience: Self.streamPatience, environment.clock), !isClosed {
-          await take(event)
+          try await take(event)
         }
       } catch is NodeDown {
         return
@@ -167,18 +175,44 @@ actor SessionDirectory {
     }
   }
 
-  private func take(_ event: ServerSentEvent) async {
-    guard let id = Int64(event.id) else { return }
+  private func take(_ event: ServerSentEvent) async throws {
+    guard let id = Int64(event.id), id >= 0 else { return }
     switch event.name {
     case "session_ended":
       let data = try? JSONParser.parse(Array(event.data.utf8))
       if let session = data?["session_id"]?.string { await end(session) }
-    case "reset": doubtEverything()
+    case "user_deleted": try await removeAccounts()
+    case "reset":
+      doubtEverything()
+      if id < lastRemoval { lastRemoval = 0 }
+      try await removeAccounts()
+      // The ids may have begun anew.
+      position = id
     // A stream that begins now tells nothing of what ended before.
-    case "ready" where position == nil: doubtEverything()
+    case "ready":
+      if position == nil { doubtEverything() }
+      try await removeAccounts()
     default: break
     }
     position = max(position ?? 0, id)
+  }
+
+  /// Removes the accounts that were deleted since somebody looked last, while this service was down too. When that fails, the
+  /// stream is opened again, and begins with it.
+  private func removeAccounts() async throws {
+    while case let deleted = try await accounts.deletedAccounts(after: lastRemoval),
+      let last = deleted.last?.event, last > lastRemoval
+    {
+      for (event, account) in deleted where event > lastRemoval {
+        let news = try await database.transaction { database in
+          let news = try database.removeAccount(account)
+          try database.noteRemoval(event)
+          return news
+        }
+        lastRemoval = event
+        if let news { await onRemoval(news) }
+      }
+    }
   }
 
   /// Some events will not come, and with them what they would have ended.

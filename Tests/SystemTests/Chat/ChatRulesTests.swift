@@ -78,7 +78,7 @@ struct ChatTransactionTests {
     try World(seed: 1).perform { environment in
       let database = Database(environment, path: "chat.db", migrations: ChatSchema.migrations)
       return try await database.transaction { connection in
-        let users = try ["ann", "bob", "cid"].map { try connection.userNumber(account: "id-\($0)", username: $0) }
+        let users = try ["ann", "bob", "cid"].map { try connection.userNumber(account: "id-\($0)", username: $0)! }
         return try body(connection, users)
       }
     }
