@@ -293,6 +293,8 @@ public struct People: Sendable {
   var cutOff = 0.0
   /// Chance to send a request slowly, in small pieces.
   var slow = 0.0
+  /// Chance that a step on a socket is done twice, early, late or out of turn.
+  var rude = 0.0
   /// Time between the pieces of a slow request.
   var slowPause: Duration = .milliseconds(20)
 
@@ -389,6 +391,9 @@ public enum Counter: String, CaseIterable, Sendable {
   case sessionRaces = "session-races"
   case takeovers
   case memberChanges = "member-changes"
+  case groupMessagesStored = "group-messages-stored"
+  /// Steps of a protocol that were done twice, early, late or out of turn.
+  case rudeSteps = "rude-steps"
   /// Messages that nobody can read.
   case poison
   /// Messages that workers worked off, again included.

@@ -139,7 +139,7 @@ extension People {
     try value.requireKeys([
       "name", "count", "thinkTime", "actions", "sharedNames", "mixesNames", "sharedSessions", "patience", "cutOff",
       "slow", "slowPause", "role", "devices", "contacts", "transports",
-      "users", "rest", "batch", "workTime", "failing",
+      "users", "rest", "batch", "workTime", "failing", "rude",
     ])
     guard let name = value["name"] else { throw value.error("people need a \"name\"") }
     self.name = try name.string()
@@ -151,6 +151,7 @@ extension People {
     if let time = value["patience"] { patience = try time.duration() }
     if let chance = value["cutOff"] { cutOff = try chance.chance() }
     if let chance = value["slow"] { slow = try chance.chance() }
+    if let chance = value["rude"] { rude = try chance.chance() }
     if let time = value["slowPause"] { slowPause = try time.duration() }
     if let role = value["role"] { self.role = try role.oneOf(Role.self) }
     if let batch = value["batch"] { self.batch = try batch.int(atLeast: 1) }

@@ -180,12 +180,18 @@ public struct ScenarioDraw {
 
   private func chatters() -> [JSONValue] {
     [
-      [
+      rude([
         "name": "ann", "role": "chat", "count": .int(Int64(2 + stream.choose(5))),
         "devices": .int(Int64(1 + stream.choose(3))), "thinkTime": thinkTime(),
         "transports": .array(transports()), "actions": actions(ChatAction.self, always: "send-direct"),
-      ]
+      ])
     ]
+  }
+
+  /// The people, in a share of the scenarios rude.
+  private func rude(_ people: JSONValue) -> JSONValue {
+    guard case .object(let members) = people, stream.chance(0.3) else { return people }
+    return .object(members + [.init("rude", .double(stream.pick([0.05, 0.2])))])
   }
 
   /// People whose sessions end at the User Service all the time, while they connect with them.
@@ -215,12 +221,12 @@ public struct ScenarioDraw {
         "thinkTime": crowded ? "1s" : thinkTime(),
         "actions": isTalk ? ["say": 1] : actions(SessionAction.self, without: forCustomers, always: "say"),
       ],
-      [
+      rude([
         "name": "ann", "role": "user", "count": .int(Int64(crowded ? Self.crowd : 2 + stream.choose(5))),
         "thinkTime": crowded ? "1s" : thinkTime(),
         "transports": .array(transports()),
         "actions": isTalk ? ["say": 1] : actions(SessionAction.self, without: forUsers, always: "say"),
-      ],
+      ]),
     ]
   }
 

@@ -65,7 +65,16 @@ final class ChatDevice: @unchecked Sendable {
     isPolling = transport != .webSocket
     let begunAt = history.time
     do {
-      try await client.connect(auth: ["sessionID": .string(session)])
+      let auth: JSONValue = ["sessionID": .string(session)]
+      try await client.connect(auth: auth)
+      if let rudeness = Rudeness.drawn(from: [.connectTwice, .speakEarly, .connectAndLeave], behavior, stream) {
+        counters.count(.rudeSteps)
+        try await rudeness.act(client, "/", auth)
+        if rudeness == .connectAndLeave {
+          await hangUp(silently: false)
+          throw NetworkError.closed
+        }
+      }
       while true { if await !take(try await client.receive(), session, transport, begunAt) { break } }
     } catch is NodeDown {
       throw NodeDown()
@@ -96,6 +105,10 @@ final class ChatDevice: @unchecked Sendable {
           person: person, user: user, session: session, begunAt: begunAt, connected: history.next(),
           connectedAt: history.time))
       record = history.sockets.count - 1
+      if let rudeness = Rudeness.drawn(from: Rudeness.whileConnected, behavior, stream) {
+        await beRude(rudeness, session)
+      }
+    case .refused(_, Rudeness.refusal): break
     case .refused(_, let message):
       counters.count(.socketsRefused)
       if message == "no such session" { self.session = nil }
@@ -108,6 +121,25 @@ final class ChatDevice: @unchecked Sendable {
     case .event(_, let name, let payload): note(name, payload.arguments.first ?? .null)
     }
     return true
+  }
+
+  /// Does a step out of turn on a socket that is connected.
+  private func beRude(_ rudeness: Rudeness, _ session: String) async {
+    guard let client else { return }
+    counters.count(.rudeSteps)
+    do {
+      switch rudeness {
+      case .upgradeTwice: await Rudeness.upgrade(await client.sessionID, environment)
+      case .pollTwice:
+        // The second request ends the session, or gets what the first one waits for.
+        ended()
+        await Rudeness.poll(await client.sessionID, environment)
+        await hangUp(silently: true)
+      default: try await rudeness.act(client, "/", ["sessionID": .string(session)])
+      }
+    } catch {
+      // The socket has ended: another one follows.
+    }
   }
 
   private func note(_ name: String, _ data: JSONValue) {
@@ -152,6 +184,11 @@ final class ChatDevice: @unchecked Sendable {
     guard let client else { return }
     // Who has no socket yet cannot say that there is to be none; the end of a connection is seen in any case.
     if record == nil || silently && isPolling { commons.notice(within: behavior.missing, from: history.time) }
+    if !silently, let rudeness = Rudeness.drawn(from: [.leaveTwice], behavior, stream) {
+      counters.count(.rudeSteps)
+      ended()
+      try? await rudeness.act(client, "/", .null)
+    }
     if silently { await client.abandon() } else { await client.close() }
   }
 

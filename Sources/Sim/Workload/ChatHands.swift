@@ -196,12 +196,14 @@ final class ChatHands: @unchecked Sendable {
     person.commons.groups.append((id, person.name))
   }
 
-  func changeMember(_ peer: String, of group: Int64, isAdded: Bool) async throws {
-    guard let other = person.commons.users[peer] else { return }
+  /// Adds or removes a member; whether that was done.
+  func changeMember(_ peer: String, of group: Int64, isAdded: Bool) async throws -> Bool {
+    guard let other = person.commons.users[peer] else { return false }
     let isDone = try await change(
       .member(group: group, user: other, isAdded: isAdded), isAdded ? "/addGroupMember" : "/removeGroupMember",
       [.init("group_id", .int(group)), .init("member", .string(peer))])
     if isDone { person.counters.count(.memberChanges) }
+    return isDone
   }
 
   // MARK: Looking
@@ -225,8 +227,8 @@ final class ChatHands: @unchecked Sendable {
       guard let other = person.commons.users[peer] else { continue }
       try await read("/getContactMessages", [.init("contact", .string(peer))], .between(person.user, other))
     }
-    for group in person.commons.groups {
-      try await read("/getGroupMessages", [.init("group_id", .int(group.id))], .group(group.id))
+    for group in person.commons.groups.map(\.id) + person.commons.abandoned {
+      try await read("/getGroupMessages", [.init("group_id", .int(group))], .group(group))
     }
     let (status, body) = try await asMyself("GET", "/getContacts", [])
     guard status == 200 else { return }

@@ -5,6 +5,10 @@ final class ChatCommons: Commons, @unchecked Sendable {
   /// By name, once known.
   var users: [String: Int64] = [:]
   var groups: [(id: Int64, creator: String)] = []
+  /// Groups that nobody writes to any more; what was said there can be read to the end.
+  var abandoned: [Int64] = []
+  /// Who is out of a group and may come back, and how often somebody has tried to add them.
+  var strays: [(name: String, group: Int64, attempts: Int)] = []
 }
 
 /// A simulated user of the Chat Service: a node of its own, with devices that speak Socket.IO and hands that use REST.
@@ -63,7 +67,8 @@ final class Chatter: Resident<ChatHistory, ChatCommons, ChatAction>, Inhabitant,
       guard let peer = knownPeer() else { return }
       try await send(to: .between(user, peer), environment)
     case .sendGroup:
-      guard let group = stream.pickAny(of: commons.groups) else { return }
+      guard let group = stream.pickAny(of: commons.groups) else { return try await hands.createGroup(friends) }
+      try await bringBack(hands)
       try await send(to: .group(group.id), environment)
     case .repeatMessage: try await repeatMessage(environment)
     case .sendTwice:
@@ -87,9 +92,9 @@ final class Chatter: Resident<ChatHistory, ChatCommons, ChatAction>, Inhabitant,
     case .removeMember:
       guard let group = commons.groups.first(where: { $0.creator == name }), let peer = stream.pickAny(of: peers)
       else { return }
-      try await hands.changeMember(peer, of: group.id, isAdded: false)
+      _ = try await hands.changeMember(peer, of: group.id, isAdded: false)
       try await environment.clock.sleep(for: stream.exponential(mean: .seconds(1)))
-      try await hands.changeMember(peer, of: group.id, isAdded: true)
+      if try await !hands.changeMember(peer, of: group.id, isAdded: true) { noteStray(peer, group.id) }
     case .logoutElsewhere:
       // The device goes on with it, until it is told.
       guard let session = stream.pick(devices).session else { return }
@@ -123,7 +128,32 @@ final class Chatter: Resident<ChatHistory, ChatCommons, ChatAction>, Inhabitant,
 
   private func leave(_ hands: ChatHands, _ environment: Environment) async throws {
     guard let group = stream.pickAny(of: commons.groups) else { return }
-    try await hands.changeMember(name, of: group.id, isAdded: false)
+    if try await hands.changeMember(name, of: group.id, isAdded: false) { noteStray(name, group.id) }
+  }
+
+  private func noteStray(_ name: String, _ group: Int64) {
+    guard !commons.strays.contains(where: { $0.name == name && $0.group == group }) else { return }
+    commons.strays.append((name, group, 0))
+  }
+
+  /// Attempts after which a group is taken for one without an admin.
+  private static let patienceWithStrays = 12
+
+  /// Adds somebody again who has left a group: without that, all groups are empty soon. Only an admin can, so others try too;
+  /// when nobody can, there is a new group.
+  private func bringBack(_ hands: ChatHands) async throws {
+    guard let index = commons.strays.firstIndex(where: { $0.name != name }) else { return }
+    var stray = commons.strays.remove(at: index)
+    if try await hands.changeMember(stray.name, of: stray.group, isAdded: true) { return }
+    stray.attempts += 1
+    if stray.attempts < Self.patienceWithStrays {
+      commons.strays.append(stray)
+    } else {
+      commons.groups.removeAll { $0.id == stray.group }
+      commons.strays.removeAll { $0.group == stray.group }
+      commons.abandoned.append(stray.group)
+      if commons.groups.isEmpty { try await hands.createGroup(friends) }
+    }
   }
 
   // MARK: Messages
@@ -191,6 +221,7 @@ final class Chatter: Resident<ChatHistory, ChatCommons, ChatAction>, Inhabitant,
     }
     if answer["status"] == "ok", let id = answer["message_id"]?.int, let sequence = answer["seq"]?.int {
       counters.count(.messagesStored)
+      if isGroup { counters.count(.groupMessagesStored) }
       sending.acknowledgements.append(
         Acknowledgement(id: id, sequence: sequence, timestamp: answer["timestamp"]?.string ?? ""))
       sending.accepted.append((session, call.interval.invokedAt))

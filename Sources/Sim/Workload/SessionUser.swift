@@ -101,7 +101,12 @@ final class SessionUser: Resident<SessionHistory, SessionCommons, SessionAction>
     self.client = client
     isPolling = transport != .webSocket
     do {
-      try await client.connect(namespace: "/users", auth: ["sessionID": .string(session)])
+      let auth: JSONValue = ["sessionID": .string(session)]
+      try await client.connect(namespace: "/users", auth: auth)
+      if let rudeness = Rudeness.drawn(from: [.connectTwice, .speakEarly], behavior, stream) {
+        counters.count(.rudeSteps)
+        try await rudeness.act(client, "/users", auth)
+      }
       while true {
         switch try await client.receive() {
         case .connected:
@@ -114,6 +119,10 @@ final class SessionUser: Resident<SessionHistory, SessionCommons, SessionAction>
           history.sockets.append(
             UserSocket(person: name, user: user, connected: history.next(), connectedAt: history.time))
           socket = history.sockets.count - 1
+          if let rudeness = Rudeness.drawn(from: Rudeness.onOneSocket, behavior, stream) {
+            counters.count(.rudeSteps)
+            try await rudeness.act(client, "/users", auth)
+          }
         case .event(_, "session_message", let payload):
           counters.count(.messagesHeard)
           if let socket, let entry = payload.arguments.first.flatMap({ TranscriptEntry($0) }) {
@@ -121,6 +130,7 @@ final class SessionUser: Resident<SessionHistory, SessionCommons, SessionAction>
           }
         case .acknowledged(_, let id, let payload):
           calls.answer(id, payload.arguments.first ?? .null)
+        case .refused(_, Rudeness.refusal): break
         case .refused(_, let message):
           lastSeen = "refused: \(message)"
           throw NetworkError.closed

@@ -31,6 +31,8 @@ struct PlantedChatBugTests {
       (.presenceByLastEvent, "broken-sockets", "presence"),
       (.dropsOnUpgrade, "crossing-messages", "complete"),
       (.trustsSessionsForever, "logout-elsewhere", "session-ended"),
+      (.admitsTwice, "rude-devices", "socket-order"),
+      (.admitsTwice, "rude-devices", "presence"),
     ])
   func planted(bug: PlantedChatBug, scenario: String, oracle: String) throws {
     let (seed, others) = try Self.found(scenario, oracle) { $0.service.plantedInChat = [bug] }
