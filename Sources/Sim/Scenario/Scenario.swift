@@ -361,13 +361,11 @@ public enum Counter: String, CaseIterable, Sendable {
   case unanswered, retries, refused
   case crashes
   case crashesInCommit = "crashes-in-commit"
-  case restarts
   case failedStarts = "failed-starts"
-  case pauses, drains, resets, partitions
+  case restarts, pauses, drains, resets, partitions
   case diskErrors = "disk-errors"
   case diskFull = "disk-full"
   case bitRot = "bit-rot"
-  case stalls
   case clockJumps = "clock-jumps"
   case cutOffs = "cut-offs"
   case requestTimeouts = "request-timeouts"
@@ -377,8 +375,7 @@ public enum Counter: String, CaseIterable, Sendable {
   case deadTokens = "dead-tokens"
   case expiredTokens = "expired-tokens"
   case deletedUsers = "deleted-users"
-  case trespasses
-  case sockets, upgrades, messages, resends, blocks, logouts, readings
+  case sockets, upgrades, messages, resends, blocks, logouts, readings, takeovers, trespasses, stalls
   case socketsRefused = "sockets-refused"
   case socketsClosed = "sockets-closed"
   case messagesStored = "messages-stored"
@@ -389,7 +386,6 @@ public enum Counter: String, CaseIterable, Sendable {
   case doubleSends = "double-sends"
   case sessionsServed = "sessions-served"
   case sessionRaces = "session-races"
-  case takeovers
   case memberChanges = "member-changes"
   case groupMessagesStored = "group-messages-stored"
   /// Steps of a protocol that were done twice, early, late or out of turn.

@@ -73,7 +73,7 @@ actor EngineIOServer {
     }
   }
 
-  private static func failure(
+  static func failure(
     _ code: Int64, _ message: String, status: Int = 400, fields: [(name: String, value: String)] = []
   ) -> Reply {
     .response(
@@ -82,7 +82,7 @@ actor EngineIOServer {
         body: JSONValue.object([.init("code", .int(code)), .init("message", .string(message))]).bytes))
   }
 
-  private static func payload(_ bytes: [UInt8]) -> HTTPResponse {
+  static func payload(_ bytes: [UInt8]) -> HTTPResponse {
     HTTPResponse(
       status: 200, fields: [("content-type", "text/plain; charset=UTF-8"), ("cache-control", "no-store")], body: bytes)
   }
@@ -110,68 +110,8 @@ actor EngineIOServer {
     return session
   }
 
-  // MARK: Polling
-
-  private func poll(_ session: EngineIOSession, _ request: HTTPRequest) -> Reply {
-    guard case .polling = session.transport else { return Self.failure(3, "Bad request") }
-    switch request.method {
-    case "GET": return wait(session)
-    case "POST": return receive(session, request.body)
-    default: return Self.failure(2, "Bad request method")
-    }
-  }
-
-  private func wait(_ session: EngineIOSession) -> Reply {
-    if session.poll != nil {
-      session.answerPoll([.close])
-      end(session, reason: "two polling requests at once")
-      return Self.failure(3, "another polling request is waiting")
-    }
-    if session.hasPackets { return .response(Self.payload(session.takePayload(limit: options.maximumPayload))) }
-    if session.isProbed { return .response(Self.payload(Array(EngineIOPacket.noop.text.utf8))) }
-    let id = session.id
-    return .waiting(
-      answer: { await self.nextPayload(id) }, gone: { await self.pollIsGone(id) })
-  }
-
-  /// Waits for packets. Another request may have come since this one was looked at, or the transport may have changed.
-  private func nextPayload(_ id: String) async -> HTTPResponse {
-    guard let session = sessions[id] else { return Self.payload(Array(EngineIOPacket.close.text.utf8)) }
-    guard session.poll == nil else {
-      end(session, reason: "two polling requests at once")
-      return Self.payload(Array(EngineIOPacket.close.text.utf8))
-    }
-    guard case .polling = session.transport, !session.isProbed else {
-      return Self.payload(Array(EngineIOPacket.noop.text.utf8))
-    }
-    if session.hasPackets { return Self.payload(session.takePayload(limit: options.maximumPayload)) }
-    return Self.payload(await withUnsafeContinuation { session.poll = $0 })
-  }
-
-  /// A client that gives a polling request up is gone, unless the WebSocket has taken over.
-  private func pollIsGone(_ id: String) {
-    guard let session = sessions[id], case .polling = session.transport else { return }
-    end(session, reason: "the polling request was cancelled")
-  }
-
-  private func receive(_ session: EngineIOSession, _ body: [UInt8]) -> Reply {
-    guard body.count <= options.maximumPayload else {
-      end(session, reason: "a payload that is too large")
-      return Self.failure(3, "the payload is too large", status: 413)
-    }
-    guard let packets = EngineIOPacket.payload(body) else {
-      end(session, reason: "a payload that is none")
-      return Self.failure(3, "a packet that is none")
-    }
-    for packet in packets {
-      guard !session.isClosed else { break }
-      take(packet, session)
-    }
-    return .response(HTTPResponse(status: 200, fields: [("content-type", "text/html")], body: Array("ok".utf8)))
-  }
-
   /// A packet from a client, by either transport.
-  private func take(_ packet: EngineIOPacket, _ session: EngineIOSession) {
+  func take(_ packet: EngineIOPacket, _ session: EngineIOSession) {
     switch packet {
     case .message(let message):
       guard message.size <= options.maximumPayload else { return end(session, reason: "a message that is too large") }
