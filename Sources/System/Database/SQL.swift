@@ -49,7 +49,9 @@ public struct SQLRow {
     return Array(UnsafeRawBufferPointer(start: start, count: Int(sqlite3_column_bytes(statement, column))))
   }
   /// A column of JSON text, which was written as such; what is none reads as `null`.
-  func json(_ column: Int32) -> JSONValue { (try? JSONParser.parse(Array(text(column).utf8))) ?? .null }
+  func json(_ column: Int32) -> JSONValue { 
+    (try? JSONParser.parse(Array(text(column).utf8), depth: JSONParser.innerDepth)) ?? .null
+  }
   /// A text column; NULL reads as the empty string.
   public func text(_ column: Int32) -> String {
     guard let bytes = sqlite3_column_text(statement, column) else { return "" }

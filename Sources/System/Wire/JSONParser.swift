@@ -27,11 +27,17 @@ public struct JSONParser {
   /// Which grammar.
   public enum Dialect: Sendable { case json, json5 }
 
-  /// Nesting deeper than this is refused: recursion has to end.
+  /// Levels of arrays and objects that are taken from clients: recursion has to end.
   public static let maximumDepth = 64
+  /// The depth that a service takes from another by queue: a service wraps a client's value in a message.
+  static let queueDepth = 72
+  /// The depth inside the platform: what was taken at a door is wrapped a few more times, and is never
+  /// refused for that.
+  static let innerDepth = 128
 
   private let input: [UInt8]
   private let dialect: Dialect
+  private let depth: Int
   private var index = 0
   private var positions: [String: TextPosition]?
   /// The last line that `position` looked at, where it starts, and up to where lines were counted.
@@ -39,15 +45,18 @@ public struct JSONParser {
   private var lineStart = 0
   private var counted = 0
 
-  private init(_ input: [UInt8], _ dialect: Dialect, noting: Bool) {
+  private init(_ input: [UInt8], _ dialect: Dialect, depth: Int, noting: Bool) {
     self.input = input
     self.dialect = dialect
+    self.depth = depth
     positions = noting ? [:] : nil
   }
 
-  /// Parses a whole text.
-  public static func parse(_ bytes: [UInt8], as dialect: Dialect = .json) throws(JSONError) -> JSONValue {
-    var parser = JSONParser(bytes, dialect, noting: false)
+  /// Parses a whole text with at most `depth` levels of arrays and objects.
+  public static func parse(
+    _ bytes: [UInt8], as dialect: Dialect = .json, depth: Int = maximumDepth
+  ) throws(JSONError) -> JSONValue {
+    var parser = JSONParser(bytes, dialect, depth: depth, noting: false)
     return try parser.document()
   }
 
@@ -55,7 +64,7 @@ public struct JSONParser {
   public static func parseNotingPositions(
     _ bytes: [UInt8], as dialect: Dialect
   ) throws(JSONError) -> (JSONValue, [String: TextPosition]) {
-    var parser = JSONParser(bytes, dialect, noting: true)
+    var parser = JSONParser(bytes, dialect, depth: maximumDepth, noting: true)
     let value = try parser.document()
     return (value, parser.positions ?? [:])
   }
@@ -73,7 +82,6 @@ public struct JSONParser {
   // MARK: Values
 
   private mutating func value(depth: Int, path: String) throws(JSONError) -> JSONValue {
-    guard depth < Self.maximumDepth else { throw error("nested deeper than \(Self.maximumDepth) levels") }
     if positions != nil { positions![path] = position(index) }
     switch peek {
     case UInt8(ascii: "{"): return try object(depth: depth, path: path)
@@ -88,6 +96,7 @@ public struct JSONParser {
   }
 
   private mutating func object(depth: Int, path: String) throws(JSONError) -> JSONValue {
+    guard depth < self.depth else { throw error("nested deeper than \(self.depth) levels") }
     index += 1
     var members: [JSONValue.Member] = []
     try space()
@@ -126,6 +135,7 @@ public struct JSONParser {
   }
 
   private mutating func array(depth: Int, path: String) throws(JSONError) -> JSONValue {
+    guard depth < self.depth else { throw error("nested deeper than \(self.depth) levels") }
     index += 1
     var elements: [JSONValue] = []
     try space()

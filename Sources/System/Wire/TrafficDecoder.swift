@@ -244,7 +244,7 @@ public struct TrafficDecoder {
     let body = text(command.body)
     let detail = cut("channel \(command.channel): \(whole)\n\(body)")
     // What it says comes before how it travels.
-    if let json = try? JSONParser.parse(command.body), let type = json["TYPE"]?.string {
+    if let json = try? JSONParser.parse(command.body, depth: JSONParser.innerDepth), let type = json["TYPE"]?.string {
       let data = json["DATA"].map { " " + cut($0.text, 200) } ?? ""
       var message = Message(layer: "AMQP", summary: "\(type)\(data) by \(name)\(subject)", detail: detail)
       message.name = type

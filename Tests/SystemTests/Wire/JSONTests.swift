@@ -45,8 +45,29 @@ struct JSONTests {
     #expect(throws: JSONError.self) { try JSONParser.parse([0x22, 0xFF, 0x22]) }
     let deep = String(repeating: "[", count: 65) + String(repeating: "]", count: 65)
     #expect(throws: JSONError.self) { try JSONParser.parse(Array(deep.utf8)) }
-    let fits = String(repeating: "[", count: 63) + String(repeating: "]", count: 63)
-    #expect(throws: Never.self) { try JSONParser.parse(Array(fits.utf8)) }
+    for inner in ["", "1", "{}"] {
+      let depth = inner == "{}" ? 63 : 64
+      let fits = String(repeating: "[", count: depth) + inner + String(repeating: "]", count: depth)
+      #expect(throws: Never.self) { try JSONParser.parse(Array(fits.utf8)) }
+    }
+    #expect(throws: Never.self) { try JSONParser.parse(Array(deep.utf8), depth: 65) }
+  }
+
+  @Test("strings and names are the same when their bytes are, and are compared in linear time")
+  func bytes() throws {
+    #expect(JSONValue.string("\u{E9}") != .string("e\u{301}"))
+    #expect(throws: Never.self) { try JSONParser.parse(Array("{\"\u{E9}\":1,\"e\u{301}\":2}".utf8)) }
+    let long = "a" + String(repeating: "\u{301}\u{323}", count: 100_000)
+    let names = (0..<40).map { "\"\(long)\($0)\":0" }.joined(separator: ",")
+    let clock = ContinuousClock()
+    let took = try clock.measure {
+      let value = try JSONParser.parse(Array("{\(names)}".utf8))
+      #expect(value["TYPE"] == nil)
+      #expect(JSONValue.string(long) != .string(long + "b"))
+      #expect(Set([value, value]).count == 1)
+    }
+    // In quadratic time a single name would take a minute.
+    #expect(took < .seconds(20))
   }
 
   @Test(
