@@ -8,26 +8,30 @@ public enum PropertyList {
   }
 
   private static let magic = Array("bplist00".utf8)
-  /// Objects in one list, and levels in it: each is memory or a call.
+  /// Objects in one list: each is memory.
   private static let maximumObjects = 100_000
-  private static let maximumDepth = 64
+  /// The size of a list, as a multiple of its bytes, when each object is counted as often as it is
+  /// referred to: a reference takes a byte, and stands for a whole object.
+  private static let maximumExpansion = 16
 
   /// Whether the bytes say that they are a binary property list.
   public static func isOne(_ bytes: [UInt8]) -> Bool { bytes.starts(with: magic) }
 
   // MARK: Reading
 
-  /// The value of a property list.
-  public static func parse(_ bytes: [UInt8]) throws(Failure) -> JSONValue {
+  /// The value of a property list with at most `depth` levels of arrays and dictionaries. It takes
+  /// linear time, and at most 16 times as many bytes as there are.
+  public static func parse(_ bytes: [UInt8], depth: Int = JSONParser.maximumDepth) throws(Failure) -> JSONValue {
     guard isOne(bytes), bytes.count >= 40 else { throw Failure(reason: "not a binary property list") }
     let trailer = bytes.count - 32
     let reader = Reader(
       bytes: bytes, offsetSize: Int(bytes[trailer + 6]), referenceSize: Int(bytes[trailer + 7]),
-      count: number(bytes[trailer + 8..<trailer + 16]), table: number(bytes[trailer + 24..<trailer + 32]))
+      count: number(bytes[trailer + 8..<trailer + 16]), table: number(bytes[trailer + 24..<trailer + 32]),
+      maximumDepth: depth)
     guard (1...8).contains(reader.offsetSize), (1...8).contains(reader.referenceSize), reader.count <= maximumObjects,
       reader.table >= 8, reader.table <= trailer, reader.count * reader.offsetSize <= trailer - reader.table
     else { throw Failure(reason: "a trailer that makes no sense") }
-    var budget = maximumObjects
+    var budget = Budget(objects: maximumObjects, bytes: bytes.count * maximumExpansion)
     return try reader.object(number(bytes[trailer + 16..<trailer + 24]), depth: 0, &budget)
   }
 
@@ -36,12 +40,34 @@ public enum PropertyList {
     bytes.reduce(0) { $0 > Int.max >> 9 ? Int.max >> 8 : $0 << 8 | Int($1) }
   }
 
+  /// What a list may still expand to.
+  private struct Budget {
+    var objects: Int
+    var bytes: Int
+
+    /// Charges a part of the value before it is made.
+    mutating func charge(_ count: Int) throws(Failure) {
+      guard count <= bytes else {
+        throw Failure(reason: "it expands to more than \(maximumExpansion) times its size")
+      }
+      bytes -= count
+    }
+
+    mutating func chargeObject() throws(Failure) {
+      guard objects > 0 else { throw Failure(reason: "more than \(maximumObjects) objects") }
+      objects -= 1
+      // A number has eight bytes; so has whatever refers to an object.
+      try charge(8)
+    }
+  }
+
   private struct Reader {
     let bytes: [UInt8]
     let offsetSize: Int
     let referenceSize: Int
     let count: Int
     let table: Int
+    let maximumDepth: Int
 
     private func slice(_ start: Int, _ size: Int) throws(Failure) -> ArraySlice<UInt8> {
       guard start >= 8, size >= 0, start <= table, size <= table - start else {
@@ -50,10 +76,9 @@ public enum PropertyList {
       return bytes[start..<start + size]
     }
 
-    func object(_ index: Int, depth: Int, _ budget: inout Int) throws(Failure) -> JSONValue {
+    func object(_ index: Int, depth: Int, _ budget: inout Budget) throws(Failure) -> JSONValue {
       guard index < count else { throw Failure(reason: "a reference to no object") }
-      budget -= 1
-      guard depth < maximumDepth, budget > 0 else { throw Failure(reason: "nested too deeply, or too large") }
+      try budget.chargeObject()
       let at = table + index * offsetSize
       let start = number(bytes[at..<at + offsetSize])
       let marker = try slice(start, 1).first!
@@ -67,15 +92,20 @@ public enum PropertyList {
         return try integer(try slice(start + 1, 1 << low))
       case 0x2 where low == 3:
         let raw = try slice(start + 1, 8).reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
-        return .double(Double(bitPattern: raw))
+        return try finite(Double(bitPattern: raw))
       case 0x2 where low == 2:
         let raw = try slice(start + 1, 4).reduce(UInt32(0)) { $0 << 8 | UInt32($1) }
-        return .double(Double(Float(bitPattern: raw)))
+        return try finite(Double(Float(bitPattern: raw)))
       case 0x4, 0x5, 0x6, 0xA, 0xD:
         let (length, first) = try length(low, start + 1)
         return try container(marker >> 4, length, first, depth, &budget)
       default: throw Failure(reason: "an object of type \(Hex.encode([marker]))")
       }
+    }
+
+    private func finite(_ value: Double) throws(Failure) -> JSONValue {
+      guard value.isFinite else { throw Failure(reason: "a number that JSON does not have") }
+      return .double(value)
     }
 
     private func integer(_ raw: ArraySlice<UInt8>) throws(Failure) -> JSONValue {
@@ -97,9 +127,15 @@ public enum PropertyList {
     }
 
     private func container(
-      _ kind: UInt8, _ length: Int, _ first: Int, _ depth: Int, _ budget: inout Int
+      _ kind: UInt8, _ length: Int, _ first: Int, _ depth: Int, _ budget: inout Budget
     ) throws(Failure) -> JSONValue {
       guard length <= bytes.count else { throw Failure(reason: "an object is cut off") }
+      if kind == 0xA || kind == 0xD, depth >= maximumDepth {
+        throw Failure(reason: "nested deeper than \(maximumDepth) levels")
+      }
+      // A unit of UTF-16 takes up to three bytes of UTF-8, three bytes of data take four of base64.
+      let factor = kind == 0x6 ? 3 : kind == 0x4 ? 2 : 1
+      try budget.charge(length * factor)
       switch kind {
       case 0x4: return .string(Base64.encode(Array(try slice(first, length))))
       case 0x5:
@@ -127,6 +163,7 @@ public enum PropertyList {
           }
           members.append(.init(key, try object(try reference(first, length + index), depth: depth + 1, &budget)))
         }
+        guard members.haveDistinctNames else { throw Failure(reason: "a key appears twice") }
         return .object(members)
       }
     }
