@@ -10,16 +10,23 @@ public struct QueueUserServer: UserServerBackend {
     let client = AMQPClient(environment, broker: broker)
     await client.declare(QueueNames.declarations)
     let seen = Seen(environment)
-    await client.consume(QueueNames.toUserServer, exclusive: true) { deliveries in
+    await client.consumeEach(QueueNames.toUserServer, exclusive: true) { deliveries in
       for item in deliveries {
-        guard let message = try? QueueMessage(item),
-          (try? message.check(against: QueueMessages.userServerAgent, queue: QueueNames.toUserServer)) != nil,
-          let user = message.data["USER_ID"]?.int, let text = message.data["MESSAGE_FOR_USER"]
-        else {
-          try await client.publish(
+        let message: QueueMessage
+        do throws(QueueMessage.Malformed) {
+          message = try QueueMessage(item)
+          try message.check(against: QueueMessages.userServerAgent, queue: QueueNames.toUserServer)
+        } catch {
+          try await client.publishEach([
+            item.deadLetter(from: QueueNames.toUserServer, because: error.reason, environment.log)
+          ])
+          continue
+        }
+        guard let user = message.data["USER_ID"]?.int, let text = message.data["MESSAGE_FOR_USER"] else {
+          try await client.publishEach([
             item.deadLetter(
-              from: QueueNames.toUserServer, because: "not a SEND_MESSAGE_TO_USER for a user of this server",
-              environment.log))
+              from: QueueNames.toUserServer, because: "USER_ID: not a user of this server", environment.log)
+          ])
           continue
         }
         if await seen.isNew(message.id) { await delivery(user, text) }
@@ -36,7 +43,7 @@ public struct QueueUserServer: UserServerBackend {
     guard try await client.isConnected(within: Self.patience) else {
       throw HTTPFailure(503, "the broker is not available")
     }
-    try await client.publish(message.sent(to: QueueNames.managerExchange, QueueNames.fromUserServer))
+    try await client.publishEach([message.sent(to: QueueNames.managerExchange, QueueNames.fromUserServer)])
   }
 
   /// Publishes `NEW_USER`.
@@ -57,7 +64,7 @@ public struct QueueUserServer: UserServerBackend {
   public func userSays(_ message: JSONValue, id: String, user: Int64) async throws {
     var outgoing = QueueMessage(
       "USER_MESSAGE", ["USER_ID": .int(user), "MESSAGE_ID": .string(id), "MESSAGE": message])
-    outgoing.id = "says/\(id)"
+    outgoing.id = QueueMessage.id("says/\(id)")
     try await send(outgoing)
   }
 

@@ -22,41 +22,10 @@ extension ManagerInput {
       case .customerServer: try Self.customerServer(message)
       case .supervisors: try Self.supervisor(message)
       }
-    guard let input else { throw .init(reason: "TYPE: \"\(message.type.prefix(64))\" is not known in \(source.queue)") }
+    guard let input else {
+      throw .init(reason: "TYPE: \"\(message.type.shortened(toBytes: 64))\" is not known in \(source.queue)")
+    }
     self = input
-  }
-
-  private static func user(_ data: JSONValue) throws(QueueMessage.Malformed) -> UserID {
-    guard let id = UserID(data["USER_ID"]) else {
-      throw .init(reason: "USER_ID: missing, or neither integer nor string")
-    }
-    return id
-  }
-
-  private static func text(_ data: JSONValue, _ name: String) throws(QueueMessage.Malformed) -> String {
-    guard let text = data[name]?.string, (1...255).contains(text.utf8.count) else {
-      throw .init(reason: "\(name): missing, or not a string of 1 to 255 bytes")
-    }
-    return text
-  }
-
-  private static func value(_ data: JSONValue, _ name: String) throws(QueueMessage.Malformed) -> JSONValue {
-    guard let value = data[name] else { throw .init(reason: "\(name): missing") }
-    return value
-  }
-
-  private static func count(_ data: JSONValue) throws(QueueMessage.Malformed) -> UserCount {
-    guard let count = UserCount(data["USER_COUNT"]) else {
-      throw .init(reason: "USER_COUNT: must be a positive integer or \"ALL\"")
-    }
-    return count
-  }
-
-  private static func supervisorID(_ data: JSONValue) throws(QueueMessage.Malformed) -> SupervisorID {
-    guard let id = SupervisorID(try text(data, "SESSION_SUPERVISOR_ID")) else {
-      throw .init(reason: "SESSION_SUPERVISOR_ID: is no name of a supervisor")
-    }
-    return id
   }
 
   private static func userServer(_ message: QueueMessage) throws(QueueMessage.Malformed) -> ManagerInput? {
@@ -66,10 +35,12 @@ extension ManagerInput {
       // A foreign server may not number its connections: then each is the first.
       let connection = data["CONNECTION"] ?? 1
       guard let number = connection.int else { throw .init(reason: "CONNECTION: must be an integer") }
-      let user = try user(data)
+      let user = try QueueMessage.user(data)
       return message.type == "NEW_USER" ? .newUser(user, connection: number) : .removeUser(user, connection: number)
     case "USER_MESSAGE":
-      return .userMessage(try user(data), id: try text(data, "MESSAGE_ID"), message: try value(data, "MESSAGE"))
+      return .userMessage(
+        try QueueMessage.user(data), id: try QueueMessage.identifier(data, "MESSAGE_ID"),
+        message: try QueueMessage.value(data, "MESSAGE"))
     default: return nil
     }
   }
@@ -78,13 +49,19 @@ extension ManagerInput {
     let data = message.data
     switch message.type {
     case "START_SESSION":
-      return .startSession(email: try text(data, "EMAIL"), data: data["SESSION_DATA"] ?? .object([]))
-    case "ADDITIONAL_USERS": return .customerWantsUsers(try supervisorID(data), try count(data))
+      let settings = data["SESSION_DATA"] ?? .object([])
+      _ = try QueueMessage.count(settings, in: "SESSION_DATA.")
+      return .startSession(email: try QueueMessage.identifier(data, "EMAIL"), data: settings)
+    case "ADDITIONAL_USERS":
+      return .customerWantsUsers(try QueueMessage.supervisor(data), try QueueMessage.count(data))
     case "END_SESSION":
       if data["SESSION_SUPERVISOR_ID"] == nil, data["EMAIL"] != nil {
-        return .cancelSession(email: try text(data, "EMAIL"))
+        let request = try data["REQUEST"].map { _ throws(QueueMessage.Malformed) in
+          try QueueMessage.identifier(data, "REQUEST")
+        }
+        return .cancelSession(email: try QueueMessage.identifier(data, "EMAIL"), request: request)
       }
-      return .endSession(try supervisorID(data))
+      return .endSession(try QueueMessage.supervisor(data))
     default: return nil
     }
   }
@@ -92,24 +69,35 @@ extension ManagerInput {
   private static func supervisor(_ message: QueueMessage) throws(QueueMessage.Malformed) -> ManagerInput? {
     let data = message.data
     switch message.type {
-    case "INITIALIZE_SESSION": return .initialize(host: data["HOST"]?.string ?? "")
-    case "NEW_SESSION", "ADDITIONAL_USERS": return .wantsUsers(try count(data))
-    case "SEND_MESSAGE_TO_USER": return .sendToUser(try user(data), try value(data, "MESSAGE_FOR_USER"))
-    case "USER_RELEASED":
-      guard let list = data["LIST_USER_ID"]?.array else {
-        throw .init(reason: "LIST_USER_ID: missing, or not an array")
-      }
-      let users = list.compactMap { UserID($0) }
-      guard users.count == list.count else { throw .init(reason: "LIST_USER_ID: an id is neither integer nor string") }
-      return .released(users)
+    case "INITIALIZE_SESSION": return .initialize(host: try host(data) ?? "")
+    case "NEW_SESSION", "ADDITIONAL_USERS": return .wantsUsers(try QueueMessage.count(data))
+    case "SEND_MESSAGE_TO_USER":
+      return .sendToUser(try QueueMessage.user(data), try QueueMessage.value(data, "MESSAGE_FOR_USER"))
+    case "USER_RELEASED": return .released(try QueueMessage.users(data))
     case "APPEND_TRANSCRIPT":
+      let previous = try data["PREVIOUS"].map { _ throws(QueueMessage.Malformed) in
+        try QueueMessage.identifier(data, "PREVIOUS")
+      }
       return .append(
-        id: try text(data, "MESSAGE_ID"), from: try value(data, "FROM"), message: try value(data, "MESSAGE"),
-        previous: data["PREVIOUS"]?.string)
+        id: try QueueMessage.identifier(data, "MESSAGE_ID"), from: try QueueMessage.user(data, "FROM").json,
+        message: try QueueMessage.value(data, "MESSAGE"), previous: previous)
     case "HEARTBEAT":
-      if data["LEAVING"] == true { return .hostLost(try text(data, "HOST")) }
-      return .heartbeat(host: data["HOST"]?.string ?? message.supervisor?.text ?? "")
+      let host = try host(data)
+      if data["LEAVING"] == true {
+        guard let host else { throw .init(reason: "HOST: missing") }
+        return .hostLost(host)
+      }
+      return .heartbeat(host: host ?? message.supervisor?.text ?? "")
     default: return nil
     }
+  }
+
+  /// The name of a host, from which that of its queue is made: together they are a name of AMQP.
+  private static func host(_ data: JSONValue) throws(QueueMessage.Malformed) -> String? {
+    guard let value = data["HOST"] else { return nil }
+    guard let text = value.string, text.utf8.count <= QueueNames.maximumHost else {
+      throw .init(reason: "HOST: must be a string of at most \(QueueNames.maximumHost) bytes")
+    }
+    return text
   }
 }

@@ -10,7 +10,7 @@ extension UserManager {
           let offer = offered[id] ?? (now, 0)
           offered[id] = offer
           // A new offer ends the old one, which may be on its way: on a slow network each has to have more time than the last.
-          let patience = options.hostTimeout * min(1 << offer.times, 16)
+          let patience = options.hostTimeout * (1 << min(offer.times, 4))
           let isSomebodyThere = heard.contains { now - $0.value < options.hostTimeout }  // in any order
           if now - offer.since > patience, isSomebodyThere {
             offered[id] = (now, offer.times + 1)

@@ -30,7 +30,8 @@ enum ManagerInput: Sendable {
   case startSession(email: String, data: JSONValue)
   case customerWantsUsers(SupervisorID, UserCount)
   case endSession(SupervisorID)
-  case cancelSession(email: String)
+  /// `request` is the `START_SESSION` that is given up; without it any is.
+  case cancelSession(email: String, request: String?)
   case initialize(host: String)
   case wantsUsers(UserCount)
   case sendToUser(UserID, JSONValue)
@@ -73,9 +74,18 @@ enum ManagerEffect: Sendable {
 
   /// Where an answer goes.
   struct Answer: Hashable, Sendable {
-    let queue: String
-    let correlationID: String?
+    enum Destination: Hashable, Sendable {
+      /// To whoever asks over HTTP, by the number of the question.
+      case question(Int)
+      case queue(String, correlationID: String?)
+    }
+
+    let destination: Destination
+    /// What it answers.
     let type: String
+
+    /// The number of the question, when it was asked over HTTP.
+    var question: Int? { if case .question(let number) = destination { number } else { nil } }
   }
 }
 
@@ -126,19 +136,24 @@ struct ManagerState: Sendable {
     case .startSession(let email, let data):
       return start(email, data, request: message.id ?? "") + answered(answer, Self.success)
     case .customerWantsUsers(let id, let count):
-      guard sessions[id]?.status == .running || sessions[id]?.status == .starting else {
+      guard var session = sessions[id], session.status != .ended else {
         return answered(answer, Self.failure("no such session"))
       }
       if case .number(let number) = count {
-        sessions[id]!.additional += Int64(number)
+        session.additional = min(session.additional + Int64(number), Int64(ClientBounds.users))
+        sessions[id] = session
         touched.append(id)
       }
       return granted(count, to: id) + answered(answer, Self.success)
     case .endSession(let id): return end(id, answer)
-    case .cancelSession(let email):
-      guard let session = session(of: email) else { return answered(answer, Self.success) }
+    case .cancelSession(let email, let request):
+      // What a later request is for is not given up with this one.
+      guard let session = session(of: email), request == nil || request == session.request else {
+        return answered(answer, Self.success)
+      }
       return end(session.id, answer)
-    case .hostLost(let host): return takeOver(from: host) + [.forget(queue: QueueNames.answers(to: host))]
+    case .hostLost(let host):
+      return takeOver(from: host) + [.forget(queue: QueueNames.answers(to: host))] + answered(answer, Self.success)
     case .offerAgain(let id): return offer(id)
     case .heartbeat: return answered(answer, Self.success)
     case .initialize, .wantsUsers, .sendToUser, .released, .append: return fromSupervisor(input, message, answer)

@@ -16,7 +16,7 @@ struct OutboxRow: Sendable {
 struct ManagerOutcome: Sendable {
   var outbox: [OutboxRow] = []
   /// Answers to those who asked over HTTP, by the number of their question.
-  var answers: [(question: String, value: JSONValue)] = []
+  var answers: [(question: Int, value: JSONValue)] = []
   /// Whose messages were sent again in this commit.
   var resent: Set<String> = []
 }
@@ -29,6 +29,8 @@ struct ManagerCommit: Sendable {
   private static let trimming: Int64 = 64
   /// More than a commit can add to the outbox.
   private static let rows: Int64 = 1 << 20
+  /// Above it the places of its rows would be no numbers.
+  static let maximumNumber = Int64.max / rows - 1
 
   /// Each commit has the number after that of the last one.
   let number: Int64
@@ -173,16 +175,16 @@ struct ManagerCommit: Sendable {
   private func answer(
     _ answer: ManagerEffect.Answer?, _ value: JSONValue, _ database: SQLConnection, _ outcome: inout ManagerOutcome
   ) throws(DatabaseError) {
-    guard let answer else { return }
-    if answer.queue.isEmpty {
-      outcome.answers.append((answer.correlationID ?? "", value))
-      return
+    switch answer?.destination {
+    case nil: break
+    case .question(let number)?: outcome.answers.append((number, value))
+    case .queue(let queue, let correlationID)?:
+      var properties = AMQPProperties()
+      properties.contentType = "application/json"
+      properties.correlationID = correlationID
+      properties.type = answer!.type
+      try publish("", queue, properties, value.bytes, database, &outcome)
     }
-    var properties = AMQPProperties()
-    properties.contentType = "application/json"
-    properties.correlationID = answer.correlationID
-    properties.type = answer.type
-    try publish("", answer.queue, properties, value.bytes, database, &outcome)
   }
 
   // MARK: Messages
@@ -276,7 +278,8 @@ struct ManagerCommit: Sendable {
   private func tell(
     _ user: UserID, _ message: JSONValue, _ id: SupervisorID, _ database: SQLConnection, _ outcome: inout ManagerOutcome
   ) throws(DatabaseError) {
-    if let sequence = message["SEQ"]?.int {
+    // Places of a transcript count from 1; a foreign supervisor may mean something else by SEQ.
+    if let sequence = message["SEQ"]?.int, sequence > 0 {
       let last = try database.relayed(id, user)
       guard last < sequence else { return }
       if last + 1 < sequence { try relay(id, to: user, last + 1..<sequence, database, &outcome) }
@@ -341,7 +344,9 @@ extension UserPool.Place {
 
 extension SQLConnection {
   fileprivate func lastSequence(_ id: SupervisorID) throws(DatabaseError) -> Int64 {
-    try first("SELECT max(seq) FROM transcripts WHERE supervisor = $1", .text(id.text)) { $0.int(0) } ?? 0
+    try first(
+      "SELECT max(seq) FROM transcripts WHERE supervisor = $1 AND seq < $2", .text(id.text), .int(ClientBounds.counter)
+    ) { $0.int(0) } ?? 0
   }
 
   fileprivate func sequence(of messageID: String, in id: SupervisorID) throws(DatabaseError) -> Int64? {

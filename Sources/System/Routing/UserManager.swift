@@ -8,13 +8,13 @@ public actor UserManager: Service {
   public static let database = ServiceDatabase("manager.db", ManagerSchema.migrations)
 
   /// Messages that are handled in one commit.
-  private static let maximumBatch = 512
+  static let maximumBatch = 512
 
   let environment: Environment
   let database: Database
   let options: UserManagerOptions
   let client: AMQPClient
-  private let identity: String
+  let identity: String
   private let serialExecutor: ActorExecutor
   private(set) var state: ManagerState
   private var server: HTTPServer?
@@ -22,16 +22,14 @@ public actor UserManager: Service {
   private var isWorking = false
   private(set) var isClosed = false
   private var handled: RecentIDs
-  private var outbox: [OutboxRow]
-  private var isPublishing = false
+  var outbox: [OutboxRow]
+  var isPublishing = false
   /// The last row of the outbox that was published.
-  private var publishedThrough: Int64 = 0
+  var publishedThrough: Int64 = 0
   /// The last row of the outbox that is gone from the disk, and all before it.
-  private var forgottenThrough: Int64 = 0
+  var forgottenThrough: Int64 = 0
   /// Whether what was published will be forgotten in a moment, with or without something else.
-  private var isForgettingSoon = false
-  /// How long rows that were published wait for another commit.
-  private static let forgettingDelay: Duration = .milliseconds(500)
+  var isForgettingSoon = false
   /// Whether the outbox on the disk may hold rows that the one in memory lacks.
   private var missesOutbox = false
   /// When each host was heard of last; one of before this life counts from its beginning.
@@ -40,7 +38,7 @@ public actor UserManager: Service {
   /// Since when each session waits for a host, and how often it was offered.
   var offered: [SupervisorID: (since: Instant, times: Int)] = [:]
   private(set) var deadLetters = 0
-  private var questions: [String: UnsafeContinuation<JSONValue, any Error>] = [:]
+  private var questions: [Int: UnsafeContinuation<JSONValue, any Error>] = [:]
   private var lastQuestion = 0
   private var lastCommit: Int64
 
@@ -51,8 +49,10 @@ public actor UserManager: Service {
     /// Names the message among all that were ever handled.
     let key: String?
     let done: Completion?
-    /// What could not be read.
-    var deadLetter: AMQPMessage?
+    /// The delivery that brought it, with its queue.
+    var delivery: (queue: String, delivery: AMQPDelivery)?
+    /// A message that could not be read, and why.
+    var deadLetter: (message: AMQPMessage, reason: String)?
   }
 
   /// Told when a batch is committed. Used on the manager's actor.
@@ -74,6 +74,7 @@ public actor UserManager: Service {
       observer: metrics.databaseObserver)
     let identity = Hex.encode(environment.entropy.bytes(8))
     let known = try await database.transaction { try $0.managerState(identity: identity) }
+    for row in known.setAside { environment.log.error("row-set-aside", ["row": .string(row)]) }
     let reference = ServiceReference<UserManager>()
     // All of it is for services and for its own page: no other page may read anything.
     var serverOptions = options.server
@@ -83,15 +84,12 @@ public actor UserManager: Service {
       routes: ManagerRoutes.table(reference, metrics: metrics), metrics: metrics, options: serverOptions,
       onEnd: { reference.set(nil) })
     let client = AMQPClient(environment, broker: options.broker)
-    let manager = UserManager(
-      environment, options, database, client, known.identity, known.state, known.handled, known.outbox,
-      known.lastCommit,
-      server)
+    let manager = UserManager(environment, options, database, client, known, server)
     reference.set(manager)
     // Nobody answers a declaration: what an earlier life declared may never have reached the broker.
     await client.declare(QueueNames.declarations + known.state.queues)
     for source in ManagerSource.allCases {
-      await client.consume(source.queue, exclusive: true) { deliveries in
+      await client.consumeEach(source.queue, exclusive: true) { deliveries in
         try await manager.take(deliveries, from: source)
       }
     }
@@ -104,19 +102,18 @@ public actor UserManager: Service {
 
   private init(
     _ environment: Environment, _ options: UserManagerOptions, _ database: Database, _ client: AMQPClient,
-    _ identity: String, _ state: ManagerState, _ handled: [String], _ outbox: [OutboxRow], _ lastCommit: Int64,
-    _ server: HTTPServer
+    _ known: StoredManager, _ server: HTTPServer
   ) {
     self.environment = environment
     self.options = options
     self.database = database
     self.client = client
-    self.identity = identity
-    self.state = state
-    self.state.pool.planted = options.planted
-    self.handled = RecentIDs(limit: Int(ManagerCommit.keptHandled), handled)
-    self.outbox = outbox
-    self.lastCommit = lastCommit
+    identity = known.identity
+    state = known.state
+    state.pool.planted = options.planted
+    self.handled = RecentIDs(limit: Int(ManagerCommit.keptHandled), known.handled)
+    outbox = known.outbox
+    lastCommit = known.lastCommit
     self.server = server
     begun = environment.clock.now
     addresses = [("manager", server.address)]
@@ -172,21 +169,35 @@ public actor UserManager: Service {
 
   private func work(_ delivery: AMQPDelivery, _ source: ManagerSource, _ done: Completion?) -> Work {
     do throws(QueueMessage.Malformed) {
-      let message = try QueueMessage(delivery)
+      let message = try QueueMessage(delivery, depth: JSONParser.queueDepth)
       let input = try ManagerInput(message, from: source)
-      let answer = message.replyTo.map {
-        ManagerEffect.Answer(queue: $0, correlationID: message.correlationID, type: message.type)
-      }
+      let answer = Self.answer(to: delivery, type: message.type)
       var key = message.id.map { "\(source.rawValue)/\($0)" }
       // A heartbeat says that somebody lives now, as often as it comes.
       if case .heartbeat = input { key = nil }
-      return Work(input: input, message: message, answer: answer, key: key, done: done)
-    } catch {
-      deadLetters += 1
       return Work(
-        input: .heartbeat(host: ""), message: QueueMessage(""), answer: nil, key: nil, done: done,
-        deadLetter: delivery.deadLetter(from: source.queue, because: error.reason, environment.log))
+        input: input, message: message, answer: answer, key: key, done: done, delivery: (source.queue, delivery))
+    } catch {
+      return setAside(delivery, from: source.queue, because: error.reason, done)
     }
+  }
+
+  private static func answer(to delivery: AMQPDelivery, type: String) -> ManagerEffect.Answer? {
+    delivery.replyTo.map {
+      ManagerEffect.Answer(
+        destination: .queue($0, correlationID: delivery.properties.correlationID), type: type)
+    }
+  }
+
+  /// What cannot be processed goes to the dead letters, and whoever asked is told.
+  private func setAside(_ delivery: AMQPDelivery, from queue: String, because reason: String, _ done: Completion?)
+    -> Work
+  {
+    deadLetters += 1
+    return Work(
+      input: .heartbeat(host: ""), message: QueueMessage(""), answer: Self.answer(to: delivery, type: "REFUSED"),
+      key: nil, done: done,
+      deadLetter: (delivery.deadLetter(from: queue, because: reason, environment.log), reason))
   }
 
   /// Handles a message that came by HTTP; returns its answer.
@@ -199,8 +210,8 @@ public actor UserManager: Service {
     }
     guard !isClosed else { throw HTTPFailure(503, "the service is stopping") }
     lastQuestion += 1
-    let number = "\(lastQuestion)"
-    let answer = ManagerEffect.Answer(queue: "", correlationID: number, type: message.type)
+    let number = lastQuestion
+    let answer = ManagerEffect.Answer(destination: .question(number), type: message.type)
     waiting.append(
       Work(
         input: input, message: message, answer: answer, key: message.id.map { "\(source.rawValue)/\($0)" }, done: nil))
@@ -257,6 +268,7 @@ public actor UserManager: Service {
       } catch let error as DatabaseError {
         environment.log.warning("manager-commit", ["error": .string(error.reason)])
         if case .closed = error { break }
+        if case .constraint = error { return await handleEach(batch, error) }
         // It may have been done all the same: then its rows are there, and will not be made again.
         missesOutbox = true
         failQuestions(batch)
@@ -269,13 +281,28 @@ public actor UserManager: Service {
     return false
   }
 
+  /// Handles a batch of which one message breaks a rule of the database: that one is set aside, and the others go on.
+  private func handleEach(_ batch: [Work], _ error: DatabaseError) async -> Bool {
+    guard batch.count == 1 else {
+      for work in batch { if await !handle([work]) { return false } }
+      return true
+    }
+    failQuestions(batch)
+    guard let (queue, delivery) = batch[0].delivery else {
+      environment.log.error("input-dropped", ["error": .string(error.reason)])
+      return true
+    }
+    return await handle([setAside(delivery, from: queue, because: error.reason, nil)])
+  }
+
   private func applied(_ batch: [Work]) -> (ManagerState, ManagerCommit) {
     var next = state
     var commit = ManagerCommit(number: lastCommit + 1)
     var fresh: Set<String> = []
     for work in batch {
-      if let letter = work.deadLetter {
+      if let (letter, reason) = work.deadLetter {
         commit.effects.append(.deadLetter(letter))
+        if let answer = work.answer { commit.effects.append(.answer(answer, ManagerState.failure(reason))) }
         continue
       }
       if let key = work.key {
@@ -317,81 +344,17 @@ public actor UserManager: Service {
     }
     for (question, value) in outcome.answers { questions.removeValue(forKey: question)?.resume(returning: value) }
     // What was handled before has no answer but this.
-    for work in batch where work.answer?.queue == "" {
-      questions.removeValue(forKey: work.answer!.correlationID!)?.resume(returning: ManagerState.success)
+    for question in batch.compactMap({ $0.answer?.question }) {
+      questions.removeValue(forKey: question)?.resume(returning: ManagerState.success)
     }
     outbox += outcome.outbox
     startPublishing()
   }
 
   private func failQuestions(_ batch: [Work]) {
-    for work in batch where work.answer?.queue == "" {
-      questions.removeValue(forKey: work.answer!.correlationID!)?
+    for question in batch.compactMap({ $0.answer?.question }) {
+      questions.removeValue(forKey: question)?
         .resume(throwing: HTTPFailure(503, "the manager's database is not available"))
-    }
-  }
-
-  // MARK: Outbox
-
-  private func startPublishing() {
-    guard !isPublishing, !outbox.isEmpty else { return }
-    isPublishing = true
-    environment.executor.spawn("manager-publisher") { await self.publishAll() }
-  }
-
-  /// Publishes what was committed, in its order, and forgets what the broker has confirmed.
-  private func publishAll() async {
-    while !outbox.isEmpty {
-      let batch = Array(outbox.prefix { $0.kind == .publish }.prefix(Self.maximumBatch))
-      do {
-        if batch.isEmpty {
-          let row = outbox[0]
-          switch row.kind {
-          case .remove: try await client.delete(row.routingKey, exchange: row.exchange)
-          case .declare, .publish: await client.declare([.queue(row.routingKey, exchange: row.exchange)])
-          }
-        } else {
-          try await client.publish(try batch.map(message))
-        }
-      } catch {
-        // The client was closed: the next life publishes it.
-        break
-      }
-      let last = outbox[max(0, batch.count - 1)].position
-      outbox.removeFirst(max(1, batch.count))
-      publishedThrough = last
-      forgetSoon()
-    }
-    isPublishing = false
-  }
-
-  private func message(_ row: OutboxRow) throws -> AMQPMessage {
-    var reader = AMQPReader(row.properties[...])
-    var properties = try AMQPProperties(&reader)
-    if properties.messageID == nil { properties.messageID = "um-\(identity)-\(row.position)" }
-    return AMQPMessage(exchange: row.exchange, routingKey: row.routingKey, properties: properties, body: row.body)
-  }
-
-  /// A row that stays is published once more by the next life, under the same id, so it can wait for a commit that somebody waits
-  /// for. When none comes, it gets one of its own.
-  private func forgetSoon() {
-    guard !isForgettingSoon else { return }
-    isForgettingSoon = true
-    environment.executor.spawn("manager-forget") {
-      do { try await self.environment.clock.sleep(for: Self.forgettingDelay) } catch { return }
-      await self.forgetPublished()
-    }
-  }
-
-  private func forgetPublished() async {
-    isForgettingSoon = false
-    let last = publishedThrough
-    guard last > forgottenThrough else { return }
-    do {
-      try await database.transaction { try $0.forgetOutbox(through: last) }
-      forgottenThrough = max(forgottenThrough, last)
-    } catch {
-      environment.log.info("outbox-rows-stay", ["error": .string("\(error)")])
     }
   }
 }

@@ -1,36 +1,3 @@
-/// A user of the User Server, as the queues name them: an integer, or with foreign servers a string.
-struct UserID: Hashable, Sendable {
-  let json: JSONValue
-
-  /// nil for what is neither.
-  init?(_ json: JSONValue?) {
-    switch json {
-    case .int?, .string?: self.json = json!
-    default: return nil
-    }
-  }
-
-  /// What it is called in the database.
-  var key: String { json.text }
-}
-
-/// How many users a supervisor wants.
-enum UserCount: Hashable, Sendable {
-  case number(Int)
-  /// All that are free now.
-  case all
-
-  /// The `USER_COUNT` of a message: a positive integer or `"ALL"`; 1 without one.
-  init?(_ json: JSONValue?) {
-    switch json {
-    case nil, .null?: self = .number(1)
-    case .string("ALL")?: self = .all
-    case .int(let number)? where number > 0 && number <= 1_000_000: self = .number(Int(number))
-    default: return nil
-    }
-  }
-}
-
 /// What a supervisor gets.
 struct Grant: Hashable, Sendable {
   let users: [UserID]
@@ -175,12 +142,23 @@ struct UserPool: Sendable {
     }
     guard case .number = count else { return Grant(users: granted, shortfall: 0, isSufficient: !granted.isEmpty) }
     let shortfall = wanted - granted.count
-    if shortfall > 0 {
+    remember(shortfall, for: supervisor)
+    return Grant(users: granted, shortfall: shortfall, isSufficient: shortfall == 0)
+  }
+
+  /// Adds to the demand of a supervisor, up to the bound of all that one may want.
+  private mutating func remember(_ shortfall: Int, for supervisor: SupervisorID) {
+    let more = min(shortfall, ClientBounds.users - demand(of: supervisor))
+    guard more > 0 else { return }
+    if let last = demands.last, last.supervisor == supervisor {
+      // Nothing stands between the two, so one row says the same.
+      demands[demands.count - 1].count += more
+      touchedDemands.append(last.id)
+    } else {
       lastDemand += 1
-      demands.append(Demand(id: lastDemand, supervisor: supervisor, count: shortfall))
+      demands.append(Demand(id: lastDemand, supervisor: supervisor, count: more))
       touchedDemands.append(lastDemand)
     }
-    return Grant(users: granted, shortfall: shortfall, isSufficient: shortfall == 0)
   }
 
   /// Frees users, those that the supervisor has and no others.
@@ -221,9 +199,9 @@ struct UserPool: Sendable {
     var seen: Set<UserID> = []
     let changedUsers = touchedUsers.filter { seen.insert($0).inserted }.map { ($0, users[$0]!) }
     var seenDemands: Set<Int64> = []
-    let changedDemands = touchedDemands.filter { seenDemands.insert($0).inserted }.map { id in
-      (id, demands.first { $0.id == id })
-    }
+    // Looked up once for all of them: there may be many of both.
+    let byID = touchedDemands.isEmpty ? [:] : Dictionary(uniqueKeysWithValues: demands.map { ($0.id, $0) })
+    let changedDemands = touchedDemands.filter { seenDemands.insert($0).inserted }.map { ($0, byID[$0]) }
     touchedUsers = []
     touchedDemands = []
     return (changedUsers, changedDemands)

@@ -49,7 +49,10 @@ public actor SupervisorHost: Service {
     self.environment = environment
     self.options = options
     client = AMQPClient(environment, broker: options.broker)
-    name = (options.name ?? environment.node) + "-" + Hex.encode(environment.entropy.bytes(6))
+    let life = "-" + Hex.encode(environment.entropy.bytes(6))
+    let base = options.name ?? environment.node
+    // Names of queues are made of it; the life tells two hosts apart, however alike they are called.
+    name = (base.utf8.count + life.utf8.count <= QueueNames.maximumHost ? base : "host") + life
     serialExecutor = environment.executor.forActor("supervisor-host")
   }
 
@@ -57,8 +60,8 @@ public actor SupervisorHost: Service {
     await client.declare(QueueNames.declarations)
     let answers = QueueNames.answers(to: name)
     await client.declare([.queue(answers, exchange: "")])
-    await client.consume(answers) { deliveries in try await self.takeAnswers(deliveries) }
-    await client.consume(QueueNames.hosts) { deliveries in try await self.takeOffers(deliveries) }
+    await client.consumeEach(answers) { deliveries in try await self.takeAnswers(deliveries) }
+    await client.consumeEach(QueueNames.hosts) { deliveries in try await self.takeOffers(deliveries) }
     client.start()
     environment.executor.spawn("supervisor-heartbeat") { await self.beat() }
   }
@@ -105,24 +108,34 @@ public actor SupervisorHost: Service {
     guard !isClosed else { throw NetworkError.closed }
     var messages: [AMQPMessage] = []
     for delivery in deliveries {
-      guard let offer = try? QueueMessage(delivery),
-        (try? offer.check(against: QueueMessages.supervisor, queue: QueueNames.hosts)) != nil,
-        let id = offer.data["SESSION_SUPERVISOR_ID"]?.string.flatMap({ SupervisorID($0) }),
-        let epoch = offer.data["EPOCH"]?.int
-      else {
-        messages.append(
-          delivery.deadLetter(from: QueueNames.hosts, because: "not a START_SUPERVISOR", environment.log))
+      let id: SupervisorID
+      let epoch: Int64
+      let data: JSONValue
+      do throws(QueueMessage.Malformed) {
+        (id, epoch, data) = try Self.offer(try QueueMessage(delivery))
+      } catch {
+        messages.append(delivery.deadLetter(from: QueueNames.hosts, because: error.reason, environment.log))
         continue
       }
       if let known = sessions[id] {
         guard known.session.epoch < epoch else { continue }
         await stop(id, known.session.epoch)
       }
-      let session = SupervisorSession(id: id, epoch: epoch, data: offer.data["SESSION_DATA"] ?? .object([]), host: name)
+      let session = SupervisorSession(id: id, epoch: epoch, data: data, host: name)
       sessions[id] = Running(session: session)
       environment.executor.spawn("supervisor-insists") { await self.insist(id, epoch) }
     }
-    try await client.publish(messages)
+    try await client.publishEach(messages)
+  }
+
+  private static func offer(
+    _ message: QueueMessage
+  ) throws(QueueMessage.Malformed) -> (id: SupervisorID, epoch: Int64, data: JSONValue) {
+    try message.check(against: QueueMessages.supervisor, queue: QueueNames.hosts)
+    guard let epoch = message.data["EPOCH"]?.int, (0...ClientBounds.counter).contains(epoch) else {
+      throw .init(reason: "EPOCH: missing, or not an integer from 0 to \(ClientBounds.counter)")
+    }
+    return (try QueueMessage.supervisor(message.data), epoch, message.data["SESSION_DATA"] ?? .object([]))
   }
 
   /// Asks for a session until there is an answer.
@@ -139,29 +152,32 @@ public actor SupervisorHost: Service {
   private func takeAnswers(_ deliveries: [AMQPDelivery]) async throws {
     guard !isClosed else { throw NetworkError.closed }
     for delivery in deliveries {
-      let parts = (delivery.properties.correlationID ?? "").split(separator: "/")
-      guard parts.count == 3, let id = SupervisorID(String(parts[2])), let answer = try? JSONParser.parse(delivery.body)
-      else {
-        try await client.publish(
-          delivery.deadLetter(from: QueueNames.answers(to: name), because: "not an answer", environment.log))
+      let correlation = delivery.properties.correlationID ?? ""
+      let parts = correlation.split(separator: "/")
+      guard parts.count == 3, let id = SupervisorID(String(parts[2])), let answer = try? delivery.value() else {
+        try await client.publishEach([
+          delivery.deadLetter(from: QueueNames.answers(to: name), because: "not an answer", environment.log)
+        ])
         continue
       }
-      guard let asked = sessions[id]?.session else { continue }
-      let out = sessions[id]!.session.take(
-        answer: answer, to: delivery.properties.correlationID!, deliveryID: delivery.properties.messageID ?? "")
-      switch sessions[id]!.session.status {
+      guard var running = sessions[id] else { continue }
+      let asked = running.session
+      let out = running.session.take(
+        answer: answer, to: correlation, deliveryID: delivery.properties.messageID ?? "")
+      sessions[id] = running
+      switch running.session.status {
       case .over: await stop(id, asked.epoch)
       case .running where asked.status == .starting:
         let consumers = await consume(id)
         // Consuming takes its time: the session may be over meanwhile, or have been offered anew.
         if sessions[id]?.session.epoch == asked.epoch {
-          sessions[id]!.consumers = consumers
+          sessions[id]?.consumers = consumers
         } else {
           for consumer in consumers { await client.cancel(consumer) }
         }
       case .running, .starting: break
       }
-      try await client.publish((out ?? []).map(Self.toManager))
+      try await client.publishEach((out ?? []).map(Self.toManager))
     }
   }
 
@@ -170,7 +186,7 @@ public actor SupervisorHost: Service {
     for queue in QueueNames.queues(of: id) {
       await client.declare([.queue(queue, exchange: QueueNames.supervisorExchange)])
       consumers.append(
-        await client.consume(queue) { deliveries in try await self.take(deliveries, from: queue, for: id) })
+        await client.consumeEach(queue) { deliveries in try await self.take(deliveries, from: queue, for: id) })
     }
     return consumers
   }
@@ -181,36 +197,41 @@ public actor SupervisorHost: Service {
     var belongsToAnother = false
     for delivery in deliveries {
       // One that is over touches nothing more: what comes is for whoever has the session now.
-      if sessions[id]?.session.status == .over {
+      guard var running = sessions[id], running.session.status != .over else {
         belongsToAnother = true
         break
       }
-      let out: [QueueMessage]?
-      let name = delivery.properties.messageID ?? ""
-      if let correlation = delivery.properties.correlationID, delivery.properties.type != nil {
-        let answer = (try? JSONParser.parse(delivery.body)) ?? .null
-        out = sessions[id]!.session.take(answer: answer, to: correlation, deliveryID: name)
-      } else if let message = try? QueueMessage(delivery),
-        (try? message.check(against: QueueMessages.supervisor, queue: QueueMessages.kind(of: queue))) != nil
-      {
-        out = sessions[id]!.session.take(message, deliveryID: name)
-      } else {
-        messages.append(
-          delivery.deadLetter(
-            from: queue, because: "neither an answer nor a message", environment.log))
-        continue
+      do throws(QueueMessage.Malformed) {
+        let out = try Self.take(delivery, from: queue, for: &running.session)
+        sessions[id] = running
+        guard let out else {
+          belongsToAnother = true
+          break
+        }
+        messages += out.map(Self.toManager)
+      } catch {
+        messages.append(delivery.deadLetter(from: queue, because: error.reason, environment.log))
       }
-      guard let out else {
-        belongsToAnother = true
-        break
-      }
-      messages += out.map(Self.toManager)
     }
-    try await client.publish(messages)
+    try await client.publishEach(messages)
     if let session = sessions[id]?.session, session.status == .over {
       environment.executor.spawn("supervisor-end") { await self.stop(id, session.epoch) }
     }
     if belongsToAnother { throw NetworkError.closed }
+  }
+
+  /// An answer has no `TYPE` and says what it answers; all else is a message.
+  private static func take(
+    _ delivery: AMQPDelivery, from queue: String, for session: inout SupervisorSession
+  ) throws(QueueMessage.Malformed) -> [QueueMessage]? {
+    let name = delivery.properties.messageID ?? ""
+    let value = try delivery.value()
+    if value["TYPE"] == nil, let correlation = delivery.properties.correlationID {
+      return session.take(answer: value, to: correlation, deliveryID: name)
+    }
+    let message = try QueueMessage(delivery, value)
+    try message.check(against: QueueMessages.supervisor, queue: QueueMessages.kind(of: queue))
+    return try session.take(message, deliveryID: name)
   }
 
   /// Consumes no more for a session under one epoch; the session may be here anew under another. Its queues are the manager's to delete.

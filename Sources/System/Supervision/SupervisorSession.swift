@@ -20,12 +20,12 @@ struct SupervisorSession: Sendable {
   let data: JSONValue
   let host: String
   private(set) var status = Status.starting
-  private(set) var users: [JSONValue] = []
+  private(set) var users: [UserID] = []
   /// Where in the manager's order of messages the briefing was: it accounts for all news before it.
   private var briefedAt: Int64 = 0
   /// When users came and when they left: older news that comes late, because a stale host had it, changes nothing.
-  private var came: [JSONValue: Int64] = [:]
-  private var left: [JSONValue: Int64] = [:]
+  private var came: [UserID: Int64] = [:]
+  private var left: [UserID: Int64] = [:]
 
   init(id: SupervisorID, epoch: Int64, data: JSONValue, host: String) {
     self.id = id
@@ -42,7 +42,7 @@ struct SupervisorSession: Sendable {
     message.supervisor = self.id
     message.epoch = epoch
     // The same thing that is said twice has the same name; what another epoch says has another.
-    message.id = "\(self.id.text)/\(epoch)/\(id)"
+    message.id = QueueMessage.id("\(self.id.text)/\(epoch)/\(id)")
     if let question {
       message.replyTo = QueueNames.fromManager(to: self.id)
       message.correlationID = "\(epoch)/\(question.rawValue)"
@@ -62,18 +62,21 @@ struct SupervisorSession: Sendable {
   private func relay(_ entry: JSONValue) -> [QueueMessage] {
     guard let sequence = entry["SEQ"], let from = entry["FROM"], let text = entry["MESSAGE"] else { return [] }
     let passed: JSONValue = ["SEQ": sequence, "FROM": from, "MESSAGE": text]
-    return users.filter { $0 != from }.map { user in
+    return users.filter { $0.json != from }.map { user in
       message(
-        "SEND_MESSAGE_TO_USER", ["USER_ID": user, "MESSAGE_FOR_USER": passed], id: "tell/\(sequence.text)/\(user.text)")
+        "SEND_MESSAGE_TO_USER", ["USER_ID": user.json, "MESSAGE_FOR_USER": passed],
+        id: "tell/\(sequence.text)/\(user.key)")
     }
   }
 
-  private func append(_ data: JSONValue, from: JSONValue) -> [QueueMessage] {
-    guard let messageID = data["MESSAGE_ID"]?.string, let text = data["MESSAGE"] else { return [] }
+  private func append(_ data: JSONValue, from: JSONValue) throws(QueueMessage.Malformed) -> [QueueMessage] {
     var members: [JSONValue.Member] = [
-      .init("MESSAGE_ID", .string(messageID)), .init("FROM", from), .init("MESSAGE", text),
+      .init("MESSAGE_ID", .string(try QueueMessage.identifier(data, "MESSAGE_ID"))), .init("FROM", from),
+      .init("MESSAGE", try QueueMessage.value(data, "MESSAGE")),
     ]
-    if let previous = data["PREVIOUS"] { members.append(.init("PREVIOUS", previous)) }
+    if data["PREVIOUS"] != nil {
+      members.append(.init("PREVIOUS", .string(try QueueMessage.identifier(data, "PREVIOUS"))))
+    }
     // Asked again, it has to be answered again: what comes twice may have been refused before.
     var request = message("APPEND_TRANSCRIPT", .object(members), id: "", asking: .append)
     request.id = nil
@@ -98,7 +101,7 @@ struct SupervisorSession: Sendable {
     switch question {
     case .initialize: return initialized(answer, at: Self.position(of: deliveryID))
     case .users:
-      add(answer["LIST_USER_ID"]?.array ?? [], at: Self.position(of: deliveryID))
+      add(Self.users(in: answer), at: Self.position(of: deliveryID))
       return []
     case .append: return relay(answer)
     }
@@ -108,20 +111,29 @@ struct SupervisorSession: Sendable {
     guard status == .starting else { return [] }
     status = .running
     briefedAt = position
-    add(answer["LIST_USER_ID"]?.array ?? [], at: position)
-    let wanted = data["USER_COUNT"] ?? 1
-    if wanted == "ALL" { return users.isEmpty ? [ask(for: "ALL", id: "users")] : [] }
+    add(Self.users(in: answer), at: position)
+    guard case .number(let wanted) = UserCount(clamping: data["USER_COUNT"]) else {
+      return users.isEmpty ? [ask(for: "ALL", id: "users")] : []
+    }
     // Whoever was here before may have asked already.
-    let all = (wanted.int ?? 1) + (answer["ADDITIONAL"]?.int ?? 0)
-    let missing = all - Int64(users.count) - (answer["DEMAND"]?.int ?? 0)
-    return missing > 0 ? [ask(for: .int(missing), id: "users")] : []
+    let missing = wanted + Self.count("ADDITIONAL", in: answer) - users.count - Self.count("DEMAND", in: answer)
+    return missing > 0 ? [ask(for: .int(Int64(min(missing, ClientBounds.users))), id: "users")] : []
+  }
+
+  /// A count in an answer of the manager, which was bounded there.
+  private static func count(_ name: String, in answer: JSONValue) -> Int {
+    Int(min(max(answer[name]?.int ?? 0, 0), Int64(ClientBounds.users)))
+  }
+
+  private static func users(in answer: JSONValue) -> [UserID] {
+    (answer["LIST_USER_ID"]?.array ?? []).compactMap { UserID($0) }
   }
 
   private func ask(for count: JSONValue, id: String) -> QueueMessage {
     message("NEW_SESSION", ["USER_COUNT": count], id: id, asking: .users)
   }
 
-  private mutating func add(_ more: [JSONValue], at position: Int64) {
+  private mutating func add(_ more: [UserID], at position: Int64) {
     for user in more where left[user, default: 0] <= position {
       came[user] = max(came[user, default: 0], position)
       if !users.contains(user) { users.append(user) }
@@ -142,28 +154,36 @@ struct SupervisorSession: Sendable {
 
   /// A message from the manager or from the customer. `deliveryID` names it. nil when it has to be put back: it is for the next one, which
   /// has taken over, or this one has not been briefed yet, and its predecessor on the same host was still being given things.
-  mutating func take(_ incoming: QueueMessage, deliveryID: String) -> [QueueMessage]? {
+  /// - Throws: for a message that belongs to the dead letters.
+  mutating func take(
+    _ incoming: QueueMessage, deliveryID: String
+  ) throws(QueueMessage.Malformed) -> [QueueMessage]? {
     guard status != .over else { return [] }
     guard status == .running else { return nil }
     if let epoch = incoming.epoch, isTakenOver(by: epoch) { return nil }
     switch incoming.type {
-    case "USER_MESSAGE": return append(incoming.data, from: incoming.data["USER_ID"] ?? .null)
-    case "CUSTOMER_MESSAGE": return append(incoming.data, from: "CUSTOMER")
+    case "USER_MESSAGE": return try append(incoming.data, from: try QueueMessage.user(incoming.data).json)
+    case "CUSTOMER_MESSAGE": return try append(incoming.data, from: "CUSTOMER")
     case "USER_MANAGER_MESSAGE":
-      return told(incoming.data["TYPE"]?.string ?? "", incoming.data["DATA"] ?? .null, deliveryID)
-    default: return []
+      let news = try QueueMessage(incoming.data)
+      return try told(news.type, news.data, deliveryID)
+    default: throw .init(reason: "TYPE: \"\(incoming.type.shortened(toBytes: 64))\" is not known to supervisors")
     }
   }
 
-  private mutating func told(_ what: String, _ data: JSONValue, _ deliveryID: String) -> [QueueMessage] {
+  private mutating func told(
+    _ what: String, _ data: JSONValue, _ deliveryID: String
+  ) throws(QueueMessage.Malformed) -> [QueueMessage] {
     let position = Self.position(of: deliveryID)
     switch what {
     case "USERS_ASSIGNED":
-      if position > briefedAt { add(data["LIST_USER_ID"]?.array ?? [], at: position) }
+      let users = try QueueMessage.users(data)
+      if position > briefedAt { add(users, at: position) }
       return []
     case "USER_DISCONNECT":
       // The manager says so of users that the session has, whether or not this one has heard yet that it has them.
-      guard let user = data["USER_ID"], position > briefedAt else { return [] }
+      let user = try QueueMessage.user(data)
+      guard position > briefedAt else { return [] }
       left[user] = max(left[user, default: 0], position)
       if came[user, default: 0] <= position { users.removeAll { $0 == user } }
       return [
@@ -171,8 +191,8 @@ struct SupervisorSession: Sendable {
       ]
     case "END_SESSION":
       status = .over
-      return [message("USER_RELEASED", ["LIST_USER_ID": .array(users)], id: "release")]
-    default: return []
+      return [message("USER_RELEASED", ["LIST_USER_ID": .array(users.map(\.json))], id: "release")]
+    default: throw .init(reason: "TYPE: \"\(what.shortened(toBytes: 64))\" is not known to supervisors")
     }
   }
 }

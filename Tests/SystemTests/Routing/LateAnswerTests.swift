@@ -37,7 +37,7 @@ struct LateAnswerTests {
     _ = start("first")
     #expect(taken("s1", &state) == ["first"])
     #expect(answered(start("again")) == ["again"])
-    _ = state.apply(.cancelSession(email: "ann@example.com"), message("END_SESSION"), answer: nil)
+    _ = state.apply(.cancelSession(email: "ann@example.com", request: "again"), message("END_SESSION"), answer: nil)
     _ = start("second")
     #expect(taken("s2", &state) == ["second"])
     #expect(state.takeChangedSessions().last { $0.id == SupervisorID("s2") }?.request == "second")
@@ -62,7 +62,7 @@ struct LateAnswerTests {
         _ = try database.requestSession(
           "Ann", key: "ann", token: "t", data: .object([]), at: environment.clock.wallTime, isChecked: false)
         try database.initializes("ann", request: "first")
-        _ = try database.moveSession("ann", from: [.initializing], to: .pending)
+        _ = try database.givesUp("ann", request: "first")
         #expect(try database.sessionRuns("ann", stale, request: "first") == nil)
         try database.initializes("ann", request: "second")
         #expect(try database.sessionRuns("ann", stale, request: "first") == nil)

@@ -11,7 +11,7 @@ struct SupervisorSessionTests {
   }
 
   /// Who is told of a message after these news of user 1, each with its place in the manager's order; and how often a replacement is asked for.
-  private func told(after news: [News]) -> (told: Bool, replacements: Int) {
+  private func told(after news: [News]) throws -> (told: Bool, replacements: Int) {
     var session = SupervisorSession(id: SupervisorID("s1")!, epoch: 2, data: ["USER_COUNT": 1], host: "h")
     _ = session.take(
       answer: ["STATUS": "SUCCESS", "LIST_USER_ID": [], "DEMAND": 1], to: "2/initialize/s1", deliveryID: "um-m-10")
@@ -23,7 +23,7 @@ struct SupervisorSessionTests {
         case .gone(let place): ("USER_DISCONNECT", ["USER_ID": 1], place)
         }
       let message = QueueMessage("USER_MANAGER_MESSAGE", ["TYPE": type, "DATA": data])
-      let out = session.take(message, deliveryID: "um-m-\(place)") ?? []
+      let out = try session.take(message, deliveryID: "um-m-\(place)") ?? []
       replacements += out.count { $0.type == "ADDITIONAL_USERS" }
     }
     let out = session.take(
@@ -34,17 +34,17 @@ struct SupervisorSessionTests {
 
   @Test(
     "whoever came again after they had left is there, in whatever order that is heard; each departure is made up for")
-  func reordered() {
-    #expect(told(after: [.assigned(20), .gone(30), .assigned(40)]) == (true, 1))
-    #expect(told(after: [.assigned(40), .assigned(20), .gone(30)]) == (true, 1))
-    #expect(told(after: [.assigned(20), .assigned(40), .gone(30)]) == (true, 1))
-    #expect(told(after: [.assigned(20), .gone(30)]) == (false, 1))
-    #expect(told(after: [.gone(30), .assigned(20)]) == (false, 1))
-    #expect(told(after: [.assigned(40), .gone(50), .gone(30), .assigned(40)]) == (false, 2))
+  func reordered() throws {
+    #expect(try told(after: [.assigned(20), .gone(30), .assigned(40)]) == (true, 1))
+    #expect(try told(after: [.assigned(40), .assigned(20), .gone(30)]) == (true, 1))
+    #expect(try told(after: [.assigned(20), .assigned(40), .gone(30)]) == (true, 1))
+    #expect(try told(after: [.assigned(20), .gone(30)]) == (false, 1))
+    #expect(try told(after: [.gone(30), .assigned(20)]) == (false, 1))
+    #expect(try told(after: [.assigned(40), .gone(50), .gone(30), .assigned(40)]) == (false, 2))
   }
 
   @Test("what the briefing accounts for is no news")
-  func briefed() {
-    #expect(told(after: [.assigned(5), .gone(6)]) == (false, 0))
+  func briefed() throws {
+    #expect(try told(after: [.assigned(5), .gone(6)]) == (false, 0))
   }
 }

@@ -42,6 +42,21 @@ struct UserPoolTests {
     #expect(pool.grant(.all, to: one).users.count == 3)
   }
 
+  @Test("demand is bounded, however often more is asked for, and keeps its order")
+  func bounded() {
+    var pool = UserPool()
+    for _ in 0..<3 { _ = pool.grant(.number(600_000), to: one) }
+    #expect(pool.demand(of: one) == 1_000_000)
+    #expect(pool.demands.count == 1, "one row says what three would")
+    for _ in 0..<2 {
+      _ = pool.grant(.number(1), to: two)
+      _ = pool.grant(.number(1), to: one)
+    }
+    #expect(pool.demand(of: one) == 1_000_000)
+    #expect(pool.demand(of: two) == 2)
+    #expect(pool.takeChanges().demands.map(\.0) == pool.demands.map(\.id))
+  }
+
   @Test("an older connection changes nothing, whichever way the news comes")
   func connections() {
     var pool = UserPool()
@@ -59,34 +74,5 @@ struct UserPoolTests {
     #expect(pool.users[id(1)]?.place == .offline)
     pool.release([id(1)], from: one)
     #expect(pool.users[id(1)]?.place == .offline, "who is gone is not freed")
-  }
-}
-
-@Suite("Property lists")
-struct PropertyListTests {
-  @Test("what is written is read")
-  func roundTrip() throws {
-    let value: JSONValue = [
-      "TYPE": "ü€𝄞", "DATA": ["a": 1, "b": [true, false, .double(2.5), -7, "x"], "c": .object([])], "e": .null,
-      "long": .string(String(repeating: "y", count: 300)), "many": .array((0..<400).map { .int($0) }),
-    ]
-    #expect(try PropertyList.parse(PropertyList.bytes(value)) == value)
-  }
-
-  @Test("what is none is refused, and 100,000 mutations do no harm")
-  func mutations() {
-    #expect(throws: PropertyList.Failure.self) { try PropertyList.parse([]) }
-    #expect(throws: PropertyList.Failure.self) { try PropertyList.parse(Array("bplist00".utf8)) }
-    let bytes = PropertyList.bytes(["a": [1, "b", ["c": .double(2.5)]], "d": "ü"])
-    var state: UInt64 = 9
-    func next() -> UInt64 {
-      state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
-      return state >> 33
-    }
-    for _ in 0..<100_000 {
-      var mutated = bytes
-      for _ in 0..<2 { mutated[Int(next() % UInt64(bytes.count))] = UInt8(next() & 255) }
-      _ = try? PropertyList.parse(mutated)
-    }
   }
 }

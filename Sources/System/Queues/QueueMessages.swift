@@ -41,16 +41,14 @@ enum QueueMessages {
 
   // MARK: Shapes
 
-  /// Bytes of an identifier.
-  static let maximumIdentifier = 255
   static let userID = Schema.either(
-    [.integer(), .string(.init(maximumBytes: maximumIdentifier))], "an integer, or a string of at most 255 bytes")
+    [.integer(), .string(.init(maximumBytes: ClientBounds.identifier))], "an integer, or a string of at most 255 bytes")
   static let userCount = Schema.either(
-    [.integer(minimum: 1, maximum: 1_000_000), .string(.init(values: ["ALL"]))],
+    [.integer(minimum: 1, maximum: Int64(ClientBounds.users)), .string(.init(values: ["ALL"]))],
     "an integer from 1 to 1000000, or \"ALL\"")
   static let supervisorID = Schema.string(
     .init(minimumLength: 1, maximumLength: 64, pattern: "^[A-Za-z0-9_-]+$", example: "s1"))
-  private static let identifier = Schema.string(.init(minimumLength: 1, maximumBytes: maximumIdentifier))
+  private static let identifier = Schema.string(.init(minimumLength: 1, maximumBytes: ClientBounds.identifier))
   private static let users = Schema.array(of: userID, maximum: 1_000_000)
 
   private static let user = Schema.Field("USER_ID", userID)
@@ -61,7 +59,8 @@ enum QueueMessages {
   private static let message = Schema.Field("MESSAGE", .any)
   private static let previous = Schema.Field(
     "PREVIOUS", identifier, isRequired: false, "the message of the same customer before this one")
-  private static let host = Schema.Field("HOST", .string(.init(maximumBytes: maximumIdentifier)), isRequired: false)
+  private static let host = Schema.Field(
+    "HOST", .string(.init(maximumBytes: QueueNames.maximumHost)), isRequired: false)
   private static let list = Schema.Field("LIST_USER_ID", users)
 
   private static func status(_ more: [Schema.Field] = []) -> Schema {
@@ -101,6 +100,7 @@ enum QueueMessages {
         [
           .init("SESSION_SUPERVISOR_ID", supervisorID, isRequired: false),
           .init("EMAIL", identifier, isRequired: false),
+          .init("REQUEST", identifier, isRequired: false, "with EMAIL: the id of the START_SESSION that is given up"),
         ], nil
       ),
     ])
@@ -117,7 +117,7 @@ enum QueueMessages {
       ("USER_RELEASED", "A supervisor gives users back", [list], status()),
       (
         "APPEND_TRANSCRIPT", "Gives a message its place in the transcript",
-        [messageID, .init("FROM", .any), message, previous],
+        [messageID, .init("FROM", userID, "a user, or CUSTOMER"), message, previous],
         status([.init("SEQ", .integer(minimum: 1), isRequired: false)])
       ),
       (
@@ -163,7 +163,7 @@ enum QueueMessages {
       (
         "SESSION_MESSAGE", "The next message of the transcript",
         [
-          .init("SEQ", .integer(minimum: 1)), .init("FROM", .any), message,
+          .init("SEQ", .integer(minimum: 1)), .init("FROM", userID, "a user, or CUSTOMER"), message,
           .init("MESSAGE_ID", identifier, isRequired: false),
         ], nil
       ),
@@ -176,7 +176,7 @@ extension QueueMessage {
   /// - Throws: `Malformed` for a `TYPE` that the queue has not, and for `DATA` of another shape.
   func check(against table: MessageTable, queue: String) throws(Malformed) {
     guard let row = table.row(type, in: queue) else {
-      throw Malformed(reason: "TYPE: \"\(type.prefix(64))\" is not known in \(queue)")
+      throw Malformed(reason: "TYPE: \"\(type.shortened(toBytes: 64))\" is not known in \(queue)")
     }
     if let fault = row.data.fault(in: data, at: "") { throw Malformed(reason: fault) }
   }

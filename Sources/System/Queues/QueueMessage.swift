@@ -1,0 +1,156 @@
+/// What goes through a queue: `{"TYPE", "DATA"}`, with the headers that say who sends it.
+struct QueueMessage: Sendable {
+  /// At most 255 bytes.
+  var type: String
+  var data: JSONValue
+  /// `SESSION_SUPERVISOR_ID` and `SESSION_EPOCH`.
+  var supervisor: SupervisorID?
+  var epoch: Int64?
+  /// Where the answer goes, and what it repeats. Never empty.
+  var replyTo: String?
+  var correlationID: String?
+  /// The same id means the same message.
+  var id: String?
+
+  init(_ type: String, _ data: JSONValue = .object([])) {
+    self.type = type
+    self.data = data
+  }
+
+  var body: JSONValue { ["TYPE": .string(type), "DATA": data] }
+
+  /// Why a message cannot be read.
+  struct Malformed: Error {
+    /// At most 512 bytes and an ellipsis, however long the names are that it quotes.
+    let reason: String
+
+    init(reason: String) { self.reason = reason.shortened(toBytes: 512) }
+  }
+
+  /// Reads a delivery: JSON, or with `DATA_FORMAT: BYTES` a binary property list.
+  init(_ delivery: AMQPDelivery, depth: Int = JSONParser.innerDepth) throws(Malformed) {
+    try self.init(delivery, try delivery.value(depth: depth))
+  }
+
+  /// Reads a delivery whose body is parsed already.
+  init(_ delivery: AMQPDelivery, _ value: JSONValue) throws(Malformed) {
+    try self.init(value)
+    if let name = delivery.properties.headers?["SESSION_SUPERVISOR_ID"] {
+      guard let id = SupervisorID(name.text ?? name.int.map { "\($0)" } ?? "") else {
+        throw Malformed(reason: "SESSION_SUPERVISOR_ID: not a name of a supervisor")
+      }
+      supervisor = id
+    }
+    if let value = delivery.properties.headers?["SESSION_EPOCH"] {
+      guard let number = value.int ?? value.text.flatMap({ Int64($0) }) else {
+        throw Malformed(reason: "SESSION_EPOCH: must be an integer")
+      }
+      epoch = number
+    }
+    replyTo = delivery.replyTo
+    correlationID = delivery.properties.correlationID
+    id = delivery.properties.messageID
+  }
+
+  init(_ value: JSONValue) throws(Malformed) {
+    guard let type = value["TYPE"]?.string, type.utf8.count <= ClientBounds.identifier else {
+      throw Malformed(reason: "TYPE: missing, or not a string of at most \(ClientBounds.identifier) bytes")
+    }
+    self.init(type, value["DATA"] ?? .object([]))
+  }
+
+  /// The message as it goes to an exchange.
+  func sent(to exchange: String, _ routingKey: String) -> AMQPMessage {
+    AMQPMessage(exchange: exchange, routingKey: routingKey, properties: properties, body: body.bytes)
+  }
+
+  /// The properties under which it is published.
+  var properties: AMQPProperties {
+    var properties = AMQPProperties()
+    properties.contentType = "application/json"
+    properties.messageID = id
+    properties.replyTo = replyTo
+    properties.correlationID = correlationID
+    var headers: AMQPTable = ["DATA_FORMAT": .text("JSON")]
+    if let supervisor { headers["SESSION_SUPERVISOR_ID"] = .text(supervisor.text) }
+    if let epoch { headers["SESSION_EPOCH"] = .int64(epoch) }
+    properties.headers = headers
+    return properties
+  }
+
+  /// A message id that stands for a text: the text where it has at most 255 bytes, else its hash.
+  static func id(_ text: String) -> String {
+    guard text.utf8.count > ClientBounds.identifier else { return text }
+    return "sha256/" + Hex.encode(Cryptography.sha256(Array(text.utf8)))
+  }
+
+  // MARK: Fields
+
+  /// An identifier of 1 to 255 bytes.
+  static func identifier(_ data: JSONValue, _ name: String) throws(Malformed) -> String {
+    guard let text = data[name]?.string, (1...ClientBounds.identifier).contains(text.utf8.count) else {
+      throw Malformed(reason: "\(name): missing, or not a string of 1 to \(ClientBounds.identifier) bytes")
+    }
+    return text
+  }
+
+  static func user(_ data: JSONValue, _ name: String = "USER_ID") throws(Malformed) -> UserID {
+    guard let id = UserID(data[name]) else {
+      throw Malformed(
+        reason: "\(name): missing, or neither an integer nor a string of at most \(ClientBounds.identifier) bytes")
+    }
+    return id
+  }
+
+  static func users(_ data: JSONValue) throws(Malformed) -> [UserID] {
+    guard let list = data["LIST_USER_ID"]?.array else {
+      throw Malformed(reason: "LIST_USER_ID: missing, or not an array")
+    }
+    let users = list.compactMap { UserID($0) }
+    guard users.count == list.count else {
+      throw Malformed(
+        reason: "LIST_USER_ID: an id is neither an integer nor a string of at most \(ClientBounds.identifier) bytes")
+    }
+    return users
+  }
+
+  static func count(_ data: JSONValue, in place: String = "") throws(Malformed) -> UserCount {
+    guard let count = UserCount(data["USER_COUNT"]) else {
+      throw Malformed(reason: "\(place)USER_COUNT: must be 1 to \(ClientBounds.users) or \"ALL\"")
+    }
+    return count
+  }
+
+  static func supervisor(_ data: JSONValue) throws(Malformed) -> SupervisorID {
+    guard let id = data["SESSION_SUPERVISOR_ID"]?.string.flatMap({ SupervisorID($0) }) else {
+      throw Malformed(reason: "SESSION_SUPERVISOR_ID: missing, or not a name of a supervisor")
+    }
+    return id
+  }
+
+  static func value(_ data: JSONValue, _ name: String) throws(Malformed) -> JSONValue {
+    guard let value = data[name] else { throw Malformed(reason: "\(name): missing") }
+    return value
+  }
+}
+
+extension AMQPDelivery {
+  /// Where an answer is asked for. An empty `reply_to` asks for none: no queue has that name.
+  var replyTo: String? { properties.replyTo.flatMap { $0.isEmpty ? nil : $0 } }
+
+  /// The body, in the format that the headers name.
+  func value(depth: Int = JSONParser.innerDepth) throws(QueueMessage.Malformed) -> JSONValue {
+    let format = properties.headers?["DATA_FORMAT"].map { $0.text ?? "" } ?? "JSON"
+    if format.hasSameBytes(as: "JSON") {
+      do throws(JSONError) { return try JSONParser.parse(body, depth: depth) } catch {
+        throw QueueMessage.Malformed(reason: "not JSON: \(error)")
+      }
+    }
+    guard format.hasSameBytes(as: "BYTES") else {
+      throw QueueMessage.Malformed(reason: "DATA_FORMAT: must be JSON or BYTES")
+    }
+    do throws(PropertyList.Failure) { return try PropertyList.parse(body, depth: depth) } catch {
+      throw QueueMessage.Malformed(reason: "not a binary property list: \(error.reason)")
+    }
+  }
+}

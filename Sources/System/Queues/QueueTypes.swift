@@ -1,0 +1,43 @@
+/// A user of the User Server, as the queues name them: an integer, or with foreign servers a string.
+struct UserID: Hashable, Sendable {
+  let json: JSONValue
+
+  /// nil for anything but an integer or a string of at most 255 bytes.
+  init?(_ json: JSONValue?) {
+    switch json {
+    case .int?: self.json = json!
+    case .string(let text)? where text.utf8.count <= ClientBounds.identifier: self.json = json!
+    default: return nil
+    }
+  }
+
+  /// The name in the database: the id as JSON text.
+  var key: String { json.text }
+}
+
+/// How many users a supervisor wants.
+enum UserCount: Hashable, Sendable {
+  /// 1 to 1,000,000.
+  case number(Int)
+  /// All that are free now.
+  case all
+
+  /// The `USER_COUNT` of a message: 1 to 1,000,000 or `"ALL"`; 1 without one. nil for anything else.
+  init?(_ json: JSONValue?) {
+    switch json {
+    case nil, .null?: self = .number(1)
+    case .string(let text)? where text.hasSameBytes(as: "ALL"): self = .all
+    case .int(let number)? where number > 0 && number <= ClientBounds.users: self = .number(Int(number))
+    default: return nil
+    }
+  }
+
+  /// The nearest count to a stored number, which an older version may have stored unchecked.
+  init(clamping json: JSONValue?) {
+    guard let number = json?.int else {
+      self = UserCount(json) ?? .number(1)
+      return
+    }
+    self = .number(Int(min(max(number, 1), Int64(ClientBounds.users))))
+  }
+}

@@ -1,0 +1,89 @@
+/// How a message that cannot be processed is set aside by itself, so that it stops no queue.
+extension AMQPDelivery {
+  /// What the reason, the queue, a message id and the frame itself need beside the properties.
+  private static let headerReserve = 2048
+
+  /// The message on its way to the dead letters, with the reason and the queue it came from. It has
+  /// its own headers, unless they would not fit into a frame with these two.
+  ///
+  /// It keeps no property that a broker acts upon: it must not expire there, be refused because
+  /// somebody else sends it, or be routed by `CC` and `BCC` (RabbitMQ's sender-selected distribution).
+  func deadLetter(from queue: String, because reason: String, _ log: Log) -> AMQPMessage {
+    log.warning("dead-letter", ["queue": .string(queue), "reason": .string(reason)])
+    var kept = properties
+    kept.expiration = nil
+    kept.userID = nil
+    let added: AMQPTable = ["PARLEY_REASON": .text(reason), "PARLEY_QUEUE": .text(queue)]
+    var headers = properties.headers ?? AMQPTable()
+    for name in ["CC", "BCC"] { headers[name] = nil }
+    for entry in added.entries { headers[entry.name] = entry.value }
+    kept.headers = headers
+    if kept.bytes.count > AMQPParser.maximumFrame - Self.headerReserve { kept.headers = added }
+    let letter = AMQPMessage(exchange: "", routingKey: QueueNames.deadLetters, properties: kept, body: body)
+    guard (try? letter.checkFraming()) == nil else { return letter }
+    kept.headers = added
+    return AMQPMessage(exchange: "", routingKey: QueueNames.deadLetters, properties: kept, body: body)
+  }
+}
+
+extension AMQPClient {
+  /// Publishes messages, one after the other, and returns once the broker has confirmed them. One that
+  /// no frame holds goes to the dead letters without its properties, or where its body is too large to the log.
+  func publishEach(_ messages: [AMQPMessage]) async throws {
+    var sent: [AMQPMessage] = []
+    for message in messages {
+      do throws(AMQPFramingError) {
+        try message.checkFraming()
+        sent.append(message)
+      } catch {
+        if let letter = setAside(message, because: "\(error)") { sent.append(letter) }
+      }
+    }
+    if !sent.isEmpty { try await publish(sent) }
+  }
+
+  private func setAside(_ message: AMQPMessage, because reason: String) -> AMQPMessage? {
+    let queue = message.routingKey.shortened(toBytes: ClientBounds.identifier)
+    environment.log.error(
+      "message-not-sent",
+      ["queue": .string(queue), "bytes": .int(Int64(message.body.count)), "reason": .string(reason)])
+    var properties = AMQPProperties()
+    properties.headers = ["PARLEY_REASON": .text(reason.shortened(toBytes: 512)), "PARLEY_QUEUE": .text(queue)]
+    let letter = AMQPMessage(
+      exchange: "", routingKey: QueueNames.deadLetters, properties: properties, body: message.body)
+    return (try? letter.checkFraming()) == nil ? nil : letter
+  }
+
+  /// Consumes a queue, and sets aside each delivery whose handling fails for a reason of its own. What
+  /// fails because of the connection, the database or a stopping node comes again.
+  @discardableResult
+  func consumeEach(_ queue: String, exclusive: Bool = false, _ handler: @escaping Handler) -> UInt16 {
+    consume(queue, exclusive: exclusive) { [weak self] deliveries in
+      try await self?.handleEach(deliveries, from: queue, handler)
+    }
+  }
+
+  private func handleEach(_ deliveries: [AMQPDelivery], from queue: String, _ handler: @escaping Handler) async throws {
+    do {
+      return try await handler(deliveries)
+    } catch  where !Self.isAboutMessage(error) {
+      throw error
+    } catch {
+      guard deliveries.count == 1 else {
+        for delivery in deliveries { try await handleEach([delivery], from: queue, handler) }
+        return
+      }
+      let reason = (error as? QueueMessage.Malformed)?.reason ?? "\(error)".shortened(toBytes: 512)
+      try await publishEach([deliveries[0].deadLetter(from: queue, because: reason, environment.log)])
+    }
+  }
+
+  /// Whether an error concerns the message that was handled or published, and will come again with it.
+  static func isAboutMessage(_ error: any Error) -> Bool {
+    switch error {
+    case is NetworkError, is NodeDown, is CancellationError: false
+    case let error as DatabaseError: !error.isUnavailable
+    default: true
+    }
+  }
+}

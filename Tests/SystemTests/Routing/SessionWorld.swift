@@ -1,0 +1,153 @@
+@testable import Sim
+@testable import System
+
+/// A broker, a User Manager, a supervisor host and a Customer Server in a simulated world. The
+/// User Service behind the Customer Server is a stand-in that a test scripts.
+struct SessionWorld {
+  static let token = "a token that services show"
+  static let manager = SocketAddress(host: "manager", port: 20000)
+  static let customers = SocketAddress(host: "customers", port: 5500)
+  static let credentials = SocketAddress(host: "users", port: 8001)
+  static let broker = BrokerAddress(
+    address: SocketAddress(host: "broker", port: 5672), user: "parley", password: token)
+  /// The queue of the answers to what `publish` sends.
+  static let answers = "answers"
+
+  let world: World
+
+  /// Starts the nodes. `prepare` runs on a node's disk before its first start.
+  init(
+    seed: UInt64, hosts: Int = 1, initializeTimeout: Duration = .seconds(5),
+    prepare: @escaping @Sendable (String, Environment) async throws -> Void = { _, _ in }
+  ) {
+    world = World(seed: seed)
+    add("broker") { environment in
+      var options = BrokerOptions()
+      options.address = Self.broker.address
+      options.serviceToken = Self.token
+      return try await Broker.start(environment, options)
+    }
+    let isPrepared = Flag()
+    add("manager") { environment in
+      if isPrepared.set() { try await prepare("manager", environment) }
+      var options = UserManagerOptions()
+      options.address = Self.manager
+      options.broker = Self.broker
+      options.server.serviceToken = Self.token
+      return try await UserManager.start(environment, options)
+    }
+    let areCustomersPrepared = Flag()
+    add("customers") { environment in
+      if areCustomersPrepared.set() { try await prepare("customers", environment) }
+      var options = CustomerServerOptions()
+      options.address = Self.customers
+      options.credentials = Self.credentials
+      options.broker = Self.broker
+      options.server.serviceToken = Self.token
+      options.initializeTimeout = initializeTimeout
+      return try await CustomerServer.start(environment, options)
+    }
+    for number in 0..<hosts {
+      add("host-\(number)") { environment in
+        var options = SupervisorHostOptions()
+        options.broker = Self.broker
+        return try await SupervisorHost.start(environment, options)
+      }
+    }
+    world.run(until: .seconds(1))
+  }
+
+  private final class Flag: @unchecked Sendable {
+    private var isSet = false
+    /// True the first time.
+    func set() -> Bool {
+      defer { isSet = true }
+      return !isSet
+    }
+  }
+
+  func add(_ name: String, program: @escaping SimNode.Program) { world.addNode(name, program: program).start() }
+
+  /// Kills a node without warning and lets it start again.
+  func restart(_ name: String) {
+    let node = world.node(name)!
+    node.crash(.power)
+    node.restart(after: .milliseconds(100))
+    world.run(until: world.now + .seconds(2))
+  }
+
+  /// A message with a body as it stands. Nobody has to be able to read it.
+  static func message(
+    _ queue: String, _ body: String, id: String? = nil, replyTo: String? = answers, correlation: String? = "c",
+    headers: AMQPTable? = nil
+  ) -> AMQPMessage {
+    var properties = AMQPProperties()
+    properties.messageID = id
+    properties.replyTo = replyTo
+    properties.correlationID = correlation
+    properties.headers = headers
+    return AMQPMessage(exchange: "", routingKey: queue, properties: properties, body: Array(body.utf8))
+  }
+
+  /// Publishes, waits until `isDone` says so of the bodies of the answers and dead letters, or for `limit`, and returns both.
+  func publish(
+    _ messages: [AMQPMessage], answers: String = answers, within limit: Duration = .seconds(120),
+    until isDone: @escaping @Sendable ([JSONValue], [AMQPDelivery]) -> Bool
+  ) throws -> (answers: [JSONValue], letters: [AMQPDelivery]) {
+    try world.perform(as: "publisher-\(world.now)") { environment in
+      let client = AMQPClient(environment, broker: Self.broker)
+      await client.declare(QueueNames.declarations + [.queue(answers, exchange: "")])
+      let heard = Heard()
+      await client.consume(answers) { deliveries in
+        for delivery in deliveries { heard.answers.append(try JSONParser.parse(delivery.body)) }
+      }
+      await client.consume(QueueNames.deadLetters) { deliveries in heard.letters += deliveries }
+      client.start()
+      try await client.publish(messages)
+      let end = environment.clock.now + limit
+      while !isDone(heard.answers, heard.letters), environment.clock.now < end {
+        try await environment.clock.sleep(for: .milliseconds(20))
+      }
+      await client.close()
+      return (heard.answers, heard.letters)
+    }
+  }
+
+  private final class Heard: @unchecked Sendable {
+    var answers: [JSONValue] = []
+    var letters: [AMQPDelivery] = []
+  }
+
+  /// Whether each queue of the manager answers a request that is in order. What was answered before a restart may come again.
+  func managerAnswers() throws -> Bool {
+    let queue = "probes-\(world.now)"
+    let probes = [
+      Self.message(
+        QueueNames.fromUserServer, #"{"TYPE":"REMOVE_USER","DATA":{"USER_ID":"nobody","CONNECTION":1}}"#,
+        replyTo: queue),
+      Self.message(
+        QueueNames.fromCustomerServer, #"{"TYPE":"END_SESSION","DATA":{"EMAIL":"nobody@example.com"}}"#,
+        replyTo: queue),
+      Self.message(
+        QueueNames.fromSupervisors, #"{"TYPE":"HEARTBEAT","DATA":{"HOST":"probe"}}"#, replyTo: queue),
+    ]
+    let (answers, _) = try publish(probes, answers: queue, within: .seconds(20)) { answers, _ in
+      answers.count == probes.count
+    }
+    return answers == probes.map { _ in ["STATUS": "SUCCESS"] }
+  }
+
+  /// Sends a request to a service, with the service token.
+  @discardableResult
+  func ask(
+    _ service: SocketAddress, _ method: String, _ path: String, _ body: JSONValue? = nil
+  ) throws -> (status: Int, body: JSONValue, fields: [(name: String, value: String)]) {
+    try world.perform(as: "caller-\(world.now)") { environment in
+      let client = HTTPClient(environment, address: service)
+      defer { client.close() }
+      let response = try await client.send(
+        method, path, fields: [("authorization", "Bearer \(Self.token)")], json: body, timeout: .seconds(30))
+      return (response.status, (try? JSONParser.parse(response.body)) ?? .null, response.fields)
+    }
+  }
+}
