@@ -42,7 +42,8 @@ enum CustomerRoutes {
           .init(200, "Accepted", answer("SESSION_CREATION_REQUEST_ACCEPTED", more: [token])),
           .init(400, "A session is pending or running, or the request is invalid"),
           .init(401, "Wrong email or password"),
-          .init(429, "Too many failed attempts"), .init(500, "The credential server does not answer"), unavailable,
+          .init(429, "TOO_MANY_ATTEMPTS: after too many failed ones, with Retry-After"),
+          .init(500, "The credential server does not answer"), unavailable,
         ]
       ) { try await customers.started().requestSession($0) },
       Route(
@@ -71,7 +72,7 @@ enum CustomerRoutes {
         ]), takesPropertyLists: true,
         responses: [
           .init(200, "Done", .object([.init("MESSAGE", .string())])), .init(401, "Wrong token"),
-          .init(404, "No session is running"), unavailable,
+          .init(404, "No session is running"), .init(429, "TOO_MANY_MESSAGES: no supervisor takes them"), unavailable,
         ]
       ) { try await customers.started().handleRequest($0) },
     ]

@@ -58,22 +58,24 @@ extension SQLConnection {
     let found = try first(
       "SELECT email, status, token, data, requested_at, supervisor FROM customer_sessions WHERE email_key = $1",
       .text(key)
-    ) { row in
-      CustomerSession(
-        email: row.text(0), status: CustomerStatus(rawValue: row.text(1))!, token: row.text(2),
-        data: row.json(3),
+    ) { row -> CustomerSession? in
+      // A row of no known status counts as no session: a new request takes its place.
+      guard let status = CustomerStatus(rawValue: row.text(1)) else { return nil }
+      return CustomerSession(
+        email: row.text(0), status: status, token: row.text(2), data: row.json(3),
         requestedAt: Timestamp(microseconds: row.int(4)), supervisor: SupervisorID(row.text(5)))
     }
-    guard let found else { return nil }
-    if found.status == .pending, now - found.requestedAt >= Self.lapse { return nil }
+    guard let found = found ?? nil else { return nil }
+    if found.status == .pending, found.requestedAt <= now + (.zero - Self.lapse) { return nil }
     return found
   }
 
-  /// Notes a request; false when there is one already, pending or running. `isChecked` is for a planted bug that has looked before.
+  /// Notes a request; returns the session that there is already, pending or running. `isChecked` is for a planted bug that
+  /// has looked before.
   func requestSession(
     _ email: String, key: String, token: String, data: JSONValue, at now: Timestamp, isChecked: Bool
-  ) throws(DatabaseError) -> Bool {
-    if !isChecked, try customerSession(key, at: now) != nil { return false }
+  ) throws(DatabaseError) -> CustomerSession? {
+    if !isChecked, let known = try customerSession(key, at: now) { return known }
     try execute(
       """
       INSERT INTO customer_sessions (email_key, email, status, token, data, requested_at, supervisor, last_sent)
@@ -81,18 +83,16 @@ extension SQLConnection {
       ON CONFLICT (email_key) DO UPDATE SET email = $2, status = 'PENDING', token = $3, data = $4, requested_at = $5,
         supervisor = '', last_sent = 0
       """, .text(key), .text(email), .text(token), .text(data.text), .int(now.microseconds))
-    return true
+    return nil
   }
 
-  /// Moves a session from one status to another; false when it was in none of `from`.
-  func moveSession(_ key: String, from: [CustomerStatus], to status: CustomerStatus) throws(DatabaseError) -> Bool {
-    guard
-      let text = try first(
-        "SELECT status FROM customer_sessions WHERE email_key = $1", .text(key), row: { $0.text(0) }),
-      from.contains(where: { $0.rawValue == text })
-    else { return false }
-    try execute("UPDATE customer_sessions SET status = $2 WHERE email_key = $1", .text(key), .text(status.rawValue))
-    return true
+  /// The session is pending again, unless a supervisor has come or a later request is under way.
+  func givesUp(_ key: String, request: String) throws(DatabaseError) -> Bool {
+    try execute(
+      """
+      UPDATE customer_sessions SET status = 'PENDING'
+      WHERE email_key = $1 AND status = 'INITIALIZING' AND request = $2
+      """, .text(key), .text(request)) == 1
   }
 
   /// A supervisor is asked for by a message of this id.
@@ -124,14 +124,26 @@ extension SQLConnection {
     number > 1 ? "customer/\(supervisor.text)/\(number - 1)" : nil
   }
 
-  /// Keeps what a customer says until it is in the transcript.
+  /// Whether a session holds as many messages as it may that are not in its transcript.
+  func hasTooMuchUnheard(_ supervisor: SupervisorID) throws(DatabaseError) -> Bool {
+    try first("SELECT count(*) FROM unheard WHERE supervisor = $1", .text(supervisor.text)) { $0.int(0) } ?? 0
+      >= Self.maximumUnheard
+  }
+
+  /// Messages of a customer that wait for a supervisor. Each may have 64 KiB.
+  private static let maximumUnheard: Int64 = 1000
+
+  /// Keeps what a customer says until it is in the transcript; nil when the session has ended meanwhile.
   func customerSays(_ message: JSONValue, _ key: String, _ supervisor: SupervisorID) throws(DatabaseError) -> (
     id: String, previous: String?
-  ) {
-    let number =
-      try first(
-        "UPDATE customer_sessions SET last_sent = last_sent + 1 WHERE email_key = $1 RETURNING last_sent", .text(key)
-      ) { $0.int(0) } ?? 1
+  )? {
+    let number = try first(
+      """
+      UPDATE customer_sessions SET last_sent = last_sent + 1
+      WHERE email_key = $1 AND supervisor = $2 AND status = 'RUNNING' RETURNING last_sent
+      """, .text(key), .text(supervisor.text)
+    ) { $0.int(0) }
+    guard let number else { return nil }
     let id = "customer/\(supervisor.text)/\(number)"
     try execute(
       "INSERT INTO unheard (supervisor, number, message_id, message) VALUES ($1, $2, $3, $4)", .text(supervisor.text),

@@ -36,12 +36,20 @@ public actor CustomerServer: Service {
   let environment: Environment
   let database: Database
   let options: CustomerServerOptions
-  private let client: AMQPClient
+  let client: AMQPClient
   private let credentials: HTTPClientPool
   private let serialExecutor: ActorExecutor
   private var server: HTTPServer?
-  /// Those who wait for a supervisor, by email.
-  private var waiting: [String: [UnsafeContinuation<Bool, Never>]] = [:]
+  /// Those who wait for a supervisor, by the id of their request: an email may have a later one.
+  private var waiting: [String: Waiter] = [:]
+
+  private enum Waiter {
+    /// The request is on its way, and nobody waits yet.
+    case expected
+    /// The answer came before anybody waited for it.
+    case answered
+    case waits(UnsafeContinuation<Bool, Never>)
+  }
 
   /// The executor that the environment gave to this actor.
   public nonisolated var unownedExecutor: UnownedSerialExecutor { serialExecutor.unowned }
@@ -87,7 +95,9 @@ public actor CustomerServer: Service {
 
   private func connect() async {
     await client.declare(QueueNames.declarations)
-    await client.consume(QueueNames.toCustomerServer, exclusive: true) { deliveries in try await self.take(deliveries) }
+    await client.consumeEach(QueueNames.toCustomerServer, exclusive: true) { deliveries in
+      try await self.take(deliveries)
+    }
     client.start()
   }
 
@@ -102,29 +112,43 @@ public actor CustomerServer: Service {
 
   // MARK: Requests
 
-  /// Emails that are one to the User Service are one here. The routes' bound is below that of a name.
-  private func key(_ email: String) -> String { AccountName(email)?.key ?? email }
+  /// The key of an email, bounded before it is folded. Emails that are one to the User Service are one here.
+  static func key(_ email: String) -> String? {
+    guard (3...255).contains(email.utf8.count), email.utf8.contains(UInt8(ascii: "@")) else { return nil }
+    return AccountName(email)?.key ?? email
+  }
+
+  private static func key(of call: Call) throws(HTTPFailure) -> String {
+    guard let key = key(call.string("EMAIL")) else {
+      throw HTTPFailure(400, "EMAIL: must have an @ and at most 255 bytes")
+    }
+    return key
+  }
 
   func requestSession(_ call: Call) async throws -> Reply {
     let email = call.string("EMAIL")
-    guard call.string("PERSONA_TYPE") == "CUSTOMERS", (3...255).contains(email.utf8.count),
-      UserCount(call.body["DATA"]?["USER_COUNT"]) != nil
-    else { throw CustomerRoutes.failure(400, "INVALID_REQUEST") }
+    let key = try Self.key(of: call)
+    guard call.body["PERSONA_TYPE"] == "CUSTOMERS", UserCount(call.body["DATA"]?["USER_COUNT"]) != nil else {
+      throw CustomerRoutes.failure(400, "INVALID_REQUEST")
+    }
     guard try await isRegistered(email, call.string("PASSWORD"), call.client.host) else {
       throw CustomerRoutes.failure(401, "INVALID_EMAIL_OR_PASSWORD")
     }
     let token = Hex.encode(environment.entropy.bytes(32))
     let now = environment.clock.wallTime
     let data = call.body["DATA"] ?? .object([])
-    let key = key(email)
     let isTrusting = options.planted.contains(.checksThenSets)
-    if isTrusting, try await database.transaction({ try $0.customerSession(key, at: now) }) != nil {
-      throw CustomerRoutes.failure(400, "SESSION_ALREADY_RUNNING")
+    var known: CustomerSession?
+    if isTrusting { known = try await database.transaction { try $0.customerSession(key, at: now) } }
+    if known == nil {
+      known = try await database.transaction {
+        try $0.requestSession(email, key: key, token: token, data: data, at: now, isChecked: isTrusting)
+      }
     }
-    let isAccepted = try await database.transaction {
-      try $0.requestSession(email, key: key, token: token, data: data, at: now, isChecked: isTrusting)
+    if let known {
+      // Whoever knows the password may have lost the token.
+      return .json(["MESSAGE": "SESSION_ALREADY_RUNNING", "SESSION_TOKEN": .string(known.token)], status: 400)
     }
-    guard isAccepted else { throw CustomerRoutes.failure(400, "SESSION_ALREADY_RUNNING") }
     return .json(["MESSAGE": "SESSION_CREATION_REQUEST_ACCEPTED", "SESSION_TOKEN": .string(token)])
   }
 
@@ -141,6 +165,9 @@ public actor CustomerServer: Service {
         throw HTTPFailure(
           429, "TOO_MANY_ATTEMPTS", fields: response.fields.filter { $0.name.lowercased() == "retry-after" })
       }
+      if response.status != 200 {
+        environment.log.warning("credential-server-refuses", ["status": .int(Int64(response.status))])
+      }
       guard response.status == 200, let answer = try? JSONParser.parse(response.body)["MESSAGE"]?.string else {
         throw CustomerRoutes.failure(500, "SESSION_CREATION_FAILED")
       }
@@ -154,45 +181,59 @@ public actor CustomerServer: Service {
 
   /// Asks for a supervisor and waits until one has taken the session.
   func initializeSession(_ call: Call) async throws -> Reply {
-    let email = call.string("EMAIL")
-    let key = key(email)
+    let key = try Self.key(of: call)
+    let shown = call.body["SESSION_TOKEN"]?.string
     let now = environment.clock.wallTime
     let request = "start/\(Hex.encode(environment.entropy.bytes(8)))"
     let session = try await database.transaction { database -> CustomerSession? in
       guard let session = try database.customerSession(key, at: now), session.status == .pending else { return nil }
-      try database.initializes(key, request: request)
+      // A wrong token changes nothing.
+      if shown.map({ Cryptography.constantTimeEqual($0.utf8, session.token.utf8) }) ?? true {
+        try database.initializes(key, request: request)
+      }
       return session
     }
     guard let session else { throw CustomerRoutes.failure(404, "NO_SESSION_PENDING") }
-    if let shown = call.body["SESSION_TOKEN"]?.string,
-      !Cryptography.constantTimeEqual(shown.utf8, session.token.utf8)
-    {
-      _ = try await database.transaction { try $0.moveSession(key, from: [.initializing], to: .pending) }
+    if let shown, !Cryptography.constantTimeEqual(shown.utf8, session.token.utf8) {
       throw CustomerRoutes.failure(401, "INVALID_SESSION_TOKEN")
     }
     var start = QueueMessage("START_SESSION", ["EMAIL": .string(session.email), "SESSION_DATA": session.data])
     start.id = request
+    waiting[request] = .expected
     await post(start)
-    if await supervisorComes(key) { return .json(["MESSAGE": "SESSION_INITIALIZED"]) }
-    let isPending = try await database.transaction { try $0.moveSession(key, from: [.initializing], to: .pending) }
+    if await supervisorComes(request) { return .json(["MESSAGE": "SESSION_INITIALIZED"]) }
+    let isPending = try await database.transaction { try $0.givesUp(key, request: request) }
     // One may have come at the last moment.
     guard isPending else { return .json(["MESSAGE": "SESSION_INITIALIZED"]) }
-    var end = QueueMessage("END_SESSION", ["EMAIL": .string(session.email)])
+    var end = QueueMessage("END_SESSION", ["EMAIL": .string(session.email), "REQUEST": .string(request)])
     end.id = "end/\(Hex.encode(environment.entropy.bytes(8)))"
     await post(end)
     throw CustomerRoutes.failure(500, "SESSION_CREATION_FAILED")
   }
 
-  private func supervisorComes(_ key: String) async -> Bool {
-    environment.executor.spawn("initialize-timeout") { [environment, options] in
-      try? await environment.clock.sleep(for: options.initializeTimeout)
-      self.wake(key, false)
+  /// Waits until a supervisor has taken the session that a request is for; false when none does in time.
+  private func supervisorComes(_ request: String) async -> Bool {
+    if case .answered? = waiting[request] {
+      waiting[request] = nil
+      return true
     }
-    return await withUnsafeContinuation { waiting[key, default: []].append($0) }
+    let timer = environment.executor.spawn("initialize-timeout") { [environment, options] in
+      // Cancelled by the answer, it wakes nobody: the request is not waited for any more.
+      try? await environment.clock.sleep(for: options.initializeTimeout)
+      self.wake(request, false)
+    }
+    defer { timer.cancel() }
+    return await withUnsafeContinuation { waiting[request] = .waits($0) }
   }
 
-  private func wake(_ key: String, _ runs: Bool) {
-    for continuation in waiting.removeValue(forKey: key) ?? [] { continuation.resume(returning: runs) }
+  func wake(_ request: String, _ runs: Bool) {
+    switch waiting[request] {
+    case nil, .answered?: break
+    case .expected?: waiting[request] = .answered
+    case .waits(let continuation)?:
+      waiting[request] = nil
+      continuation.resume(returning: runs)
+    }
   }
 
   /// Sends a message to the manager, after those before. The client sends it again until the broker has it, so nobody waits.
@@ -201,7 +242,7 @@ public actor CustomerServer: Service {
   }
 
   func handleRequest(_ call: Call) async throws -> Reply {
-    let key = key(call.string("EMAIL"))
+    let key = try Self.key(of: call)
     let now = environment.clock.wallTime
     guard let session = try await database.transaction({ try $0.customerSession(key, at: now) }) else {
       throw CustomerRoutes.failure(404, "NO_SESSION_RUNNING")
@@ -249,12 +290,16 @@ public actor CustomerServer: Service {
   /// Keeps what the customer says, and sends it to the supervisor: it is answered once the broker has it.
   private func say(_ message: JSONValue?, _ key: String, _ supervisor: SupervisorID) async throws -> Reply {
     guard let message, message.bytes.count <= 65_536 else { throw CustomerRoutes.failure(400, "INVALID_REQUEST") }
-    let (id, previous) = try await database.transaction { try $0.customerSays(message, key, supervisor) }
+    let kept = try await database.transaction { database -> (id: String, previous: String?)? in
+      if try database.hasTooMuchUnheard(supervisor) { throw HTTPFailure(429, "TOO_MANY_MESSAGES") }
+      return try database.customerSays(message, key, supervisor)
+    }
+    guard let (id, previous) = kept else { throw CustomerRoutes.failure(404, "NO_SESSION_RUNNING") }
     try await publish(Self.customerMessage(id, previous, message, supervisor))
     return .json(["MESSAGE": "MESSAGE_SENT", "MESSAGE_ID": .string(id)])
   }
 
-  private static func customerMessage(
+  static func customerMessage(
     _ id: String, _ previous: String?, _ message: JSONValue, _ supervisor: SupervisorID
   ) -> AMQPMessage {
     var members: [JSONValue.Member] = [.init("MESSAGE_ID", .string(id)), .init("MESSAGE", message)]
@@ -264,7 +309,7 @@ public actor CustomerServer: Service {
   }
 
   func status(of email: String) async throws -> Reply {
-    let key = key(email)
+    guard let key = Self.key(email) else { throw CustomerRoutes.failure(400, "INVALID_REQUEST") }
     let now = environment.clock.wallTime
     let session = try await database.transaction { try $0.customerSession(key, at: now) }
     switch session?.status {
@@ -286,68 +331,4 @@ public actor CustomerServer: Service {
 
   /// Time for the User Manager to say how it is.
   private static let managerPatience: Duration = .seconds(1)
-
-  // MARK: What comes from the manager
-
-  private enum News: Sendable {
-    case runs(String, SupervisorID, request: String)
-    case message(SupervisorID, Int64, from: JSONValue, JSONValue, id: String?)
-    case ended(SupervisorID)
-  }
-
-  private func take(_ deliveries: [AMQPDelivery]) async throws {
-    var news: [News] = []
-    for delivery in deliveries {
-      guard let message = try? QueueMessage(delivery),
-        (try? message.check(against: QueueMessages.customerAgent, queue: QueueNames.toCustomerServer)) != nil,
-        let item = Self.read(message, key: key)
-      else {
-        try await client.publish(
-          delivery.deadLetter(
-            from: QueueNames.toCustomerServer, because: "not a message for customers", environment.log))
-        continue
-      }
-      news.append(item)
-    }
-    let items = news
-    let (again, running) = try await database.transaction { try Self.apply(items, $0) }
-    for key in running { wake(key, true) }
-    try await client.publish(again)
-  }
-
-  private static func read(_ message: QueueMessage, key: (String) -> String) -> News? {
-    let data = message.data
-    guard let id = data["SESSION_SUPERVISOR_ID"]?.string.flatMap({ SupervisorID($0) }) ?? message.supervisor else {
-      return nil
-    }
-    switch message.type {
-    case "SESSION_RUNNING":
-      return data["EMAIL"]?.string.map { .runs(key($0), id, request: message.correlationID ?? "") }
-    case "SESSION_MESSAGE":
-      guard let sequence = data["SEQ"]?.int, let from = data["FROM"], let text = data["MESSAGE"] else { return nil }
-      return .message(id, sequence, from: from, text, id: data["MESSAGE_ID"]?.string)
-    case "SESSION_ENDED": return .ended(id)
-    default: return nil
-    }
-  }
-
-  /// Notes news; returns what has to be said again, and who runs now.
-  private static func apply(_ news: [News], _ database: SQLConnection) throws(DatabaseError) -> (
-    [AMQPMessage], [String]
-  ) {
-    var again: [AMQPMessage] = []
-    var running: [String] = []
-    for item in news {
-      switch item {
-      case .runs(let key, let id, let request):
-        guard let unheard = try database.sessionRuns(key, id, request: request) else { continue }
-        running.append(key)
-        again += unheard.map { customerMessage($0.id, $0.previous, $0.message, id) }
-      case .message(let id, let sequence, let from, let text, let messageID):
-        try database.sessionHears(id, sequence, from: from, text, id: messageID)
-      case .ended(let id): try database.sessionEnds(id)
-      }
-    }
-    return (again, running)
-  }
 }
