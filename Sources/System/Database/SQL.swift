@@ -49,7 +49,7 @@ public struct SQLRow {
     return Array(UnsafeRawBufferPointer(start: start, count: Int(sqlite3_column_bytes(statement, column))))
   }
   /// A column of JSON text, which was written as such; what is none reads as `null`.
-  func json(_ column: Int32) -> JSONValue { 
+  func json(_ column: Int32) -> JSONValue {
     (try? JSONParser.parse(Array(text(column).utf8), depth: JSONParser.innerDepth)) ?? .null
   }
   /// A text column; NULL reads as the empty string.

@@ -55,7 +55,8 @@ enum OperatorPage {
   private static let script = #"""
     'use strict';
     const $ = id => document.getElementById(id);
-    let token = null;
+    // Kept for this tab only, and shown to the manager alone.
+    let token = sessionStorage.getItem('service-token');
 
     function cell(tag, text, kind) {
       const made = document.createElement(tag);
@@ -103,14 +104,14 @@ enum OperatorPage {
     async function refresh() {
       try {
         const answer = await fetch('/overview', token ? { headers: { authorization: 'Bearer ' + token } } : {});
-        $('token').hidden = answer.status !== 401;
+        $('token').hidden = answer.status !== 401 && answer.status !== 403;
         if (answer.ok) show(await answer.json());
         else { $('state').textContent = 'answer ' + answer.status; $('state').className = 'bad'; }
       } catch (error) { $('state').textContent = 'not reachable'; $('state').className = 'bad'; }
       setTimeout(refresh, 1000);
     }
 
-    $('token').onsubmit = event => { event.preventDefault(); token = $('secret').value; };
+    $('token').onsubmit = event => { event.preventDefault(); token = $('secret').value; $('secret').value = ''; sessionStorage.setItem('service-token', token); };
     refresh();
     """#
 }
