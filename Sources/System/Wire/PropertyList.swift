@@ -163,7 +163,9 @@ public enum PropertyList {
           }
           members.append(.init(key, try object(try reference(first, length + index), depth: depth + 1, &budget)))
         }
-        guard Set(members.map { ExactText($0.name) }).count == members.count else { throw Failure(reason: "a key appears twice") }
+        guard Set(members.map { ExactText($0.name) }).count == members.count else {
+          throw Failure(reason: "a key appears twice")
+        }
         return .object(members)
       }
     }
