@@ -29,7 +29,8 @@ extension Timestamp {
   /// `2026-11-21T07:44:26.123456Z` (RFC 3339), with microseconds.
   public var rfc3339: String {
     let (date, _, second) = civil
-    let fraction = microseconds - seconds * 1_000_000
+    // Not the difference to whole seconds, which may lie before the earliest time that there is.
+    let fraction = (microseconds % 1_000_000 + 1_000_000) % 1_000_000
     return String(expecting: 40) { output in
       output.append(decimal: date.year, width: 4)
       output.append(UInt8(ascii: "-"))
