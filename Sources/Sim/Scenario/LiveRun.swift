@@ -53,6 +53,7 @@ public struct LiveRunner: Sendable {
       case .chat, .user: needed.append("chat")
       case .customer: needed += ["customers", "users"]
       case .vandal, .worker: needed.append("broker")
+      case .attacker: needed += scenario.serviceNodes
       }
     }
     return ["users", "chat", "customers", "broker"].filter(needed.contains)

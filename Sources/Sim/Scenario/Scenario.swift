@@ -229,25 +229,6 @@ public enum SessionAction: String, CaseIterable, Sendable {
   case raceForSession = "race-for-session"
 }
 
-/// What people are.
-enum Role: String, CaseIterable, Sendable {
-  /// Users of the User Service.
-  case account
-  /// Users of the Chat Service.
-  case chat
-  /// Users of the User Server, who are given to sessions.
-  case user
-  /// Customers, who ask for sessions.
-  case customer
-  /// Somebody who puts what nobody can read into the queues.
-  case vandal
-  /// A program that publishes to a queue of its own and works it off.
-  case worker
-
-  /// Who does what chance says, and nothing that a script could.
-  static let withoutScript: Set<Role> = [.vandal, .worker]
-}
-
 /// People who behave alike.
 public struct People: Sendable {
   /// Their common name; with a count, `ann-1`, `ann-2` …
@@ -267,6 +248,8 @@ public struct People: Sendable {
   ]
   /// The same for users and customers of sessions.
   var sessionActions: [(action: SessionAction, weight: Int)] = [(.say, 1)]
+  /// The same for attackers.
+  var attackActions: [(action: AttackKind, weight: Int)] = AttackKind.allCases.map { ($0, 1) }
   /// Users that a customer wants.
   var users = 1
   /// Most messages that a worker publishes at once.
@@ -396,4 +379,6 @@ public enum Counter: String, CaseIterable, Sendable {
   case worked
   /// Users of sessions who went for good.
   case departures
+  /// Steps of attackers.
+  case attacks
 }

@@ -123,6 +123,13 @@ extension ScenarioRunner {
         case .user: people.append(resident(SessionUser.self))
         case .vandal: people.append(resident(Vandal.self))
         case .worker: people.append(resident(Worker.self))
+        case .attacker:
+          // What there is to attack depends on the topology.
+          let possible = scenario.possibleAttacks
+          people.append(
+            Attacker(
+              name, stream: stream, history: history, scenario: scenario,
+              agenda: agenda(group.attackActions.filter { possible.contains($0.action) })))
         case .customer: people.append(resident(SessionCustomer.self))
         }
       }

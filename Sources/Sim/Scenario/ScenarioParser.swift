@@ -122,6 +122,7 @@ extension Scenario {
     case .account: action = try does.oneOf(Action.self).rawValue
     case .chat: action = try does.oneOf(ChatAction.self).rawValue
     case .user, .customer: action = try does.oneOf(SessionAction.self).rawValue
+    case .attacker: action = try does.oneOf(AttackKind.self).rawValue
     case .vandal, .worker: throw who.error("a \(group.role) does what chance says")
     }
     return ScriptStep(at: try at.duration(), who: name, action: action)
@@ -169,6 +170,7 @@ extension People {
     switch role {
     case .account: self.actions = try Self.weights(actions)
     case .chat: chatActions = try Self.weights(actions)
+    case .attacker: attackActions = try Self.weights(actions)
     case .user, .customer, .vandal, .worker: sessionActions = try Self.weights(actions)
     }
   }

@@ -79,11 +79,15 @@ public struct ScenarioRunner: Sendable {
         people.allSatisfy(\.isServed) && services.allSatisfy(\.isServing)
       }
     }
+    let attackers = people.compactMap { $0 as? Attacker }
+    // Time to notice that they have gone, and to let go of what was held for them.
+    if scenario.end == nil, !attackers.isEmpty { world.run(until: world.now + .seconds(5)) }
     let stuck = stuck(world, services, people)
     for supervisor in stage.sessions.overview?["SUPERVISORS"]?.array ?? [] {
       history.tally(.takeovers, max(0, Int(supervisor["EPOCH"]?.int ?? 1) - 1))
     }
     for node in services { count(node, into: history) }
+    let held = attackers.isEmpty ? [] : services.map { HeldMemory(node: $0.name, strangers: $0.memory.strangers.used) }
     count(world, into: history)
     let simulated = world.now
     world.end()
@@ -93,7 +97,8 @@ public struct ScenarioRunner: Sendable {
     let chatEvidence = ChatEvidence(
       stage.chat, disturbances: [Self.boot] + driver.disturbances, delays: delays.map(\.time))
     let violations =
-      (AccountOracles.judge(evidence) + ChatOracles.judge(chatEvidence) + SessionOracles.judge(stage.sessions))
+      (AccountOracles.judge(evidence) + ChatOracles.judge(chatEvidence) + SessionOracles.judge(stage.sessions)
+      + AttackOracles.judge(attackers, held))
       .filter { scenario.end == nil || Violation.immediate.contains($0.oracle) }
     return RunResult(
       seed: seed, hash: world.hash.value, violations: violations, counts: history.counts,

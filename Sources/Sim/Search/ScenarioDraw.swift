@@ -4,12 +4,16 @@ import System
 /// intensities (swarm testing: Groce et al., ISSTA 2012). A part that is left out makes room for the others to meet.
 public struct ScenarioDraw {
   private let stream: ChoiceStream
+  /// Of its own, so that attackers change nothing else of a drawing.
+  let attacks: ChoiceStream
   private let planted: [String]
 
   /// A drawing that is a function of the seed. Bugs that are planted are planted in each scenario.
   public init(seed: UInt64, planted: [String] = []) {
     self.planted = planted
-    stream = Choices(seed: seed, hash: RunHash()).stream("draw")
+    let choices = Choices(seed: seed, hash: RunHash())
+    stream = choices.stream("draw")
+    attacks = choices.stream("draw/attacks")
   }
 
   // MARK: Whole scenarios
@@ -84,7 +88,7 @@ public struct ScenarioDraw {
     let people = Self.groups(JSONValue.object(members))
     members.append(.init("faults", .array(faults + self.faults(nodes, people, seconds, most: isPlain ? 1 : 4))))
     if !planted.isEmpty { members.append(.init("plant", .array(planted.map { .string($0) }))) }
-    return .object(members)
+    return isPlain ? .object(members) : attacked(.object(members), kind)
   }
 
   /// Actions of all people together in a drawn scenario. More of them in one run say less than as many in several: each run begins with

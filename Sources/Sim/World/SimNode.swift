@@ -21,6 +21,8 @@ public final class SimNode: @unchecked Sendable {
   /// Its life; nil when it has none.
   public private(set) var life: Life?
   private(set) var service: (any Service)?
+  /// What its life holds for clients.
+  private(set) var memory = ClientMemory()
   private let scheduler: Scheduler
   private let fabric: Fabric
   private let trace: Trace
@@ -82,10 +84,11 @@ public final class SimNode: @unchecked Sendable {
 
   private func environment(of life: Life) -> Environment {
     let log = Log(node: name, threshold: trace.logLevel) { [trace] in trace.logged($0) }
+    memory = ClientMemory()
     return Environment(
       node: name, clock: SimClock(life: life), network: SimNetwork(life: life, fabric: fabric), storage: disk,
       entropy: SimEntropy(seed: seed, node: name, boot: boots),
-      executor: SimExecutor(life: life, disk: disk, stream: computation), log: log)
+      executor: SimExecutor(life: life, disk: disk, stream: computation), log: log, memory: memory)
   }
 
   /// The environment of somebody who works at the machine while its service is down, on its disk. `own` is theirs elsewhere.
@@ -95,7 +98,7 @@ public final class SimNode: @unchecked Sendable {
     return Environment(
       node: own.node, clock: own.clock, network: own.network, storage: disk, entropy: own.entropy,
       executor: own.executor,
-      log: own.log)
+      log: own.log, memory: own.memory)
   }
 
   /// The program could not start: it exits, and its service manager tries again.

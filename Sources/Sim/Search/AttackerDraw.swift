@@ -1,0 +1,26 @@
+import System
+
+/// Attackers among the people of drawn scenarios.
+extension ScenarioDraw {
+  /// Now and then with an attacker among the people.
+  func attacked(_ scenario: JSONValue, _ kind: String) -> JSONValue {
+    guard attacks.chance(0.4) else { return scenario }
+    return scenario.setting("people", .array((scenario["people"]?.array ?? []) + [attacker(of: kind)]))
+  }
+
+  /// Somebody who keeps to no protocol, at all doors that there are or at some.
+  private func attacker(of kind: String) -> JSONValue {
+    let doors: [AttackKind] =
+      switch kind {
+      case "accounts": [.http]
+      case "chat": [.http, .sockets]
+      case "queues": [.http, .amqp]
+      default: AttackKind.allCases
+      }
+    let chosen = doors.filter { _ in attacks.chance(0.7) }
+    return [
+      "name": "eve", "role": "attacker", "thinkTime": .string(attacks.pick(["200ms", "500ms", "1s", "2s"])),
+      "actions": .object((chosen.isEmpty ? doors : chosen).map { .init($0.rawValue, 1) }),
+    ]
+  }
+}
