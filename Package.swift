@@ -14,6 +14,10 @@ let strict: [SwiftSetting] = [
   .unsafeFlags(["-enforce-exclusivity=unchecked"], .when(configuration: .release)),
 ]
 
+/// With PARLEY_FUZZ the package builds only the fuzz targets: `scripts/fuzz-inputs` compiles everything with coverage
+/// instrumentation, in a build folder of its own, and links libFuzzer's main.
+let isFuzzing = Context.environment["PARLEY_FUZZ"] != nil
+
 let package = Package(
   name: "parley",
   products: [
@@ -53,5 +57,23 @@ let package = Package(
     .testTarget(name: "TidyTests", swiftSettings: strict),
     .testTarget(
       name: "RunnerTests", dependencies: ["CrashLoop", "Runner", "Real", "Sim", "System"], swiftSettings: strict),
+    .testTarget(
+      name: "FuzzTests", dependencies: ["Runner", "Sim", "System"], exclude: ["Entry.swift"], swiftSettings: strict),
   ]
 )
+
+if isFuzzing {
+  package.products = []
+  package.targets.removeAll {
+    $0.type == .test || $0.path?.hasPrefix("Tests/Support") == true || $0.name == "Runner"
+  }
+  package.targets += [
+    // The command line's parsers, as a library: an executable would bring a second main.
+    .target(
+      name: "Runner", dependencies: ["Real", "Sim", "System", "CLinux"], path: "Sources/Runner",
+      exclude: ["Real", "main.swift"], swiftSettings: strict),
+    .executableTarget(
+      name: "Fuzz", dependencies: ["Runner", "Sim", "System"], path: "Tests/FuzzTests",
+      exclude: ["CorpusTests.swift"], swiftSettings: strict),
+  ]
+}
