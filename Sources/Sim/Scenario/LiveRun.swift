@@ -26,7 +26,9 @@ public struct LiveRunner: Sendable {
       scenario.people[index].name += tag
     }
     scenario.script = scenario.script.map {
-      .init(at: $0.at, who: Self.tagged($0.who, tag, scenario), action: $0.action)
+      .init(
+        at: $0.at, who: Self.tagged($0.who, tag, scenario), action: $0.action,
+        to: $0.to.map { Self.tagged($0, tag, scenario) })
     }
     self.scenario = scenario
     self.servers = servers

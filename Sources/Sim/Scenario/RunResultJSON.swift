@@ -12,7 +12,8 @@ extension RunResult {
       "simulated": .int(simulated.nanoseconds), "counts": .object(counted),
       "orderings": .array(orderings.flatMap { [.string($0.first), .string($0.then)] }),
       "draws": .object(draws.map { .init($0.stream, .int(Int64($0.count))) }),
-      "acts": .array(acts.flatMap { [.int($0.at.nanoseconds), .string($0.who), .string($0.action)] }),
+      "acts": .array(
+        acts.flatMap { [.int($0.at.nanoseconds), .string($0.who), .string($0.action), .string($0.to ?? "")] }),
       "struck": .array(struck.flatMap { [.int(Int64($0.fault)), .int($0.at.nanoseconds)] }),
       "strikes": .array(strikes.map { .int(Int64($0)) }),
       "violations": .array(
@@ -44,9 +45,11 @@ extension RunResult {
     self.strikes = strikes.compactMap { $0.int.map(Int.init) }
     self.orderings = stride(from: 0, to: orderings.count - 1, by: 2).map { .init(orderings[$0], orderings[$0 + 1]) }
     self.draws = draws.map { ($0.name, Int($0.value.int ?? 0)) }
-    self.acts = stride(from: 0, to: acts.count - 2, by: 3).map {
-      Act(
-        at: .nanoseconds(acts[$0].int ?? 0), who: acts[$0 + 1].string ?? "", action: acts[$0 + 2].string ?? "")
+    self.acts = stride(from: 0, to: acts.count - 3, by: 4).map {
+      let to = acts[$0 + 3].string ?? ""
+      return Act(
+        at: .nanoseconds(acts[$0].int ?? 0), who: acts[$0 + 1].string ?? "", action: acts[$0 + 2].string ?? "",
+        to: to.isEmpty ? nil : to)
     }
     self.struck = stride(from: 0, to: struck.count - 1, by: 2).map {
       (Int(struck[$0].int ?? 0), .nanoseconds(struck[$0 + 1].int ?? 0))

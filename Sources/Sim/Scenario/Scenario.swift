@@ -31,6 +31,8 @@ public struct Scenario: Sendable {
   var windows = ChoiceWindows()
   /// Whether it stands for one run: what chance may do in it was cut down to that.
   public var isRecording: Bool { !windows.all.isEmpty }
+  /// Whether it is about its own seed alone: a recording, or the lesson of a planted bug.
+  public var hasOneSeed: Bool { seed != nil && (isRecording || !fails.isEmpty) }
   /// Orders of events that have to be seen over all seeds.
   public var sometimes: [Orderings.Pair] = []
   /// The oracles of which one has to fail: what a scenario with a planted bug is about.
@@ -128,6 +130,8 @@ public struct Scenario: Sendable {
     let who: String
     /// One of the actions of their role.
     let action: String
+    /// Towards whom; nil leaves that to chance.
+    var to: String?
   }
 
   /// Whether some of a group's people may do something, by chance or by the script.
@@ -206,6 +210,18 @@ public enum ChatAction: String, CaseIterable, Sendable {
   /// A session is ended at the User Service while a device is on it.
   case deleteSession = "delete-session"
   case readHistory = "read-history"
+
+  /// Towards whom a script may direct it: another person, or who has made a group.
+  enum Target { case nobody, person, maker }
+
+  var target: Target {
+    switch self {
+    case .sendDirect, .sendTwice, .typing, .block, .removeMember, .readHistory: .person
+    case .sendGroup, .leaveGroup: .maker
+    case .repeatMessage, .disconnect, .vanish, .putAway, .logoutElsewhere, .logoutWhileConnecting, .deleteSession:
+      .nobody
+    }
+  }
 }
 
 /// What simulated users and customers of sessions can do.

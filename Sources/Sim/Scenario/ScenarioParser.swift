@@ -1,64 +1,79 @@
 import System
 
 extension Scenario {
-  /// Reads a scenario file. `file` is what errors call it.
+  /// Reads a scenario file. `file` is what errors call it. All errors of the file are reported together.
   public init(parsing bytes: [UInt8], file: String) throws(ScenarioError) {
     let root = try ScenarioValue.parse(bytes, file: file)
-    try root.requireKeys([
+    root.requireKeys([
       "name", "about", "seed", "topology", "service", "people", "network", "clocks", "run", "grace", "end", "faults",
-      "script",
-      "expect", "sometimes", "strategy", "choices", "plant", "fails",
+      "script", "expect", "sometimes", "strategy", "choices", "plant", "fails",
     ])
-    guard let name = root["name"] else { throw root.error("a scenario needs a \"name\"") }
-    self.name = try name.string()
-    _ = try root["about"]?.string()
-    if let seed = root["seed"] { self.seed = UInt64(try seed.int()) }
-    for entry in try root["plant"]?.elements() ?? [] {
-      let name = try entry.string()
-      guard service.plant(name) else {
-        throw entry.error("no bug is called \"\(name)\"\(Spelling.hint(name, among: ServiceSettings.plantable))")
-      }
+    if root.value.members != nil, root["name"] == nil { root.note("a scenario needs a \"name\"") }
+    root.read("name", into: &name) { try Self.title($0) }
+    _ = root.read("about") { try $0.string() }
+    seed = root.read("seed") { UInt64(try $0.int(Bounds.seed)) }
+    root.read("strategy", into: &strategy) { try $0.oneOf(StrategyName.self) }
+    for (stream, window) in root.table("choices") { windows[stream] = window.read { try $0.window() } }
+    root.read("run", into: &run) { try $0.duration(Bounds.run) }
+    root.read("grace", into: &grace) { try $0.duration(Bounds.run) }
+    end = root.read("end") { try $0.duration(Bounds.run) }
+    if let topology = root["topology"] { read(topology: topology) }
+    if let service = root["service"] { readService(service) }
+    for entry in root.list("plant") { plant(entry) }
+    if let network = root["network"] { link = Self.link(network) }
+    people = root.list("people").map(People.init)
+    checkPeople(root)
+    for (node, rule) in root.table("clocks") {
+      if let rule = clockRule(node, rule) { clocks.append(rule) }
     }
-    for entry in try root["fails"]?.elements() ?? [] { fails.append(try entry.string()) }
-    if let strategy = root["strategy"] { self.strategy = try strategy.oneOf(StrategyName.self) }
-    for (stream, window) in try root["choices"]?.members() ?? [] { windows[stream] = try window.window() }
-    for entry in try root["sometimes"]?.elements() ?? [] { sometimes.append(try entry.ordering()) }
-    if let run = root["run"] { self.run = try run.duration() }
-    if let grace = root["grace"] { self.grace = try grace.duration() }
-    if let end = root["end"] { self.end = try end.duration() }
-    if let topology = root["topology"] { try read(topology: topology) }
-    if let service = root["service"] { try readService(service) }
-    if let network = root["network"] { link = try Self.link(network) }
-    for entry in try root["people"]?.elements() ?? [] { people.append(try People(entry)) }
-    guard Set(peopleNames + serviceNodes).count == (peopleNames + serviceNodes).count else {
-      throw (root["people"] ?? root).error("two nodes have the same name")
+    let scenario = self
+    faults = root.list("faults").compactMap { $0.read { try Fault($0, in: scenario) } }
+    script = root.list("script").compactMap { $0.read { try scenario.step($0) } }
+    setRest(root)
+    readDemands(root)
+    try root.document.throwErrors()
+  }
+
+  private static func title(_ value: ScenarioValue) throws(ScenarioError) -> String {
+    let text = try value.string()
+    guard Bounds.title.contains(text.utf8.count), text.utf8.allSatisfy({ $0 >= 0x20 && $0 != 0x7F }) else {
+      throw value.error("a name has 1 to \(Bounds.title.upperBound) bytes, and no control characters")
     }
-    if people.contains(where: { $0.role == .worker }), !hasBroker {
-      throw (root["people"] ?? root).error("people of the role worker need a topology with broker: 1")
+    return text
+  }
+
+  private mutating func plant(_ value: ScenarioValue) {
+    guard let name = value.read({ try $0.string() }), !service.plant(name) else { return }
+    value.note("no bug is called \"\(name)\"\(Spelling.hint(name, among: ServiceSettings.plantable))")
+  }
+
+  /// Notes what is wrong with all people together.
+  private func checkPeople(_ root: ScenarioValue) {
+    guard let place = root["people"] else { return }
+    guard people.reduce(0, { $0 + $1.count }) <= Bounds.people.upperBound else {
+      return place.note("there are more than \(Bounds.people.upperBound) people")
     }
-    if people.contains(where: { [.user, .customer, .vandal].contains($0.role) }), supervisorHosts == 0 {
-      throw (root["people"] ?? root).error(
-        "users, customers and vandals of sessions need a topology with supervisorHosts")
+    // Accounts are unique without regard to case. Somebody called operator looks at the manager in the end.
+    var names: Set<String> = Set(serviceNodes + ["operator"])
+    for name in peopleNames where !name.isEmpty && !names.insert(name.lowercased()).inserted {
+      place.note("two nodes have the same name")
     }
-    if people.contains(where: { $0.role == .chat }), !hasChat {
-      throw (root["people"] ?? root).error("people of the role chat need a topology with chat: 1")
+    func has(_ roles: Role...) -> Bool { people.contains { roles.contains($0.role) } }
+    if has(.worker), !hasBroker { place.note("people of the role worker need a topology with broker: 1") }
+    if has(.user, .customer, .vandal), supervisorHosts == 0 {
+      place.note("users, customers and vandals of sessions need a topology with supervisorHosts")
     }
-    for (node, rule) in try root["clocks"]?.members() ?? [] { clocks.append(try clockRule(node, rule)) }
-    for entry in try root["faults"]?.elements() ?? [] { faults.append(try Fault(entry, in: self)) }
-    for entry in try root["script"]?.elements() ?? [] { script.append(try step(entry)) }
-    for (index, entry) in (try root["people"]?.elements() ?? []).enumerated() {
-      people[index].rest = try entry["rest"]?.duration() ?? rest(of: people[index])
+    if has(.chat), !hasChat { place.note("people of the role chat need a topology with chat: 1") }
+  }
+
+  /// How long everybody waits until everything has come to rest, which depends on what goes wrong.
+  private mutating func setRest(_ root: ScenarioValue) {
+    for (index, entry) in root.list("people").enumerated() {
+      people[index].rest = entry.read("rest") { try $0.duration(Bounds.pause) } ?? rest(of: people[index])
       if entry["rest"] == nil, isCalm {
         (people[index].missing, people[index].ending) = (service.vanishing, .seconds(5))
       }
       people[index].stillness = .seconds(isCalm ? 5 : 30) + people[index].workTime * 30
-    }
-    for (key, value) in try root["expect"]?.members() ?? [] {
-      guard let counter = Counter(rawValue: key) else {
-        let hint = Spelling.hint(key, among: Counter.allCases.map(\.rawValue))
-        throw ScenarioError(file, value.positions[value.path + "#"], "unknown counter \"\(key)\"\(hint)")
-      }
-      expect.append((counter, try value.int(atLeast: 1)))
     }
   }
 
@@ -68,218 +83,111 @@ extension Scenario {
     isCalm ? .seconds(2) : service.vanishing + .seconds(people.role == .chat ? 10 : 15)
   }
 
-  private mutating func read(topology: ScenarioValue) throws(ScenarioError) {
-    try topology.requireKeys(["users", "chat", "broker", "supervisorHosts"])
-    for key in ["users", "chat", "broker"] {
-      guard try topology[key]?.int(atLeast: 1) ?? 1 == 1 else {
-        throw topology[key]!.error("there is one node of each service: several over one database come later")
-      }
+  /// What the runs of the scenario have to show.
+  private mutating func readDemands(_ root: ScenarioValue) {
+    for entry in root.list("fails") {
+      if let oracle = entry.read({ try $0.string() }) { fails.append(oracle) }
     }
-    if let hosts = topology["supervisorHosts"] { supervisorHosts = try hosts.int(atLeast: 1) }
-    hasChat = topology["chat"] != nil || supervisorHosts > 0
-    hasBroker = topology["broker"] != nil || supervisorHosts > 0
+    let events = Counter.allCases.map(\.rawValue) + faults.map(\.label)
+    for entry in root.list("sometimes") {
+      if let pair = entry.read({ try $0.ordering(among: events) }) { sometimes.append(pair) }
+    }
+    for (key, value) in root.table("expect") {
+      guard let counter = Counter(rawValue: key) else {
+        let hint = Spelling.hint(key, among: Counter.allCases.map(\.rawValue))
+        root["expect"]?.note(key: key, "unknown counter \"\(key)\"\(hint)")
+        continue
+      }
+      if let least = value.read({ try $0.int(Bounds.count) }) { expect.append((counter, least)) }
+    }
   }
 
-  private mutating func readService(_ value: ScenarioValue) throws(ScenarioError) {
-    try value.requireKeys(["accessTokenTtl", "refreshTokenTtl", "passwordRounds", "pingInterval", "pingTimeout"])
-    if let lifetime = value["accessTokenTtl"] { service.accessTokenLifetime = try lifetime.duration() }
-    if let lifetime = value["refreshTokenTtl"] { service.refreshTokenLifetime = try lifetime.duration() }
-    if let interval = value["pingInterval"] { service.pingInterval = try interval.duration() }
-    if let timeout = value["pingTimeout"] { service.pingTimeout = try timeout.duration() }
-    if let rounds = value["passwordRounds"] { service.passwordRounds = try rounds.int(atLeast: 1) }
+  // MARK: The world
+
+  private mutating func read(topology: ScenarioValue) {
+    topology.requireKeys(["users", "chat", "broker", "supervisorHosts"])
+    for key in ["users", "chat", "broker"] where topology.read(key, { try $0.int(1...Int64.max) }) ?? 1 != 1 {
+      topology[key]?.note("there is one node of each service: several over one database come later")
+    }
+    topology.read("supervisorHosts", into: &supervisorHosts) { try $0.int(Bounds.hosts) }
+    hasChat = topology["chat"] != nil || topology["supervisorHosts"] != nil
+    hasBroker = topology["broker"] != nil || topology["supervisorHosts"] != nil
   }
 
-  private static func link(_ value: ScenarioValue) throws(ScenarioError) -> LinkSetting {
-    try value.requireKeys(["latency", "splits", "stalls", "stall", "window"])
+  private mutating func readService(_ value: ScenarioValue) {
+    value.requireKeys(["accessTokenTtl", "refreshTokenTtl", "passwordRounds", "pingInterval", "pingTimeout"])
+    value.read("accessTokenTtl", into: &service.accessTokenLifetime) { try $0.duration(Bounds.lifetime) }
+    value.read("refreshTokenTtl", into: &service.refreshTokenLifetime) { try $0.duration(Bounds.lifetime) }
+    value.read("pingInterval", into: &service.pingInterval) { try $0.duration(Bounds.interval) }
+    value.read("pingTimeout", into: &service.pingTimeout) { try $0.duration(Bounds.interval) }
+    value.read("passwordRounds", into: &service.passwordRounds) { try $0.int(Bounds.rounds) }
+  }
+
+  private static func link(_ value: ScenarioValue) -> LinkSetting {
+    value.requireKeys(["latency", "splits", "stalls", "stall", "window"])
     var link = LinkSetting()
-    if let latency = value["latency"] { link.latency = try latency.durations() }
-    if let splits = value["splits"] { link.splits = try splits.chance() }
-    if let stalls = value["stalls"] { link.stalls = try stalls.chance() }
-    if let stall = value["stall"] { link.stall = try stall.durations() }
-    if let window = value["window"] { link.window = try window.int(atLeast: 1) }
+    value.read("latency", into: &link.latency) { try $0.durations(Bounds.pause) }
+    value.read("splits", into: &link.splits) { try $0.chance() }
+    value.read("stalls", into: &link.stalls) { try $0.chance() }
+    value.read("stall", into: &link.stall) { try $0.durations(Bounds.pause) }
+    value.read("window", into: &link.window) { try $0.int(Bounds.window) }
     return link
   }
 
-  private func clockRule(_ node: String, _ value: ScenarioValue) throws(ScenarioError) -> ClockRule {
-    try require(node, value)
-    try value.requireKeys(["skew", "drift"])
-    let drift = value["drift"]?.value.int ?? 0
-    guard abs(drift) <= 100_000 else { throw value["drift"]!.error("a drift is at most 100000 parts per million") }
-    return ClockRule(node: node, skew: try value["skew"]?.signedDuration() ?? .zero, driftPartsPerMillion: drift)
-  }
-
-  private func step(_ value: ScenarioValue) throws(ScenarioError) -> ScriptStep {
-    try value.requireKeys(["at", "who", "does"])
-    guard let at = value["at"], let who = value["who"], let does = value["does"] else {
-      throw value.error("a step needs \"at\", \"who\" and \"does\"")
-    }
-    let name = try who.string()
-    guard let group = people.first(where: { $0.names.contains(name) }) else {
-      throw who.error("nobody here is called \"\(name)\"")
-    }
-    let action: String
-    switch group.role {
-    case .account: action = try does.oneOf(Action.self).rawValue
-    case .chat: action = try does.oneOf(ChatAction.self).rawValue
-    case .user, .customer: action = try does.oneOf(SessionAction.self).rawValue
-    case .attacker: action = try does.oneOf(AttackKind.self).rawValue
-    case .vandal, .worker: throw who.error("a \(group.role) does what chance says")
-    }
-    return ScriptStep(at: try at.duration(), who: name, action: action)
+  private func clockRule(_ node: String, _ value: ScenarioValue) -> ClockRule? {
+    guard value.read({ try require(node, $0) }) != nil else { return nil }
+    value.requireKeys(["skew", "drift"])
+    return ClockRule(
+      node: node, skew: value.read("skew") { try $0.signedDuration(Bounds.skew) } ?? .zero,
+      driftPartsPerMillion: Int64(value.read("drift") { try $0.int(Bounds.drift) } ?? 0))
   }
 
   func require(_ node: String, _ value: ScenarioValue) throws(ScenarioError) {
-    guard serviceNodes.contains(node) || peopleNames.contains(node) else {
-      throw value.error("\"\(node)\" is not in the topology")
-    }
-  }
-}
-
-extension People {
-  init(_ value: ScenarioValue) throws(ScenarioError) {
-    try value.requireKeys([
-      "name", "count", "thinkTime", "actions", "sharedNames", "mixesNames", "sharedSessions", "patience", "cutOff",
-      "slow", "slowPause", "role", "devices", "contacts", "transports",
-      "users", "rest", "batch", "workTime", "failing", "rude",
-    ])
-    guard let name = value["name"] else { throw value.error("people need a \"name\"") }
-    self.name = try name.string()
-    if let count = value["count"] { self.count = try count.int(atLeast: 1) }
-    if let time = value["thinkTime"] { thinkTime = try time.duration() }
-    if let names = value["sharedNames"] { sharedNames = try names.int() }
-    if let mixes = value["mixesNames"] { mixesNames = try mixes.bool() }
-    if let sessions = value["sharedSessions"] { sharedSessions = try sessions.int() }
-    if let time = value["patience"] { patience = try time.duration() }
-    if let chance = value["cutOff"] { cutOff = try chance.chance() }
-    if let chance = value["slow"] { slow = try chance.chance() }
-    if let chance = value["rude"] { rude = try chance.chance() }
-    if let time = value["slowPause"] { slowPause = try time.duration() }
-    if let role = value["role"] { self.role = try role.oneOf(Role.self) }
-    if let batch = value["batch"] { self.batch = try batch.int(atLeast: 1) }
-    if let time = value["workTime"] { workTime = try time.duration() }
-    if let chance = value["failing"] { failing = try chance.chance() }
-    if let users = value["users"] { self.users = try users.int(atLeast: 1) }
-    if let devices = value["devices"] { self.devices = try devices.int(atLeast: 1) }
-    if let contacts = value["contacts"] { self.contacts = try contacts.int(atLeast: 1) }
-    if let transports = value["transports"] {
-      self.transports = []
-      for entry in try transports.elements() { self.transports.append(try entry.oneOf(EngineIOClient.Transport.self)) }
-      if self.transports.isEmpty { throw transports.error("at least one transport is needed") }
-    }
-    guard let actions = value["actions"] else { return }
-    switch role {
-    case .account: self.actions = try Self.weights(actions)
-    case .chat: chatActions = try Self.weights(actions)
-    case .attacker: attackActions = try Self.weights(actions)
-    case .user, .customer, .vandal, .worker: sessionActions = try Self.weights(actions)
+    let known = serviceNodes + peopleNames
+    guard known.contains(node) else {
+      throw value.error("\"\(node)\" is not in the topology\(Spelling.hint(node, among: known))")
     }
   }
 
-  private static func weights<A: RawRepresentable & CaseIterable>(
-    _ actions: ScenarioValue
-  ) throws(ScenarioError) -> [(action: A, weight: Int)] where A.RawValue == String {
-    var weights: [(action: A, weight: Int)] = []
-    for (key, weight) in try actions.members() {
-      guard let action = A(rawValue: key) else {
-        let hint = Spelling.hint(key, among: A.allCases.map(\.rawValue))
-        throw ScenarioError(actions.file, actions.positions[weight.path + "#"], "unknown action \"\(key)\"\(hint)")
+  // MARK: The script
+
+  private func step(_ value: ScenarioValue) throws(ScenarioError) -> ScriptStep {
+    value.requireKeys(["at", "who", "does", "to"])
+    guard let at = value["at"], let who = value["who"], let does = value["does"] else {
+      throw value.error("a step needs \"at\", \"who\" and \"does\"")
+    }
+    let time = try at.duration(Bounds.pause)
+    guard time < run else { throw at.error("a step has to lie within the run") }
+    let name = try who.string()
+    guard let group = people.first(where: { $0.names.contains(name) }) else {
+      throw who.error("nobody here is called \"\(name)\"\(Spelling.hint(name, among: peopleNames))")
+    }
+    guard !Role.withoutScript.contains(group.role) else {
+      throw who.error("a \(group.role) has no script")
+    }
+    let action = try does.string()
+    guard group.role.actions.contains(action) else { throw does.error(group.role.unknown(action)) }
+    return ScriptStep(at: time, who: name, action: action, to: try target(value, of: action, by: name, in: group))
+  }
+
+  /// Towards whom a step is: another person of the same kind, or for what is done in a group the one who has made it.
+  private func target(
+    _ step: ScenarioValue, of action: String, by name: String, in group: People
+  ) throws(ScenarioError) -> String? {
+    guard let value = step["to"] else { return nil }
+    let to = try value.string()
+    guard group.role == .chat, let action = ChatAction(rawValue: action), action.target != .nobody else {
+      throw value.error("\"to\" means nothing for \(action)")
+    }
+    if action.target == .maker {
+      let makers = people.filter { $0.role == .chat }.compactMap(\.names.first)
+      guard makers.contains(to) else {
+        throw value.error("\"\(to)\" has made no group: \(makers.joined(separator: ", ")) make one each")
       }
-      weights.append((action, try weight.int(atLeast: 1)))
+    } else if to == name || !group.names.contains(to) {
+      let others = group.names.filter { $0 != name }
+      throw value.error("\"\(to)\" is not another of \(name)'s kind\(Spelling.hint(to, among: others))")
     }
-    return weights
-  }
-}
-
-extension Fault {
-  private static let timing = ["at", "from", "to", "every"]
-  private static let kinds = ["crash", "pause", "drain", "reset", "partition", "disk", "stalls", "skew"]
-
-  init(_ value: ScenarioValue, in scenario: Scenario) throws(ScenarioError) {
-    let named = Self.kinds.filter { value[$0] != nil }
-    guard named.count == 1 else {
-      throw value.error("a fault is exactly one of \(Self.kinds.joined(separator: ", "))")
-    }
-    let subject = value[named[0]]!
-    let end = try value["to"]?.duration() ?? scenario.run
-    every = try value["every"]?.duration()
-    if let at = value["at"] {
-      guard value["from"] == nil, value["to"] == nil, value["every"] == nil else {
-        throw value.error("\"at\" stands alone: a time that lasts has \"from\" and \"to\"")
-      }
-      from = try at.duration()
-      to = from
-    } else {
-      from = try value["from"]?.duration() ?? .zero
-      to = end
-    }
-    guard from <= to, to <= scenario.run else { throw value.error("a fault has to lie within the run") }
-    func node() throws(ScenarioError) -> String {
-      let name = try subject.string()
-      try scenario.require(name, subject)
-      return name
-    }
-    func keys(_ more: [String]) throws(ScenarioError) { try value.requireKeys(Self.timing + [named[0]] + more) }
-    func restart() throws(ScenarioError) -> ClosedRange<Duration> {
-      try value["restartAfter"]?.durations() ?? .milliseconds(500)...(.seconds(3))
-    }
-    switch named[0] {
-    case "crash":
-      try keys(["power", "inCommit", "restartAfter"])
-      let death: SimNode.Death = try value["power"]?.bool() ?? false ? .power : .kill
-      kind = .crash(
-        node: try node(), death: death, inCommit: try value["inCommit"]?.bool() ?? false, restartAfter: try restart())
-    case "pause":
-      try keys(["for"])
-      kind = .pause(node: try node(), duration: try value["for"]?.durations() ?? .seconds(1)...(.seconds(3)))
-    case "drain":
-      try keys(["restartAfter"])
-      kind = .drain(node: try node(), restartAfter: try restart())
-    case "reset":
-      try keys([])
-      kind = .reset(node: try node())
-    case "skew":
-      try keys(["by"])
-      guard let by = value["by"] else { throw value.error("a skew needs \"by\"") }
-      kind = .skew(node: try node(), try by.signedDuration())
-    case "stalls":
-      try keys([])
-      kind = .link(stalls: try subject.chance())
-    case "disk":
-      try keys(["failingReads", "failingWrites", "failingSyncs", "rot", "slow", "full"])
-      kind = .disk(node: try node(), try DiskRule(value))
-    default:
-      try keys(["oneWay"])
-      let sides = try subject.elements()
-      guard sides.count == 2 else { throw subject.error("a partition has two sides") }
-      kind = .partition(
-        from: try Self.side(sides[0], scenario), to: try Self.side(sides[1], scenario),
-        oneWay: try value["oneWay"]?.bool() ?? false)
-    }
-  }
-
-  /// Names of nodes; `ann` stands for all of ann-1, ann-2 …
-  private static func side(_ value: ScenarioValue, _ scenario: Scenario) throws(ScenarioError) -> [String] {
-    var names: [String] = []
-    for entry in try value.elements() {
-      let name = try entry.string()
-      if let group = scenario.people.first(where: { $0.name == name }) {
-        names += group.names
-      } else {
-        try scenario.require(name, entry)
-        names.append(name)
-      }
-    }
-    return names
-  }
-}
-
-extension Fault.DiskRule {
-  init(_ value: ScenarioValue) throws(ScenarioError) {
-    failingReads = try value["failingReads"]?.chance() ?? 0
-    failingWrites = try value["failingWrites"]?.chance() ?? 0
-    failingSyncs = try value["failingSyncs"]?.chance() ?? 0
-    rot = try value["rot"]?.chance() ?? 0
-    slowness = try value["slow"]?.chance() ?? 0
-    isFull = try value["full"]?.bool() ?? false
+    return to
   }
 }

@@ -1,12 +1,45 @@
 import System
 
-/// What is wrong with a scenario file, and where.
+/// What is wrong with a scenario file, and where: all of it, in the order of the file.
 public struct ScenarioError: Error, Sendable, CustomStringConvertible {
-  /// `file:line:column: …`.
-  public let description: String
+  /// A line for each error: `file:line:column: …`.
+  public let lines: [String]
+
+  /// The lines as one text.
+  public var description: String { lines.joined(separator: "\n") }
+
+  init(_ lines: [String]) { self.lines = lines }
 
   init(_ file: String, _ position: TextPosition?, _ reason: String) {
-    description = "\(file):\(position.map { "\($0): " } ?? " ")\(reason)"
+    lines = ["\(file):\(position.map { "\($0): " } ?? " ")\(reason)"]
+  }
+}
+
+/// A scenario file while it is read: where each value stands, and the errors so far. Reading goes on after an error, so that
+/// one run reports all errors of a file.
+final class ScenarioDocument {
+  let file: String
+  fileprivate let positions: [String: TextPosition]
+  private var errors: [(position: TextPosition?, error: ScenarioError)] = []
+
+  init(_ file: String, _ positions: [String: TextPosition]) {
+    self.file = file
+    self.positions = positions
+  }
+
+  fileprivate func note(_ error: ScenarioError, at path: String) {
+    guard !errors.contains(where: { $0.error.lines == error.lines }) else { return }
+    errors.append((positions[path], error))
+  }
+
+  /// Throws the errors that were noted, if there are any.
+  func throwErrors() throws(ScenarioError) {
+    guard !errors.isEmpty else { return }
+    let ordered = errors.enumerated().sorted { a, b in
+      let (first, second) = (a.element.position, b.element.position)
+      return (first?.line ?? 0, first?.column ?? 0, a.offset) < (second?.line ?? 0, second?.column ?? 0, b.offset)
+    }
+    throw ScenarioError(ordered.flatMap(\.element.error.lines))
   }
 }
 
@@ -14,48 +47,93 @@ public struct ScenarioError: Error, Sendable, CustomStringConvertible {
 struct ScenarioValue {
   let value: JSONValue
   let path: String
-  let file: String
-  let positions: [String: TextPosition]
+  let document: ScenarioDocument
 
   static func parse(_ bytes: [UInt8], file: String) throws(ScenarioError) -> ScenarioValue {
     do throws(JSONError) {
       let (value, positions) = try JSONParser.parseNotingPositions(bytes, as: .json5)
-      return ScenarioValue(value: value, path: "", file: file, positions: positions)
+      return ScenarioValue(value: value, path: "", document: ScenarioDocument(file, positions))
     } catch {
       throw ScenarioError(file, error.position, error.reason)
     }
   }
 
-  func error(_ reason: String) -> ScenarioError { ScenarioError(file, positions[path], reason) }
+  // MARK: Errors
 
-  /// The value of a key, if it is there.
-  subscript(key: String) -> ScenarioValue? {
-    value[key].map {
-      ScenarioValue(value: $0, path: path.isEmpty ? key : "\(path).\(key)", file: file, positions: positions)
+  func error(_ reason: String) -> ScenarioError { ScenarioError(document.file, document.positions[path], reason) }
+
+  /// Notes an error here, and goes on.
+  func note(_ reason: String) { document.note(error(reason), at: path) }
+
+  /// Notes an error at the name of a member, and goes on.
+  func note(key: String, _ reason: String) {
+    let place = child(key) + "#"
+    document.note(ScenarioError(document.file, document.positions[place], reason), at: place)
+  }
+
+  /// Reads a member; nil where it is missing, or wrong, which is noted.
+  func read<T>(_ key: String, _ parse: (ScenarioValue) throws -> T) -> T? {
+    self[key].flatMap { $0.read(parse) }
+  }
+
+  /// Reads a member into a variable, which stays as it is where the member is missing or wrong.
+  func read<T>(_ key: String, into place: inout T, _ parse: (ScenarioValue) throws -> T) {
+    if let found = read(key, parse) { place = found }
+  }
+
+  /// Reads this value; nil where it is wrong, which is noted.
+  func read<T>(_ parse: (ScenarioValue) throws -> T) -> T? {
+    do {
+      return try parse(self)
+    } catch {
+      document.note(error as? ScenarioError ?? self.error("\(error)"), at: path)
+      return nil
     }
   }
 
-  /// Refuses keys that mean nothing here.
-  func requireKeys(_ known: [String]) throws(ScenarioError) {
-    guard let members = value.members else { throw error("expected an object, found \(value.kind)") }
+  // MARK: Members and elements
+
+  private func child(_ key: String) -> String { path.isEmpty ? key : "\(path).\(key)" }
+
+  /// The value of a key, if it is there.
+  subscript(key: String) -> ScenarioValue? {
+    value[key].map { ScenarioValue(value: $0, path: child(key), document: document) }
+  }
+
+  /// Notes keys that mean nothing here.
+  func requireKeys(_ known: [String]) {
+    guard let members = value.members else { return note("expected an object, found \(value.kind)") }
     for member in members where !known.contains(member.name) {
-      let position = positions[(path.isEmpty ? member.name : "\(path).\(member.name)") + "#"]
-      let hint = Spelling.hint(member.name, among: known)
-      throw ScenarioError(file, position, "unknown key \"\(member.name)\"\(hint)")
+      note(key: member.name, "unknown key \"\(member.name)\"\(Spelling.hint(member.name, among: known))")
     }
+  }
+
+  /// The elements of an array that is a member: none where it is missing or wrong.
+  func list(_ key: String) -> [ScenarioValue] {
+    read(key) { try $0.elements() } ?? []
   }
 
   func elements() throws(ScenarioError) -> [ScenarioValue] {
     guard let array = value.array else { throw error("expected an array, found \(value.kind)") }
     return array.enumerated().map { index, element in
-      ScenarioValue(value: element, path: "\(path)[\(index)]", file: file, positions: positions)
+      ScenarioValue(value: element, path: "\(path)[\(index)]", document: document)
     }
+  }
+
+  /// The members of an object that is a member: none where it is missing or wrong.
+  func table(_ key: String) -> [(name: String, value: ScenarioValue)] {
+    read(key) { try $0.members() } ?? []
   }
 
   func members() throws(ScenarioError) -> [(name: String, value: ScenarioValue)] {
     guard let members = value.members else { throw error("expected an object, found \(value.kind)") }
-    return members.map { ($0.name, self[$0.name]!) }
+    return members.map { ($0.name, ScenarioValue(value: $0.value, path: child($0.name), document: document)) }
   }
+
+  // MARK: Values
+
+  /// A number as it stands in the file; the kind of anything else.
+  private var shown: String { value.number == nil ? value.kind : value.text }
 
   func string() throws(ScenarioError) -> String {
     guard let text = value.string else { throw error("expected a string, found \(value.kind)") }
@@ -67,61 +145,77 @@ struct ScenarioValue {
     return flag
   }
 
-  func int(atLeast minimum: Int = 0) throws(ScenarioError) -> Int {
-    guard let number = value.int else { throw error("expected an integer, found \(value.kind)") }
-    guard number >= minimum, number <= 1_000_000_000 else {
-      throw error("expected an integer from \(minimum) on, found \(number)")
+  func int(_ range: ClosedRange<Int64>) throws(ScenarioError) -> Int {
+    guard let number = value.int, range.contains(number) else {
+      throw error("expected an integer from \(range.lowerBound) to \(range.upperBound), found \(shown)")
     }
     return Int(number)
   }
 
   func chance() throws(ScenarioError) -> Double {
-    guard let number = value.number, (0...1).contains(number) else { throw error("expected a number from 0 to 1") }
+    guard let number = value.number, (0...1).contains(number) else {
+      throw error("expected a number from 0 to 1, found \(shown)")
+    }
     return number
   }
 
-  func duration() throws(ScenarioError) -> Duration {
+  func duration(_ range: ClosedRange<Duration>) throws(ScenarioError) -> Duration {
     let text = try string()
     guard let duration = DurationText.parse(text) else {
       throw error("\"\(text)\" is not a time; write for example 200ms, 1.5s, 10m")
     }
-    return duration
+    return try checked(duration, range)
   }
 
   /// A time that may lie in the past: `-90s`.
-  func signedDuration() throws(ScenarioError) -> Duration {
+  func signedDuration(_ range: ClosedRange<Duration>) throws(ScenarioError) -> Duration {
     let text = try string()
-    guard text.hasPrefix("-") else { return try duration() }
-    guard let duration = DurationText.parse(text.dropFirst()) else { throw error("\"\(text)\" is not a time") }
-    return .zero - duration
+    let isNegative = text.hasPrefix("-")
+    guard let duration = DurationText.parse(isNegative ? text.dropFirst() : text[...]) else {
+      throw error("\"\(text)\" is not a time; write for example 90s, -1.5s")
+    }
+    return try checked(isNegative ? .zero - duration : duration, range)
   }
 
   /// `200ms…2s`, or one time for both ends.
-  func durations() throws(ScenarioError) -> ClosedRange<Duration> {
+  func durations(_ range: ClosedRange<Duration>) throws(ScenarioError) -> ClosedRange<Duration> {
     let text = try string()
     let ends = text.split(separator: "…", omittingEmptySubsequences: false).map(DurationText.parse)
     guard (1...2).contains(ends.count), let low = ends[0], let high = ends[ends.count - 1], low <= high else {
       throw error("\"\(text)\" is not a time or a range of times; write for example 200ms…2s")
     }
-    return low...high
+    return try checked(low, range)...checked(high, range)
+  }
+
+  private func checked(_ duration: Duration, _ range: ClosedRange<Duration>) throws(ScenarioError) -> Duration {
+    guard range.contains(duration) else {
+      let (low, high) = (DurationText.format(range.lowerBound), DurationText.format(range.upperBound))
+      throw error("expected a time from \(low) to \(high), found \(value.text)")
+    }
+    return duration
   }
 
   /// `[from, to]`: draws of a stream, the last not among them.
   func window() throws(ScenarioError) -> Range<Int> {
     let ends = try elements()
-    guard ends.count == 2, case let (low, high) = (try ends[0].int(), try ends[1].int()), low <= high else {
+    guard ends.count == 2, case let (low, high) = (try ends[0].int(Bounds.draws), try ends[1].int(Bounds.draws)),
+      low <= high
+    else {
       throw error("a window is two numbers of draws, for example [120, 300]")
     }
     return low..<high
   }
 
-  /// `"crash chat, messages-stored"`: one event, and another soon after it.
-  func ordering() throws(ScenarioError) -> Orderings.Pair {
-    let parts = try string().split(separator: ", ")
-    guard parts.count == 2 else {
-      throw error("an ordering is two events, for example \"crash chat, messages-stored\"")
+  /// `"crash chat, messages-stored"`: one event, and another soon after it. Both have to be known.
+  func ordering(among known: [String]) throws(ScenarioError) -> Orderings.Pair {
+    let parts = try string().split(separator: ", ").map(String.init)
+    guard parts.count == 2, parts[0] != parts[1] else {
+      throw error("an ordering is two different events, for example \"crash chat, messages-stored\"")
     }
-    return Orderings.Pair(String(parts[0]), String(parts[1]))
+    for part in parts where !known.contains(part) {
+      throw error("unknown event \"\(part)\"\(Spelling.hint(part, among: known))")
+    }
+    return Orderings.Pair(parts[0], parts[1])
   }
 
   func oneOf<Choice: RawRepresentable & CaseIterable>(_ type: Choice.Type) throws(ScenarioError) -> Choice
@@ -130,6 +224,6 @@ struct ScenarioValue {
     if let choice = Choice(rawValue: text) { return choice }
     let known = Choice.allCases.map(\.rawValue)
     let hint = Spelling.hint(text, among: known)
-    throw error("\"\(text)\" is none of \(known.joined(separator: ", "))\(hint)")
+    throw error("\"\(text)\" is not one of \(known.joined(separator: ", "))\(hint)")
   }
 }

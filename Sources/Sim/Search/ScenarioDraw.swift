@@ -367,7 +367,10 @@ public struct ScenarioDraw {
     case 3: members += [again, .init("drain", node), restart]
     case 4: members += [again, .init("reset", node)]
     case 5:
-      let other = stream.pick(Self.peers(of: name, nodes, people))
+      // Somebody alone has nobody to be cut off from.
+      guard let other = stream.pickAny(of: Self.peers(of: name, nodes, people)) else {
+        return .object(members + [again, .init("reset", node)])
+      }
       members += [
         lasting ?? again, .init("partition", [[node], [.string(other)]]), .init("oneWay", .bool(stream.chance(0.4))),
       ]

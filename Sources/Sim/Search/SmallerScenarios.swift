@@ -70,7 +70,9 @@ extension JSONValue {
         var rest = elements("people")
         rest.remove(at: index)
         let names = Set(Self.names(name, count))
-        let script = elements("script").filter { !names.contains($0["who"]?.string ?? "") }
+        let script = elements("script").filter { step in
+          !names.contains(step["who"]?.string ?? "") && !names.contains(step["to"]?.string ?? "")
+        }
         found.append(setting("people", .array(rest)).settingList("script", script))
       }
       guard count > 1 else { continue }
@@ -91,8 +93,13 @@ extension JSONValue {
     let new = Self.names(name, numbers.count)
     let renamed = Dictionary(uniqueKeysWithValues: zip(numbers, new).map { ("\(name)-\($0)", $1) })
     let script = elements("script").compactMap { step -> JSONValue? in
-      guard let who = step["who"]?.string, who.hasPrefix(name + "-") else { return step }
-      return renamed[who].map { step.setting("who", .string($0)) }
+      var step = step
+      for role in ["who", "to"] {
+        guard let person = step[role]?.string, person.hasPrefix(name + "-") else { continue }
+        guard let left = renamed[person] else { return nil }
+        step = step.setting(role, .string(left))
+      }
+      return step
     }
     return replacing("people", at: index, with: group.setting("count", .int(Int64(numbers.count))))
       .settingList("script", script)
@@ -234,7 +241,10 @@ extension JSONValue {
       hasScript(group) ? group.setting("actions", .object([])).removing("thinkTime") : group
     }
     let steps = acts.map { act -> JSONValue in
-      ["at": .string(Self.time(act.at)), "who": .string(act.who), "does": .string(act.action)]
+      let step: JSONValue = [
+        "at": .string(Self.time(act.at)), "who": .string(act.who), "does": .string(act.action),
+      ]
+      return act.to.map { step.setting("to", .string($0)) } ?? step
     }
     return setting("people", .array(quiet)).settingList("script", steps)
   }

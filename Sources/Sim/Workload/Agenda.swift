@@ -11,7 +11,9 @@ struct Agenda<Action: RawRepresentable & Sendable>: Sendable where Action.RawVal
   /// How long there is something to do.
   let run: Duration
   /// The steps of the script that are still to come, in order of time.
-  private(set) var script: [(at: Duration, action: Action)]
+  private(set) var script: [(at: Duration, action: Action, to: String?)]
+  /// Towards whom the last action is, when the script says so.
+  private(set) var target: String?
   private let name: String
 
   init(
@@ -22,7 +24,7 @@ struct Agenda<Action: RawRepresentable & Sendable>: Sendable where Action.RawVal
     self.thinkTime = thinkTime
     run = scenario.run
     script = scenario.script.filter { $0.who == name }
-      .compactMap { step in Action(rawValue: step.action).map { (step.at, $0) } }
+      .compactMap { step in Action(rawValue: step.action).map { (step.at, $0, step.to) } }
       .sorted { $0.at < $1.at }
   }
 
@@ -30,6 +32,7 @@ struct Agenda<Action: RawRepresentable & Sendable>: Sendable where Action.RawVal
   mutating func next(
     since begin: Instant, _ stream: ChoiceStream, _ history: History, _ environment: Environment
   ) async throws -> Action? {
+    target = nil
     let end = begin + run
     let now = environment.clock.now
     let pause = weights.isEmpty ? end : min(end, now + stream.exponential(mean: thinkTime))
@@ -38,13 +41,14 @@ struct Agenda<Action: RawRepresentable & Sendable>: Sendable where Action.RawVal
     if time > now { try await environment.clock.sleep(until: time) }
     let action: Action
     if let scripted, scripted <= time {
-      action = script.removeFirst().action
+      let step = script.removeFirst()
+      (action, target) = (step.action, step.to)
     } else if time < end, !weights.isEmpty {
       action = weights[stream.weighted(weights.map(\.weight))].action
     } else {
       return nil
     }
-    history.did(name, action.rawValue, after: environment.clock.now - begin)
+    history.did(name, action.rawValue, to: target, after: environment.clock.now - begin)
     return action
   }
 }

@@ -67,7 +67,7 @@ final class Chatter: Resident<ChatHistory, ChatCommons, ChatAction>, Inhabitant,
       guard let peer = knownPeer() else { return }
       try await send(to: .between(user, peer), environment)
     case .sendGroup:
-      guard let group = stream.pickAny(of: commons.groups) else { return try await hands.createGroup(friends) }
+      guard let group = someGroup() else { return try await hands.createGroup(friends) }
       try await bringBack(hands)
       try await send(to: .group(group.id), environment)
     case .repeatMessage: try await repeatMessage(environment)
@@ -86,11 +86,12 @@ final class Chatter: Resident<ChatHistory, ChatCommons, ChatAction>, Inhabitant,
       try await environment.clock.sleep(for: stream.exponential(mean: .seconds(2)))
       device.wants = true
     case .block:
-      guard let peer = stream.pickAny(of: friends) else { return }
+      guard let peer = agenda.target ?? stream.pickAny(of: friends) else { return }
       try await hands.block(peer)
     case .leaveGroup: try await leave(hands, environment)
     case .removeMember:
-      guard let group = commons.groups.first(where: { $0.creator == name }), let peer = stream.pickAny(of: peers)
+      guard let group = commons.groups.first(where: { $0.creator == name }),
+        let peer = agenda.target ?? stream.pickAny(of: peers)
       else { return }
       _ = try await hands.changeMember(peer, of: group.id, isAdded: false)
       try await environment.clock.sleep(for: stream.exponential(mean: .seconds(1)))
@@ -114,7 +115,7 @@ final class Chatter: Resident<ChatHistory, ChatCommons, ChatAction>, Inhabitant,
       device.session = nil
       try await hands.logout(session)
     case .readHistory:
-      guard let peer = stream.pickAny(of: friends) else { return }
+      guard let peer = agenda.target ?? stream.pickAny(of: friends) else { return }
       try await hands.look(at: peer)
     }
     // When nobody lets them in, they go on with what they have, and try again.
@@ -122,12 +123,20 @@ final class Chatter: Resident<ChatHistory, ChatCommons, ChatAction>, Inhabitant,
     for device in devices { device.start() }
   }
 
+  /// Whom the script names, or one of their friends, once known.
   private func knownPeer() -> Int64? {
-    stream.pickAny(of: friends.compactMap { commons.users[$0] })
+    if let target = agenda.target { return commons.users[target] }
+    return stream.pickAny(of: friends.compactMap { commons.users[$0] })
+  }
+
+  /// The group of whom the script names, or one of all.
+  private func someGroup() -> (id: Int64, creator: String)? {
+    if let target = agenda.target { return commons.groups.first { $0.creator == target } }
+    return stream.pickAny(of: commons.groups)
   }
 
   private func leave(_ hands: ChatHands, _ environment: Environment) async throws {
-    guard let group = stream.pickAny(of: commons.groups) else { return }
+    guard let group = someGroup() else { return }
     if try await hands.changeMember(name, of: group.id, isAdded: false) { noteStray(name, group.id) }
   }
 

@@ -125,6 +125,8 @@ public struct Act: Sendable {
   public let who: String
   /// What, as a script names it.
   public let action: String
+  /// Towards whom, when a script said so.
+  public var to: String?
 }
 
 /// Everything that people did and saw in a run, in one order.
@@ -170,8 +172,8 @@ final class History: @unchecked Sendable {
   }
 
   /// Notes what somebody does now, so long after they began.
-  func did(_ who: String, _ action: String, after time: Duration) {
-    acts.append(Act(at: time, who: who, action: action))
+  func did(_ who: String, _ action: String, to target: String?, after time: Duration) {
+    acts.append(Act(at: time, who: who, action: action, to: target))
   }
 
   /// Counts something that happens now.

@@ -104,11 +104,11 @@ final class Person: Inhabitant, @unchecked Sendable {
     let base: String
     let mail: String
     if behavior.sharedNames > 0 {
-      base = "name\(stream.choose(behavior.sharedNames))\(behavior.tag)"
-      mail = behavior.mixesNames ? "name\(stream.choose(behavior.sharedNames))\(behavior.tag)" : base
+      base = "name.\(stream.choose(behavior.sharedNames))\(behavior.tag)"
+      mail = behavior.mixesNames ? "name.\(stream.choose(behavior.sharedNames))\(behavior.tag)" : base
     } else {
       nextName += 1
-      base = nextName == 1 ? name : "\(name)x\(nextName)"
+      base = nextName == 1 ? name : "\(name).\(nextName)"
       mail = base
     }
     // Unique without regard to case: so case is what people differ in.
@@ -252,7 +252,7 @@ final class Person: Inhabitant, @unchecked Sendable {
 
   /// The id of a session to add: one of those that all fight for, or one of one's own.
   private func newSession() -> String {
-    if behavior.sharedSessions > 0 { return "shared-\(stream.choose(behavior.sharedSessions))\(behavior.tag)" }
+    if behavior.sharedSessions > 0 { return "shared.\(stream.choose(behavior.sharedSessions))\(behavior.tag)" }
     nextSession += 1
     return "\(name)-\(nextSession)"
   }
@@ -260,7 +260,7 @@ final class Person: Inhabitant, @unchecked Sendable {
   private func deleteSession(_ client: HTTPClient, _ environment: Environment) async throws {
     let session =
       behavior.sharedSessions > 0
-      ? "shared-\(stream.choose(behavior.sharedSessions))\(behavior.tag)"
+      ? "shared.\(stream.choose(behavior.sharedSessions))\(behavior.tag)"
       : sessions.remove(at: stream.choose(sessions.count))
     _ = try await authenticated(.deleteSession(session, access!), client, environment)
   }
@@ -381,6 +381,6 @@ final class Person: Inhabitant, @unchecked Sendable {
   /// Who has no account asks for something all the same.
   private func knock(_ client: HTTPClient, _ environment: Environment) async throws {
     _ = try await untilAnswered(
-      .login(user: "nobody-\(name)", password: "password", account: "nobody-\(name)"), client, environment)
+      .login(user: "nobody.\(name)", password: "password", account: "nobody.\(name)"), client, environment)
   }
 }

@@ -1,0 +1,107 @@
+import System
+
+extension People {
+  /// What all people have, and what only those of some roles have.
+  private static let commonKeys = ["name", "count", "role", "thinkTime", "actions", "patience", "rest"]
+  private static let keys: [Role: [String]] = [
+    .account: ["sharedNames", "mixesNames", "sharedSessions", "cutOff", "slow", "slowPause"],
+    .chat: ["devices", "contacts", "transports", "rude"],
+    .user: ["transports", "rude"],
+    .customer: ["users"],
+    .worker: ["batch", "workTime", "failing"],
+  ]
+
+  /// Reads a group of people; what is wrong is noted, and left as it is by default.
+  init(_ value: ScenarioValue) {
+    value.read("role", into: &role) { try $0.oneOf(Role.self) }
+    Self.checkKeys(value, role)
+    if value.value.members != nil, value["name"] == nil { value.note("people need a \"name\"") }
+    value.read("name", into: &name) { try Self.name($0) }
+    value.read("count", into: &count) { try $0.int(Bounds.people) }
+    value.read("thinkTime", into: &thinkTime) { try $0.duration(Bounds.interval) }
+    value.read("sharedNames", into: &sharedNames) { try $0.int(Bounds.shared) }
+    value.read("mixesNames", into: &mixesNames) { try $0.bool() }
+    value.read("sharedSessions", into: &sharedSessions) { try $0.int(Bounds.shared) }
+    value.read("patience", into: &patience) { try $0.duration(Bounds.interval) }
+    value.read("cutOff", into: &cutOff) { try $0.chance() }
+    value.read("slow", into: &slow) { try $0.chance() }
+    value.read("slowPause", into: &slowPause) { try $0.duration(Bounds.pause) }
+    value.read("rude", into: &rude) { try $0.chance() }
+    value.read("batch", into: &batch) { try $0.int(Bounds.each) }
+    value.read("workTime", into: &workTime) { try $0.duration(Bounds.pause) }
+    value.read("failing", into: &failing) { try $0.chance() }
+    value.read("users", into: &users) { try $0.int(Bounds.each) }
+    value.read("devices", into: &devices) { try $0.int(Bounds.each) }
+    value.read("contacts", into: &contacts) { try $0.int(Bounds.each) }
+    if value["transports"] != nil {
+      transports = value.list("transports").compactMap { $0.read { try $0.oneOf(EngineIOClient.Transport.self) } }
+      if transports.isEmpty { value["transports"]?.note("at least one transport is needed") }
+    }
+    guard value["actions"] != nil else { return }
+    switch role {
+    case .account: actions = weights(value)
+    case .chat: chatActions = weights(value)
+    case .attacker: attackActions = weights(value)
+    case .user, .customer, .vandal, .worker: sessionActions = weights(value)
+    }
+  }
+
+  private static func checkKeys(_ value: ScenarioValue, _ role: Role) {
+    value.requireKeys(commonKeys + Role.allCases.flatMap { keys[$0] ?? [] })
+    for member in value.value.members ?? [] {
+      let roles = Role.allCases.filter { keys[$0]?.contains(member.name) ?? false }
+      guard !roles.isEmpty, !roles.contains(role) else { continue }
+      let named = roles.map(\.rawValue).joined(separator: " or ")
+      value.note(key: member.name, "\"\(member.name)\" is for people of the role \(named)")
+    }
+  }
+
+  /// A name that all services take, in a URL, an email address and a queue's name alike.
+  private static func name(_ value: ScenarioValue) throws(ScenarioError) -> String {
+    let name = try value.string()
+    let bytes = Array(name.utf8)
+    let letters = UInt8(ascii: "a")...UInt8(ascii: "z")
+    let digits = UInt8(ascii: "0")...UInt8(ascii: "9")
+    func isLetter(_ byte: UInt8) -> Bool { letters ~= byte | 0x20 }
+    guard Bounds.name.contains(bytes.count), isLetter(bytes[0]), bytes[bytes.count - 1] != UInt8(ascii: "-"),
+      bytes.allSatisfy({ isLetter($0) || digits ~= $0 || $0 == UInt8(ascii: "-") })
+    else {
+      throw value.error(
+        "\"\(name)\" cannot be a name: names have 1 to \(Bounds.name.upperBound) ASCII letters, digits and hyphens,"
+          + " a letter first and no hyphen last")
+    }
+    return name
+  }
+
+  private func weights<A: RawRepresentable>(_ value: ScenarioValue) -> [(action: A, weight: Int)]
+  where A.RawValue == String {
+    value.table("actions").compactMap { key, weight in
+      guard role.actions.contains(key), let action = A(rawValue: key) else {
+        value["actions"]?.note(key: key, role.unknown(key))
+        return nil
+      }
+      return weight.read { try $0.int(Bounds.weight) }.map { (action, $0) }
+    }
+  }
+}
+
+extension Role {
+  /// What people of the role can do, by chance or by a script.
+  var actions: [String] {
+    switch self {
+    case .account: Action.allCases.map(\.rawValue)
+    case .chat: ChatAction.allCases.map(\.rawValue)
+    case .user: ["say", "disconnect", "vanish", "leave", "depart"]
+    case .customer: ["say", "read", "more-users", "end-session", "race-for-session"]
+    case .attacker: AttackKind.allCases.map(\.rawValue)
+    case .vandal, .worker: []
+    }
+  }
+
+  /// What an error says of an action that the role does not have.
+  func unknown(_ action: String) -> String {
+    guard !actions.isEmpty else { return "a \(self) has no actions" }
+    return "unknown action \"\(action)\"\(Spelling.hint(action, among: actions)); "
+      + "the role \(self) has \(actions.joined(separator: ", "))"
+  }
+}
