@@ -23,8 +23,8 @@ public struct TraceEvent: Sendable {
     public let peer: String
     /// What was sent; empty when it arrives.
     public let bytes: [UInt8]
-    /// When it was sent.
-    public let sentAt: Int64
+    /// Its place among all that one end of the connection sends: an arrival has the number of what arrives.
+    public let number: Int
   }
 
   /// The event as JSON: `{"at":NANOSECONDS,"node":…,"event":…,"detail":…}`.
@@ -42,8 +42,8 @@ public final class Trace: @unchecked Sendable {
     case connect, accepted, refused, send, reset, close
     case diskWrite, diskSync, diskFault
     case fault, log
-    /// Bytes arrive, a fault ends: told to a sink only, since they follow from what was hashed.
-    case arrive, mended
+    /// Bytes arrive, a fault ends, bytes come to a node that is dead: told to a sink only, since they follow from what was hashed.
+    case arrive, mended, lost
   }
 
   /// From which level on logs are listened to: what is below a warning is for a sink only.
@@ -86,20 +86,22 @@ public final class Trace: @unchecked Sendable {
   }
 
   /// Notes that bytes are sent: all of them count.
-  func sent(_ bytes: ArraySlice<UInt8>, from node: String, to peer: SocketAddress, _ connection: Int) {
+  func sent(
+    _ bytes: ArraySlice<UInt8>, from node: String, to peer: SocketAddress, _ connection: Int, number: Int
+  ) {
     if hash.isOn { mix(.send, FNV.words(bytes)) }
     guard let sink else { return }
     var event = TraceEvent(
       at: clock(), node: node, kind: .send, detail: "#\(connection) \(bytes.count) bytes to \(peer)")
-    event.transfer = .init(connection: connection, peer: peer.host, bytes: Array(bytes), sentAt: clock())
+    event.transfer = .init(connection: connection, peer: peer.host, bytes: Array(bytes), number: number)
     sink(event)
   }
 
-  /// Notes that the last of what was sent at `sentAt` is there.
-  func arrived(at node: String, from peer: String, _ connection: Int, sentAt: Int64) {
+  /// Notes that the last byte of what was sent is there, or comes to a node that is dead.
+  func ended(_ kind: Kind, at node: String, from peer: String, _ connection: Int, number: Int) {
     guard let sink else { return }
-    var event = TraceEvent(at: clock(), node: node, kind: .arrive, detail: "#\(connection) from \(peer)")
-    event.transfer = .init(connection: connection, peer: peer, bytes: [], sentAt: sentAt)
+    var event = TraceEvent(at: clock(), node: node, kind: kind, detail: "#\(connection) from \(peer)")
+    event.transfer = .init(connection: connection, peer: peer, bytes: [], number: number)
     sink(event)
   }
 }

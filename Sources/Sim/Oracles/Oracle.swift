@@ -10,6 +10,13 @@ public struct Violation: Sendable, CustomStringConvertible {
   /// The promise and the events, one a line.
   public var description: String { "\(oracle): \(promise)" + events.map { "\n    " + $0 }.joined() }
 
+  /// A process that died in a run, at a virtual time, with what it said.
+  public static func death(at time: Int64, saying lines: [String]) -> Violation {
+    Violation(
+      oracle: Trap.oracle, promise: "no run kills its process",
+      events: ["\(ChatOracles.seconds(time)) the process dies"] + Trap.report(lines))
+  }
+
   /// Oracles whose promises are broken at a moment: nothing that comes later mends it, and nobody has to wait for it. Others are about
   /// what is so in the end.
   static let immediate: Set = [

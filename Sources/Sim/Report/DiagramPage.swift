@@ -22,12 +22,15 @@ public enum DiagramPage {
       <label>Show only <input id="filter" type="search" placeholder="a word in a message, or a node"></label>
       <label><input id="quiet" type="checkbox" checked> without heartbeats and parts</label>
       <button id="out" type="button">Zoom out</button><button id="in" type="button">Zoom in</button>
+      <button id="whole" type="button">The whole run</button>
       <button id="break" type="button">To the break</button>
       <span id="omitted"></span>
       </nav>
-      <div id="frame"><svg id="diagram" role="img" aria-label="space-time diagram"></svg></div>
+      <div id="frame" tabindex="0" role="group" aria-label="space-time diagram" aria-describedby="keys">
+      <svg id="diagram" aria-hidden="true"></svg></div>
+      \(DiagramLegend.text)
       <label class="slider"><span id="clock"></span><input id="time" type="range" min="0" max="100000" value="0"></label>
-      <main><section><h2>What was clicked</h2><pre id="detail">Click on an arrow or a mark.</pre></section>
+      <main><section><h2>The chosen message</h2><pre id="detail" aria-live="polite">Click on an arrow or a mark, or press n.</pre></section>
       <section><h2>At this moment</h2><div id="state"></div></section></main>
       <script type="application/json" id="data">\(data)</script>
       <script>\(DiagramScript.script)</script>
@@ -45,6 +48,7 @@ public enum DiagramPage {
     return [
       "lanes": .array((lanes + more).map { .string($0) }),
       "broken": story?.brokenAt.map { .int($0 / 1000) } ?? .null,
+      "span": story?.span.map { [.int($0.lowerBound / 1000), .int($0.upperBound / 1000)] } ?? .null,
       "evidence": .array(
         (story?.sentences ?? []).filter { $0.isEvidence && $0.at != .max }.map {
           [.int($0.at / 1000), .string($0.text)]
@@ -58,12 +62,13 @@ public enum DiagramPage {
     ]
   }
 
-  /// Microseconds; the texts of all messages that became whole.
+  /// Times in microseconds; the texts of all messages that became whole; whether it is lost.
   private static func arrow(_ arrow: RunRecord.Arrow) -> JSONValue {
     [
       .int(arrow.sentAt / 1000), arrow.arrivedAt.map { .int($0 / 1000) } ?? .null, .string(arrow.from),
       .string(arrow.to), .int(Int64(arrow.connection)), .int(Int64(arrow.size)),
       .array(arrow.messages.map { [.string($0.layer), .string($0.summary), .string($0.detail)] }),
+      .bool(arrow.isLost),
     ]
   }
 }

@@ -1,21 +1,28 @@
 /// The style and the script of the space-time diagram. It draws what lies in the window of time that is looked at.
 enum DiagramScript {
   static let style = """
-    body { font: 14px/1.5 system-ui, sans-serif; margin: 1rem; color: #222; }
-    h1 { font-size: 1.25rem; margin: 0; } h2 { font-size: 1rem; } header p { margin: 0 0 .5rem; color: #666; }
-    nav { display: flex; flex-wrap: wrap; gap: 1rem; align-items: center; margin: .5rem 0; }
-    #filter { width: 18rem; } #frame { border: 1px solid #ccc; overflow-y: auto; max-height: 34rem; cursor: grab; touch-action: none; }
-    svg { display: block; width: 100%; font: 11px system-ui, sans-serif; user-select: none; }
-    pre { background: #f6f6f6; padding: .75rem; overflow: auto; font-size: 12px; white-space: pre-wrap; word-break: break-word; }
-    main { display: grid; grid-template-columns: repeat(auto-fit, minmax(20rem, 1fr)); gap: 1rem; }
-    .slider { display: flex; gap: 1rem; margin: .5rem 0; } .slider input { flex: 1; } #clock { min-width: 6rem; font-variant-numeric: tabular-nums; }
-    .lane { stroke: #ccc; } .down { stroke: #c0392b; stroke-width: 5; opacity: .35; } .still { stroke: #e0a526; stroke-width: 5; opacity: .5; }
-    .arrow { stroke: #2456a6; stroke-width: 1.2; fill: none; cursor: pointer; } .arrow.part { stroke: #bbb; }
-    .arrow.lost { stroke: #c0392b; stroke-dasharray: 4 3; } .arrow.hit, .mark.hit { stroke: #d2146e; stroke-width: 3; }
-    .reach { stroke: transparent; stroke-width: 9; cursor: pointer; }
-    .mark { cursor: pointer; } .fault { fill: #c0392b; } .boot { fill: #2b7a4b; } .sync { fill: #999; } .log { fill: #e0a526; }
-    .evidence { stroke: #d2146e; stroke-width: 1.5; stroke-dasharray: 2 2; } .now { stroke: #222; } .label { fill: #555; pointer-events: none; }
-    table { border-collapse: collapse; font-size: 12px; } td { padding: 0 .75rem 0 0; vertical-align: top; } h3 { font-size: .9rem; margin: .5rem 0 0; }
+    :root { color-scheme: light dark; --text: #222; --faint: #5a5a5a; --ground: #fff; --box: #f4f4f4; --edge: #ccc; --part: #8a8a8a;
+      --message: #2456a6; --bad: #b93224; --good: #22693e; --warn: #a8700a; --hit: #c0125f; }
+    @media (prefers-color-scheme: dark) { :root { --text: #e6e6e6; --faint: #a8a8a8; --ground: #161616; --box: #242424; --edge: #4a4a4a;
+      --part: #8a8a8a; --message: #82b1ff; --bad: #ff8a7a; --good: #6fcf97; --warn: #f2c94c; --hit: #ff7ab2; } }
+    * { box-sizing: border-box; } body { font: 14px/1.5 system-ui, sans-serif; margin: 1rem; color: var(--text); background: var(--ground); }
+    h1 { font-size: 1.25rem; margin: 0; } h2 { font-size: 1rem; } header p { margin: 0 0 .5rem; color: var(--faint); }
+    nav { display: flex; flex-wrap: wrap; gap: .5rem 1rem; align-items: center; margin: .5rem 0; }
+    #filter { width: 18rem; max-width: 100%; } #frame { border: 1px solid var(--edge); overflow-y: auto; max-height: 34rem; cursor: grab; touch-action: pan-y; }
+    #frame:focus-visible { outline: 2px solid var(--message); }
+    svg { display: block; font: 11px system-ui, sans-serif; user-select: none; } #diagram { width: 100%; } #diagram text { fill: var(--text); }
+    pre { background: var(--box); padding: .75rem; overflow: auto; max-height: 30rem; font-size: 12px; white-space: pre-wrap; word-break: break-word; }
+    main { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(20rem, 100%), 1fr)); gap: 1rem; }
+    .slider { display: flex; gap: 1rem; margin: .5rem 0; } .slider input { flex: 1; min-width: 0; } #clock { min-width: 6rem; font-variant-numeric: tabular-nums; }
+    #legend { display: flex; flex-wrap: wrap; gap: .1rem 1rem; list-style: none; margin: .5rem 0 0; padding: 0; font-size: 12px; }
+    #legend li { display: flex; gap: .4rem; align-items: center; } #keys { margin: .25rem 0; font-size: 12px; color: var(--faint); }
+    .lane { stroke: var(--edge); } .down { stroke: var(--bad); stroke-width: 5; opacity: .45; } .still { stroke: var(--warn); stroke-width: 5; opacity: .6; }
+    .arrow { stroke: var(--message); stroke-width: 1.2; fill: none; cursor: pointer; } .arrow.part { stroke: var(--part); }
+    .arrow.lost { stroke: var(--bad); stroke-dasharray: 4 3; } .arrow.open { stroke: var(--part); stroke-dasharray: 1 3; }
+    .arrow.hit, .mark.hit { stroke: var(--hit); stroke-width: 3; } .reach { stroke: transparent; stroke-width: 9; cursor: pointer; }
+    .mark { cursor: pointer; } .fault { fill: var(--bad); } .boot { fill: var(--good); } .sync { fill: var(--part); } .log { fill: var(--warn); }
+    .evidence { stroke: var(--hit); stroke-width: 1.5; stroke-dasharray: 2 2; } .now { stroke: var(--text); } #diagram .label { fill: var(--faint); pointer-events: none; }
+    table { border-collapse: collapse; font-size: 12px; } td { padding: 0 .75rem 0 0; vertical-align: top; word-break: break-word; } h3 { font-size: .9rem; margin: .5rem 0 0; }
     """
 
   static let script = #"""
@@ -23,10 +30,9 @@ enum DiagramScript {
     const $ = id => document.getElementById(id);
     const data = JSON.parse($('data').textContent);
     const lanes = new Map(data.lanes.map((name, index) => [name, index]));
-    const left = 110, row = 34, upper = 30;
+    const left = 8 + 6.5 * Math.max(...data.lanes.map(name => name.length), 6), row = 34, upper = 30;
     const last = Math.max(1, ...data.arrows.map(a => a[1] || a[0]), ...data.marks.map(m => m[0]));
-    const first = data.arrows.length ? Math.min(data.arrows[0][0], data.broken || last) : 0;
-    const view = { from: first, to: last, now: data.broken ?? last, picked: null };
+    const view = { from: 0, to: last, now: data.broken ?? last, picked: null };
     const svgNS = 'http://www.w3.org/2000/svg';
     const svg = $('diagram');
     const seconds = t => (t / 1e6).toFixed(6) + 's';
@@ -90,7 +96,7 @@ enum DiagramScript {
         const end = arrived ?? Math.min(last, sent + (view.to - view.from) / 40);
         if (end < view.from || sent > view.to || from === to || !wanted(arrow)) continue;
         if (++drawn > 1500) break;
-        const kind = arrived === null ? 'arrow lost' : arrow[6].length ? 'arrow' : 'arrow part';
+        const kind = arrow[7] ? 'arrow lost' : arrived === null ? 'arrow open' : arrow[6].length ? 'arrow' : 'arrow part';
         const group = add(svg, 'g', {});
         const place = { x1: x(sent), y1: y(from), x2: x(end), y2: y(to) };
         const line = add(group, 'line', { ...place, class: kind + (view.picked === arrow ? ' hit' : '') });
@@ -99,7 +105,7 @@ enum DiagramScript {
         add(group, 'polyline', { class: line.getAttribute('class'), points: tip(.4) + ' ' + place.x2 + ',' + place.y2 + ' ' + tip(-.4) });
         add(group, 'line', { ...place, class: 'reach' });
         add(group, 'title', {}, from + ' → ' + to + ': ' + (arrow[6].map(m => m[1]).join(' · ') || arrow[5] + ' bytes of a message'));
-        group.onclick = () => { view.picked = arrow; show(arrow); draw(); };
+        group.onclick = () => pick(arrow);
         const middle = [(place.x1 + place.x2) / 2 + 4, (place.y1 + place.y2) / 2];
         if (arrow[6].length && labels.every(other => Math.abs(other[1] - middle[1]) > 11 || Math.abs(other[0] - middle[0]) > 190)) {
           labels.push(middle);
@@ -127,7 +133,7 @@ enum DiagramScript {
 
     function show(arrow) {
       const [sent, arrived, from, to, connection, size, messages] = arrow;
-      const head = from + ' → ' + to + ', connection ' + connection + ', ' + size + ' bytes\nsent ' + seconds(sent) + (arrived === null ? ', never arrived' : ', arrived ' + seconds(arrived));
+      const head = from + ' → ' + to + ', connection ' + connection + ', ' + size + ' bytes\nsent ' + seconds(sent) + (arrow[7] ? ', never arrived' : arrived === null ? ', under way when the run ended' : ', arrived ' + seconds(arrived));
       $('detail').textContent = head + '\n\n' + (messages.map(m => m[0] + ': ' + m[1] + '\n\n' + m[2]).join('\n\n—\n\n') || 'Part of a message that is not whole yet.');
     }
 
@@ -172,7 +178,44 @@ enum DiagramScript {
     const toTime = () => { $('time').value = view.now / last * 100000; };
     $('in').onclick = () => zoom(.5, inView(view.now) ? view.now : (view.from + view.to) / 2);
     $('out').onclick = () => zoom(2, (view.from + view.to) / 2);
-    $('break').onclick = () => { view.now = data.broken ?? last; toTime(); look(view.now - 4e5, view.now + 1e5); showState(); };
+    // The story with some room around it; all when there is none. A promise about the end is broken nowhere else.
+    const lookAtStory = () => {
+      const [from, to] = data.span ?? [0, last], room = Math.max(2e4, (to - from) / 20);
+      look(from - room, to + room);
+    };
+    $('break').onclick = () => {
+      view.now = data.broken ?? last;
+      toTime();
+      if (data.broken === null) lookAtStory(); else look(view.now - 4e5, view.now + 1e5);
+      showState();
+    };
+    $('whole').onclick = () => look(0, last);
+
+    // MARK: Keys
+
+    function pick(arrow) {
+      view.picked = arrow;
+      show(arrow);
+      if (inView(arrow[0])) draw(); else look(arrow[0] - (view.to - view.from) / 2, arrow[0] + (view.to - view.from) / 2);
+    }
+    // The next message, or the one before; from the chosen one, or from what is in view.
+    function step(by) {
+      const shown = data.arrows.filter(arrow => arrow[2] !== arrow[3] && wanted(arrow));
+      const place = view.picked ? shown.indexOf(view.picked) : -1;
+      const next = place >= 0 ? place + by : shown.findIndex(arrow => inView(arrow[0]));
+      if (shown[next]) pick(shown[next]);
+    }
+    const keys = {
+      ArrowLeft: () => look(view.from - (view.to - view.from) / 5, view.to - (view.to - view.from) / 5),
+      ArrowRight: () => look(view.from + (view.to - view.from) / 5, view.to + (view.to - view.from) / 5),
+      '+': () => $('in').onclick(), '=': () => $('in').onclick(), '-': () => $('out').onclick(),
+      n: () => step(1), p: () => step(-1), b: () => $('break').onclick(), w: () => $('whole').onclick(),
+    };
+    window.onkeydown = event => {
+      if (event.ctrlKey || event.metaKey || event.altKey || event.target.tagName === 'INPUT' || !keys[event.key]) return;
+      event.preventDefault();
+      keys[event.key]();
+    };
     $('frame').addEventListener('wheel', event => { if (event.ctrlKey || event.shiftKey || Math.abs(event.deltaX) > Math.abs(event.deltaY)) { event.preventDefault(); const by = (view.to - view.from) * (event.deltaX || event.deltaY) / 1000; look(view.from + by, view.to + by); } else { event.preventDefault(); zoom(event.deltaY > 0 ? 1.25 : .8, timeAt(event)); } }, { passive: false });
     let held = null;
     $('frame').onpointerdown = event => { held = { x: event.clientX, from: view.from, to: view.to }; };
@@ -188,6 +231,7 @@ enum DiagramScript {
     window.onresize = draw;
     if (data.omitted) $('omitted').textContent = data.omitted + ' messages of this run are left out';
     toTime();
-    if (data.broken !== null) $('break').onclick(); else { draw(); showState(); }
+    lookAtStory();
+    showState();
     """#
 }

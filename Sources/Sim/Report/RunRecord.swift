@@ -5,8 +5,10 @@ public final class RunRecord {
   /// Bytes on their way from a node to another.
   struct Arrow {
     let sentAt: Int64
-    /// nil when they never arrived.
+    /// nil when they did not arrive in this run.
     var arrivedAt: Int64?
+    /// Whether they never arrive: the node was dead when they came. All others are under way when the run ends.
+    var isLost = false
     let from: String
     let to: String
     let connection: Int
@@ -36,7 +38,7 @@ public final class RunRecord {
   private struct Key: Hashable {
     let connection: Int
     let from: String
-    let sentAt: Int64
+    let number: Int
   }
 
   /// A run of more is cut at its beginning: the end is where promises break.
@@ -73,11 +75,15 @@ public final class RunRecord {
   /// Arrows that were left out because there were too many.
   var omitted: Int { read.omitted }
 
+  /// When the last thing happened.
+  public private(set) var lastAt: Int64 = 0
+
   /// Nothing has happened.
   public init() {}
 
   /// Takes the next event.
   public func note(_ event: TraceEvent) {
+    lastAt = event.at
     unread.append(event)
     if unread.count == Self.mostUnread { readAll() }
   }
@@ -92,6 +98,7 @@ public final class RunRecord {
     switch event.kind {
     case .send: send(event)
     case .arrive: arrive(event)
+    case .lost: if let place = place(event) { pieces.arrows[place].isLost = true }
     case .log: log(event)
     case .connect, .accepted, .diskWrite, .close: break
     case .boot, .crash, .pause, .resume, .drain, .ended, .refused, .reset, .diskSync, .diskFault, .fault, .mended:
@@ -105,7 +112,7 @@ public final class RunRecord {
     let messages = entry.decoder.receive(transfer.bytes, fromClient: event.node == entry.client)
     decoders[transfer.connection] = entry
     let host = transfer.peer == "127.0.0.1" ? event.node : transfer.peer
-    underWay[Key(connection: transfer.connection, from: event.node, sentAt: event.at)] =
+    underWay[Key(connection: transfer.connection, from: event.node, number: transfer.number)] =
       pieces.omitted + pieces.arrows.count
     pieces.arrows.append(
       Arrow(
@@ -117,12 +124,18 @@ public final class RunRecord {
     }
   }
 
+  /// The arrow that ends now; nil when it was left out.
+  private func place(_ event: TraceEvent) -> Int? {
+    guard let transfer = event.transfer else { return nil }
+    let key = Key(connection: transfer.connection, from: transfer.peer, number: transfer.number)
+    guard let number = underWay.removeValue(forKey: key), number >= pieces.omitted else { return nil }
+    return number - pieces.omitted
+  }
+
   private func arrive(_ event: TraceEvent) {
-    guard let transfer = event.transfer else { return }
-    let key = Key(connection: transfer.connection, from: transfer.peer, sentAt: transfer.sentAt)
-    guard let place = underWay.removeValue(forKey: key), place >= pieces.omitted else { return }
-    pieces.arrows[place - pieces.omitted].arrivedAt = event.at
-    for message in pieces.arrows[place - pieces.omitted].messages where message.name == "new_message" {
+    guard let place = place(event) else { return }
+    pieces.arrows[place].arrivedAt = event.at
+    for message in pieces.arrows[place].messages where message.name == "new_message" {
       guard let payload = message.payload else { continue }
       let sender = payload["sender_id"]?.int ?? 0
       let recipient = payload["recipient_id"]?.int ?? 0

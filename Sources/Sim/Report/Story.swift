@@ -15,14 +15,19 @@ public struct Story {
   /// What is said of the very same messages shortly after the last piece of evidence belongs to it as well.
   private static let tail: Int64 = 3_000_000_000
   private static let mostSentences = 60
+  /// Beside evidence, however much there is of it.
+  private static let leastSentences = 30
   /// The broken promise, as its oracle tells it.
   public let violation: Violation
   /// What happened, in order.
   public let sentences: [Sentence]
   /// Sentences that were left out, because there were too many.
   public let omitted: Int
-  /// When the promise was broken, as far as that is known.
+  /// When the promise was broken; nil when it is about the end. Evidence has milliseconds: this is the end of the last one, so that
+  /// what happened in it has happened.
   let brokenAt: Int64?
+  /// From the first to the last sentence that has a time.
+  let span: ClosedRange<Int64>?
 
   /// So many things that people did are all told; of more, only those of the people whom the evidence names.
   private static let fewActs = 24
@@ -33,11 +38,8 @@ public struct Story {
     let times = violation.events.flatMap(Self.times)
     let first = (times.min() ?? 0) - Self.lead
     let last = times.max() ?? .max
-    brokenAt = times.max()
-    let spans = violation.events.compactMap { event -> ClosedRange<Int64>? in
-      let times = Self.times(event)
-      return times.isEmpty ? nil : times.min()! - 1_000_000...times.max()! + 1_000_000
-    }
+    brokenAt = times.max().map { $0 + 999_999 }
+    let spans = Self.spans(violation, record)
     var found = violation.events.map {
       Sentence(at: Self.times($0).first ?? last, isEvidence: true, text: $0)
     }
@@ -57,7 +59,7 @@ public struct Story {
       guard isAbout else { continue }
       found.append(Sentence(at: state.at, isEvidence: false, text: "\(state.subject) is now \(state.value)"))
     }
-    let texts = Self.texts(violation.events)
+    let texts = violation.oracle == Trap.oracle ? [] : Self.texts(violation.events)
     let people = record.nodes.filter { name in violation.events.contains { $0.contains(word: name) } }
     let near = acts.filter { $0.at.nanoseconds >= first && $0.at.nanoseconds <= last }
     for act in near where near.count <= Self.fewActs || people.contains(act.who) {
@@ -68,9 +70,13 @@ public struct Story {
     for arrow in record.arrows where arrow.sentAt >= first && arrow.sentAt <= end {
       // What carries the very words; or, when the evidence has none, what those people said and heard in its time.
       let isNear = texts.isEmpty && spans.contains { $0.contains(arrow.sentAt) }
-      let isTheirs = isNear && (people.contains(arrow.from) || people.contains(arrow.to))
+      // A process that dies names nobody.
+      let isTheirs =
+        isNear && (people.contains(arrow.from) || people.contains(arrow.to) || violation.oracle == Trap.oracle)
       for message in arrow.messages where isTheirs || texts.contains(where: { message.detail.contains(word: $0) }) {
-        let fate = arrow.arrivedAt == nil ? ", which never arrives" : ""
+        let fate =
+          arrow.isLost
+          ? ", which never arrives" : arrow.arrivedAt == nil ? ", which is under way when the run ends" : ""
         found.append(
           Sentence(
             at: arrow.sentAt, isEvidence: false,
@@ -79,10 +85,25 @@ public struct Story {
     }
     let ordered = found.enumerated().sorted { ($0.element.at, $0.offset) < ($1.element.at, $1.offset) }.map(\.element)
     // What is nearest to the break says the most; all evidence stays.
-    let room = max(0, Self.mostSentences - violation.events.count)
+    let room = max(Self.leastSentences, Self.mostSentences - violation.events.count)
     let kept = Set(ordered.indices.filter { !ordered[$0].isEvidence }.suffix(room))
     sentences = ordered.indices.filter { ordered[$0].isEvidence || kept.contains($0) }.map { ordered[$0] }
     omitted = ordered.count - sentences.count
+    let timed = sentences.map(\.at).filter { $0 != .max }
+    span = timed.min().flatMap { first in timed.max().map { first...$0 } }
+  }
+
+  /// When what the evidence names happened. Who was never served, and a process that died, are told of by what was last.
+  private static func spans(_ violation: Violation, _ record: RunRecord) -> [ClosedRange<Int64>] {
+    switch violation.oracle {
+    case "live": [record.lastAt - lead...record.lastAt]
+    case Trap.oracle: [record.lastAt - 50_000_000...record.lastAt]
+    default:
+      violation.events.compactMap { event in
+        let times = times(event)
+        return times.min().flatMap { first in times.max().map { first - 1_000_000...$0 + 1_000_000 } }
+      }
+    }
   }
 
   /// The story as text.
@@ -124,7 +145,7 @@ public struct Story {
     case .ended: "\(mark.node) ends: \(mark.text)"
     case .diskFault: "the disk of \(mark.node) fails: \(mark.text)"
     case .log: "\(mark.node) says \(mark.text)"
-    case .reset, .refused, .diskSync, .connect, .accepted, .send, .close, .diskWrite, .arrive: nil
+    case .reset, .refused, .diskSync, .connect, .accepted, .send, .close, .diskWrite, .arrive, .lost: nil
     }
   }
 

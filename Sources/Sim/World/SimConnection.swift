@@ -18,6 +18,8 @@ final class Pipe {
   /// The sender has ended the stream, so nothing more may be written.
   private(set) var endSent = false
   private var underWay = 0
+  /// How often something was sent.
+  private(set) var sent = 0
   private var lastArrival: Int64 = 0
   var reader: Waiter?
   var writer: Waiter?
@@ -47,6 +49,7 @@ final class Pipe {
   /// Puts bytes on the wire, whole or cut at any byte.
   func send(_ bytes: ArraySlice<UInt8>) {
     var rest = bytes
+    sent += 1
     while !rest.isEmpty {
       let cut =
         rest.count > 1 && fabric.stream.chance(fabric.link.splits)
@@ -54,7 +57,7 @@ final class Pipe {
       let segment = rest.prefix(cut)
       rest = rest.dropFirst(cut)
       underWay += segment.count
-      travel(.bytes(segment, sentAt: rest.isEmpty ? fabric.scheduler.now : nil))
+      travel(.bytes(segment, completes: rest.isEmpty ? sent : nil))
     }
   }
 
@@ -70,8 +73,8 @@ final class Pipe {
   }
 
   private enum Segment {
-    /// The last of what was sent together says when that was.
-    case bytes(ArraySlice<UInt8>, sentAt: Int64?)
+    /// The last of what was sent together has the number of it.
+    case bytes(ArraySlice<UInt8>, completes: Int?)
     case ending(Ending)
   }
 
@@ -97,9 +100,10 @@ final class Pipe {
 
   private func arrive(_ segment: Segment) {
     switch segment {
-    case .bytes(let bytes, let sentAt):
+    case .bytes(let bytes, let number):
       deliver(bytes)
-      if let sentAt, to.isAlive { fabric.trace.arrived(at: to.name, from: from.name, connection, sentAt: sentAt) }
+      guard let number else { return }
+      fabric.trace.ended(to.isAlive ? .arrive : .lost, at: to.name, from: from.name, connection, number: number)
     case .ending(let how): end(how)
     }
   }
@@ -188,7 +192,7 @@ final class SimConnection: Connection, @unchecked Sendable {
     if outgoing.endSent { throw NetworkError.closed }
     let part = bytes.prefix(max(0, outgoing.room))
     if part.isEmpty { return 0 }
-    fabric.trace.sent(part, from: life.name, to: peer, id)
+    fabric.trace.sent(part, from: life.name, to: peer, id, number: outgoing.sent + 1)
     outgoing.send(part)
     return part.count
   }

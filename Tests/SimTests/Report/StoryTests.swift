@@ -30,4 +30,102 @@ struct StoryTests {
     // What a message says never ends the script that carries it.
     #expect(page.components(separatedBy: "</script>").count == 3)
   }
+
+  private static let lessons = [
+    "a-list-beside-a-dictionary", "a-room-remembered", "a-session-believed-for-ever", "a-task-for-each-message",
+    "acknowledged-before-the-effect", "checked-then-set", "client-id-in-two-steps", "confirmed-before-written",
+    "dropped-on-any-disconnect", "dropped-on-upgrade", "emitted-before-stored", "emitted-in-arrival-order",
+    "forgotten-with-the-client", "offline-with-any-socket",
+  ]
+
+  @Test("an arrow is lost when it never arrives, and no other", arguments: lessons)
+  func arrows(lesson: String) throws {
+    let scenario = try Scenario.file("lessons/\(lesson)")
+    let record = RunRecord()
+    var counts: [Trace.Kind: Int] = [:]
+    _ = ScenarioRunner(scenario).run(
+      seed: try #require(scenario.seed),
+      RunOptions { event in
+        record.note(event)
+        counts[event.kind, default: 0] += 1
+      })
+    let (sends, arrivals, lost) = (counts[.send] ?? 0, counts[.arrive] ?? 0, counts[.lost] ?? 0)
+    #expect(record.omitted == 0 && record.arrows.count == sends && arrivals > 0)
+    #expect(record.arrows.count { $0.arrivedAt == nil } == sends - arrivals)
+    #expect(record.arrows.count { $0.isLost } == lost)
+    // What a message says arrives no sooner than it is sent.
+    #expect(record.arrows.allSatisfy { $0.arrivedAt.map { [sent = $0.sentAt] in $0 >= sent } ?? true })
+  }
+
+  @Test("events travel as JSON and come back the same")
+  func events() throws {
+    let scenario = try Scenario.file("lessons/dropped-on-any-disconnect").shortened(to: .milliseconds(400))
+    let (here, there) = (RunRecord(), RunRecord())
+    _ = ScenarioRunner(scenario).run(
+      seed: 1,
+      RunOptions { event in
+        here.note(event)
+        let back = TraceEvent(json: event.wholeJSON)
+        #expect(back?.wholeJSON == event.wholeJSON)
+        if let back { there.note(back) }
+      })
+    #expect(here.arrows.count > 100 && here.lastAt == there.lastAt)
+    let pages = [here, there].map { DiagramPage.text(scenario, seed: 1, nil, $0) }
+    #expect(pages[0] == pages[1])
+  }
+
+  @Test(
+    "the moment of the break has what happened in its millisecond, and a promise about the end has the story's span")
+  func moments() {
+    let record = RunRecord()
+    func story(_ oracle: String, _ events: [String]) -> Story {
+      Story(Violation(oracle: oracle, promise: "p", events: events), record)
+    }
+    let broken = story("relayed", ["1.204s ann heard", "and 1.306s"])
+    #expect(broken.brokenAt == 1_306_999_999)
+    #expect(broken.span == 1_204_000_000...1_306_000_000)
+    let atEnd = story("staffed", ["cora has nobody"])
+    #expect(atEnd.brokenAt == nil && atEnd.span == nil)
+  }
+
+  @Test("a failing `live` is told with what those did last who were not served")
+  func live() throws {
+    let text = """
+      { name: 'live', run: '5s', grace: '1s', topology: { chat: 1 },
+        people: [{ name: 'ann', role: 'chat', count: 3, thinkTime: '400ms', rest: '20s' }],
+        faults: [{ at: '3s', crash: 'chat', restartAfter: '10s' }] }
+      """
+    let scenario = try Scenario(parsing: Array(text.utf8), file: "f")
+    let record = RunRecord()
+    let result = ScenarioRunner(scenario).run(seed: 1, RunOptions { record.note($0) })
+    let violation = try #require(result.violations.first { $0.oracle == "live" })
+    let story = Story(violation, record, acts: result.acts)
+    let told = story.sentences.filter { !$0.isEvidence }
+    #expect(told.contains { $0.text.contains("chat dies") } && told.contains { $0.text.contains("tells chat") })
+    #expect(try #require(story.span).upperBound <= record.lastAt)
+  }
+
+  @Test("what a process that died has said is its error and the frames of its backtrace")
+  func trap() {
+    let said = """
+      System/PlantedBugs.swift:6: Fatal error: planted
+
+      *** Program crashed: Illegal instruction at 0x00007f308dcf9361 ***
+
+      Thread 0 "parley" crashed:
+
+      0                  0x00007f308dcf9361 _assertionFailure(_:) + 225 in libswiftCore.so
+      1 [ra]             0x0000556690dbcbf8 UserService.misbehave() + 663 in parley at /x/PlantedBugs.swift:6:79
+
+          4│   func misbehave() {
+      """
+    let lines = said.split(separator: "\n").map(String.init)
+    #expect(
+      Violation.death(at: 1_022_400_000, saying: lines).events == [
+        "1.022s the process dies", "System/PlantedBugs.swift:6: Fatal error: planted",
+        "*** Program crashed: Illegal instruction at 0x00007f308dcf9361 ***",
+        "0 _assertionFailure(_:) + 225 in libswiftCore.so",
+        "1 [ra] UserService.misbehave() + 663 in parley at /x/PlantedBugs.swift:6:79",
+      ])
+  }
 }

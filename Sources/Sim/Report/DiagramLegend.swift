@@ -1,0 +1,29 @@
+/// What the signs in a space-time diagram mean, and its keys.
+enum DiagramLegend {
+  private static let signs = [
+    (line("arrow"), "a message"), (line("arrow part"), "a part of one"), (line("arrow lost"), "never arrives"),
+    (line("arrow open"), "under way when the run ends"), (dot("fault"), "a fault, a crash"),
+    (dot("boot"), "a start, a repair"),
+    (dot("log"), "a line of a log"),
+    ("<rect class=\"sync\" x=\"12\" y=\"3\" width=\"4\" height=\"8\"/>", "a sync of a disk"),
+    (line("down"), "the node is down"), (line("still"), "the node stands still"),
+    (line("evidence"), "what breaks the promise"), (line("now"), "the moment that is shown below"),
+  ]
+
+  private static func line(_ kind: String) -> String {
+    "<line class=\"\(kind)\" x1=\"1\" y1=\"7\" x2=\"27\" y2=\"7\"/>"
+  }
+
+  private static func dot(_ kind: String) -> String { "<circle class=\"\(kind)\" cx=\"14\" cy=\"7\" r=\"5\"/>" }
+
+  static var text: String {
+    let entries = signs.map { sign, meaning in
+      "<li><svg width=\"28\" height=\"14\" aria-hidden=\"true\">\(sign)</svg>\(meaning)</li>"
+    }
+    return """
+      <ul id="legend" aria-label="legend">\(entries.joined())</ul>
+      <p id="keys"><kbd>←</kbd> <kbd>→</kbd> move, <kbd>+</kbd> <kbd>−</kbd> zoom, <kbd>n</kbd> <kbd>p</kbd> next and previous message,
+      <kbd>b</kbd> to the break, <kbd>w</kbd> the whole run.</p>
+      """
+  }
+}

@@ -1,0 +1,18 @@
+extension RunResult {
+  /// What failures have in common that have one cause: which promises were broken, and what the first piece of evidence for
+  /// each says, without its names and numbers.
+  public var cause: String {
+    violations.map { "\($0.oracle): \($0.promise): \(Self.shape(of: $0.events.first ?? ""))" }.joined(separator: "\n")
+  }
+
+  /// The text with `#` in place of each word with a digit, but for statuses that are errors; a list of those is one.
+  static func shape(of text: String) -> String {
+    var shape: [Substring] = []
+    for word in text.split(omittingEmptySubsequences: false, whereSeparator: { !$0.isLetter && !$0.isNumber }) {
+      let isStatus = word.count == 3 && (word.hasPrefix("4") || word.hasPrefix("5")) && word.allSatisfy(\.isNumber)
+      let next = word.contains(where: \.isNumber) && !isStatus ? "#" : word
+      if next != "#" || shape.last != "#" { shape.append(next) }
+    }
+    return shape.joined(separator: " ")
+  }
+}
