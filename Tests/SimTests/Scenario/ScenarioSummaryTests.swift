@@ -1,0 +1,69 @@
+import System
+import Testing
+
+@testable import Sim
+
+@Suite("What many runs reach together")
+struct ScenarioSummaryTests {
+  private func scenario(_ more: String) throws -> Scenario {
+    let text = "{ name: 'x', run: '2s', people: [{ name: 'a', thinkTime: '1s' }], \(more) }"
+    return try Scenario(parsing: Array(text.utf8), file: "f")
+  }
+
+  /// A run in which nothing happened but what was counted.
+  private func run(_ seed: UInt64, _ counts: [Counter: Int], violations: [Violation] = []) -> RunResult {
+    RunResult(
+      seed: seed, hash: 0, violations: violations, counts: counts, strikes: [], steps: 0, simulated: .zero,
+      orderings: [], draws: [], acts: [], struck: [])
+  }
+
+  @Test(
+    "an expectation is for ten seeds, scales with more of them, and is not judged with fewer",
+    arguments: [
+      (runs: 1, each: 0, isJudged: false, least: 7), (9, 0, false, 7), (10, 0, true, 7), (10, 1, true, nil),
+      (15, 0, true, 10), (200, 0, true, 140), (200, 1, true, nil),
+    ] as [(runs: Int, each: Int, isJudged: Bool, least: Int?)])
+  func scales(runs: Int, each: Int, isJudged: Bool, least: Int?) throws {
+    var summary = ScenarioSummary(try scenario("expect: { requests: 7 }"))
+    for seed in 1...UInt64(runs) { summary.add(run(seed, [.requests: each])) }
+    #expect(summary.isJudged == isJudged)
+    #expect(summary.unreached == (least.map { ["requests: 0, expected at least \($0)"] } ?? []))
+    #expect(summary.failed == 0)
+  }
+
+  @Test("a fault that never struck and an order that was never seen are not reached")
+  func unreached() throws {
+    let scenario = try scenario(
+      """
+      faults: [{ at: '1s', skew: 'users', by: '1s' }, { from: '1s', every: '1000s', pause: 'users' }],
+      sometimes: ['pause users, requests'], expect: { crashes: 1, requests: 1 }
+      """)
+    var summary = ScenarioSummary(scenario)
+    summary.add(ScenarioRunner(scenario).run(seed: 1))
+    #expect(
+      summary.unreached == [
+        "fault 2 never struck: users is stopped for a while", "crashes: 0, expected at least 1",
+        "\"requests\" never came soon after \"pause users\"",
+      ])
+  }
+
+  @Test("a scenario with one seed of its own is a recording, or about a planted bug")
+  func ownSeed() throws {
+    #expect(try scenario("seed: 3, choices: { network: [0, 0] }").hasOneSeed)
+    #expect(try scenario("seed: 3, plant: ['users.fails'], fails: ['unique']").hasOneSeed)
+    #expect(try !scenario("seed: 3").hasOneSeed)
+    #expect(try !scenario("plant: ['users.fails'], fails: ['unique']").hasOneSeed)
+  }
+
+  @Test("failures are alike when they break the same promises in the same way")
+  func causes() {
+    func cause(_ oracle: String, _ event: String) -> String {
+      run(1, [:], violations: [Violation(oracle: oracle, promise: "p", events: [event, "\(event.count) more"])]).cause
+    }
+    let one = cause("transcript", "1.204s ann-1: \"ann-1/7\" to users 1 and 3 → 500, {\"LIST\":[1,2]}")
+    #expect(one == cause("transcript", "13.001s ann-22: \"ann-22/1\" to users 1 and 30 → 500, {\"LIST\":[1,2,33,4]}"))
+    #expect(one != cause("complete", "1.204s ann-1: \"ann-1/7\" to users 1 and 3 → 500, {\"LIST\":[1,2]}"))
+    #expect(one != cause("transcript", "1.204s ann-1: \"ann-1/7\" to users 1 and 3 → 503, {\"LIST\":[1,2]}"))
+    #expect(one != cause("transcript", "1.204s ann-1: \"ann-1/7\" to group 1 → 500, {\"LIST\":[1,2]}"))
+  }
+}
