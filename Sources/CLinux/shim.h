@@ -19,5 +19,8 @@ extern int sched_getaffinity(pid_t pid, size_t size, cpu_set_t *set);
 // `stdout` is a mutable global, which Swift 6 does not touch. Each printed line then goes out at once, also into a pipe.
 static inline void parley_line_buffer_stdout(void) { setvbuf(stdout, 0, _IOLBF, 0); }
 
+// Whether anything that was printed could not be written.
+static inline int parley_flush_stdout(void) { return fflush(stdout) != 0 || ferror(stdout) != 0; }
+
 // Variadic in C, so Swift cannot call it.
 static inline int parley_lock(int fd, struct flock *range) { return fcntl(fd, F_OFD_SETLK, range); }

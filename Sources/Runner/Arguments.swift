@@ -48,16 +48,19 @@ struct Arguments {
   func int(_ name: String, in range: ClosedRange<Int>) throws(UsageError) -> Int? {
     guard let text = value(name) else { return nil }
     guard let number = Int(text), range.contains(number) else {
-      throw UsageError("--\(name): \"\(text)\" is no number from \(range.lowerBound) to \(range.upperBound)")
+      throw UsageError("--\(name): \"\(text)\" is not a number from \(range.lowerBound) to \(range.upperBound)")
     }
     return number
   }
+
+  /// The value of `--seed`.
+  func seed() throws(UsageError) -> UInt64? { try int("seed", in: 0...Int.max).map { UInt64($0) } }
 
   /// The time that a flag gives.
   func time(_ name: String) throws(UsageError) -> Duration? {
     guard let text = value(name) else { return nil }
     guard let time = DurationText.parse(text), time > .zero else {
-      throw UsageError("--\(name): \"\(text)\" is no time; write for example 30s, 10m")
+      throw UsageError("--\(name): \"\(text)\" is not a time; write for example 30s, 10m")
     }
     return time
   }
@@ -67,7 +70,7 @@ struct Arguments {
     guard let name = value("strategy") else { return nil }
     guard let strategy = StrategyName(rawValue: name) else {
       throw UsageError(
-        "--strategy: \"\(name)\" is none of \(StrategyName.list)")
+        "--strategy: \"\(name)\" is not one of \(StrategyName.list)")
     }
     return strategy
   }

@@ -3,6 +3,8 @@ import Sim
 import System
 
 /// `parley explain`: replays a run and tells what it broke, in words and as a space-time diagram.
+///
+/// The run is in a child process, which tells all that happens as it happens: so a run that kills its process has a story too.
 enum ExplainCommand {
   static let usage = """
     parley explain SCENARIO [FLAGS]
@@ -25,21 +27,24 @@ enum ExplainCommand {
   static func run(_ words: [String]) throws(UsageError) -> Int32 {
     let arguments = try Arguments(words, flags: flags)
     guard arguments.words.count == 1 else { throw UsageError("one scenario: parley explain FILE") }
-    let (_, scenario) = try ScenarioFiles.read(arguments.words[0])
-    let strategy = try arguments.strategy()
-    let asked = try arguments.int("seed", in: 0...Int.max).map { UInt64($0) } ?? scenario.seed
-    let runner = ScenarioRunner(scenario)
-    let failing = asked ?? searched.first { !runner.run(seed: $0, RunOptions(strategy: strategy)).violations.isEmpty }
+    let (bytes, scenario) = try ScenarioFiles.read(arguments.words[0])
+    guard var json = try? JSONParser.parse(bytes, as: .json5) else {
+      throw UsageError("\(arguments.words[0]): not JSON5")
+    }
+    if let strategy = try arguments.strategy() { json = json.setting("strategy", .string(strategy.rawValue)) }
+    let asked = try arguments.seed() ?? scenario.seed
+    let replay = try Replay()
+    let failing = asked == nil ? try replay.firstFailing(json, searched) : asked
     let seed = failing ?? 1
     let record = RunRecord()
-    let result = runner.run(seed: seed, RunOptions(strategy: strategy) { record.note($0) })
-    let story = result.violations.first.map { Story($0, record, acts: result.acts) }
+    let run = try replay.run(json, seed: seed, record)
+    let story = run.violations.first.map { Story($0, record, acts: run.acts) }
     let page = arguments.value("html") ?? "explained.html"
-    TextFile.write(DiagramPage.text(scenario, seed: seed, story, record), to: page)
+    try OutputFile.write(DiagramPage.text(scenario, seed: seed, story, record), to: page)
     print("\(scenario.name), seed \(seed)\n")
     if let story {
       print(story.text)
-      for other in result.violations.dropFirst() { print("\nAlso broken (\(other.oracle)): \(other.promise).") }
+      for other in run.violations.dropFirst() { print("\nAlso broken (\(other.oracle)): \(other.promise).") }
     } else if failing == nil {
       print(
         "No promise was broken with the seeds \(searched.lowerBound) to \(searched.upperBound). The diagram shows seed 1."
@@ -49,5 +54,59 @@ enum ExplainCommand {
     }
     print("\nThe run as a diagram: \(page)")
     return 0
+  }
+}
+
+/// Runs in a child process, whose standard error is kept: a process that dies says there why.
+private struct Replay {
+  private let worker: FuzzWorker
+  private let errors: Int32
+
+  init() throws(UsageError) {
+    var name = Array("/tmp/parley-errors-XXXXXX".utf8CString)
+    errors = mkstemp(&name)
+    guard errors >= 0, unlink(name) == 0 else { throw UsageError("/tmp: \(String(cString: strerror(errno)))") }
+    _ = fcntl(errors, F_SETFD, FD_CLOEXEC)
+    // For the child alone: the runtime reads it when a process begins.
+    setenv("SWIFT_BACKTRACE", "enable=yes,color=no,interactive=no,threads=crashed,images=none,output-to=stderr", 0)
+    worker = FuzzWorker(errors: errors)
+  }
+
+  /// The first seed that fails; nil when none does.
+  func firstFailing(_ json: JSONValue, _ seeds: ClosedRange<UInt64>) throws(UsageError) -> UInt64? {
+    let outcome = try outcome(.init(json: json, seeds: seeds))
+    return outcome.diedIn ?? outcome.results.first { !$0.violations.isEmpty }?.seed
+  }
+
+  /// What came of a run, which is recorded.
+  func run(
+    _ json: JSONValue, seed: UInt64, _ record: RunRecord
+  ) throws(UsageError) -> (violations: [Violation], acts: [Act]) {
+    // Children before this one may have died as well.
+    let begin = lseek(errors, 0, SEEK_CUR)
+    let outcome = try outcome(.init(json: json, seeds: seed...seed, isRecorded: true)) { record.note($0) }
+    if outcome.diedIn != nil { return ([.death(at: record.lastAt, saying: said(since: begin))], []) }
+    return (outcome.results.first?.violations ?? [], outcome.results.first?.acts ?? [])
+  }
+
+  private func outcome(
+    _ one: FuzzWorker.Case, _ note: @escaping (TraceEvent) -> Void = { _ in }
+  ) throws(UsageError) -> FuzzWorker.Outcome {
+    worker.onEvent = note
+    worker.start(one)
+    while true {
+      guard let (_, outcome) = worker.receive() else { continue }
+      if let refusal = outcome.refusal { throw UsageError(refusal) }
+      return outcome
+    }
+  }
+
+  /// What the child has said on standard error.
+  private func said(since begin: off_t) -> [String] {
+    var text: [UInt8] = []
+    var buffer = [UInt8](repeating: 0, count: 65_536)
+    lseek(errors, begin, SEEK_SET)
+    while case let count = read(errors, &buffer, buffer.count), count > 0 { text += buffer[..<count] }
+    return String(decoding: text, as: UTF8.self).split(separator: "\n").map(String.init)
   }
 }

@@ -4,14 +4,36 @@ import System
 
 /// Finds scenario files, files as they are, folders with all below them, in the order of their names; and reads them.
 enum ScenarioFiles {
+  /// The longest file that is read.
+  private static let mostBytes = 4 << 20
+
   /// Reads one: its text and the scenario.
   static func read(_ file: String) throws(UsageError) -> (bytes: [UInt8], scenario: Scenario) {
+    var status = stat()
+    if stat(file, &status) == 0, status.st_size > mostBytes {
+      throw UsageError("\(file): a scenario file has at most \(mostBytes >> 20) MiB")
+    }
     guard let bytes = readFile(file) else { throw UsageError("\(file): \(String(cString: strerror(errno)))") }
     do throws(ScenarioError) {
       return (bytes, try Scenario(parsing: bytes, file: file))
     } catch {
-      throw UsageError(error.description)
+      throw UsageError(error.lines)
     }
+  }
+
+  /// Reads several; the errors of all of them are told together.
+  static func read(_ files: [String]) throws(UsageError) -> [(file: String, scenario: Scenario)] {
+    var scenarios: [(file: String, scenario: Scenario)] = []
+    var errors: [String] = []
+    for file in files {
+      do throws(UsageError) {
+        scenarios.append((file, try read(file).scenario))
+      } catch {
+        errors += error.lines
+      }
+    }
+    guard errors.isEmpty else { throw UsageError(errors) }
+    return scenarios
   }
 
   static func find(_ paths: [String]) throws(UsageError) -> [String] {
@@ -29,7 +51,8 @@ enum ScenarioFiles {
     return files
   }
 
-  private static func isFolder(_ path: String) -> Bool? {
+  /// Whether it is a folder; nil when there is nothing.
+  static func isFolder(_ path: String) -> Bool? {
     var status = stat()
     guard stat(path, &status) == 0 else { return nil }
     return status.st_mode & S_IFMT == S_IFDIR

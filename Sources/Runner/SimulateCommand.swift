@@ -9,6 +9,9 @@ enum SimulateCommand {
 
     Runs scenario files, and all in folders, in the simulator. A failure prints the oracle, the broken promise, the seed and
     the command that replays it. The last line is always `N passed, N failed`.
+
+    What a scenario expects is about ten seeds, and scales with their number; with fewer it is reported and fails nothing. A
+    recording, and a lesson about a planted bug, runs with its own seed.
     """
 
   /// No strategy of a run, but all schedules.
@@ -51,10 +54,8 @@ enum SimulateCommand {
   }
 
   static func seeds(_ options: Options, of scenario: Scenario) -> ClosedRange<UInt64> {
-    let own = scenario.seed.map { $0...$0 }
-    // Which draws are left to chance belongs to one seed: such a file is the recording of one run.
-    if scenario.isRecording, let own { return own }
-    return options.seeds ?? own ?? 1...10
+    guard let own = scenario.seed.map({ $0...$0 }) else { return options.seeds ?? 1...10 }
+    return scenario.hasOneSeed ? own : options.seeds ?? own
   }
 
   static func run(_ words: [String]) throws(UsageError) -> Int32 {
@@ -64,8 +65,7 @@ enum SimulateCommand {
       return 0
     }
     let options = try options(arguments)
-    var scenarios: [(file: String, scenario: Scenario)] = []
-    for file in options.files { scenarios.append((file, try ScenarioFiles.read(file).scenario)) }
+    let scenarios = try ScenarioFiles.read(options.files)
     if options.trace != nil, seeds(options, of: scenarios[0].scenario).count > 1 {
       throw UsageError("--trace is for one scenario with one --seed")
     }
@@ -78,7 +78,7 @@ enum SimulateCommand {
       work(scenarios, options, worker)
       return 0
     }
-    return SimulationReport.run(scenarios, options)
+    return try SimulationReport.run(scenarios, options)
   }
 
   private static func options(_ arguments: Arguments) throws(UsageError) -> Options {
@@ -86,10 +86,15 @@ enum SimulateCommand {
     let cores = Processors.count
     var options = Options(
       files: try ScenarioFiles.find(arguments.words), jobs: try arguments.int("jobs", in: 1...256) ?? cores)
-    if let seed = try arguments.int("seed", in: 0...Int.max) { options.seeds = UInt64(seed)...UInt64(seed) }
+    if let seed = try arguments.seed() { options.seeds = seed...seed }
     if let text = arguments.value("seeds") { options.seeds = try seeds(text) }
     if arguments.has("seed"), arguments.has("seeds") { throw UsageError("--seed and --seeds exclude each other") }
-    if arguments.value("strategy") != exhaustive { options.strategy = try arguments.strategy() }
+    if arguments.value("strategy") != exhaustive {
+      options.strategy = try arguments.strategy()
+      for flag in ["preemptions", "schedules"] where arguments.has(flag) {
+        throw UsageError("--\(flag) is for --strategy \(exhaustive)")
+      }
+    }
     options.trace = arguments.value("trace")
     if options.trace != nil, options.files.count > 1 {
       throw UsageError("--trace is for one scenario with one --seed")
@@ -98,7 +103,7 @@ enum SimulateCommand {
     options.printsCounts = arguments.has("counts")
     if let text = arguments.value("worker") {
       let parts = text.split(separator: "/").compactMap { Int($0) }
-      guard parts.count == 3, parts[1] > 0, (0..<parts[1]).contains(parts[0]) else {
+      guard parts.count == 3, parts[1] > 0, (0..<parts[1]).contains(parts[0]), parts[2] >= 0 else {
         throw UsageError("--worker: K/N/D")
       }
       options.worker = (parts[0], parts[1], parts[2])
@@ -106,18 +111,22 @@ enum SimulateCommand {
     return options
   }
 
+  private static let mostSeeds: Int64 = 100_000_000
+
   static func seeds(_ text: String) throws(UsageError) -> ClosedRange<UInt64> {
-    let ends = text.replacing("...", with: " ").split(separator: " ").map { UInt64($0) }
-    guard ends.count == 2, let low = ends[0], let high = ends[1], low <= high, high - low < 100_000_000 else {
-      throw UsageError("--seeds: \"\(text)\" is no range; write for example 1...200")
+    let ends = text.split(separator: "...", omittingEmptySubsequences: false).map { Int64($0) }
+    guard ends.count == 2, let low = ends[0], let high = ends[1], low >= 0, low <= high else {
+      throw UsageError("--seeds: \"\(text)\" is not a range; write for example 1...200")
     }
-    return low...high
+    guard high - low < mostSeeds else { throw UsageError("--seeds: \"\(text)\" are more than \(mostSeeds) seeds") }
+    return UInt64(low)...UInt64(high)
   }
 
   /// Runs a share of the seeds of every scenario; a line of JSON each.
   private static func work(
     _ scenarios: [(file: String, scenario: Scenario)], _ options: Options, _ worker: (index: Int, count: Int, done: Int)
   ) {
+    Interrupt.leaveToParent()
     var number = 0
     for (index, entry) in scenarios.enumerated() {
       for seed in seeds(options, of: entry.scenario) {

@@ -7,7 +7,9 @@ import System
 enum SimulationReport {
   typealias Entry = (file: String, scenario: Scenario)
 
-  static func run(_ scenarios: [Entry], _ options: SimulateCommand.Options) -> Int32 {
+  static func run(_ scenarios: [Entry], _ options: SimulateCommand.Options) throws(UsageError) -> Int32 {
+    let trace = try options.trace.map { path throws(UsageError) in try OutputFile(path) }
+    Interrupt.listen()
     var summaries = scenarios.map { ScenarioSummary($0.scenario) }
     var results: [[RunResult]] = Array(repeating: [], count: scenarios.count)
     var crashed: [Workers.Crash] = []
@@ -16,8 +18,8 @@ enum SimulationReport {
     let progress = Progress(total: total)
     if options.jobs == 1 || options.trace != nil || total == 1 {
       for (index, entry) in scenarios.enumerated() {
-        for seed in SimulateCommand.seeds(options, of: entry.scenario) {
-          results[index].append(runHere(entry.scenario, seed, options))
+        for seed in SimulateCommand.seeds(options, of: entry.scenario) where !Interrupt.isRequested {
+          results[index].append(run(entry.scenario, seed, options, trace))
           progress.step()
         }
       }
@@ -38,19 +40,24 @@ enum SimulationReport {
     if options.printsCounts {
       for (entry, summary) in zip(scenarios, summaries) { print("\(entry.file): \(counted(summary.counts))") }
     }
-    return printFailures(scenarios, summaries, crashed, options)
+    if options.seeds != nil { noteOwnSeeds(scenarios) }
+    if Interrupt.isRequested { print("interrupted after \(results.reduce(0) { $0 + $1.count }) of \(total) runs") }
+    let code = FailureReport(scenarios, summaries, crashed, options).print()
+    try trace?.close()
+    return Interrupt.isRequested ? max(code, 1) : code
   }
 
-  private static func runHere(_ scenario: Scenario, _ seed: UInt64, _ options: SimulateCommand.Options) -> RunResult {
-    let runner = ScenarioRunner(scenario)
-    guard let path = options.trace else { return runner.run(seed: seed, RunOptions(strategy: options.strategy)) }
-    guard let file = fopen(path, "w") else {
-      standardError("parley: \(path): \(String(cString: strerror(errno)))")
-      exit(2)
-    }
-    defer { fclose(file) }
-    return runner.run(
-      seed: seed, RunOptions(strategy: options.strategy) { event in fputs(event.json.text + "\n", file) })
+  private static func run(
+    _ scenario: Scenario, _ seed: UInt64, _ options: SimulateCommand.Options, _ trace: OutputFile?
+  ) -> RunResult {
+    let sink = trace.map { file in { (event: TraceEvent) in file.write(event.json.text + "\n") } }
+    return ScenarioRunner(scenario).run(seed: seed, RunOptions(strategy: options.strategy, sink: sink))
+  }
+
+  private static func noteOwnSeeds(_ scenarios: [Entry]) {
+    let count = scenarios.count { $0.scenario.hasOneSeed }
+    guard count > 0 else { return }
+    print("\(count) of the scenarios \(count == 1 ? "is" : "are") about one seed, and ran with that one alone")
   }
 
   /// Counters in words: "requests 12, successes 10".
@@ -100,45 +107,6 @@ enum SimulationReport {
   }
 
   private static func tenths(_ value: Double) -> String { "\((value * 10).rounded() / 10)" }
-
-  // MARK: Failures
-
-  private static func printFailures(
-    _ scenarios: [Entry], _ summaries: [ScenarioSummary], _ crashed: [Workers.Crash],
-    _ options: SimulateCommand.Options
-  ) -> Int32 {
-    var passed = 0
-    var failed = 0
-    for (entry, summary) in zip(scenarios, summaries) {
-      passed += summary.runs - summary.failures.count
-      failed += summary.failures.count
-      for result in summary.failures {
-        print("\nFAILED \(entry.file) seed \(result.seed)")
-        for violation in result.violations { print("  \(violation)") }
-        print("  replay: \(replay(entry.file, result.seed, options))")
-      }
-      for missing in summary.unreached {
-        failed += 1
-        print("\nFAILED \(entry.file): it did not reach what it is about: \(missing)")
-      }
-    }
-    for crash in crashed {
-      failed += 1
-      let file = scenarios[crash.index].file
-      let what =
-        crash.wasKilled
-        ? "the process was killed in this run; is there memory enough?" : "no-trap: the process died in this run"
-      print("\nFAILED \(file) seed \(crash.seed)")
-      print("  \(what)\n  replay: \(replay(file, crash.seed, options)) --jobs 1")
-    }
-    print("\(passed) passed, \(failed) failed")
-    return failed == 0 ? 0 : 1
-  }
-
-  private static func replay(_ file: String, _ seed: UInt64, _ options: SimulateCommand.Options) -> String {
-    "parley simulate \(file) --seed \(seed)"
-      + (options.strategy.map { " --strategy \($0.rawValue)" } ?? "")
-  }
 }
 
 /// A line that is written again and again, on a terminal only.

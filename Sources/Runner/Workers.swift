@@ -1,3 +1,4 @@
+import CLinux
 import Glibc
 import Sim
 import System
@@ -32,7 +33,7 @@ enum Workers {
     var workers = (0..<options.jobs).map { start(options, $0, after: 0) }
     var crashed: [Crash] = []
     var buffer = [UInt8](repeating: 0, count: 65_536)
-    while !workers.isEmpty {
+    while !workers.isEmpty, !Interrupt.isRequested {
       var descriptors = workers.map { pollfd(fd: $0.pipe, events: Int16(POLLIN), revents: 0) }
       poll(&descriptors, nfds_t(descriptors.count), -1)
       for (descriptor, worker) in zip(descriptors, workers) where descriptor.revents != 0 {
@@ -51,6 +52,11 @@ enum Workers {
         }
       }
     }
+    for worker in workers {
+      kill(worker.process, SIGKILL)
+      close(worker.pipe)
+      _ = ChildProcess.wait(for: worker.process)
+    }
     return crashed
   }
 
@@ -64,7 +70,7 @@ enum Workers {
         worker.running = nil
         worker.done += 1
         handle(index, result)
-      case .refused, .done, nil: continue
+      case .event, .refused, .done, nil: continue
       }
     }
   }
@@ -80,17 +86,21 @@ enum Workers {
   }
 }
 
-/// A line that a worker prints: that it begins a run, what came of it, that a scenario could not be read, that a case is done.
+/// A line that a worker prints: that it begins a run, what happens in it, what came of it, that a scenario could not be read, that a
+/// case is done.
 enum WorkerLine {
   case begin(scenario: Int, seed: UInt64)
+  case event(TraceEvent)
   case result(scenario: Int, RunResult)
   case refused(String)
   case done
 
   init?(_ bytes: [UInt8]) {
     guard let value = try? JSONParser.parse(bytes) else { return nil }
-    if let begin = value["begin"]?.array, let index = begin[0].int, let seed = begin[1].int {
+    if let begin = value["begin"]?.array, begin.count == 2, let index = begin[0].int, let seed = begin[1].int {
       self = .begin(scenario: Int(index), seed: UInt64(seed))
+    } else if let event = value["event"].flatMap(TraceEvent.init(json:)) {
+      self = .event(event)
     } else if let index = value["scenario"]?.int, let result = value["result"].flatMap(RunResult.init(json:)) {
       self = .result(scenario: Int(index), result)
     } else if let reason = value["refused"]?.string {
@@ -105,16 +115,17 @@ enum WorkerLine {
   private var json: JSONValue {
     switch self {
     case .begin(let index, let seed): ["begin": [.int(Int64(index)), .int(Int64(seed))]]
+    case .event(let event): ["event": event.wholeJSON]
     case .result(let index, let result): ["scenario": .int(Int64(index)), "result": result.json]
     case .refused(let reason): ["refused": .string(reason)]
     case .done: ["done": true]
     }
   }
 
-  /// Prints a line, at once: whoever waits for it must have it even when the next run dies.
+  /// Prints a line, at once: whoever waits for it must have it even when the next run dies. Without a reader the process ends.
   static func write(_ line: WorkerLine) {
     print(line.json.text)
-    fflush(nil)
+    if parley_flush_stdout() != 0 { exit(2) }
   }
 }
 
@@ -137,8 +148,8 @@ enum ChildProcess {
   /// Whether it was SIGKILL. Nothing in the system sends that: the kernel does, to whom there is no memory left for.
   static func wasKilled(_ status: Int32) -> Bool { status & 0x7F == SIGKILL }
 
-  /// Starts it with these words.
-  static func start(_ words: [String]) -> Pipes {
+  /// Starts it with these words. Its standard error is this process's, or another file.
+  static func start(_ words: [String], errors: Int32? = nil) -> Pipes {
     var input: [Int32] = [0, 0]
     var output: [Int32] = [0, 0]
     require(pipe(&input) == 0 && pipe(&output) == 0, "no pipe: errno \(errno)")
@@ -148,6 +159,7 @@ enum ChildProcess {
     posix_spawn_file_actions_init(&actions)
     posix_spawn_file_actions_adddup2(&actions, input[0], 0)
     posix_spawn_file_actions_adddup2(&actions, output[1], 1)
+    if let errors { posix_spawn_file_actions_adddup2(&actions, errors, 2) }
     var pointers: [UnsafeMutablePointer<CChar>?] = words.map { strdup($0) } + [nil]
     var process = pid_t()
     let status = posix_spawn(&process, "/proc/self/exe", &actions, nil, &pointers, environ)

@@ -49,7 +49,7 @@ struct CommandLineTests {
       (["simulate", "nowhere"], "parley: nowhere: No such file or directory\n"),
       (
         ["simulate", "scenarios", "--seeds", "9...1"],
-        "parley: --seeds: \"9...1\" is no range; write for example 1...200\n"
+        "parley: --seeds: \"9...1\" is not a range; write for example 1...200\n"
       ),
       (["simulate"], "parley: which scenarios? parley simulate scenarios\n"),
     ])
@@ -270,15 +270,19 @@ struct CommandLineTests {
     #expect(searched.code == 1 && searched.output.contains("no-trap: the system never traps"), "\(searched.output)")
   }
 
-  @Test("a failure prints the oracle, the promise, the seed and how to replay it, exit code 1")
-  func failure() throws {
+  @Test("what was not reached with ten seeds or more is told apart from failures, exit code 1")
+  func unreached() throws {
     let file = FileManager.default.temporaryDirectory.appending(path: "parley-\(getpid()).json5")
     try Data("{ name: 'never crashes', run: '1s', people: [{ name: 'a' }], expect: { crashes: 1 } }".utf8).write(
       to: file)
     defer { try? FileManager.default.removeItem(at: file) }
-    let outcome = try parley("simulate", file.path, "--seed", "5")
-    #expect(outcome.code == 1)
-    #expect(outcome.output.contains("it did not reach what it is about: crashes: 0, expected at least 1"))
-    #expect(outcome.output.hasSuffix("1 passed, 1 failed\n"))
+    let few = try parley("simulate", file.path, "--seed", "5")
+    #expect(few.code == 0)
+    #expect(few.output.contains("not reached with 1 seed"))
+    #expect(few.output.hasSuffix("1 passed, 0 failed\n"))
+    let enough = try parley("simulate", file.path, "--seeds", "1...20", "--jobs", "1")
+    #expect(enough.code == 1)
+    #expect(enough.output.contains("NOT REACHED \(file.path): crashes: 0, expected at least 2"))
+    #expect(enough.output.hasSuffix("1 not reached\n20 passed, 0 failed\n"))
   }
 }

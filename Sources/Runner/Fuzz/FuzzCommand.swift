@@ -53,8 +53,11 @@ enum FuzzCommand {
     if !arguments.words.isEmpty {
       for file in try ScenarioFiles.find(arguments.words) { options.given.append(try read(file)) }
     }
-    guard mkdir(options.folder, 0o755) == 0 || errno == EEXIST else {
-      throw UsageError("--out \(options.folder): \(String(cString: strerror(errno)))")
+    if mkdir(options.folder, 0o755) != 0 {
+      let reason = errno == EEXIST && ScenarioFiles.isFolder(options.folder) == false ? ENOTDIR : errno
+      guard reason == EEXIST, access(options.folder, W_OK) == 0 else {
+        throw UsageError("--out \(options.folder): \(String(cString: strerror(reason == EEXIST ? errno : reason)))")
+      }
     }
     return Fuzzer(options).run()
   }

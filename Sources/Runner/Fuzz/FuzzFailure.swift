@@ -55,11 +55,16 @@ struct FuzzFailure {
     let (oracle, file) = (broken.oracle, file)
     var last = broken
     let failing = Shrinker.Failing(scenario: scenario, run: broken.run)
-    var shrinker = Shrinker(failing, oracle: oracle, isOver: { EventLoop.nanoseconds > limit }) { candidates in
+    let isOver = { EventLoop.nanoseconds > limit || Interrupt.isRequested }
+    var shrinker = Shrinker(failing, oracle: oracle, isOver: isOver) { candidates in
       Self.firstFailing(candidates, workers, oracle: oracle, until: limit).map { index, found in
         last = found
         // Whoever is interrupted keeps the smallest so far.
-        TextFile.write(Self.text(candidates[index].scenario, found, file), to: file)
+        do throws(UsageError) {
+          try OutputFile.write(Self.text(candidates[index].scenario, found, file), to: file)
+        } catch {
+          standardError("parley: \(error.message)")
+        }
         return (index, Shrinker.Failing(scenario: candidates[index].scenario, run: found.run))
       }
     }
@@ -71,13 +76,14 @@ struct FuzzFailure {
   }
 
   /// Tries as many candidates at once as there are workers; the first that fails, by its place, is the one. The first of them
-  /// are tried however late it is.
+  /// are tried however late it is, unless somebody interrupts.
   private static func firstFailing(
     _ candidates: ArraySlice<Shrinker.Candidate>, _ workers: [FuzzWorker], oracle: String, until limit: Int64
   ) -> (Int, Broken)? {
     func goal(_ candidate: Shrinker.Candidate) -> FuzzWorker.Goal {
       .init(oracle: oracle, maximumSteps: candidate.maximumSteps)
     }
+    guard !Interrupt.isRequested else { return nil }
     var rest = candidates
     repeat {
       let batch = rest.prefix(workers.count)
@@ -88,7 +94,10 @@ struct FuzzFailure {
       var found: (Int, Broken)?
       for (worker, index) in zip(workers, batch.indices) {
         var outcome: FuzzWorker.Outcome?
-        while outcome == nil { outcome = worker.receive()?.1 }
+        while outcome == nil {
+          guard !Interrupt.isRequested else { return nil }
+          if worker.isReadable(within: 250) { outcome = worker.receive()?.1 }
+        }
         if found == nil, let broken = Broken(outcome!, goal: goal(candidates[index])) { found = (index, broken) }
       }
       if let found { return found }

@@ -12,6 +12,8 @@ final class FuzzWorker {
     let seeds: ClosedRange<UInt64>
     /// What is looked for; nil for any failure.
     var goal: Goal?
+    /// Whether everything that happens is told.
+    var isRecorded = false
   }
 
   /// A failure of this oracle, in no more steps.
@@ -38,19 +40,36 @@ final class FuzzWorker {
   private var text: [UInt8] = []
   private var outcome = Outcome()
   private var seed: UInt64?
+  /// Where the child's standard error goes; nil for that of this process.
+  private let errors: Int32?
+  /// Gets what happens in a case that is recorded.
+  var onEvent: (TraceEvent) -> Void = { _ in }
+
+  init(errors: Int32? = nil) { self.errors = errors }
 
   /// What `poll` has to look at; nil while nothing runs.
   var descriptor: Int32? { running == nil ? nil : child?.output }
 
-  deinit {
+  deinit { stop() }
+
+  /// Ends the child, whatever it does.
+  func stop() {
     if let child { kill(child.process, SIGKILL) }
+    running = nil
     end()
+  }
+
+  /// Whether there is something to receive, within a while.
+  func isReadable(within milliseconds: Int32) -> Bool {
+    guard let child else { return false }
+    var descriptor = pollfd(fd: child.output, events: Int16(POLLIN), revents: 0)
+    return poll(&descriptor, 1, milliseconds) > 0
   }
 
   /// Starts a case; the last one has to be done.
   func start(_ one: Case) {
     require(running == nil, "a worker runs one case at a time")
-    if child == nil { child = ChildProcess.start(["parley", "simulate", "--cases"]) }
+    if child == nil { child = ChildProcess.start(["parley", "simulate", "--cases"], errors: errors) }
     running = one
     outcome = Outcome()
     seed = nil
@@ -61,6 +80,7 @@ final class FuzzWorker {
     if let goal = one.goal {
       members += [.init("oracle", .string(goal.oracle)), .init("steps", .int(Int64(goal.maximumSteps)))]
     }
+    if one.isRecorded { members.append(.init("recorded", true)) }
     let line = Array((JSONValue.object(members).text + "\n").utf8)
     var sent = 0
     while sent < line.count {
@@ -91,6 +111,7 @@ final class FuzzWorker {
       text.removeFirst(end + 1)
       switch WorkerLine(line) {
       case .begin(_, let begun): seed = begun
+      case .event(let event): onEvent(event)
       case .result(_, let result): outcome.results.append(result)
       case .refused(let reason): outcome.refusal = reason
       case .done:
@@ -117,6 +138,7 @@ final class FuzzWorker {
 /// The child's side: cases from standard input, a line of JSON each; results to standard output.
 enum CaseRunner {
   static func run() {
+    Interrupt.leaveToParent()
     while let line = readLine() {
       guard let value = try? JSONParser.parse(Array(line.utf8)), let json = value["scenario"],
         let first = value["first"]?.int, let last = value["last"]?.int, first <= last
@@ -128,7 +150,9 @@ enum CaseRunner {
         let scenario = try Scenario(parsing: Array(json.text.utf8), file: "case")
         for seed in UInt64(first)...UInt64(last) {
           WorkerLine.write(.begin(scenario: 0, seed: seed))
-          let result = ScenarioRunner(scenario).run(seed: seed)
+          let sink: ((TraceEvent) -> Void)? =
+            value["recorded"] == true ? { WorkerLine.write(.event($0)) } : nil
+          let result = ScenarioRunner(scenario).run(seed: seed, RunOptions(sink: sink))
           WorkerLine.write(.result(scenario: 0, result))
           if goal?.isMet(by: result) ?? !result.violations.isEmpty { break }
         }

@@ -34,6 +34,8 @@ final class Fuzzer {
   private var kept: [ScenarioDraw.Given] = []
   private static let keptAtMost = 200
   private var samples: [FuzzSample] = []
+  /// Whether something could not be written.
+  private var isIncomplete = false
   private var lastLine: Int64 = 0
 
   init(_ options: Options) {
@@ -46,21 +48,33 @@ final class Fuzzer {
   private var failed: Int { failures.count + others }
 
   func run() -> Int32 {
+    Interrupt.listen()
     print("scenarios from number \(options.first) on")
-    while hasMore || workers.contains(where: { $0.running != nil }) {
+    while !Interrupt.isRequested, hasMore || workers.contains(where: { $0.running != nil }) {
       for worker in workers where worker.running == nil && hasMore { worker.start(nextCase()) }
       wait()
       showProgress()
     }
+    for worker in workers { worker.stop() }
     note()
     clearProgress()
+    if Interrupt.isRequested { print("interrupted") }
     for line in coverage.report { print(line) }
     print("\(Int(simulated)) s simulated in \(Int(seconds)) s")
     let page = "\(options.folder)/index.html"
-    TextFile.write(FuzzPage.text(samples, coverage, failures), to: page)
+    write(FuzzPage.text(samples, coverage, failures), to: page)
     print("summary: \(page)")
     print("\(passed) passed, \(failed) failed")
-    return failed == 0 ? 0 : 1
+    return isIncomplete ? 2 : failed == 0 ? 0 : 1
+  }
+
+  private func write(_ text: String, to path: String) {
+    do throws(UsageError) {
+      try OutputFile.write(text, to: path)
+    } catch {
+      isIncomplete = true
+      standardError("parley: \(error.message)")
+    }
   }
 
   private var hasMore: Bool {
@@ -132,9 +146,9 @@ final class Fuzzer {
     print("  \(broken.oracle): \(broken.promise)")
     for event in broken.events { print("    \(event)") }
     var failure = FuzzFailure(broken, one, file: "\(options.folder)/\(broken.oracle)-\(one.number).json5")
-    TextFile.write(failure.text, to: failure.file)
+    write(failure.text, to: failure.file)
     failure.shrink(for: options.shrinkTime, jobs: options.jobs)
-    TextFile.write(failure.text, to: failure.file)
+    write(failure.text, to: failure.file)
     let run = failure.broken.run
     print(
       "  shrunk from \(failure.stepsBefore) to \(run.steps) steps, \(failure.deedsBefore) to \(run.deeds) actions and faults, in \(failure.tried) tries, \(Int(failure.seconds)) s: \(failure.file)"
@@ -174,16 +188,4 @@ struct FuzzSample {
   let simulated: Double
   let orderings: Int
   let failures: Int
-}
-
-/// Writes whole files.
-enum TextFile {
-  static func write(_ text: String, to path: String) {
-    guard let file = fopen(path, "w") else {
-      standardError("parley: \(path): \(String(cString: strerror(errno)))")
-      exit(2)
-    }
-    fputs(text, file)
-    fclose(file)
-  }
 }

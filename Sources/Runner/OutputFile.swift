@@ -1,0 +1,41 @@
+import Glibc
+
+/// A file that a command writes; `-` is standard output. What cannot be written is an error: a file that is cut off looks like
+/// a whole one.
+final class OutputFile {
+  private let path: String
+  /// nil for standard output.
+  private let file: UnsafeMutablePointer<FILE>?
+  private var failure: Int32 = 0
+
+  init(_ path: String) throws(UsageError) {
+    self.path = path
+    guard path != "-" else {
+      file = nil
+      return
+    }
+    file = fopen(path, "w")
+    guard file != nil else { throw UsageError("\(path): \(String(cString: strerror(errno)))") }
+  }
+
+  /// Writes text. Errors are kept for `close`.
+  func write(_ text: String) {
+    guard let file else { return print(text, terminator: "") }
+    if fputs(text, file) < 0, failure == 0 { failure = errno }
+  }
+
+  /// Ends the file, and throws if anything of it could not be written. Errors of standard output are told when the command ends.
+  func close() throws(UsageError) {
+    guard let file else { return }
+    if ferror(file) != 0, failure == 0 { failure = EIO }
+    if fclose(file) != 0, failure == 0 { failure = errno }
+    guard failure == 0 else { throw UsageError("\(path): \(String(cString: strerror(failure)))") }
+  }
+
+  /// Writes a whole file.
+  static func write(_ text: String, to path: String) throws(UsageError) {
+    let file = try OutputFile(path)
+    file.write(text)
+    try file.close()
+  }
+}
