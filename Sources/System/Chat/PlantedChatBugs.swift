@@ -1,5 +1,8 @@
 /// The bodies of the planted bugs: what a hurried programmer writes in their place. Reached only when a test plants them.
 extension ChatService {
+  /// A number that no stored message has.
+  private static let guessedID: Int64 = 1 << 52
+
   func emitEarly(
     _ message: ChatRules.Outgoing, _ user: ChatUser, _ conversation: ConversationID, _ now: String
   ) async throws {
@@ -7,7 +10,8 @@ extension ChatService {
       (try $0.lastSequence(conversation), try $0.participants(conversation))
     }
     let early = ChatMessage(
-      id: 0, sequence: sequence + 1, sender: user.number, content: message.content, kind: message.kind, timestamp: now)
+      id: Self.guessedID, sequence: sequence + 1, sender: user.number, content: message.content, kind: message.kind,
+      timestamp: now)
     await tell(
       ChatPayload.newMessage(
         StoredMessage(
