@@ -16,9 +16,18 @@ enum Interrupt {
     var action = sigaction()
     action.__sigaction_handler.sa_handler = { _ in Interrupt.flag.store(true, ordering: .relaxed) }
     action.sa_flags = Int32(bitPattern: UInt32(SA_RESETHAND)) | SA_RESTART
-    for number in [SIGINT, SIGTERM] { sigaction(number, &action, nil) }
+    var numbers = sigset_t()
+    sigemptyset(&numbers)
+    for number in [SIGINT, SIGTERM] {
+      sigaction(number, &action, nil)
+      sigaddset(&numbers, number)
+    }
+    // Whoever started this process may have left them blocked.
+    pthread_sigmask(SIG_UNBLOCK, &numbers, nil)
   }
 
-  /// Leaves a Ctrl-C, which reaches all processes of a terminal, to the parent process.
-  static func leaveToParent() { signal(SIGINT, SIG_IGN) }
+  /// Leaves both to the parent process: they reach all processes of a group, and a child that ends of them is no finding.
+  static func leaveToParent() {
+    for number in [SIGINT, SIGTERM] { signal(number, SIG_IGN) }
+  }
 }

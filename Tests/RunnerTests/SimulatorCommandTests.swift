@@ -60,7 +60,7 @@ struct SimulatorCommandTests {
   @Test("a file that is empty or ends early is one line with its place, in every command that reads one")
   func early() throws {
     try withFolder { folder in
-      for (text, place) in [("", "1:1"), ("{\n  name:", "2:8"), ("{\n  run: -", "2:9"), ("{ name: 'x", "1:9")] {
+      for (text, place) in [("", "1:1"), ("{\n  name:", "2:8"), ("{\n  run: -", "2:8"), ("{ name: 'x", "1:9")] {
         let file = folder.appending(path: "early.json5").path
         try Data(text.utf8).write(to: URL(filePath: file))
         for command in [
@@ -129,7 +129,7 @@ struct SimulatorCommandTests {
     try withFolder { folder in
       let file = folder.appending(path: "fails.json5").path
       try Data(
-        "{ name: 'fails', run: '1s', plant: ['users.fails'], people: [{ name: 'ann', thinkTime: '20ms' }] }".utf8
+        "{ name: 'fails', run: '1s', grace: '1ms', people: [{ name: 'ann', thinkTime: '20ms' }] }".utf8
       )
       .write(to: URL(filePath: file))
       let outcome = try parley("simulate", file, "--seeds", "1...10", "--jobs", "1")

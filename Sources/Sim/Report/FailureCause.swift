@@ -8,7 +8,10 @@ extension RunResult {
   /// The text with `#` in place of each word with a digit, but for statuses that are errors; a list of those is one.
   static func shape(of text: String) -> String {
     var shape: [Substring] = []
-    for word in text.split(omittingEmptySubsequences: false, whereSeparator: { !$0.isLetter && !$0.isNumber }) {
+    // Behind a semicolon stands what somebody saw last, which differs.
+    for word in text.prefix(while: { $0 != ";" }).split(
+      omittingEmptySubsequences: false, whereSeparator: { !$0.isLetter && !$0.isNumber })
+    {
       let isStatus = word.count == 3 && (word.hasPrefix("4") || word.hasPrefix("5")) && word.allSatisfy(\.isNumber)
       let next = word.contains(where: \.isNumber) && !isStatus ? "#" : word
       if next != "#" || shape.last != "#" { shape.append(next) }

@@ -45,7 +45,7 @@ extension Fault {
       keys([])
       kind = .link(stalls: try subject.chance())
     case "disk":
-      keys(DiskRule.keys)
+      keys(DiskRule.rules)
       kind = .disk(node: try node(), try DiskRule(value))
     default:
       keys(["oneWay"])
@@ -102,11 +102,11 @@ extension Fault {
 }
 
 extension Fault.DiskRule {
-  fileprivate static let keys = ["failingReads", "failingWrites", "failingSyncs", "rot", "slow", "full"]
+  fileprivate static let rules = ["failingReads", "failingWrites", "failingSyncs", "rot", "slow", "full"]
 
   fileprivate init(_ value: ScenarioValue) throws(ScenarioError) {
-    guard Self.keys.contains(where: { value[$0] != nil }) else {
-      throw value.error("a fault of a disk needs at least one of \(Self.keys.joined(separator: ", "))")
+    guard Self.rules.contains(where: { value[$0] != nil }) else {
+      throw value.error("a fault of a disk needs at least one of \(Self.rules.joined(separator: ", "))")
     }
     failingReads = try value["failingReads"]?.chance() ?? 0
     failingWrites = try value["failingWrites"]?.chance() ?? 0

@@ -210,18 +210,6 @@ public enum ChatAction: String, CaseIterable, Sendable {
   /// A session is ended at the User Service while a device is on it.
   case deleteSession = "delete-session"
   case readHistory = "read-history"
-
-  /// Towards whom a script may direct it: another person, or who has made a group.
-  enum Target { case nobody, person, maker }
-
-  var target: Target {
-    switch self {
-    case .sendDirect, .sendTwice, .typing, .block, .removeMember, .readHistory: .person
-    case .sendGroup, .leaveGroup: .maker
-    case .repeatMessage, .disconnect, .vanish, .putAway, .logoutElsewhere, .logoutWhileConnecting, .deleteSession:
-      .nobody
-    }
-  }
 }
 
 /// What simulated users and customers of sessions can do.
