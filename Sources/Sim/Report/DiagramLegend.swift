@@ -2,7 +2,7 @@
 enum DiagramLegend {
   private static let signs = [
     (line("arrow"), "a message"), (line("arrow part"), "a part of one"), (line("arrow lost"), "never arrives"),
-    (line("arrow open"), "under way when the run ends"), (dot("fault"), "a fault, a crash"),
+    (line("arrow open"), "under way when the run ends"), (dot("fault"), "a fault, a crash, a reset"),
     (dot("boot"), "a start, a repair"),
     (dot("log"), "a line of a log"),
     ("<rect class=\"sync\" x=\"12\" y=\"3\" width=\"4\" height=\"8\"/>", "a sync of a disk"),

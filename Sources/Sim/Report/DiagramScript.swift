@@ -11,7 +11,7 @@ enum DiagramScript {
     #filter { width: 18rem; max-width: 100%; } #frame { border: 1px solid var(--edge); overflow-y: auto; max-height: 34rem; cursor: grab; touch-action: pan-y; }
     #frame:focus-visible { outline: 2px solid var(--message); }
     svg { display: block; font: 11px system-ui, sans-serif; user-select: none; } #diagram { width: 100%; } #diagram text { fill: var(--text); }
-    pre { background: var(--box); padding: .75rem; overflow: auto; max-height: 30rem; font-size: 12px; white-space: pre-wrap; word-break: break-word; }
+    #story { max-height: 18rem; } pre { background: var(--box); padding: .75rem; overflow: auto; max-height: 30rem; font-size: 12px; white-space: pre-wrap; word-break: break-word; }
     main { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(20rem, 100%), 1fr)); gap: 1rem; }
     .slider { display: flex; gap: 1rem; margin: .5rem 0; } .slider input { flex: 1; min-width: 0; } #clock { min-width: 6rem; font-variant-numeric: tabular-nums; }
     #legend { display: flex; flex-wrap: wrap; gap: .1rem 1rem; list-style: none; margin: .5rem 0 0; padding: 0; font-size: 12px; }
