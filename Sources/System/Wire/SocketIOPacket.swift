@@ -47,9 +47,11 @@ public struct SocketIOPacket: Hashable, Sendable {
     data?.write(to: &output)
   }
 
-  /// The packet of a text, or nil when a peer may not send it.
+  /// The packet of a text from a server, or nil when a server may not send it. A server wraps in its
+  /// events what it took at a door, so the payload may be deeper than at a door.
   public init?(text: String) {
-    guard let header = SocketIOHeader(text: text), let packet = try? header.packet() else { return nil }
+    guard let header = SocketIOHeader(text: text), let packet = try? header.packet(depth: JSONParser.innerDepth)
+    else { return nil }
     self = packet
   }
 }
@@ -111,12 +113,12 @@ struct SocketIOHeader: Sendable {
     payload = rest.withContiguousStorageIfAvailable { Array($0) } ?? Array(rest)
   }
 
-  /// The whole packet.
-  func packet() throws(Unreadable) -> SocketIOPacket {
+  /// The whole packet; its payload has at most `depth` levels, by default as many as a client may send.
+  func packet(depth: Int = JSONParser.maximumDepth) throws(Unreadable) -> SocketIOPacket {
     var data: JSONValue?
     if !payload.isEmpty {
       do {
-        data = try JSONParser.parse(payload)
+        data = try JSONParser.parse(payload, depth: depth)
       } catch {
         throw Unreadable(reason: "the payload is not JSON: \(error.reason)")
       }

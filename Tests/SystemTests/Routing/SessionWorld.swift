@@ -14,6 +14,7 @@ struct SessionWorld {
   static let answers = "answers"
 
   let world: World
+  let hooks: StartHooks
 
   /// Starts the nodes. `prepare` runs on a node's disk before its first start.
   init(
@@ -21,24 +22,25 @@ struct SessionWorld {
     prepare: @escaping @Sendable (String, Environment) async throws -> Void = { _, _ in }
   ) {
     world = World(seed: seed)
+    let hooks = StartHooks(prepare)
+    self.hooks = hooks
     add("broker") { environment in
+      try await hooks.run("broker", environment)
       var options = BrokerOptions()
       options.address = Self.broker.address
       options.serviceToken = Self.token
       return try await Broker.start(environment, options)
     }
-    let isPrepared = Flag()
     add("manager") { environment in
-      if isPrepared.set() { try await prepare("manager", environment) }
+      try await hooks.run("manager", environment)
       var options = UserManagerOptions()
       options.address = Self.manager
       options.broker = Self.broker
       options.server.serviceToken = Self.token
       return try await UserManager.start(environment, options)
     }
-    let areCustomersPrepared = Flag()
     add("customers") { environment in
-      if areCustomersPrepared.set() { try await prepare("customers", environment) }
+      try await hooks.run("customers", environment)
       var options = CustomerServerOptions()
       options.address = Self.customers
       options.credentials = Self.credentials
@@ -57,12 +59,19 @@ struct SessionWorld {
     world.run(until: .seconds(1))
   }
 
-  private final class Flag: @unchecked Sendable {
-    private var isSet = false
-    /// True the first time.
-    func set() -> Bool {
-      defer { isSet = true }
-      return !isSet
+  /// What runs on a node's disk before the node starts.
+  final class StartHooks: @unchecked Sendable {
+    typealias Hook = @Sendable (String, Environment) async throws -> Void
+    private let beforeFirst: Hook
+    private var started: Set<String> = []
+    /// Runs before each start.
+    var beforeEach: Hook?
+
+    init(_ beforeFirst: @escaping Hook) { self.beforeFirst = beforeFirst }
+
+    func run(_ node: String, _ environment: Environment) async throws {
+      if started.insert(node).inserted { try await beforeFirst(node, environment) }
+      try await beforeEach?(node, environment)
     }
   }
 
