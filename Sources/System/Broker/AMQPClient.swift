@@ -59,8 +59,12 @@ public actor AMQPClient {
       expected: Int, found: [(queue: String, messages: UInt32)],
       continuation: UnsafeContinuation<[(queue: String, messages: UInt32)], Never>
     )?
-  /// Those who wait for the answer to a question that only shows that the broker answers.
+  /// Callers that wait for the answer to a question that only shows that the broker answers.
   var answerWaiters: [UnsafeContinuation<Bool, Never>] = []
+  /// How many such questions were asked.
+  private(set) var questionsAsked = 0
+  /// When the broker answered one.
+  private var answeredAt: Instant?
 
   /// The executor that the environment gave to this actor.
   public nonisolated var unownedExecutor: UnownedSerialExecutor { serialExecutor.unowned }
@@ -85,24 +89,29 @@ public actor AMQPClient {
     return isReady
   }
 
-  /// Whether the broker answers a question now: it reads what it is sent, works on it, and is not out of memory.
+  /// Whether the broker reads what it is sent, works on it, and is not out of memory. It is asked at most
+  /// once a second while it answers; concurrent callers share a question.
   public func isAnswering() async -> Bool {
     guard isReady, !isBlocked else { return false }
+    if let answeredAt, environment.clock.now - answeredAt < .seconds(1) { return true }
     return await withUnsafeContinuation { continuation in
       answerWaiters.append(continuation)
-      // Whoever asks meanwhile waits for the same answer.
       guard answerWaiters.count == 1 else { return }
-      let generation = generation
+      questionsAsked += 1
+      let question = questionsAsked
       AMQPFrames.write(.basicQos(size: 0, count: 0, isGlobal: false), Self.publisher, to: &output)
       flush()
       environment.executor.spawn("amqp-answer") {
         try? await self.environment.clock.sleep(for: Self.answerPatience)
-        if generation == self.generation { self.endAnswers(false) }
+        // A later question has its own time.
+        if question == self.questionsAsked { self.endAnswers(false) }
       }
     }
   }
 
+  /// Ends the wait for an answer: it came, or does not come.
   func endAnswers(_ isAnswering: Bool) {
+    answeredAt = isAnswering ? environment.clock.now : nil
     let waiters = answerWaiters
     answerWaiters = []
     for waiter in waiters { waiter.resume(returning: isAnswering) }

@@ -241,7 +241,8 @@ extension ChatService {
 
   func health() async throws -> String {
     guard await database.checkHealth() else { throw HTTPFailure(503, "the chat database is not available") }
-    return "the chat database answers"
+    guard try await users().isAnswering() else { throw HTTPFailure(503, "the broker does not answer") }
+    return "what the chat needs answers"
   }
 }
 

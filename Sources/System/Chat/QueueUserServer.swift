@@ -68,6 +68,9 @@ public struct QueueUserServer: UserServerBackend {
     try await send(outgoing)
   }
 
+  /// Whether the broker answers.
+  public func isAnswering() async -> Bool { await client.isAnswering() }
+
   /// Gives the connection up.
   public func close() async { await client.close() }
 }

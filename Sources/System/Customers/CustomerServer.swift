@@ -320,13 +320,15 @@ public actor CustomerServer: Service {
   }
 
   func health() async throws -> String {
-    guard await database.checkHealth() else { throw HTTPFailure(503, "SERVICE_UNAVAILABLE") }
-    guard let manager = options.manager else { return "the customer database answers" }
+    guard await database.checkHealth(), await self.client.isAnswering() else {
+      throw HTTPFailure(503, "SERVICE_UNAVAILABLE")
+    }
+    guard let manager = options.manager else { return "the customer database and the broker answer" }
     let client = HTTPClient(environment, address: manager)
     defer { client.close() }
     // Without it requests are still taken, and served when it is back: so its absence is told, and is no 503.
     let answer = try? await client.send("GET", "/health", timeout: Self.managerPatience)
-    return "the customer database answers, the User Manager \(answer?.status == 200 ? "too" : "does not")"
+    return "the customer database and the broker answer, the User Manager \(answer?.status == 200 ? "too" : "does not")"
   }
 
   /// Time for the User Manager to say how it is.

@@ -88,7 +88,7 @@ enum ManagerRoutes {
 extension UserManager {
   func health() async throws -> String {
     guard await database.checkHealth() else { throw HTTPFailure(503, "the manager's database is not available") }
-    guard await client.isConnected else { throw HTTPFailure(503, "the broker is not available") }
+    guard await client.isAnswering() else { throw HTTPFailure(503, "the broker does not answer") }
     return "the manager's database and the broker answer"
   }
 
