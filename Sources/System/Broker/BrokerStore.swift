@@ -115,10 +115,10 @@ extension SQLConnection {
     state.exchanges = try query("SELECT name, kind, is_auto_delete, is_internal FROM exchanges ORDER BY name") { row in
       Exchange(
         name: row.text(0), kind: ExchangeKind(rawValue: row.text(1)) ?? .direct, isDurable: true,
-        isAutoDelete: row.int(2) != 0, isInternal: row.int(3) != 0)
+        isAutoDelete: row.int(2) == 1, isInternal: row.int(3) == 1)
     }.filter { isName($0.name) }
     let queues = try query("SELECT name, is_auto_delete, arguments FROM queues ORDER BY queue_id") { row in
-      (row.text(0), row.int(1) != 0, row.bytes(2))
+      (row.text(0), row.int(1) == 1, row.bytes(2))
     }
     for (name, isAutoDelete, bytes) in queues where isName(name) {
       var reader = AMQPReader(bytes[...])

@@ -2,7 +2,9 @@
 extension SQLConnection {
   /// The event of the User Service that told of the last deletion; 0 when there was none.
   func lastRemoval() throws(DatabaseError) -> Int64 {
-    try first("SELECT event_id FROM followed_events") { $0.int(0) } ?? 0
+    let event = try first("SELECT event_id FROM followed_events") { $0.int(0) } ?? 0
+    // From 0 on they are told again, which changes nothing.
+    return (0..<ClientBounds.counter).contains(event) ? event : 0
   }
 
   func noteRemoval(_ event: Int64) throws(DatabaseError) {

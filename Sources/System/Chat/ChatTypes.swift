@@ -6,6 +6,9 @@ public struct UserNumber: Hashable, Comparable, Sendable {
   /// The user with this number.
   public init(_ value: Int64) { self.value = value }
 
+  /// Whether the Chat Service gives such numbers.
+  var isStorable: Bool { (1..<ClientBounds.counter).contains(value) }
+
   /// Whether `a` was met before `b`.
   public static func < (a: UserNumber, b: UserNumber) -> Bool { a.value < b.value }
 }
@@ -30,13 +33,17 @@ public enum ConversationID: Hashable, Sendable {
     a < b ? .direct(a, b) : .direct(b, a)
   }
 
-  /// The conversation with this key.
-  init(key: String) {
-    let numbers = key.dropFirst().split(separator: "-").compactMap { Int64($0) }
-    switch (key.first, numbers.count) {
-    case ("d", 2): self = .direct(UserNumber(numbers[0]), UserNumber(numbers[1]))
-    case ("g", 1): self = .group(GroupID(numbers[0]))
-    default: fatalError("the database holds a conversation that is none: \(key)")
+  /// The conversation with this key; nil for another text.
+  init?(key: String) {
+    let bytes = key.utf8
+    // Two numbers of 19 digits, the letter and the dash.
+    guard bytes.count <= 40 else { return nil }
+    let numbers = bytes.dropFirst().split(separator: UInt8(ascii: "-")).compactMap { Int64(Substring($0)) }
+    guard numbers.allSatisfy({ $0 > 0 }) else { return nil }
+    switch (bytes.first, numbers.count) {
+    case (UInt8(ascii: "d"), 2): self = .direct(UserNumber(numbers[0]), UserNumber(numbers[1]))
+    case (UInt8(ascii: "g"), 1): self = .group(GroupID(numbers[0]))
+    default: return nil
     }
   }
 

@@ -8,6 +8,10 @@ extension SQLConnection {
     }
     // Most are known: then nothing is written, and no commit is waited for.
     if let (number, name) = known {
+      guard number.isStorable else {
+        setAside("chat_users", "\(number.value)")
+        return nil
+      }
       if try isRemoved(number) { return nil }
       if name == username { return number }
     }
@@ -25,14 +29,17 @@ extension SQLConnection {
     try first(
       "SELECT status, asker, blocker FROM contacts WHERE low = $1 AND high = $2", .int(min(a, b).value),
       .int(max(a, b).value)
-    ) { Self.contact($0) }
+    ) { contact($0, a, b) } ?? nil
   }
 
-  /// Reads `status, asker, blocker`.
-  private static func contact(_ row: SQLRow) -> Contact {
-    Contact(
-      status: ContactStatus(rawValue: row.text(0))!, asker: UserNumber(row.int(1)),
-      blocker: row.isNull(2) ? nil : UserNumber(row.int(2)))
+  /// Reads `status, asker, blocker`. Nil for another status: the two are no contacts then, and may ask each other again.
+  private func contact(_ row: SQLRow, _ a: UserNumber, _ b: UserNumber) -> Contact? {
+    guard let status = ContactStatus(rawValue: row.text(0)), a.isStorable, b.isStorable else {
+      setAside("contacts", "\(a.value), \(b.value)")
+      return nil
+    }
+    return Contact(
+      status: status, asker: UserNumber(row.int(1)), blocker: row.isNull(2) ? nil : UserNumber(row.int(2)))
   }
 
   private func store(_ contact: Contact, _ a: UserNumber, _ b: UserNumber) throws(DatabaseError) {
@@ -79,6 +86,9 @@ extension SQLConnection {
       JOIN chat_users u ON u.user_number = CASE WHEN c.low = $1 THEN c.high ELSE c.low END
       WHERE c.low = $1 OR c.high = $1 ORDER BY u.username, u.user_number
       """, .int(user.value)
-    ) { (UserNumber($0.int(3)), $0.text(4), Self.contact($0)) }
+    ) { row in
+      let other = UserNumber(row.int(3))
+      return contact(row, user, other).map { (other, row.text(4), $0) }
+    }.compactMap { $0 }
   }
 }

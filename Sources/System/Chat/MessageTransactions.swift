@@ -85,10 +85,14 @@ extension SQLConnection {
       FROM messages JOIN chat_users ON user_number = sender
       WHERE message_id > $1 AND message_id <= $2 ORDER BY message_id
       """, .int(position), .int(last)
-    ) { (Self.message($0), $0.text(6), $0.text(7)) }
+    ) { (message($0), $0.text(6), $0.text(7)) }
     var result: [StoredMessage] = []
     for (message, key, username) in found {
-      let conversation = ConversationID(key: key)
+      guard let message else { continue }
+      guard let conversation = ConversationID(key: key) else {
+        setAside("messages", "\(message.id)")
+        continue
+      }
       result.append(
         StoredMessage(
           message: message, conversation: conversation, senderName: username,
@@ -115,7 +119,8 @@ extension SQLConnection {
 
   private func lastSequence(_ conversation: String) throws(DatabaseError) -> Int64 {
     try first(
-      "SELECT seq FROM messages WHERE conversation = $1 ORDER BY seq DESC LIMIT 1", .text(conversation)
+      "SELECT seq FROM messages WHERE conversation = $1 AND seq >= 1 AND seq < $2 ORDER BY seq DESC LIMIT 1",
+      .text(conversation), .int(ClientBounds.counter)
     ) { $0.int(0) } ?? 0
   }
 
@@ -163,22 +168,31 @@ extension SQLConnection {
     return (message, true)
   }
 
-  /// Of `message_id, seq, sender, content, kind, created_at`.
-  private static func message(_ row: SQLRow) -> ChatMessage {
-    ChatMessage(
-      id: row.int(0), sequence: row.int(1), sender: UserNumber(row.int(2)), content: row.text(3),
-      kind: MessageKind(rawValue: row.text(4))!, timestamp: row.text(5))
+  /// Of `message_id, seq, sender, content, kind, created_at`; nil where one of them is not what `storeMessage` writes.
+  private func message(_ row: SQLRow) -> ChatMessage? {
+    let (id, sequence, sender) = (row.int(0), row.int(1), row.int(2))
+    let numbers = 1..<ClientBounds.counter
+    guard numbers.contains(id), numbers.contains(sequence), numbers.contains(sender),
+      let kind = MessageKind(rawValue: row.text(4))
+    else {
+      setAside("messages", "\(id)")
+      return nil
+    }
+    return ChatMessage(
+      id: id, sequence: sequence, sender: UserNumber(sender), content: row.text(3), kind: kind, timestamp: row.text(5))
   }
 
   func message(_ sender: UserNumber, _ clientID: String) throws(DatabaseError) -> (
     message: ChatMessage, conversation: String
   )? {
-    try first(
+    let found = try first(
       """
       SELECT message_id, seq, sender, content, kind, created_at, conversation FROM messages
       WHERE sender = $1 AND client_id = $2
       """, .int(sender.value), .text(clientID)
-    ) { (Self.message($0), $0.text(6)) }
+    ) { (message($0), $0.text(6)) }
+    guard let (message, conversation) = found, let message else { return nil }
+    return (message, conversation)
   }
 
   /// The messages that a user may read, oldest first: those after `after`, or else the last ones before `before`. Of a group,
@@ -202,9 +216,9 @@ extension SQLConnection {
         """
         SELECT message_id, seq, sender, content, kind, created_at FROM messages
         WHERE conversation = $1 AND seq > $2 AND seq < $3 AND \(visible) ORDER BY seq \(order) LIMIT $4
-        """), .text(conversation.key), .int(after ?? 0), .int(before ?? .max), .int(limit), .int(reader.value),
-      .int(group),
-      row: Self.message)
+        """), .text(conversation.key), .int(max(0, after ?? 0)),
+      .int(min(before ?? .max, ClientBounds.counter)), .int(limit), .int(reader.value), .int(group)
+    ) { message($0) }.compactMap { $0 }
     return after == nil ? found.reversed() : found
   }
 }

@@ -31,8 +31,9 @@ extension SQLConnection {
     try first(
       """
       SELECT max(
-        ifnull((SELECT max(message_id) FROM messages), 0), ifnull((SELECT max(position) FROM publications), 0))
-      """
+        0, ifnull((SELECT max(message_id) FROM messages WHERE message_id < $1), 0),
+        ifnull((SELECT max(position) FROM publications WHERE position < $1), 0))
+      """, .int(ClientBounds.counter)
     ) { $0.int(0) }!
   }
 

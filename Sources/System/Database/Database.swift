@@ -65,7 +65,8 @@ public actor Database {
     self.options = options
     self.observer = observer
     serialExecutor = environment.executor.forActor("database")
-    file = DatabaseFile(storage: environment.storage, path: path, migrations: migrations, options: options)
+    file = DatabaseFile(
+      storage: environment.storage, path: path, migrations: migrations, options: options, log: environment.log)
   }
 
   /// Runs `body` in a transaction and returns what it returned, once that is durable. When `body` throws, its changes are

@@ -5,13 +5,15 @@ final class DatabaseFile: @unchecked Sendable {
   private let path: String
   private let migrations: Migrations
   private let options: DatabaseOptions
+  private let log: Log
   private let vfs: StorageVFS
   private var connection: SQLConnection?
   /// Whether the file was there once: then its absence is a failure, and no reason to make a new one.
   private var existed = false
   private var witness: (any File)?
 
-  init(storage: any Storage, path: String, migrations: Migrations, options: DatabaseOptions) {
+  init(storage: any Storage, path: String, migrations: Migrations, options: DatabaseOptions, log: Log) {
+    self.log = log
     self.storage = storage
     self.path = path
     self.migrations = migrations
@@ -24,7 +26,7 @@ final class DatabaseFile: @unchecked Sendable {
     try checkName()
     if let connection { return connection }
     try rewriteLog()
-    let connection = try SQLConnection(path: path, vfs: vfs, synchronous: options.synchronous)
+    let connection = try SQLConnection(path: path, vfs: vfs, synchronous: options.synchronous, log: log)
     // Everything in the log goes into the database before anything else is promised, and a log that the disk
     // refuses to copy is found out now.
     try checkpoint(connection, "TRUNCATE")

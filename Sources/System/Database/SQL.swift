@@ -71,13 +71,15 @@ public final class SQLConnection {
 
   private let handle: OpaquePointer
   private let vfs: StorageVFS
+  private let log: Log?
   /// Those of literals, by where they are in memory.
   private var statements: [UnsafePointer<UInt8>: Statement] = [:]
   private var madeStatements: [String: Statement] = [:]
 
   /// Opens `path` on the VFS's storage and sets it up: WAL, full durability, exclusive locking.
-  init(path: String, vfs: StorageVFS, synchronous: Bool) throws(DatabaseError) {
+  init(path: String, vfs: StorageVFS, synchronous: Bool, log: Log? = nil) throws(DatabaseError) {
     self.vfs = vfs
+    self.log = log
     var handle: OpaquePointer?
     let flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE
     let status = sqlite3_open_v2(path, &handle, flags, vfs.name)
@@ -146,6 +148,11 @@ public final class SQLConnection {
   func run(_ sql: String) throws(DatabaseError) {
     let code = sqlite3_exec(handle, sql, nil, nil, nil)
     if code != SQLITE_OK { throw failure(code) }
+  }
+
+  /// Tells the operator of a row that does not hold what this program writes, and is not used.
+  func setAside(_ table: String, _ key: String) {
+    log?.warning("row-set-aside", ["table": .string(table), "row": .string(key)])
   }
 
   /// How many rows all statements so far have changed.
