@@ -29,7 +29,11 @@ enum CustomerSchema {
       PRIMARY KEY (supervisor, number)
     );
     """,
-    from: ["ALTER TABLE customer_sessions ADD COLUMN request VARCHAR(255) NOT NULL DEFAULT '';"])
+    from: [
+      "ALTER TABLE customer_sessions ADD COLUMN request VARCHAR(255) NOT NULL DEFAULT '';",
+      // Emails were compared in lower case.
+      Migrations.Step { connection throws(DatabaseError) in try connection.foldEmailKeys() },
+    ])
 }
 
 /// How a customer's session stands.
@@ -51,6 +55,20 @@ struct CustomerSession: Sendable {
 }
 
 extension SQLConnection {
+  /// Gives each session the folded key of its email. Of two that have one key now, a running one gets it; the other keeps its
+  /// key, under which nobody finds it, and ends like a session whose customer is gone.
+  fileprivate func foldEmailKeys() throws(DatabaseError) {
+    let rows = try query("SELECT email_key, email FROM customer_sessions ORDER BY status DESC, requested_at, email_key")
+    {
+      (key: $0.text(0), email: $0.text(1))
+    }
+    for row in rows {
+      guard let key = CustomerServer.key(row.email) else { continue }
+      try execute(
+        "UPDATE OR IGNORE customer_sessions SET email_key = $1 WHERE email_key = $2", .text(key), .text(row.key))
+    }
+  }
+
   /// A request that nobody initializes lapses.
   static let lapse: Duration = .seconds(600)
 

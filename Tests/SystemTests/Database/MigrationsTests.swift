@@ -121,6 +121,35 @@ import Testing
     }
   }
 
+  @Test("sessions of customers are found by the folded email, and of two that fold to one the running one is")
+  func customersEmails() throws {
+    try World(seed: 1).perform { environment in
+      let old = Database(environment, path: "customers.db", migrations: Migrations(Self.firstCustomers))
+      let emails = [
+        ("straße@example.com", "PENDING", "a"), ("STRASSE@example.com", "RUNNING", "b"),
+        ("ΝΙΚΟΣ@example.com", "RUNNING", "c"),
+        ("ann@example.com", "RUNNING", "d"), ("not an email", "RUNNING", "e"),
+      ]
+      try await old.transaction { connection in
+        for (email, status, token) in emails {
+          try connection.execute(
+            "INSERT INTO customer_sessions VALUES ($1, $2, $3, $4, '{}', 0, 's1', 0)", .text(email.lowercased()),
+            .text(email), .text(status), .text(token))
+        }
+      }
+      await old.close()
+      let customers = Database(environment, path: "customers.db", migrations: CustomerSchema.migrations)
+      try await customers.transaction { connection in
+        let asked = ["Straße@example.com", "strasse@example.com", "νικος@example.com", "ANN@example.com"]
+        let tokens = try asked.map {
+          try connection.customerSession(CustomerServer.key($0)!, at: Timestamp(seconds: 0))?.token
+        }
+        #expect(tokens == ["b", "b", "c", "d"])
+        #expect(try connection.first("SELECT count(*) FROM customer_sessions") { $0.int(0) } == 5)
+      }
+    }
+  }
+
   @Test("contacts and what was published stay, and numbers go on where they were")
   func chatKeeps() throws {
     try World(seed: 1).perform { environment in
