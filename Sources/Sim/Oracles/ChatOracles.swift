@@ -8,6 +8,9 @@ struct ChatEvidence {
   let calls: [ServiceCall]
   let endedSessions: [String: Int64]
   let isOnlineAtEnd: [Int64: Bool]
+  let lastContacts: [(person: String, other: Int64)]
+  /// The users that each name has stood for, of names that have stood for several; all but the last are deleted.
+  let replaced: [[Int64]]
   /// When a fault could explain a 503.
   let disturbances: [ClosedRange<Int64>]
   /// When the network held up what the Chat Service and the User Service say to each other, without a fault that could be named.
@@ -27,6 +30,8 @@ struct ChatEvidence {
     calls = history.calls
     endedSessions = history.endedSessions
     isOnlineAtEnd = history.isOnlineAtEnd
+    lastContacts = history.lastContacts
+    replaced = history.accounts.sorted { $0.key < $1.key }.map(\.value).filter { $0.count > 1 }
     self.disturbances = disturbances
     sendingByContent = Dictionary(history.sendings.map { ($0.content, $0) }, uniquingKeysWith: { first, _ in first })
     sights =
@@ -41,13 +46,24 @@ struct MembershipModel {
   private let members: [Int64: [Int64: [Change]]]
   private let contacts: [Conversation: [Change]]
 
-  init(_ changes: [Change]) {
+  /// People name each other, and `replaced` has the users that one name has stood for: a change that was asked for one of
+  /// them may have been made to any of them.
+  init(_ changes: [Change], replaced: [[Int64]] = []) {
+    var namesakes: [Int64: [Int64]] = [:]
+    for users in replaced { for user in users { namesakes[user] = users } }
     var members: [Int64: [Int64: [Change]]] = [:]
     var contacts: [Conversation: [Change]] = [:]
-    for change in changes {
+    for var change in changes {
       switch change.kind {
-      case .member(let group, let user, _): members[group, default: [:]][user, default: []].append(change)
-      case .contact(let pair, _): contacts[pair, default: []].append(change)
+      case .member(let group, let user, _):
+        if namesakes[user] != nil { change.makeUncertain() }
+        for user in namesakes[user] ?? [user] { members[group, default: [:]][user, default: []].append(change) }
+      case .contact(.direct(let a, let b), _):
+        if namesakes[a] != nil || namesakes[b] != nil { change.makeUncertain() }
+        for one in namesakes[a] ?? [a] {
+          for other in namesakes[b] ?? [b] { contacts[.between(one, other), default: []].append(change) }
+        }
+      case .contact(.group, _): break
       }
     }
     self.members = members
@@ -120,10 +136,10 @@ struct MembershipModel {
 /// The oracles over the chat, each with its promise.
 enum ChatOracles {
   static func judge(_ evidence: ChatEvidence) -> [Violation] {
-    let model = MembershipModel(evidence.changes)
+    let model = MembershipModel(evidence.changes, replaced: evidence.replaced)
     return unexplained(evidence) + storedOnce(evidence) + oneOrder(evidence, model) + durable(evidence, model)
       + socketOrder(evidence) + complete(evidence, model) + isPrivate(evidence, model) + presence(evidence, model)
-      + sessionEnded(evidence)
+      + sessionEnded(evidence) + deleted(evidence)
   }
 
   static func violation(_ oracle: String, _ promise: String, _ events: [String]) -> [Violation] {

@@ -98,6 +98,21 @@ extension ChatOracles {
     return []
   }
 
+  /// An account that was deleted is nobody's contact any more, and a later account of its name is another one.
+  static func deleted(_ evidence: ChatEvidence) -> [Violation] {
+    let former = Set(evidence.replaced.flatMap { $0.dropLast() })
+    for (person, other) in evidence.lastContacts where former.contains(other) {
+      return violation(
+        "deleted", "when an account is deleted it leaves its friends' contacts",
+        ["in the end \(person)'s contacts still show user \(other), whose account was deleted"])
+    }
+    for users in evidence.replaced where Set(users).count < users.count {
+      return violation(
+        "deleted", "a later account of a name is another one", ["one name stood for the users \(users), in this order"])
+    }
+    return []
+  }
+
   /// The contract's time for closing the sockets of an ended session.
   private static let closing: Int64 = 5_000_000_000
 

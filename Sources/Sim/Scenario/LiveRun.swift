@@ -51,7 +51,8 @@ public struct LiveRunner: Sendable {
     for group in scenario.people {
       switch group.role {
       case .account: needed.append("users")
-      case .chat where scenario.hasAction(.deleteSession, in: group): needed += ["chat", "users"]
+      case .chat where scenario.hasAction(.deleteSession, in: group) || scenario.hasAction(.deleteUser, in: group):
+        needed += ["chat", "users"]
       case .chat, .user: needed.append("chat")
       case .customer: needed += ["customers", "users"]
       case .vandal, .worker: needed.append("broker")

@@ -114,7 +114,8 @@ extension ChatAction {
     switch self {
     case .sendDirect, .sendTwice, .typing, .block, .removeMember, .readHistory: .person
     case .sendGroup, .leaveGroup: .maker
-    case .repeatMessage, .disconnect, .vanish, .putAway, .logoutElsewhere, .logoutWhileConnecting, .deleteSession:
+    case .repeatMessage, .disconnect, .vanish, .putAway, .logoutElsewhere, .logoutWhileConnecting, .deleteSession,
+      .deleteUser:
       .nobody
     }
   }

@@ -99,7 +99,7 @@ public struct Scenario: Sendable {
   var somebodyVanishes: Bool {
     let silent: Set = [
       "vanish", "put-away", "leave", "depart", "disconnect", "logout-elsewhere", "logout-while-connecting",
-      "delete-session",
+      "delete-session", "delete-user",
     ]
     let actions = people.flatMap {
       $0.role == .chat ? $0.chatActions.map(\.action.rawValue) : $0.sessionActions.map(\.action.rawValue)
@@ -156,6 +156,8 @@ public enum ChatAction: String, CaseIterable, Sendable {
   /// A session is ended at the User Service while a device is on it.
   case deleteSession = "delete-session"
   case readHistory = "read-history"
+  /// The account is deleted at the User Service, and its name registered again.
+  case deleteUser = "delete-user"
 }
 
 /// What simulated users and customers of sessions can do.

@@ -59,6 +59,8 @@ final class ChatDevice: @unchecked Sendable {
   }
 
   private func connect(_ session: String) async throws {
+    // The person may have another account before the socket is open.
+    let user = user
     let transport = stream.pick(behavior.transports)
     let client = SocketIOClient(environment, address: Scenario.chatAddress, transport: transport)
     self.client = client
@@ -75,7 +77,7 @@ final class ChatDevice: @unchecked Sendable {
           throw NetworkError.closed
         }
       }
-      while true { if await !take(try await client.receive(), session, transport, begunAt) { break } }
+      while true { if await !take(try await client.receive(), session, user, transport, begunAt) { break } }
     } catch is NodeDown {
       throw NodeDown()
     } catch {
@@ -94,7 +96,8 @@ final class ChatDevice: @unchecked Sendable {
 
   /// Notes what came; false when the socket is over.
   private func take(
-    _ event: SocketIOClient.Event, _ session: String, _ transport: EngineIOClient.Transport, _ begunAt: Int64
+    _ event: SocketIOClient.Event, _ session: String, _ user: Int64, _ transport: EngineIOClient.Transport,
+    _ begunAt: Int64
   ) async -> Bool {
     switch event {
     case .connected:
@@ -111,7 +114,7 @@ final class ChatDevice: @unchecked Sendable {
     case .refused(_, Rudeness.refusal): break
     case .refused(_, let message):
       counters.count(.socketsRefused)
-      if message == "no such session" { self.session = nil }
+      if message == "no such session", self.session == session { self.session = nil }
       return false
     case .disconnected:
       counters.count(.socketsClosed)

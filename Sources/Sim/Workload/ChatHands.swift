@@ -106,6 +106,7 @@ final class ChatHands: @unchecked Sendable {
       let session = body["sessionID"]?.string, let user = body["user_id"]?.int
     else { return nil }
     person.user = user
+    person.history.note(user, of: person.name)
     person.commons.users[person.name] = user
     return session
   }
@@ -127,6 +128,31 @@ final class ChatHands: @unchecked Sendable {
     if try await attempt("DELETE", "/delete-session", body, at: users, token: token)?.0 == 200 { ended(session) }
   }
 
+  /// Deletes the account at the User Service, however long it takes, and registers its name again: that is another account.
+  /// All that were on `sessions` or on the hands' own session are then told.
+  func replaceAccount(_ sessions: [String]) async throws {
+    while try await !deleteAccount() {
+      try await environment.clock.sleep(for: person.stream.exponential(mean: .milliseconds(500)))
+    }
+    person.counters.count(.deletedUsers)
+    for session in sessions + [session] { ended(session) }
+    try await register()
+  }
+
+  /// Whether the account is deleted.
+  private func deleteAccount() async throws -> Bool {
+    let users = HTTPClient(environment, address: Scenario.usersAddress)
+    defer { users.close() }
+    let account: [JSONValue.Member] = [
+      .init("user", .string(person.name)), .init("password", .string(Self.password)),
+    ]
+    guard let (status, body) = try await attempt("POST", "/login", account, at: users) else { return false }
+    // An attempt without an answer did it: nobody else has the name.
+    if status == 401 { return true }
+    guard let token = body["access_token"]?.string else { return false }
+    return try await attempt("DELETE", "/delete-user", [], at: users, token: token)?.0 == 200
+  }
+
   private func ended(_ session: String) {
     person.counters.count(.logouts)
     person.history.endedSessions[session] = person.history.time
@@ -140,7 +166,10 @@ final class ChatHands: @unchecked Sendable {
       while true {
         let (status, body) = try await asMyself("POST", "/addContact", [.init("contact", .string(peer))])
         if status == 200 || status == 400 {
-          if let id = body["contact"]?["user_id"]?.int { person.commons.users[peer] = id }
+          // An answer may tell of an account that the peer has deleted meanwhile.
+          if let id = body["contact"]?["user_id"]?.int, person.commons.users[peer] == nil {
+            person.commons.users[peer] = id
+          }
           break
         }
         // Not yet there.
@@ -232,7 +261,9 @@ final class ChatHands: @unchecked Sendable {
     }
     let (status, body) = try await asMyself("GET", "/getContacts", [])
     guard status == 200 else { return }
-    for contact in body.array ?? [] where contact["status"] == "friend" {
+    for contact in body.array ?? [] {
+      person.history.lastContacts.append((person.name, contact["user_id"]?.int ?? 0))
+      guard contact["status"] == "friend" else { continue }
       person.history.presence.append(
         FinalPresence(
           person: person.name, other: contact["user_id"]?.int ?? 0, isOnline: contact["is_online"] == true))

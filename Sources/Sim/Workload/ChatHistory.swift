@@ -68,6 +68,12 @@ struct Change {
   var mayComeAgain = false
   /// After this it was not done any more.
   var end: Int { mayComeAgain ? .max : interval.answered }
+
+  /// It may have been done at any time from when it was asked for, or not at all.
+  mutating func makeUncertain() {
+    succeeded = nil
+    mayComeAgain = true
+  }
 }
 
 /// A socket of the chat, from its CONNECT to its end, as its client saw it.
@@ -121,6 +127,15 @@ final class ChatHistory: Timeline, @unchecked Sendable {
   var calls: [ServiceCall] = []
   /// When the end of a session was acknowledged.
   var endedSessions: [String: Int64] = [:]
+  /// The users that each name has stood for, one after the other: an account that is deleted and registered again is another one.
+  private(set) var accounts: [String: [Int64]] = [:]
+  /// The contacts in people's lists when everything has come to rest.
+  var lastContacts: [(person: String, other: Int64)] = []
   /// Who is there when everything has come to rest.
   var isOnlineAtEnd: [Int64: Bool] = [:]
+
+  /// Notes which user somebody is now.
+  func note(_ user: Int64, of name: String) {
+    if accounts[name]?.last != user { accounts[name, default: []].append(user) }
+  }
 }

@@ -7,6 +7,8 @@ final class ChatCommons: Commons, @unchecked Sendable {
   var groups: [(id: Int64, creator: String)] = []
   /// Groups that nobody writes to any more; what was said there can be read to the end.
   var abandoned: [Int64] = []
+  /// Who has a new account, and whom of their friends they have asked again.
+  var requests: [(asker: String, asked: String)] = []
   /// Who is out of a group and may come back, and how often somebody has tried to add them.
   var strays: [(name: String, group: Int64, attempts: Int)] = []
 }
@@ -62,6 +64,9 @@ final class Chatter: Resident<ChatHistory, ChatCommons, ChatAction>, Inhabitant,
   }
 
   private func act(_ action: ChatAction, _ hands: ChatHands, _ environment: Environment) async throws {
+    while let index = commons.requests.firstIndex(where: { $0.asked == name }) {
+      try await hands.befriend([commons.requests.remove(at: index).asker])
+    }
     switch action {
     case .sendDirect:
       guard let peer = knownPeer() else { return }
@@ -117,10 +122,32 @@ final class Chatter: Resident<ChatHistory, ChatCommons, ChatAction>, Inhabitant,
     case .readHistory:
       guard let peer = agenda.target ?? stream.pickAny(of: friends) else { return }
       try await hands.look(at: peer)
+    case .deleteUser: try await replaceAccount(hands)
     }
     // When nobody lets them in, they go on with what they have, and try again.
     for device in devices where device.session == nil { device.session = try await hands.tryToLogin() }
     for device in devices { device.start() }
+  }
+
+  /// Deletes the account and registers the name again, asks the friends once more, and may be added to the groups.
+  private func replaceAccount(_ hands: ChatHands) async throws {
+    let former = user
+    let sessions = devices.compactMap(\.session)
+    givenUp.formUnion(sessions)
+    try await hands.replaceAccount(sessions)
+    for device in devices {
+      // Its socket stays open until the service closes it.
+      device.session = nil
+      device.user = user
+    }
+    // The other account has sent nothing.
+    sent = []
+    let groups = history.changes.compactMap { change -> Int64? in
+      if case .member(let group, former, true) = change.kind { group } else { nil }
+    }
+    for group in commons.groups where groups.contains(group.id) { noteStray(name, group.id) }
+    try await hands.befriend(friends)
+    commons.requests += friends.map { (name, $0) }
   }
 
   /// Whom the script names, or one of their friends, once known.
