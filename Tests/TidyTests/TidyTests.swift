@@ -54,6 +54,9 @@ struct TidyTests {
       pattern: #"\.(keys|values)\b(?!\.(sorted|contains|count)| = values)"#, unless: "in any order",
       example: "for name in names.keys {"),
     Rule(
+      name: "no decision by an array's capacity: the allocator chooses it", folders: ["System", "Sim"],
+      pattern: #"\.capacity\b"#, unless: "faults.capacity", example: "if output.capacity > 4096 {"),
+    Rule(
       name: "wire formats wait for nothing", folders: ["System/Wire"], pattern: #"\b(await|async)\b"#, unless: "///",
       example: "  func read() async {"),
     Rule(
