@@ -106,9 +106,9 @@ extension ChatService {
     if directory.book.isLate { await directory.doubtAll() }
     guard let member = members[socket] else { throw HTTPFailure(401, "the socket is closed") }
     if let objection = directory.book.objection(to: member.session) { throw objection }
-    guard let row = ChatEventTable.table.row(name, in: socket.namespace) else {
-      throw HTTPFailure(400, "no event \"\(name.prefix(64))\" is known here")
-    }
+    // Names are bounded before they are compared.
+    guard name.utf8.count <= ClientBounds.identifier, let row = ChatEventTable.table.row(name, in: socket.namespace)
+    else { throw HTTPFailure(400, "no event \"\(name.shortened(toBytes: 64))\" is known here") }
     if let fault = row.data.fault(in: data) { throw HTTPFailure(400, fault) }
     switch (socket.namespace, name) {
     case ("/", "send_message"):
@@ -123,7 +123,7 @@ extension ChatService {
       try await typing(to: data["recipient_id"]!.int!, isGroup: data["is_group"]?.bool ?? false, from: member.user)
       return nil
     case (UserServer.namespace, "user_message"): return try await userMessage(data, from: member)
-    default: throw HTTPFailure(400, "no handler of \"\(name.prefix(64))\" is known here")
+    default: throw HTTPFailure(400, "no handler of \"\(name)\" is known here")
     }
   }
 

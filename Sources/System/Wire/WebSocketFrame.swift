@@ -64,7 +64,10 @@ enum WebSocketHandshake {
   static func response(to request: HTTPRequest) throws(HTTPFailure) -> HTTPResponse {
     func has(_ field: StaticString, _ token: String) -> Bool {
       request.fields.all(field).contains { value in
-        value.split(separator: ",").contains { $0.filter { $0 != " " && $0 != "\t" }.lowercased() == token }
+        value.utf8.split(separator: UInt8(ascii: ",")).contains { element in
+          // Of the bytes, only the two cases of a letter become the letter.
+          element.lazy.filter { $0 != 0x20 && $0 != 0x09 }.elementsEqual(token.utf8) { $0 | 0x20 == $1 }
+        }
       }
     }
     guard request.method == "GET", has("connection", "upgrade"), has("upgrade", "websocket") else {
