@@ -12,7 +12,7 @@ extension UserService {
   /// Checks a password, and makes a session in the name of its user.
   func loginForService(_ call: Call) async throws -> Reply {
     let session = try sessionID(call)
-    let address = call.body["address"]?.string
+    let address = ClientAddress(told: call.body["address"])
     guard let id = try await authenticate(call.string("user"), call.string("password"), from: address) else {
       throw HTTPFailure.unauthorized("wrong user or password")
     }

@@ -24,4 +24,11 @@ struct ClientAddress: Hashable, Sendable {
     value = address.isIPv4 || address.isLoopback ? .v4(address.low) : .v6(network: address.high)
     isLoopback = address.isLoopback
   }
+
+  /// Reads the address of a client as another service tells it; nil when it tells none, or one of its own machine: that one
+  /// may stand for everybody whom a proxy there serves.
+  init?(told value: JSONValue?) {
+    guard let address = value?.string.flatMap({ ClientAddress($0) }), !address.isLoopback else { return nil }
+    self = address
+  }
 }

@@ -142,22 +142,23 @@ public actor UserService: Service {
   }
 
   func login(_ call: Call) async throws -> Reply {
-    let user = try await authenticate(call.string("user"), call.string("password"), from: call.client.host)
+    let user = try await authenticate(
+      call.string("user"), call.string("password"), from: ClientAddress(call.client.host))
     guard let user else { throw HTTPFailure.unauthorized("wrong user or password") }
     return tokens(to: user, family: nil, at: environment.clock.wallTime)
   }
 
   func checkNode(_ call: Call) async throws -> Reply {
-    let user = try await authenticate(call.string("EMAIL"), call.string("PASSWORD"), from: call.body["ADDRESS"]?.string)
+    let user = try await authenticate(
+      call.string("EMAIL"), call.string("PASSWORD"), from: ClientAddress(told: call.body["ADDRESS"]))
     return .json(["MESSAGE": user == nil ? "NOT_REGISTERED" : "REGISTERED"])
   }
 
   /// The id of the user with this name and password, or nil. Takes as long when there is no such user.
-  func authenticate(_ name: String, _ password: String, from host: String?) async throws -> String? {
+  func authenticate(_ name: String, _ password: String, from address: ClientAddress?) async throws -> String? {
     guard let name = AccountName(name) else {
       throw HTTPFailure(400, "the name of an account has at most \(AccountName.maximumBytes) bytes")
     }
-    let address = host.flatMap(ClientAddress.init)
     try admit(nil, address)
     let stored = try await database.transaction { try $0.user(named: name) }
     let account = stored.map { LoginThrottle.Account(id: $0.id) } ?? .init(unknown: name)
