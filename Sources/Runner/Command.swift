@@ -8,6 +8,10 @@ enum Command: String, CaseIterable {
   case hashPassword = "hash-password"
   case version, help
 
+  /// The program as its user started it, for the commands that it prints. A script that starts it names itself in
+  /// `PARLEY_COMMAND`.
+  static let program = getenv("PARLEY_COMMAND").map { String(cString: $0) } ?? CommandLine.arguments.first ?? "parley"
+
   /// Runs the command line and returns the exit code: 0 fine, 1 an oracle failed, 2 usage or configuration.
   static func run(_ arguments: [String]) -> Int32 {
     do throws(UsageError) {

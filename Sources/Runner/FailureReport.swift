@@ -66,8 +66,8 @@ struct FailureReport {
 
   private func finish(_ file: String, _ seeds: [UInt64]) {
     let strategy = options.strategy.map { " --strategy \($0.rawValue)" } ?? ""
-    Swift.print("  replay: parley simulate \(file) --seed \(seeds[0])\(strategy)")
-    Swift.print("  explain: parley explain \(file) --seed \(seeds[0])\(strategy)")
+    Swift.print("  replay: \(Command.program) simulate \(file) --seed \(seeds[0])\(strategy)")
+    Swift.print("  explain: \(Command.program) explain \(file) --seed \(seeds[0])\(strategy)")
     guard seeds.count > 1 else { return }
     Swift.print("  \(seeds.count) seeds failed alike: \(Self.list(seeds))")
   }

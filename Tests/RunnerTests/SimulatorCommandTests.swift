@@ -137,7 +137,7 @@ struct SimulatorCommandTests {
       #expect(outcome.output.hasSuffix("0 passed, 10 failed\n"), "\(outcome.output)")
       #expect(outcome.output.contains("10 seeds failed alike: 1...10"))
       #expect(outcome.output.split(separator: "\n").count < 20)
-      #expect(outcome.output.contains("replay: parley simulate \(file) --seed 1\n"))
+      #expect(outcome.output.contains("replay: \(Self.binary.path) simulate \(file) --seed 1\n"))
     }
   }
 

@@ -51,7 +51,7 @@ enum FuzzPage {
     <h3>\(HTML.escape(failure.broken.oracle))</h3>
     <p>\(HTML.escape(failure.broken.promise)). Shrunk from \(failure.stepsBefore) to \(failure.broken.run.steps) steps,
     \(failure.deedsBefore) to \(failure.broken.run.deeds) actions and faults.
-    Replay: <code>parley simulate \(HTML.escape(failure.file))</code></p><pre>\(HTML.escape(failure.text))</pre>
+    Replay: <code>\(HTML.escape(Command.program)) simulate \(HTML.escape(failure.file))</code></p><pre>\(HTML.escape(failure.text))</pre>
     """
   }
 

@@ -153,8 +153,8 @@ final class Fuzzer {
     print(
       "  shrunk from \(failure.stepsBefore) to \(run.steps) steps, \(failure.deedsBefore) to \(run.deeds) actions and faults, in \(failure.tried) tries, \(Int(failure.seconds)) s: \(failure.file)"
     )
-    print("  replay: parley simulate \(failure.file)")
-    print("  explain: parley explain \(failure.file)")
+    print("  replay: \(Command.program) simulate \(failure.file)")
+    print("  explain: \(Command.program) explain \(failure.file)")
     return failure
   }
 
