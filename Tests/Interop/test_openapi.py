@@ -1,13 +1,56 @@
 """schemathesis runs the OpenAPI document against the live service: no 5xx, no answer that the document does not allow."""
 
+import json
 import os
 import subprocess
 import sys
 import unittest
+import urllib.parse
 
 from harness import Client, Server
 
 CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,response_headers_conformance,response_schema_conformance,unsupported_method"
+
+
+def example(schema):
+    """A value of this shape."""
+    if "anyOf" in schema:
+        return example(schema["anyOf"][0])
+    for choices in ("examples", "enum"):
+        if choices in schema:
+            return schema[choices][0]
+    match schema.get("type"):
+        case "string": return "x" * schema.get("minLength", 1)
+        case "integer": return max(schema["minimum"], 1)
+        case "boolean": return False
+        case "array": return []
+        case "object": return {name: example(schema["properties"][name]) for name in schema.get("required", [])}
+    return "anything"
+
+
+def beyond(schema, name=""):
+    """Values that are one beyond a limit of this shape, each with what is beyond it; a limit that is not stated is None."""
+    match schema.get("type"):
+        case "string" if "enum" in schema:
+            yield name, "neither"
+        case "string":
+            yield name, "x" * (schema["maxLength"] + 1) if "maxLength" in schema else None
+        case "integer":
+            yield f"{name} below", schema["minimum"] - 1 if "minimum" in schema else None
+            yield f"{name} above", schema["maximum"] + 1 if "maximum" in schema else None
+        case "array":
+            yield name, [example(schema["items"])] * (schema["maxItems"] + 1) if "maxItems" in schema else None
+            for inner, value in beyond(schema["items"], f"{name}[0]"):
+                yield inner, None if value is None else [value]
+        case "object":
+            for field, shape in schema["properties"].items():
+                for inner, value in beyond(shape, f"{name}.{field}"):
+                    yield inner, None if value is None else {**example(schema), field: value}
+    for shape in schema.get("anyOf", []):
+        # What is beyond one of several shapes may be another; a value beyond a number is beyond all of them.
+        for inner, value in beyond(shape, name):
+            if shape.get("type") != "string" or value is None:
+                yield inner, value
 
 
 class OpenAPI(unittest.TestCase):
@@ -35,6 +78,46 @@ class OpenAPI(unittest.TestCase):
             for service in ("chat", "customers", "manager"):
                 with self.subTest(service):
                     self.run_schemathesis(server, url=server.urls[service])
+
+    def test_limits_are_stated_and_kept(self):
+        """Each string, number and array that a client sends has its limit, and what is one beyond it is answered 400."""
+        with Server(services=("broker", "users", "manager", "supervisor", "chat", "customers")) as server:
+            users = Client(server.ports["users"])
+            users.register("ann")
+            token = users.login("ann")[1]["access_token"]
+            checked = 0
+
+            def check(service, method, path, what, query="", body=None, headers=None):
+                nonlocal checked
+                client = Client(server.ports[service])
+                status, answer = client.send(method, path + query, body, token=token if service == "users" else None, headers=headers)
+                client.connection.close()
+                self.assertEqual(status, 400, answer)
+                self.assertIn(what.lstrip(".").split()[0], json.dumps(answer))
+                checked += 1
+
+            for service in ("users", "chat", "customers", "manager"):
+                document = Client(server.ports[service]).send("GET", "/openapi.json")[1]
+                for path, operations in document["paths"].items():
+                    for method, operation in operations.items():
+                        parameters = {parameter["name"]: parameter for parameter in operation.get("parameters", [])}
+                        required = {name: example(parameter["schema"]) for name, parameter in parameters.items() if parameter["required"]}
+                        for name, parameter in parameters.items():
+                            for what, value in beyond(parameter["schema"], name):
+                                with self.subTest(service, path=path, method=method, parameter=what):
+                                    self.assertIsNotNone(value, "no limit is stated")
+                                    if parameter["in"] == "query":
+                                        query = urllib.parse.urlencode({**required, name: value}, doseq=True)
+                                        check(service, method.upper(), path, what, "?" + query)
+                                    else:
+                                        # The limits of fields are checked before the body.
+                                        check(service, method.upper(), path, what, headers={name: str(value)})
+                        if "requestBody" in operation:
+                            for what, value in beyond(operation["requestBody"]["content"]["application/json"]["schema"]):
+                                with self.subTest(service, path=path, method=method, body=what):
+                                    self.assertIsNotNone(value, "no limit is stated")
+                                    check(service, method.upper(), path, what, body=value)
+            self.assertGreater(checked, 80)
 
 
 if __name__ == "__main__":

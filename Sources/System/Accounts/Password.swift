@@ -3,7 +3,13 @@ struct Password: Sendable {
   static let minimumCharacters = 8
   static let maximumBytes = 1024
   /// What is normalized: a password of 1,024 bytes may have three times as many when it is decomposed.
-  private static let maximumRawBytes = 4096
+  static let maximumRawBytes = 4096
+
+  /// The field of a request that chooses a password.
+  static let chosen = Schema.string(
+    .init(minimumLength: minimumCharacters, maximumLength: maximumBytes, example: "password123"))
+  /// The field of a request that shows a password.
+  static let tried = Schema.string(.init(maximumBytes: maximumRawBytes, example: "password123"))
 
   /// The form that is hashed today: in form C, with every space as U+0020 (RFC 8265 §4.2, OpaqueString).
   let text: String

@@ -9,7 +9,6 @@ enum ServiceRoutes {
   ])
   private static let deleted = Schema.object([.init("event_id", .integer(minimum: 1)), .init("user_id", .string())])
   private static let session = Schema.Field("session_id", .string(.init(minimumLength: 1, maximumLength: 64)))
-  private static let password = Schema.string(.init(minimumLength: 8, maximumLength: 1024))
   private static let address = Schema.Field(
     "address", .string(.init(maximumLength: 255)), isRequired: false, "the user's address, for the limits by address")
   private static let unavailable = Route.Response(503, "The user database is not available")
@@ -34,7 +33,8 @@ enum ServiceRoutes {
       route(
         "/services/register", "Register a user without an email",
         [
-          .init("username", .string(.init(minimumLength: 1, maximumLength: 150))), .init("password", password), address,
+          .init("username", .string(.init(minimumLength: 1, maximumLength: 150))), .init("password", Password.chosen),
+          address,
         ],
         [
           .init(201, "Registered", user), .init(400, "Invalid data, or username taken"),
@@ -44,7 +44,7 @@ enum ServiceRoutes {
       route(
         "/services/login", "Check a password and make a session",
         [
-          .init("user", .string(), "email or username"), .init("password", .string()), session, address,
+          .init("user", AccountName.schema, "email or username"), .init("password", Password.tried), session, address,
         ],
         [
           .init(200, "The user", user), .init(401, "Wrong user or password"), .init(429, "Too many failed logins"),
@@ -52,13 +52,18 @@ enum ServiceRoutes {
       ) { try await users.started().loginForService($0) },
       route(
         "/services/session", "Whose a session is",
-        [session, .init("token", .string(), isRequired: false, "an access token that has to be the owner's")],
+        [
+          session,
+          .init(
+            "token", .string(.init(maximumBytes: JWT.maximumLength)), isRequired: false,
+            "an access token that has to be the owner's"),
+        ],
         [
           .init(200, "The user", sessionOwner), .init(401, "The token is invalid"), .init(404, "No such session"),
         ]
       ) { try await users.started().sessionForService($0) },
       route(
-        "/services/user", "Who has a username", [.init("username", .string())],
+        "/services/user", "Who has a username", [.init("username", AccountName.schema)],
         [.init(200, "The user", user), .init(404, "No such user")]
       ) { try await users.started().userForService($0) },
       route(

@@ -21,7 +21,6 @@ enum UserRoutes {
       "session_id", .string(.init(minimumLength: 1, maximumLength: 64, pattern: "^[!-~]+$", example: "session-123")))
   ])
   private static let unavailable = Route.Response(503, "The user database is not available")
-  private static let password = Schema.string(.init(minimumLength: 8, maximumLength: 1024, example: "password123"))
 
   private static func user(_ users: ServiceReference<UserService>) -> Access {
     .user { call in try users.started().verifier.principal(call) }
@@ -32,9 +31,11 @@ enum UserRoutes {
       Route(
         "POST", "/register", "Register a new user",
         body: .object([
-          .init("email", .string(.init(format: "email", example: "user@example.com"))),
+          .init(
+            "email",
+            .string(.init(maximumBytes: AccountName.maximumBytes, format: "email", example: "user@example.com"))),
           .init("username", .string(.init(minimumLength: 1, maximumLength: 150, example: "username"))),
-          .init("password", password),
+          .init("password", Password.chosen),
         ]),
         responses: [
           .init(201, "Registered", done), .init(400, "Invalid data, or email or username taken"),
@@ -44,7 +45,7 @@ enum UserRoutes {
       Route(
         "POST", "/login", "Log in with an email or a username",
         body: .object([
-          .init("user", .string(.init(example: "user@example.com")), "email or username"), .init("password", .string()),
+          .init("user", AccountName.schema, "email or username"), .init("password", Password.tried),
         ]),
         responses: [
           .init(200, "Logged in", tokens), .init(401, "Wrong user or password"),
@@ -53,7 +54,7 @@ enum UserRoutes {
       ) { try await users.started().login($0) },
       Route(
         "POST", "/refresh", "Exchange a refresh token, once, for new tokens",
-        body: .object([.init("refresh_token", .string())]),
+        body: .object([.init("refresh_token", .string(.init(maximumBytes: JWT.maximumLength)))]),
         responses: [.init(200, "New tokens", tokens), .init(401, "The token is invalid, expired or used"), unavailable]
       ) { try await users.started().refresh($0) },
       Route(
@@ -94,7 +95,8 @@ enum UserRoutes {
       Route(
         "POST", "/check_node", "Whether an email and a password belong together", access: .service,
         body: .object([
-          .init("EMAIL", .string()), .init("PASSWORD", .string()), .init("TYPE", .string(.init(example: "CUSTOMERS"))),
+          .init("EMAIL", AccountName.schema), .init("PASSWORD", Password.tried),
+          .init("TYPE", .string(.init(maximumBytes: 255, example: "CUSTOMERS"))),
           .init(
             "ADDRESS", .string(.init(maximumLength: 255)), isRequired: false,
             "the customer's address, for the limit of failures"),
@@ -109,7 +111,7 @@ enum UserRoutes {
       ) { try await users.started().checkNode($0) },
       Route(
         "GET", "/session-events", "Ended sessions and deleted users, as they happen", access: .service,
-        parameters: [.header("Last-Event-ID", .string(.init(pattern: "^[0-9]+$")), "resume after this event")],
+        parameters: [.header("Last-Event-ID", .integer(minimum: 0), "resume after this event")],
         responses: [.init(200, "Server-sent events", .string(), contentType: "text/event-stream"), unavailable]
       ) { try await users.started().sessionEvents($0) },
       CommonRoutes.health(unavailable) { try await users.started().health() },

@@ -56,7 +56,8 @@ enum ChatRoutes {
   }
 
   private static func accounts(_ chat: ServiceReference<ChatService>) -> [Route] {
-    let credentials = [username, Schema.Field("password", .string(.init(minimumLength: 1, maximumBytes: 1024)))]
+    let password = Schema.string(.init(minimumLength: 1, maximumBytes: Password.maximumRawBytes))
+    let credentials = [username, Schema.Field("password", password)]
     let logins = ["POST", "GET"].map { method in
       route(
         method, "/login",
@@ -70,8 +71,8 @@ enum ChatRoutes {
         "POST", "/register", "Register a user",
         [
           username,
-          Schema.Field("password", .string(.init(minimumLength: 8, maximumBytes: 1024, example: "password123"))),
-          Schema.Field("public_key", .string(), isRequired: false, "not used"),
+          Schema.Field("password", Password.chosen),
+          Schema.Field("public_key", .string(.init(maximumBytes: 16384)), isRequired: false, "not used"),
         ],
         .object([.init("message", .string()), .init("user_id", .integer(minimum: 1)), .init("username", .string())]),
         [.init(400, "Invalid data, or username taken")]

@@ -33,7 +33,7 @@ enum CustomerRoutes {
       Route(
         "POST", "/requestSessionCreation", "Ask for a session",
         body: .object([
-          email, .init("PASSWORD", .string(.init(maximumBytes: 1024, example: "password123"))),
+          email, .init("PASSWORD", Password.tried),
           .init("PERSONA_TYPE", .string(.init(values: ["CUSTOMERS"]))),
           .init(
             "DATA", .object([users]), isRequired: false, "for the supervisor, which is handed all of it"),
@@ -85,7 +85,7 @@ enum CustomerRoutes {
       ) { _ in .json(["MESSAGE": "SERVER_RUNNING"]) },
       Route(
         "GET", "/sessionSTATUS", "How a customer's session stands",
-        arguments: [.init("message", .string(), "JSON with PERSONA_TYPE and EMAIL")],
+        arguments: [.init("message", .string(.init(maximumBytes: 4096)), "JSON with PERSONA_TYPE and EMAIL")],
         responses: [.init(200, "The status", answer("IDLE", "PENDING", "RUNNING")), unavailable]
       ) { call in
         guard let question = try? JSONParser.parse(Array(call.string("message").utf8)),

@@ -1,13 +1,13 @@
 /// The bounds of whatever a client names (`docs/protocols.md`). Beyond them it is refused at the
 /// door; a stored row beyond them is set aside.
-enum ClientBounds {
+public enum ClientBounds {
   /// Bytes of an identifier. A short string of AMQP holds no more.
   static let identifier = 255
   /// Users that a supervisor may want, in one request and in all.
   static let users = 1_000_000
   /// The largest number that this program counts up to, so that the next one is a number as well.
   /// JSON carries it without loss (RFC 8259 §6).
-  static let counter: Int64 = 1 << 53
+  public static let counter: Int64 = 1 << 53
 }
 
 extension String {

@@ -42,7 +42,8 @@ enum QueueMessages {
   // MARK: Shapes
 
   static let userID = Schema.either(
-    [.integer(), .string(.init(maximumBytes: ClientBounds.identifier))], "an integer, or a string of at most 255 bytes")
+    [.integer(minimum: .min, maximum: .max), .string(.init(maximumBytes: ClientBounds.identifier))],
+    "an integer, or a string of at most 255 bytes")
   static let userCount = Schema.either(
     [.integer(minimum: 1, maximum: Int64(ClientBounds.users)), .string(.init(values: ["ALL"]))],
     "an integer from 1 to 1000000, or \"ALL\"")
@@ -85,7 +86,8 @@ enum QueueMessages {
       ("USER_MESSAGE", "A user says something", [user, messageID, message], nil),
     ])
   private static let connection = Schema.Field(
-    "CONNECTION", .integer(), isRequired: false, "grows with each connection of the user; 1 without it")
+    "CONNECTION", .integer(minimum: .min, maximum: .max), isRequired: false,
+    "grows with each connection of the user; 1 without it")
 
   private static let customerServer = Group(
     exchange: QueueNames.managerExchange, queue: QueueNames.fromCustomerServer,

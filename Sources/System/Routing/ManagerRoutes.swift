@@ -41,10 +41,8 @@ enum ManagerRoutes {
           throw HTTPFailure(400, "SESSION_SUPERVISOR_ID: missing, or no name of a supervisor")
         }
         message.supervisor = id
-        if let text = call.request.fields["session_epoch"] {
-          guard let epoch = Int64(text) else { throw HTTPFailure(400, "SESSION_EPOCH: must be an integer") }
-          message.epoch = epoch
-        }
+        // The table says that it is an integer.
+        message.epoch = call.request.fields["session_epoch"].flatMap { Int64($0) }
         return .json(try await manager.started().ask(message, from: .supervisors))
       },
     ]
@@ -67,7 +65,9 @@ enum ManagerRoutes {
     return [
       Route(
         "GET", "/UserServer", "The pool of users", access: .service,
-        responses: [.init(200, "The pool", .object([.init("USERS", .array(of: .any)), .init("FREE", .integer())]))]
+        responses: [
+          .init(200, "The pool", .object([.init("USERS", .array(of: .any)), .init("FREE", .integer(minimum: 0))]))
+        ]
       ) { _ in .json(try await manager.started().poolOverview()) },
       post("/UserServer", .userServer),
       Route(

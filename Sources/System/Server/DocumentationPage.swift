@@ -154,7 +154,7 @@ extension Schema {
     switch self {
     case .any: return "anything"
     case .boolean: return false
-    case .integer(let minimum, _): return .int(max(minimum ?? 1, 1))
+    case .integer(let minimum, _): return .int(max(minimum, 1))
     case .array(let element, _): return [element.example]
     case .either(let shapes, _): return shapes.first?.example ?? .null
     case .object(let fields):

@@ -54,6 +54,16 @@ enum RequestBody {
     return value
   }
 
+  /// Checks the header fields that a route takes, where the request has them.
+  static func checkFields(_ request: HTTPRequest, _ parameters: [Route.Parameter]) throws(HTTPFailure) {
+    for parameter in parameters {
+      let name = parameter.name.lowercased()
+      guard let field = request.fields.pairs.first(where: { $0.name.hasSameBytes(as: name) }) else { continue }
+      let value = parameter.schema.value(ofTexts: [field.value])
+      if let fault = parameter.schema.fault(in: value, at: parameter.name) { throw HTTPFailure(400, fault) }
+    }
+  }
+
   private static func read(
     _ bytes: [UInt8], _ fields: [Schema.Field], _ place: String
   ) throws(HTTPFailure) -> [JSONValue.Member] {

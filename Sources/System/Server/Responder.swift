@@ -128,6 +128,7 @@ final class Responder: @unchecked Sendable {
     case .user(let authenticate): call.principal = try authenticate(call)
     case .service: try services.check(request, bearer: call.bearerToken, peer: call.peer)
     }
+    try RequestBody.checkFields(request, entry.route.parameters)
     if let schema = entry.route.body {
       call.body = try RequestBody.value(request, schema, takesPropertyLists: entry.route.takesPropertyLists)
     }

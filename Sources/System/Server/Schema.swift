@@ -2,7 +2,7 @@
 /// OpenAPI and AsyncAPI documents show it.
 public indirect enum Schema: Sendable {
   case string(StringRule = StringRule())
-  case integer(minimum: Int64? = nil, maximum: Int64? = nil)
+  case integer(minimum: Int64 = -ClientBounds.counter, maximum: Int64 = ClientBounds.counter)
   case boolean
   case array(of: Schema, maximum: Int? = nil)
   case object([Field])
@@ -62,8 +62,8 @@ public indirect enum Schema: Sendable {
     case (.any, _), (.boolean, .bool): return nil
     case (.string(let rule), .string(let text)): return rule.fault(in: text).map { "\(name): \($0)" }
     case (.integer(let minimum, let maximum), .int(let number)):
-      if let minimum, number < minimum { return "\(name): must be at least \(minimum)" }
-      if let maximum, number > maximum { return "\(name): must be at most \(maximum)" }
+      if number < minimum { return "\(name): must be at least \(minimum)" }
+      if number > maximum { return "\(name): must be at most \(maximum)" }
       return nil
     case (.either(let shapes, _), _) where shapes.contains { $0.fault(in: value) == nil }: return nil
     case (.array(let element, let maximum), .array(let values)):
@@ -120,10 +120,7 @@ public indirect enum Schema: Sendable {
     case .any: return .object([])
     case .boolean: return ["type": "boolean"]
     case .integer(let minimum, let maximum):
-      var members: [JSONValue.Member] = [.init("type", "integer")]
-      if let minimum { members.append(.init("minimum", .int(minimum))) }
-      if let maximum { members.append(.init("maximum", .int(maximum))) }
-      return .object(members)
+      return ["type": "integer", "minimum": .int(minimum), "maximum": .int(maximum)]
     case .array(let element, let maximum):
       let members: [JSONValue.Member] = [.init("type", "array"), .init("items", element.document)]
       return .object(members + (maximum.map { [.init("maxItems", .int(Int64($0)))] } ?? []))
