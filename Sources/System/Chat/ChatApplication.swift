@@ -3,7 +3,9 @@ struct ChatApplication: SocketApplication {
   let chat: ServiceReference<ChatService>
 
   func admit(_ socket: SocketID, query: [(name: String, value: String)], auth: JSONValue) async -> SocketAdmission {
-    func value(_ name: String) -> String? { auth[name]?.string ?? query.first { $0.name.hasSameBytes(as: name) }?.value }
+    func value(_ name: String) -> String? {
+      auth[name]?.string ?? query.first { $0.name.hasSameBytes(as: name) }?.value
+    }
     guard let session = value("sessionID") else { return .refused("sessionID: missing") }
     guard session.utf8.count <= ClientBounds.identifier else { return .refused("no such session") }
     do {
