@@ -50,6 +50,8 @@ enum QueueMessages {
   static let supervisorID = Schema.string(
     .init(minimumLength: 1, maximumLength: 64, pattern: "^[A-Za-z0-9_-]+$", example: "s1"))
   private static let identifier = Schema.string(.init(minimumLength: 1, maximumBytes: ClientBounds.identifier))
+  private static let epoch = Schema.integer(minimum: 1, maximum: ClientBounds.counter)
+  private static let sequence = Schema.integer(minimum: 1, maximum: ClientBounds.counter)
   private static let users = Schema.array(of: userID, maximum: 1_000_000)
 
   private static let user = Schema.Field("USER_ID", userID)
@@ -86,8 +88,8 @@ enum QueueMessages {
       ("USER_MESSAGE", "A user says something", [user, messageID, message], nil),
     ])
   private static let connection = Schema.Field(
-    "CONNECTION", .integer(minimum: .min, maximum: .max), isRequired: false,
-    "grows with each connection of the user; 1 without it")
+    "CONNECTION", .integer(minimum: 0, maximum: ClientBounds.counter), isRequired: false,
+    "grows with each connection of the user; without it, the one after the latest")
 
   private static let customerServer = Group(
     exchange: QueueNames.managerExchange, queue: QueueNames.fromCustomerServer,
@@ -120,7 +122,7 @@ enum QueueMessages {
       (
         "APPEND_TRANSCRIPT", "Gives a message its place in the transcript",
         [messageID, .init("FROM", userID, "a user, or CUSTOMER"), message, previous],
-        status([.init("SEQ", .integer(minimum: 1), isRequired: false)])
+        status([.init("SEQ", sequence, isRequired: false)])
       ),
       (
         "HEARTBEAT", "A host lives, or with LEAVING gives its sessions up",
@@ -133,7 +135,7 @@ enum QueueMessages {
     rows: [
       (
         "START_SUPERVISOR", "Any host may run this session",
-        [supervisorField, .init("EPOCH", .integer(minimum: 1)), .init("SESSION_DATA", .any, isRequired: false)], nil
+        [supervisorField, .init("EPOCH", epoch), .init("SESSION_DATA", .any, isRequired: false)], nil
       )
     ])
 
@@ -165,7 +167,7 @@ enum QueueMessages {
       (
         "SESSION_MESSAGE", "The next message of the transcript",
         [
-          .init("SEQ", .integer(minimum: 1)), .init("FROM", userID, "a user, or CUSTOMER"), message,
+          .init("SEQ", sequence), .init("FROM", userID, "a user, or CUSTOMER"), message,
           .init("MESSAGE_ID", identifier, isRequired: false),
         ], nil
       ),

@@ -32,9 +32,7 @@ extension ManagerInput {
     let data = message.data
     switch message.type {
     case "NEW_USER", "REMOVE_USER":
-      // A foreign server may not number its connections: then each is the first.
-      let connection = data["CONNECTION"] ?? 1
-      guard let number = connection.int else { throw .init(reason: "CONNECTION: must be an integer") }
+      let number = data["CONNECTION"]?.int
       let user = try QueueMessage.user(data)
       return message.type == "NEW_USER" ? .newUser(user, connection: number) : .removeUser(user, connection: number)
     case "USER_MESSAGE":

@@ -9,8 +9,7 @@ extension UserManager {
         if session.status == .starting {
           let offer = offered[id] ?? (now, 0)
           offered[id] = offer
-          // A new offer ends the old one, which may be on its way: on a slow network each has to have more time than the last.
-          let patience = options.hostTimeout * (1 << min(offer.times, 4))
+          let patience = options.patience(withOffers: offer.times)
           let isSomebodyThere = heard.contains { now - $0.value < options.hostTimeout }  // in any order
           if now - offer.since > patience, isSomebodyThere {
             offered[id] = (now, offer.times + 1)

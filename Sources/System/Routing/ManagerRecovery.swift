@@ -47,7 +47,8 @@ extension SQLConnection {
         default: .offline
         }
       let turn = min(max(row.int(4), 0), ClientBounds.counter)
-      return (id, UserPool.User(connection: row.int(1), place: place, turn: turn))
+      let connection = min(max(row.int(1), 0), ClientBounds.counter)
+      return (id, UserPool.User(connection: connection, place: place, turn: turn))
     }.compactMap { $0 }
   }
 

@@ -42,8 +42,10 @@ enum ManagerSchema {
       message_id VARCHAR(255) NOT NULL,
       user_key VARCHAR(255) NOT NULL,
       message TEXT NOT NULL,
+      size BIGINT NOT NULL DEFAULT 0,
       UNIQUE (supervisor, message_id)
     );
+    CREATE INDEX forwarded_by_user ON forwarded (supervisor, user_key, size);
     CREATE TABLE relayed (
       supervisor VARCHAR(64) NOT NULL,
       user_key VARCHAR(255) NOT NULL,
@@ -92,6 +94,12 @@ enum ManagerSchema {
       INSERT INTO next_outbox SELECT position, kind, exchange, routing_key, properties, body FROM outbox ORDER BY position;
       DROP TABLE outbox;
       ALTER TABLE next_outbox RENAME TO outbox;
+      """,
+      // Counted from the index alone, however long the messages are.
+      """
+      ALTER TABLE forwarded ADD COLUMN size BIGINT NOT NULL DEFAULT 0;
+      UPDATE forwarded SET size = length(message);
+      CREATE INDEX forwarded_by_user ON forwarded (supervisor, user_key, size);
       """,
     ])
 }

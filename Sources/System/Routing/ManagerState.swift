@@ -24,8 +24,9 @@ struct ManagedSession: Hashable, Sendable {
 
 /// What came to the manager, read and checked.
 enum ManagerInput: Sendable {
-  case newUser(UserID, connection: Int64)
-  case removeUser(UserID, connection: Int64)
+  /// `connection` is nil from a User Server that does not number connections.
+  case newUser(UserID, connection: Int64?)
+  case removeUser(UserID, connection: Int64?)
   case userMessage(UserID, id: String, message: JSONValue)
   case startSession(email: String, data: JSONValue)
   case customerWantsUsers(SupervisorID, UserCount)
@@ -47,8 +48,9 @@ enum ManagerInput: Sendable {
 /// What has to be done because of an input, in order. The rows of pool and sessions are written beside it.
 enum ManagerEffect: Sendable {
   case send(exchange: String, key: String, QueueMessage)
-  /// Sends a user's message to a supervisor, and keeps it until it is in the transcript.
-  case forward(UserID, id: String, message: JSONValue, SupervisorID)
+  /// Sends a user's message to a supervisor, and keeps it until it is in the transcript. It is refused
+  /// when too many wait.
+  case forward(UserID, id: String, message: JSONValue, SupervisorID, answer: Answer?)
   /// A session is offered to the hosts: its queues have to be there, and what is not in the transcript is sent again, since
   /// whoever had the session before may hold it.
   case offer(SupervisorID)
@@ -132,7 +134,7 @@ struct ManagerState: Sendable {
       guard case .serving(let supervisor)? = pool.users[user]?.place else {
         return answered(answer, Self.failure("the user is with no supervisor"))
       }
-      return [.forward(user, id: id, message: text, supervisor)] + answered(answer, Self.success)
+      return [.forward(user, id: id, message: text, supervisor, answer: answer)]
     case .startSession(let email, let data):
       return start(email, data, request: message.id ?? "") + answered(answer, Self.success)
     case .customerWantsUsers(let id, let count):

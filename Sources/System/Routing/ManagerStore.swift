@@ -19,6 +19,10 @@ struct ManagerOutcome: Sendable {
   var answers: [(question: Int, value: JSONValue)] = []
   /// Whose messages were sent again in this commit.
   var resent: Set<String> = []
+  /// What waits for supervisors, once it was counted.
+  var forwarded: ForwardedTotal?
+  /// Users whose messages were refused, and why.
+  var refused: [(user: UserID, reason: String)] = []
 }
 
 /// One commit of the manager: effects and rows together.
@@ -110,8 +114,9 @@ struct ManagerCommit: Sendable {
       try publish(exchange, key, message.properties, message.body.bytes, database, &outcome)
     case .deadLetter(let letter):
       try publish(letter.exchange, letter.routingKey, letter.properties, letter.body, database, &outcome)
-    case .forward(let user, let id, let message, let supervisor):
-      try forward(user, id, message, supervisor, database, &outcome)
+    case .forward(let user, let id, let message, let supervisor, let answer):
+      let reply = try forward(user, id, message, supervisor, database, &outcome)
+      try self.answer(answer, reply, database, &outcome)
     case .declare(let id): try make(.declare, id, database, &outcome)
     case .remove(let id): try make(.remove, id, database, &outcome)
     case .forget(let queue): try add(.remove, "", queue, [], [], database, &outcome)
@@ -192,13 +197,16 @@ struct ManagerCommit: Sendable {
   private func forward(
     _ user: UserID, _ id: String, _ message: JSONValue, _ supervisor: SupervisorID, _ database: SQLConnection,
     _ outcome: inout ManagerOutcome
-  ) throws(DatabaseError) {
-    if try database.sequence(of: id, in: supervisor) != nil { return }
-    let added = try database.execute(
-      """
-      INSERT INTO forwarded (supervisor, message_id, user_key, message) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING
-      """, .text(supervisor.text), .text(id), .text(user.key), .text(message.text))
-    if added == 1 { try send(user.json, id, message, supervisor, database, &outcome) }
+  ) throws(DatabaseError) -> JSONValue {
+    if try database.sequence(of: id, in: supervisor) != nil { return ManagerState.success }
+    switch try database.keepForwarded(message, id: id, of: user, for: supervisor, total: &outcome.forwarded) {
+    case .added: try send(user.json, id, message, supervisor, database, &outcome)
+    case .known: break
+    case .refused(let reason):
+      outcome.refused.append((user, reason))
+      return ManagerState.failure(reason)
+    }
+    return ManagerState.success
   }
 
   private func send(

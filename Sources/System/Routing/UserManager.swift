@@ -342,6 +342,9 @@ public actor UserManager: Service {
       if case .initialize(let host) = work.input, !host.isEmpty { heard[host] = environment.clock.now }
       if case .hostLost(let host) = work.input { heard[host] = nil }
     }
+    for (user, reason) in outcome.refused {
+      environment.log.warning("user-message-refused", ["user": .string(user.key), "reason": .string(reason)])
+    }
     for (question, value) in outcome.answers { questions.removeValue(forKey: question)?.resume(returning: value) }
     // What was handled before has no answer but this.
     for question in batch.compactMap({ $0.answer?.question }) {

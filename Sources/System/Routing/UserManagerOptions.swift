@@ -15,6 +15,10 @@ public struct UserManagerOptions: Sendable {
 
   /// The contract's defaults.
   public init() {}
+
+  /// Time for a host to take a session that was offered again so often. A new offer ends the old one, which
+  /// may be on its way, so on a slow network each has to have more time than the last, up to 16 times.
+  func patience(withOffers times: Int) -> Duration { hostTimeout * (1 << min(times, 4)) }
 }
 
 /// Known mistakes that a test can put into the manager, to see that an oracle finds each. Never set outside tests.

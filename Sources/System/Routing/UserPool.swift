@@ -39,9 +39,22 @@ struct UserPool: Sendable {
     var count: Int
   }
 
+  /// A supervisor's demands together.
+  private struct Wait {
+    var users = 0
+    var rows = 0
+    /// The id of the latest.
+    var last: Int64 = 0
+  }
+
+  /// Demands that a supervisor may have at once. What it wants beyond them is added to its latest.
+  private static let maximumDemands = 64
+
   private(set) var users: [UserID: User] = [:]
-  /// Oldest first.
+  /// Oldest first, which is also by id.
   private(set) var demands: [Demand] = []
+  /// What `demands` has of each supervisor that waits.
+  private var waits: [SupervisorID: Wait] = [:]
   /// The free users, by turn. Entries of those who are free no more are passed over.
   private var queue: [(turn: Int64, user: UserID)] = []
   private var head = 0
@@ -67,14 +80,24 @@ struct UserPool: Sendable {
     }
     self.demands = demands.sorted { $0.id < $1.id }
     lastDemand = demands.map(\.id).max() ?? 0
+    for demand in self.demands {
+      var wait = waits[demand.supervisor, default: Wait()]
+      wait.users += demand.count
+      wait.rows += 1
+      wait.last = demand.id
+      waits[demand.supervisor] = wait
+    }
   }
 
   // MARK: Coming and going
 
   /// A user has connected. An older connection than the latest, or one that has ended already, changes nothing.
-  mutating func connect(_ id: UserID, connection: Int64) {
+  /// Without a number it is the one after the latest. Numbers end at `ClientBounds.counter`, and each
+  /// connection that has that number is later than those before it: otherwise the user could never come back.
+  mutating func connect(_ id: UserID, connection number: Int64?) {
+    let connection = number ?? min((users[id]?.connection ?? 0) + 1, ClientBounds.counter)
     if let known = users[id] {
-      guard connection > known.connection else { return }
+      guard connection > known.connection || connection == ClientBounds.counter else { return }
       users[id]!.connection = connection
       if known.place == .offline { free(id) } else { touchedUsers.append(id) }
     } else {
@@ -83,8 +106,9 @@ struct UserPool: Sendable {
     }
   }
 
-  /// A user's connection has ended. Returns the supervisor that has lost the user.
-  mutating func disconnect(_ id: UserID, connection: Int64) -> SupervisorID? {
+  /// A user's connection has ended; without a number it is the latest. Returns the supervisor that has lost the user.
+  mutating func disconnect(_ id: UserID, connection number: Int64?) -> SupervisorID? {
+    let connection = number ?? users[id]?.connection ?? 0
     // It may be heard of before the connection itself: then that is over before it began.
     var user = users[id] ?? User(connection: connection, place: .offline, turn: 0)
     guard connection >= user.connection || planted.contains(.dropsOnAnyDisconnect) else { return nil }
@@ -148,17 +172,31 @@ struct UserPool: Sendable {
 
   /// Adds to the demand of a supervisor, up to the bound of all that one may want.
   private mutating func remember(_ shortfall: Int, for supervisor: SupervisorID) {
-    let more = min(shortfall, ClientBounds.users - demand(of: supervisor))
+    var wait = waits[supervisor, default: Wait()]
+    let more = min(shortfall, ClientBounds.users - wait.users)
     guard more > 0 else { return }
-    if let last = demands.last, last.supervisor == supervisor {
-      // Nothing stands between the two, so one row says the same.
-      demands[demands.count - 1].count += more
-      touchedDemands.append(last.id)
+    wait.users += more
+    // Where nothing stands between the two, one row says the same.
+    if wait.rows > 0, wait.last == demands.last?.id || wait.rows >= Self.maximumDemands {
+      demands[index(of: wait.last)!].count += more
     } else {
       lastDemand += 1
       demands.append(Demand(id: lastDemand, supervisor: supervisor, count: more))
-      touchedDemands.append(lastDemand)
+      wait.rows += 1
+      wait.last = lastDemand
     }
+    touchedDemands.append(wait.last)
+    waits[supervisor] = wait
+  }
+
+  private func index(of demand: Int64) -> Int? {
+    var low = 0
+    var high = demands.count
+    while low < high {
+      let middle = (low + high) / 2
+      if demands[middle].id < demand { low = middle + 1 } else { high = middle }
+    }
+    return low < demands.count && demands[low].id == demand ? low : nil
   }
 
   /// Frees users, those that the supervisor has and no others.
@@ -168,6 +206,7 @@ struct UserPool: Sendable {
 
   /// The session is over: its demand is gone.
   mutating func forget(_ supervisor: SupervisorID) {
+    guard waits.removeValue(forKey: supervisor) != nil else { return }
     for demand in demands where demand.supervisor == supervisor { touchedDemands.append(demand.id) }
     demands.removeAll { $0.supervisor == supervisor }
   }
@@ -175,23 +214,33 @@ struct UserPool: Sendable {
   /// Meets demand as users are free, oldest first. Returns who got whom.
   mutating func assign() -> [(supervisor: SupervisorID, users: [UserID])] {
     var assigned: [(supervisor: SupervisorID, users: [UserID])] = []
-    while let demand = demands.first, let id = takeFree() {
+    var met = 0
+    while met < demands.count, let id = takeFree() {
+      let demand = demands[met]
       users[id]!.place = .serving(demand.supervisor)
       touchedUsers.append(id)
       touchedDemands.append(demand.id)
-      if demand.count == 1 { demands.removeFirst() } else { demands[0].count -= 1 }
+      waits[demand.supervisor]!.users -= 1
+      if demand.count == 1 {
+        met += 1
+        waits[demand.supervisor]!.rows -= 1
+        if waits[demand.supervisor]!.rows == 0 { waits[demand.supervisor] = nil }
+      } else {
+        demands[met].count -= 1
+      }
       if let last = assigned.last, last.supervisor == demand.supervisor {
         assigned[assigned.count - 1].users.append(id)
       } else {
         assigned.append((demand.supervisor, [id]))
       }
     }
+    demands.removeFirst(met)
     return assigned
   }
 
   /// How many users a supervisor still waits for.
   func demand(of supervisor: SupervisorID) -> Int {
-    demands.filter { $0.supervisor == supervisor }.reduce(0) { $0 + $1.count }
+    waits[supervisor]?.users ?? 0
   }
 
   /// What has to be written: rows as they are now, nil for those that are gone.
@@ -199,9 +248,8 @@ struct UserPool: Sendable {
     var seen: Set<UserID> = []
     let changedUsers = touchedUsers.filter { seen.insert($0).inserted }.map { ($0, users[$0]!) }
     var seenDemands: Set<Int64> = []
-    // Looked up once for all of them: there may be many of both.
-    let byID = touchedDemands.isEmpty ? [:] : Dictionary(uniqueKeysWithValues: demands.map { ($0.id, $0) })
-    let changedDemands = touchedDemands.filter { seenDemands.insert($0).inserted }.map { ($0, byID[$0]) }
+    let changedDemands = touchedDemands.filter { seenDemands.insert($0).inserted }
+      .map { ($0, index(of: $0).map { demands[$0] }) }
     touchedUsers = []
     touchedDemands = []
     return (changedUsers, changedDemands)

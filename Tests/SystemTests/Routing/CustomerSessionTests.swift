@@ -123,4 +123,13 @@ struct CustomerSessionTests {
       .cancelSession(email: "ann@example.com", request: "second"), QueueMessage("END_SESSION"), answer: nil)
     #expect(!state.sessions.values.contains { $0.status != .ended })
   }
+
+  @Test("a session that nobody takes is offered with growing patience, however often")
+  func patience() {
+    let options = UserManagerOptions()
+    let times = (0...200).map { options.patience(withOffers: $0) }
+    #expect(times[0] == options.hostTimeout)
+    #expect(zip(times, times.dropFirst()).allSatisfy { $0 <= $1 })
+    #expect(times.last == options.hostTimeout * 16)
+  }
 }

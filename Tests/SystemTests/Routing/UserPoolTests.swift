@@ -75,4 +75,56 @@ struct UserPoolTests {
     pool.release([id(1)], from: one)
     #expect(pool.users[id(1)]?.place == .offline, "who is gone is not freed")
   }
+
+  /// What the manager makes of a message of a User Server.
+  private func take(_ state: inout ManagerState, _ type: String, _ connection: JSONValue?) throws {
+    let fields: [JSONValue.Member] = [.init("USER_ID", 1)] + (connection.map { [.init("CONNECTION", $0)] } ?? [])
+    let message = QueueMessage(type, .object(fields))
+    _ = state.apply(try ManagerInput(message, from: .userServer), message, answer: nil)
+  }
+
+  @Test("a CONNECTION out of its bounds is refused", arguments: [-1, ClientBounds.counter + 1, .max, .min])
+  func connectionBounds(connection: Int64) throws {
+    var state = ManagerState()
+    for type in ["NEW_USER", "REMOVE_USER"] {
+      #expect(throws: QueueMessage.Malformed.self) { try take(&state, type, .int(connection)) }
+    }
+    #expect(state.pool.users.isEmpty)
+  }
+
+  @Test(
+    "a user comes back after a connection of any number, and with a server that numbers none",
+    arguments: [0, 1, ClientBounds.counter - 1, ClientBounds.counter, nil])
+  func comesBack(connection: Int64?) throws {
+    var state = ManagerState()
+    for _ in 0..<3 {
+      try take(&state, "NEW_USER", connection.map { .int($0) })
+      #expect(state.pool.users[id(1)]?.place == .free)
+      try take(&state, "REMOVE_USER", connection.map { .int($0) })
+      #expect(state.pool.users[id(1)]?.place == .offline)
+      // One that numbers its connections never gives a number below the bound twice.
+      guard connection == nil || connection == ClientBounds.counter else { break }
+    }
+    try take(&state, "NEW_USER", connection.map { .int(min($0 + 1, ClientBounds.counter)) })
+    #expect(state.pool.users[id(1)]?.place == .free)
+  }
+
+  @Test("a supervisor that asks again and again in turn with another has few rows, and all its demand")
+  func rows() {
+    var pool = UserPool()
+    for _ in 0..<5_000 {
+      _ = pool.grant(.number(1), to: one)
+      _ = pool.grant(.number(1), to: two)
+    }
+    #expect(pool.demands.count <= 2 * 64)
+    #expect(pool.demand(of: one) == 5_000)
+    #expect(pool.demand(of: two) == 5_000)
+    for number in 0..<10_000 { pool.connect(id(Int64(number)), connection: 1) }
+    #expect(pool.assign().reduce(0) { $0 + $1.users.count } == 10_000)
+    #expect(pool.demand(of: one) == 0)
+    #expect(pool.demand(of: two) == 0)
+    let changes = pool.takeChanges().demands
+    #expect(changes.allSatisfy { $0.1 == nil })
+    #expect(changes.map(\.0) == Array(Set(changes.map(\.0))).sorted())
+  }
 }
