@@ -167,7 +167,8 @@ final class SessionCustomer: Resident<SessionHistory, SessionCommons, SessionAct
       }
       guard status == 200, let page = body["MESSAGES"]?.array else { return }
       entries += page.compactMap { TranscriptEntry($0) }
-      if page.count < 500 { break }
+      // A page is bounded in bytes as well, so only an empty one is the end.
+      if page.isEmpty { break }
     }
     history.runs[current].transcript = entries
     history.runs[current].isFinal = isFinal

@@ -67,7 +67,10 @@ enum CustomerRoutes {
             "DATA",
             .object([
               .init("MESSAGE", .any, isRequired: false, "of SEND_MESSAGE"),
-              .init("AFTER", .integer(), isRequired: false, "of GET_MESSAGES: the last SEQ that is known"), users,
+              .init(
+                "AFTER", .integer(), isRequired: false,
+                "of GET_MESSAGES: the last SEQ that is known. Ask again until the answer is empty"),
+              users,
             ]), isRequired: false),
         ]), takesPropertyLists: true,
         responses: [

@@ -144,12 +144,16 @@ extension SQLConnection {
 
   /// Whether a session holds as many messages as it may that are not in its transcript.
   func hasTooMuchUnheard(_ supervisor: SupervisorID) throws(DatabaseError) -> Bool {
-    try first("SELECT count(*) FROM unheard WHERE supervisor = $1", .text(supervisor.text)) { $0.int(0) } ?? 0
-      >= Self.maximumUnheard
+    try first(
+      "SELECT count(*), coalesce(sum(length(CAST(message AS BLOB))), 0) FROM unheard WHERE supervisor = $1",
+      .text(supervisor.text)
+    ) { $0.int(0) >= Self.maximumUnheard || $0.int(1) >= Self.maximumUnheardBytes } ?? false
   }
 
-  /// Messages of a customer that wait for a supervisor. Each may have 64 KiB.
+  /// Messages of a customer that wait for a supervisor.
   private static let maximumUnheard: Int64 = 1000
+  /// Their bytes. A supervisor that takes over is sent all of them at once.
+  private static let maximumUnheardBytes: Int64 = 4 << 20
 
   /// Keeps what a customer says until it is in the transcript; nil when the session has ended meanwhile.
   func customerSays(_ message: JSONValue, _ key: String, _ supervisor: SupervisorID) throws(DatabaseError) -> (
@@ -187,12 +191,34 @@ extension SQLConnection {
     try execute("DELETE FROM unheard WHERE supervisor = $1", .text(supervisor.text))
   }
 
-  func transcript(_ supervisor: SupervisorID, after: Int64, limit: Int64) throws(DatabaseError) -> [JSONValue] {
-    try query(
-      "SELECT seq, sender, message FROM session_messages WHERE supervisor = $1 AND seq > $2 ORDER BY seq LIMIT $3",
-      .text(supervisor.text), .int(after), .int(limit)
-    ) { row in
-      return ["SEQ": .int(row.int(0)), "FROM": row.json(1), "MESSAGE": row.json(2)]
+  /// The messages of a transcript after a place, in order: at most `limit` of them, and no more than
+  /// `maximumPage` bytes unless the first alone has more.
+  func transcript(_ supervisor: SupervisorID, after: Int64, limit: Int) throws(DatabaseError) -> [JSONValue] {
+    var page: [JSONValue] = []
+    var bytes = 0
+    var last = after
+    while page.count < limit {
+      // A few at a time: what the page has no room for is hardly read.
+      let rows = try query(
+        "SELECT seq, sender, message FROM session_messages WHERE supervisor = $1 AND seq > $2 ORDER BY seq LIMIT $3",
+        .text(supervisor.text), .int(last), .int(Int64(min(8, limit - page.count)))
+      ) { row in
+        (
+          sequence: row.int(0), bytes: row.text(1).utf8.count + row.text(2).utf8.count,
+          message: ["SEQ": .int(row.int(0)), "FROM": row.json(1), "MESSAGE": row.json(2)] as JSONValue
+        )
+      }
+      guard let end = rows.last?.sequence else { break }
+      for row in rows {
+        bytes += row.bytes
+        guard page.isEmpty || bytes <= Self.maximumPage else { return page }
+        page.append(row.message)
+      }
+      last = end
     }
+    return page
   }
+
+  /// Bytes of the messages in one answer to `GET_MESSAGES`.
+  private static let maximumPage = 512 << 10
 }
