@@ -6,24 +6,25 @@ import Testing
 /// Messages that no honest service sends, in every queue: none may stop the queue, now or after a restart.
 @Suite("Hostile queue messages")
 struct HostileMessageTests {
-  /// One valid message of each type that the manager takes.
-  private static let valid: [(ManagerSource, String, JSONValue)] = [
-    (.userServer, "NEW_USER", ["USER_ID": 7, "CONNECTION": 1]),
-    (.userServer, "REMOVE_USER", ["USER_ID": 7, "CONNECTION": 1]),
-    (.userServer, "USER_MESSAGE", ["USER_ID": 7, "MESSAGE_ID": "7/a", "MESSAGE": "hello"]),
-    (.customerServer, "START_SESSION", ["EMAIL": "ann@example.com", "SESSION_DATA": ["USER_COUNT": 1]]),
-    (.customerServer, "ADDITIONAL_USERS", ["SESSION_SUPERVISOR_ID": "s1", "USER_COUNT": 1]),
-    (.customerServer, "END_SESSION", ["SESSION_SUPERVISOR_ID": "s9"]),
-    (.customerServer, "END_SESSION", ["EMAIL": "nobody@example.com"]),
-    (.supervisors, "INITIALIZE_SESSION", ["HOST": "foreign"]),
-    (.supervisors, "NEW_SESSION", ["USER_COUNT": 1]),
-    (.supervisors, "ADDITIONAL_USERS", ["USER_COUNT": 1]),
-    (.supervisors, "SEND_MESSAGE_TO_USER", ["USER_ID": 7, "MESSAGE_FOR_USER": ["SEQ": 1, "FROM": 7, "MESSAGE": "a"]]),
-    (.supervisors, "USER_RELEASED", ["LIST_USER_ID": [7]]),
-    (.supervisors, "APPEND_TRANSCRIPT", ["MESSAGE_ID": "m", "FROM": 7, "MESSAGE": "hello", "PREVIOUS": "k"]),
-    (.supervisors, "HEARTBEAT", ["HOST": "foreign", "LEAVING": true]),
-    (.supervisors, "HEARTBEAT", ["HOST": "foreign"]),
-  ]
+  /// The messages that a queue is for, by the tables that serve.
+  private static func rows(_ queue: String, in tables: [MessageTable] = [QueueMessages.manager]) -> [MessageRow] {
+    tables.flatMap(\.rows).filter { $0.direction == .receive && $0.channel == queue }
+  }
+
+  /// What the schemas cannot say: names of supervisors, and fields that depend on others.
+  private static let refused: [(ManagerSource, String, String)] =
+    [
+      (.customerServer, "END_SESSION", "{}"), (.supervisors, "HEARTBEAT", #"{"LEAVING":true}"#),
+      (.customerServer, "ADDITIONAL_USERS", #"{"SESSION_SUPERVISOR_ID":"a b","USER_COUNT":1}"#),
+      (.customerServer, "END_SESSION", #"{"SESSION_SUPERVISOR_ID":"é"}"#),
+    ]
+    + ["0", "1000001", "9223372036854775807", "-1", "0.5", "true", #""all""#, "[1]"].map {
+      (.customerServer, "START_SESSION", #"{"EMAIL":"ann@example.com","SESSION_DATA":{"USER_COUNT":\#($0)}}"#)
+    }
+    // What no value of the schema's kinds is: numbers out of range, text that is not text, too much depth.
+    + ["9223372036854775808", "1e308", "1e999", #""\ud800""#, nested(200), nested(20_000)].map {
+      (.userServer, "NEW_USER", #"{"USER_ID":\#($0),"CONNECTION":1}"#)
+    }
 
   private static func nested(_ depth: Int) -> String {
     String(repeating: "[", count: depth) + String(repeating: "]", count: depth)
@@ -38,29 +39,6 @@ struct HostileMessageTests {
     "\"" + String(repeating: "x", count: 200_000) + "\"", nested(64), nested(65), nested(62), nested(200),
     nested(20_000),
   ]
-
-  /// The texts of all values that differ from one in a single place.
-  private static func variants(_ value: JSONValue) -> [String] {
-    var found = extremes
-    switch value {
-    case .object(let members):
-      for index in members.indices {
-        func text(_ replaced: String?) -> String {
-          let fields = members.indices.compactMap { place -> String? in
-            let text = place == index ? replaced : members[place].value.text
-            return text.map { "\(JSONValue.string(members[place].name).text):\($0)" }
-          }
-          return "{\(fields.joined(separator: ","))}"
-        }
-        found.append(text(nil))
-        found += variants(members[index].value).map { text($0) }
-      }
-    case .array(let elements):
-      for element in elements { found += variants(element).map { "[\($0)]" } }
-    default: break
-    }
-    return found
-  }
 
   private static let longName = String(repeating: "é", count: 127)
   private static let headers: [AMQPTable] = {
@@ -79,35 +57,92 @@ struct HostileMessageTests {
     }
   }()
 
-  @Test("a field of any value stops no queue of the manager, now or after a restart", arguments: ManagerSource.allCases)
+  @Test(
+    "every field of a queue's messages has a bound",
+    arguments: [
+      QueueMessages.manager, QueueMessages.customerAgent, QueueMessages.userServerAgent, QueueMessages.supervisor,
+    ])
+  func bounds(table: MessageTable) {
+    #expect(table.rows.filter { !$0.data.isBounded }.map(\.name) == [])
+  }
+
+  @Test("what is one beyond a bound is refused and set aside, what is at it is not", arguments: ManagerSource.allCases)
   func fields(source: ManagerSource) throws {
     let session = SessionWorld(seed: 1)
-    var messages: [AMQPMessage] = []
     let supervisors: AMQPTable = ["SESSION_SUPERVISOR_ID": .text("foreign"), "SESSION_EPOCH": .int64(0)]
-    for (from, type, data) in Self.valid where from == source {
-      for text in [data.text] + Self.variants(data) {
-        messages.append(
-          SessionWorld.message(source.queue, #"{"TYPE":"\#(type)","DATA":\#(text)}"#, headers: supervisors))
-      }
+    var messages: [AMQPMessage] = []
+    var bad: [String] = []
+    func add(_ type: String, _ data: String, isAllowed: Bool) {
+      messages.append(
+        SessionWorld.message(source.queue, #"{"TYPE":"\#(type)","DATA":\#(data)}"#, headers: supervisors))
+      if !isAllowed { bad.append(String(decoding: messages.last!.body, as: UTF8.self)) }
     }
-    let count = messages.count
-    let (answers, letters) = try session.publish(messages) { answers, _ in answers.count == count }
+    for row in Self.rows(source.queue) {
+      for one in row.data.cases { add(row.name, one.value.text, isAllowed: one.isAllowed) }
+    }
+    for (from, type, data) in Self.refused where from == source { add(type, data, isAllowed: false) }
+    #expect(bad.count > 20)
+    let (count, badCount) = (messages.count, bad.count)
+    // The Customer Server sets aside news of a session whose EMAIL has no @.
+    @Sendable func bodies(_ letters: [AMQPDelivery]) -> [String] {
+      letters.filter { $0.properties.headers?["PARLEY_QUEUE"]?.text == source.queue }
+        .map { String(decoding: $0.body, as: UTF8.self) }
+    }
+    let (answers, letters) = try session.publish(messages) { answers, letters in
+      answers.count == count && letters.count >= badCount && bodies(letters).count >= badCount
+    }
     #expect(answers.count == count, "each request is answered")
-    #expect(!letters.isEmpty)
+    let aside = bodies(letters)
+    #expect(aside.first { !bad.contains($0) } == nil, "nothing within the bounds is set aside")
+    #expect(aside == bad, "each that is out of bounds is set aside, in order")
     #expect(try session.managerAnswers())
     session.restart("manager")
     #expect(try session.managerAnswers())
     session.world.end()
   }
 
+  @Test(
+    "what is one beyond a bound is set aside by whoever reads it",
+    arguments: [QueueNames.hosts, QueueNames.toCustomerServer, "SSE_s1_UM", "SSE_s1_CA"])
+  func fieldsOfOthers(queue: String) throws {
+    let session = SessionWorld(seed: 9)
+    try Self.begin(session)
+    let channel = queue.hasPrefix("SSE_s1") ? QueueMessages.kind(of: queue) : queue
+    let cases = Self.rows(channel, in: [QueueMessages.supervisor, QueueMessages.customerAgent]).flatMap { row in
+      row.data.cases.map { (type: row.name, one: $0) }
+    }
+    #expect(cases.contains { !$0.one.isAllowed })
+    // What is beyond the bounds comes first: what is not may end the session.
+    for isAllowed in [false, true] {
+      let messages = cases.filter { $0.one.isAllowed == isAllowed }.map { type, one in
+        SessionWorld.message(
+          queue, #"{"TYPE":"\#(type)","DATA":\#(one.value.text)}"#, correlation: nil,
+          headers: ["SESSION_SUPERVISOR_ID": .text("s9")])
+      }
+      let (_, letters) = try session.publish(messages, within: .seconds(isAllowed ? 2 : 30)) { _, letters in
+        letters.count == messages.count
+      }
+      if !isAllowed { #expect(letters.map(\.body) == messages.map(\.body)) }
+    }
+    for node in ["host-0", "customers", "manager"] { session.restart(node) }
+    #expect(try session.managerAnswers())
+    let start = #"{"TYPE":"START_SESSION","DATA":{"EMAIL":"bob@example.com"}}"#
+    _ = try session.publish([SessionWorld.message(QueueNames.fromCustomerServer, start)]) { answers, _ in
+      answers.count == 1
+    }
+    session.world.run(until: session.world.now + .seconds(20))
+    let sessions = try session.ask(SessionWorld.manager, "GET", "/CustomerServer").body["SESSIONS"]?.array ?? []
+    #expect(sessions.contains { $0["EMAIL"] == "bob@example.com" && $0["STATUS"] == "running" })
+    session.world.end()
+  }
+
   @Test("headers of any value stop no queue of the manager", arguments: ManagerSource.allCases)
   func headers(source: ManagerSource) throws {
     let session = SessionWorld(seed: 2)
-    var messages: [AMQPMessage] = []
-    for (from, type, data) in Self.valid where from == source {
-      for table in Self.headers {
-        messages.append(
-          SessionWorld.message(source.queue, #"{"TYPE":"\#(type)","DATA":\#(data.text)}"#, headers: table))
+    let messages = Self.rows(source.queue).flatMap { row in
+      Self.headers.map {
+        SessionWorld.message(
+          source.queue, #"{"TYPE":"\#(row.name)","DATA":\#(row.data.full.text)}"#, headers: $0)
       }
     }
     let count = messages.count
