@@ -13,6 +13,9 @@ extension ChoiceStream: AttackSource {
 extension AttackSource {
   func pick<Element>(_ elements: [Element]) -> Element { elements[number(below: elements.count)] }
 
+  /// The usual value, and once in 24 one that ends most conversations.
+  func mostly<Element>(_ usual: Element, _ rare: [Element]) -> Element { once(in: 24) ? pick(rare) : usual }
+
   /// True once in `count`.
   func once(in count: Int) -> Bool { number(below: count) == count - 1 }
 }
@@ -99,8 +102,9 @@ struct AttackGrammar {
     for member in members {
       switch source.number(below: 12) {
       case 0: parts.append("\(Self.quoted(member.name)):\(json())")
-      case 1: continue
-      case 2: parts += [String](repeating: "\(Self.quoted(member.name)):\(member.value)", count: source.pick([1, 2]))
+      case 1: parts.append("\(Self.quoted(member.name)):\(Self.quoted(text()))")
+      case 2: continue
+      case 3: parts += [String](repeating: "\(Self.quoted(member.name)):\(member.value)", count: source.pick([1, 2]))
       default: parts.append("\(Self.quoted(member.name)):\(member.value)")
       }
     }
@@ -112,7 +116,7 @@ struct AttackGrammar {
   /// The bytes as they are, mostly; else cut off after any byte, with another byte in a place, or twice.
   func mangled(_ bytes: [UInt8]) -> [UInt8] {
     guard !bytes.isEmpty else { return bytes }
-    switch source.number(below: 16) {
+    switch source.number(below: 32) {
     case 0: return Array(bytes.prefix(source.number(below: bytes.count)))
     case 1:
       var changed = bytes
