@@ -81,6 +81,7 @@ public actor UserService: Service {
     do throws(EmailAddress.Invalid) {
       email = try EmailAddress(parsing: call.string("email"))
     } catch {
+      if options.planted.contains(.failsOnInvalidNames) { throw error }
       throw HTTPFailure(400, "email: \(error.reason)")
     }
     let id = Hex.encode(environment.entropy.bytes(32))

@@ -47,6 +47,8 @@ public enum PlantedBug: String, Sendable, CaseIterable {
   case fails
   /// A request is not answered for a day.
   case hangs
+  /// A registration with an invalid email is answered 500.
+  case failsOnInvalidNames
   /// Now and then a request ends the process.
   case traps
 }

@@ -29,6 +29,10 @@ public enum PlantedBrokerBug: String, Sendable, CaseIterable {
   case requeuesAtTheEnd
   /// What a client held when its connection broke is forgotten.
   case losesUnacknowledged
+  /// A time of a queue's arguments is converted before it is compared with its bounds.
+  case convertsTimesUnchecked
+  /// The bytes that a client may use before its login are not given back when it leaves without one.
+  case keepsStrangers
 }
 
 /// The embedded message broker: AMQP 0-9-1 over the environment's network, durable by group commit (contract section 5).

@@ -186,6 +186,7 @@ extension Broker {
   ) throws(AMQPError) -> BrokerQueue {
     var name = declaration.queue
     if declaration.passive { return try queue(name, channel) }
+    if options.planted.contains(.convertsTimesUnchecked) { Self.convertTime(of: declaration.arguments) }
     if let known = queues[name], !name.isEmpty {
       try check(known, channel)
       guard known.isDurable == declaration.durable, (known.owner != nil) == declaration.exclusive,

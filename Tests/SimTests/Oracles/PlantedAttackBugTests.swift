@@ -1,0 +1,57 @@
+import System
+import Testing
+
+@testable import Sim
+
+/// The oracles over what attackers cause, and the attacks themselves, each shown to find a planted bug.
+@Suite("Bugs that only an attacker meets are found")
+struct PlantedAttackBugTests {
+  /// The oracles that fail at the first seed of `seeds` at which any does.
+  private static func found(
+    _ file: String, seeds: ClosedRange<UInt64>, _ plant: (inout Scenario) -> Void
+  ) throws -> Set<String> {
+    var scenario = try Scenario.file(file)
+    plant(&scenario)
+    for seed in seeds {
+      let violations = ScenarioRunner(scenario).run(seed: seed).violations
+      if !violations.isEmpty { return Set(violations.map(\.oracle)) }
+    }
+    return []
+  }
+
+  @Test("a service that answers 500 is found out by the attacker alone")
+  func blunders() throws {
+    let found = try Self.found("accounts/hostile-client", seeds: 1...40) { scenario in
+      scenario.service.planted = [.failsOnInvalidNames]
+      scenario.people.removeAll { $0.role != .attacker }
+    }
+    #expect(found == ["no-blunder"])
+  }
+
+  @Test("a broker that keeps what was held for clients that left before their login is found out")
+  func keepsStrangers() throws {
+    let found = try Self.found("queues/hostile-client", seeds: 1...10) { scenario in
+      scenario.service.plantedInBroker = [.keepsStrangers]
+      // A crash would empty the budget.
+      scenario.faults = []
+    }
+    #expect(found == ["bounded-memory"])
+  }
+
+  @Test("an attacker finds a conversion that traps beyond its bounds")
+  func trap() async {
+    let ended = await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
+      _ = try PlantedAttackBugTests.found("queues/hostile-client", seeds: 1...10) {
+        $0.service.plantedInBroker = [.convertsTimesUnchecked]
+      }
+    }
+    let message = String(decoding: ended?.standardErrorContent ?? [], as: UTF8.self)
+    #expect(message.contains("planted: a time of"), "\(message)")
+  }
+
+  @Test("without the planted bugs the same runs are without a fault")
+  func clean() throws {
+    #expect(try Self.found("accounts/hostile-client", seeds: 1...2) { _ in } == [])
+    #expect(try Self.found("queues/hostile-client", seeds: 1...2) { $0.faults = [] } == [])
+  }
+}
