@@ -97,6 +97,7 @@ struct APIDocument {
       if !all.contains(where: { $0.status == status }) { all.append(.init(status, summary)) }
     }
     add(400, "The request is malformed")
+    if route.arguments != nil { add(414, "The target is too long") }
     if route.body != nil || route.arguments != nil {
       add(413, "The body is too large")
       add(415, "The body is not JSON")
