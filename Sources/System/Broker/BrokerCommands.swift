@@ -47,6 +47,8 @@ extension Broker {
     case .basicQos(let size, let count, let isGlobal):
       guard size == 0 else { throw AMQPError(540, "NOT_IMPLEMENTED - prefetch_size!=0") }
       if isGlobal { channel.sharedPrefetch = Int(count) } else { channel.prefetch = Int(count) }
+      // A higher limit makes room.
+      if isGlobal { goOn(channel) }
       return .basicQosOk
     case .basicRecover(let requeue), .basicRecoverAsync(let requeue):
       guard requeue else { throw AMQPError(540, "NOT_IMPLEMENTED - recover without requeue") }
@@ -57,7 +59,7 @@ extension Broker {
       return noWait ? nil : .confirmSelectOk
     case .channelFlow(let active):
       channel.isFlowing = active
-      if active { dispatchQueues(of: channel.connection) }
+      goOn(channel)
       return .channelFlowOk(active: active)
     case .channelClose:
       close(channel)
@@ -274,6 +276,7 @@ extension Broker {
         flush(client)
       }
     }
+    queue.ready = ConsumerList()
     endLoad(of: queue)
     if isStored(queue) { store(.removeQueue(queue.name)) }
   }
@@ -298,9 +301,7 @@ extension Broker {
       throw AMQPError(530, "NOT_ALLOWED - attempt to reuse consumer tag '\(tag)'")
     }
     // An exclusive consumer is the only one.
-    let isTaken =
-      queue.consumerCount > 0 && (wanted.exclusive || queue.consumers.first { !$0.isCancelled }!.isExclusive)
-    guard !isTaken else {
+    guard queue.consumerCount == 0 || !wanted.exclusive && !queue.isTakenExclusively else {
       throw AMQPError(403, "ACCESS_REFUSED - queue '\(queue.name)' in vhost '/' in exclusive use")
     }
     let consumer = BrokerConsumer(

@@ -57,8 +57,8 @@ final class BrokerConnection {
   /// Bytes that the network has not taken yet.
   var underWrite = 0
   private(set) var isGone = false
-  /// Deliveries stopped because the client did not take or settle them.
-  var isStarved = false
+  /// Consumers that get nothing until the client takes or settles what it was sent.
+  var starved = ConsumerList()
   /// What reads from the client, while it waits for the client to take what it is sent.
   private var roomWaiter: UnsafeContinuation<Void, Never>?
 
@@ -175,6 +175,12 @@ final class BrokerChannel {
   var lastPublish: UInt64 = 0
   var isClosing = false
   var isFlowing = true
+  /// Consumers that get nothing until others of the channel have settled what they hold, or it flows again.
+  var starved = ConsumerList()
+  /// Whether its consumers together may hold another message unsettled.
+  var mayHoldMore: Bool {
+    unacknowledged.count < (sharedPrefetch == 0 ? Self.maximumUnacknowledged : sharedPrefetch)
+  }
   /// The queue that was declared last: what an empty name means.
   var lastQueue = ""
   /// Publications that wait for the disk, and those that came through while an earlier one still waits.

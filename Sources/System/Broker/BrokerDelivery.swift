@@ -68,20 +68,42 @@ extension Broker {
 
   // MARK: Out
 
+  /// The consumer whose turn it is. Each that is found to have no room waits at the limit that it has
+  /// reached, so that it is not asked again at each message.
   func nextConsumer(of queue: BrokerQueue) -> BrokerConsumer? {
-    let count = queue.consumers.count
-    for offset in 0..<count {
-      let index = (queue.nextConsumer + offset) % count
-      let consumer = queue.consumers[index]
-      if consumer.hasRoom {
-        queue.nextConsumer = (index + 1) % count
+    while let consumer = queue.ready.removeFirst() {
+      guard let limit = consumer.limit else {
+        queue.ready.append(consumer)
         return consumer
       }
-      guard !consumer.isCancelled else { continue }
-      let client = consumer.channel.connection
-      if !client.hasRoom || !client.mayHoldMore { client.isStarved = true }
+      consumer.isReady = false
+      switch limit {
+      case .consumer: break
+      case .channel where !consumer.waitsForChannel:
+        consumer.waitsForChannel = true
+        consumer.channel.starved.append(consumer)
+      case .connection where !consumer.waitsForConnection:
+        consumer.waitsForConnection = true
+        consumer.channel.connection.starved.append(consumer)
+      case .channel, .connection: break
+      }
     }
     return nil
+  }
+
+  /// Gives messages to a consumer that may have room again.
+  func wake(_ consumer: BrokerConsumer) {
+    guard !consumer.isCancelled else { return }
+    consumer.queue.wake(consumer)
+    dispatch(consumer.queue)
+  }
+
+  /// Gives messages to the consumers that wait for room on a channel, as far as there is some.
+  func goOn(_ channel: BrokerChannel) {
+    while channel.isFlowing, channel.mayHoldMore, !channel.isClosing, let consumer = channel.starved.removeFirst() {
+      consumer.waitsForChannel = false
+      wake(consumer)
+    }
   }
 
   func deliver(_ entry: QueueEntry, _ message: BrokerMessage, to consumer: BrokerConsumer) {
@@ -139,13 +161,6 @@ extension Broker {
       hold(BrokerChannel.Delivery(queue: queue, entry: entry, consumer: nil), tag, channel)
     }
     return nil
-  }
-
-  func dispatchQueues(of client: BrokerConnection) {
-    for number in client.channels.keys.sorted() {
-      guard let channel = client.channels[number] else { continue }
-      for tag in channel.consumers.keys.sorted() { channel.consumers[tag].map { dispatch($0.queue) } }
-    }
   }
 
   // MARK: Bodies from the disk

@@ -57,7 +57,11 @@ final class BrokerQueue {
   private(set) var consumers: [BrokerConsumer] = []
   /// Those that were not.
   private(set) var consumerCount = 0
-  var nextConsumer = 0
+  /// Whether one consumer has the queue for itself.
+  private(set) var isTakenExclusively = false
+  /// Consumers that may have room, each once, in the order in which they get messages. One that turns
+  /// out to have none leaves the list until something makes room for it.
+  var ready = ConsumerList()
   /// Exchanges that it is bound to, beside the default one.
   var exchanges = OrderedSet<String>()
   /// Ids of entries that the disk has, and that were delivered and are not settled.
@@ -152,6 +156,15 @@ final class BrokerQueue {
   func add(_ consumer: BrokerConsumer) {
     consumers.append(consumer)
     consumerCount += 1
+    if consumer.isExclusive { isTakenExclusively = true }
+    wake(consumer)
+  }
+
+  /// Notes that a consumer may have room.
+  func wake(_ consumer: BrokerConsumer) {
+    guard !consumer.isReady, !consumer.isCancelled else { return }
+    consumer.isReady = true
+    ready.append(consumer)
   }
 
   /// Takes out a consumer. The places of many are freed together, so that their removal is linear.
@@ -159,8 +172,8 @@ final class BrokerQueue {
     guard !consumer.isCancelled else { return }
     consumer.isCancelled = true
     consumerCount -= 1
+    if consumer.isExclusive { isTakenExclusively = false }
     guard consumers.count <= 16 || consumerCount * 2 < consumers.count else { return }
-    nextConsumer = consumers.prefix(nextConsumer).count { !$0.isCancelled }
     consumers.removeAll(where: \.isCancelled)
   }
 }
@@ -210,6 +223,11 @@ final class BrokerConsumer {
   let prefetch: Int
   var unacknowledged = 0
   var isCancelled = false
+  /// Whether it is in its queue's list of those that may have room.
+  var isReady = false
+  /// Whether it is in its channel's or its connection's list of those that wait for room there.
+  var waitsForChannel = false
+  var waitsForConnection = false
 
   init(tag: String, channel: BrokerChannel, queue: BrokerQueue, noAck: Bool, isExclusive: Bool, prefetch: Int) {
     self.tag = tag
@@ -220,12 +238,17 @@ final class BrokerConsumer {
     self.prefetch = prefetch
   }
 
-  /// Whether another message can go to it now.
-  var hasRoom: Bool {
-    guard !isCancelled, !channel.isClosing, channel.isFlowing, channel.connection.hasRoom else { return false }
-    if noAck { return true }
-    return (prefetch == 0 || unacknowledged < prefetch)
-      && (channel.sharedPrefetch == 0 || channel.unacknowledged.count < channel.sharedPrefetch)
-      && channel.unacknowledged.count < BrokerChannel.maximumUnacknowledged && channel.connection.mayHoldMore
+  /// Where another message for it finds no room.
+  enum Limit {
+    case consumer, channel, connection
+  }
+
+  /// The limit that keeps another message from it now; nil when it has room.
+  var limit: Limit? {
+    if isCancelled || channel.isClosing { return .consumer }
+    if !noAck, prefetch > 0, unacknowledged >= prefetch { return .consumer }
+    if !channel.isFlowing || !noAck && !channel.mayHoldMore { return .channel }
+    let client = channel.connection
+    return client.hasRoom && (noAck || client.mayHoldMore) ? nil : .connection
   }
 }

@@ -71,7 +71,11 @@ extension Broker {
   /// Waits until what was answered is on the disk: once for all that came together. False when the broker is down.
   private func release(_ client: BrokerConnection) async -> Bool {
     guard client.isHolding else { return true }
+    // The disk may take its time. The client cannot be heard meanwhile.
+    client.isPaused = true
     let isStored = await stored()
+    client.isPaused = false
+    client.lastHeard = environment.clock.now
     client.release(sending: isStored)
     return isStored
   }
@@ -193,9 +197,10 @@ extension Broker {
   /// Gives a client that has room again what waited for that.
   func goOn(_ client: BrokerConnection) {
     client.wakeReader()
-    guard client.isStarved, client.hasRoom, client.mayHoldMore else { return }
-    client.isStarved = false
-    dispatchQueues(of: client)
+    while client.hasRoom, client.mayHoldMore, let consumer = client.starved.removeFirst() {
+      consumer.waitsForConnection = false
+      wake(consumer)
+    }
   }
 
   // MARK: Handshake and heartbeats

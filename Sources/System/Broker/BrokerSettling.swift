@@ -27,7 +27,10 @@ extension Broker {
 
   private func release(_ deliveries: [BrokerChannel.Delivery], _ channel: BrokerChannel) {
     for delivery in deliveries {
-      delivery.consumer?.unacknowledged -= 1
+      if let consumer = delivery.consumer {
+        consumer.unacknowledged -= 1
+        consumer.queue.wake(consumer)
+      }
       channel.connection.unsettledBytes -= delivery.size
     }
   }
@@ -50,12 +53,12 @@ extension Broker {
 
   /// A settled delivery makes room: in its queue's consumers, and under a limit that the channel's consumers share.
   private func dispatch(after deliveries: [BrokerChannel.Delivery], _ channel: BrokerChannel) {
-    if channel.sharedPrefetch > 0 { return dispatchQueues(of: channel.connection) }
     var last: BrokerQueue?
     for delivery in deliveries where delivery.queue !== last {
       last = delivery.queue
       if !delivery.queue.isDeleted { dispatch(delivery.queue) }
     }
+    goOn(channel)
     goOn(channel.connection)
   }
 
@@ -67,6 +70,8 @@ extension Broker {
     for delivery in deliveries where !delivery.queue.isDeleted && seen.insert(delivery.queue.id).inserted {
       dispatch(delivery.queue)
     }
+    goOn(channel)
+    goOn(channel.connection)
   }
 
   private func restore(_ deliveries: [BrokerChannel.Delivery]) {

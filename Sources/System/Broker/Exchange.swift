@@ -21,7 +21,7 @@ struct Exchange: Sendable {
   private var keysByQueue: [String: OrderedSet<String>] = [:]
   private var queuesByKey: [String: OrderedSet<String>] = [:]
   /// Routing keys that are patterns of a topic exchange.
-  private var patterns = OrderedSet<String>()
+  private var patterns = TopicTree()
 
   init(name: String, kind: ExchangeKind, isDurable: Bool, isAutoDelete: Bool = false, isInternal: Bool = false) {
     self.name = name
@@ -47,7 +47,7 @@ struct Exchange: Sendable {
       let words = Topic.words(routingKey)
       var found: Set<String> = []
       if !Topic.isPattern(routingKey), let exact = queuesByKey[routingKey] { found.formUnion(exact.elements) }
-      for pattern in patterns.elements where Topic.matches(Topic.words(pattern), words) {
+      for pattern in patterns.patterns(matching: words) {
         found.formUnion(queuesByKey[pattern]!.elements)
       }
       return found.sorted { queues.place(of: $0)! < queues.place(of: $1)! }
@@ -68,7 +68,7 @@ struct Exchange: Sendable {
     guard queuesByKey[binding.routingKey]?.remove(binding.queue) == true else { return false }
     if queuesByKey[binding.routingKey]!.isEmpty {
       queuesByKey[binding.routingKey] = nil
-      patterns.remove(binding.routingKey)
+      if kind == .topic, Topic.isPattern(binding.routingKey) { patterns.remove(binding.routingKey) }
     }
     keysByQueue[binding.queue]!.remove(binding.routingKey)
     if keysByQueue[binding.queue]!.isEmpty {
@@ -92,26 +92,4 @@ enum Topic {
 
   /// Whether a binding's key may match other keys than itself.
   static func isPattern(_ key: String) -> Bool { words(key).contains { $0 == "*" || $0 == "#" } }
-
-  static func matches(_ pattern: [Substring], _ words: [Substring]) -> Bool {
-    // A table in place of recursion: the time is bounded by the product of the lengths.
-    var reached = [Bool](repeating: false, count: words.count + 1)
-    reached[0] = true
-    for part in pattern {
-      var next = [Bool](repeating: false, count: words.count + 1)
-      if part == "#" {
-        var any = false
-        for index in 0...words.count {
-          any = any || reached[index]
-          next[index] = any
-        }
-      } else {
-        for index in words.indices where reached[index] && (part == "*" || part == words[index]) {
-          next[index + 1] = true
-        }
-      }
-      reached = next
-    }
-    return reached[words.count]
-  }
 }

@@ -282,7 +282,12 @@ struct AMQPWireTests {
       ("b.#", "a.b", false),
     ])
   func topics(pattern: String, key: String, matches: Bool) {
-    #expect(Topic.matches(Topic.words(pattern), Topic.words(key)) == matches)
+    var tree = TopicTree()
+    for other in ["z", "z.#", pattern] { tree.insert(other) }
+    #expect(tree.patterns(matching: Topic.words(key)) == (matches ? [pattern] : []))
+    tree.remove(pattern)
+    #expect(tree.patterns(matching: Topic.words(key)).isEmpty)
+    #expect(tree.patterns(matching: Topic.words("z.y")) == ["z.#"])
   }
 
   private static let methods: [AMQPMethod] = [
