@@ -8,9 +8,14 @@ public actor AMQPClient {
   public typealias Handler = @Sendable ([AMQPDelivery]) async throws -> Void
 
   /// Deliveries that a consumer may hold.
-  static let prefetch: UInt16 = 256
-  /// Publications that may wait for their confirmation.
-  private static let maximumUnconfirmed = 100_000
+  static let maximumPrefetch: UInt16 = 256
+  /// Bytes of deliveries that are held for all handlers together.
+  static let maximumHeld = 256 << 20
+  /// Publications that may wait for their confirmation, and their bytes.
+  static let maximumUnconfirmed = 100_000
+  static let maximumUnconfirmedBytes = 128 << 20
+  /// Output up to which publications are written. The rest waits until the network has taken some of it.
+  static let maximumOutput = 1 << 20
   /// Bytes of deliveries that are not complete, on all channels: a broker is not trusted with more memory.
   static let maximumUnderWay = 4 * AMQPParser.maximumBody
   static let patience: Duration = .seconds(10)
@@ -19,6 +24,8 @@ public actor AMQPClient {
   /// Time between two tries to consume a queue that another has.
   static let queuePatience: Duration = .milliseconds(250)
   static let publisher: UInt16 = 1
+  /// A connection that lasts this long is a success: the next attempt after it waits for the shortest time.
+  static let provenAfter: Duration = .seconds(1)
   /// A broker's answer that takes longer shows that it does not work, whatever its heartbeats say.
   private static let answerPatience: Duration = .seconds(3)
 
@@ -28,27 +35,36 @@ public actor AMQPClient {
   var declarations: [AMQPDeclaration] = []
   /// Queues that the broker has not said are deleted, in the order in which it is asked.
   var deletions: [AMQPDeletion] = []
-  var consumers: [UInt16: AMQPConsumer] = [:]
-  private var nextChannel: UInt16 = 2
-  /// Consumers' channels that were closed here and by the broker not yet: their numbers are not used again before.
-  var closing: Set<UInt16> = []
-  /// Channels that are to be opened again once the broker has closed them.
-  var reopening: Set<UInt16> = []
-  /// Numbers consumers and the openings of their channels, so that a delivery is settled on the opening that brought it.
+  /// By their numbers, which count from 1.
+  var consumers: [Int: AMQPConsumer] = [:]
+  private var lastConsumer = 0
+  /// The channels of this connection.
+  var channels = AMQPChannels(maximum: 0)
+  /// Numbers the openings of consumers' channels, so that a delivery is settled on the opening that brought it.
   var openings = 0
+  /// Deliveries that each consumer may hold. It is lowered when they are too large.
+  var prefetch = AMQPClient.maximumPrefetch
+  /// Bytes of deliveries that wait for their handlers or are with them.
+  var heldBytes = 0
   /// The largest frame that this connection's broker takes.
   var frameMax = AMQPParser.maximumFrame
   /// Whether the broker has said that it reads nothing from this connection for now.
   var isBlocked = false
   /// What is not confirmed, by its number since the client was made.
   var unconfirmed: [UInt64: AMQPPublication] = [:]
-  private var lastPublication: UInt64 = 0
-  /// The numbers of what was sent over this connection, from the tag after `settledTags` on.
-  var sent: [UInt64] = []
-  var settledTags: UInt64 = 0
+  var unconfirmedBytes = 0
+  var lastPublication: UInt64 = 0
+  /// What was sent on this opening of the publisher's channel.
+  var sent = AMQPSent()
+  /// The first publication that was not.
+  var nextToSend: UInt64 = 1
+  /// Publications that may be sent before one of them is confirmed. While one that the broker refuses
+  /// is looked for, it is few.
+  var window = Int.max
   var connection: (any Connection)?
   var generation = 0
   var isReady = false
+  var connectedAt: Instant?
   var isClosed = false
   var output: [UInt8] = []
   var isWriting = false
@@ -99,7 +115,7 @@ public actor AMQPClient {
       guard answerWaiters.count == 1 else { return }
       questionsAsked += 1
       let question = questionsAsked
-      AMQPFrames.write(.basicQos(size: 0, count: 0, isGlobal: false), Self.publisher, to: &output)
+      writeQuestion()
       flush()
       environment.executor.spawn("amqp-answer") {
         try? await self.environment.clock.sleep(for: Self.answerPatience)
@@ -108,6 +124,9 @@ public actor AMQPClient {
       }
     }
   }
+
+  /// Whether somebody waits for an answer.
+  var hasQuestion: Bool { !answerWaiters.isEmpty }
 
   /// Ends the wait for an answer: it came, or does not come.
   func endAnswers(_ isAnswering: Bool) {
@@ -134,6 +153,7 @@ public actor AMQPClient {
     isClosed = true
     let waiting = unconfirmed
     unconfirmed = [:]
+    unconfirmedBytes = 0
     for number in waiting.keys.sorted() { waiting[number]!.batch.failed(NetworkError.closed) }
     failDeletions()
   }
@@ -155,14 +175,15 @@ public actor AMQPClient {
   }
 
   /// Publishes a persistent message, and returns once the broker has confirmed it.
-  /// - Throws: `AMQPFramingError` when no frame holds it; `NetworkError.closed` when the client is closed before, `.exhausted`
+  /// - Throws: `AMQPFramingError` when no frame holds it; `AMQPError` when the broker refuses it, for example
+  ///   404 when there is no such exchange; `NetworkError.closed` when the client is closed before, `.exhausted`
   ///   when too many wait already.
   public func publish(_ message: AMQPMessage) async throws { try await publish([message]) }
 
-  /// Publishes a persistent message after all before it; nobody waits for its confirmation. One that no frame holds is logged
-  /// and goes nowhere.
+  /// Publishes a persistent message after all before it; nobody waits for its confirmation. One that no frame holds
+  /// or the broker refuses is logged and goes nowhere.
   public func post(_ message: AMQPMessage) {
-    guard !isClosed, unconfirmed.count < Self.maximumUnconfirmed else {
+    guard !isClosed, hasRoom else {
       environment.log.warning("amqp-not-posted", ["routing_key": .string(message.routingKey)])
       return
     }
@@ -179,18 +200,24 @@ public actor AMQPClient {
     var properties = message.properties
     properties.deliveryMode = 2
     lastPublication += 1
-    unconfirmed[lastPublication] = AMQPPublication(
+    let publication = AMQPPublication(
       exchange: message.exchange, routingKey: message.routingKey, properties: properties.bytes, body: message.body,
       batch: batch)
-    if isReady { write(lastPublication) }
+    unconfirmedBytes += publication.size
+    unconfirmed[lastPublication] = publication
+    sendWaiting()
+  }
+
+  private var hasRoom: Bool {
+    unconfirmed.count < Self.maximumUnconfirmed && unconfirmedBytes < Self.maximumUnconfirmedBytes
   }
 
   /// Publishes persistent messages, one after the other, and returns once the broker has confirmed them all.
-  /// - Throws: as for one message. When some cannot be framed, the others are published and confirmed before the error is thrown;
-  ///   `AMQPMessage.checkFraming` tells which they are.
+  /// - Throws: as for one message. When some cannot be framed or are refused, the others are published and
+  ///   confirmed before the error is thrown; `AMQPMessage.checkFraming` tells which cannot be framed.
   public func publish(_ messages: [AMQPMessage]) async throws {
     guard !isClosed else { throw NetworkError.closed }
-    guard unconfirmed.count < Self.maximumUnconfirmed else {
+    guard hasRoom else {
       throw NetworkError.exhausted("too much waits for the broker")
     }
     var refusal: AMQPFramingError?
@@ -219,35 +246,32 @@ public actor AMQPClient {
   /// An *exclusive* consumer waits while the queue has another. Where the order of messages matters that is what keeps it: a broker that
   /// has not noticed yet that this client's last connection is dead gives nothing to the new one past what the old one holds.
   @discardableResult
-  public func consume(_ queue: String, exclusive: Bool = false, _ handler: @escaping Handler) -> UInt16 {
-    let channel = freeChannel()
-    openings += 1
-    consumers[channel] = AMQPConsumer(id: openings, queue: queue, isExclusive: exclusive, handler: handler)
+  ///
+  /// Each consumer has a channel of its own. When the broker allows no more of them, the consumer waits for one.
+  public func consume(_ queue: String, exclusive: Bool = false, _ handler: @escaping Handler) -> Int {
+    lastConsumer += 1
+    consumers[lastConsumer] = AMQPConsumer(queue: queue, isExclusive: exclusive, handler: handler)
     if isReady {
-      open(channel)
+      channels.waiting.append(lastConsumer)
+      openWaiting()
       flush()
     }
-    return channel
-  }
-
-  /// A channel number that nobody uses. A process opens more channels in its life than there are numbers.
-  private func freeChannel() -> UInt16 {
-    require(consumers.count + closing.count < Int(UInt16.max) - 2, "more consumers than a connection has channels")
-    while nextChannel <= Self.publisher || consumers[nextChannel] != nil || closing.contains(nextChannel) {
-      nextChannel &+= 1
-    }
-    defer { nextChannel &+= 1 }
-    return nextChannel
+    return lastConsumer
   }
 
   /// Consumes no more; what is held goes back to the queue.
-  public func cancel(_ channel: UInt16) {
-    guard let consumer = consumers.removeValue(forKey: channel), isReady, consumer.isOpen else { return }
-    // A channel that is being closed to be opened again stays closed.
-    if reopening.remove(channel) == nil {
-      AMQPFrames.write(.channelClose(code: 200, text: "done", classID: 0, methodID: 0), channel, to: &output)
-      flush()
+  public func cancel(_ id: Int) {
+    forgetWaiting(id)
+    guard let consumer = consumers.removeValue(forKey: id), isReady, let channel = consumer.channel else { return }
+    guard consumer.isOpen else {
+      // The broker has closed it, or is about to: then its number is free with the broker's answer.
+      guard !channels.isClosing(channel) else { return }
+      channels.free(channel)
+      openWaiting()
+      return flush()
     }
-    closing.insert(channel)
+    AMQPFrames.write(.channelClose(code: 200, text: "done", classID: 0, methodID: 0), channel, to: &output)
+    channels.close(channel)
+    flush()
   }
 }

@@ -7,6 +7,12 @@ public struct AMQPDelivery: Sendable {
   /// Whether it may have been delivered before.
   public let isRedelivered: Bool
   let tag: UInt64
+  /// Why it cannot be handled, when it came without its properties or its body: they cannot be read or
+  /// are too large.
+  var fault: String?
+
+  /// Bytes that it holds, about.
+  var size: Int { body.count + 1024 }
 }
 
 /// A message for a broker.
@@ -108,18 +114,27 @@ struct AMQPPublication {
   let properties: [UInt8]
   let body: [UInt8]
   let batch: AMQPBatch
+
+  /// Bytes that it holds, about.
+  var size: Int { body.count + properties.count + 256 }
 }
 
 /// Publications that are waited for together. Used on the client's actor.
 final class AMQPBatch {
-  var remaining: Int
+  private var remaining: Int
+  private var refusal: (any Error)?
   var continuation: UnsafeContinuation<Void, any Error>?
 
   init(_ count: Int) { remaining = count }
 
-  func confirmed() {
+  /// One is confirmed, or refused.
+  func settled(_ error: (any Error)? = nil) {
     remaining -= 1
-    if remaining == 0 { continuation?.resume() }
+    refusal = refusal ?? error
+    guard remaining == 0 else { return }
+    if let refusal { return failed(refusal) }
+    continuation?.resume()
+    continuation = nil
   }
 
   func failed(_ error: any Error) {
@@ -130,8 +145,6 @@ final class AMQPBatch {
 
 /// What a client consumes. Used on its actor.
 struct AMQPConsumer {
-  /// Which it is of all that the client has had: channels are used again.
-  let id: Int
   let queue: String
   let isExclusive: Bool
   let handler: AMQPClient.Handler
@@ -139,6 +152,8 @@ struct AMQPConsumer {
   var isWorking = false
   /// Which opening of a channel it is. Tags count from 1 on each, so what came on an earlier one is not settled on this one.
   var opening = 0
+  /// The channel that it has on this connection.
+  var channel: UInt16?
   /// Whether the channel is open, as far as is known here.
   var isOpen = false
 }

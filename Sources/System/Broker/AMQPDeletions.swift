@@ -27,7 +27,7 @@ extension AMQPClient {
   }
 
   /// The broker answers in the order in which it was asked.
-  func noteDeletion() { if !deletions.isEmpty { deletions.removeFirst().batch.confirmed() } }
+  func noteDeletion() { if !deletions.isEmpty { deletions.removeFirst().batch.settled() } }
 
   func failDeletions() {
     let waiting = deletions

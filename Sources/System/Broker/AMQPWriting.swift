@@ -10,6 +10,7 @@ extension AMQPClient {
   /// Writes as much as the network takes at once; a task of its own waits for it to take the rest.
   private func writeAll(_ connection: any Connection, _ generation: Int) {
     do {
+      if generation == self.generation { sendWaiting() }
       while !output.isEmpty, generation == self.generation {
         let batch = output
         output = []
@@ -21,6 +22,7 @@ extension AMQPClient {
           }
           return
         }
+        if generation == self.generation { sendWaiting() }
       }
     } catch {
       connection.reset()

@@ -57,10 +57,21 @@ extension AMQPClient {
   /// Consumes a queue, and sets aside each delivery whose handling fails for a reason of its own. What
   /// fails because of the connection, the database or a stopping node comes again.
   @discardableResult
-  func consumeEach(_ queue: String, exclusive: Bool = false, _ handler: @escaping Handler) -> UInt16 {
+  func consumeEach(_ queue: String, exclusive: Bool = false, _ handler: @escaping Handler) -> Int {
     consume(queue, exclusive: exclusive) { [weak self] deliveries in
-      try await self?.handleEach(deliveries, from: queue, handler)
+      try await self?.handleReadable(deliveries, from: queue, handler)
     }
+  }
+
+  private func handleReadable(
+    _ deliveries: [AMQPDelivery], from queue: String, _ handler: @escaping Handler
+  ) async throws {
+    let readable = deliveries.filter { $0.fault == nil }
+    if !readable.isEmpty { try await handleEach(readable, from: queue, handler) }
+    let letters = deliveries.compactMap { delivery in
+      delivery.fault.map { delivery.deadLetter(from: queue, because: $0, environment.log) }
+    }
+    if !letters.isEmpty { try await publishEach(letters) }
   }
 
   private func handleEach(_ deliveries: [AMQPDelivery], from queue: String, _ handler: @escaping Handler) async throws {

@@ -26,7 +26,7 @@ public actor SupervisorHost: Service {
   private struct Running {
     var session: SupervisorSession
     /// What it consumes, once the manager has said that the session is this host's.
-    var consumers: [UInt16] = []
+    var consumers: [Int] = []
   }
 
   /// Time between two requests for a session that nobody has answered.
@@ -181,8 +181,8 @@ public actor SupervisorHost: Service {
     }
   }
 
-  private func consume(_ id: SupervisorID) async -> [UInt16] {
-    var consumers: [UInt16] = []
+  private func consume(_ id: SupervisorID) async -> [Int] {
+    var consumers: [Int] = []
     for queue in QueueNames.queues(of: id) {
       await client.declare([.queue(queue, exchange: QueueNames.supervisorExchange)])
       consumers.append(

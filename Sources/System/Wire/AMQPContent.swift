@@ -96,6 +96,8 @@ struct AMQPCommand: Sendable {
   let method: AMQPMethod
   var properties: [UInt8] = []
   var body: [UInt8] = []
+  /// Bytes of a body that is larger than what is held in memory: it is left out.
+  var omittedBytes = 0
 
   /// The properties, read.
   func readProperties() throws(AMQPError) -> AMQPProperties {
@@ -128,6 +130,8 @@ struct AMQPParser {
     var command: AMQPCommand
     var size: Int?
 
+    /// Bytes of the body that are to come.
+    var rest: Int { (size ?? 0) - command.body.count - command.omittedBytes }
     /// Bytes that it holds, about.
     var held: Int { 512 + command.properties.count + command.body.count }
   }
@@ -143,8 +147,15 @@ struct AMQPParser {
   /// Whether messages are taken yet.
   var takesContent = true
 
+  /// Whether a body that is too large is left out, in place of an error: a client cannot choose what is in a queue.
+  private let omitsLargeBodies: Bool
+  private static let maximumOmitted = 1 << 40
+
   /// A server expects the protocol header first.
-  init(isServer: Bool) { state = isServer ? .protocolHeader : .frames }
+  init(isServer: Bool) {
+    state = isServer ? .protocolHeader : .frames
+    omitsLargeBodies = !isServer
+  }
 
   /// Whether the other side has said that it speaks this protocol.
   var isGreeted: Bool { if case .frames = state { true } else { false } }
@@ -204,18 +215,22 @@ struct AMQPParser {
       var reader = AMQPReader(payload)
       guard try reader.short() == 60, try reader.short() == 0 else { throw .frame("a header of another class") }
       let size = try reader.longLong()
-      guard size <= Self.maximumBody else { throw AMQPError(501, "FRAME_ERROR - a message of \(size) bytes") }
+      guard size <= (omitsLargeBodies ? Self.maximumOmitted : Self.maximumBody) else {
+        throw AMQPError(501, "FRAME_ERROR - a message of \(size) bytes")
+      }
       message.size = Int(size)
       message.command.properties = Array(reader.rest)
       return goOn(message)
     case 3:
       // Taken out, so that it is added to in place.
-      guard var message = takePending(channel), let size = message.size,
-        payload.count <= size - message.command.body.count
-      else {
+      guard var message = takePending(channel), let size = message.size, payload.count <= message.rest else {
         throw AMQPError(505, "UNEXPECTED_FRAME - a body that was not announced")
       }
-      message.command.body += payload
+      if size > Self.maximumBody {
+        message.command.omittedBytes += payload.count
+      } else {
+        message.command.body += payload
+      }
       return goOn(message)
     case 8:
       guard channel == 0 else { throw .frame("a heartbeat on a channel") }
@@ -226,7 +241,7 @@ struct AMQPParser {
 
   /// A message that is complete, or nil: then it waits for its next frame.
   private mutating func goOn(_ message: consuming Pending) -> Event? {
-    if message.command.body.count == message.size { return .command(message.command) }
+    if message.size != nil, message.rest == 0 { return .command(message.command) }
     bytesUnderWay += message.held
     pending[message.command.channel] = message
     return nil
