@@ -145,7 +145,7 @@ struct BrokerDutiesTests {
       disk.faults.failingWrites = 1
       disk.faults.failingSyncs = 1
       await client.post(AMQPMessage(exchange: "", routingKey: "q", properties: AMQPProperties(), body: [1]))
-      try await environment.clock.sleep(for: .seconds(1))
+      try await environment.clock.sleep(for: .seconds(2))
       answers.append(await client.isAnswering())
       disk.faults.failingWrites = 0
       disk.faults.failingSyncs = 0
