@@ -13,6 +13,7 @@ import documents
 from documents import ROOT
 from harness import BINARY, PORT_FLAGS, Server
 
+SERVICES = ("broker", "users", "manager", "supervisor", "chat", "customers")
 PORTS = {"users": 8001, "chat": 5000, "customers": 5500, "manager": 20000}
 
 
@@ -26,7 +27,7 @@ class Documents(unittest.TestCase):
         (cls.here / "bin").mkdir()
         (cls.here / "bin/parley").symlink_to(BINARY)
         cls.environment = {**os.environ, "PATH": f"{cls.here / 'bin'}:{os.environ['PATH']}"}
-        cls.server = Server(services=("broker", "users", "manager", "supervisor", "chat", "customers")).start()
+        cls.server = Server(services=SERVICES).start()
 
     @classmethod
     def tearDownClass(cls):
@@ -115,6 +116,10 @@ class Documents(unittest.TestCase):
 
     def test_walkthrough(self):
         """One shell runs all of it; what it prints is what the document says, with `…` for what differs."""
+        # A server of its own: what the commands of the other documents leave behind would be served as well.
+        self.server = Server(services=SERVICES).start()
+        self.addCleanup(self.server.folder.cleanup)
+        self.addCleanup(self.server.kill)
         path = ROOT / "docs/walkthrough.md"
         mark = "--- next block"
         script, expected = ["set -eu -o pipefail"], []
