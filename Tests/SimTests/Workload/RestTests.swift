@@ -9,7 +9,7 @@ struct RestTests {
     let scenario = try Scenario(
       parsing: Array(
         """
-        { name: 'x', run: '3s', topology: { chat: 1 }, network: { latency: '1ms…5ms' },
+        { name: 'x', run: '6s', topology: { chat: 1 }, network: { latency: '1ms…5ms' },
           people: [{ name: 'bob', role: 'chat', \(people) }], script: [\(script)] }
         """.utf8), file: "x")
     let result = ScenarioRunner(scenario).run(seed: seed)
