@@ -1,12 +1,38 @@
 /// The patterns of a topic exchange as a tree of their words, so that a routing key is compared with those that begin
 /// as it does, and not with all.
+///
+/// A match follows all places of the tree at once, so it takes at most the words of the key times the places that they
+/// reach. Both are bounded, since a key and a pattern have at most 255 bytes.
 struct TopicTree: Sendable {
   private struct Node: Sendable {
     var parent = 0
     var word = ""
+    /// Whether it stands for `#`: any number of words.
+    var isHash = false
     var children: [String: Int] = [:]
+    /// The child for `*`, and the one for `#`.
+    var star: Int?
+    var hash: Int?
     /// The pattern that ends here.
     var pattern: String?
+
+    var isUnused: Bool { pattern == nil && children.isEmpty && star == nil && hash == nil }
+
+    func child(_ word: String) -> Int? {
+      switch word {
+      case "*": star
+      case "#": hash
+      default: children[word]
+      }
+    }
+
+    mutating func setChild(_ word: String, _ place: Int?) {
+      switch word {
+      case "*": star = place
+      case "#": hash = place
+      default: children[word] = place
+      }
+    }
   }
 
   private var nodes = [Node()]
@@ -15,14 +41,14 @@ struct TopicTree: Sendable {
   mutating func insert(_ pattern: String) {
     var place = 0
     for word in Topic.words(pattern).map(String.init) {
-      if let next = nodes[place].children[word] {
+      if let next = nodes[place].child(word) {
         place = next
         continue
       }
       let next = unused.popLast() ?? nodes.count
       if next == nodes.count { nodes.append(Node()) }
-      nodes[next] = Node(parent: place, word: word)
-      nodes[place].children[word] = next
+      nodes[next] = Node(parent: place, word: word, isHash: word == "#")
+      nodes[place].setChild(word, next)
       place = next
     }
     nodes[place].pattern = pattern
@@ -31,13 +57,13 @@ struct TopicTree: Sendable {
   mutating func remove(_ pattern: String) {
     var place = 0
     for word in Topic.words(pattern) {
-      guard let next = nodes[place].children[String(word)] else { return }
+      guard let next = nodes[place].child(String(word)) else { return }
       place = next
     }
     nodes[place].pattern = nil
-    while place != 0, nodes[place].pattern == nil, nodes[place].children.isEmpty {
+    while place != 0, nodes[place].isUnused {
       let node = nodes[place]
-      nodes[node.parent].children[node.word] = nil
+      nodes[node.parent].setChild(node.word, nil)
       nodes[place] = Node()
       unused.append(place)
       place = node.parent
@@ -47,24 +73,25 @@ struct TopicTree: Sendable {
   /// The patterns that match a key, in no order that means something.
   func patterns(matching words: [Substring]) -> [String] {
     var places: [Int] = []
-    var seen: Set<Int> = []
+    // Only a `#` is reached in two ways, from itself and from its parent; the others are the child of one place.
+    var hashes: Set<Int> = []
     /// Adds a place, and those that are reached from it with no word.
-    func reach(_ place: Int?) {
-      var next = place
-      while let place = next, seen.insert(place).inserted {
+    func reach(_ place: Int) {
+      var next: Int? = place
+      while let place = next, !nodes[place].isHash || hashes.insert(place).inserted {
         places.append(place)
-        next = nodes[place].children["#"]
+        next = nodes[place].hash
       }
     }
     reach(0)
     for word in words.map(String.init) {
       let last = places
-      places = []
-      seen = []
+      places.removeAll(keepingCapacity: true)
+      hashes.removeAll(keepingCapacity: true)
       for place in last {
-        if nodes[place].word == "#" { reach(place) }
-        reach(nodes[place].children[word])
-        reach(nodes[place].children["*"])
+        if nodes[place].isHash { reach(place) }
+        if !nodes[place].children.isEmpty, let next = nodes[place].children[word] { reach(next) }
+        if let next = nodes[place].star { reach(next) }
       }
     }
     return places.compactMap { nodes[$0].pattern }
