@@ -18,6 +18,8 @@ final class ChatDevice: @unchecked Sendable {
   private var isPolling = false
   private(set) var record: Int?
   private let calls = PendingCalls()
+  /// The client that is being given up: a socket that it still opens is not one that stays.
+  private var leaving: SocketIOClient?
   private var isRunning = false
   private var isHurried = false
 
@@ -100,6 +102,7 @@ final class ChatDevice: @unchecked Sendable {
     _ begunAt: Int64
   ) async -> Bool {
     switch event {
+    case .connected where leaving != nil && leaving === client: break
     case .connected:
       counters.count(.sockets)
       if transport == .upgrading { counters.count(.upgrades) }
@@ -185,6 +188,7 @@ final class ChatDevice: @unchecked Sendable {
   /// Ends the socket, in order or without a word; another one follows while it is wanted.
   func hangUp(silently: Bool) async {
     guard let client else { return }
+    leaving = client
     // Who has no socket yet cannot say that there is to be none; the end of a connection is seen in any case.
     if record == nil || silently && isPolling { commons.notice(within: behavior.missing, from: history.time) }
     if !silently, let rudeness = Rudeness.drawn(from: [.leaveTwice], behavior, stream) {

@@ -5,9 +5,15 @@ protocol Inhabitant: AnyObject, Sendable {
   var name: String { get }
   /// Whether the last look at everything, after the faults, is done.
   var isServed: Bool { get }
+  /// Whether a throttle holds them up in the end: the service promises that as well.
+  var isThrottled: Bool { get }
   /// What they saw last, for a run that does not end.
   var lastSeen: String { get }
   func live(_ environment: Environment) async throws
+}
+
+extension Inhabitant {
+  var isThrottled: Bool { false }
 }
 
 /// A simulated user of the User Service: a node of its own, with the real HTTP client.
@@ -38,6 +44,7 @@ final class Person: Inhabitant, @unchecked Sendable {
   private var nextSession = 0
   private var agenda: Agenda<Action>
   private(set) var isServed = false
+  private(set) var isThrottled = false
   private var lastOperation: Int?
   var lastSeen: String { lastOperation.map { history.operations[$0].description } ?? "nothing yet" }
 
@@ -374,6 +381,7 @@ final class Person: Inhabitant, @unchecked Sendable {
     while true {
       let answer = try await once(request, client, environment)
       if !answer.isUnknown, !answer.isTurnedAway { return answer }
+      isThrottled = answer.status == 429
       try await environment.clock.sleep(for: answer.status == 429 ? .seconds(60) : .seconds(1))
     }
   }
