@@ -8,8 +8,8 @@ enum Command: String, CaseIterable {
   case hashPassword = "hash-password"
   case version, help
 
-  /// The program as its user started it, for the commands that it prints. A script that starts it names itself in
-  /// `PARLEY_COMMAND`.
+  /// The name under which the user started the program, for the commands that it prints. A script that starts it
+  /// sets `PARLEY_COMMAND` to its own name.
   static let program = getenv("PARLEY_COMMAND").map { String(cString: $0) } ?? CommandLine.arguments.first ?? "parley"
 
   /// Runs the command line and returns the exit code: 0 fine, 1 an oracle failed, 2 usage or configuration.

@@ -171,7 +171,8 @@ struct Configuration {
     return options
   }
 
-  /// What a node holds for its clients: room for four of the largest bodies at least, since one address takes a quarter.
+  /// The memory budgets of a node. Strangers have room for at least four of the largest bodies, because one address may
+  /// take a quarter.
   var memory: ClientMemory {
     ClientMemory(strangers: max(32 << 20, 4 * (max(int("max-body-bytes"), int("max-payload")) + int("max-head-bytes"))))
   }

@@ -4,7 +4,8 @@ import System
 
 /// `parley explain`: replays a run and tells what it broke, in words and as a space-time diagram.
 ///
-/// The run is in a child process, which tells all that happens as it happens: so a run that kills its process has a story too.
+/// Runs the scenario in a child process, which reports each event at once. A run that kills its process therefore has
+/// a story too.
 enum ExplainCommand {
   static let usage = """
     parley explain SCENARIO [FLAGS]

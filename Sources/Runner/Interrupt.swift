@@ -1,8 +1,8 @@
 import Glibc
 import Synchronization
 
-/// Ctrl-C and SIGTERM for a command that works for long: the first one asks it to come to its end and sum up, the second
-/// ends it at once.
+/// Handles Ctrl-C and SIGTERM for a long-running command: the first asks it to stop and sum up, the second ends it at
+/// once.
 enum Interrupt {
   private static let flag = Atomic<Bool>(false)
 
@@ -26,7 +26,8 @@ enum Interrupt {
     pthread_sigmask(SIG_UNBLOCK, &numbers, nil)
   }
 
-  /// Leaves both to the parent process: they reach all processes of a group, and a child that ends of them is no finding.
+  /// Ignores both signals in a child process. They reach every process of the group, and only the parent may act on
+  /// them: a child that ended because of one would be reported as a finding.
   static func leaveToParent() {
     for number in [SIGINT, SIGTERM] { signal(number, SIG_IGN) }
   }

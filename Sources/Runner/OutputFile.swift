@@ -1,7 +1,7 @@
 import Glibc
 
-/// A file that a command writes; `-` is standard output. What cannot be written is an error: a file that is cut off looks like
-/// a whole one.
+/// A file that a command writes; `-` is standard output. A failed write is an error, since a truncated file looks
+/// complete.
 final class OutputFile {
   private let path: String
   /// nil for standard output.
@@ -24,7 +24,7 @@ final class OutputFile {
     if fputs(text, file) < 0, failure == 0 { failure = errno }
   }
 
-  /// Ends the file, and throws if anything of it could not be written. Errors of standard output are told when the command ends.
+  /// Closes the file. Throws if any write failed. Errors of standard output are reported when the command ends.
   func close() throws(UsageError) {
     guard let file else { return }
     if ferror(file) != 0, failure == 0 { failure = EIO }

@@ -3,10 +3,11 @@ import Glibc
 import Real
 import System
 
-/// Looks for what `serve` would refuse, without binding or writing anything. `serve` looks as well before it starts.
+/// Checks a configuration for errors that `serve` would report, without binding or writing anything. `serve` makes the
+/// same checks before it starts.
 ///
-/// What may change until then is left to `serve`: whether a port is taken, or a database in use. So a configuration can be
-/// checked while an older one is served.
+/// Whether a port is taken or a database is in use is left to `serve`, so a configuration can be checked while an older
+/// one is served.
 struct Preflight {
   private let configuration: Configuration
   private let services: [String]
