@@ -12,7 +12,7 @@ static inline void parley_enqueue_elsewhere(void *job, void *original) { ((parle
 
 // One pointer for each thread. Each Swift module that asked for it would have its own, so one does.
 static inline void **parley_thread_slot(void) {
-  static _Thread_local void *pointer;
+  static _Thread_local void *pointer __attribute__((tls_model("initial-exec")));
   return &pointer;
 }
 

@@ -1,3 +1,4 @@
+import Environment
 import System
 
 /// `amqp://user:password@host:port/%2f`.

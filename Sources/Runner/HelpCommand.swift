@@ -1,3 +1,5 @@
+import Environment
+
 /// `parley help [COMMAND]`.
 enum HelpCommand {
   static func run(_ words: [String]) throws(UsageError) -> Int32 {

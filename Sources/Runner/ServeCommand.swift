@@ -1,3 +1,4 @@
+import Environment
 import Glibc
 import Real
 import System
@@ -42,7 +43,7 @@ enum ServeCommand {
     } catch {
       throw UsageError("--data \(data): \(describe(error))")
     }
-    let log = LogWriter(format: LogWriter.Format(rawValue: configuration.text("log-format"))!)
+    let log = LogWriter(LogFormat(rawValue: configuration.text("log-format"))!)
     defer { log.finish() }
     let output = BackgroundWriter(descriptor: 1)
     func say(_ line: String) { output.add { $0 += (line + "\n").utf8 } }

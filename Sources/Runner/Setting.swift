@@ -1,3 +1,4 @@
+import Environment
 import Real
 import System
 
@@ -57,7 +58,7 @@ struct Setting {
       flag: "log-level", placeholder: "LEVEL", kind: .oneOf(Log.Level.allCases.map(\.name)), standard: "info",
       help: "debug, info, warning or error"),
     Setting(
-      flag: "log-format", placeholder: "FORMAT", kind: .oneOf(LogWriter.Format.allCases.map(\.rawValue)),
+      flag: "log-format", placeholder: "FORMAT", kind: .oneOf(LogFormat.allCases.map(\.rawValue)),
       standard: "json", help: "json or text"),
     Setting(
       flag: "users-port", placeholder: "PORT", kind: .port, standard: "8001",

@@ -1,3 +1,4 @@
+import Simulation
 import Glibc
 import Sim
 import System

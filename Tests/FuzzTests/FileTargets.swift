@@ -1,3 +1,4 @@
+@testable import Environment
 import Glibc
 
 @testable import Runner

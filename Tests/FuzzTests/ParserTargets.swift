@@ -1,3 +1,4 @@
+@testable import Environment
 @testable import System
 
 /// Feeds a parser that keeps state: the first byte says in pieces of which size, since what is whole and what comes in

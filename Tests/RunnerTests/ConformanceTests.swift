@@ -1,3 +1,5 @@
+@testable import Environment
+@testable import Simulation
 import Foundation
 import System
 import Testing
@@ -31,7 +33,7 @@ struct ConformanceTests {
     defer { try? FileManager.default.removeItem(atPath: folder) }
     let node = RealNode(
       "a", storage: try RealStorage(path: folder), disk: OffloadPool(threads: 1), compute: OffloadPool(threads: 1),
-      log: LogWriter(format: .text), level: .error)
+      log: LogWriter(), level: .error)
     defer { node.loop.perform { node.loop.stop() } }
     return try node.run(body)
   }
@@ -277,7 +279,7 @@ struct ConformanceTests {
       try fill(environment.storage)
       return nil
     }
-    world.node("small")!.disk.faults.capacity = 100_000
+    world.node("small")!.disk.faults.byteLimit = 100_000
     world.node("small")!.start()
     world.run(until: .seconds(1))
     #expect(world.node("small")!.disk.faults.filled > 0 && world.node("small")!.failedStarts == 0)

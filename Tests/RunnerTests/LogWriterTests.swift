@@ -1,9 +1,12 @@
+@testable import Environment
+@testable import Simulation
 import Foundation
 import Glibc
 import System
 import Testing
 
 @testable import Real
+@testable import Runner
 
 /// What is said is bounded, and nobody waits for it to be read.
 @Suite("The log writer")
@@ -40,7 +43,7 @@ struct LogWriterTests {
   @Test("lines that nobody reads are dropped and counted, and those that were kept stay in order")
   func drops() throws {
     let pipe = Pipe()
-    let writer = LogWriter(format: .text, descriptor: pipe.writer, capacity: 8192)
+    let writer = LogWriter(.text, descriptor: pipe.writer, capacity: 8192)
     for index in 0..<2000 { log(writer, "line-\(index)-") }
     writer.finish()
     let before = pipe.lines(until: "log-dropped")
@@ -59,7 +62,7 @@ struct LogWriterTests {
     let pipe = Pipe()
     let full = open("/dev/full", O_WRONLY)
     let descriptor = dup(full)
-    let writer = LogWriter(format: .json, descriptor: descriptor)
+    let writer = LogWriter(.json, descriptor: descriptor)
     for index in 0..<3 { log(writer, "lost-\(index)") }
     writer.finish()
     dup2(pipe.writer, descriptor)

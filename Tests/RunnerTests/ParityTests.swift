@@ -1,3 +1,5 @@
+@testable import Environment
+@testable import Simulation
 import Foundation
 import System
 import Testing
@@ -69,7 +71,7 @@ struct ParityTests {
     defer { try? FileManager.default.removeItem(atPath: folder) }
     let node = RealNode(
       "users", storage: try RealStorage(path: folder), disk: OffloadPool(threads: 1), compute: OffloadPool(threads: 1),
-      log: LogWriter(format: .text), level: .error)
+      log: LogWriter(), level: .error)
     let real = try node.run { environment in
       let service = try await UserService.start(environment, Self.options("127.0.0.1"))
       let seen = try await Self.flow(environment, service.addresses[0].address)

@@ -1,3 +1,4 @@
+import Simulation
 import Glibc
 import Real
 import Sim

@@ -1,5 +1,4 @@
 import Glibc
-import System
 
 /// Writes to a file descriptor from a thread of its own: whoever has something to write never waits for a reader.
 ///

@@ -1,7 +1,7 @@
+import Environment
 import CLinux
 import Glibc
 import Synchronization
-import System
 
 /// A node's thread: an epoll loop that is the executor of all its tasks and actors, so that a call between its actors costs
 /// no hop, and a wake-up from the kernel none either.

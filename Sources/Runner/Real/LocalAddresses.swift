@@ -1,5 +1,5 @@
+import Environment
 import Glibc
-import System
 
 /// The addresses of this machine.
 package enum LocalAddresses {

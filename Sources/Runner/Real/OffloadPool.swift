@@ -1,6 +1,6 @@
+import Environment
 import Glibc
 import Synchronization
-import System
 
 /// A few threads for work that blocks. Work is done in the order in which it came.
 package final class OffloadPool: @unchecked Sendable {

@@ -1,6 +1,6 @@
+import Environment
 import CLinux
 import Glibc
-import System
 
 /// One direction's suspended task. Its timer is lazy: it stays where it was armed, and when it fires too early it is
 /// armed again; so a connection that is busy touches the timer heap once a time-out, and not once a request.

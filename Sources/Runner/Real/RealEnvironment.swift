@@ -1,7 +1,7 @@
+import Environment
 import CLinux
 import Glibc
 import Synchronization
-import System
 
 /// A node of the real world: an event loop on a thread of its own, pools for what blocks, files under a directory.
 package final class RealNode: Sendable {
@@ -33,7 +33,7 @@ package final class RealNode: Sendable {
     defer { rmdir(folder) }
     return RealNode(
       name, storage: storage, disk: OffloadPool(threads: 1), compute: OffloadPool(threads: 1),
-      log: LogWriter(format: .text), level: level)
+      log: LogWriter(), level: level)
   }
 
   /// Runs `body` on the node's loop and waits for it, from a thread that is not the node's.

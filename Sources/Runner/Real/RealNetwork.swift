@@ -1,6 +1,6 @@
+import Environment
 import CLinux
 import Glibc
-import System
 
 /// Sockets of the machine.
 final class RealNetwork: Network, Sendable {

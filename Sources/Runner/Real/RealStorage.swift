@@ -1,6 +1,6 @@
+import Environment
 import CLinux
 import Glibc
-import System
 
 /// A directory of the machine's file system.
 package final class RealStorage: Storage, Sendable {

@@ -1,4 +1,4 @@
-import System
+import Environment
 
 /// The one source of everything undetermined in a run: which job runs next, how long a packet takes, which fault strikes.
 ///
@@ -8,7 +8,8 @@ import System
 public final class Choices {
   /// The seed that all streams derive from.
   public let seed: UInt64
-  let hash: RunHash
+  /// Every draw is mixed into it.
+  public let hash: RunHash
   private let windows: ChoiceWindows
   private var streams: [(name: String, drawn: Drawn)] = []
 
@@ -17,7 +18,8 @@ public final class Choices {
     var count = 0
   }
 
-  init(seed: UInt64, hash: RunHash, windows: ChoiceWindows = ChoiceWindows()) {
+  /// The choices of a run. Its draws are mixed into `hash`.
+  public init(seed: UInt64, hash: RunHash, windows: ChoiceWindows = ChoiceWindows()) {
     self.seed = seed
     self.hash = hash
     self.windows = windows
@@ -200,7 +202,8 @@ public final class RunHash {
   /// Whether anything is hashed: without it only the cost of hashing is measured.
   let isOn: Bool
 
-  init(isOn: Bool = true) { self.isOn = isOn }
+  /// An empty hash; one that is off stays as it is.
+  public init(isOn: Bool = true) { self.isOn = isOn }
 
   func mix(_ word: UInt64) {
     guard isOn else { return }

@@ -1,4 +1,4 @@
-import System
+import Environment
 
 /// One life of a node, from boot to crash: its executors, its tasks, and what each of them waits for.
 ///

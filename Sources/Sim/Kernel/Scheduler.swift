@@ -1,4 +1,4 @@
-import System
+import Environment
 
 /// The one scheduler of a simulated world: every job of every node runs here, one at a time, in an order that the seed
 /// decides; and time jumps to the next timer when nothing can run.

@@ -1,4 +1,4 @@
-import System
+import Environment
 
 /// One thing that happened in a run.
 public struct TraceEvent: Sendable {
@@ -25,11 +25,20 @@ public struct TraceEvent: Sendable {
     public let bytes: [UInt8]
     /// Its place among all that one end of the connection sends: an arrival has the number of what arrives.
     public let number: Int
+
+    package init(connection: Int, peer: String, bytes: [UInt8], number: Int) {
+      self.connection = connection
+      self.peer = peer
+      self.bytes = bytes
+      self.number = number
+    }
   }
 
-  /// The event as JSON: `{"at":NANOSECONDS,"node":…,"event":…,"detail":…}`.
-  public var json: JSONValue {
-    ["at": .int(at), "node": .string(node), "event": .string("\(kind)"), "detail": .string(detail)]
+  package init(at: Int64, node: String, kind: Trace.Kind, detail: String) {
+    self.at = at
+    self.node = node
+    self.kind = kind
+    self.detail = detail
   }
 }
 
@@ -60,7 +69,7 @@ public final class Trace: @unchecked Sendable {
   }
 
   /// Notes an event. `value` goes into the hash; `detail` is only evaluated when somebody records the trace.
-  func event(_ kind: Kind, _ node: String, value: UInt64 = 0, _ detail: @autoclosure () -> String = "") {
+  package func event(_ kind: Kind, _ node: String, value: UInt64 = 0, _ detail: @autoclosure () -> String = "") {
     mix(kind, value)
     sink?(TraceEvent(at: clock(), node: node, kind: kind, detail: detail()))
   }
@@ -71,7 +80,7 @@ public final class Trace: @unchecked Sendable {
   }
 
   /// Notes what follows from events that were hashed.
-  func note(_ kind: Kind, _ node: String, _ detail: @autoclosure () -> String = "") {
+  package func note(_ kind: Kind, _ node: String, _ detail: @autoclosure () -> String = "") {
     sink?(TraceEvent(at: clock(), node: node, kind: kind, detail: detail()))
   }
 

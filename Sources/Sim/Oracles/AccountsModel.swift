@@ -1,3 +1,5 @@
+import Simulation
+
 /// Accounts as a client may think of them: written apart from the service, and as simple as can be.
 enum AccountsModel: SequentialModel {
   struct User: Hashable {

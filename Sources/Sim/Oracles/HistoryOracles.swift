@@ -1,3 +1,5 @@
+import Simulation
+
 /// The oracles that look at whole histories.
 extension AccountOracles {
   // MARK: Durability

@@ -1,3 +1,4 @@
+import Simulation
 import System
 
 /// Everything that happened in a run, read: bytes as the messages of their protocols, logs as changes of what they are about.

@@ -1,7 +1,14 @@
+import Environment
+import Simulation
 import System
 
-/// How events travel from a child process that runs to the one that tells of the run.
+/// The JSON forms of an event: a line of a trace, and the whole event for another process.
 extension TraceEvent {
+  /// The event as JSON: `{"at":NANOSECONDS,"node":…,"event":…,"detail":…}`.
+  public var json: JSONValue {
+    ["at": .int(at), "node": .string(node), "event": .string("\(kind)"), "detail": .string(detail)]
+  }
+
   /// The event as JSON, with all that a `RunRecord` reads.
   public var wholeJSON: JSONValue {
     var members: [JSONValue.Member] = [

@@ -1,3 +1,4 @@
+import Simulation
 import System
 
 /// Makes a scenario's faults happen, and undoes them all when their time is over.
@@ -61,26 +62,26 @@ final class FaultDriver {
       history.count(.drains)
       node.drain(restartAfter: stream.duration(restartAfter))
     case .reset(let name):
-      let broken = world.fabric.breakConnections(of: name)
+      let broken = world.resetConnections(of: name)
       if broken > 0 { strikes[index] += 1 }
       history.tally(.resets, broken)
     case .partition(let from, let to, let oneWay):
       strikes[index] += 1
       history.count(.partitions)
-      var ids = [world.fabric.partition(from: Set(from), to: Set(to))]
-      if !oneWay { ids.append(world.fabric.partition(from: Set(to), to: Set(from))) }
+      var ids = [world.partition(from: Set(from), to: Set(to))]
+      if !oneWay { ids.append(world.partition(from: Set(to), to: Set(from))) }
       world.at(end) { [world] in
-        for id in ids { world.fabric.heal(id) }
+        for id in ids { world.heal(id) }
         world.trace.note(.mended, "", "the partition heals")
       }
     case .disk(let name, let rule):
       strikes[index] += 1
-      world.node(name)?.disk.suffer(rule)
-      world.at(end) { [world] in world.node(name)?.disk.recover() }
+      if let node = world.node(name) { rule.strike(node) }
+      world.at(end) { [world] in world.node(name)?.diskFaults.mend() }
     case .link(let stalls):
       strikes[index] += 1
-      world.fabric.link.stalls = stalls
-      world.at(end) { [world, scenario] in world.fabric.link.stalls = scenario.link.stalls }
+      world.link.stalls = stalls
+      world.at(end) { [world, scenario] in world.link.stalls = scenario.link.stalls }
     case .skew(let name, let by):
       strikes[index] += 1
       history.count(.clockJumps)
@@ -108,26 +109,24 @@ final class FaultDriver {
   /// The faults are over: what is broken is mended, what is down comes up.
   func stop() {
     isOver = true
-    world.fabric.healAll()
+    world.healAll()
     // A network that stalls is a fault like any other: what is promised for afterwards is promised without it.
-    world.fabric.link.stalls = 0
+    world.link.stalls = 0
     for node in world.nodes {
-      node.disk.recover()
-      node.disk.disarmCrash()
+      node.mendDisk()
       node.resume()
     }
   }
 }
 
-extension SimDisk {
-  func suffer(_ rule: Fault.DiskRule) {
-    faults.failingReads = rule.failingReads
-    faults.failingWrites = rule.failingWrites
-    faults.failingSyncs = rule.failingSyncs
-    faults.rot = rule.rot
-    faults.slowness = rule.slowness
-    faults.capacity = rule.isFull ? used : nil
+extension Fault.DiskRule {
+  /// Puts the rule in force on a node's disk.
+  func strike(_ node: SimNode) {
+    node.diskFaults.failingReads = failingReads
+    node.diskFaults.failingWrites = failingWrites
+    node.diskFaults.failingSyncs = failingSyncs
+    node.diskFaults.rot = rot
+    node.diskFaults.slowness = slowness
+    node.diskFaults.byteLimit = isFull ? node.diskUse : nil
   }
-
-  func recover() { suffer(Fault.DiskRule()) }
 }

@@ -1,3 +1,5 @@
+import Environment
+import Simulation
 import System
 
 /// The people of a scenario against servers that are there: the same people, the same oracles over what they saw, real time. What goes

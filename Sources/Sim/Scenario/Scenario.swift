@@ -1,3 +1,5 @@
+import Environment
+import Simulation
 import System
 
 /// A scenario: who is there, what they do, what goes wrong, and what has to have happened. See `docs/scenarios.md`.

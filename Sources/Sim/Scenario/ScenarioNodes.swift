@@ -1,3 +1,5 @@
+import Environment
+import Simulation
 import System
 
 /// Who lives in a scenario's world: the services and the people.

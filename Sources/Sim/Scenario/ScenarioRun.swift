@@ -1,3 +1,5 @@
+import Environment
+import Simulation
 import System
 
 /// What came of one run of a scenario.
@@ -92,8 +94,8 @@ public struct ScenarioRunner: Sendable {
     let simulated = world.now
     world.end()
     let evidence = Evidence(
-      operations: history.operations, troubles: world.findings.troubles, stuck: stuck, defects: world.defects)
-    let delays = world.fabric.stalls.filter { [$0.from, $0.to].sorted() == [Scenario.chatNode, Scenario.usersNode] }
+      operations: history.operations, troubles: world.troubles, stuck: stuck, defects: world.defects)
+    let delays = world.stalls.filter { [$0.from, $0.to].sorted() == [Scenario.chatNode, Scenario.usersNode] }
     let chatEvidence = ChatEvidence(
       stage.chat, disturbances: [Self.boot] + driver.disturbances, delays: delays.map(\.time))
     let violations =
@@ -135,7 +137,7 @@ public struct ScenarioRunner: Sendable {
       let scenario = runner.scenario
       let world = World(
         seed: seed, windows: scenario.windows, isHashed: options.isHashed, sink: options.sink, strategy: strategy)
-      world.fabric.link = scenario.link
+      world.link = scenario.link
       let users = world.addNode(Scenario.usersNode, program: runner.program(of: Scenario.usersNode))
       services =
         [users]
@@ -163,7 +165,7 @@ public struct ScenarioRunner: Sendable {
       }
       driver = FaultDriver(scenario, in: world, history: history)
       for node in services {
-        node.disk.onTrouble = { [unowned world] in world.findings.noteTrouble(at: world.scheduler.now) }
+        node.onDiskTrouble { [unowned world] in world.noteTrouble() }
       }
       driver.arm()
       for node in world.nodes { node.start() }
@@ -189,13 +191,13 @@ public struct ScenarioRunner: Sendable {
     history.tally(.crashesInCommit, node.deathsInCommit)
     history.tally(.failedStarts, node.failedStarts)
     history.tally(.restarts, node.restarts)
-    history.tally(.diskErrors, node.disk.faults.failed)
-    history.tally(.diskFull, node.disk.faults.filled)
-    history.tally(.bitRot, node.disk.faults.rotted)
+    history.tally(.diskErrors, node.diskFaults.failed)
+    history.tally(.diskFull, node.diskFaults.filled)
+    history.tally(.bitRot, node.diskFaults.rotted)
   }
 
   private func count(_ world: World, into history: History) {
-    history.tally(.stalls, world.fabric.stalls.count)
+    history.tally(.stalls, world.stalls.count)
     history.tally(
       .expiredTokens,
       history.operations.count { operation in

@@ -1,3 +1,4 @@
+import Simulation
 import System
 
 /// Draws whole scenarios, as the JSON of their files: a random subset of what people can do and of what can go wrong, with random

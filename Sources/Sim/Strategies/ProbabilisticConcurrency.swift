@@ -1,4 +1,4 @@
-import System
+import Environment
 
 /// PCT: randomized priorities with few changes (Burckhardt, Kothari, Musuvathi, Nagarakatti: "A randomized scheduler with probabilistic
 /// guarantees of finding bugs", ASPLOS 2010; over chains of messages: Ozkan et al., OOPSLA 2018).

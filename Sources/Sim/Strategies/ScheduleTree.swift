@@ -1,4 +1,4 @@
-import System
+import Environment
 
 /// All schedules of a program, one after the other: depth-first over the tree of the scheduler's choices, with a bound on preemptions
 /// (Musuvathi and Qadeer: "Iterative context bounding for systematic testing of multithreaded programs", PLDI 2007).
@@ -68,21 +68,5 @@ private final class ScheduleBranch: Strategy {
     }
     last = chain(index)
     return index
-  }
-}
-
-extension ScenarioRunner {
-  /// Runs one schedule after the other, until all were run, `limit` were, or `handle` wants no more.
-  public func explore(
-    seed: UInt64, preemptions: Int?, limit: Int, _ handle: (_ schedule: Int, RunResult) -> Bool
-  ) -> (schedules: Int, isCovered: Bool) {
-    let tree = ScheduleTree(preemptions: preemptions)
-    while tree.count < limit {
-      guard let strategy = tree.next() else { return (tree.count, true) }
-      var options = RunOptions()
-      options.scheduler = strategy
-      if !handle(tree.count, run(seed: seed, options)) { return (tree.count, false) }
-    }
-    return (tree.count, tree.next() == nil)
   }
 }

@@ -1,3 +1,5 @@
+import Environment
+import Simulation
 import System
 
 /// What somebody does, and when: as chance says, with its weights and pauses, and as the script says.

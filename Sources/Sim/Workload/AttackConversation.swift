@@ -1,3 +1,4 @@
+import Environment
 import System
 
 /// What an attack goes through, and what the attacker has left lying about.

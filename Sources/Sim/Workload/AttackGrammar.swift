@@ -1,3 +1,4 @@
+import Simulation
 import System
 
 /// Where the choices of an attack come from: a stream of the seed, or the bytes of a fuzzer's input.

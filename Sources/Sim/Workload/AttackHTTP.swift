@@ -1,3 +1,4 @@
+import Environment
 import System
 
 /// The HTTP services, as an attacker sees them: routes, and the parameters that they take.

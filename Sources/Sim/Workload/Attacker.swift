@@ -1,3 +1,5 @@
+import Environment
+import Simulation
 import System
 
 /// Somebody with an ordinary client's credentials who keeps to no protocol: it says everything twice, early, late, out of

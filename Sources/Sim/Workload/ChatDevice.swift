@@ -1,3 +1,5 @@
+import Environment
+import Simulation
 import System
 
 /// One of a person's devices: a socket that is opened again whenever it ends, and that writes down all it hears.

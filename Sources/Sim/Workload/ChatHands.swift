@@ -1,3 +1,4 @@
+import Environment
 import System
 
 /// A person's hands at the REST interface of the Chat Service.

@@ -1,3 +1,4 @@
+import Environment
 import System
 
 /// What is known to all people of a chat scenario: their names, and the groups they made.

@@ -1,3 +1,4 @@
+import Environment
 import System
 
 /// Looks at the manager once everything has come to rest and everybody is still there.

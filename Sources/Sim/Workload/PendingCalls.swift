@@ -1,3 +1,4 @@
+import Environment
 import System
 
 /// Events of a client that wait for their acknowledgement.

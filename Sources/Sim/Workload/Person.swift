@@ -1,3 +1,5 @@
+import Environment
+import Simulation
 import System
 
 /// Somebody who lives in a simulated world, as a run waits for them.

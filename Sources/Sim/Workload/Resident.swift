@@ -1,3 +1,5 @@
+import Environment
+import Simulation
 import System
 
 /// How far those are who go through their day together: all who chat, or all who take part in sessions.

@@ -1,3 +1,5 @@
+import Environment
+import Simulation
 import System
 
 /// A step of the protocols that is done twice, early, late or out of turn. The service may refuse it, or end the session of the

@@ -1,3 +1,4 @@
+import Environment
 import System
 
 /// A simulated customer: asks for a session, talks, listens, asks for more users, ends it, and begins again.

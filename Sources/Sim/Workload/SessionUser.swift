@@ -1,3 +1,4 @@
+import Environment
 import System
 
 /// A simulated user of the User Server: a socket in `/users`, over which they talk to whoever they are given to.

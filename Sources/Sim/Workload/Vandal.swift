@@ -1,3 +1,4 @@
+import Environment
 import System
 
 /// Puts what nobody can read into every queue (contract section 4: it goes to the dead letters, and stops nothing).

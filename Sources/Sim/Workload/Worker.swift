@@ -1,3 +1,4 @@
+import Environment
 import System
 
 /// Publishes numbered messages to a queue of its own and works them off at its own pace, as a service beside Parley's would (contract

@@ -1,17 +1,20 @@
-import System
+import Environment
 
-/// How packets fare between two nodes: a small value that a scenario sets.
-struct LinkSetting {
+/// The conditions on the network between nodes.
+public struct LinkSetting: Sendable {
   /// Time on the wire, drawn for each segment.
-  var latency: ClosedRange<Duration> = .microseconds(100)...(.milliseconds(1))
+  public var latency: ClosedRange<Duration> = .microseconds(100)...(.milliseconds(1))
   /// Chance that a write is cut into several segments at any byte.
-  var splits = 0.1
+  public var splits = 0.1
   /// Chance that a segment waits for a retransmission.
-  var stalls = 0.0
+  public var stalls = 0.0
   /// How long such a wait takes.
-  var stall: ClosedRange<Duration> = .milliseconds(200)...(.seconds(3))
+  public var stall: ClosedRange<Duration> = .milliseconds(200)...(.seconds(3))
   /// Bytes that may be under way or unread in one direction; the writer then waits.
-  var window = 65_536
+  public var window = 65_536
+
+  /// A fast network that loses nothing.
+  public init() {}
 }
 
 /// What cannot be reached from where. One-way: only what `from` sends to `to` is held back.

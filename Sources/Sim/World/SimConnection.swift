@@ -1,4 +1,4 @@
-import System
+import Environment
 
 /// One direction of a connection: bytes under way, bytes that arrived, and how it ended.
 final class Pipe {

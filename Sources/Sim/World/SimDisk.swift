@@ -1,4 +1,4 @@
-import System
+import Environment
 
 /// A node's disk: it outlives crashes, but what was not synced may be lost or torn, and it can fail, fill up, be slow and rot.
 ///
@@ -182,7 +182,7 @@ final class SimDisk: Storage, @unchecked Sendable {
   var used: Int { names.reduce(0) { $0 + $1.value.content.count } }
 
   func grow(_ path: String, by bytes: Int) throws(StorageError) {
-    guard bytes > 0, let capacity = faults.capacity, used + bytes > capacity else { return }
+    guard bytes > 0, let limit = faults.byteLimit, used + bytes > limit else { return }
     faults.filled += 1
     onTrouble()
     trace.event(.diskFault, node, value: 28, "ENOSPC \(path)")
@@ -206,27 +206,37 @@ final class SimDisk: Storage, @unchecked Sendable {
   func noteSync(_ path: String) { trace.event(.diskSync, node, path) }
 }
 
-/// What is wrong with a disk, and what came of it.
-struct DiskFaults {
-  /// Chance of EIO for each read, write, and sync.
-  var failingReads = 0.0
-  var failingWrites = 0.0
-  var failingSyncs = 0.0
+/// What is wrong with a disk, and how often it struck.
+public struct DiskFaults: Sendable {
+  /// Chance of EIO for each read.
+  public var failingReads = 0.0
+  /// Chance of EIO for each write.
+  public var failingWrites = 0.0
+  /// Chance of EIO for each sync.
+  public var failingSyncs = 0.0
   /// Chance for a read to have one bit wrong.
-  var rot = 0.0
+  public var rot = 0.0
   /// Chance for an operation to take very long.
-  var slowness = 0.0
-  /// Bytes that fit, when there is an end to it.
-  var capacity: Int?
+  public var slowness = 0.0
+  /// Bytes that fit; nil for no limit.
+  public var byteLimit: Int?
   /// Whether an unsynced write may survive in part.
-  var tears = true
+  public var tears = true
   /// How long a sync takes.
-  var syncLatency: ClosedRange<Duration> = .microseconds(200)...(.milliseconds(2))
+  public var syncLatency: ClosedRange<Duration> = .microseconds(200)...(.milliseconds(2))
 
-  /// How often each fault struck.
-  var failed = 0
-  var filled = 0
-  var rotted = 0
+  /// How often an operation failed.
+  public internal(set) var failed = 0
+  /// How often the disk was full.
+  public internal(set) var filled = 0
+  /// How often a read had a bit wrong.
+  public internal(set) var rotted = 0
+
+  /// Ends all faults. The counts stay.
+  public mutating func mend() {
+    (failingReads, failingWrites, failingSyncs, rot, slowness) = (0, 0, 0, 0, 0)
+    byteLimit = nil
+  }
 }
 
 extension SimDisk.Inode {

@@ -1,4 +1,4 @@
-import System
+import Environment
 
 /// A node's random bytes: a function of (seed, node name, boot), so that another node leaves them alone and a restart
 /// does not repeat them. They are no choices: shrinking must not touch identifiers.

@@ -1,4 +1,4 @@
-import System
+import Environment
 
 /// A node's executor in the simulator. See `Life`.
 final class SimExecutor: NodeExecutor, @unchecked Sendable {

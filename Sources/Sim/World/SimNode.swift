@@ -1,4 +1,4 @@
-import System
+import Environment
 
 /// A machine of the simulated world: a disk and clocks that outlast crashes, and the life that runs on them now.
 public final class SimNode: @unchecked Sendable {
@@ -17,12 +17,12 @@ public final class SimNode: @unchecked Sendable {
   public let name: String
   let disk: SimDisk
   /// How its clocks differ from virtual time.
-  let clock = ClockSetting()
+  public let clock = ClockSetting()
   /// Its life; nil when it has none.
   public private(set) var life: Life?
   private(set) var service: (any Service)?
   /// What its life holds for clients.
-  private(set) var memory = ClientMemory()
+  package private(set) var memory = ClientMemory()
   private let scheduler: Scheduler
   private let fabric: Fabric
   private let trace: Trace
@@ -37,9 +37,9 @@ public final class SimNode: @unchecked Sendable {
   public private(set) var deaths = 0
   private(set) var pauses = 0
   private(set) var drains = 0
-  private(set) var failedStarts = 0
+  package private(set) var failedStarts = 0
   /// Deaths while a transaction was between its first write and its sync.
-  private(set) var deathsInCommit = 0
+  package private(set) var deathsInCommit = 0
   private var restart: SimTimer?
   /// The life that is being stopped in order.
   private weak var draining: Life?
@@ -92,7 +92,7 @@ public final class SimNode: @unchecked Sendable {
   }
 
   /// The environment of somebody who works at the machine while its service is down, on its disk. `own` is theirs elsewhere.
-  func environmentForOperator(_ own: Environment) -> Environment {
+  package func environmentForOperator(_ own: Environment) -> Environment {
     let life = (own.clock as! SimClock).life
     disk.life = life
     return Environment(

@@ -1,4 +1,4 @@
-import System
+import Environment
 
 /// A simulated world: nodes with disks and clocks, the network between them, and the one scheduler that runs it all.
 ///

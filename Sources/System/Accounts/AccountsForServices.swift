@@ -1,3 +1,5 @@
+import Environment
+
 /// What other services ask of this one: they keep no passwords and no sessions of their own.
 extension UserService {
   /// An account without an email gets a placeholder for one.

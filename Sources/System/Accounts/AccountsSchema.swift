@@ -1,3 +1,5 @@
+import Environment
+
 /// The database of the User Service. The two tables of the seed are as the seed has them, with columns and tables beside them.
 enum AccountsSchema {
   /// Names are unique without regard to case, which needs a column of its own each: SQL's own folding knows ASCII

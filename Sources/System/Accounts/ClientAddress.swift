@@ -1,3 +1,5 @@
+import Environment
+
 /// The address that a limit counts by.
 ///
 /// An IPv6 client is counted by its network of 64 bits, since it may take any address in that.

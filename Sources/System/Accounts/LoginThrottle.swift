@@ -1,3 +1,5 @@
+import Environment
+
 /// Counts failed logins by account and by address, and says how long to wait before the next. In memory: a restart forgets
 /// them, and an attacker who can restart the service needs no guessing.
 struct LoginThrottle {

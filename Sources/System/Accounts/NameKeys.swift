@@ -1,3 +1,5 @@
+import Environment
+
 /// The keys by which names are unique, where rows lack them or have those of an earlier release.
 extension SQLConnection {
   /// Completes rows that an operator put in with the seed's columns alone. Returns the accounts whose names others have

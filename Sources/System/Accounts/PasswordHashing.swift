@@ -1,3 +1,5 @@
+import Environment
+
 /// Passwords, in the compute lane and in turns.
 extension UserService {
   func hash(_ password: Password, in lane: HashingLane) async throws

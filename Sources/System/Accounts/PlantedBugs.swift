@@ -1,3 +1,5 @@
+import Environment
+
 /// The bodies of the planted bugs: what a hurried programmer writes in their place. Reached only when a test plants them.
 extension UserService {
   /// Fails now and then, or hangs, when that is planted.

@@ -1,3 +1,5 @@
+import Environment
+
 /// Events of the last while, counted by key: at most `limit` in `window` for each.
 struct RecentEvents<Key: Hashable & Sendable>: Sendable {
   /// Keys that are remembered; past it the oldest go, so that made-up names cannot fill the memory.

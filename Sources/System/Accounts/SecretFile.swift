@@ -1,3 +1,5 @@
+import Environment
+
 /// The key of the tokens when the configuration has none: random, made once, kept in the data directory.
 enum SecretFile {
   static let path = "jwt-secret"

@@ -33,7 +33,7 @@ enum ServiceRoutes {
       route(
         "/services/register", "Register a user without an email",
         [
-          .init("username", .string(.init(minimumLength: 1, maximumLength: 150))), .init("password", Password.chosen),
+          .init("username", .string(.init(minimumLength: 1, maximumLength: 150))), .init("password", .newPassword),
           address,
         ],
         [
@@ -44,7 +44,7 @@ enum ServiceRoutes {
       route(
         "/services/login", "Check a password and make a session",
         [
-          .init("user", AccountName.schema, "email or username"), .init("password", Password.tried), session, address,
+          .init("user", .accountName, "email or username"), .init("password", .password), session, address,
         ],
         [
           .init(200, "The user", user), .init(401, "Wrong user or password"), .init(429, "Too many failed logins"),
@@ -63,7 +63,7 @@ enum ServiceRoutes {
         ]
       ) { try await users.started().sessionForService($0) },
       route(
-        "/services/user", "Who has a username", [.init("username", AccountName.schema)],
+        "/services/user", "Who has a username", [.init("username", .accountName)],
         [.init(200, "The user", user), .init(404, "No such user")]
       ) { try await users.started().userForService($0) },
       route(

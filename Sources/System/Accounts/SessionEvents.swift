@@ -1,3 +1,5 @@
+import Environment
+
 /// An ended session or a deleted user, as `GET /session-events` tells it.
 struct SessionEvent: Sendable {
   let id: Int64

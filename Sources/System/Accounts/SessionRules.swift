@@ -1,3 +1,5 @@
+import Environment
+
 /// How long sessions live, and how many a user may have.
 struct SessionRules: Sendable {
   /// The time after its last use at which a session ends; zero for never.

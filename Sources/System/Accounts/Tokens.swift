@@ -1,3 +1,5 @@
+import Environment
+
 /// The kinds of tokens.
 enum TokenKind: String, Sendable {
   case access

@@ -1,3 +1,5 @@
+import Environment
+
 /// The route table of the User Service.
 enum UserRoutes {
   static let description = ServiceDescription(
@@ -35,7 +37,7 @@ enum UserRoutes {
             "email",
             .string(.init(maximumBytes: AccountName.maximumBytes, format: "email", example: "user@example.com"))),
           .init("username", .string(.init(minimumLength: 1, maximumLength: 150, example: "username"))),
-          .init("password", Password.chosen),
+          .init("password", .newPassword),
         ]),
         responses: [
           .init(201, "Registered", done), .init(400, "Invalid data, or email or username taken"),
@@ -45,7 +47,7 @@ enum UserRoutes {
       Route(
         "POST", "/login", "Log in with an email or a username",
         body: .object([
-          .init("user", AccountName.schema, "email or username"), .init("password", Password.tried),
+          .init("user", .accountName, "email or username"), .init("password", .password),
         ]),
         responses: [
           .init(200, "Logged in", tokens), .init(401, "Wrong user or password"),
@@ -95,7 +97,7 @@ enum UserRoutes {
       Route(
         "POST", "/check_node", "Whether an email and a password belong together", access: .service,
         body: .object([
-          .init("EMAIL", AccountName.schema), .init("PASSWORD", Password.tried),
+          .init("EMAIL", .accountName), .init("PASSWORD", .password),
           .init("TYPE", .string(.init(maximumBytes: 255, example: "CUSTOMERS"))),
           .init(
             "ADDRESS", .string(.init(maximumLength: 255)), isRequired: false,

@@ -1,3 +1,5 @@
+import Environment
+
 /// The User Service: accounts, tokens, sessions (contract section 1).
 public actor UserService: Service {
   /// Its database in the data directory.

@@ -1,3 +1,5 @@
+import Environment
+
 /// How the User Service is set up.
 public struct UserServiceOptions: Sendable {
   /// Where it listens.

@@ -1,3 +1,5 @@
+import Environment
+
 /// The User Service, as the Chat Service asks it: over HTTP, with the service token.
 struct AccountsClient: Sendable {
   /// An account of the User Service.

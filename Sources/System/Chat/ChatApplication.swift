@@ -1,3 +1,5 @@
+import Environment
+
 /// The sockets' side of the Chat Service.
 struct ChatApplication: SocketApplication {
   let chat: ServiceReference<ChatService>

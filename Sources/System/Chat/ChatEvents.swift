@@ -1,3 +1,5 @@
+import Environment
+
 /// What happens on sockets.
 extension ChatService {
   // MARK: Coming and going

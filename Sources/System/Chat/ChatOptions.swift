@@ -1,3 +1,5 @@
+import Environment
+
 /// How the Chat Service is set up.
 public struct ChatServiceOptions: Sendable {
   /// Where it listens.

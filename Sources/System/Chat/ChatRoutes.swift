@@ -1,3 +1,5 @@
+import Environment
+
 /// The route table of the Chat Service.
 enum ChatRoutes {
   static let description = ServiceDescription(
@@ -71,7 +73,7 @@ enum ChatRoutes {
         "POST", "/register", "Register a user",
         [
           username,
-          Schema.Field("password", Password.chosen),
+          Schema.Field("password", .newPassword),
           Schema.Field("public_key", .string(.init(maximumBytes: 16384)), isRequired: false, "not used"),
         ],
         .object([.init("message", .string()), .init("user_id", .integer(minimum: 1)), .init("username", .string())]),

@@ -1,3 +1,5 @@
+import Environment
+
 /// The Chat Service: contacts, groups, messages and presence over REST and Socket.IO (contract section 2), and the User Server
 /// (section 4) in its namespace `/users`.
 public actor ChatService: Service {

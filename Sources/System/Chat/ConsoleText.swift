@@ -1,3 +1,5 @@
+import Environment
+
 /// The console's page and style; the script stands in `ConsoleScript`.
 enum ConsoleText {
   static let page = """

@@ -1,3 +1,5 @@
+import Environment
+
 /// Tells sockets what was committed, in the order in which it was committed.
 ///
 /// Every transaction that has something to tell takes the next *position* after the last that is stored, so that the positions of what

@@ -1,3 +1,5 @@
+import Environment
+
 /// An event that goes to all sockets of some users because of something that was committed.
 struct Publication: Sendable {
   let event: String

@@ -1,3 +1,5 @@
+import Environment
+
 /// The far side of the User Server: the User Manager, by its queues.
 public struct QueueUserServer: UserServerBackend {
   private let client: AMQPClient

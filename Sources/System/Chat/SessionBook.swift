@@ -1,3 +1,5 @@
+import Environment
+
 /// The sockets of a session, in the order in which they came. Each operation on one socket takes constant time.
 struct SocketRegister {
   private var places: [SocketID: Int64] = [:]

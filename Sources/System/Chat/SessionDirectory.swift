@@ -1,3 +1,5 @@
+import Environment
+
 /// Whose the sessions are: asked of the User Service, kept for a moment, and forgotten as soon as they end.
 ///
 /// What is kept is only believed while a *lease* runs. Once a second the directory asks for the id of the last session event; when

@@ -1,3 +1,5 @@
+import Environment
+
 /// What stands behind the User Server: the User Manager's queues. What throws was not taken; what returns is safe.
 public protocol UserServerBackend: Sendable {
   /// A user is there; `connection` grows with each connection of a user.

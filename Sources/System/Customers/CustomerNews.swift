@@ -1,3 +1,5 @@
+import Environment
+
 /// What comes from the manager: which sessions run, what is said in them, and which have ended.
 extension CustomerServer {
   private enum News: Sendable {

@@ -1,3 +1,5 @@
+import Environment
+
 /// The route table of the Customer Server.
 enum CustomerRoutes {
   /// An answer is a code; what is no code is `INVALID_REQUEST`, with what was wrong beside it.
@@ -33,7 +35,7 @@ enum CustomerRoutes {
       Route(
         "POST", "/requestSessionCreation", "Ask for a session",
         body: .object([
-          email, .init("PASSWORD", Password.tried),
+          email, .init("PASSWORD", .password),
           .init("PERSONA_TYPE", .string(.init(values: ["CUSTOMERS"]))),
           .init(
             "DATA", .object([users]), isRequired: false, "for the supervisor, which is handed all of it"),

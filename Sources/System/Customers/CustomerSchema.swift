@@ -1,3 +1,5 @@
+import Environment
+
 /// The database of the Customer Server: requests, sessions, their transcripts, and what customers said that is not in them yet.
 enum CustomerSchema {
   static let migrations = Migrations(

@@ -1,3 +1,5 @@
+import Environment
+
 /// How the Customer Server is set up.
 public struct CustomerServerOptions: Sendable {
   /// Where it listens.

@@ -1,3 +1,5 @@
+import Environment
+
 /// What a database promises; all of it by default.
 public struct DatabaseOptions: Sendable {
   /// Whether a commit waits for the disk (`PRAGMA synchronous = FULL`). Off only in the test that shows that it matters.

@@ -1,3 +1,5 @@
+import Environment
+
 /// A database file and the connection to it, when it has one: what the disk lane works on. Used by one thread at a time,
 /// which `Database` sees to.
 final class DatabaseFile: @unchecked Sendable {

@@ -1,3 +1,4 @@
+import Environment
 import CSQLite
 
 /// A value that goes into a statement or comes out of it.

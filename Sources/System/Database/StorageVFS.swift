@@ -1,3 +1,4 @@
+import Environment
 import CSQLite
 
 /// SQLite's view of a node's `Storage`: a VFS (sqlite.org/vfs.html), methods of version 1.

@@ -1,3 +1,4 @@
+import Environment
 import CSQLite
 
 /// An open file of SQLite's: the database, its write-ahead log, or a rollback journal.

@@ -1,17 +1,19 @@
 /// A queue in which taking the first element does not move the others, so that draining `n` elements takes linear time.
-struct FIFO<Element> {
+package struct FIFO<Element> {
   private var elements: [Element?] = []
   private var head = 0
 
-  /// How many elements wait.
-  var count: Int { elements.count - head }
-  var isEmpty: Bool { count == 0 }
-  var first: Element? { isEmpty ? nil : elements[head] }
+  package init() {}
 
-  mutating func append(_ element: Element) { elements.append(element) }
+  /// How many elements wait.
+  package var count: Int { elements.count - head }
+  package var isEmpty: Bool { count == 0 }
+  package var first: Element? { isEmpty ? nil : elements[head] }
+
+  package mutating func append(_ element: Element) { elements.append(element) }
 
   /// Takes the first element, or nil when there is none.
-  mutating func popFirst() -> Element? {
+  package mutating func popFirst() -> Element? {
     guard head < elements.count else { return nil }
     let element = elements[head]
     elements[head] = nil
@@ -27,7 +29,7 @@ struct FIFO<Element> {
     return element
   }
 
-  mutating func removeAll() {
+  package mutating func removeAll() {
     elements = []
     head = 0
   }

@@ -4,8 +4,8 @@
 /// `::` sees IPv4 clients in the mapped form.
 public struct IPAddress: Hashable, Sendable, CustomStringConvertible {
   /// The bits of the IPv6 address, IPv4 in mapped form.
-  let high: UInt64
-  let low: UInt64
+  package let high: UInt64
+  package let low: UInt64
 
   private init(high: UInt64, low: UInt64) {
     self.high = high

@@ -1,3 +1,5 @@
+import Environment
+
 /// How a message that cannot be processed is set aside by itself, so that it stops no queue.
 extension AMQPDelivery {
   /// What the reason, the queue, a message id and the frame itself need beside the properties.

@@ -1,3 +1,5 @@
+import Environment
+
 /// Which hosts live, and what becomes of the sessions of those that do not.
 extension UserManager {
   func watchHosts() async {

@@ -1,3 +1,5 @@
+import Environment
+
 /// How what a commit left to publish gets to the broker.
 extension UserManager {
   /// How long rows that were published wait for another commit.

@@ -1,3 +1,5 @@
+import Environment
+
 /// The route table of the User Manager.
 enum ManagerRoutes {
   static let description = ServiceDescription(

@@ -1,3 +1,5 @@
+import Environment
+
 /// The operator's page at `/` of the User Manager.
 enum OperatorPage {
   static let routes: [Route] = [

@@ -1,3 +1,5 @@
+import Environment
+
 /// The User Manager: who is free, who serves whom, the transcript (contract section 4).
 ///
 /// Everything that comes, by queue or by HTTP, goes through one line: a batch of it is applied to a copy of the state, committed with

@@ -1,3 +1,5 @@
+import Environment
+
 /// How the User Manager is set up.
 public struct UserManagerOptions: Sendable {
   /// Where it listens.

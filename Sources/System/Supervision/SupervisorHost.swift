@@ -1,3 +1,5 @@
+import Environment
+
 /// How a host of Session Supervisors is set up.
 public struct SupervisorHostOptions: Sendable {
   /// Where the broker is.

@@ -5,8 +5,6 @@ struct AccountName: Sendable {
   /// Longer names are nobody's. A username of 150 characters has at most 600 bytes, and at most twice as many scalars when it
   /// is decomposed; the bound is on what the client sends, before it is normalized.
   static let maximumBytes = 2048
-  /// The field of a request that names an account.
-  static let schema = Schema.string(.init(maximumBytes: maximumBytes, example: "user@example.com"))
 
   /// The form in which names are compared.
   let key: String

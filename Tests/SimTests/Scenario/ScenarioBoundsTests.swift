@@ -1,3 +1,4 @@
+@testable import Simulation
 import Foundation
 import System
 import Testing

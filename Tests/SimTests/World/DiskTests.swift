@@ -1,3 +1,5 @@
+@testable import Environment
+@testable import Simulation
 import System
 import Testing
 
@@ -93,10 +95,10 @@ struct DiskTests {
       disk.faults.failingWrites = 1
       #expect(throws: StorageError.self) { try self.write(file, 1) }
       disk.faults.failingWrites = 0
-      disk.faults.capacity = 6000
+      disk.faults.byteLimit = 6000
       try self.write(file, 1)
       #expect(throws: StorageError.full("f: no space left on device (ENOSPC)")) { try self.write(file, 1, at: 4096) }
-      disk.faults.capacity = nil
+      disk.faults.byteLimit = nil
       try environment.storage.syncDirectory()
       disk.faults.failingSyncs = 1
       #expect(throws: StorageError.self) { try file.sync() }

@@ -1,3 +1,5 @@
+@testable import Environment
+@testable import Simulation
 import System
 import Testing
 
@@ -12,7 +14,7 @@ struct NetworkTests {
     meanwhile: (World) -> Void = { _ in }, visit: @escaping @Sendable (any Connection, Environment) async throws -> R
   ) throws -> R {
     let world = World(seed: seed)
-    link(&world.fabric.link)
+    link(&world.link)
     world.addNode("server") { environment in
       let listener = try environment.network.listen(SocketAddress(host: "server", port: 1), backlog: 8)
       try await serve(try await listener.accept(), environment)
@@ -145,8 +147,8 @@ struct NetworkTests {
       },
       meanwhile: { world in
         world.at(.seconds(1)) {
-          let id = world.fabric.partition(from: ["server"], to: ["visitor"])
-          world.at(.seconds(5)) { world.fabric.heal(id) }
+          let id = world.partition(from: ["server"], to: ["visitor"])
+          world.at(.seconds(5)) { world.heal(id) }
         }
       }
     ) { connection, environment in

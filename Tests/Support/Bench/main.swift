@@ -1,3 +1,5 @@
+import Environment
+import Simulation
 import Sim
 import System
 

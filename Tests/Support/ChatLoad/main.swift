@@ -1,3 +1,4 @@
+import Environment
 import CLinux
 import Glibc
 import Real

@@ -1,3 +1,4 @@
+import Environment
 import CLinux
 import Glibc
 import Real
@@ -43,7 +44,7 @@ let pingTimeout = Int64(argument("--ping-timeout") ?? 200)
 let folder = "/tmp/parley-protocol-echo-\(getpid())"
 let node = RealNode(
   "echo", storage: try RealStorage(path: folder), disk: OffloadPool(threads: 1), compute: OffloadPool(threads: 1),
-  log: LogWriter(format: .text), level: .warning)
+  log: LogWriter(), level: .warning)
 rmdir(folder)
 let address = SocketAddress(host: "localhost", port: port)
 let listening = try node.run { environment in

@@ -1,3 +1,4 @@
+@testable import Environment
 import Testing
 
 @testable import Sim
@@ -141,14 +142,14 @@ struct BrokerDutiesTests {
       var answers: [Bool] = []
       _ = try await client.isConnected(within: .seconds(5))
       answers.append(await client.isAnswering())
-      let disk = world.world.node("broker")!.disk
-      disk.faults.failingWrites = 1
-      disk.faults.failingSyncs = 1
+      let broker = world.world.node("broker")!
+      broker.diskFaults.failingWrites = 1
+      broker.diskFaults.failingSyncs = 1
       await client.post(AMQPMessage(exchange: "", routingKey: "q", properties: AMQPProperties(), body: [1]))
       try await environment.clock.sleep(for: .seconds(2))
       answers.append(await client.isAnswering())
-      disk.faults.failingWrites = 0
-      disk.faults.failingSyncs = 0
+      broker.diskFaults.failingWrites = 0
+      broker.diskFaults.failingSyncs = 0
       try await environment.clock.sleep(for: .seconds(20))
       answers.append(await client.isAnswering())
       return answers

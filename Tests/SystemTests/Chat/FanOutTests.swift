@@ -1,3 +1,5 @@
+@testable import Environment
+@testable import Simulation
 import Testing
 
 @testable import Sim

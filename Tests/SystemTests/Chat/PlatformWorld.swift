@@ -1,3 +1,4 @@
+@testable import Environment
 @testable import Sim
 @testable import System
 

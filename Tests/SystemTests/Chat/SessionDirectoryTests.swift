@@ -1,3 +1,5 @@
+@testable import Environment
+@testable import Simulation
 import Testing
 
 @testable import Sim
@@ -14,7 +16,7 @@ struct SessionDirectoryTests {
     var closed: [String] = []
   }
 
-  private struct Service: System.Service {
+  private struct IdleService: Service {
     let addresses: [(name: String, address: SocketAddress)] = []
     func drain() async {}
   }
@@ -33,7 +35,7 @@ struct SessionDirectoryTests {
         service: ServiceDescription(name: "users", title: "Users", version: "1", errorSchema: .any) { .string($0) },
         routes: [route], metrics: Metrics(service: "users"), options: HTTPServerOptions(), onEnd: {})
       server.start()
-      return Service()
+      return IdleService()
     }.start()
     return world
   }

@@ -1,3 +1,4 @@
+@testable import Environment
 import Testing
 
 @testable import System

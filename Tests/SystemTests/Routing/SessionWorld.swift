@@ -1,3 +1,5 @@
+@testable import Environment
+@testable import Simulation
 @testable import Sim
 @testable import System
 

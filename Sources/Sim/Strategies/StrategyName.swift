@@ -1,0 +1,18 @@
+/// The strategies of a single run, by name. All schedules, one after the other, are a `ScheduleTree`.
+public enum StrategyName: String, CaseIterable, Sendable {
+  case random
+  case inOrder = "in-order"
+  case pct, uniform
+
+  /// All names, for people.
+  public static let list = allCases.map(\.rawValue).joined(separator: ", ")
+
+  package func make(_ choices: Choices, profile: StepProfile?) -> any Strategy {
+    switch self {
+    case .random: RandomWalk(choices)
+    case .inOrder: InOrder()
+    case .pct: ProbabilisticConcurrency(choices)
+    case .uniform: UniformWalk(choices, profile: profile ?? StepProfile())
+    }
+  }
+}

@@ -1,0 +1,99 @@
+/// The routes that every HTTP service has.
+enum CommonRoutes {
+  /// A part of a page that is served out of the binary: it may have nothing from anywhere but here, and no script or style
+  /// inside.
+  static func asset(_ path: String, _ type: String, _ text: String) -> Route {
+    let policy =
+      "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    let response = HTTPResponse(
+      status: 200,
+      fields: [
+        ("content-type", "\(type); charset=utf-8"), ("content-security-policy", policy),
+        ("x-content-type-options", "nosniff"), ("referrer-policy", "no-referrer"), ("cache-control", "no-cache"),
+      ], body: Array(text.utf8))
+    return Route("GET", path, "A page", responses: []) { _ in .response(response) }
+  }
+
+  /// `/health`; `check` says what answers, or throws the 503.
+  static func health(_ unavailable: Route.Response, check: @escaping @Sendable () async throws -> String) -> Route {
+    Route(
+      "GET", "/health", "Whether the service can serve",
+      responses: [
+        .init(200, "It can", .object([.init("status", .string()), .init("message", .string())])), unavailable,
+      ]
+    ) { _ in .json(["status": "healthy", "message": .string(try await check())]) }
+  }
+
+  /// `/openapi.json`, `/docs` and `/metrics` beside `routes`, and `/asyncapi.json` for a service with
+  /// events or queues. Each document is made once, at the first request for it.
+  static func adding(
+    to routes: [Route], messages: [MessageTable] = [], service: ServiceDescription, metrics: Metrics
+  ) -> [Route] {
+    let text = Schema.string()
+    let common = [
+      Route(
+        "GET", "/metrics", "Counters for Prometheus", access: .service,
+        responses: [.init(200, "The counters", text, contentType: "text/plain; version=0.0.4")]
+      ) { _ in
+        .response(
+          HTTPResponse(
+            status: 200, fields: [("content-type", "text/plain; version=0.0.4")], body: Array(metrics.text.utf8)))
+      }
+    ]
+    var documents = [
+      Route(
+        "GET", "/openapi.json", "This service's OpenAPI 3.1 document", responses: [.init(200, "The document", .any)]
+      ) { _ in .json(.null) },
+      Route(
+        "GET", "/docs", "This service's documentation",
+        responses: [.init(200, "A page", text, contentType: "text/html; charset=utf-8")]
+      ) { _ in .json(.null) },
+    ]
+    if !messages.isEmpty {
+      documents.append(
+        Route(
+          "GET", "/asyncapi.json", "This service's AsyncAPI 3.0 document",
+          responses: [.init(200, "The document", .any)]
+        ) { _ in .json(.null) })
+    }
+    let all = routes + common + documents
+    let made = LazyDocuments(APIDocument(service: service, routes: all), messages)
+    let handlers: [Route.Handler] = [
+      { _ in .json(body: made.openAPI) }, { made.page(for: $0.request) }, { _ in .json(body: made.asyncAPI) },
+    ]
+    return routes + common + zip(documents, handlers).map { $0.with(handler: $1) }
+  }
+}
+
+/// The bytes of the documents. Used on the server's executor.
+private final class LazyDocuments: @unchecked Sendable {
+  private let document: APIDocument
+  private let messages: [MessageTable]
+  private(set) lazy var openAPI = document.json.bytes
+  private(set) lazy var asyncAPI = AsyncAPIDocument(service: document.service, tables: messages).json.bytes
+  private lazy var parts = DocumentationPage(document: document, messages: messages).parts
+
+  init(_ document: APIDocument, _ messages: [MessageTable]) {
+    self.document = document
+    self.messages = messages
+  }
+
+  /// The page, with the address under which the reader knows the service in its commands.
+  func page(for request: HTTPRequest) -> Reply {
+    let fields = [
+      (name: "content-type", value: "text/html; charset=utf-8"),
+      (name: "content-security-policy", value: "default-src 'none'; style-src 'unsafe-inline'"),
+    ]
+    let host = HTML.escape(DocumentationPage.host(request.fields["host"]))
+    return .response(HTTPResponse(status: 200, fields: fields, body: Array(parts.joined(separator: host).utf8)))
+  }
+}
+
+extension Route {
+  fileprivate func with(handler: @escaping Handler) -> Route {
+    Route(
+      method, path, summary, access: access, body: body, takesPropertyLists: takesPropertyLists, arguments: arguments,
+      parameters: parameters,
+      responses: responses, handler: handler)
+  }
+}

@@ -1,0 +1,111 @@
+import Environment
+
+/// An HTTP/1.1 client over the environment's network: one connection, one request at a time.
+///
+/// Used by one task at a time. A request whose answer did not come is not sent again by itself: only the caller knows whether that would be right.
+public final class HTTPClient: @unchecked Sendable {
+  private let environment: Environment
+  private let address: SocketAddress
+  /// The address, as requests name it.
+  private let host: String
+  private var connection: (any Connection)?
+  private var parser = HTTPResponseParser()
+
+  /// A client of the server at `address`; connects at the first request.
+  public init(_ environment: Environment, address: SocketAddress) {
+    self.environment = environment
+    self.address = address
+    host = address.description
+  }
+
+  /// Sends a request and waits for the whole response.
+  /// - Throws: `NetworkError`, `HTTPError`; the request may then have been served or not.
+  public func send(
+    _ method: String, _ target: String, fields: [(name: String, value: String)] = [], json: JSONValue? = nil,
+    timeout: Duration
+  ) async throws -> HTTPResponse {
+    var output: [UInt8] = []
+    output.reserveCapacity(512)
+    output.append(utf8: method)
+    output.append(" ")
+    output.append(utf8: target)
+    output.append(" HTTP/1.1\r\nhost: ")
+    output.append(utf8: host)
+    output.append("\r\n")
+    for field in fields {
+      output.append(utf8: field.name)
+      output.append(": ")
+      output.append(utf8: field.value)
+      output.append("\r\n")
+    }
+    if let json {
+      let body = json.bytes
+      output.append("content-type: application/json\r\ncontent-length: ")
+      output.append(decimal: Int64(body.count))
+      output.append("\r\n\r\n")
+      output += body
+    } else {
+      output.append("\r\n")
+    }
+    return try await send(output, answersHead: method == "HEAD", timeout: timeout)
+  }
+
+  /// Sends a request as it stands, in pieces with a pause before each but the first, and waits for the response.
+  public func send(
+    _ bytes: [UInt8], answersHead: Bool = false, pieces: [(count: Int, pause: Duration)] = [], timeout: Duration
+  ) async throws -> HTTPResponse {
+    let deadline = environment.clock.now + timeout
+    do {
+      let connection = try await connected(deadline)
+      parser.answersHead = answersHead
+      var rest = bytes[...]
+      for piece in pieces {
+        try await connection.write(Array(rest.prefix(piece.count)), deadline: deadline)
+        rest = rest.dropFirst(piece.count)
+        try await environment.clock.sleep(for: piece.pause)
+      }
+      if !rest.isEmpty { try await connection.write(pieces.isEmpty ? bytes : Array(rest), deadline: deadline) }
+      let response = try await response(connection, deadline)
+      if !parser.keepsAlive { close() }
+      return response
+    } catch {
+      abandon()
+      throw error
+    }
+  }
+
+  private func connected(_ deadline: Instant) async throws -> any Connection {
+    if let connection { return connection }
+    let connection = try await environment.network.connect(to: address, deadline: deadline)
+    self.connection = connection
+    parser = HTTPResponseParser()
+    return connection
+  }
+
+  private func response(_ connection: any Connection, _ deadline: Instant) async throws -> HTTPResponse {
+    while true {
+      if let response = try parser.next() { return response }
+      let bytes = try await connection.read(atMost: 65_536, deadline: deadline)
+      if bytes.isEmpty {
+        guard let response = try parser.end() else { throw NetworkError.closed }
+        return response
+      }
+      parser.receive(bytes)
+    }
+  }
+
+  /// Whether the server has given the connection up, so that a request over it would be lost.
+  var hasEnded: Bool { connection?.hasEnded ?? false }
+
+  /// Gives the connection up in order.
+  public func close() {
+    connection?.close()
+    connection = nil
+  }
+
+  /// Gives the connection up at once: what is under way is lost.
+  public func abandon() {
+    connection?.reset()
+    connection = nil
+  }
+}

@@ -1,0 +1,291 @@
+import Environment
+
+/// A client of Engine.IO 4: by polling, by WebSocket, or by polling first and then upgrading. One task sends and one receives.
+public actor EngineIOClient {
+  /// By which road.
+  public enum Transport: String, Sendable, CaseIterable {
+    case polling, webSocket, upgrading
+  }
+
+  /// Why there is no session, or no more of it.
+  public enum Failure: Error, Hashable, Sendable {
+    /// The server answered the handshake otherwise.
+    case refused(Int)
+    /// The session ended.
+    case closed(String)
+  }
+
+  /// Messages that nobody has received yet; more is a receiver that does not receive.
+  private static let maximumInbox = 100_000
+  /// See `maximumInbox`, in bytes.
+  private static let maximumInboxBytes = 64 << 20
+
+  private let environment: Environment
+  private let address: SocketAddress
+  private let path: String
+  private let transport: Transport
+  private let serialExecutor: ActorExecutor
+  private let poster: HTTPClient
+  private let poller: HTTPClient
+  private var patience: Duration = .seconds(60)
+  private var id = ""
+  private var socket: WebSocketClient?
+  private var isUpgrading = false
+  private var outbox: [EngineIOPacket] = []
+  private var inbox = FIFO<EngineIOMessage>()
+  private var inboxBytes = 0
+  private var receiver: UnsafeContinuation<Void, Never>?
+  private var ending: Failure?
+
+  /// The executor that the environment gave to this actor.
+  public nonisolated var unownedExecutor: UnownedSerialExecutor { serialExecutor.unowned }
+
+  /// The id of the session, which the server chose; empty before it has.
+  public var sessionID: String { id }
+
+  /// A client of the server at `address`; `path` ends with a slash and may be followed by a query.
+  public init(_ environment: Environment, address: SocketAddress, path: String, transport: Transport) {
+    self.environment = environment
+    self.address = address
+    self.path = path
+    self.transport = transport
+    serialExecutor = environment.executor.forActor("engine-io-client")
+    poster = HTTPClient(environment, address: address)
+    poller = HTTPClient(environment, address: address)
+  }
+
+  private func target(_ transport: String) -> String {
+    let join = path.utf8.contains(UInt8(ascii: "?")) ? "&" : "?"
+    return "\(path)\(join)EIO=4&transport=\(transport)" + (id.isEmpty ? "" : "&sid=\(id)")
+  }
+
+  // MARK: Opening
+
+  /// Opens the session. With `upgrading`, messages flow by polling at once, and by WebSocket as soon as that works.
+  public func open() async throws {
+    if transport == .webSocket {
+      let socket = try await WebSocketClient.connect(environment, address, target("websocket"))
+      guard ending == nil else {
+        socket.reset()
+        throw ending!
+      }
+      self.socket = socket
+      do {
+        guard case .text(let bytes)? = try await socket.next(),
+          case .open(let handshake)? = EngineIOPacket(text: bytes[...])
+        else { throw Failure.closed("no handshake came") }
+        try take(handshake: handshake)
+      } catch {
+        socket.reset()
+        throw error
+      }
+      environment.executor.spawn("engine-io-reader") { await self.readSocket(socket) }
+      return
+    }
+    let response = try await poller.send("GET", target("polling"), timeout: .seconds(20))
+    guard response.status == 200 else { throw Failure.refused(response.status) }
+    guard let packets = EngineIOPacket.payload(response.body), case .open(let handshake)? = packets.first else {
+      throw Failure.closed("no handshake came")
+    }
+    try take(handshake: handshake)
+    for packet in packets.dropFirst() { await take(packet) }
+    environment.executor.spawn("engine-io-poller") { await self.pollAll() }
+    if transport == .upgrading { environment.executor.spawn("engine-io-upgrade") { await self.upgrade() } }
+  }
+
+  /// What a server may say of its heartbeats, in milliseconds.
+  private static let times: ClosedRange<Int64> = 0...4_294_967_295
+
+  private func take(handshake: String) throws {
+    guard let value = try? JSONParser.parse(Array(handshake.utf8)), let id = value["sid"]?.string,
+      let interval = value["pingInterval"]?.int, let timeout = value["pingTimeout"]?.int,
+      Self.times.contains(interval), Self.times.contains(timeout),
+      (1...255).contains(id.utf8.count), PercentEncoding.encode(id) == id
+    else { throw Failure.closed("an invalid handshake") }
+    self.id = id
+    // A server that is silent for so long is gone.
+    patience = .milliseconds(interval + timeout)
+  }
+
+  // MARK: Receiving
+
+  /// The next message.
+  /// - Throws: `Failure.closed` once the session has ended and everything before was received.
+  public func receive() async throws -> EngineIOMessage {
+    while inbox.isEmpty {
+      if let ending { throw ending }
+      require(receiver == nil, "two tasks receive from one client")
+      await withUnsafeContinuation { receiver = $0 }
+    }
+    let message = inbox.popFirst()!
+    inboxBytes -= message.size
+    return message
+  }
+
+  private func take(_ packet: EngineIOPacket) async {
+    switch packet {
+    case .message(let message):
+      inbox.append(message)
+      inboxBytes += message.size
+      if inbox.count > Self.maximumInbox || inboxBytes > Self.maximumInboxBytes {
+        return end("too much was not received")
+      }
+      wake()
+    case .ping(let data): await post(.pong(data))
+    case .close: end("the server closed")
+    case .noop, .pong, .open, .upgrade: break
+    }
+  }
+
+  private func wake() {
+    receiver?.resume()
+    receiver = nil
+  }
+
+  private func end(_ reason: String) {
+    guard ending == nil else { return }
+    ending = .closed(reason)
+    poster.abandon()
+    poller.abandon()
+    socket?.reset()
+    candidate?.reset()
+    wake()
+  }
+
+  private func pollAll() async {
+    while ending == nil, socket == nil {
+      do {
+        let response = try await poller.send("GET", target("polling"), timeout: patience)
+        guard response.status == 200, let packets = EngineIOPacket.payload(response.body) else {
+          if socket == nil { end("polling was answered \(response.status)") }
+          return
+        }
+        for packet in packets { await take(packet) }
+        // The upgrade waits for this: no message is under way by polling any more.
+        if isUpgrading { return await finishUpgrade() }
+      } catch {
+        return end("polling failed: \(error)")
+      }
+    }
+  }
+
+  private func readSocket(_ socket: WebSocketClient) async {
+    do {
+      while ending == nil, let event = try await socket.next(patience: patience) {
+        switch event {
+        case .text(let bytes):
+          guard let packet = EngineIOPacket(text: bytes[...]) else { return end("a packet that is none") }
+          await take(packet)
+        case .binary(let bytes): await take(.message(.binary(bytes)))
+        case .ping(let data): try await socket.send(.pong, data)
+        case .pong: break
+        case .close(let code, let reason): return end("the WebSocket closed: \(code ?? 0) \(reason)")
+        }
+      }
+      end("the WebSocket ended")
+    } catch {
+      end("the WebSocket failed: \(error)")
+    }
+  }
+
+  // MARK: Upgrading
+
+  private var candidate: WebSocketClient?
+
+  private func upgrade() async {
+    do {
+      let socket = try await WebSocketClient.connect(environment, address, target("websocket"))
+      try await socket.send(.text, Array("2probe".utf8))
+      guard case .text(let answer)? = try await socket.next(), answer == Array("3probe".utf8), ending == nil else {
+        return socket.reset()
+      }
+      candidate = socket
+      isUpgrading = true
+    } catch {
+      // Polling goes on: the upgrade is an offer.
+    }
+  }
+
+  /// Called when no polling request is under way: what was queued meanwhile goes by the new road.
+  private func finishUpgrade() async {
+    guard let socket = candidate else { return }
+    do {
+      while isPosting { try await environment.clock.sleep(for: .milliseconds(1)) }
+      try await socket.send(.text, Array("5".utf8))
+      if ending != nil { return socket.reset() }
+      self.socket = socket
+      candidate = nil
+      isUpgrading = false
+      let waiting = outbox
+      outbox = []
+      for packet in waiting { try await write(packet, socket) }
+      if ending != nil { return socket.reset() }
+      environment.executor.spawn("engine-io-reader") { await self.readSocket(socket) }
+    } catch {
+      end("the upgrade failed: \(error)")
+    }
+  }
+
+  // MARK: Sending
+
+  private var isPosting = false
+
+  /// Sends a message. That this returns says that it is on its way, and no more.
+  public func send(_ message: EngineIOMessage) async throws {
+    if let ending { throw ending }
+    await post(.message(message))
+    if let ending { throw ending }
+  }
+
+  private func post(_ packet: EngineIOPacket) async {
+    guard ending == nil else { return }
+    outbox.append(packet)
+    if isPosting || isUpgrading { return }
+    isPosting = true
+    defer { isPosting = false }
+    do {
+      while !outbox.isEmpty, ending == nil, !isUpgrading {
+        if let socket {
+          try await write(outbox.removeFirst(), socket)
+        } else {
+          try await postBatch()
+        }
+      }
+    } catch {
+      end("sending failed: \(error)")
+    }
+  }
+
+  private func write(_ packet: EngineIOPacket, _ socket: WebSocketClient) async throws {
+    if case .message(.binary(let bytes)) = packet { return try await socket.send(.binary, bytes) }
+    try await socket.send(.text, Array(packet.text.utf8))
+  }
+
+  private func postBatch() async throws {
+    let batch = outbox.prefix(16)
+    outbox.removeFirst(batch.count)
+    let body = Array(batch.map(\.text).joined(separator: "\u{1E}").utf8)
+    let head =
+      "POST \(target("polling")) HTTP/1.1\r\nhost: \(address)\r\ncontent-type: text/plain;charset=UTF-8\r\ncontent-length: \(body.count)\r\n\r\n"
+    let response = try await poster.send(Array(head.utf8) + body, timeout: .seconds(20))
+    guard response.status == 200 else { throw Failure.closed("a POST was answered \(response.status)") }
+  }
+
+  /// Time for what is on its way to get there before the session ends.
+  private static let closing: Duration = .seconds(5)
+
+  /// Ends the session, and says so, after what is on its way.
+  public func close() async {
+    guard ending == nil else { return }
+    let deadline = environment.clock.now + Self.closing
+    await post(.close)
+    // Another request may be under way, or the upgrade.
+    while ending == nil, isPosting || isUpgrading, environment.clock.now < deadline {
+      do { try await environment.clock.sleep(for: .milliseconds(1)) } catch { break }
+    }
+    end("closed here")
+  }
+
+  /// Goes away without a word, as when the power fails.
+  public func abandon() { end("abandoned") }
+}

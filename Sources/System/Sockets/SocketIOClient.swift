@@ -1,0 +1,110 @@
+import Environment
+
+/// A client of Socket.IO 5 over an `EngineIOClient`. One task sends and one receives.
+public actor SocketIOClient {
+  /// What came.
+  public enum Event: Sendable {
+    case connected(namespace: String, id: String)
+    /// CONNECT_ERROR.
+    case refused(namespace: String, message: String)
+    case event(namespace: String, name: String, SocketPayload)
+    case acknowledged(namespace: String, id: Int64, SocketPayload)
+    case disconnected(namespace: String)
+  }
+
+  private let engine: EngineIOClient
+  private let serialExecutor: ActorExecutor
+  private var nextID: Int64 = 0
+
+  /// The executor that the environment gave to this actor.
+  public nonisolated var unownedExecutor: UnownedSerialExecutor { serialExecutor.unowned }
+
+  /// A client of the server at `address`.
+  public init(
+    _ environment: Environment, address: SocketAddress, path: String = "/socket.io/",
+    transport: EngineIOClient.Transport
+  ) {
+    engine = EngineIOClient(environment, address: address, path: path, transport: transport)
+    serialExecutor = environment.executor.forActor("socket-io-client")
+  }
+
+  /// Opens the session and asks for a namespace; `receive` tells whether it was given.
+  public func connect(namespace: String = "/", auth: JSONValue? = nil) async throws {
+    try await engine.open()
+    try await join(namespace, auth: auth)
+  }
+
+  /// Asks for another namespace on the same session.
+  public func join(_ namespace: String, auth: JSONValue? = nil) async throws {
+    try await engine.send(.text(SocketIOPacket(.connect, namespace: namespace, data: auth).text))
+  }
+
+  /// Sends a packet as it is, without its attachments.
+  public func send(_ packet: SocketIOPacket) async throws { try await engine.send(.text(packet.text)) }
+
+  /// Sends what belongs to the packet before it.
+  public func send(attachment: [UInt8]) async throws { try await engine.send(.binary(attachment)) }
+
+  /// The id of the Engine.IO session; empty before there is one.
+  public var sessionID: String { get async { await engine.sessionID } }
+
+  /// Sends an event; with `acknowledged`, returns the number that its acknowledgement will carry.
+  @discardableResult
+  public func emit(
+    _ name: String, _ payload: SocketPayload, namespace: String = "/", acknowledged: Bool = false
+  ) async throws -> Int64? {
+    var id: Int64?
+    if acknowledged {
+      id = nextID
+      nextID += 1
+    }
+    let count = payload.attachments.count
+    let packet = SocketIOPacket(
+      count > 0 ? .binaryEvent : .event, namespace: namespace, id: id,
+      data: .array([.string(name)] + payload.arguments),
+      attachments: count)
+    try await engine.send(.text(packet.text))
+    for bytes in payload.attachments { try await engine.send(.binary(bytes)) }
+    return id
+  }
+
+  /// The next thing that comes.
+  /// - Throws: `EngineIOClient.Failure.closed` once the session has ended.
+  public func receive() async throws -> Event {
+    while true {
+      guard case .text(let text) = try await engine.receive(), let packet = SocketIOPacket(text: text) else {
+        await engine.abandon()
+        throw EngineIOClient.Failure.closed("not a Socket.IO packet")
+      }
+      var attachments: [[UInt8]] = []
+      while attachments.count < packet.attachments {
+        guard case .binary(let bytes) = try await engine.receive() else {
+          await engine.abandon()
+          throw EngineIOClient.Failure.closed("an attachment is missing")
+        }
+        attachments.append(bytes)
+      }
+      if let event = Self.event(packet, attachments) { return event }
+    }
+  }
+
+  private static func event(_ packet: SocketIOPacket, _ attachments: [[UInt8]]) -> Event? {
+    let namespace = packet.namespace
+    switch packet.kind {
+    case .connect: return .connected(namespace: namespace, id: packet.data?["sid"]?.string ?? "")
+    case .connectError: return .refused(namespace: namespace, message: packet.data?["message"]?.string ?? "")
+    case .disconnect: return .disconnected(namespace: namespace)
+    case .event, .binaryEvent:
+      guard let array = packet.data?.array, let name = array.first?.string else { return nil }
+      return .event(namespace: namespace, name: name, SocketPayload(Array(array.dropFirst()), attachments: attachments))
+    case .acknowledgement, .binaryAcknowledgement:
+      guard let id = packet.id, let array = packet.data?.array else { return nil }
+      return .acknowledged(namespace: namespace, id: id, SocketPayload(array, attachments: attachments))
+    }
+  }
+
+  /// Ends the session.
+  public func close() async { await engine.close() }
+  /// Goes away without a word.
+  public func abandon() async { await engine.abandon() }
+}

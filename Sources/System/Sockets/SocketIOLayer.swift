@@ -1,0 +1,390 @@
+import Environment
+
+/// Socket.IO on top of Engine.IO: packets, namespaces, attachments. Used on the engine's actor.
+final class SocketIOLayer: EngineIOLayer {
+  /// What is done for a client on the engine's actor, where no hop parts an answer from what was emitted before it.
+  typealias Step = @Sendable (isolated EngineIOServer) async -> Void
+
+  /// What a client may have sent that is not handled yet; more is a client that does not wait.
+  private static let maximumSteps = 1000
+  /// What a second CONNECT for a namespace is told.
+  static let isConnectedAlready = "the namespace is connected already"
+
+  fileprivate struct Member {
+    let socket: SocketID
+    let rooms: [String]
+    /// Its place in those rooms.
+    let number: Int64
+  }
+
+  /// A step that waits, and the bytes that it holds.
+  fileprivate struct Waiting {
+    let step: Step
+    let size: Int
+  }
+
+  /// A binary packet whose attachments have not all come.
+  fileprivate struct Partial {
+    let header: SocketIOHeader
+    var attachments: [[UInt8]] = []
+    var missing: Int
+    /// Whether a socket hears it. The attachments of other packets are counted and not kept.
+    let isHeard: Bool
+    var size: Int
+  }
+
+  /// Used on the engine's actor.
+  fileprivate final class Client: @unchecked Sendable {
+    let session: EngineIOSession
+    /// The connected sockets, by namespace.
+    var sockets: [String: Member] = [:]
+    /// The sockets that ask to be let in, by namespace. A namespace is never in both tables.
+    var connecting: [String: SocketID] = [:]
+    fileprivate var partial: Partial?
+    /// Steps that wait for the one that runs.
+    fileprivate var steps = FIFO<Waiting>()
+    var isWorking = false
+    /// What the step that runs holds.
+    var runningSize = 0
+    /// Ends the session when no socket comes in time.
+    var timeout: Task<Void, Never>?
+
+    init(_ session: EngineIOSession) { self.session = session }
+
+    func endTimeout() {
+      timeout?.cancel()
+      timeout = nil
+    }
+  }
+
+  private let environment: Environment
+  private let namespaces: [String]
+  private let application: any SocketApplication
+  private let admitsTwice: Bool
+  private var clients: [String: Client] = [:]
+  private var rooms = SocketRooms<Client>()
+  private var lastNumber: Int64 = 0
+
+  init(
+    _ environment: Environment, namespaces: [String], application: any SocketApplication, admitsTwice: Bool = false
+  ) {
+    self.environment = environment
+    self.namespaces = namespaces
+    self.application = application
+    self.admitsTwice = admitsTwice
+  }
+
+  func hasSocket(_ session: String) -> Bool { clients[session]?.sockets.isEmpty == false }
+
+  func opened(_ session: EngineIOSession, on engine: isolated EngineIOServer) {
+    let client = Client(session)
+    clients[session.id] = client
+    expectSocket(client, on: engine)
+  }
+
+  /// Ends the session unless it has a socket in time.
+  private func expectSocket(_ client: Client, on engine: isolated EngineIOServer) {
+    client.endTimeout()
+    let id = client.session.id
+    client.timeout = environment.executor.spawn("connect-timeout") { [engine] in await engine.checkConnected(id) }
+  }
+
+  func closed(_ session: EngineIOSession, reason: String, on engine: isolated EngineIOServer) {
+    guard let client = clients[session.id] else { return }
+    client.endTimeout()
+    client.partial = nil
+    client.connecting = [:]
+    for namespace in client.sockets.keys.sorted() { remove(namespace, of: client, reason, on: engine) }
+    if !client.isWorking { clients[session.id] = nil }
+  }
+
+  /// Takes a socket out of its rooms, and tells the application.
+  private func remove(
+    _ namespace: String, of client: Client, _ reason: String, on engine: isolated EngineIOServer
+  ) {
+    guard let member = client.sockets.removeValue(forKey: namespace) else { return }
+    rooms.leave(member.number, member.rooms, in: namespace)
+    add(client, 0, on: engine) { [application] _ in await application.disconnected(member.socket, reason: reason) }
+  }
+
+  // MARK: What comes
+
+  func received(_ message: EngineIOMessage, from session: EngineIOSession, on engine: isolated EngineIOServer) {
+    guard let client = clients[session.id] else { return fail(session, on: engine) }
+    switch message {
+    case .text(let text):
+      guard client.partial == nil, let header = SocketIOHeader(text: text) else { return fail(session, on: engine) }
+      if header.attachments > 0 {
+        begin(header, client, on: engine)
+      } else {
+        handle(header, [], client, on: engine)
+      }
+    case .binary(let bytes): attach(bytes, client, on: engine)
+    }
+  }
+
+  private func begin(_ header: SocketIOHeader, _ client: Client, on engine: isolated EngineIOServer) {
+    let isHeard = header.kind == .binaryEvent && client.sockets[header.namespace] != nil
+    let size = isHeard ? header.size : 0
+    guard client.session.memory.charge(size) else { return engine.end(client.session, reason: "too much at once") }
+    client.partial = Partial(header: header, missing: header.attachments, isHeard: isHeard, size: size)
+  }
+
+  private func attach(_ bytes: [UInt8], _ client: Client, on engine: isolated EngineIOServer) {
+    guard client.partial != nil else { return fail(client.session, on: engine) }
+    client.partial!.missing -= 1
+    if client.partial!.isHeard {
+      guard client.session.memory.charge(bytes.count) else {
+        return engine.end(client.session, reason: "too much at once")
+      }
+      client.partial!.size += bytes.count
+      client.partial!.attachments.append(bytes)
+    }
+    guard client.partial!.missing == 0, let whole = client.partial else { return }
+    client.partial = nil
+    client.session.memory.release(whole.size)
+    if whole.isHeard { handle(whole.header, whole.attachments, client, on: engine) }
+  }
+
+  private func fail(_ session: EngineIOSession, on engine: isolated EngineIOServer) {
+    engine.end(session, reason: "not a Socket.IO packet")
+  }
+
+  private func handle(
+    _ header: SocketIOHeader, _ attachments: [[UInt8]], _ client: Client, on engine: isolated EngineIOServer
+  ) {
+    switch header.kind {
+    case .connect: connect(header, client, on: engine)
+    case .disconnect: disconnected(header.namespace, client, on: engine)
+    case .event, .binaryEvent:
+      // Without a socket it was sent too early, or crossed a DISCONNECT: nobody hears it.
+      guard let socket = client.sockets[header.namespace]?.socket else { return }
+      handle(header, attachments, client, socket, on: engine)
+    case .acknowledgement, .binaryAcknowledgement:
+      // The server asks for none, so one that comes is late or made up: nothing depends on it.
+      break
+    case .connectError: fail(client.session, on: engine)
+    }
+  }
+
+  private func connect(_ header: SocketIOHeader, _ client: Client, on engine: isolated EngineIOServer) {
+    let (session, namespace) = (client.session, header.namespace)
+    guard namespaces.contains(namespace) else {
+      return send(Self.connectError("Invalid namespace", namespace), [], client, on: engine)
+    }
+    guard admitsTwice || client.sockets[namespace] == nil && client.connecting[namespace] == nil else {
+      return send(Self.connectError(Self.isConnectedAlready, namespace), [], client, on: engine)
+    }
+    let socket = SocketID(
+      session: session.id, namespace: namespace, id: Hex.encode(environment.entropy.bytes(10)))
+    client.connecting[namespace] = socket
+    let query = session.query
+    add(client, header.size, on: engine) { [application] engine in
+      // The client may have gone, or have taken it back.
+      guard engine.isConnecting(socket) else { return }
+      let auth: JSONValue
+      do throws(SocketIOHeader.Unreadable) {
+        auth = try header.packet().data ?? .object([])
+      } catch {
+        return engine.refuse(socket, error.reason)
+      }
+      switch await application.admit(socket, query: query, auth: auth) {
+      case .refused(let message): engine.refuse(socket, message)
+      case .accepted(let rooms, let objection):
+        if engine.accept(socket, rooms: rooms, unless: objection) {
+          await application.connected(socket, auth: auth)
+        } else {
+          await application.disconnected(socket, reason: "it was not let in after all")
+        }
+      }
+    }
+  }
+
+  private static func connectError(_ message: String, _ namespace: String) -> SocketIOPacket {
+    SocketIOPacket(.connectError, namespace: namespace, data: ["message": .string(message)])
+  }
+
+  /// The client leaves a namespace, or takes back that it wants to connect to it.
+  private func disconnected(_ namespace: String, _ client: Client, on engine: isolated EngineIOServer) {
+    client.connecting[namespace] = nil
+    remove(namespace, of: client, "the client disconnected", on: engine)
+    if client.sockets.isEmpty, client.connecting.isEmpty, client.timeout == nil { expectSocket(client, on: engine) }
+  }
+
+  private func handle(
+    _ header: SocketIOHeader, _ attachments: [[UInt8]], _ client: Client, _ socket: SocketID,
+    on engine: isolated EngineIOServer
+  ) {
+    let size = attachments.reduce(header.size) { $0 + $1.count }
+    add(client, size, on: engine) { [application] engine in
+      let answer: SocketPayload
+      do throws(SocketIOHeader.Unreadable) {
+        let arguments = try header.packet().data?.array ?? []
+        let payload = SocketPayload(Array(arguments.dropFirst()), attachments: attachments)
+        answer = await application.event(arguments.first?.string ?? "", payload, from: socket)
+      } catch {
+        answer = await application.unreadable(error.reason, from: socket)
+      }
+      if let acknowledgement = header.id {
+        engine.acknowledge(acknowledgement, answer, to: socket)
+      } else {
+        await application.unacknowledged(answer, from: socket)
+      }
+    }
+  }
+
+  // MARK: One after the other
+
+  /// Runs a step after those before it. What it holds of the client's is charged until it is done.
+  private func add(_ client: Client, _ size: Int, on engine: isolated EngineIOServer, _ step: @escaping Step) {
+    guard client.session.memory.charge(size) else { return engine.end(client.session, reason: "too much at once") }
+    if !client.isWorking {
+      client.isWorking = true
+      client.runningSize = size
+      environment.executor.spawn("socket-io") { [engine] in await engine.work(client, step) }
+      return
+    }
+    client.steps.append(Waiting(step: step, size: size))
+    if client.steps.count > Self.maximumSteps { engine.end(client.session, reason: "too much at once") }
+  }
+
+  fileprivate func nextStep(_ client: Client) -> Step? {
+    client.session.memory.release(client.runningSize)
+    client.runningSize = 0
+    guard let next = client.steps.popFirst() else {
+      client.isWorking = false
+      if client.session.isClosed { clients[client.session.id] = nil }
+      return nil
+    }
+    client.runningSize = next.size
+    return next.step
+  }
+
+  // MARK: What goes
+
+  /// Whether a socket still waits to be let in.
+  func isConnecting(_ socket: SocketID) -> Bool {
+    guard let client = clients[socket.session], !client.session.isClosed else { return false }
+    return admitsTwice || client.connecting[socket.namespace] == socket
+  }
+
+  /// Registers a socket and tells its client; false when the client has gone or has taken it back, or there is an objection.
+  func accept(
+    _ socket: SocketID, rooms names: [String], unless objection: @Sendable () -> String?,
+    on engine: isolated EngineIOServer
+  ) -> Bool {
+    guard isConnecting(socket), let client = clients[socket.session] else { return false }
+    if let message = objection() {
+      refuse(socket, message, on: engine)
+      return false
+    }
+    guard client.session.memory.becomeMember() else {
+      refuse(socket, "the service is too busy", on: engine)
+      return false
+    }
+    client.endTimeout()
+    client.connecting[socket.namespace] = nil
+    lastNumber += 1
+    client.sockets[socket.namespace] = Member(socket: socket, rooms: names, number: lastNumber)
+    rooms.join(client, lastNumber, names, in: socket.namespace)
+    send(
+      SocketIOPacket(.connect, namespace: socket.namespace, data: ["sid": .string(socket.id)]), [], client, on: engine)
+    return true
+  }
+
+  func emit(_ event: RoomEvent, on engine: isolated EngineIOServer) {
+    for name in event.rooms {
+      for client in rooms.listeners(in: event.namespace, name) {
+        engine.send(.encoded(event.message), to: client.session)
+      }
+    }
+  }
+
+  /// Disconnects a socket, and ends its session when it was the last.
+  func disconnect(_ socket: SocketID, _ reason: String, on engine: isolated EngineIOServer) {
+    guard let client = self.client(of: socket), !client.session.isClosed else { return }
+    send(SocketIOPacket(.disconnect, namespace: socket.namespace), [], client, on: engine)
+    remove(socket.namespace, of: client, reason, on: engine)
+    if client.sockets.isEmpty, client.connecting.isEmpty { engine.end(client.session, reason: reason) }
+  }
+
+  /// Answers a socket that waits to be let in with CONNECT_ERROR.
+  func refuse(_ socket: SocketID, _ message: String, on engine: isolated EngineIOServer) {
+    guard isConnecting(socket), let client = clients[socket.session] else { return }
+    client.connecting[socket.namespace] = nil
+    send(Self.connectError(message, socket.namespace), [], client, on: engine)
+  }
+
+  /// Whose a socket is that is connected.
+  private func client(of socket: SocketID) -> Client? {
+    guard let client = clients[socket.session], client.sockets[socket.namespace]?.socket == socket else { return nil }
+    return client
+  }
+
+  func emit(_ name: String, _ payload: SocketPayload, to socket: SocketID, on engine: isolated EngineIOServer) {
+    guard let client = client(of: socket) else { return }
+    let count = payload.attachments.count
+    let packet = SocketIOPacket(
+      count > 0 ? .binaryEvent : .event, namespace: socket.namespace, data: .array([.string(name)] + payload.arguments),
+      attachments: count)
+    send(packet, payload.attachments, client, on: engine)
+  }
+
+  func acknowledge(_ id: Int64, _ payload: SocketPayload, to socket: SocketID, on engine: isolated EngineIOServer) {
+    guard let client = client(of: socket) else { return }
+    let count = payload.attachments.count
+    let packet = SocketIOPacket(
+      count > 0 ? .binaryAcknowledgement : .acknowledgement, namespace: socket.namespace, id: id,
+      data: .array(payload.arguments), attachments: count)
+    send(packet, payload.attachments, client, on: engine)
+  }
+
+  private func send(
+    _ packet: SocketIOPacket, _ attachments: [[UInt8]], _ client: Client, on engine: isolated EngineIOServer
+  ) {
+    engine.send(.encoded(EncodedMessage(packet)), to: client.session)
+    for bytes in attachments { engine.send(.packet(.message(.binary(bytes))), to: client.session) }
+  }
+}
+
+/// What the layer is asked for from elsewhere.
+extension EngineIOServer {
+  func emit(_ name: String, _ payload: SocketPayload, to socket: SocketID) {
+    _ = withLayer(SocketIOLayer.self) { $0.emit(name, payload, to: socket, on: self) }
+  }
+
+  func emit(_ events: [RoomEvent]) {
+    _ = withLayer(SocketIOLayer.self) { layer in for event in events { layer.emit(event, on: self) } }
+  }
+
+  func disconnect(_ sockets: [SocketID], _ reason: String) {
+    _ = withLayer(SocketIOLayer.self) { layer in for socket in sockets { layer.disconnect(socket, reason, on: self) } }
+  }
+
+  /// Runs what a session's client sent, in order.
+  fileprivate func work(_ client: SocketIOLayer.Client, _ first: SocketIOLayer.Step) async {
+    await first(self)
+    while let step = withLayer(SocketIOLayer.self, { $0.nextStep(client) }) ?? nil { await step(self) }
+  }
+
+  func checkConnected(_ id: String) async {
+    do { try await environment.clock.sleep(for: options.connectTimeout) } catch { return }
+    guard let session = session(id) else { return }
+    let isConnected = withLayer(SocketIOLayer.self) { $0.hasSocket(id) } ?? true
+    if !isConnected { end(session, reason: "no CONNECT came in time") }
+  }
+
+  func isConnecting(_ socket: SocketID) -> Bool { withLayer(SocketIOLayer.self) { $0.isConnecting(socket) } ?? false }
+
+  func accept(_ socket: SocketID, rooms: [String], unless objection: @Sendable () -> String?) -> Bool {
+    withLayer(SocketIOLayer.self) { $0.accept(socket, rooms: rooms, unless: objection, on: self) } ?? false
+  }
+
+  func refuse(_ socket: SocketID, _ message: String) {
+    _ = withLayer(SocketIOLayer.self) { $0.refuse(socket, message, on: self) }
+  }
+
+  func acknowledge(_ id: Int64, _ payload: SocketPayload, to socket: SocketID) {
+    _ = withLayer(SocketIOLayer.self) { $0.acknowledge(id, payload, to: socket, on: self) }
+  }
+}

@@ -1,0 +1,121 @@
+import Environment
+
+/// A socket: one client in one namespace.
+public struct SocketID: Hashable, Sendable {
+  /// The session of Engine.IO that carries it.
+  let session: String
+  /// The namespace.
+  public let namespace: String
+  /// The id that the client knows.
+  public let id: String
+}
+
+/// What an application answers to a socket that wants to connect.
+public enum SocketAdmission: Sendable {
+  /// From the instant at which its client is told, the socket hears what is emitted to these rooms. At that instant, `objection` may
+  /// still refuse it.
+  case accepted(rooms: [String], objection: @Sendable () -> String? = { nil })
+  /// The message of the CONNECT_ERROR.
+  case refused(String)
+}
+
+/// A payload with its binary parts: `data` holds `{"_placeholder":true,"num":N}` where attachment N belongs.
+public struct SocketPayload: Sendable {
+  /// The arguments.
+  public var arguments: [JSONValue]
+  /// The binary parts.
+  public var attachments: [[UInt8]]
+
+  /// Makes a payload.
+  public init(_ arguments: [JSONValue], attachments: [[UInt8]] = []) {
+    self.arguments = arguments
+    self.attachments = attachments
+  }
+}
+
+/// What an application does with its sockets. The calls for one session of a client come one after the other, in the order
+/// in which the client sent what they are about.
+public protocol SocketApplication: Sendable {
+  /// Whether a socket may connect. `query` is that of the handshake, `auth` the payload of CONNECT. Every socket that is accepted is
+  /// disconnected once, also one whose client has gone meanwhile.
+  func admit(_ socket: SocketID, query: [(name: String, value: String)], auth: JSONValue) async -> SocketAdmission
+  /// The socket is connected, and may be sent to.
+  func connected(_ socket: SocketID, auth: JSONValue) async
+  /// An event; what is returned acknowledges it, when the client asked for that.
+  func event(_ name: String, _ payload: SocketPayload, from socket: SocketID) async -> SocketPayload
+  /// An event that cannot be read; what is returned acknowledges it, when the client asked for that.
+  func unreadable(_ reason: String, from socket: SocketID) async -> SocketPayload
+  /// What `event` returned for an event that the client wants no acknowledgement for.
+  func unacknowledged(_ answer: SocketPayload, from socket: SocketID) async
+  /// The socket is gone.
+  func disconnected(_ socket: SocketID, reason: String) async
+}
+
+extension SocketApplication {
+  /// Says nothing.
+  public func unreadable(_ reason: String, from socket: SocketID) async -> SocketPayload { SocketPayload([]) }
+  /// Says nothing.
+  public func unacknowledged(_ answer: SocketPayload, from socket: SocketID) async {}
+}
+
+/// An event for all sockets of some rooms of a namespace: encoded once, however many hear it.
+public struct RoomEvent: Sendable {
+  let rooms: [String]
+  let namespace: String
+  let message: EncodedMessage
+
+  /// Encodes an event with one argument. A socket that is in several of the rooms hears it once for each.
+  public init(_ name: String, _ argument: JSONValue, rooms: [String], namespace: String = "/") {
+    self.rooms = rooms
+    self.namespace = namespace
+    message = EncodedMessage(SocketIOPacket(.event, namespace: namespace, data: .array([.string(name), argument])))
+  }
+}
+
+/// A Socket.IO server, protocol 5 over Engine.IO 4.
+public final class SocketIOServer: Sendable {
+  private let engine: EngineIOServer
+
+  /// A server of `application`. Without namespaces, anything but those of the list is refused.
+  public static func make(
+    _ environment: Environment, options: EngineIOOptions, namespaces: [String], application: any SocketApplication
+  ) async -> SocketIOServer {
+    let server = SocketIOServer(EngineIOServer(environment, options))
+    await server.engine.setLayer(
+      SocketIOLayer(
+        environment, namespaces: namespaces, application: application, admitsTwice: options.admitsTwice))
+    return server
+  }
+
+  init(_ engine: EngineIOServer) { self.engine = engine }
+
+  /// The rows of the route table that lead here.
+  public func routes(path: String) -> [Route] { EngineIORoutes.table(engine, path: path) }
+
+  /// Sends an event to a socket; nothing happens when it is gone.
+  public func emit(_ name: String, _ payload: SocketPayload, to socket: SocketID) async {
+    await engine.emit(name, payload, to: socket)
+  }
+
+  /// Emits events to rooms, one after the other: every socket hears them in this order.
+  public func emit(_ events: [RoomEvent]) async { await engine.emit(events) }
+
+  /// Disconnects sockets, and ends the sessions that have no other.
+  public func disconnect(_ sockets: [SocketID], reason: String) async { await engine.disconnect(sockets, reason) }
+
+  /// Ends all sessions.
+  public func close() async { await engine.close() }
+}
+
+/// The rows that lead to an Engine.IO server.
+enum EngineIORoutes {
+  static func table(_ engine: EngineIOServer, path: String) -> [Route] {
+    // The protocol answers a wrong method itself, with 400.
+    ["GET", "POST", "PUT", "DELETE", "PATCH"].map { method in
+      Route(
+        method, path, "Engine.IO 4",
+        responses: [.init(200, "A payload", .string(), contentType: "text/plain; charset=UTF-8")]
+      ) { await engine.handle($0) }
+    }
+  }
+}

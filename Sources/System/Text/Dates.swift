@@ -1,0 +1,79 @@
+import Environment
+
+/// A date of the proleptic Gregorian calendar in UTC, computed from days since the epoch.
+///
+/// By Howard Hinnant's `civil_from_days` and `days_from_civil` ("chrono-compatible low-level date algorithms"), which need
+/// neither tables nor a time zone database; so a service's timestamps cost nothing and never depend on the machine.
+struct CivilDate {
+  var year: Int64
+  var month: Int64
+  var day: Int64
+
+  init(daysSinceEpoch days: Int64) {
+    let z = days + 719_468
+    let era = (z >= 0 ? z : z - 146_096) / 146_097
+    let dayOfEra = z - era * 146_097
+    let yearOfEra = (dayOfEra - dayOfEra / 1460 + dayOfEra / 36_524 - dayOfEra / 146_096) / 365
+    let dayOfYear = dayOfEra - (365 * yearOfEra + yearOfEra / 4 - yearOfEra / 100)
+    let shifted = (5 * dayOfYear + 2) / 153
+    day = dayOfYear - (153 * shifted + 2) / 5 + 1
+    month = shifted < 10 ? shifted + 3 : shifted - 9
+    year = yearOfEra + era * 400 + (month <= 2 ? 1 : 0)
+  }
+}
+
+extension Timestamp {
+  private var civil: (date: CivilDate, days: Int64, second: Int64) {
+    let days = seconds >= 0 ? seconds / 86_400 : (seconds - 86_399) / 86_400
+    return (CivilDate(daysSinceEpoch: days), days, seconds - days * 86_400)
+  }
+
+  /// `2026-11-21T07:44:26.123456Z` (RFC 3339), with microseconds.
+  public var rfc3339: String {
+    let (date, _, second) = civil
+    // Not the difference to whole seconds, which may lie before the earliest time that there is.
+    let fraction = (microseconds % 1_000_000 + 1_000_000) % 1_000_000
+    return String(expecting: 40) { output in
+      output.append(decimal: date.year, width: 4)
+      output.append(UInt8(ascii: "-"))
+      output.append(decimal: date.month, width: 2)
+      output.append(UInt8(ascii: "-"))
+      output.append(decimal: date.day, width: 2)
+      output.append(UInt8(ascii: "T"))
+      output.append(timeOfDay: second)
+      output.append(UInt8(ascii: "."))
+      output.append(decimal: fraction, width: 6)
+      output.append(UInt8(ascii: "Z"))
+    }
+  }
+
+  /// `Sat, 21 Nov 2026 07:44:26 GMT` (RFC 9110 §5.6.7).
+  public var httpDate: [UInt8] {
+    let (date, days, second) = civil
+    let weekday = Int(((days + 4) % 7 + 7) % 7)
+    let names: [StaticString] = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"]
+    let months: [StaticString] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
+    return [UInt8](expecting: 40) { output in
+      output.append(names[weekday])
+      output.append(", ")
+      output.append(decimal: date.day, width: 2)
+      output.append(0x20)
+      output.append(months[Int(date.month) - 1])
+      output.append(0x20)
+      output.append(decimal: date.year, width: 4)
+      output.append(0x20)
+      output.append(timeOfDay: second)
+      output.append(" GMT")
+    }
+  }
+}
+
+extension ByteWriter {
+  fileprivate mutating func append(timeOfDay second: Int64) {
+    append(decimal: second / 3600, width: 2)
+    append(UInt8(ascii: ":"))
+    append(decimal: second / 60 % 60, width: 2)
+    append(UInt8(ascii: ":"))
+    append(decimal: second % 60, width: 2)
+  }
+}

@@ -1,0 +1,47 @@
+/// A password as a client sends it, and the forms in which it may have been hashed.
+struct Password: Sendable {
+  static let minimumCharacters = 8
+  static let maximumBytes = 1024
+  /// What is normalized: a password of 1,024 bytes may have three times as many when it is decomposed.
+  static let maximumRawBytes = 4096
+
+  /// The form that is hashed today: in form C, with every space as U+0020 (RFC 8265 §4.2, OpaqueString).
+  let text: String
+  /// As it came, where that differs: earlier releases hashed this.
+  let raw: String?
+
+  struct Invalid: Error {
+    let reason: String
+  }
+
+  /// A new password.
+  init(choosing raw: String) throws(Invalid) {
+    guard raw.utf8.count <= Self.maximumRawBytes else { throw Self.tooLong }
+    self.init(prepared: raw)
+    guard text.utf8.count <= Self.maximumBytes else { throw Self.tooLong }
+    guard text.unicodeScalars.count >= Self.minimumCharacters else {
+      throw Invalid(reason: "must have at least \(Self.minimumCharacters) characters")
+    }
+  }
+
+  /// A password that is tried. One that is too long is nobody's, and is hashed like any other that is wrong.
+  init(trying raw: String) {
+    self.init(prepared: raw.utf8.count <= Self.maximumRawBytes ? raw : "")
+  }
+
+  private init(prepared raw: String) {
+    if raw.isASCII {
+      text = raw
+      self.raw = nil
+      return
+    }
+    var spaced = String.UnicodeScalarView()
+    for scalar in raw.unicodeScalars {
+      spaced.append(scalar.properties.generalCategory == .spaceSeparator ? " " : scalar)
+    }
+    text = String(spaced).normalized
+    self.raw = text.hasSameBytes(as: raw) ? nil : raw
+  }
+
+  private static let tooLong = Invalid(reason: "must have at most \(maximumBytes) bytes")
+}

@@ -1,0 +1,124 @@
+import Foundation
+import Testing
+
+/// A top folder, its rooms from the bottom to the top, and the rooms that do not know each other at all.
+struct House: Sendable {
+  let folder: String
+  let rooms: [String]
+  var strangers: Set<String> = []
+}
+
+/// Derives who uses whom from the declarations, and compares it with the order of the rooms. The walls between targets are
+/// kept by the compiler; these are the walls between the folders of one target.
+@Suite("Walls")
+struct WallTests {
+  static let houses: [House] = [
+    House(
+      folder: "System",
+      rooms: [
+        "Environment", "Wire/Bytes", "Text", "Wire/JSON", "Wire/Cryptography", "Wire/HTTP", "Wire/WebSocket",
+        "Wire/SocketIO", "Wire/AMQP", "Wire/JWT", "Wire", "Database", "HTTP", "Sockets", "Broker/Client",
+        "Broker/Server", "Queues", "Accounts", "Chat", "Customers", "Routing", "Supervision",
+      ], strangers: ["Accounts", "Chat", "Customers", "Routing", "Supervision"]),
+    House(folder: "Sim", rooms: ["Kernel", "Strategies", "World", "Linearizability"]),
+  ]
+
+  /// What a folder may import beside Swift. The compiler sees every module that was built before, declared or not.
+  static let importsByFolder: [(folder: String, modules: Set<String>)] = [
+    ("Sources/System/Environment", ["CConcurrency", "Synchronization"]),
+    ("Sources/System", ["CConcurrency", "COpenSSL", "CSQLite", "Environment", "Swift", "Synchronization"]),
+    ("Sources/Sim/Kernel", ["CConcurrency", "Environment", "Synchronization"]),
+    ("Sources/Sim/Strategies", ["Environment"]), ("Sources/Sim/World", ["Environment", "Synchronization"]),
+    ("Sources/Sim/Linearizability", []), ("Sources/Sim", ["Environment", "Simulation", "Synchronization", "System"]),
+    ("Sources/Runner/Real", ["CConcurrency", "CLinux", "Environment", "Foundation", "Glibc", "Synchronization"]),
+  ]
+
+  /// One file without comments and without the text of its string literals.
+  private struct Source {
+    let name: String
+    let room: String
+    let lines: [Substring]
+
+    init(_ file: (name: String, lines: [String]), in folder: String) {
+      name = file.name
+      room = String(file.name.dropFirst("Sources/\(folder)/".count)).deletingLastComponent
+      let text = file.lines.map { line in
+        line.firstRange(of: "//").map { String(line[..<$0.lowerBound]) } ?? line
+      }.joined(separator: "\n")
+      let bare = text.replacing(/"""(?s:.*?)"""/, with: "\"\"").replacing(/"(?:\\.|[^"\\\n])*"/) { literal in
+        // What is interpolated is code.
+        literal.output.matches(of: /\\\(([^"]*?)\)/).map { String($0.output.1) }.joined(separator: " ")
+      }
+      lines = bare.split(separator: "\n", omittingEmptySubsequences: false)
+    }
+
+    /// The names that the file declares for its whole module, and those that are nested in them.
+    var declarations: (outer: Set<String>, nested: Set<String>) {
+      var outer: Set<String> = []
+      var nested: Set<String> = []
+      let keyword = /\b(struct|class|enum|actor|protocol|typealias|func|let|var|case)\s+([A-Za-z_]\w*)/
+      for line in lines {
+        guard let match = line.firstMatch(of: keyword.wordBoundaryKind(.simple)) else { continue }
+        let isPrivate = line[..<match.range.lowerBound].contains("private")
+        if line.first == " " || isPrivate {
+          nested.insert(String(match.output.2))
+        } else {
+          outer.insert(String(match.output.2))
+        }
+      }
+      return (outer, nested)
+    }
+
+    /// Every name that the file uses, members aside.
+    var names: Set<String> {
+      let name = /(?:^|[^.\w])([A-Za-z_]\w*)/
+      return Set(lines.flatMap { $0.matches(of: name).map { String($0.output.1) } })
+    }
+  }
+
+  @Test("a room uses only the rooms below it", arguments: houses)
+  func rooms(_ house: House) throws {
+    let sources = try TidyTests.files(under: "Sources/\(house.folder)").map { Source($0, in: house.folder) }
+    var homes: [String: Set<String>] = [:]
+    var own: [String: Set<String>] = [:]
+    for source in sources {
+      let (outer, nested) = source.declarations
+      for name in outer { homes[name, default: []].insert(source.room) }
+      own[source.room, default: []].formUnion(outer.union(nested))
+    }
+    let order = Dictionary(uniqueKeysWithValues: house.rooms.enumerated().map { ($1, $0) })
+    var uses = 0
+    for source in sources {
+      guard let place = order[source.room] else {
+        // The compiler keeps the walls of a folder that is of another target.
+        #expect(house.folder != "System", "\(source.name) is in no room of WallTests")
+        continue
+      }
+      for name in source.names.subtracting(own[source.room]!) {
+        guard let rooms = homes[name], rooms.count == 1, let other = order[rooms.first!] else { continue }
+        uses += 1
+        let areStrangers = house.strangers.isSuperset(of: [source.room, rooms.first!])
+        #expect(other <= place && !areStrangers, "\(source.name) uses \(name) of \(rooms.first!)")
+      }
+    }
+    #expect(uses > 20, "no use was found: the test does not see any")
+  }
+
+  @Test("a folder imports what it may", arguments: importsByFolder.map(\.folder))
+  func modules(of folder: String) throws {
+    let allowed = Self.importsByFolder.first { $0.folder == folder }!.modules
+    let inner = Self.importsByFolder.map(\.folder).filter { $0 != folder && $0.hasPrefix(folder + "/") }
+    for file in try TidyTests.files(under: folder) where !inner.contains(where: { file.name.hasPrefix($0 + "/") }) {
+      for line in file.lines {
+        guard let match = line.firstMatch(of: /^(?:@\S+ )*import (?:\w+ )?(\w+)/) else { continue }
+        #expect(allowed.contains(String(match.output.1)), "\(file.name): \(line)")
+      }
+    }
+  }
+}
+
+extension String {
+  fileprivate var deletingLastComponent: String {
+    lastIndex(of: "/").map { String(self[..<$0]) } ?? ""
+  }
+}
