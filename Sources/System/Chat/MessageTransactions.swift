@@ -191,8 +191,12 @@ extension SQLConnection {
       WHERE sender = $1 AND client_id = $2
       """, .int(sender.value), .text(clientID)
     ) { (message($0), $0.text(6)) }
-    guard let (message, conversation) = found, let message else { return nil }
-    return (message, conversation)
+    guard let (message, conversation) = found else { return nil }
+    if let message { return (message, conversation) }
+    // A damaged row gives up its client_id, so that the message can be sent again.
+    try execute(
+      "UPDATE messages SET client_id = NULL WHERE sender = $1 AND client_id = $2", .int(sender.value), .text(clientID))
+    return nil
   }
 
   /// The messages that a user may read, oldest first: those after `after`, or else the last ones before `before`. Of a group,

@@ -123,6 +123,27 @@ struct ChatTransactionTests {
     }
   }
 
+  @Test(
+    "a client_id whose stored message is damaged stores the message again, once",
+    arguments: ["message_id = -5", "seq = 0", "kind = 'song'"])
+  func damagedMessage(damage: String) throws {
+    try run { connection, users in
+      try Self.befriend(connection, users[0], users[1])
+      let conversation = ConversationID.between(users[0], users[1])
+      func send() throws -> (message: ChatMessage, isNew: Bool) {
+        try connection.storeMessage("a", .text, by: users[0], in: conversation, clientID: "c1", at: "t")
+      }
+      _ = try send()
+      try connection.run("UPDATE messages SET \(damage)")
+      let second = try send()
+      let again = try send()
+      #expect(second.isNew)
+      #expect(again.message == second.message && !again.isNew)
+      let all = try connection.messages(in: conversation, for: users[1], before: nil, after: nil, limit: 50)
+      #expect(all == [second.message])
+    }
+  }
+
   @Test("history by before and after, oldest first")
   func history() throws {
     try run { connection, users in

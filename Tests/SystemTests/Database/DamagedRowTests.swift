@@ -144,10 +144,11 @@ struct DamagedRowTests {
     return (ann, token)
   }
 
-  /// Sends a message to the second user, over a socket; whether it was answered, and not with a defect.
+  /// Sends a message to the second user over a socket, always under the same `client_id`. False when the answer is an
+  /// internal error.
   private static func send(_ session: String, _ environment: Environment) async -> Bool {
     let client = SocketIOClient(environment, address: SessionWorld.chat, transport: .webSocket)
-    let message: JSONValue = ["sessionID": .string(session), "recipient_id": 2, "content": "hi"]
+    let message: JSONValue = ["sessionID": .string(session), "recipient_id": 2, "content": "hi", "client_id": "c1"]
     do {
       try await client.connect(auth: ["sessionID": .string(session)])
       guard case .connected = try await client.receive() else { return true }
