@@ -40,19 +40,24 @@ let package = Package(
     .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
     .systemLibrary(name: "CLinux"),
     .systemLibrary(name: "CConcurrency"),
+    // The private entry points and hooks of Swift's runtime, and nothing else.
     .target(
-      name: "Environment", dependencies: ["CConcurrency"], path: "Sources/System/Environment", swiftSettings: strict),
+      name: "RuntimeHooks", dependencies: ["CConcurrency"], path: "Sources/System/RuntimeHooks", swiftSettings: strict),
+    .target(
+      name: "Environment", path: "Sources/System/Environment", swiftSettings: strict),
     .target(
       name: "System", dependencies: ["Environment", "CSQLite", "COpenSSL"], path: "Sources/System",
-      exclude: ["Environment"], swiftSettings: strict),
+      exclude: ["Environment", "RuntimeHooks"], swiftSettings: strict),
     // The engine of the simulator. It knows no service, neither SQLite nor OpenSSL.
     .target(
-      name: "Simulation", dependencies: ["Environment"], path: "Sources/Sim", exclude: product, swiftSettings: strict),
+      name: "Simulation", dependencies: ["Environment", "RuntimeHooks"], path: "Sources/Sim", exclude: product,
+      swiftSettings: strict),
     .target(
       name: "Sim", dependencies: ["Environment", "Simulation", "System"], path: "Sources/Sim", exclude: engine,
       swiftSettings: strict),
     .target(
-      name: "Real", dependencies: ["Environment", "CLinux"], path: "Sources/Runner/Real", swiftSettings: strict),
+      name: "Real", dependencies: ["Environment", "RuntimeHooks", "CLinux"], path: "Sources/Runner/Real",
+      swiftSettings: strict),
     .executableTarget(
       name: "Runner", dependencies: ["Environment", "Real", "Sim", "Simulation", "System", "CLinux"],
       path: "Sources/Runner", exclude: ["Real"],
@@ -81,6 +86,7 @@ let package = Package(
       name: "CrashLoop", dependencies: ["Environment", "Sim", "Simulation", "System"], path: "Tests/Support/CrashLoop",
       swiftSettings: strict),
     .testTarget(name: "TidyTests", swiftSettings: strict),
+    .testTarget(name: "RuntimeHooksTests", dependencies: ["RuntimeHooks"], swiftSettings: strict),
     .testTarget(
       name: "RunnerTests", dependencies: ["CrashLoop", "Environment", "Runner", "Real", "Sim", "Simulation", "System"],
       swiftSettings: strict),

@@ -1,4 +1,5 @@
 import Environment
+import RuntimeHooks
 import CLinux
 import Glibc
 import Synchronization
@@ -41,7 +42,7 @@ package final class EventLoop: SerialExecutor, @unchecked Sendable {
     require(epoll >= 0 && wakeUp >= 0, "no epoll: errno \(errno)")
     control(EPOLL_CTL_ADD, wakeUp, EPOLLIN.rawValue, data: 0)
     // Made before other threads ask for it.
-    _ = unclaimed
+    _ = globalJobs
   }
 
   // MARK: Executor
@@ -50,8 +51,12 @@ package final class EventLoop: SerialExecutor, @unchecked Sendable {
 
   package func enqueue(_ job: consuming ExecutorJob) { enqueue(UnownedJob(job)) }
 
-  /// What the node's tasks let go on outside any actor.
-  private(set) lazy var unclaimed = UnclaimedJobs { [unowned(unsafe) self] in enqueue($0) }
+  /// Receives the jobs of the node's tasks that run on no actor.
+  private(set) lazy var globalJobs = GlobalJobs { [unowned(unsafe) self] in
+    enqueue($0)
+  } after: { [unowned(unsafe) self] job, delay in
+    perform { [self] in at(Self.nanoseconds + delay.nanoseconds) { [self] in enqueue(job) } }
+  }
 
   package func enqueue(_ job: UnownedJob) { enqueue(.job(job)) }
 
@@ -96,7 +101,7 @@ package final class EventLoop: SerialExecutor, @unchecked Sendable {
   func run() {
     thread = pthread_self()
     let serial = asUnownedSerialExecutor()
-    unclaimed.claim()
+    globalJobs.makeCurrent()
     var turn: [Runnable] = []
     var events = [epoll_event](repeating: epoll_event(), count: Self.batch)
     while !isStopped {

@@ -1,4 +1,5 @@
 import Environment
+import RuntimeHooks
 import CLinux
 import Glibc
 import Synchronization
@@ -150,8 +151,8 @@ final class RealExecutor: NodeExecutor, Sendable {
     _ name: StaticString, isolation: isolated (any Actor)?,
     @_inheritActorContext(always) _ body: sending @escaping @isolated(any) () async -> Void
   ) -> Task<Void, Never> {
-    let before = loop.unclaimed.claim()
-    defer { UnclaimedJobs.claim(for: before) }
+    let previous = loop.globalJobs.makeCurrent()
+    defer { GlobalJobs.setCurrent(previous) }
     return Task { await body() }
   }
 

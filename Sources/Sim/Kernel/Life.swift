@@ -1,4 +1,5 @@
 import Environment
+import RuntimeHooks
 
 /// One life of a node, from boot to crash: its executors, its tasks, and what each of them waits for.
 ///
@@ -20,20 +21,28 @@ public final class Life: @unchecked Sendable {
   private var tasks: [(id: Int, name: StaticString, task: Task<Void, Never>)] = []
   private var nextTaskID = 0
   private var onEnd: [(Life) -> Void] = []
-  /// What its tasks let go on outside any actor.
-  private var unclaimed: UnclaimedJobs?
-  /// As which it claims that.
-  private(set) var claimant: UnsafeMutableRawPointer?
+  /// Receives the jobs of its tasks that run on no actor.
+  private var ownGlobalJobs: GlobalJobs?
+  private(set) var globalJobs: GlobalJobs.Handle?
+  /// Reports the type of a default actor that its code uses.
+  private let onDefaultActor: (String) -> Void
   private(set) var unwound = false
 
-  init(name: String, clock: ClockSetting, scheduler: Scheduler) {
+  init(name: String, clock: ClockSetting, scheduler: Scheduler, onDefaultActor: @escaping (String) -> Void = { _ in }) {
     self.name = name
     workLabel = "\(name)/work"
     self.clock = clock
     self.scheduler = scheduler
-    let unclaimed = UnclaimedJobs { [unowned(unsafe) self] in self.scheduler.enqueueUnclaimed($0, of: self) }
-    self.unclaimed = unclaimed
-    claimant = unclaimed.claimant
+    self.onDefaultActor = onDefaultActor
+    let jobs = GlobalJobs { [unowned(unsafe) self] job in
+      if let type = DefaultActors.type(of: job) { self.onDefaultActor(type) }
+      self.scheduler.enqueueGlobal(job, of: self)
+    } after: { [unowned(unsafe) self] job, delay in
+      // The timer keeps the life, for a task that sleeps across the crash of its node.
+      self.scheduler.after(delay) { [self] in self.scheduler.enqueueGlobal(job, of: self) }
+    }
+    ownGlobalJobs = jobs
+    globalJobs = jobs.handle
   }
 
   /// The names of the tasks that have not ended.
@@ -89,6 +98,7 @@ public final class Life: @unchecked Sendable {
     _ register: (Waiter) -> Void
   ) async throws {
     guard isAlive else { throw NodeDown() }
+    if let isolation, let type = DefaultActors.type(of: isolation) { onDefaultActor(type) }
     let waiter = Waiter(what, life: self, executor: isolation?.unownedExecutor)
     enter(waiter)
     register(waiter)

@@ -1,4 +1,5 @@
 import Environment
+import RuntimeHooks
 
 /// The one scheduler of a simulated world: every job of every node runs here, one at a time, in an order that the seed
 /// decides; and time jumps to the next timer when nothing can run.
@@ -44,7 +45,7 @@ public final class Scheduler: @unchecked Sendable {
 
     /// Runs it, which ends it.
     func run() {
-      owner._withUnsafeGuaranteedRef { _ = UnclaimedJobs.claim(for: $0.claimant) }
+      owner._withUnsafeGuaranteedRef { _ = GlobalJobs.setCurrent($0.globalJobs) }
       switch held {
       case .job(let job, let executor): job.runSynchronously(on: executor)
       case .work(let work): work.takeRetainedValue().body()
@@ -111,25 +112,25 @@ public final class Scheduler: @unchecked Sendable {
   /// switches to its own: a step of its own in which nothing happens.
   func resuming(on executor: UnownedSerialExecutor?, of life: Life, _ resume: () -> Void) {
     resuming = executor
-    let before = UnclaimedJobs.claim(for: life.claimant)
+    let previous = GlobalJobs.setCurrent(life.globalJobs)
     resume()
-    UnclaimedJobs.claim(for: before)
+    GlobalJobs.setCurrent(previous)
     resuming = nil
   }
 
   /// Starts a task: its first job comes to the queue of its actor, or of none.
   func starting<T>(_ name: StaticString, of life: Life, _ start: () -> T) -> T {
     starting = name
-    let before = UnclaimedJobs.claim(for: life.claimant)
+    let previous = GlobalJobs.setCurrent(life.globalJobs)
     defer {
-      UnclaimedJobs.claim(for: before)
+      GlobalJobs.setCurrent(previous)
       starting = nil
     }
     return start()
   }
 
-  /// A job that belongs to no actor, unless it is one that `resuming` lets go on.
-  func enqueueUnclaimed(_ job: UnownedJob, of life: Life) { enqueue(.job(job, resuming ?? .noActor), of: life) }
+  /// Enqueues a job that runs on no actor, unless it is the one that `resuming` resumes.
+  func enqueueGlobal(_ job: UnownedJob, of life: Life) { enqueue(.job(job, resuming ?? .noActor), of: life) }
 
   private func chain(of kind: Kind, _ life: Life) -> Int {
     // The runtime numbers tasks over the whole process: the numbers differ from run to run, but not which jobs have the same.
@@ -181,7 +182,7 @@ public final class Scheduler: @unchecked Sendable {
 
   /// Runs until nothing can run before `limit` (virtual nanoseconds), or `stop` says so. Returns false when stopped by `stop`.
   func run(until limit: Int64, stop: () -> Bool) {
-    defer { UnclaimedJobs.claim(for: nil) }
+    defer { GlobalJobs.setCurrent(nil) }
     while !stop() {
       if !dying.isEmpty {
         unwind(dying.removeFirst())
@@ -253,7 +254,3 @@ public final class Scheduler: @unchecked Sendable {
     life.finishedUnwinding()
   }
 }
-
-/// The runtime's number for the task that a job belongs to: what `UnownedJob.description` shows, which takes twenty times as long to say it.
-@_silgen_name("swift_task_getJobTaskId")
-private func taskID(of job: UnownedJob) -> UInt64

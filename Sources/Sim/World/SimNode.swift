@@ -67,7 +67,7 @@ public final class SimNode: @unchecked Sendable {
     restart = nil
     boots += 1
     trace.event(.boot, name, value: UInt64(boots), "boot \(boots)")
-    let life = Life(name: name, clock: clock, scheduler: scheduler)
+    let life = Life(name: name, clock: clock, scheduler: scheduler) { [findings] in findings.noteDefaultActor($0) }
     self.life = life
     disk.life = life
     fabric.powered(name)

@@ -112,5 +112,15 @@ final class Findings {
   /// Virtual times at which a fault struck that a service may answer 503 to, in order.
   private(set) var troubles: [Int64] = []
 
+  private var defaultActors: Set<String> = []
+
+  /// Notes a defect of the run, once for each type.
+  func noteDefaultActor(_ type: String) {
+    guard defaultActors.insert(type).inserted else { return }
+    defects.append(
+      "the actor \(type) does not run on an executor of the environment, so its jobs are not interleaved:"
+        + " give it an unownedExecutor from environment.executor.forActor")
+  }
+
   func noteTrouble(at time: Int64) { if troubles.last != time { troubles.append(time) } }
 }
