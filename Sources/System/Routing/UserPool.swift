@@ -51,6 +51,8 @@ struct UserPool: Sendable {
   private static let maximumDemands = 64
 
   private(set) var users: [UserID: User] = [:]
+  /// The users of each supervisor that has some.
+  private var served: [SupervisorID: Set<UserID>] = [:]
   /// Oldest first, which is also by id.
   private(set) var demands: [Demand] = []
   /// What `demands` has of each supervisor that waits.
@@ -74,6 +76,7 @@ struct UserPool: Sendable {
     for (id, user) in stored {
       users[id] = user
       lastTurn = max(lastTurn, user.turn)
+      if case .serving(let supervisor) = user.place { served[supervisor, default: []].insert(id) }
     }
     for (id, user) in stored.sorted(by: { $0.1.turn < $1.1.turn }) where user.place == .free {
       queue.append((user.turn, id))
@@ -114,18 +117,27 @@ struct UserPool: Sendable {
     guard connection >= user.connection || planted.contains(.dropsOnAnyDisconnect) else { return nil }
     let place = user.place
     user.connection = connection
-    user.place = .offline
     users[id] = user
-    touchedUsers.append(id)
+    move(id, to: .offline)
     if case .serving(let supervisor) = place { return supervisor }
     return nil
   }
 
   private mutating func free(_ id: UserID) {
     lastTurn += 1
-    users[id]!.place = .free
     users[id]!.turn = lastTurn
     queue.append((lastTurn, id))
+    move(id, to: .free)
+  }
+
+  /// Makes every change of place, so that `served` agrees with `users`.
+  private mutating func move(_ id: UserID, to place: Place) {
+    if case .serving(let supervisor)? = users[id]?.place {
+      served[supervisor]?.remove(id)
+      if served[supervisor]?.isEmpty == true { served[supervisor] = nil }
+    }
+    users[id]!.place = place
+    if case .serving(let supervisor) = place { served[supervisor, default: []].insert(id) }
     touchedUsers.append(id)
   }
 
@@ -145,9 +157,10 @@ struct UserPool: Sendable {
 
   // MARK: Supervisors
 
+  /// The users of a supervisor, in the order in which they became free.
   func users(of supervisor: SupervisorID) -> [UserID] {
-    let found = users.filter { $0.value.place == .serving(supervisor) }
-    return found.sorted { $0.value.turn < $1.value.turn }.map(\.key)
+    let found = (served[supervisor] ?? []).map { (turn: users[$0]!.turn, id: $0) }
+    return found.sorted { ($0.turn, $0.id.key) < ($1.turn, $1.id.key) }.map(\.id)
   }
 
   func isServing(_ user: UserID, _ supervisor: SupervisorID) -> Bool { users[user]?.place == .serving(supervisor) }
@@ -159,8 +172,7 @@ struct UserPool: Sendable {
     // Older demand comes first: while there is some, nobody is free for this one.
     if demands.isEmpty {
       while granted.count < wanted, let id = takeFree() {
-        users[id]!.place = .serving(supervisor)
-        touchedUsers.append(id)
+        move(id, to: .serving(supervisor))
         granted.append(id)
       }
     }
@@ -217,8 +229,7 @@ struct UserPool: Sendable {
     var met = 0
     while met < demands.count, let id = takeFree() {
       let demand = demands[met]
-      users[id]!.place = .serving(demand.supervisor)
-      touchedUsers.append(id)
+      move(id, to: .serving(demand.supervisor))
       touchedDemands.append(demand.id)
       waits[demand.supervisor]!.users -= 1
       if demand.count == 1 {

@@ -57,6 +57,24 @@ struct UserPoolTests {
     #expect(pool.takeChanges().demands.map(\.0) == pool.demands.map(\.id))
   }
 
+  @Test("a supervisor's users are those whose place is with it, in the order in which they became free")
+  func usersOfASupervisor() {
+    var pool = UserPool()
+    for number in 1...20 { pool.connect(id(Int64(number)), connection: 1) }
+    _ = pool.grant(.number(12), to: one)
+    _ = pool.grant(.number(12), to: two)
+    for number in [3, 1, 15] { _ = pool.disconnect(id(Int64(number)), connection: 1) }
+    pool.release([id(7), id(4), id(13)], from: one)
+    _ = pool.assign()
+    for supervisor in [one, two] {
+      let found = pool.users.filter { $0.value.place == .serving(supervisor) }.sorted { $0.value.turn < $1.value.turn }
+      #expect(!found.isEmpty)
+      #expect(pool.users(of: supervisor) == found.map(\.key))
+      pool.release(pool.users(of: supervisor), from: supervisor)
+      #expect(pool.users(of: supervisor).isEmpty)
+    }
+  }
+
   @Test("an older connection changes nothing, whichever way the news comes")
   func connections() {
     var pool = UserPool()
