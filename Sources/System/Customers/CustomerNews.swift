@@ -34,10 +34,7 @@ extension CustomerServer {
     }
     switch message.type {
     case "SESSION_RUNNING":
-      guard let key = key(try QueueMessage.identifier(data, "EMAIL")) else {
-        throw .init(reason: "EMAIL: must have an @ and at most 255 bytes")
-      }
-      return .runs(key, id, request: message.correlationID ?? "")
+      return .runs(try QueueMessage.email(data).key, id, request: message.correlationID ?? "")
     case "SESSION_MESSAGE":
       guard let sequence = data["SEQ"]?.int, (1...ClientBounds.counter).contains(sequence) else {
         throw .init(reason: "SEQ: missing, or not an integer from 1 to \(ClientBounds.counter)")

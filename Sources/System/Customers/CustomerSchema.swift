@@ -65,7 +65,7 @@ extension SQLConnection {
       (key: $0.text(0), email: $0.text(1))
     }
     for row in rows {
-      guard let key = CustomerServer.key(row.email) else { continue }
+      guard let key = CustomerEmail(row.email)?.key else { continue }
       try execute(
         "UPDATE OR IGNORE customer_sessions SET email_key = $1 WHERE email_key = $2", .text(key), .text(row.key))
     }

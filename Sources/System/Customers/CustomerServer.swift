@@ -114,17 +114,11 @@ public actor CustomerServer: Service {
 
   // MARK: Requests
 
-  /// The key of an email, bounded before it is folded. Emails that are one to the User Service are one here.
-  static func key(_ email: String) -> String? {
-    guard (3...255).contains(email.utf8.count), email.utf8.contains(UInt8(ascii: "@")) else { return nil }
-    return AccountName(email)?.key ?? email
-  }
-
   private static func key(of call: Call) throws(HTTPFailure) -> String {
-    guard let key = key(call.string("EMAIL")) else {
+    guard let email = CustomerEmail(call.string("EMAIL")) else {
       throw HTTPFailure(400, "EMAIL: must have an @ and at most 255 bytes")
     }
-    return key
+    return email.key
   }
 
   func requestSession(_ call: Call) async throws -> Reply {
@@ -311,7 +305,7 @@ public actor CustomerServer: Service {
   }
 
   func status(of email: String) async throws -> Reply {
-    guard let key = Self.key(email) else { throw CustomerRoutes.failure(400, "INVALID_REQUEST") }
+    guard let key = CustomerEmail(email)?.key else { throw CustomerRoutes.failure(400, "INVALID_REQUEST") }
     let now = environment.clock.wallTime
     let session = try await database.transaction { try $0.customerSession(key, at: now) }
     switch session?.status {

@@ -94,6 +94,14 @@ struct QueueMessage: Sendable {
     return text
   }
 
+  /// The `EMAIL` of a customer.
+  static func email(_ data: JSONValue) throws(Malformed) -> CustomerEmail {
+    guard let email = CustomerEmail(try identifier(data, "EMAIL")) else {
+      throw Malformed(reason: "EMAIL: must have an @ and 3 to \(ClientBounds.identifier) bytes")
+    }
+    return email
+  }
+
   static func user(_ data: JSONValue, _ name: String = "USER_ID") throws(Malformed) -> UserID {
     guard let id = UserID(data[name]) else {
       throw Malformed(

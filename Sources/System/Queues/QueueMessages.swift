@@ -57,7 +57,9 @@ enum QueueMessages {
   private static let user = Schema.Field("USER_ID", userID)
   private static let count = Schema.Field("USER_COUNT", userCount, isRequired: false, "1 without it")
   private static let supervisorField = Schema.Field("SESSION_SUPERVISOR_ID", supervisorID)
-  private static let email = Schema.Field("EMAIL", identifier)
+  private static let address = Schema.string(
+    .init(minimumLength: 3, maximumBytes: ClientBounds.identifier, pattern: "@", example: "user@example.com"))
+  private static let email = Schema.Field("EMAIL", address)
   private static let messageID = Schema.Field("MESSAGE_ID", identifier, "the same id is the same message")
   private static let message = Schema.Field("MESSAGE", .any)
   private static let previous = Schema.Field(
@@ -103,7 +105,7 @@ enum QueueMessages {
         "END_SESSION", "A session is to end, named by its supervisor or by the customer's EMAIL",
         [
           .init("SESSION_SUPERVISOR_ID", supervisorID, isRequired: false),
-          .init("EMAIL", identifier, isRequired: false),
+          .init("EMAIL", address, isRequired: false),
           .init("REQUEST", identifier, isRequired: false, "with EMAIL: the id of the START_SESSION that is given up"),
         ], nil
       ),

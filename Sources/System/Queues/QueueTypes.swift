@@ -15,6 +15,23 @@ struct UserID: Hashable, Sendable {
   var key: String { json.text }
 }
 
+/// The email that names a customer: 3 to 255 bytes with an `@`.
+struct CustomerEmail: Hashable, Sendable {
+  /// The email as the customer wrote it.
+  let text: String
+
+  /// Nil for anything else.
+  init?(_ text: String) {
+    guard (3...ClientBounds.identifier).contains(text.utf8.count), text.utf8.contains(UInt8(ascii: "@")) else {
+      return nil
+    }
+    self.text = text
+  }
+
+  /// The form in which emails are compared, as in the User Service.
+  var key: String { AccountName(text)?.key ?? text }
+}
+
 /// How many users a supervisor wants.
 enum UserCount: Hashable, Sendable {
   /// 1 to 1,000,000.

@@ -49,15 +49,16 @@ extension ManagerInput {
     case "START_SESSION":
       let settings = data["SESSION_DATA"] ?? .object([])
       _ = try QueueMessage.count(settings, in: "SESSION_DATA.")
-      return .startSession(email: try QueueMessage.identifier(data, "EMAIL"), data: settings)
+      return .startSession(email: try QueueMessage.email(data), data: settings)
     case "ADDITIONAL_USERS":
       return .customerWantsUsers(try QueueMessage.supervisor(data), try QueueMessage.count(data))
     case "END_SESSION":
-      if data["SESSION_SUPERVISOR_ID"] == nil, data["EMAIL"] != nil {
+      let email = data["EMAIL"] == nil ? nil : try QueueMessage.email(data)
+      if data["SESSION_SUPERVISOR_ID"] == nil, let email {
         let request = try data["REQUEST"].map { _ throws(QueueMessage.Malformed) in
           try QueueMessage.identifier(data, "REQUEST")
         }
-        return .cancelSession(email: try QueueMessage.identifier(data, "EMAIL"), request: request)
+        return .cancelSession(email: email, request: request)
       }
       return .endSession(try QueueMessage.supervisor(data))
     default: return nil

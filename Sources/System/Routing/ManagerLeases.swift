@@ -6,8 +6,8 @@ extension UserManager {
     while !isClosed {
       let now = environment.clock.now
       var lost: Set<String> = []
-      for id in state.sessions.keys.sorted() {
-        guard let session = state.sessions[id], session.isOwn else { continue }
+      for session in state.sessions.all where session.isOwn {
+        let id = session.id
         if session.status == .starting {
           let offer = offered[id] ?? (now, 0)
           offered[id] = offer

@@ -24,16 +24,19 @@ extension SQLConnection {
       (0...ManagerCommit.maximumNumber).contains(lastCommit)
     else { throw .corrupt("the counters of the table manager are out of range") }
     var setAside: [String] = []
-    let users = try storedUsers(&setAside)
-    let demands = try storedDemands(&setAside)
     let sessions = try storedSessions(&setAside)
+    let users = try storedUsers(of: Set(sessions.map(\.id)), &setAside)
+    let demands = try storedDemands(&setAside)
     let handled = try query("SELECT message_id FROM handled ORDER BY position") { $0.text(0) }
     return StoredManager(
       state: ManagerState(pool: UserPool(users: users, demands: demands), sessions: sessions, nextSession: next),
       identity: identity, handled: handled, outbox: try outbox(after: 0), lastCommit: lastCommit, setAside: setAside)
   }
 
-  private func storedUsers(_ setAside: inout [String]) throws(DatabaseError) -> [(UserID, UserPool.User)] {
+  /// The users. One whose session could not be read is free.
+  private func storedUsers(
+    of sessions: Set<SupervisorID>, _ setAside: inout [String]
+  ) throws(DatabaseError) -> [(UserID, UserPool.User)] {
     try query("SELECT user_key, connection, place, supervisor, turn FROM pool_users ORDER BY turn") {
       row -> (UserID, UserPool.User)? in
       guard let id = UserID(row.json(0)) else {
@@ -42,8 +45,8 @@ extension SQLConnection {
       }
       let place: UserPool.Place =
         switch (row.text(2), SupervisorID(row.text(3))) {
-        case ("free", _): .free
-        case ("serving", let supervisor?): .serving(supervisor)
+        case ("serving", let supervisor?) where sessions.contains(supervisor): .serving(supervisor)
+        case ("free", _), ("serving", _): .free
         default: .offline
         }
       let turn = min(max(row.int(4), 0), ClientBounds.counter)
@@ -72,7 +75,10 @@ extension SQLConnection {
       ORDER BY supervisor
       """
     ) { row -> ManagedSession? in
+      let email = CustomerEmail(row.text(1))
+      let isOwn = row.int(6) != 0
       guard let id = SupervisorID(row.text(0)), let status = ManagedSession.Status(rawValue: row.text(3)),
+        email != nil || !isOwn,
         (0...ClientBounds.counter).contains(row.int(2)), row.text(4).utf8.count <= QueueNames.maximumHost,
         row.text(8).utf8.count <= ClientBounds.identifier
       else {
@@ -80,8 +86,8 @@ extension SQLConnection {
         return nil
       }
       return ManagedSession(
-        id: id, email: row.text(1), epoch: row.int(2), status: status, host: row.text(4), data: row.json(5),
-        isOwn: row.int(6) != 0, additional: min(max(row.int(7), 0), Int64(ClientBounds.users)), request: row.text(8))
+        id: id, email: email, epoch: row.int(2), status: status, host: row.text(4), data: row.json(5),
+        isOwn: isOwn, additional: min(max(row.int(7), 0), Int64(ClientBounds.users)), request: row.text(8))
     }.compactMap { $0 }
   }
 

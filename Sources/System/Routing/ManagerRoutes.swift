@@ -94,12 +94,10 @@ extension UserManager {
     return "the manager's database and the broker answer"
   }
 
-  private var orderedSessions: [ManagedSession] { state.sessions.keys.sorted().compactMap { state.sessions[$0] } }
-
   func supervisorOverview() -> JSONValue {
     [
       "SUPERVISORS": .array(
-        orderedSessions.map { session in
+        state.sessions.all.map { session in
           [
             "SESSION_SUPERVISOR_ID": .string(session.id.text), "EPOCH": .int(session.epoch),
             "HOST": .string(session.host), "STATUS": .string(session.status.rawValue),
@@ -134,9 +132,9 @@ extension UserManager {
   func sessionOverview() -> JSONValue {
     [
       "SESSIONS": .array(
-        orderedSessions.filter(\.isOwn).map { session in
+        state.sessions.all.filter(\.isOwn).map { session in
           [
-            "EMAIL": .string(session.email), "SESSION_SUPERVISOR_ID": .string(session.id.text),
+            "EMAIL": .string(session.email?.text ?? ""), "SESSION_SUPERVISOR_ID": .string(session.id.text),
             "STATUS": .string(session.status.rawValue),
           ]
         })
@@ -161,7 +159,7 @@ extension UserManager {
   /// How much each queue holds.
   private func queueDepths() async -> [JSONValue] {
     var names = QueueNames.declarations.compactMap { if case .queue(let name, _) = $0 { name } else { nil } }
-    for session in orderedSessions where session.status != .ended {
+    for session in state.sessions.all where session.status != .ended {
       names += QueueNames.queues(of: session.id)
     }
     return await client.depths(names).map { ["QUEUE": .string($0.queue), "MESSAGES": .int(Int64($0.messages))] }

@@ -1,38 +1,14 @@
-/// What the User Manager knows of a session.
-struct ManagedSession: Hashable, Sendable {
-  enum Status: String, Sendable {
-    /// A host was asked to take it.
-    case starting
-    case running
-    case ended
-  }
-
-  let id: SupervisorID
-  /// The customer; empty for a supervisor that came by itself.
-  let email: String
-  var epoch: Int64
-  var status: Status
-  var host: String
-  let data: JSONValue
-  /// Started by this manager, and so failed over.
-  let isOwn: Bool
-  /// Users that the customer has asked for beyond those of the beginning.
-  var additional: Int64 = 0
-  /// The id of the `START_SESSION` that asked for it last.
-  var request = ""
-}
-
 /// What came to the manager, read and checked.
 enum ManagerInput: Sendable {
   /// `connection` is nil from a User Server that does not number connections.
   case newUser(UserID, connection: Int64?)
   case removeUser(UserID, connection: Int64?)
   case userMessage(UserID, id: String, message: JSONValue)
-  case startSession(email: String, data: JSONValue)
+  case startSession(email: CustomerEmail, data: JSONValue)
   case customerWantsUsers(SupervisorID, UserCount)
   case endSession(SupervisorID)
   /// `request` is the `START_SESSION` that is given up; without it any is.
-  case cancelSession(email: String, request: String?)
+  case cancelSession(email: CustomerEmail, request: String?)
   case initialize(host: String)
   case wantsUsers(UserCount)
   case sendToUser(UserID, JSONValue)
@@ -94,7 +70,7 @@ enum ManagerEffect: Sendable {
 /// Sessions, users and demand: the rules of the User Manager, as one value. It changes nothing outside itself.
 struct ManagerState: Sendable {
   var pool = UserPool()
-  private(set) var sessions: [SupervisorID: ManagedSession] = [:]
+  private(set) var sessions = ManagedSessions()
   private var touched: [SupervisorID] = []
   /// Sessions that ended since the last commit: they may be forgotten here before it.
   private var ended: [ManagedSession] = []
@@ -110,12 +86,6 @@ struct ManagerState: Sendable {
 
   static let success: JSONValue = ["STATUS": "SUCCESS"]
   static func failure(_ reason: String) -> JSONValue { ["STATUS": "FAILED", "ERROR": .string(reason)] }
-
-  /// The running session of a customer.
-  private func session(of email: String) -> ManagedSession? {
-    let found = sessions.filter { $0.value.email == email && $0.value.status != .ended }
-    return found.min { $0.key < $1.key }?.value
-  }
 
   /// Handles an input. `message` is what brought it; its headers say who sends it.
   mutating func apply(_ input: ManagerInput, _ message: QueueMessage, answer: ManagerEffect.Answer?) -> [ManagerEffect]
@@ -150,7 +120,7 @@ struct ManagerState: Sendable {
     case .endSession(let id): return end(id, answer)
     case .cancelSession(let email, let request):
       // What a later request is for is not given up with this one.
-      guard let session = session(of: email), request == nil || request == session.request else {
+      guard let session = sessions.current(of: email), request == nil || request == session.request else {
         return answered(answer, Self.success)
       }
       return end(session.id, answer)
@@ -175,7 +145,7 @@ struct ManagerState: Sendable {
 
   private func toCustomer(_ session: ManagedSession, _ type: String) -> ManagerEffect {
     var message = QueueMessage(
-      type, ["EMAIL": .string(session.email), "SESSION_SUPERVISOR_ID": .string(session.id.text)])
+      type, ["EMAIL": .string(session.email?.text ?? ""), "SESSION_SUPERVISOR_ID": .string(session.id.text)])
     message.supervisor = session.id
     message.epoch = session.epoch
     // Whether a session runs is an answer: one that comes late is not taken for that to a later request.
@@ -204,13 +174,12 @@ struct ManagerState: Sendable {
 
   /// The queues of all sessions that go on.
   var queues: [AMQPDeclaration] {
-    sessions.keys.sorted().filter { sessions[$0]!.status != .ended }
-      .flatMap(QueueNames.queues(of:))
+    sessions.all.filter { $0.status != .ended }.flatMap { QueueNames.queues(of: $0.id) }
       .map { .queue($0, exchange: QueueNames.supervisorExchange) }
   }
 
-  private mutating func start(_ email: String, _ data: JSONValue, request: String) -> [ManagerEffect] {
-    if let known = session(of: email) {
+  private mutating func start(_ email: CustomerEmail, _ data: JSONValue, request: String) -> [ManagerEffect] {
+    if let known = sessions.current(of: email) {
       // Asked for twice: the customer hears again what it has. Without an id, as foreign agents publish it, it is nobody's request.
       if !request.isEmpty {
         sessions[known.id]!.request = request
@@ -259,11 +228,10 @@ struct ManagerState: Sendable {
   /// Starts the sessions of a lost host elsewhere, each with a higher epoch.
   private mutating func takeOver(from host: String) -> [ManagerEffect] {
     var effects: [ManagerEffect] = []
-    for id in sessions.keys.sorted() {
-      guard let session = sessions[id], session.host == host, session.isOwn else { continue }
+    for session in sessions.all where session.host == host && session.isOwn {
       switch session.status {
-      case .ended: effects += close(id)
-      case .running, .starting: effects += offer(id)
+      case .ended: effects += close(session.id)
+      case .running, .starting: effects += offer(session.id)
       }
     }
     return effects
@@ -329,7 +297,7 @@ struct ManagerState: Sendable {
       // One that was not started from here: it has epoch 0 and is not failed over.
       guard epoch == 0 else { return answered(answer, Self.failure("no such session")) }
       sessions[id] = ManagedSession(
-        id: id, email: "", epoch: 0, status: .running, host: host, data: .object([]), isOwn: false)
+        id: id, email: nil, epoch: 0, status: .running, host: host, data: .object([]), isOwn: false)
       touched.append(id)
       return [.declare(id)] + answered(answer, Self.success)
     }

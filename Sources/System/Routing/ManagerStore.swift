@@ -90,7 +90,8 @@ struct ManagerCommit: Sendable {
         INSERT INTO sessions (supervisor, email, epoch, status, host, data, is_own, additional, request)
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
         ON CONFLICT (supervisor) DO UPDATE SET epoch = $3, status = $4, host = $5, additional = $8, request = $9
-        """, .text(session.id.text), .text(session.email), .int(session.epoch), .text(session.status.rawValue),
+        """, .text(session.id.text), .text(session.email?.text ?? ""), .int(session.epoch),
+        .text(session.status.rawValue),
         .text(session.host), .text(session.data.text), .int(session.isOwn ? 1 : 0), .int(session.additional),
         .text(session.request))
     }
@@ -242,13 +243,11 @@ struct ManagerCommit: Sendable {
       .text(id.text), .int(sequence), .text(messageID), .text(from.text), .text(message.text))
     try database.execute(
       "DELETE FROM forwarded WHERE supervisor = $1 AND message_id = $2", .text(id.text), .text(messageID))
-    if let email = try database.first(
-      "SELECT email FROM sessions WHERE supervisor = $1 AND email <> ''", .text(id.text), row: { $0.text(0) })
-    {
+    if let email = try database.customer(of: id) {
       var message = QueueMessage(
         "SESSION_MESSAGE",
         [
-          "EMAIL": .string(email), "SESSION_SUPERVISOR_ID": .string(id.text), "SEQ": .int(sequence), "FROM": from,
+          "EMAIL": .string(email.text), "SESSION_SUPERVISOR_ID": .string(id.text), "SEQ": .int(sequence), "FROM": from,
           "MESSAGE": message, "MESSAGE_ID": .string(messageID),
         ])
       message.supervisor = id
@@ -270,12 +269,10 @@ struct ManagerCommit: Sendable {
       .text(id.text), .text(from.text), row: Self.forwarded)
     for (user, messageID, message) in waiting { try send(user, messageID, message, id, database, &outcome) }
     guard waiting.isEmpty, from == "CUSTOMER" else { return }
-    let email = try database.first(
-      "SELECT email FROM sessions WHERE supervisor = $1 AND status = 'running'", .text(id.text)
-    ) { $0.text(0) }
-    guard let email, !email.isEmpty else { return }
+    guard let email = try database.customer(of: id, status: .running) else { return }
     // The customer's agent keeps what is not in the transcript, and sends it again when it hears this.
-    let message = QueueMessage("SESSION_RUNNING", ["EMAIL": .string(email), "SESSION_SUPERVISOR_ID": .string(id.text)])
+    let message = QueueMessage(
+      "SESSION_RUNNING", ["EMAIL": .string(email.text), "SESSION_SUPERVISOR_ID": .string(id.text)])
     try publish(
       QueueNames.customerExchange, QueueNames.toCustomerServer, message.properties, message.body.bytes, database,
       &outcome)
@@ -351,6 +348,17 @@ extension UserPool.Place {
 }
 
 extension SQLConnection {
+  /// The customer of a session that the manager started; with `status` only while the session has it.
+  fileprivate func customer(
+    of id: SupervisorID, status: ManagedSession.Status? = nil
+  ) throws(DatabaseError) -> CustomerEmail? {
+    let found = try first("SELECT email, status FROM sessions WHERE supervisor = $1", .text(id.text)) {
+      (email: $0.text(0), status: $0.text(1))
+    }
+    guard let found, status == nil || found.status == status?.rawValue else { return nil }
+    return CustomerEmail(found.email)
+  }
+
   fileprivate func lastSequence(_ id: SupervisorID) throws(DatabaseError) -> Int64 {
     try first(
       "SELECT max(seq) FROM transcripts WHERE supervisor = $1 AND seq < $2", .text(id.text), .int(ClientBounds.counter)

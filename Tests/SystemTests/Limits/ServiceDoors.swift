@@ -195,6 +195,31 @@ extension Door {
 
   // MARK: The User Manager
 
+  /// Runs sessions of as many customers, all at once.
+  private static func runSessions(_ count: Int) {
+    var state = ManagerState()
+    let ids = (1...count).map { SupervisorID("s\($0)")! }
+    func apply(_ input: ManagerInput, from id: SupervisorID? = nil) {
+      var message = QueueMessage("")
+      message.supervisor = id
+      message.epoch = 1
+      _ = state.apply(input, message, answer: nil)
+    }
+    for number in 1...count {
+      apply(.newUser(UserID(.int(Int64(number)))!, connection: 1))
+      apply(.startSession(email: CustomerEmail("\(number)@example.com")!, data: .object([])))
+    }
+    for id in ids {
+      apply(.initialize(host: "host"), from: id)
+      apply(.wantsUsers(.number(1)), from: id)
+    }
+    for id in ids {
+      apply(.endSession(id))
+      apply(.released(state.pool.users(of: id)), from: id)
+    }
+    require(state.sessions.all.isEmpty, "every session has ended")
+  }
+
   private static let managerDoors = [
     world("manager: users of the pool", 100, sessions) { size, environment in
       for number in 0..<size {
@@ -209,6 +234,9 @@ extension Door {
       _ = try await ask(
         environment, Scenario.managerAddress, "POST /SessionSupervisor/NewSession",
         "{\"TYPE\":\"USER_RELEASED\",\"DATA\":{\"LIST_USER_ID\":[\(users)]}}", token: ScenarioRunner.serviceToken)
+    },
+    Door("manager: sessions that begin and end, each with a user", 500) { size in
+      { runSessions(size) }
     },
   ]
 }

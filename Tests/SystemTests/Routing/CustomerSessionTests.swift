@@ -110,19 +110,20 @@ struct CustomerSessionTests {
   @Test("an initialization that was given up does not end the session of the next one")
   func givenUp() {
     var state = ManagerState()
+    let email = CustomerEmail("ann@example.com")!
     func start(_ id: String) {
       var message = QueueMessage("START_SESSION")
       message.id = id
-      _ = state.apply(.startSession(email: "ann@example.com", data: .object([])), message, answer: nil)
+      _ = state.apply(.startSession(email: email, data: .object([])), message, answer: nil)
     }
     start("first")
     start("second")
     _ = state.apply(
-      .cancelSession(email: "ann@example.com", request: "first"), QueueMessage("END_SESSION"), answer: nil)
-    #expect(state.sessions.values.contains { $0.status != .ended })
+      .cancelSession(email: email, request: "first"), QueueMessage("END_SESSION"), answer: nil)
+    #expect(state.sessions.all.contains { $0.status != .ended })
     _ = state.apply(
-      .cancelSession(email: "ann@example.com", request: "second"), QueueMessage("END_SESSION"), answer: nil)
-    #expect(!state.sessions.values.contains { $0.status != .ended })
+      .cancelSession(email: email, request: "second"), QueueMessage("END_SESSION"), answer: nil)
+    #expect(!state.sessions.all.contains { $0.status != .ended })
   }
 
   @Test("a session that nobody takes is offered with growing patience, however often")

@@ -18,6 +18,7 @@ struct HostileMessageTests {
       (.customerServer, "END_SESSION", "{}"), (.supervisors, "HEARTBEAT", #"{"LEAVING":true}"#),
       (.customerServer, "ADDITIONAL_USERS", #"{"SESSION_SUPERVISOR_ID":"a b","USER_COUNT":1}"#),
       (.customerServer, "END_SESSION", #"{"SESSION_SUPERVISOR_ID":"é"}"#),
+      (.customerServer, "START_SESSION", #"{"EMAIL":"ann"}"#), (.customerServer, "END_SESSION", #"{"EMAIL":"ann"}"#),
     ]
     + ["0", "1000001", "9223372036854775807", "-1", "0.5", "true", #""all""#, "[1]"].map {
       (.customerServer, "START_SESSION", #"{"EMAIL":"ann@example.com","SESSION_DATA":{"USER_COUNT":\#($0)}}"#)
@@ -84,16 +85,11 @@ struct HostileMessageTests {
     for (from, type, data) in Self.refused where from == source { add(type, data, isAllowed: false) }
     #expect(bad.count > 20)
     let (count, badCount) = (messages.count, bad.count)
-    // The Customer Server sets aside news of a session whose EMAIL has no @.
-    @Sendable func bodies(_ letters: [AMQPDelivery]) -> [String] {
-      letters.filter { $0.properties.headers?["PARLEY_QUEUE"]?.text == source.queue }
-        .map { String(decoding: $0.body, as: UTF8.self) }
-    }
     let (answers, letters) = try session.publish(messages) { answers, letters in
-      answers.count == count && letters.count >= badCount && bodies(letters).count >= badCount
+      answers.count == count && letters.count >= badCount
     }
     #expect(answers.count == count, "each request is answered")
-    let aside = bodies(letters)
+    let aside = letters.map { String(decoding: $0.body, as: UTF8.self) }
     #expect(aside.first { !bad.contains($0) } == nil, "nothing within the bounds is set aside")
     #expect(aside == bad, "each that is out of bounds is set aside, in order")
     #expect(try session.managerAnswers())

@@ -8,6 +8,8 @@ import Testing
 /// A customer's request for a supervisor that was given up, and made again. Found by fuzzing.
 @Suite("Late answers to customers")
 struct LateAnswerTests {
+  private let email = CustomerEmail("ann@example.com")!
+
   private func message(_ type: String, id: String = "") -> QueueMessage {
     var message = QueueMessage(type, ["EMAIL": "ann@example.com"])
     message.id = id
@@ -34,12 +36,12 @@ struct LateAnswerTests {
     var state = ManagerState()
     func start(_ id: String) -> [ManagerEffect] {
       state.apply(
-        .startSession(email: "ann@example.com", data: .object([])), message("START_SESSION", id: id), answer: nil)
+        .startSession(email: email, data: .object([])), message("START_SESSION", id: id), answer: nil)
     }
     _ = start("first")
     #expect(taken("s1", &state) == ["first"])
     #expect(answered(start("again")) == ["again"])
-    _ = state.apply(.cancelSession(email: "ann@example.com", request: "again"), message("END_SESSION"), answer: nil)
+    _ = state.apply(.cancelSession(email: email, request: "again"), message("END_SESSION"), answer: nil)
     _ = start("second")
     #expect(taken("s2", &state) == ["second"])
     #expect(state.takeChangedSessions().last { $0.id == SupervisorID("s2") }?.request == "second")
@@ -50,7 +52,7 @@ struct LateAnswerTests {
     var state = ManagerState()
     for id in ["first", ""] {
       _ = state.apply(
-        .startSession(email: "ann@example.com", data: .object([])), message("START_SESSION", id: id), answer: nil)
+        .startSession(email: email, data: .object([])), message("START_SESSION", id: id), answer: nil)
     }
     #expect(taken("s1", &state) == ["first"])
   }

@@ -25,7 +25,8 @@ struct RelayTests {
         var before = ManagerCommit(number: 1)
         before.sessions = [
           ManagedSession(
-            id: session, email: "c", epoch: 1, status: .running, host: "h", data: .object([]), isOwn: isOwn)
+            id: session, email: CustomerEmail("c@example.com"), epoch: 1, status: .running, host: "h",
+            data: .object([]), isOwn: isOwn)
         ]
         before.effects = [.join([ann], session)]
         before.effects += (1...5).map {

@@ -91,8 +91,12 @@ extension Schema.StringRule {
       return values.map { .init(.string($0), true) }
         + ["", values[0] + "\u{301}", values[0].lowercased() + " "].map { .init(.string($0), false) }
     }
-    func text(_ letter: String, _ count: Int) -> JSONValue { .string(String(repeating: letter, count: count)) }
-    var found: [SchemaCase] = []
+    // Only the pattern of emails asks for a letter that these texts lack.
+    let end = pattern == "@" ? "@" : ""
+    func text(_ letter: String, _ count: Int) -> JSONValue {
+      .string(String(repeating: letter, count: max(0, count - end.utf8.count / letter.utf8.count)) + end)
+    }
+    var found: [SchemaCase] = end.isEmpty ? [] : [.init(.string("xxx"), false), .init(.string("xx＠x"), false)]
     if let minimumLength {
       found.append(.init(text("x", minimumLength), true))
       if minimumLength > 0 { found.append(.init(text("x", minimumLength - 1), false)) }

@@ -28,6 +28,8 @@ struct StoredRowTests {
     "INSERT INTO sessions VALUES ('!', 'd@example.com', 1, 'running', 'gone', '{}', 1, 0, '')",
     "INSERT INTO sessions VALUES ('s4', 'e@example.com', -1, 'starting', '', '\(deep)', 1, 0, '')",
     "INSERT INTO sessions VALUES ('s5', 'f@example.com', 1, 'starting', '', '{\"x\":\(deep)}', 1, 0, '')",
+    "INSERT INTO sessions VALUES ('s6', 'no email', 1, 'running', 'gone', '{}', 1, 0, '')",
+    "INSERT INTO pool_users VALUES ('6', 1, 'serving', 's6', 3)",
     "INSERT INTO transcripts VALUES ('s1', 9223372036854775807, 'm', '7', '\"x\"')",
     "INSERT INTO relayed VALUES ('s1', '7', 9223372036854775807)",
     "INSERT INTO relayed VALUES ('s1', '8', -9223372036854775808)",
@@ -57,6 +59,10 @@ struct StoredRowTests {
     #expect(try session.managerAnswers())
     let overview = try session.ask(SessionWorld.manager, "GET", "/SessionSupervisor").body["SUPERVISORS"]?.array ?? []
     #expect(overview.first { $0["SESSION_SUPERVISOR_ID"] == "s1" }?["STATUS"] == "running")
+    #expect(!overview.contains { $0["SESSION_SUPERVISOR_ID"] == "s6" }, "a session without an email is set aside")
+    let users = try session.ask(SessionWorld.manager, "GET", "/UserServer").body["USERS"]?.array ?? []
+    let released = users.first { $0["USER_ID"] == 6 }?["SESSION_SUPERVISOR_ID"]
+    #expect(released != nil && released != "s6", "its user is with another session or free")
     let start = #"{"TYPE":"START_SESSION","DATA":{"EMAIL":"new@example.com"}}"#
     let (answers, _) = try session.publish([SessionWorld.message(QueueNames.fromCustomerServer, start)]) { answers, _ in
       !answers.isEmpty
