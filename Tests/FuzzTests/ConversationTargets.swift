@@ -49,7 +49,7 @@ extension FuzzTarget {
       world.addNode("eve") { environment in
         let conversation = AttackConversation(
           environment, source: source, persona: AttackPersona(name: "eve", isAlone: true),
-          services: runner.scenario.attackedServices, serviceToken: ScenarioRunner.serviceToken)
+          services: runner.scenario.attackedServices, serviceToken: Scenario.serviceToken)
         try await conversation.introduce()
         while !source.isSpent { try await conversation.hold(source.pick(kinds)) }
         conversation.end()
@@ -100,7 +100,7 @@ extension FuzzTarget {
 
   private static func deliver(_ environment: Environment) async throws {
     let heard = Done()
-    let client = AMQPClient(environment, broker: ScenarioRunner.broker)
+    let client = AMQPClient(environment, broker: Scenario.broker)
     await client.declare([.exchange("ann-x"), .queue("ann-q", exchange: "ann-x")])
     client.start()
     await client.consume("ann-q") { _ in heard.isTrue = true }

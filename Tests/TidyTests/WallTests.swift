@@ -21,7 +21,12 @@ struct WallTests {
         "Wire/SocketIO", "Wire/AMQP", "Wire/JWT", "Wire", "Database", "HTTP", "Sockets", "Broker/Client",
         "Broker/Server", "Queues", "Accounts", "Chat", "Customers", "Routing", "Supervision",
       ], strangers: ["Accounts", "Chat", "Customers", "Routing", "Supervision"]),
-    House(folder: "Sim", rooms: ["Kernel", "Strategies", "World", "Linearizability"]),
+    House(
+      folder: "Sim",
+      rooms: [
+        "Kernel", "Strategies", "World", "Linearizability", "Counters", "Parsing", "Scenario", "Workload", "Oracles",
+        "Run", "Report", "Search",
+      ]),
   ]
 
   /// What a folder may import beside Swift. The compiler sees every module that was built before, declared or not.

@@ -105,18 +105,3 @@ extension Role {
       + "the role \(self) has \(actions.joined(separator: ", "))"
   }
 }
-
-extension ChatAction {
-  /// Towards whom a script may direct it: another person, or who has made a group.
-  enum Target { case nobody, person, maker }
-
-  var target: Target {
-    switch self {
-    case .sendDirect, .sendTwice, .typing, .block, .removeMember, .readHistory: .person
-    case .sendGroup, .leaveGroup: .maker
-    case .repeatMessage, .disconnect, .vanish, .putAway, .logoutElsewhere, .logoutWhileConnecting, .deleteSession,
-      .deleteUser:
-      .nobody
-    }
-  }
-}

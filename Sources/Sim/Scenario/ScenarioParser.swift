@@ -193,3 +193,17 @@ extension Scenario {
     return to
   }
 }
+
+extension ScenarioValue {
+  /// `"crash chat, messages-stored"`: one event, and another soon after it. Both have to be known.
+  fileprivate func ordering(among known: [String]) throws(ScenarioError) -> Orderings.Pair {
+    let parts = try string().split(separator: ", ").map(String.init)
+    guard parts.count == 2, parts[0] != parts[1] else {
+      throw error("an ordering is two different events, for example \"crash chat, messages-stored\"")
+    }
+    for part in parts where !known.contains(part) {
+      throw error("unknown event \"\(part)\"\(Spelling.hint(part, among: known))")
+    }
+    return Orderings.Pair(parts[0], parts[1])
+  }
+}

@@ -32,7 +32,7 @@ struct Agenda<Action: RawRepresentable & Sendable>: Sendable where Action.RawVal
 
   /// Waits for the next action; nil once the day is over, which began at `begin`. What is done is written down.
   mutating func next(
-    since begin: Instant, _ stream: ChoiceStream, _ history: History, _ environment: Environment
+    since begin: Instant, _ stream: ChoiceStream, _ tally: Tally, _ environment: Environment
   ) async throws -> Action? {
     target = nil
     let end = begin + run
@@ -50,7 +50,7 @@ struct Agenda<Action: RawRepresentable & Sendable>: Sendable where Action.RawVal
     } else {
       return nil
     }
-    history.did(name, action.rawValue, to: target, after: environment.clock.now - begin)
+    tally.did(name, action.rawValue, to: target, after: environment.clock.now - begin)
     return action
   }
 }

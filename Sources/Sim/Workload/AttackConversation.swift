@@ -1,18 +1,6 @@
 import Environment
 import System
 
-/// What an attack goes through, and what the attacker has left lying about.
-enum AttackKind: String, CaseIterable, Sendable {
-  /// A logged-in client of the broker, with queues and exchanges of its own.
-  case amqp
-  /// A client of the chat's sockets.
-  case sockets
-  /// A client of the HTTP services.
-  case http
-  /// A client of the broker that puts into the services' queues what they cannot read.
-  case queues
-}
-
 /// Conversations of one attacker with the services: the steps of the grammar, each sent whole or in pieces, once or twice,
 /// before the answer to the last one or after it, and now and then cut off after any byte. It reads what comes, or does not.
 final class AttackConversation: @unchecked Sendable {
@@ -159,7 +147,7 @@ final class AttackConversation: @unchecked Sendable {
   // MARK: Conversations
 
   private func broker(_ step: () -> [UInt8]) async throws {
-    let address = ScenarioRunner.broker
+    let address = Scenario.broker
     try await connected(to: address.address) { connection in
       let greeting = grammar.amqpGreeting(user: address.user, password: address.password)
       if source.once(in: 4) {

@@ -6,7 +6,7 @@ import System
 /// turn, too long or half, with each value at its limit or beyond, and hopes that others suffer from it. See `AttackGrammar`.
 final class Attacker: Inhabitant, @unchecked Sendable {
   let name: String
-  private let history: History
+  private let tally: Tally
   private let stream: ChoiceStream
   private let scenario: Scenario
   private var agenda: Agenda<AttackKind>
@@ -16,10 +16,10 @@ final class Attacker: Inhabitant, @unchecked Sendable {
   /// Answers that no client may cause.
   var blunders: [String] { conversation?.blunders ?? [] }
 
-  init(_ name: String, stream: ChoiceStream, history: History, scenario: Scenario, agenda: Agenda<AttackKind>) {
+  init(_ name: String, stream: ChoiceStream, tally: Tally, scenario: Scenario, agenda: Agenda<AttackKind>) {
     self.name = name
     self.stream = stream
-    self.history = history
+    self.tally = tally
     self.scenario = scenario
     self.agenda = agenda
   }
@@ -31,11 +31,11 @@ final class Attacker: Inhabitant, @unchecked Sendable {
       serviceToken: nil)
     self.conversation = conversation
     try await conversation.introduce()
-    while let kind = try await agenda.next(since: begin, stream, history, environment) {
+    while let kind = try await agenda.next(since: begin, stream, tally, environment) {
       lastSeen = "attacks: \(kind.rawValue)"
       let before = conversation.steps
       try await conversation.hold(kind)
-      history.tally(.attacks, conversation.steps - before)
+      tally.add(conversation.steps - before, to: .attacks)
     }
     conversation.end()
     isServed = true

@@ -6,7 +6,7 @@ import System
 final class ChatDevice: @unchecked Sendable {
   private let environment: Environment
   private let history: ChatHistory
-  private let counters: History
+  private let tally: Tally
   private let stream: ChoiceStream
   private let person: String
   private let behavior: People
@@ -26,14 +26,14 @@ final class ChatDevice: @unchecked Sendable {
   private var isHurried = false
 
   init(
-    _ environment: Environment, _ person: String, _ behavior: People, history: ChatHistory, counters: History,
+    _ environment: Environment, _ person: String, _ behavior: People, history: ChatHistory, tally: Tally,
     stream: ChoiceStream, commons: Commons
   ) {
     self.environment = environment
     self.person = person
     self.behavior = behavior
     self.history = history
-    self.counters = counters
+    self.tally = tally
     self.stream = stream
     self.commons = commons
   }
@@ -74,7 +74,7 @@ final class ChatDevice: @unchecked Sendable {
       let auth: JSONValue = ["sessionID": .string(session)]
       try await client.connect(auth: auth)
       if let rudeness = Rudeness.drawn(from: [.connectTwice, .speakEarly, .connectAndLeave], behavior, stream) {
-        counters.count(.rudeSteps)
+        tally.count(.rudeSteps)
         try await rudeness.act(client, "/", auth)
         if rudeness == .connectAndLeave {
           await hangUp(silently: false)
@@ -106,8 +106,8 @@ final class ChatDevice: @unchecked Sendable {
     switch event {
     case .connected where leaving != nil && leaving === client: break
     case .connected:
-      counters.count(.sockets)
-      if transport == .upgrading { counters.count(.upgrades) }
+      tally.count(.sockets)
+      if transport == .upgrading { tally.count(.upgrades) }
       history.sockets.append(
         SocketRecord(
           person: person, user: user, session: session, begunAt: begunAt, connected: history.next(),
@@ -118,11 +118,11 @@ final class ChatDevice: @unchecked Sendable {
       }
     case .refused(_, Rudeness.refusal): break
     case .refused(_, let message):
-      counters.count(.socketsRefused)
+      tally.count(.socketsRefused)
       if message == "no such session", self.session == session { self.session = nil }
       return false
     case .disconnected:
-      counters.count(.socketsClosed)
+      tally.count(.socketsClosed)
       return false
     case .acknowledged(_, let id, let payload):
       calls.answer(id, payload.arguments.first ?? .null)
@@ -134,7 +134,7 @@ final class ChatDevice: @unchecked Sendable {
   /// Does a step out of turn on a socket that is connected.
   private func beRude(_ rudeness: Rudeness, _ session: String) async {
     guard let client else { return }
-    counters.count(.rudeSteps)
+    tally.count(.rudeSteps)
     do {
       switch rudeness {
       case .upgradeTwice: await Rudeness.upgrade(await client.sessionID, environment)
@@ -154,13 +154,13 @@ final class ChatDevice: @unchecked Sendable {
     guard let record else { return }
     switch name {
     case "new_message":
-      counters.count(.messagesHeard)
+      tally.count(.messagesHeard)
       if let fact = MessageFact(data) { history.sockets[record].heard.append((history.next(), history.time, fact)) }
     case "user_status":
-      counters.count(.presenceHeard)
+      tally.count(.presenceHeard)
       history.sockets[record].presence.append(
         (history.next(), data["user_id"]?.int ?? 0, data["status"] == "online"))
-    case "typing": counters.count(.typingHeard)
+    case "typing": tally.count(.typingHeard)
     default: break
     }
   }
@@ -194,7 +194,7 @@ final class ChatDevice: @unchecked Sendable {
     // Who has no socket yet cannot say that there is to be none; the end of a connection is seen in any case.
     if record == nil || silently && isPolling { commons.notice(within: behavior.missing, from: history.time) }
     if !silently, let rudeness = Rudeness.drawn(from: [.leaveTwice], behavior, stream) {
-      counters.count(.rudeSteps)
+      tally.count(.rudeSteps)
       ended()
       try? await rudeness.act(client, "/", .null)
     }

@@ -26,7 +26,7 @@ final class ChatHands: @unchecked Sendable {
     let history = person.history
     let index = history.calls.count
     history.calls.append(ServiceCall(person: person.name, what: "\(method) \(path)", interval: history.begin()))
-    person.counters.count(.requests)
+    person.tally.count(.requests)
     defer { history.end(&history.calls[index].interval) }
     do {
       let target = method == "GET" ? path + "?" + Self.query(body) : path
@@ -35,11 +35,11 @@ final class ChatHands: @unchecked Sendable {
         json: method == "GET" ? nil : .object(body), timeout: person.behavior.patience)
       history.calls[index].status = response.status
       person.lastSeen = "\(method) \(path): \(response.status)"
-      if response.status == 503 { person.counters.count(.unavailable) }
-      if response.status < 300 { person.counters.count(.successes) }
+      if response.status == 503 { person.tally.count(.unavailable) }
+      if response.status < 300 { person.tally.count(.successes) }
       return (response.status, (try? JSONParser.parse(response.body)) ?? .null)
     } catch is NetworkError {
-      person.counters.count(.unanswered)
+      person.tally.count(.unanswered)
       return nil
     } catch is HTTPError {
       return nil
@@ -135,7 +135,7 @@ final class ChatHands: @unchecked Sendable {
     while try await !deleteAccount() {
       try await environment.clock.sleep(for: person.stream.exponential(mean: .milliseconds(500)))
     }
-    person.counters.count(.deletedUsers)
+    person.tally.count(.deletedUsers)
     for session in sessions + [session] { ended(session) }
     try await register()
   }
@@ -155,7 +155,7 @@ final class ChatHands: @unchecked Sendable {
   }
 
   private func ended(_ session: String) {
-    person.counters.count(.logouts)
+    person.tally.count(.logouts)
     person.history.endedSessions[session] = person.history.time
     person.commons.notice(within: person.behavior.ending, from: person.history.time)
   }
@@ -183,7 +183,7 @@ final class ChatHands: @unchecked Sendable {
   func block(_ peer: String) async throws {
     guard let other = person.commons.users[peer] else { return }
     guard try await setContact(peer, other, "blocked") else { return }
-    person.counters.count(.blocks)
+    person.tally.count(.blocks)
     try await environment.clock.sleep(for: person.stream.exponential(mean: .seconds(1)))
     _ = try await setContact(peer, other, "new")
     _ = try await setContact(peer, other, "friend")
@@ -232,7 +232,7 @@ final class ChatHands: @unchecked Sendable {
     let isDone = try await change(
       .member(group: group, user: other, isAdded: isAdded), isAdded ? "/addGroupMember" : "/removeGroupMember",
       [.init("group_id", .int(group)), .init("member", .string(peer))])
-    if isDone { person.counters.count(.memberChanges) }
+    if isDone { person.tally.count(.memberChanges) }
     return isDone
   }
 
@@ -243,7 +243,7 @@ final class ChatHands: @unchecked Sendable {
     let (status, body) = try await asMyself(
       "GET", "/getContactMessages", [.init("contact", .string(peer)), .init("limit", 20)])
     guard status == 200, let other = person.commons.users[peer] else { return }
-    person.counters.count(.readings)
+    person.tally.count(.readings)
     let facts = (body.array ?? []).compactMap { MessageFact($0) }
     person.history.readings.append(
       Reading(

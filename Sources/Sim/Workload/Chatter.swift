@@ -44,7 +44,7 @@ final class Chatter: Resident<ChatHistory, ChatCommons, ChatAction>, Inhabitant,
     try await hands.register()
     for index in 0..<behavior.devices {
       let device = ChatDevice(
-        environment, name, behavior, history: history, counters: counters, stream: stream, commons: commons)
+        environment, name, behavior, history: history, tally: tally, stream: stream, commons: commons)
       device.user = user
       device.session = try await hands.login()
       if index == 0 || stream.chance(0.8) { device.start() }
@@ -52,7 +52,7 @@ final class Chatter: Resident<ChatHistory, ChatCommons, ChatAction>, Inhabitant,
     }
     try await hands.befriend(friends)
     if name == behavior.names.first { try await hands.createGroup(friends) }
-    while let action = try await agenda.next(since: begin, stream, counters, environment) {
+    while let action = try await agenda.next(since: begin, stream, tally, environment) {
       try await act(action, hands, environment)
     }
     try await settle(hands, environment)
@@ -206,7 +206,7 @@ final class Chatter: Resident<ChatHistory, ChatCommons, ChatAction>, Inhabitant,
     if twice { try await attemptTwice(&sending) }
     for _ in 0..<4 where sending.acknowledgements.isEmpty && sending.refusal == nil {
       if try await attempt(&sending) { break }
-      counters.count(.resends)
+      tally.count(.resends)
       try await environment.clock.sleep(for: stream.exponential(mean: .milliseconds(700)))
       history.sendings[index] = sending
     }
@@ -222,7 +222,7 @@ final class Chatter: Resident<ChatHistory, ChatCommons, ChatAction>, Inhabitant,
     var (one, other) = (sending, sending)
     let connected = devices.filter(\.isConnected)
     guard connected.count > 1 else { return }
-    counters.count(.doubleSends)
+    tally.count(.doubleSends)
     async let first: Sending = {
       _ = try await attempt(&one, from: connected[0])
       return one
@@ -244,7 +244,7 @@ final class Chatter: Resident<ChatHistory, ChatCommons, ChatAction>, Inhabitant,
     case .direct(let a, let b): (recipient, isGroup) = (a == user ? b : a, false)
     case .group(let id): (recipient, isGroup) = (id, true)
     }
-    counters.count(.messages)
+    tally.count(.messages)
     var call = ServiceCall(person: name, what: "send_message \"\(sending.content)\"", interval: history.begin())
     let answer = try await device.call(
       "send_message",
@@ -257,8 +257,8 @@ final class Chatter: Resident<ChatHistory, ChatCommons, ChatAction>, Inhabitant,
       return false
     }
     if answer["status"] == "ok", let id = answer["message_id"]?.int, let sequence = answer["seq"]?.int {
-      counters.count(.messagesStored)
-      if isGroup { counters.count(.groupMessagesStored) }
+      tally.count(.messagesStored)
+      if isGroup { tally.count(.groupMessagesStored) }
       sending.acknowledgements.append(
         Acknowledgement(id: id, sequence: sequence, timestamp: answer["timestamp"]?.string ?? ""))
       sending.accepted.append((session, call.interval.invokedAt))
@@ -277,7 +277,7 @@ final class Chatter: Resident<ChatHistory, ChatCommons, ChatAction>, Inhabitant,
       return false
     }
     sending.refusal = message
-    counters.count(.messagesRefused)
+    tally.count(.messagesRefused)
     return true
   }
 
@@ -289,7 +289,7 @@ final class Chatter: Resident<ChatHistory, ChatCommons, ChatAction>, Inhabitant,
     guard let index = history.sendings.firstIndex(where: { $0.clientID == again.clientID && $0.person == name }) else {
       return
     }
-    counters.count(.resends)
+    tally.count(.resends)
     let before = again.acknowledgements.count
     _ = try await attempt(&again)
     if again.acknowledgements.count > before {

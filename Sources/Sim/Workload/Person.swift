@@ -23,7 +23,8 @@ final class Person: Inhabitant, @unchecked Sendable {
   let name: String
   let behavior: People
   private let stream: ChoiceStream
-  private let history: History
+  private let history: AccountHistory
+  private let tally: Tally
   private let service: SocketAddress
 
   /// The account that the person registered last, or tried to.
@@ -50,11 +51,14 @@ final class Person: Inhabitant, @unchecked Sendable {
   private var lastOperation: Int?
   var lastSeen: String { lastOperation.map { history.operations[$0].description } ?? "nothing yet" }
 
-  init(_ name: String, behavior: People, stream: ChoiceStream, history: History, scenario: Scenario) {
+  init(
+    _ name: String, behavior: People, stream: ChoiceStream, history: AccountHistory, tally: Tally, scenario: Scenario
+  ) {
     self.name = name
     self.behavior = behavior
     self.stream = stream
     self.history = history
+    self.tally = tally
     agenda = Agenda(of: name, weights: behavior.actions, thinkTime: behavior.thinkTime, scenario: scenario)
     service = Scenario.usersAddress
   }
@@ -64,7 +68,7 @@ final class Person: Inhabitant, @unchecked Sendable {
   func live(_ environment: Environment) async throws {
     let begin = environment.clock.now
     let client = HTTPClient(environment, address: service)
-    while let action = try await agenda.next(since: begin, stream, history, environment) {
+    while let action = try await agenda.next(since: begin, stream, tally, environment) {
       try await act(action, client, environment)
     }
     try await lookAtTheEnd(client, environment)
@@ -166,7 +170,7 @@ final class Person: Inhabitant, @unchecked Sendable {
     let token = access!
     let answer = try await authenticated(.deleteUser(token), client, environment)
     if answer.isSuccess {
-      history.count(.deletedUsers)
+      tally.count(.deletedUsers)
       bury(token)
     }
     if answer.isSuccess || answer.isUnknown || answer.status == 400 {
@@ -213,7 +217,7 @@ final class Person: Inhabitant, @unchecked Sendable {
   private func stealRefresh(_ client: HTTPClient, _ environment: Environment) async throws {
     let token = refresh!
     refresh = nil
-    history.count(.refreshRaces)
+    tally.count(.refreshRaces)
     let thief = HTTPClient(environment, address: service)
     async let stolen = once(.refresh(token), thief, environment)
     let own = try await once(.refresh(token), client, environment)
@@ -229,7 +233,7 @@ final class Person: Inhabitant, @unchecked Sendable {
 
   private func replayRefresh(_ client: HTTPClient, _ environment: Environment) async throws {
     let token = usedRefresh.removeLast()
-    history.count(.refreshReplays)
+    tally.count(.refreshReplays)
     let answer = try await persistently(.refresh(token), client, environment)
     if answer.status == 401 {
       if let access { bury(access) }
@@ -240,7 +244,7 @@ final class Person: Inhabitant, @unchecked Sendable {
   }
 
   private func useDeadToken(_ client: HTTPClient, _ environment: Environment) async throws {
-    history.count(.deadTokens)
+    tally.count(.deadTokens)
     let token = stream.pick(deadTokens)
     let request: Request
     switch stream.choose(3) {
@@ -277,7 +281,7 @@ final class Person: Inhabitant, @unchecked Sendable {
   /// Ids are no secret: whoever knows one tries.
   private func deleteOthersSession(_ client: HTTPClient, _ environment: Environment) async throws {
     guard let session = history.lastSession(notOf: name) else { return }
-    history.count(.trespasses)
+    tally.count(.trespasses)
     _ = try await authenticated(.deleteSession(session, access!), client, environment)
   }
 
@@ -300,7 +304,7 @@ final class Person: Inhabitant, @unchecked Sendable {
     var answer = try await once(request, client, environment)
     var attempts = 1
     while answer.isUnknown || answer.status == 408, attempts < 3 {
-      history.count(.retries)
+      tally.count(.retries)
       try await environment.clock.sleep(for: stream.exponential(mean: .milliseconds(500)))
       answer = try await once(request, client, environment)
       attempts += 1
@@ -310,7 +314,7 @@ final class Person: Inhabitant, @unchecked Sendable {
 
   private func once(_ request: Request, _ client: HTTPClient, _ environment: Environment) async throws -> Answer {
     let id = history.begin(name, request)
-    history.count(.requests)
+    tally.count(.requests)
     let answer = try await exchange(request, client, environment)
     history.end(id, answer)
     note(answer)
@@ -322,20 +326,20 @@ final class Person: Inhabitant, @unchecked Sendable {
     let bytes = request.bytes(host: service)
     do {
       if stream.chance(behavior.cutOff) {
-        history.count(.cutOffs)
+        tally.count(.cutOffs)
         try await hangUp(bytes, client, environment)
         return .none
       }
       var pieces: [(count: Int, pause: Duration)] = []
       if stream.chance(behavior.slow) {
-        history.count(.slowRequests)
+        tally.count(.slowRequests)
         let size = stream.pick([1, 1, 7, 40])
         pieces = Array(repeating: (size, behavior.slowPause), count: bytes.count / size)
       }
       let response = try await client.send(bytes, pieces: pieces, timeout: behavior.patience)
       return Answer(response, to: request)
     } catch let error as NetworkError {
-      if error == .refused { history.count(.refused) }
+      if error == .refused { tally.count(.refused) }
       return .none
     } catch is HTTPError {
       return .none
@@ -355,13 +359,13 @@ final class Person: Inhabitant, @unchecked Sendable {
 
   private func note(_ answer: Answer) {
     switch answer.status {
-    case nil: history.count(.unanswered)
-    case let status? where status < 300: history.count(.successes)
-    case 400: history.count(.conflicts)
-    case 401: history.count(.unauthorized)
-    case 408: history.count(.requestTimeouts)
-    case 429: history.count(.throttled)
-    case 503: history.count(.unavailable)
+    case nil: tally.count(.unanswered)
+    case let status? where status < 300: tally.count(.successes)
+    case 400: tally.count(.conflicts)
+    case 401: tally.count(.unauthorized)
+    case 408: tally.count(.requestTimeouts)
+    case 429: tally.count(.throttled)
+    case 503: tally.count(.unavailable)
     default: break
     }
   }

@@ -23,21 +23,21 @@ where Action.RawValue == String {
   let behavior: People
   let stream: ChoiceStream
   let history: Record
-  let counters: History
+  let tally: Tally
   let commons: Common
   var agenda: Agenda<Action>
   var isServed = false
   var lastSeen = "nothing yet"
 
   required init(
-    _ name: String, behavior: People, stream: ChoiceStream, history: Record, counters: History,
+    _ name: String, behavior: People, stream: ChoiceStream, history: Record, tally: Tally,
     commons: Common, agenda: Agenda<Action>
   ) {
     self.name = name
     self.behavior = behavior
     self.stream = stream
     self.history = history
-    self.counters = counters
+    self.tally = tally
     self.commons = commons
     self.agenda = agenda
   }

@@ -16,7 +16,7 @@ final class SessionCustomer: Resident<SessionHistory, SessionCommons, SessionAct
     try await register(environment)
     let client = HTTPClient(environment, address: Scenario.customersAddress)
     try await begin(client, environment)
-    while let action = try await agenda.next(since: beginning, stream, counters, environment) {
+    while let action = try await agenda.next(since: beginning, stream, tally, environment) {
       switch action {
       case .say, .disconnect, .vanish, .leave, .depart: try await say(client, environment)
       case .read: try await follow(client, environment)
@@ -52,7 +52,7 @@ final class SessionCustomer: Resident<SessionHistory, SessionCommons, SessionAct
   private func send(
     _ method: String, _ path: String, _ body: JSONValue, _ client: HTTPClient, _ environment: Environment
   ) async throws -> (status: Int, body: JSONValue)? {
-    counters.count(.requests)
+    tally.count(.requests)
     do {
       let response = try await client.send(method, path, json: body, timeout: behavior.patience)
       lastSeen = "\(method) \(path): \(response.status)"
@@ -111,7 +111,7 @@ final class SessionCustomer: Resident<SessionHistory, SessionCommons, SessionAct
     history.end(&run.interval)
     history.runs.append(run)
     current = history.runs.count - 1
-    counters.count(.sessionsServed)
+    tally.count(.sessionsServed)
   }
 
   private func take(_ token: String?) {
@@ -138,7 +138,7 @@ final class SessionCustomer: Resident<SessionHistory, SessionCommons, SessionAct
     let answer = try await ask("SEND_MESSAGE", ["MESSAGE": .string(text)], client, environment)
     history.sayings[index].isAccepted = answer?.status == 200
     history.end(&history.sayings[index].interval)
-    if answer?.status == 200 { counters.count(.messagesStored) }
+    if answer?.status == 200 { tally.count(.messagesStored) }
   }
 
   /// Asks for what is new, as an application does from time to time.
@@ -148,7 +148,7 @@ final class SessionCustomer: Resident<SessionHistory, SessionCommons, SessionAct
     guard let (status, body) = try await ask("GET_MESSAGES", ["AFTER": .int(after)], client, environment),
       status == 200, let page = body["MESSAGES"]?.array
     else { return }
-    counters.count(.readings)
+    tally.count(.readings)
     history.runs[current].followed += page.compactMap { TranscriptEntry($0) }
   }
 
@@ -190,7 +190,7 @@ final class SessionCustomer: Resident<SessionHistory, SessionCommons, SessionAct
   /// Two ask for the same email at the same time: at most one is accepted.
   private func race(_ client: HTTPClient, _ environment: Environment) async throws {
     let other = HTTPClient(environment, address: Scenario.customersAddress)
-    counters.count(.sessionRaces)
+    tally.count(.sessionRaces)
     var interval = history.begin()
     async let first = send("POST", "/requestSessionCreation", request, other, environment)
     let second = try await send("POST", "/requestSessionCreation", request, client, environment)

@@ -15,7 +15,7 @@ final class SessionUser: Resident<SessionHistory, SessionCommons, SessionAction>
     let begin = environment.clock.now
     let session = try await logIn(environment)
     environment.executor.spawn("socket") { await self.keepSocket(session, environment) }
-    while !isGone, let action = try await agenda.next(since: begin, stream, counters, environment) {
+    while !isGone, let action = try await agenda.next(since: begin, stream, tally, environment) {
       switch action {
       case .say: try await say(environment)
       case .disconnect: await hangUp(silently: false)
@@ -27,7 +27,7 @@ final class SessionUser: Resident<SessionHistory, SessionCommons, SessionAction>
         wants = true
       case .depart:
         (wants, isGone) = (false, true)
-        counters.count(.departures)
+        tally.count(.departures)
         history.departed.append((name, user))
         await hangUp(silently: stream.chance(0.5))
       case .read, .endSession, .moreUsers, .raceForSession: continue
@@ -105,7 +105,7 @@ final class SessionUser: Resident<SessionHistory, SessionCommons, SessionAction>
       let auth: JSONValue = ["sessionID": .string(session)]
       try await client.connect(namespace: "/users", auth: auth)
       if let rudeness = Rudeness.drawn(from: [.connectTwice, .speakEarly], behavior, stream) {
-        counters.count(.rudeSteps)
+        tally.count(.rudeSteps)
         try await rudeness.act(client, "/users", auth)
       }
       while true {
@@ -116,16 +116,16 @@ final class SessionUser: Resident<SessionHistory, SessionCommons, SessionAction>
             await hangUp(silently: true)
             throw NetworkError.closed
           }
-          counters.count(.sockets)
+          tally.count(.sockets)
           history.sockets.append(
             UserSocket(person: name, user: user, connected: history.next(), connectedAt: history.time))
           socket = history.sockets.count - 1
           if let rudeness = Rudeness.drawn(from: Rudeness.onOneSocket, behavior, stream) {
-            counters.count(.rudeSteps)
+            tally.count(.rudeSteps)
             try await rudeness.act(client, "/users", auth)
           }
         case .event(_, "session_message", let payload):
-          counters.count(.messagesHeard)
+          tally.count(.messagesHeard)
           if let socket, let entry = payload.arguments.first.flatMap({ TranscriptEntry($0) }) {
             history.sockets[socket].heard.append((history.time, entry))
           }
@@ -169,10 +169,10 @@ final class SessionUser: Resident<SessionHistory, SessionCommons, SessionAction>
       let answer = try await attempt(text, environment)
       if answer?["status"] == "ok" {
         history.sayings[index].isAccepted = true
-        counters.count(.messagesStored)
+        tally.count(.messagesStored)
         break
       }
-      counters.count(.resends)
+      tally.count(.resends)
       try await environment.clock.sleep(for: stream.exponential(mean: .milliseconds(700)))
     }
     history.end(&history.sayings[index].interval)
@@ -181,7 +181,7 @@ final class SessionUser: Resident<SessionHistory, SessionCommons, SessionAction>
 
   private func attempt(_ text: String, _ environment: Environment) async throws -> JSONValue? {
     guard let client, socket != nil else { return nil }
-    counters.count(.messages)
+    tally.count(.messages)
     let id: Int64
     do {
       let data: JSONValue = ["MESSAGE": .string(text), "client_id": .string(text)]

@@ -16,7 +16,7 @@ final class Vandal: Resident<SessionHistory, SessionCommons, SessionAction>, Inh
 
   func live(_ environment: Environment) async throws {
     let end = environment.clock.now + agenda.run
-    let client = AMQPClient(environment, broker: ScenarioRunner.broker)
+    let client = AMQPClient(environment, broker: Scenario.broker)
     client.start()
     // What goes to a queue that nobody has made yet is nowhere, as the protocol says.
     try await environment.clock.sleep(for: .seconds(4))
@@ -28,7 +28,7 @@ final class Vandal: Resident<SessionHistory, SessionCommons, SessionAction>, Inh
       if stream.chance(0.3) { properties.headers = ["DATA_FORMAT": .text(stream.pick(["BYTES", "PICKLE"]))] }
       properties.messageID = "\(name)/\(stream.choose(1_000_000_000))"
       lastSeen = "spoils \(queue)"
-      counters.count(.poison)
+      tally.count(.poison)
       try await client.publish(
         AMQPMessage(exchange: exchange, routingKey: queue, properties: properties, body: Array(body.utf8)))
       history.poison += 1

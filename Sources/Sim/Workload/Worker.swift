@@ -12,8 +12,8 @@ final class Worker: Resident<SessionHistory, SessionCommons, SessionAction>, Inh
   func live(_ environment: Environment) async throws {
     let end = environment.clock.now + agenda.run
     history.work.append(log)
-    let publisher = AMQPClient(environment, broker: ScenarioRunner.broker)
-    let consumer = AMQPClient(environment, broker: ScenarioRunner.broker)
+    let publisher = AMQPClient(environment, broker: Scenario.broker)
+    let consumer = AMQPClient(environment, broker: Scenario.broker)
     let queue = "WORK_\(name)"
     for client in [publisher, consumer] {
       await client.declare([.exchange(Self.exchange), .queue(queue, exchange: Self.exchange)])
@@ -49,7 +49,7 @@ final class Worker: Resident<SessionHistory, SessionCommons, SessionAction>, Inh
     let fails = stream.chance(behavior.failing)
     for delivery in deliveries.prefix(fails ? stream.choose(deliveries.count) : deliveries.count) {
       log.note(Int(String(decoding: delivery.body, as: UTF8.self)) ?? 0, at: history.time)
-      counters.count(.worked)
+      tally.count(.worked)
     }
     if fails { throw Failed() }
   }

@@ -36,7 +36,7 @@ extension Door {
 
   /// Sends frames to the broker after a login, and waits until a last `queue.declare` has been answered.
   private static func broker(_ environment: Environment, _ frames: [UInt8]) async throws {
-    let address = ScenarioRunner.broker
+    let address = Scenario.broker
     let connection = try await environment.network.connect(
       to: address.address, deadline: environment.clock.now + .seconds(5))
     let secret = [0] + Array(address.user.utf8) + [0] + Array(address.password.utf8)
@@ -226,14 +226,14 @@ extension Door {
         _ = try await ask(
           environment, Scenario.managerAddress, "POST /UserServer",
           "{\"TYPE\":\"NEW_USER\",\"DATA\":{\"USER_ID\":\(number),\"CONNECTION\":1}}",
-          token: ScenarioRunner.serviceToken)
+          token: Scenario.serviceToken)
       }
     },
     world("manager: a list of released users", 2000, sessions) { size, environment in
       let users = (0..<size).map { "\($0)" }.joined(separator: ",")
       _ = try await ask(
         environment, Scenario.managerAddress, "POST /SessionSupervisor/NewSession",
-        "{\"TYPE\":\"USER_RELEASED\",\"DATA\":{\"LIST_USER_ID\":[\(users)]}}", token: ScenarioRunner.serviceToken)
+        "{\"TYPE\":\"USER_RELEASED\",\"DATA\":{\"LIST_USER_ID\":[\(users)]}}", token: Scenario.serviceToken)
     },
     Door("manager: sessions that begin and end, each with a user", 500) { size in
       { runSessions(size) }

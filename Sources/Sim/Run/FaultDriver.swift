@@ -5,7 +5,7 @@ import System
 final class FaultDriver {
   private let world: World
   private let scenario: Scenario
-  private let history: History
+  private let tally: Tally
   private let stream: ChoiceStream
   /// How often each fault of the scenario struck.
   private(set) var strikes: [Int]
@@ -15,10 +15,10 @@ final class FaultDriver {
   private(set) var struck: [(fault: Int, at: Duration)] = []
   private var isOver = false
 
-  init(_ scenario: Scenario, in world: World, history: History) {
+  init(_ scenario: Scenario, in world: World, tally: Tally) {
     self.scenario = scenario
     self.world = world
-    self.history = history
+    self.tally = tally
     stream = world.choices.stream("faults")
     strikes = Array(repeating: 0, count: scenario.faults.count)
   }
@@ -43,7 +43,7 @@ final class FaultDriver {
 
   private func strike(_ index: Int, _ fault: Fault, until end: Duration) {
     world.trace.event(.fault, fault.node ?? "", value: UInt64(index), fault.sentence)
-    history.note(fault.label)
+    tally.note(fault.label)
     struck.append((index, world.now))
     // Everything has to be mended, noticed and opened again.
     let aftermath = fault.downtime + .seconds(15)
@@ -53,21 +53,21 @@ final class FaultDriver {
     case .pause(let name, let duration):
       guard let node = world.node(name), node.isUp else { return }
       strikes[index] += 1
-      history.count(.pauses)
+      tally.count(.pauses)
       node.pause()
       world.at(world.now + stream.duration(duration)) { node.resume() }
     case .drain(let name, let restartAfter):
       guard let node = world.node(name), node.isServing else { return }
       strikes[index] += 1
-      history.count(.drains)
+      tally.count(.drains)
       node.drain(restartAfter: stream.duration(restartAfter))
     case .reset(let name):
       let broken = world.resetConnections(of: name)
       if broken > 0 { strikes[index] += 1 }
-      history.tally(.resets, broken)
+      tally.add(broken, to: .resets)
     case .partition(let from, let to, let oneWay):
       strikes[index] += 1
-      history.count(.partitions)
+      tally.count(.partitions)
       var ids = [world.partition(from: Set(from), to: Set(to))]
       if !oneWay { ids.append(world.partition(from: Set(to), to: Set(from))) }
       world.at(end) { [world] in
@@ -84,7 +84,7 @@ final class FaultDriver {
       world.at(end) { [world, scenario] in world.link.stalls = scenario.link.stalls }
     case .skew(let name, let by):
       strikes[index] += 1
-      history.count(.clockJumps)
+      tally.count(.clockJumps)
       world.node(name)?.clock.skew += by
     }
   }

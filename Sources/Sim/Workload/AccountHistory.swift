@@ -117,74 +117,38 @@ extension Operation: CustomStringConvertible {
   }
 }
 
-/// Something that somebody did in a run.
-public struct Act: Sendable {
-  /// When, since the run began.
-  public let at: Duration
-  /// Who.
-  public let who: String
-  /// What, as a script names it.
-  public let action: String
-  /// Towards whom, when a script said so.
-  public var to: String?
-}
-
-/// Everything that people did and saw in a run, in one order.
-final class History: @unchecked Sendable {
+/// The requests to the User Service and their answers, in one order.
+final class AccountHistory: Timeline, @unchecked Sendable {
   private(set) var operations: [Operation] = []
-  private(set) var counts: [Counter: Int] = [:]
-  /// What followed what, of all that was counted and of the faults.
-  private(set) var orderings = Orderings()
-  /// What everybody did, in order: what a script would have to say for them to do it again.
-  private(set) var acts: [Act] = []
-  private var position = 0
-  private let now: () -> Int64
   private let wall: () -> Int64
 
+  /// `wall` is the wall clock of the User Service, in seconds.
   init(now: @escaping () -> Int64, wall: @escaping () -> Int64) {
-    self.now = now
     self.wall = wall
+    super.init(now: now)
   }
 
+  /// Notes the beginning of a request. Returns its number.
   func begin(_ person: String, _ request: Request) -> Int {
-    position += 1
     operations.append(
       Operation(
-        id: operations.count, person: person, request: request, invoked: position, invokedAt: now(),
+        id: operations.count, person: person, request: request, invoked: next(), invokedAt: time,
         wallAtInvocation: wall()))
     return operations.count - 1
   }
 
   func end(_ id: Int, _ answer: Answer) {
-    position += 1
-    operations[id].answered = position
-    operations[id].answeredAt = now()
+    operations[id].answered = next()
+    operations[id].answeredAt = time
     operations[id].wallAtAnswer = wall()
     operations[id].answer = answer
   }
 
-  /// The session that somebody else added last.
+  /// The session that another user added last.
   func lastSession(notOf person: String) -> String? {
     for operation in operations.reversed() where operation.person != person && operation.answer.isSuccess {
       if case .addSession(let session, _) = operation.request { return session }
     }
     return nil
   }
-
-  /// Notes what somebody does now, so long after they began.
-  func did(_ who: String, _ action: String, to target: String?, after time: Duration) {
-    acts.append(Act(at: time, who: who, action: action, to: target))
-  }
-
-  /// Counts something that happens now.
-  func count(_ counter: Counter) {
-    tally(counter, 1)
-    note(counter.rawValue)
-  }
-
-  /// Adds what was counted elsewhere.
-  func tally(_ counter: Counter, _ by: Int) { counts[counter, default: 0] += by }
-
-  /// Notes that something happens now.
-  func note(_ label: String) { orderings.note(label, at: now()) }
 }

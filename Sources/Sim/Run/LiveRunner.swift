@@ -76,12 +76,10 @@ public struct LiveRunner: Sendable {
       entropy: real.entropy, executor: real.executor, log: real.log)
     let begin = environment.clock.now
     let now: @Sendable () -> Int64 = { (environment.clock.now - begin).nanoseconds }
-    let history = History(now: now, wall: { environment.clock.wallTime.seconds })
-    let chat = ChatHistory(now: now)
-    let sessions = SessionHistory(now: now)
+    let histories = Histories(now: now, wall: { environment.clock.wallTime.seconds })
     let choices = Choices(seed: seed, hash: RunHash())
-    let people = ScenarioRunner(scenario).people(
-      choices, history, chat, sessions, manager: hasOperator ? servers["manager"] : nil, token: serviceToken)
+    let people = scenario.users(
+      choices, histories, manager: hasOperator ? servers["manager"] : nil, token: serviceToken)
     var tasks: [Task<Void, Never>] = []
     for person in people {
       tasks.append(
@@ -101,13 +99,14 @@ public struct LiveRunner: Sendable {
     let stuck = people.filter { !$0.isServed && !$0.isThrottled }.map {
       "\($0.name) was not served; last: \($0.lastSeen)"
     }
-    let evidence = Evidence(operations: history.operations, troubles: [], stuck: stuck, defects: [])
-    let chatEvidence = ChatEvidence(chat, disturbances: [], delays: [])
+    let evidence = Evidence(operations: histories.accounts.operations, troubles: [], stuck: stuck, defects: [])
+    let chatEvidence = ChatEvidence(histories.chat, disturbances: [], delays: [])
     return RunResult(
       seed: seed, hash: choices.hash.value,
-      violations: AccountOracles.judge(evidence) + ChatOracles.judge(chatEvidence) + SessionOracles.judge(sessions),
-      counts: history.counts, strikes: [], steps: 0, simulated: .nanoseconds(now()),
-      orderings: history.orderings.pairs, draws: choices.draws, acts: [], struck: [])
+      violations: AccountOracles.judge(evidence) + ChatOracles.judge(chatEvidence)
+        + SessionOracles.judge(histories.sessions),
+      counts: histories.tally.counts, strikes: [], steps: 0, simulated: .nanoseconds(now()),
+      orderings: histories.tally.orderings.pairs, draws: choices.draws, acts: [], struck: [])
   }
 }
 

@@ -1,20 +1,5 @@
 import System
 
-/// What is wrong with a scenario file, and where: all of it, in the order of the file.
-public struct ScenarioError: Error, Sendable, CustomStringConvertible {
-  /// A line for each error: `file:line:column: …`.
-  public let lines: [String]
-
-  /// The lines as one text.
-  public var description: String { lines.joined(separator: "\n") }
-
-  init(_ lines: [String]) { self.lines = lines }
-
-  init(_ file: String, _ position: TextPosition?, _ reason: String) {
-    lines = ["\(file):\(position.map { "\($0): " } ?? " ")\(reason)"]
-  }
-}
-
 /// A scenario file while it is read: where each value stands, and the errors so far. Reading goes on after an error, so that
 /// one run reports all errors of a file.
 final class ScenarioDocument {
@@ -204,18 +189,6 @@ struct ScenarioValue {
       throw error("a window is two numbers of draws, for example [120, 300]")
     }
     return low..<high
-  }
-
-  /// `"crash chat, messages-stored"`: one event, and another soon after it. Both have to be known.
-  func ordering(among known: [String]) throws(ScenarioError) -> Orderings.Pair {
-    let parts = try string().split(separator: ", ").map(String.init)
-    guard parts.count == 2, parts[0] != parts[1] else {
-      throw error("an ordering is two different events, for example \"crash chat, messages-stored\"")
-    }
-    for part in parts where !known.contains(part) {
-      throw error("unknown event \"\(part)\"\(Spelling.hint(part, among: known))")
-    }
-    return Orderings.Pair(parts[0], parts[1])
   }
 
   func oneOf<Choice: RawRepresentable & CaseIterable>(_ type: Choice.Type) throws(ScenarioError) -> Choice

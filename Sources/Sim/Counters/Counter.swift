@@ -1,0 +1,44 @@
+/// What a run counts, so that a scenario can say what it must have reached.
+public enum Counter: String, CaseIterable, Sendable {
+  case requests, successes, conflicts, unauthorized, throttled, unavailable
+  case unanswered, retries, refused
+  case crashes
+  case crashesInCommit = "crashes-in-commit"
+  case failedStarts = "failed-starts"
+  case restarts, pauses, drains, resets, partitions
+  case diskErrors = "disk-errors"
+  case diskFull = "disk-full"
+  case bitRot = "bit-rot"
+  case clockJumps = "clock-jumps"
+  case cutOffs = "cut-offs"
+  case requestTimeouts = "request-timeouts"
+  case slowRequests = "slow-requests"
+  case refreshRaces = "refresh-races"
+  case refreshReplays = "refresh-replays"
+  case deadTokens = "dead-tokens"
+  case expiredTokens = "expired-tokens"
+  case deletedUsers = "deleted-users"
+  case sockets, upgrades, messages, resends, blocks, logouts, readings, takeovers, trespasses, stalls
+  case socketsRefused = "sockets-refused"
+  case socketsClosed = "sockets-closed"
+  case messagesStored = "messages-stored"
+  case messagesRefused = "messages-refused"
+  case messagesHeard = "messages-heard"
+  case presenceHeard = "presence-heard"
+  case typingHeard = "typing-heard"
+  case doubleSends = "double-sends"
+  case sessionsServed = "sessions-served"
+  case sessionRaces = "session-races"
+  case memberChanges = "member-changes"
+  case groupMessagesStored = "group-messages-stored"
+  /// Steps of a protocol that were done twice, early, late or out of turn.
+  case rudeSteps = "rude-steps"
+  /// Messages that nobody can read.
+  case poison
+  /// Messages that workers worked off, again included.
+  case worked
+  /// Users of sessions who went for good.
+  case departures
+  /// Steps of attackers.
+  case attacks
+}

@@ -1,0 +1,105 @@
+import Environment
+import Simulation
+import System
+
+/// The world of one run: its services, its users and its faults, all started.
+struct RunStage {
+  let world: World
+  let services: [SimNode]
+  let users: [any Inhabitant]
+  let histories: Histories
+  let driver: FaultDriver
+  private let scenario: Scenario
+
+  init(
+    _ scenario: Scenario, seed: UInt64, _ options: RunOptions, strategy: (Choices) -> any Strategy
+  ) {
+    let world = World(
+      seed: seed, windows: scenario.windows, isHashed: options.isHashed, sink: options.sink, strategy: strategy)
+    world.link = scenario.link
+    let runner = ScenarioRunner(scenario)
+    let account = world.addNode(Scenario.usersNode, program: runner.program(of: Scenario.usersNode))
+    services =
+      [account]
+      + scenario.serviceNodes.filter { $0 != Scenario.usersNode }.map {
+        world.addNode($0, program: runner.program(of: $0))
+      }
+    histories = Histories(
+      now: { [unowned world] in world.scheduler.now },
+      wall: { [unowned account, unowned world] in account.clock.wallTime(world.scheduler.now).seconds })
+    if scenario.isQuick { histories.sessions.news = .seconds(2) }
+    users = scenario.users(
+      world.choices, histories, manager: scenario.supervisorHosts > 0 ? Scenario.managerAddress : nil,
+      token: Scenario.serviceToken)
+    for user in users {
+      world.addNode(user.name) { environment in
+        try await user.live(environment)
+        return nil
+      }
+    }
+    for rule in scenario.clocks {
+      world.node(rule.node)?.clock.skew = rule.skew
+      world.node(rule.node)?.clock.driftPartsPerMillion = rule.driftPartsPerMillion
+    }
+    driver = FaultDriver(scenario, in: world, tally: histories.tally)
+    for node in services {
+      node.onDiskTrouble { [unowned world] in world.noteTrouble() }
+    }
+    driver.arm()
+    for node in world.nodes { node.start() }
+    self.world = world
+    self.scenario = scenario
+  }
+
+  /// Time after the end of an attack in which the services notice it and free what they held.
+  private static let release: Duration = .seconds(5)
+
+  /// Runs the world to the end of the scenario: through the faults, and then until every user has
+  /// been served and every service is up.
+  func play() {
+    let end = scenario.end ?? scenario.run + scenario.grace
+    world.run(until: min(scenario.run, end))
+    if end > scenario.run {
+      driver.stop()
+      for node in services where !node.isUp { node.restart(after: .milliseconds(10)) }
+      world.run(until: end) {
+        users.allSatisfy(\.isServed) && services.allSatisfy(\.isServing)
+      }
+    }
+    if scenario.end == nil, users.contains(where: { $0 is Attacker }) { world.run(until: world.now + Self.release) }
+  }
+
+  /// The users that were not served, the services that are down, and the waits of all tasks. Empty
+  /// if everything is well.
+  var stuck: [String] {
+    let waiting = users.filter { !$0.isServed }
+    let down = services.filter { !$0.isServing }
+    guard !waiting.isEmpty || !down.isEmpty else { return [] }
+    let lines =
+      waiting.prefix(5).map { "\($0.name) was not served; last: \($0.lastSeen)" }
+      + down.map { "\($0.name) does not serve; failed starts: \($0.failedStarts)" }
+    return lines + ["what everything waits for:"] + world.waits.split(separator: "\n").prefix(40).map(String.init)
+  }
+
+  /// Adds to the tally what the nodes and the network have counted themselves.
+  func count() {
+    let tally = histories.tally
+    for supervisor in histories.sessions.overview?["SUPERVISORS"]?.array ?? [] {
+      tally.add(max(0, Int(supervisor["EPOCH"]?.int ?? 1) - 1), to: .takeovers)
+    }
+    for node in services {
+      tally.add(node.deaths, to: .crashes)
+      tally.add(node.deathsInCommit, to: .crashesInCommit)
+      tally.add(node.failedStarts, to: .failedStarts)
+      tally.add(node.restarts, to: .restarts)
+      tally.add(node.diskFaults.failed, to: .diskErrors)
+      tally.add(node.diskFaults.filled, to: .diskFull)
+      tally.add(node.diskFaults.rotted, to: .bitRot)
+    }
+    tally.add(world.stalls.count, to: .stalls)
+    let expired = histories.accounts.operations.count { operation in
+      operation.request.token.map { $0.expires <= operation.wallAtInvocation } ?? false
+    }
+    tally.add(expired, to: .expiredTokens)
+  }
+}

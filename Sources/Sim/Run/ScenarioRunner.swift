@@ -1,0 +1,61 @@
+import Environment
+import Simulation
+import System
+
+/// Runs scenarios. See `docs/simulation.md`.
+public struct ScenarioRunner: Sendable {
+  let scenario: Scenario
+
+  /// Makes a runner of `scenario`.
+  public init(_ scenario: Scenario) { self.scenario = scenario }
+
+  /// Runs the scenario once and judges the run.
+  public func run(seed: UInt64, _ options: RunOptions = RunOptions()) -> RunResult {
+    let strategy = options.strategy ?? scenario.strategy
+    let profile = strategy == .uniform && options.scheduler == nil ? profile(seed: seed) : nil
+    let stage = RunStage(scenario, seed: seed, options) { options.scheduler ?? strategy.make($0, profile: profile) }
+    stage.play()
+    return result(of: stage, seed: seed)
+  }
+
+  /// The lengths of chains, measured over the first sixth of a run in order of the same seed. It is
+  /// a function of the seed, and a longer measurement would cost more than it gives.
+  private func profile(seed: UInt64) -> StepProfile {
+    let counting = InOrder(profiling: true)
+    var options = RunOptions()
+    options.isHashed = false
+    let world = RunStage(scenario, seed: seed, options) { _ in counting }.world
+    world.run(until: scenario.run / 6)
+    world.end()
+    return counting.profile
+  }
+
+  /// Time in which a service may not have started yet that another one needs.
+  private static let boot: ClosedRange<Int64> = 0...1_000_000_000
+
+  private func result(of stage: RunStage, seed: UInt64) -> RunResult {
+    let (world, histories) = (stage.world, stage.histories)
+    let attackers = stage.users.compactMap { $0 as? Attacker }
+    let stuck = stage.stuck
+    stage.count()
+    let held =
+      attackers.isEmpty ? [] : stage.services.map { HeldMemory(node: $0.name, strangers: $0.memory.strangers.used) }
+    let simulated = world.now
+    world.end()
+    let evidence = Evidence(
+      operations: histories.accounts.operations, troubles: world.troubles, stuck: stuck, defects: world.defects)
+    let delays = world.stalls.filter { [$0.from, $0.to].sorted() == [Scenario.chatNode, Scenario.usersNode] }
+    let chatEvidence = ChatEvidence(
+      histories.chat, disturbances: [Self.boot] + stage.driver.disturbances, delays: delays.map(\.time))
+    let violations =
+      (AccountOracles.judge(evidence) + ChatOracles.judge(chatEvidence) + SessionOracles.judge(histories.sessions)
+      + AttackOracles.judge(attackers, held))
+      .filter { scenario.end == nil || Violation.immediate.contains($0.oracle) }
+    let tally = histories.tally
+    return RunResult(
+      seed: seed, hash: world.hash.value, violations: violations, counts: tally.counts,
+      strikes: stage.driver.strikes, steps: world.scheduler.steps, simulated: simulated,
+      orderings: tally.orderings.pairs, draws: world.choices.draws, acts: violations.isEmpty ? [] : tally.acts,
+      struck: violations.isEmpty ? [] : stage.driver.struck)
+  }
+}

@@ -1,0 +1,87 @@
+import Environment
+import Simulation
+import System
+
+/// The programs of the nodes that run services.
+extension ScenarioRunner {
+  /// What a service's node runs.
+  func program(of node: String) -> SimNode.Program {
+    let settings = scenario.service
+    switch node {
+    case "broker":
+      return { environment in
+        var options = BrokerOptions()
+        options.address = Scenario.brokerAddress
+        options.serviceToken = Scenario.serviceToken
+        options.database = settings.database
+        options.planted = settings.plantedInBroker
+        return try await Broker.start(environment, options)
+      }
+    case "manager":
+      return { environment in
+        var options = UserManagerOptions()
+        options.address = Scenario.managerAddress
+        options.broker = Scenario.broker
+        options.server.serviceToken = Scenario.serviceToken
+        options.database = settings.database
+        options.planted = settings.plantedInManager
+        return try await UserManager.start(environment, options)
+      }
+    case "customers":
+      return { environment in
+        var options = CustomerServerOptions()
+        options.address = Scenario.customersAddress
+        options.credentials = Scenario.usersAddress
+        options.broker = Scenario.broker
+        options.server.serviceToken = Scenario.serviceToken
+        options.database = settings.database
+        options.planted = settings.plantedInCustomers
+        return try await CustomerServer.start(environment, options)
+      }
+    case Scenario.usersNode: return usersProgram
+    case Scenario.chatNode: return chatProgram
+    default:
+      return { environment in
+        var options = SupervisorHostOptions()
+        options.broker = Scenario.broker
+        return try await SupervisorHost.start(environment, options)
+      }
+    }
+  }
+
+  private var usersProgram: SimNode.Program {
+    let settings = scenario.service
+    return { environment in
+      var options = UserServiceOptions()
+      options.address = Scenario.usersAddress
+      // A person who registers again and again is one of the workloads.
+      options.registrationLimit = 0
+      options.accessTokenLifetime = settings.accessTokenLifetime
+      options.refreshTokenLifetime = settings.refreshTokenLifetime
+      options.passwordRounds = settings.passwordRounds
+      options.server.serviceToken = Scenario.serviceToken
+      options.planted = settings.planted
+      options.database = settings.database
+      return try await UserService.start(environment, options)
+    }
+  }
+
+  private var chatProgram: SimNode.Program {
+    let settings = scenario.service
+    let hasBroker = scenario.supervisorHosts > 0
+    return { environment in
+      var options = ChatServiceOptions()
+      options.address = Scenario.chatAddress
+      options.users = Scenario.usersAddress
+      options.server.serviceToken = Scenario.serviceToken
+      options.planted = settings.plantedInChat
+      options.sockets.pingInterval = settings.pingInterval
+      options.sockets.pingTimeout = settings.pingTimeout
+      options.database = settings.database
+      guard hasBroker else { return try await ChatService.start(environment, options) }
+      return try await ChatService.start(environment, options) { environment, delivery in
+        await QueueUserServer.start(environment, broker: Scenario.broker, delivery)
+      }
+    }
+  }
+}

@@ -1,0 +1,30 @@
+import Environment
+import System
+
+/// The nodes of a scenario and their addresses.
+extension Scenario {
+  /// The node that runs the User Service.
+  static let usersNode = "users"
+  /// The node that runs the Chat Service.
+  static let chatNode = "chat"
+
+  static let usersAddress = SocketAddress(host: usersNode, port: 8001)
+  static let chatAddress = SocketAddress(host: chatNode, port: 5000)
+  static let brokerAddress = SocketAddress(host: "broker", port: 5672)
+  static let managerAddress = SocketAddress(host: "manager", port: 20000)
+  static let customersAddress = SocketAddress(host: "customers", port: 5500)
+
+  /// The token that services show each other.
+  static let serviceToken = "a service token"
+  /// The broker, with the credentials of its clients.
+  static let broker = BrokerAddress(address: brokerAddress, user: "parley", password: serviceToken)
+
+  /// The nodes that host supervisors.
+  var hostNames: [String] { supervisorHosts == 0 ? [] : (1...supervisorHosts).map { "supervisor-\($0)" } }
+
+  /// The nodes that run services. A node comes after those that it depends on.
+  public var serviceNodes: [String] {
+    if supervisorHosts > 0 { return ["broker", Self.usersNode, "manager", Self.chatNode, "customers"] + hostNames }
+    return (hasBroker ? ["broker"] : []) + [Self.usersNode] + (hasChat ? [Self.chatNode] : [])
+  }
+}
