@@ -23,7 +23,7 @@ let isFuzzing = Context.environment["PARLEY_FUZZ"] != nil
 /// The folders of the simulator that anybody's system runs in.
 let engine = ["Kernel", "World", "Strategies", "Linearizability"]
 /// The folders of the simulator that know Parley.
-let product = ["Counters", "Oracles", "Parsing", "Report", "Run", "Scenario", "Search", "Workload"]
+let product = ["Counters", "Faults", "Oracles", "Parsing", "Report", "Run", "Scenario", "Search", "Workload"]
 
 let package = Package(
   name: "parley",

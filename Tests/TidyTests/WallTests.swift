@@ -24,8 +24,8 @@ struct WallTests {
     House(
       folder: "Sim",
       rooms: [
-        "Kernel", "Strategies", "World", "Linearizability", "Counters", "Parsing", "Scenario", "Workload", "Oracles",
-        "Run", "Report", "Search",
+        "Kernel", "Strategies", "World", "Linearizability", "Counters", "Parsing", "Faults", "Scenario", "Workload",
+        "Oracles", "Run", "Report", "Search",
       ]),
   ]
 

@@ -41,7 +41,7 @@ struct RunStage {
       world.node(rule.node)?.clock.skew = rule.skew
       world.node(rule.node)?.clock.driftPartsPerMillion = rule.driftPartsPerMillion
     }
-    driver = FaultDriver(scenario, in: world, tally: histories.tally)
+    driver = FaultDriver(scenario.faults, link: scenario.link, in: world, tally: histories.tally)
     for node in services {
       node.onDiskTrouble { [unowned world] in world.noteTrouble() }
     }

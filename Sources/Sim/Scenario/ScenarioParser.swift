@@ -28,8 +28,8 @@ extension Scenario {
     for (node, rule) in root.table("clocks") {
       if let rule = clockRule(node, rule) { clocks.append(rule) }
     }
-    let scenario = self
-    faults = root.list("faults").compactMap { $0.read { try Fault($0, in: scenario) } }
+    let (scenario, nodes, run) = (self, nodeNames, run)
+    faults = root.list("faults").compactMap { $0.read { try Fault($0, among: nodes, run: run) } }
     script = root.list("script").compactMap { $0.read { try scenario.step($0) } }
     setRest(root)
     readDemands(root)
@@ -137,18 +137,16 @@ extension Scenario {
   }
 
   private func clockRule(_ node: String, _ value: ScenarioValue) -> ClockRule? {
-    guard value.read({ try require(node, $0) }) != nil else { return nil }
+    guard value.read({ try nodeNames.require(node, $0) }) != nil else { return nil }
     value.requireKeys(["skew", "drift"])
     return ClockRule(
       node: node, skew: value.read("skew") { try $0.signedDuration(Bounds.skew) } ?? .zero,
       driftPartsPerMillion: Int64(value.read("drift") { try $0.int(Bounds.drift) } ?? 0))
   }
 
-  func require(_ node: String, _ value: ScenarioValue) throws(ScenarioError) {
-    let known = serviceNodes + peopleNames
-    guard known.contains(node) else {
-      throw value.error("\"\(node)\" is not in the topology\(Spelling.hint(node, among: known))")
-    }
+  /// The names of all nodes.
+  var nodeNames: NodeNames {
+    NodeNames(all: serviceNodes + peopleNames, groups: people.map { ($0.name, $0.names) })
   }
 
   // MARK: The script

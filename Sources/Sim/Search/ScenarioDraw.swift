@@ -347,7 +347,6 @@ public struct ScenarioDraw {
   }
 
   private func fault(_ nodes: [String], _ people: [String], on name: String, _ seconds: Int) -> JSONValue {
-    let node = JSONValue.string(name)
     let begin = 1 + stream.choose(max(1, seconds / 3))
     var members: [JSONValue.Member] = [.init("from", .string("\(begin)s"))]
     let again = JSONValue.Member("every", .string("\(1 + stream.choose(max(2, seconds / 3)))s"))
@@ -357,34 +356,10 @@ public struct ScenarioDraw {
       longest > 8 && stream.chance(0.5)
       ? JSONValue.Member("to", .string("\(begin + 8 + stream.choose(min(8, longest - 8)))s")) : nil
     let restart = JSONValue.Member("restartAfter", .string(stream.pick(["10ms…200ms", "100ms…2s", "1s…6s", "4s…12s"])))
-    switch stream.choose(10) {
-    case 0: members += [again, .init("crash", node), restart]
-    case 1, 8:
-      members += [
-        again, .init("crash", node), .init("power", true), .init("inCommit", .bool(stream.chance(0.6))), restart,
-      ]
-    case 2:
-      members += [again, .init("pause", node), .init("for", .string(stream.pick(["100ms…1s", "1s…4s", "3s…10s"])))]
-    case 3: members += [again, .init("drain", node), restart]
-    case 4: members += [again, .init("reset", node)]
-    case 5:
-      // Somebody alone has nobody to be cut off from.
-      guard let other = stream.pickAny(of: Self.peers(of: name, nodes, people)) else {
-        return .object(members + [again, .init("reset", node)])
-      }
-      members += [
-        lasting ?? again, .init("partition", [[node], [.string(other)]]), .init("oneWay", .bool(stream.chance(0.4))),
-      ]
-    case 6, 7:
-      // A sync that fails says the least of what it has done.
-      let kinds: [JSONValue.Member] = [
-        .init("failingSyncs", .double(0.1)), .init("failingSyncs", .double(0.4)),
-        .init("failingWrites", .double(0.02)), .init("slow", .double(0.02)),
-        .init("full", true), .init("failingReads", .double(0.02)),
-      ]
-      members += [lasting ?? again, .init("disk", node), stream.pick(kinds)]
-    default: members += [again, .init("stalls", .double(stream.pick([0.01, 0.05])))]
-    }
+    let draw = FaultDraw(
+      stream: stream, node: name, peers: Self.peers(of: name, nodes, people), every: again, to: lasting,
+      restartAfter: restart)
+    members += stream.pick(Fault.kinds.flatMap { $0.draws })(draw)
     return .object(members)
   }
 }

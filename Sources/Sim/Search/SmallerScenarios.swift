@@ -260,7 +260,7 @@ extension JSONValue {
         continue
       }
       let once = fault.removing("every").removing("from").removing("to").removing("at")
-      let lasts = ["partition", "disk", "stalls"].contains { fault[$0] != nil }
+      let lasts = Fault.kinds.contains { $0.lasts && fault[$0.key] != nil }
       let last = (fault["to"] ?? self["run"])?.string.flatMap(DurationText.parse)
       for (number, at) in times where number == index && at < last ?? at + every {
         let begin = JSONValue.string(Self.time(at))

@@ -42,7 +42,7 @@ struct ScenarioSummaryTests {
     summary.add(ScenarioRunner(scenario).run(seed: 1))
     #expect(
       summary.unreached == [
-        "fault 2 never struck: users is stopped for a while", "crashes: 0, expected at least 1",
+        "fault 2 never struck: users is paused for a while", "crashes: 0, expected at least 1",
         "\"requests\" never came soon after \"pause users\"",
       ])
   }
