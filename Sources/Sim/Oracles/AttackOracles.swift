@@ -1,31 +1,17 @@
-/// Bytes that a service holds for clients.
-struct HeldMemory {
-  /// The service's node.
-  let node: String
-  /// Bytes for those who have not logged in.
-  let strangers: Int
-}
-
-/// What holds where somebody attacks. That nobody else suffers is what all other oracles judge.
+/// The oracles of a run with attackers. All other oracles judge whether others suffer from them.
 enum AttackOracles {
-  /// What may stay when nobody is connected any more but the services: names in a throttle, answers under way.
-  private static let atRest = 64 << 10
+  static let all = [
+    Oracle("no-blunder", "no request of a client is answered 500", .inTheEnd, over: \.attack.blunders) {
+      $0.isEmpty ? [] : [Breach($0)]
+    },
+    Oracle("bounded-memory", "memory held for a client is freed when it has gone", .inTheEnd, over: \.attack.held) {
+      let held = $0.filter { $0.bytes > atRest }
+      let events = held.map { "\($0.node) still holds \($0.bytes) bytes for clients that never logged in" }
+      return events.isEmpty ? [] : [Breach(events)]
+    },
+  ]
 
-  static func judge(_ attackers: [Attacker], _ held: [HeldMemory]) -> [Violation] {
-    let blunders = attackers.flatMap(\.blunders)
-    let kept = held.filter { $0.strangers > atRest }
-    return
-      (blunders.isEmpty
-      ? []
-      : [
-        Violation(oracle: "no-blunder", promise: "no service answers 500 to what a client sends", events: blunders)
-      ])
-      + (kept.isEmpty
-        ? []
-        : [
-          Violation(
-            oracle: "bounded-memory", promise: "what was held for a client is let go of when it has gone",
-            events: kept.map { "\($0.node) still holds \($0.strangers) bytes for clients that never logged in" })
-        ])
-  }
+  /// Bytes that a service may hold when only services are connected: entries of a throttle, answers
+  /// that are under way.
+  private static let atRest = 64 << 10
 }

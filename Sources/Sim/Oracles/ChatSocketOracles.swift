@@ -1,14 +1,14 @@
 /// The oracles over what sockets heard.
 extension ChatOracles {
   /// Each socket hears each message at most once, in the order of the conversation.
-  static func socketOrder(_ evidence: ChatEvidence) -> [Violation] {
+  static func socketOrder(_ evidence: ChatEvidence) -> [Breach] {
     for socket in evidence.sockets {
       var last: [Conversation: MessageFact] = [:]
       for (_, time, fact) in socket.heard {
         if let before = last[fact.conversation], before.sequence >= fact.sequence {
-          return violation(
-            "socket-order", "each socket receives new_message in the order of seq, each at most once",
-            ["\(socket.person) heard \(say(before))", "and then, at \(seconds(time)), \(say(fact))"])
+          return breach(
+            "each socket receives new_message in the order of seq, each at most once",
+            ["\(socket.person) heard \(say(before))", "and then, at \(VirtualTime.text(time)), \(say(fact))"])
         }
         last[fact.conversation] = fact
       }
@@ -18,7 +18,8 @@ extension ChatOracles {
 
   /// A socket that stays connected hears every message of its conversations from its connection on. What was under way when it ended
   /// may be missing, but nothing before what it did hear.
-  static func complete(_ evidence: ChatEvidence, _ model: MembershipModel) -> [Violation] {
+  static func complete(_ evidence: ChatEvidence) -> [Breach] {
+    let model = evidence.membership
     for socket in evidence.sockets {
       let heard = Set(socket.heard.map(\.fact.content))
       var furthest: [Conversation: Int64] = [:]
@@ -33,29 +34,32 @@ extension ChatOracles {
         guard socket.ended == nil || answer.sequence < furthest[sending.conversation] ?? 0 else { continue }
         guard model.takesPart(socket.user, in: sending.conversation, during: sending.interval) else { continue }
         let end = socket.ended == nil ? "it was open to the end" : "it heard seq \(furthest[sending.conversation] ?? 0)"
-        return violation(
-          "complete", "a socket that stays connected receives every message",
-          [say(sending), "\(socket.person)'s socket of \(seconds(socket.connectedAt)) did not hear it, though \(end)"])
+        return breach(
+          "a socket that stays connected receives every message",
+          [
+            say(sending),
+            "\(socket.person)'s socket of \(VirtualTime.text(socket.connectedAt)) did not hear it, though \(end)",
+          ])
       }
     }
     return []
   }
 
   /// Nobody receives, by any road, a message of a conversation that they were not part of when it was stored.
-  static func isPrivate(_ evidence: ChatEvidence, _ model: MembershipModel) -> [Violation] {
+  static func isPrivate(_ evidence: ChatEvidence) -> [Breach] {
+    let model = evidence.membership
     for (fact, user, how) in evidence.sights {
       guard let sending = evidence.sendingByContent[fact.content] else { continue }
       // It was stored between the first attempt and the first answer, or any time after when there was none.
       if !model.mayTakePart(user, in: fact.conversation, during: stored(sending)) {
-        return violation(
-          "private", "nobody receives a message of a conversation that they were not part of when it was stored",
+        return breach(
+          "nobody receives a message of a conversation that they were not part of when it was stored",
           [say(sending), "\(how) it, as user \(user)"])
       }
     }
     for sending in evidence.sendings
     where sending.isAcknowledged && model.areApart(sending.conversation, during: sending.interval) {
-      return violation(
-        "private", "a direct message needs a friend", [say(sending), "and one had blocked the other before"])
+      return breach("a direct message needs a friend", [say(sending), "and one had blocked the other before"])
     }
     return []
   }
@@ -70,13 +74,14 @@ extension ChatOracles {
   }
 
   /// Presence is a count: it changes when the first socket opens and when the last one closes, and in the end it is right.
-  static func presence(_ evidence: ChatEvidence, _ model: MembershipModel) -> [Violation] {
+  static func presence(_ evidence: ChatEvidence) -> [Breach] {
+    let model = evidence.membership
     for socket in evidence.sockets {
       var last: [Int64: Bool] = [:]
       for (_, user, isOnline) in socket.presence {
         if last[user] == isOnline, !model.hasChanges(.between(user, socket.user)) {
-          return violation(
-            "presence", "user_status comes only when a user's first socket opens or the last one closes",
+          return breach(
+            "user_status comes only when a user's first socket opens or the last one closes",
             ["\(socket.person) heard twice in a row that user \(user) is \(isOnline ? "online" : "offline")"])
         }
         last[user] = isOnline
@@ -84,31 +89,31 @@ extension ChatOracles {
       guard socket.ended == nil else { continue }
       for user in last.keys.sorted() where evidence.isOnlineAtEnd[user] != last[user] {
         guard let truth = evidence.isOnlineAtEnd[user], !model.hasChanges(.between(user, socket.user)) else { continue }
-        return violation(
-          "presence", "what was heard last of somebody's presence is so",
+        return breach(
+          "what was heard last of somebody's presence is so",
           ["\(socket.person) heard last that user \(user) is \(truth ? "offline" : "online"), which is not so"])
       }
     }
     for look in evidence.presence {
       guard let truth = evidence.isOnlineAtEnd[look.other], truth != look.isOnline else { continue }
-      return violation(
-        "presence", "is_online says whether somebody has a socket",
+      return breach(
+        "is_online says whether somebody has a socket",
         ["\(look.person) saw that user \(look.other) is \(look.isOnline ? "online" : "offline"), which is not so"])
     }
     return []
   }
 
   /// An account that was deleted is nobody's contact any more, and a later account of its name is another one.
-  static func deleted(_ evidence: ChatEvidence) -> [Violation] {
+  static func deleted(_ evidence: ChatEvidence) -> [Breach] {
     let former = Set(evidence.replaced.flatMap { $0.dropLast() })
     for (person, other) in evidence.lastContacts where former.contains(other) {
-      return violation(
-        "deleted", "when an account is deleted it leaves its friends' contacts",
+      return breach(
+        "when an account is deleted it leaves its friends' contacts",
         ["in the end \(person)'s contacts still show user \(other), whose account was deleted"])
     }
     for users in evidence.replaced where Set(users).count < users.count {
-      return violation(
-        "deleted", "a later account of a name is another one", ["one name stood for the users \(users), in this order"])
+      return breach(
+        "a later account of a name is another one", ["one name stood for the users \(users), in this order"])
     }
     return []
   }
@@ -116,35 +121,38 @@ extension ChatOracles {
   /// The contract's time for closing the sockets of an ended session.
   private static let closing: Int64 = 5_000_000_000
 
-  static func sessionEnded(_ evidence: ChatEvidence) -> [Violation] {
+  static func sessionEnded(_ evidence: ChatEvidence) -> [Breach] {
     for sending in evidence.sendings {
       for (session, askedAt) in sending.accepted {
         guard let end = evidence.endedSessions[session], askedAt > end + closing else { continue }
-        return violation(
-          "session-ended", "an ended session sends nothing after 5 s",
-          ["the session ended at \(seconds(end)), and at \(seconds(askedAt)) it was still good for", say(sending)])
+        return breach(
+          "an ended session sends nothing after 5 s",
+          [
+            "the session ended at \(VirtualTime.text(end)), and at \(VirtualTime.text(askedAt)) it was still good for",
+            say(sending),
+          ])
       }
     }
     for socket in evidence.sockets {
       guard let end = evidence.endedSessions[socket.session] else { continue }
       // By when it was asked for: the answer may have been under way for long.
       if socket.begunAt > end + closing {
-        return violation(
-          "session-ended", "an ended session opens no socket after 5 s",
+        return breach(
+          "an ended session opens no socket after 5 s",
           [
-            "\(socket.person)'s session ended at \(seconds(end))",
-            "its socket was begun at \(seconds(socket.begunAt)), and opened",
+            "\(socket.person)'s session ended at \(VirtualTime.text(end))",
+            "its socket was begun at \(VirtualTime.text(socket.begunAt)), and opened",
           ])
       }
       for (_, time, fact) in socket.heard {
         guard let sending = evidence.sendingByContent[fact.content], sending.interval.invokedAt > end + closing else {
           continue
         }
-        return violation(
-          "session-ended", "no ended session lives for longer than 5 s",
+        return breach(
+          "no ended session lives for longer than 5 s",
           [
-            "\(socket.person)'s session ended at \(seconds(end))", say(sending),
-            "and its socket heard it at \(seconds(time))",
+            "\(socket.person)'s session ended at \(VirtualTime.text(end))", say(sending),
+            "and its socket heard it at \(VirtualTime.text(time))",
           ])
       }
     }

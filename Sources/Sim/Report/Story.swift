@@ -59,7 +59,7 @@ public struct Story {
       guard isAbout else { continue }
       found.append(Sentence(at: state.at, isEvidence: false, text: "\(state.subject) is now \(state.value)"))
     }
-    let texts = violation.oracle == Trap.oracle ? [] : Self.texts(violation.events)
+    let texts = violation.oracle == RunOracles.noTrap.name ? [] : Self.texts(violation.events)
     let people = record.nodes.filter { name in violation.events.contains { $0.contains(word: name) } }
     let near = acts.filter { $0.at.nanoseconds >= first && $0.at.nanoseconds <= last }
     for act in near where near.count <= Self.fewActs || people.contains(act.who) {
@@ -72,7 +72,8 @@ public struct Story {
       let isNear = texts.isEmpty && spans.contains { $0.contains(arrow.sentAt) }
       // A process that dies names nobody.
       let isTheirs =
-        isNear && (people.contains(arrow.from) || people.contains(arrow.to) || violation.oracle == Trap.oracle)
+        isNear
+        && (people.contains(arrow.from) || people.contains(arrow.to) || violation.oracle == RunOracles.noTrap.name)
       for message in arrow.messages where isTheirs || texts.contains(where: { message.detail.contains(word: $0) }) {
         let fate =
           arrow.isLost
@@ -97,7 +98,7 @@ public struct Story {
   private static func spans(_ violation: Violation, _ record: RunRecord) -> [ClosedRange<Int64>] {
     switch violation.oracle {
     case "live": [record.lastAt - lead...record.lastAt]
-    case Trap.oracle: [record.lastAt - 50_000_000...record.lastAt]
+    case RunOracles.noTrap.name: [record.lastAt - 50_000_000...record.lastAt]
     default:
       violation.events.compactMap { event in
         let times = times(event)
@@ -111,7 +112,7 @@ public struct Story {
     var lines = ["Promised (\(violation.oracle)): \(violation.promise).", "", "What happened:"]
     if omitted > 0 { lines.append("         … \(omitted) earlier things that touch the same people") }
     for sentence in sentences {
-      let time = sentence.at == .max ? "in the end" : ChatOracles.seconds(sentence.at)
+      let time = sentence.at == .max ? "in the end" : VirtualTime.text(sentence.at)
       let space = String(repeating: " ", count: max(0, 10 - time.count))
       lines.append("\(space)\(time)  \(sentence.isEvidence ? "● " : "  ")\(Self.withoutTime(sentence))")
     }

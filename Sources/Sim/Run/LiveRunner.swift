@@ -99,12 +99,12 @@ public struct LiveRunner: Sendable {
     let stuck = people.filter { !$0.isServed && !$0.isThrottled }.map {
       "\($0.name) was not served; last: \($0.lastSeen)"
     }
-    let evidence = Evidence(operations: histories.accounts.operations, troubles: [], stuck: stuck, defects: [])
-    let chatEvidence = ChatEvidence(histories.chat, disturbances: [], delays: [])
+    let evidence = Evidence(
+      accounts: AccountEvidence(histories.accounts.operations), chat: ChatEvidence(histories.chat),
+      sessions: histories.sessions, run: RunEvidence(stuck: stuck))
     return RunResult(
       seed: seed, hash: choices.hash.value,
-      violations: AccountOracles.judge(evidence) + ChatOracles.judge(chatEvidence)
-        + SessionOracles.judge(histories.sessions),
+      violations: Oracle.judge(evidence),
       counts: histories.tally.counts, strikes: [], steps: 0, simulated: .nanoseconds(now()),
       orderings: histories.tally.orderings.pairs, draws: choices.draws, acts: [], struck: [])
   }

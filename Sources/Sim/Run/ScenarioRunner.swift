@@ -38,19 +38,18 @@ public struct ScenarioRunner: Sendable {
     let attackers = stage.users.compactMap { $0 as? Attacker }
     let stuck = stage.stuck
     stage.count()
-    let held =
-      attackers.isEmpty ? [] : stage.services.map { HeldMemory(node: $0.name, strangers: $0.memory.strangers.used) }
+    let attack = AttackEvidence(
+      blunders: attackers.flatMap(\.blunders),
+      held: attackers.isEmpty ? [] : stage.services.map { ($0.name, $0.memory.strangers.used) })
     let simulated = world.now
     world.end()
-    let evidence = Evidence(
-      operations: histories.accounts.operations, troubles: world.troubles, stuck: stuck, defects: world.defects)
     let delays = world.stalls.filter { [$0.from, $0.to].sorted() == [Scenario.chatNode, Scenario.usersNode] }
-    let chatEvidence = ChatEvidence(
-      histories.chat, disturbances: [Self.boot] + stage.driver.disturbances, delays: delays.map(\.time))
-    let violations =
-      (AccountOracles.judge(evidence) + ChatOracles.judge(chatEvidence) + SessionOracles.judge(histories.sessions)
-      + AttackOracles.judge(attackers, held))
-      .filter { scenario.end == nil || Violation.immediate.contains($0.oracle) }
+    let evidence = Evidence(
+      accounts: AccountEvidence(histories.accounts.operations, troubles: world.troubles),
+      chat: ChatEvidence(
+        histories.chat, disturbances: [Self.boot] + stage.driver.disturbances, delays: delays.map(\.time)),
+      sessions: histories.sessions, run: RunEvidence(stuck: stuck, defects: world.defects), attack: attack)
+    let violations = Oracle.judge(evidence, endedEarly: scenario.end != nil)
     let tally = histories.tally
     return RunResult(
       seed: seed, hash: world.hash.value, violations: violations, counts: tally.counts,

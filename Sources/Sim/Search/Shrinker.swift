@@ -75,7 +75,7 @@ public struct Shrinker {
       shrink()
     }
     endSooner()
-    if Violation.immediate.contains(oracle) { endAtOnce() }
+    if Oracle.immediate.contains(oracle) { endAtOnce() }
   }
 
   private mutating func shrink() {
@@ -198,7 +198,7 @@ public struct Shrinker {
   /// The scenario with hardly any rest after the last action.
   private func restless(_ scenario: JSONValue) -> [JSONValue] {
     let people = scenario["people"]?.array ?? []
-    guard Violation.immediate.contains(oracle), people.contains(where: { $0["rest"] == nil }) else { return [] }
+    guard Oracle.immediate.contains(oracle), people.contains(where: { $0["rest"] == nil }) else { return [] }
     return [scenario.setting("people", .array(people.map { $0.setting("rest", "100ms") }))]
   }
 

@@ -106,14 +106,8 @@ extension Operation: CustomStringConvertible {
       case .tokens(let access, _): "200, tokens for \(access.subject.prefix(6)) of login \(access.family.prefix(6))"
       case .sessions(let sessions): "200 [\(sessions.joined(separator: ", "))]"
       }
-    let end = answeredAt == .max ? "" : "–\(Self.seconds(answeredAt))"
-    return "\(Self.seconds(invokedAt))\(end) \(person): \(what) → \(result)"
-  }
-
-  private static func seconds(_ nanoseconds: Int64) -> String {
-    let milliseconds = nanoseconds / 1_000_000
-    let fraction = String(1000 + milliseconds % 1000).dropFirst()
-    return "\(milliseconds / 1000).\(fraction)s"
+    let end = answeredAt == .max ? "" : "–\(VirtualTime.text(answeredAt))"
+    return "\(VirtualTime.text(invokedAt))\(end) \(person): \(what) → \(result)"
   }
 }
 

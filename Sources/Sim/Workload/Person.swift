@@ -370,8 +370,6 @@ final class Person: Inhabitant, @unchecked Sendable {
     }
   }
 
-  // MARK: The end
-
   /// When all faults are over: whoever has an account logs in and looks at the sessions, until that is answered.
   private func lookAtTheEnd(_ client: HTTPClient, _ environment: Environment) async throws {
     guard let account, account.isOurs else { return try await knock(client, environment) }

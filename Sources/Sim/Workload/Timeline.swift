@@ -30,3 +30,13 @@ class Timeline: @unchecked Sendable {
     interval.answeredAt = now()
   }
 }
+
+/// Virtual time in text.
+enum VirtualTime {
+  /// Seconds with milliseconds, as in `12.345s`; `…` for a time that never came.
+  static func text(_ nanoseconds: Int64) -> String {
+    if nanoseconds == .max { return "…" }
+    let milliseconds = nanoseconds / 1_000_000
+    return "\(milliseconds / 1000).\(String(1000 + milliseconds % 1000).dropFirst())s"
+  }
+}

@@ -65,16 +65,16 @@ struct PlantedBugTests {
     let kept = [
       operation(0, .addSession("s", token), .status(200)), operation(1, .getSessions(token), .sessions(["s"])),
     ]
-    #expect(AccountOracles.durable(kept).isEmpty)
+    #expect(AccountOracles.durable(AccountEvidence(kept)).isEmpty)
     let lost = [operation(0, .addSession("s", token), .status(200)), operation(1, .getSessions(token), .sessions([]))]
-    #expect(AccountOracles.durable(lost).map(\.oracle) == ["durable"])
+    #expect(AccountOracles.durable(AccountEvidence(lost)).count == 1)
     let deleted = lost + [operation(2, .deleteSession("s", token), .none)]
-    #expect(AccountOracles.durable(deleted).isEmpty)
+    #expect(AccountOracles.durable(AccountEvidence(deleted)).isEmpty)
     let user = [
       operation(0, .register(email: "a@b.co", username: "Ann", password: "p"), .status(201)),
       operation(1, .login(user: "ann", password: "p", account: "ann"), .status(401)),
     ]
-    #expect(AccountOracles.durable(user).map(\.oracle) == ["durable"])
+    #expect(AccountOracles.durable(AccountEvidence(user)).count == 1)
   }
 
   @Test("a task that does not unwind when its node dies is reported")

@@ -1,57 +1,10 @@
 import Simulation
 
-/// The oracles that look at whole histories.
+/// The oracles over whole histories of accounts and of sessions.
 extension AccountOracles {
-  // MARK: Durability
-
-  /// What was acknowledged and never undone is there when somebody looks last.
-  static func durable(_ operations: [Operation]) -> [Violation] {
-    var undone: Set<String> = []
-    for operation in operations {
-      switch operation.request {
-      case .deleteSession(let session, _): undone.insert("session " + session)
-      case .deleteUser(let token): undone.insert("user " + token.account)
-      default: break
-      }
-    }
-    var lastList: [String: Operation] = [:]
-    var lastLogin: [String: Operation] = [:]
-    for operation in operations {
-      switch operation.request {
-      case .getSessions(let token) where operation.answer.isSuccess: lastList[token.subject] = operation
-      case .login(let user, let password, _) where !operation.answer.isUnknown:
-        lastLogin[user.lowercased() + "\n" + password] = operation
-      default: break
-      }
-    }
-    for operation in operations where operation.answer.isSuccess {
-      switch operation.request {
-      case .addSession(let session, let token)
-      where !undone.contains("session " + session) && !undone.contains("user " + token.account):
-        guard let look = lastList[token.subject], look.invoked > operation.answered,
-          case .sessions(let list) = look.answer,
-          !list.contains(session)
-        else { continue }
-        return [broken([operation, look])]
-      case .register(_, let username, let password) where !undone.contains("user " + username.lowercased()):
-        guard let look = lastLogin[username.lowercased() + "\n" + password], look.invoked > operation.answered,
-          look.answer.status == 401
-        else { continue }
-        return [broken([operation, look])]
-      default: continue
-      }
-    }
-    return []
-  }
-
-  private static func broken(_ events: [Operation]) -> Violation {
-    Violation(oracle: "durable", promise: "every acknowledged write survives", events: events.map(\.description))
-  }
-
-  // MARK: Linearizability
-
-  static func linearizableAccounts(_ operations: [Operation]) -> [Violation] {
-    // People who mix emails and usernames tie names together: then these are one key.
+  static func linearizableAccounts(_ evidence: AccountEvidence) -> [Breach] {
+    let operations = evidence.considered
+    // A registration with the username of one name and the email of another makes the two one key.
     var groups = Groups()
     for operation in operations {
       if case .register(let email, let username, _) = operation.request {
@@ -90,7 +43,8 @@ extension AccountOracles {
 
   private static func mailName(_ email: String) -> String { String(email.lowercased().prefix { $0 != "@" }) }
 
-  static func linearizableSessions(_ operations: [Operation]) -> [Violation] {
+  static func linearizableSessions(_ evidence: AccountEvidence) -> [Breach] {
+    let operations = evidence.considered
     var entries: [String: [HistoryEntry<SessionModel.Input>]] = [:]
     var touchedBy: [String: Set<String>] = [:]
     var firstAdd: [String: Int] = [:]
@@ -115,7 +69,7 @@ extension AccountOracles {
         guard case .sessions(let list) = operation.answer else { continue }
         for session in touchedBy[token.subject, default: []].union(list).sorted() {
           let holds = list.contains(session)
-          // What was not yet begun, or is over for good, is not held: no order can be wrong about it.
+          // A session that nobody has added yet, or that is deleted for good, is absent in any order.
           if !holds, operation.answered < firstAdd[session] ?? .max || operation.invoked > settled[session] ?? .max {
             continue
           }
@@ -134,7 +88,7 @@ extension AccountOracles {
     return judge(SessionModel.self, entries, operations, "sessions")
   }
 
-  /// For each session whose last addition was followed by an acknowledged deletion: when that was.
+  /// For each session that was deleted after its last addition: the position of the answer.
   private static func settledDeletions(_ entries: [String: [HistoryEntry<SessionModel.Input>]]) -> [String: Int] {
     entries.compactMapValues { entries in
       var lastAdd = 0
@@ -159,33 +113,29 @@ extension AccountOracles {
 
   private static func judge<Model: SequentialModel>(
     _ model: Model.Type, _ entries: [String: [HistoryEntry<Model.Input>]], _ operations: [Operation], _ what: String
-  ) -> [Violation] {
+  ) -> [Breach] {
     for key in entries.keys.sorted() {
       switch Linearizability<Model>.check(entries[key]!) {
       case .linearizable: continue
       case .undecided:
         return [
-          Violation(
-            oracle: "linearizable-\(what)",
-            promise: "the history of \(key) can be judged: it holds too much at once, make the scenario smaller",
-            events: [])
+          Breach("the history of \(key) can be judged: too much happens at once, make the scenario smaller", [])
         ]
       case .violated(let id):
         let byID = Dictionary(uniqueKeysWithValues: operations.map { ($0.id, $0) })
         let culprit = byID[id]!
         let story = entries[key]!.map { byID[$0.operation]! }.filter { $0.id <= id || $0.answered < culprit.answered }
         return [
-          Violation(
-            oracle: "linearizable-\(what)",
-            promise: "\(what) behave as if each request were done at one instant (\(key))",
-            events: story.sorted { $0.id < $1.id }.suffix(12).map(\.description) + ["no order explains: \(culprit)"])
+          Breach(
+            "\(what) behave as if each request took effect at one instant (\(key))",
+            story.sorted { $0.id < $1.id }.suffix(12).map(\.description) + ["no order explains: \(culprit)"])
         ]
       }
     }
     return []
   }
 
-  /// Names that have to be judged together (union–find).
+  /// Names that are judged together, as a union–find structure.
   private struct Groups {
     private var parent: [String: String] = [:]
 

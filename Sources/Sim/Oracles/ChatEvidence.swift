@@ -1,0 +1,44 @@
+/// What the users of the Chat Service saw in a run, and what follows from it.
+struct ChatEvidence {
+  let sendings: [Sending]
+  let changes: [Change]
+  let sockets: [SocketRecord]
+  let readings: [Reading]
+  let presence: [FinalPresence]
+  let calls: [ServiceCall]
+  let endedSessions: [String: Int64]
+  let isOnlineAtEnd: [Int64: Bool]
+  let lastContacts: [(person: String, other: Int64)]
+  /// The user ids that one name has had, for each name that has had several. All but the last are
+  /// deleted.
+  let replaced: [[Int64]]
+  /// Times at which a fault may explain a 503, in nanoseconds.
+  let disturbances: [ClosedRange<Int64>]
+  /// Times at which the network delayed segments between the Chat Service and the User Service.
+  let delays: [ClosedRange<Int64>]
+  /// The sendings by their content, which is unique.
+  let sendingByContent: [String: Sending]
+  let membership: MembershipModel
+  /// Every sight of a message, with the user that saw it and how.
+  let sights: [(fact: MessageFact, user: Int64, how: String)]
+
+  init(_ history: ChatHistory, disturbances: [ClosedRange<Int64>] = [], delays: [ClosedRange<Int64>] = []) {
+    self.delays = delays
+    sendings = history.sendings
+    changes = history.changes
+    sockets = history.sockets
+    readings = history.readings
+    presence = history.presence
+    calls = history.calls
+    endedSessions = history.endedSessions
+    isOnlineAtEnd = history.isOnlineAtEnd
+    lastContacts = history.lastContacts
+    replaced = history.accounts.sorted { $0.key < $1.key }.map(\.value).filter { $0.count > 1 }
+    membership = MembershipModel(history.changes, replaced: replaced)
+    self.disturbances = disturbances
+    sendingByContent = Dictionary(history.sendings.map { ($0.content, $0) }, uniquingKeysWith: { first, _ in first })
+    sights =
+      history.sockets.flatMap { socket in socket.heard.map { ($0.fact, socket.user, "\(socket.person) heard") } }
+      + history.readings.flatMap { reading in reading.facts.map { ($0, reading.user, "\(reading.person) read") } }
+  }
+}

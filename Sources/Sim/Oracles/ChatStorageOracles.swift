@@ -1,0 +1,88 @@
+/// The oracles over stored messages.
+extension ChatOracles {
+  /// What was sent is stored at most once, however often it was sent.
+  static func storedOnce(_ evidence: ChatEvidence) -> [Breach] {
+    let promise = "the same client_id from the same sender gives the first answer again, and stores nothing"
+    for sending in evidence.sendings where Set(sending.acknowledgements).count > 1 {
+      return breach(promise, [say(sending)])
+    }
+    var places: [String: MessageFact] = [:]
+    for (fact, _, how) in evidence.sights {
+      if let other = places[fact.content], other.sequence != fact.sequence || other.id != fact.id {
+        return breach(promise, [say(other), "\(how) \(say(fact))"])
+      }
+      places[fact.content] = fact
+    }
+    return []
+  }
+
+  private struct Place: Hashable {
+    let conversation: Conversation
+    let sequence: Int64
+  }
+
+  /// Everybody sees the same message at the same place, and no place is empty.
+  static func oneOrder(_ evidence: ChatEvidence) -> [Breach] {
+    let model = evidence.membership
+    var places: [Place: (fact: MessageFact, how: String)] = [:]
+    for (fact, _, how) in evidence.sights {
+      let place = Place(conversation: fact.conversation, sequence: fact.sequence)
+      if let known = places[place] {
+        guard known.fact == fact else {
+          return breach("a conversation has one order", ["\(known.how) \(say(known.fact))", "\(how) \(say(fact))"])
+        }
+      } else {
+        places[place] = (fact, how)
+      }
+      guard let sending = evidence.sendingByContent[fact.content], sending.conversation == fact.conversation,
+        sending.sender == fact.sender
+      else {
+        return breach("a message is what was sent", ["\(how) \(say(fact))", "and nobody sent that"])
+      }
+      if let answer = sending.acknowledgements.first, answer.id != fact.id || answer.sequence != fact.sequence {
+        return breach("an acknowledgement says where the message is", [say(sending), "\(how) \(say(fact))"])
+      }
+    }
+    for reading in evidence.readings where reading.isWhole {
+      if case .group(let group) = reading.conversation, model.hasLeavers(group) { continue }
+      guard let first = reading.facts.first else { continue }
+      let begins = if case .direct = reading.conversation { Int64(1) } else { first.sequence }
+      for (index, fact) in reading.facts.enumerated() where fact.sequence != begins + Int64(index) {
+        return breach(
+          "seq is 1, 2, 3 … without a gap",
+          ["\(reading.person) read, at place \(begins + Int64(index)), \(say(fact))"])
+      }
+    }
+    return []
+  }
+
+  /// What was acknowledged is there when everything has come to rest, and what was heard as well.
+  static func durable(_ evidence: ChatEvidence) -> [Breach] {
+    let model = evidence.membership
+    for reading in evidence.readings where reading.isWhole {
+      let contents = Set(reading.facts.map(\.content))
+      for sending in evidence.sendings
+      where sending.conversation == reading.conversation && sending.isAcknowledged
+        && !contents.contains(sending.content)
+      {
+        guard model.takesPart(reading.user, in: reading.conversation, during: sending.interval) else { continue }
+        return breach(
+          "what was acknowledged is never lost",
+          [say(sending), "\(reading.person) read the conversation to its end, and it was not there"])
+      }
+    }
+    let read = Set(evidence.readings.filter(\.isWhole).flatMap { $0.facts.map(\.content) })
+    for socket in evidence.sockets {
+      for (_, time, fact) in socket.heard {
+        guard case .direct = fact.conversation, !read.contains(fact.content) else { continue }
+        guard evidence.readings.contains(where: { $0.isWhole && $0.conversation == fact.conversation }) else {
+          continue
+        }
+        return breach(
+          "a message is stored before anybody hears of it",
+          ["\(VirtualTime.text(time)) \(socket.person) heard \(say(fact))", "and in the end it was not there"])
+      }
+    }
+    return []
+  }
+}

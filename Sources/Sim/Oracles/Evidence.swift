@@ -1,0 +1,39 @@
+/// Everything that the oracles may judge a run by.
+struct Evidence {
+  var accounts = AccountEvidence([])
+  var chat = ChatEvidence(ChatHistory { 0 })
+  var sessions = SessionHistory { 0 }
+  var run = RunEvidence()
+  var attack = AttackEvidence()
+}
+
+/// How a run ended.
+struct RunEvidence {
+  /// The users that were not served, the services that are down, and what every task waits for.
+  var stuck: [String] = []
+  /// Tasks that did not end when their node died.
+  var defects: [String] = []
+}
+
+/// The requests to the User Service.
+struct AccountEvidence {
+  let operations: [Operation]
+  /// Virtual times at which a fault could make the service answer 503, in order.
+  let troubles: [Int64]
+  /// The operations that the service considered. Those that it turned away say nothing of its state.
+  let considered: [Operation]
+
+  init(_ operations: [Operation], troubles: [Int64] = []) {
+    self.operations = operations
+    self.troubles = troubles
+    considered = operations.filter { !$0.answer.isTurnedAway }
+  }
+}
+
+/// What attackers saw, and what the services hold when they have gone.
+struct AttackEvidence {
+  /// Answers that no client may cause.
+  var blunders: [String] = []
+  /// Bytes that each service still holds for clients that have not logged in.
+  var held: [(node: String, bytes: Int)] = []
+}

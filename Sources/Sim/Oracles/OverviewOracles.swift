@@ -1,0 +1,102 @@
+import System
+
+/// The oracles over the manager's overview when everything has come to rest.
+extension SessionOracles {
+  /// When everything has come to rest, whoever has a socket is free or with one supervisor: no news of an older connection's end has
+  /// made them vanish.
+  static func present(_ history: SessionHistory) -> [Breach] {
+    guard let users = history.overview?["USERS"]?.array else { return [] }
+    let latest = history.overviewAskedAt - history.news.nanoseconds
+    for socket in history.sockets where (socket.ended ?? .max) > history.overviewAt && socket.connectedAt <= latest {
+      let entry = users.first { $0["USER_ID"] == .int(socket.user) }
+      guard entry == nil || entry!["STATUS"] == "OFFLINE" else { continue }
+      return breach(
+        "a user whose socket is open is available",
+        [
+          "\(socket.person), user \(socket.user), is connected, and the manager has: \(entry?.text ?? "nobody of that id")"
+        ])
+    }
+    return []
+  }
+
+  /// When everything has come to rest, whoever went for good is offline, and with no supervisor.
+  static func gone(_ history: SessionHistory) -> [Breach] {
+    guard let users = history.overview?["USERS"]?.array else { return [] }
+    for (person, user) in history.departed {
+      guard let entry = users.first(where: { $0["USER_ID"] == .int(user) }), entry["STATUS"] != "OFFLINE" else {
+        continue
+      }
+      return breach(
+        "a user who is gone is given to nobody",
+        ["\(person), user \(user), went for good, and the manager has: \(entry.text)"])
+    }
+    return []
+  }
+
+  /// With whose session each user is, as the manager has shown when everything had come to rest.
+  static func places(_ history: SessionHistory) -> [Int64: String] {
+    let sessions = (history.overview?["SESSIONS"]?.array ?? []).filter { $0["STATUS"] != "ended" }
+    var places: [Int64: String] = [:]
+    for supervisor in history.overview?["SUPERVISORS"]?.array ?? [] {
+      let session = sessions.first { $0["SESSION_SUPERVISOR_ID"] == supervisor["SESSION_SUPERVISOR_ID"] }
+      guard let email = session?["EMAIL"]?.string else { continue }
+      for user in supervisor["LIST_USER_ID"]?.array ?? [] { if let id = user.int { places[id] = email } }
+    }
+    return places
+  }
+
+  /// When everything has come to rest, a session has as many users as its customer asked for; what is missing is remembered.
+  static func staffed(_ history: SessionHistory) -> [Breach] {
+    let supervisors = history.overview?["SUPERVISORS"]?.array ?? []
+    for run in history.runs where run.isFinal && !run.isEnding {
+      let sessions = (history.overview?["SESSIONS"]?.array ?? []).filter {
+        $0["EMAIL"]?.string == run.email && $0["STATUS"] != "ended"
+      }
+      guard sessions.count == 1,
+        let supervisor = supervisors.first(where: {
+          $0["SESSION_SUPERVISOR_ID"] == sessions[0]["SESSION_SUPERVISOR_ID"]
+        })
+      else { continue }
+      let count = (supervisor["LIST_USER_ID"]?.array?.count ?? 0) + Int(supervisor["DEMAND"]?.int ?? 0)
+      guard !run.wanted.contains(count) else { continue }
+      return breach(
+        "a session has the users that its customer asked for, and what is missing is remembered",
+        ["\(run.email) asked for \(run.wanted.lowerBound) to \(run.wanted.upperBound), and has: \(supervisor.text)"])
+    }
+    return []
+  }
+
+  /// When everything has come to rest, every session has one supervisor, and demand is met while users are free.
+  static func served(_ history: SessionHistory) -> [Breach] {
+    guard let overview = history.overview else { return [] }
+    let supervisors = overview["SUPERVISORS"]?.array ?? []
+    let hosts = Set((overview["HOSTS"]?.array ?? []).compactMap { $0["HOST"]?.string })
+    for supervisor in supervisors where supervisor["STATUS"] != "ended" {
+      guard supervisor["STATUS"] == "running", hosts.contains(supervisor["HOST"]?.string ?? "") else {
+        return breach("every running session has one supervisor", [supervisor.text])
+      }
+      if (supervisor["DEMAND"]?.int ?? 0) > 0, (overview["FREE"]?.int ?? 0) > 0 {
+        return breach("demand is met while users are free", [supervisor.text, "free: \(overview["FREE"]?.text ?? "")"])
+      }
+    }
+    var places: [String: String] = [:]
+    for supervisor in supervisors {
+      for user in supervisor["LIST_USER_ID"]?.array ?? [] {
+        let id = supervisor["SESSION_SUPERVISOR_ID"]?.string ?? ""
+        if let other = places[user.text] {
+          return breach("a user is in one place", ["user \(user.text) is with \(other) and with \(id)"])
+        }
+        places[user.text] = id
+      }
+    }
+    for run in history.runs where run.isFinal && !run.isEnding {
+      let sessions = (overview["SESSIONS"]?.array ?? []).filter {
+        $0["EMAIL"]?.string == run.email && $0["STATUS"] != "ended"
+      }
+      if sessions.count != 1 {
+        return breach("a running session is known to the manager, once", ["\(run.email): \(sessions.count)"])
+      }
+    }
+    return []
+  }
+}
