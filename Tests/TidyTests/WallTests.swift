@@ -46,9 +46,11 @@ struct WallTests {
     let room: String
     let lines: [Substring]
 
-    init(_ file: (name: String, lines: [String]), in folder: String) {
+    init(_ file: (name: String, lines: [String]), in house: House) {
       name = file.name
-      room = String(file.name.dropFirst("Sources/\(folder)/".count)).deletingLastComponent
+      let folder = String(file.name.dropFirst("Sources/\(house.folder)/".count)).deletingLastComponent
+      // A folder inside a room belongs to it.
+      room = house.rooms.filter { "\(folder)/".hasPrefix("\($0)/") }.max { $0.count < $1.count } ?? folder
       let text = file.lines.map { line in
         line.firstRange(of: "//").map { String(line[..<$0.lowerBound]) } ?? line
       }.joined(separator: "\n")
@@ -85,7 +87,7 @@ struct WallTests {
 
   @Test("a room uses only the rooms below it", arguments: houses)
   func rooms(_ house: House) throws {
-    let sources = try TidyTests.files(under: "Sources/\(house.folder)").map { Source($0, in: house.folder) }
+    let sources = try TidyTests.files(under: "Sources/\(house.folder)").map { Source($0, in: house) }
     var homes: [String: Set<String>] = [:]
     var own: [String: Set<String>] = [:]
     for source in sources {

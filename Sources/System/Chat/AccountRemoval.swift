@@ -19,11 +19,11 @@ extension SQLConnection {
 
   /// Takes a deleted account out of all contacts and groups, for good, and returns what others are told. An account that was
   /// never met is noted too: a question about it may be under way.
-  func removeAccount(_ account: String) throws -> PublishedAt? {
+  func removeAccount(_ account: AccountID) throws -> PublishedAt? {
     try execute(
       "INSERT INTO chat_users (account_id, username) VALUES ($1, '') ON CONFLICT (account_id) DO NOTHING",
-      .text(account))
-    let user = try first("SELECT user_number, username FROM chat_users WHERE account_id = $1", .text(account)) {
+      .text(account.value))
+    let user = try first("SELECT user_number, username FROM chat_users WHERE account_id = $1", .text(account.value)) {
       ChatUser(number: UserNumber($0.int(0)), account: account, username: $0.text(1))
     }!
     let isNew = try execute(

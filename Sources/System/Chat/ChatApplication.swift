@@ -9,7 +9,7 @@ struct ChatApplication: SocketApplication {
       auth[name]?.string ?? query.first { $0.name.hasSameBytes(as: name) }?.value
     }
     guard let session = value("sessionID") else { return .refused("sessionID: missing") }
-    guard session.utf8.count <= ClientBounds.identifier else { return .refused("no such session") }
+    guard let session = ChatSessionID(session) else { return .refused(ChatRefusal.noSuchSession.message) }
     do {
       let service = try chat.started()
       let user = try await service.admit(socket, session: session, token: auth["token"]?.string)
@@ -24,7 +24,7 @@ struct ChatApplication: SocketApplication {
 
   func event(_ name: String, _ payload: SocketPayload, from socket: SocketID) async -> SocketPayload {
     do {
-      guard let service = chat.service else { throw HTTPFailure(503, "the service is stopping") }
+      guard let service = chat.service else { throw ChatRefusal.stopping }
       guard let answer = try await service.event(name, payload.arguments.first ?? .null, from: socket) else {
         return SocketPayload([])
       }
@@ -50,9 +50,9 @@ struct ChatApplication: SocketApplication {
   /// What a client may know of an error.
   private static func reason(_ error: any Error) -> String {
     switch error {
-    case let failure as HTTPFailure: failure.message
+    case let refusal as ChatRefusal: refusal.message
     case let error as DatabaseError where error.isUnavailable: "the chat database is not available"
-    case is NodeDown, is CancellationError: "the service is stopping"
+    case is NodeDown, is CancellationError: ChatRefusal.stopping.message
     default: "internal error"
     }
   }

@@ -16,26 +16,31 @@ extension ChatService {
       call.string("username"), call.string("password"), address: call.client.host)
     let user = try await known(account)
     return .json([
-      "sessionID": .string(session), "user_id": .int(user.number.value), "username": .string(user.username),
+      "sessionID": .string(session.value), "user_id": .int(user.number.value), "username": .string(user.username),
     ])
   }
 
   func logout(_ call: Call) async throws -> Reply {
-    let session = call.string("sessionID")
+    let session = try session(of: call)
     _ = try await user(of: call)
-    guard try await accounts.logout(session) else { throw HTTPFailure(401, "no such session") }
+    guard try await accounts.logout(session) else { throw ChatRefusal.noSuchSession }
     await directory.end(session)
     return .json(["message": "logged out"])
   }
 
-  /// Whose the session is that the request names.
+  private func session(of call: Call) throws(ChatRefusal) -> ChatSessionID {
+    guard let session = ChatSessionID(call.string("sessionID")) else { throw .noSuchSession }
+    return session
+  }
+
+  /// The user of the session that the request names.
   private func user(of call: Call) async throws -> ChatUser {
-    try await directory.user(of: call.string("sessionID"), token: call.bearerToken)
+    try await directory.user(of: try session(of: call), token: call.bearerToken)
   }
 
   /// The user of an account that the User Service has just vouched for.
   private func known(_ account: AccountsClient.Account) async throws -> ChatUser {
-    guard let user = try await directory.chatUser(account) else { throw HTTPFailure(401, "the account is deleted") }
+    guard let user = try await directory.chatUser(account) else { throw ChatRefusal.accountDeleted }
     return user
   }
 
@@ -46,7 +51,7 @@ extension ChatService {
   }
 
   private func user(called name: String, _ field: String) async throws -> ChatUser {
-    guard let user = try await user(having: name) else { throw HTTPFailure(404, "\(field): no such user") }
+    guard let user = try await user(having: name) else { throw ChatRefusal.noSuchUser(field: field) }
     return user
   }
 
@@ -60,7 +65,7 @@ extension ChatService {
   /// Asks somebody to be a contact, or answers who has asked; tells both.
   func addContact(_ name: String, by user: ChatUser) async throws -> ContactView {
     let other = try await self.user(called: name, "contact")
-    let (contact, news) = try await translated { database -> (ContactView, PublishedAt?) in
+    let (contact, news) = try await database.transaction { database -> (ContactView, PublishedAt?) in
       let before = try database.contact(user.number, other.number)
       let after = try database.addContact(by: user.number, to: other.number)
       let (own, theirs) = try database.views(after, of: user, and: other)
@@ -83,7 +88,7 @@ extension ChatService {
     let status = ContactStatus(rawValue: call.string("status"))!
     let name = call.string("contact")
     let named = try await self.user(having: name)
-    let (contact, news) = try await translated { database in
+    let (contact, news) = try await database.transaction { database in
       let other = try database.contact(called: name, named, of: user.number)
       let after = try database.changeContact(by: user.number, with: other.number, to: status)
       let (own, theirs) = try database.views(after, of: user, and: other)
@@ -107,7 +112,7 @@ extension ChatService {
   // MARK: Messages
 
   func getContactMessages(_ call: Call) async throws -> Reply {
-    let page = try Page(call)
+    let page = Page(call)
     let user = try await user(of: call)
     let name = call.string("contact")
     let named = try await self.user(having: name)
@@ -117,11 +122,11 @@ extension ChatService {
   }
 
   func getGroupMessages(_ call: Call) async throws -> Reply {
-    let page = try Page(call)
+    let page = Page(call)
     let user = try await user(of: call)
     let id = GroupID(call.body["group_id"]!.int!)
     return try await messages(page, of: user) { database in
-      guard try database.membership(id, user.number) != nil else { throw ChatFailure.noSuchGroup }
+      guard try database.membership(id, user.number) != nil else { throw ChatRefusal.noSuchGroup }
       return .group(id)
     }
   }
@@ -132,7 +137,7 @@ extension ChatService {
     let before: Int64?
     let after: Int64?
 
-    init(_ call: Call) throws(HTTPFailure) {
+    init(_ call: Call) {
       limit = call.body["limit"]?.int ?? ChatRules.standardPage
       before = call.body["before"]?.int
       after = call.body["after"]?.int
@@ -142,7 +147,7 @@ extension ChatService {
   private func messages(
     _ page: Page, of user: ChatUser, in conversation: @escaping @Sendable (SQLConnection) throws -> ConversationID
   ) async throws -> Reply {
-    let found = try await translated { database in
+    let found = try await database.transaction { database in
       let conversation = try conversation(database)
       return try database.messages(
         in: conversation, for: user.number, before: page.before, after: page.after, limit: page.limit
@@ -162,7 +167,7 @@ extension ChatService {
     let name = try ChatRules.groupName(call.string("name"))
     let names = call.body["members"]?.array ?? []
     guard names.count <= ChatRules.maximumMembersInCall else {
-      throw HTTPFailure(400, "members: must be at most \(ChatRules.maximumMembersInCall)")
+      throw ChatRefusal.invalid("members: must be at most \(ChatRules.maximumMembersInCall)")
     }
     var members: [UserNumber] = []
     var known: Set<UserNumber> = []
@@ -170,7 +175,7 @@ extension ChatService {
       let number = try await self.user(called: entry.string ?? "", "members[\(index)]").number
       if known.insert(number).inserted { members.append(number) }
     }
-    let (group, news) = try await translated { [members] database in
+    let (group, news) = try await database.transaction { [members] database in
       let group = try database.group(try database.createGroup(name, by: user.number, members: members))
       return (group, try database.publish(Self.news(of: group)))
     }
@@ -181,9 +186,9 @@ extension ChatService {
   func addGroupMember(_ call: Call) async throws -> Reply {
     try await changeGroup(call, "member added") { database, group, _, named, user in
       guard try database.memberCount(of: group) < ChatRules.maximumMembers else {
-        throw HTTPFailure(400, "member: the group is full")
+        throw ChatRefusal.groupFull
       }
-      guard let member = named?.number else { throw HTTPFailure(404, "member: no such user") }
+      guard let member = named?.number else { throw ChatRefusal.noSuchUser(field: "member") }
       try database.addMember(member, to: group, by: user)
       return member
     }
@@ -192,7 +197,7 @@ extension ChatService {
   func removeGroupMember(_ call: Call) async throws -> Reply {
     try await changeGroup(call, "member removed") { database, group, name, named, user in
       let member = try database.listed(name, named?.number) { try database.membership(group, $0) != nil }
-      guard let member else { throw named == nil ? HTTPFailure(404, "member: no such user") : ChatFailure.notMember }
+      guard let member else { throw named == nil ? ChatRefusal.noSuchUser(field: "member") : .notMember }
       try database.removeMember(member, from: group, by: user)
       return member
     }
@@ -205,12 +210,12 @@ extension ChatService {
     let user = try await user(of: call)
     let id = GroupID(call.body["group_id"]!.int!)
     // To one who is not a member the group does not exist: whether the name does is asked after that.
-    try await translated { database in
-      guard try database.membership(id, user.number) != nil else { throw ChatFailure.noSuchGroup }
+    try await database.transaction { database in
+      guard try database.membership(id, user.number) != nil else { throw ChatRefusal.noSuchGroup }
     }
     let name = call.string("member")
     let named = try await self.user(having: name)
-    let (group, news) = try await translated { database in
+    let (group, news) = try await database.transaction { database in
       let member = try change(database, id, name, named, user.number)
       let group = try database.group(id)
       let hasLeft = !group.members.contains { $0.user == member }
@@ -250,8 +255,8 @@ extension SQLConnection {
   /// Somebody's contact with a name. `named` has the name at the User Service now.
   func contact(called name: String, _ named: ChatUser?, of user: UserNumber) throws -> ChatUser {
     let number = try listed(name, named?.number) { try contact(user, $0) != nil }
-    guard let number else { throw ChatFailure.noSuchContact }
-    return number == named?.number ? named! : ChatUser(number: number, account: "", username: name)
+    guard let number else { throw ChatRefusal.noSuchContact }
+    return number == named?.number ? named! : ChatUser(number: number, account: AccountID(""), username: name)
   }
 
   /// Somebody's contact with a name, or else a deleted one with whom they have talked.
@@ -260,7 +265,7 @@ extension SQLConnection {
     let former = try listed(name, nil) {
       try isRemoved($0) && lastSequence(.between(user, $0)) > 0
     }
-    guard let former else { throw ChatFailure.noSuchContact }
+    guard let former else { throw ChatRefusal.noSuchContact }
     return former
   }
 

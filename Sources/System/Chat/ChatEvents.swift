@@ -5,9 +5,9 @@ extension ChatService {
   // MARK: Coming and going
 
   /// Lets a socket in, or says why not. From here on it is `disconnected` once.
-  func admit(_ socket: SocketID, session: String, token: String?) async throws -> ChatUser {
+  func admit(_ socket: SocketID, session: ChatSessionID, token: String?) async throws -> ChatUser {
     let user = try await directory.user(of: session, token: token)
-    guard await directory.attach(socket, to: session) else { throw HTTPFailure(401, "no such session") }
+    guard await directory.attach(socket, to: session) else { throw ChatRefusal.noSuchSession }
     do {
       try await arrive(socket, user, session)
       return user
@@ -17,7 +17,7 @@ extension ChatService {
     }
   }
 
-  private func arrive(_ socket: SocketID, _ user: ChatUser, _ session: String) async throws {
+  private func arrive(_ socket: SocketID, _ user: ChatUser, _ session: ChatSessionID) async throws {
     let namespace = socket.namespace
     let isPresence = namespace == "/"
     let member = Member(user: user, session: session)
@@ -44,7 +44,7 @@ extension ChatService {
       try await users().userIsThere(user.number.value, connection: connection)
     } catch {
       await disconnected(socket)
-      throw HTTPFailure(503, "the User Manager is not available")
+      throw ChatRefusal.unavailable(.userManager)
     }
   }
 
@@ -106,12 +106,12 @@ extension ChatService {
   /// Handles an event; what is returned acknowledges it.
   func event(_ name: String, _ data: JSONValue, from socket: SocketID) async throws -> JSONValue? {
     if directory.book.isLate { await directory.doubtAll() }
-    guard let member = members[socket] else { throw HTTPFailure(401, "the socket is closed") }
+    guard let member = members[socket] else { throw ChatRefusal.socketClosed }
     if let objection = directory.book.objection(to: member.session) { throw objection }
     // Names are bounded before they are compared.
     guard name.utf8.count <= ClientBounds.identifier, let row = ChatEventTable.table.row(name, in: socket.namespace)
-    else { throw HTTPFailure(400, "no event \"\(name.shortened(toBytes: 64))\" is known here") }
-    if let fault = row.data.fault(in: data) { throw HTTPFailure(400, fault) }
+    else { throw ChatRefusal.invalid("no event \"\(name.shortened(toBytes: 64))\" is known here") }
+    if let fault = row.data.fault(in: data) { throw ChatRefusal.invalid(fault) }
     switch (socket.namespace, name) {
     case ("/", "send_message"):
       let message = try ChatRules.outgoing(data)
@@ -125,16 +125,16 @@ extension ChatService {
       try await typing(to: data["recipient_id"]!.int!, isGroup: data["is_group"]?.bool ?? false, from: member.user)
       return nil
     case (UserServer.namespace, "user_message"): return try await userMessage(data, from: member)
-    default: throw HTTPFailure(400, "no handler of \"\(name)\" is known here")
+    default: throw ChatRefusal.invalid("no handler of \"\(name)\" is known here")
     }
   }
 
   /// The session inside an event has to be one of the socket's user.
   private func checkSession(_ data: JSONValue, _ member: Member) async throws {
-    let session = data["sessionID"]!.string!
+    guard let session = ChatSessionID(data["sessionID"]!.string!) else { throw ChatRefusal.noSuchSession }
     if session == member.session { return }
     guard try await directory.user(of: session, token: nil).number == member.user.number else {
-      throw HTTPFailure(401, "sessionID: is another user's")
+      throw ChatRefusal.foreignSession
     }
     // The socket's own session may have ended while the other one was asked about.
     if let objection = directory.book.objection(to: member.session) { throw objection }
@@ -149,7 +149,7 @@ extension ChatService {
     let clientID = message.clientID
     let inTwoSteps = options.planted.contains(.clientIDInTwoSteps)
     if inTwoSteps, let clientID, let known = try await answer(to: clientID, of: user) { return known }
-    let stored = try await translated { database -> (StoredMessage, isNew: Bool) in
+    let stored = try await database.transaction { database -> (StoredMessage, isNew: Bool) in
       if inTwoSteps, let clientID { try database.forgetClientID(clientID, of: user.number) }
       let (stored, isNew) = try database.storeMessage(
         message.content, message.kind, by: user.number, in: conversation, clientID: clientID, at: now)
@@ -177,7 +177,7 @@ extension ChatService {
   private func typing(to recipient: Int64, isGroup: Bool, from user: ChatUser) async throws {
     let conversation: ConversationID =
       isGroup ? .group(GroupID(recipient)) : .between(user.number, UserNumber(recipient))
-    let others = try await translated { database in
+    let others = try await database.transaction { database in
       try database.requireMayWrite(user.number, in: conversation)
       return try database.participants(conversation).filter { $0 != user.number }
     }

@@ -76,21 +76,3 @@ struct ContactView: Sendable {
   /// The statuses that this side may set.
   let changes: [ContactStatus]
 }
-
-/// What was decided, in HTTP's terms.
-extension ChatFailure {
-  var failure: HTTPFailure {
-    switch self {
-    case .noSuchContact: HTTPFailure(404, "contact: no such contact")
-    case .noSuchGroup: HTTPFailure(404, "group_id: no such group")
-    case .notFriends: HTTPFailure(403, "recipient_id: only friends can be written to")
-    case .notAdmin: HTTPFailure(403, "only an admin adds and removes others")
-    case .alreadyMember: HTTPFailure(400, "member: is a member already")
-    case .blockedMember: HTTPFailure(400, "member: one of you has blocked the other")
-    case .noSuchUser: HTTPFailure(404, "no such user")
-    case .notMember: HTTPFailure(404, "member: is not a member")
-    case .contact(let refusal): HTTPFailure(400, refusal.reason)
-    case .otherMessage: HTTPFailure(400, "client_id: was used for another message")
-    }
-  }
-}

@@ -25,18 +25,18 @@ enum ChatRules {
   }
 
   /// Reads the data of `send_message`, which has the shape of its row in `ChatEventTable`.
-  static func outgoing(_ data: JSONValue) throws(HTTPFailure) -> Outgoing {
+  static func outgoing(_ data: JSONValue) throws(ChatRefusal) -> Outgoing {
     let content = data["content"]!.string!
     let kind = data["type"]?.string.flatMap(MessageKind.init) ?? .text
-    guard kind != .text || !content.isEmpty else { throw HTTPFailure(400, "content: must not be empty") }
+    guard kind != .text || !content.isEmpty else { throw .invalid("content: must not be empty") }
     return Outgoing(
       recipient: data["recipient_id"]!.int!, content: content, isGroup: data["is_group"]?.bool ?? false, kind: kind,
       clientID: data["client_id"]?.string)
   }
 
-  static func groupName(_ text: String) throws(HTTPFailure) -> String {
+  static func groupName(_ text: String) throws(ChatRefusal) -> String {
     guard (1...150).contains(text.unicodeScalars.count) else {
-      throw HTTPFailure(400, "name: must have 1 to 150 characters")
+      throw .invalid("name: must have 1 to 150 characters")
     }
     return text
   }

@@ -100,20 +100,3 @@ enum ChatSchema {
       """,
     ])
 }
-
-/// Why a transaction of the Chat Service was refused, in the user's terms.
-enum ChatFailure: Error, Equatable {
-  case noSuchContact
-  case noSuchGroup
-  case notFriends
-  case notAdmin
-  case alreadyMember
-  case notMember
-  /// One of the two has blocked the other.
-  case blockedMember
-  /// The account is deleted.
-  case noSuchUser
-  case contact(Contact.Refusal)
-  /// The `client_id` was used for another message.
-  case otherMessage
-}

@@ -28,7 +28,7 @@ public actor ChatService: Service {
   /// A socket that is connected, and whose it is.
   struct Member: Sendable {
     let user: ChatUser
-    let session: String
+    let session: ChatSessionID
   }
 
   private struct Parts {
@@ -122,8 +122,8 @@ public actor ChatService: Service {
 
   // MARK: What the rest of the service uses
 
-  private func running() throws(HTTPFailure) -> Parts {
-    guard let parts else { throw HTTPFailure(503, "the service is stopping") }
+  private func running() throws(ChatRefusal) -> Parts {
+    guard let parts else { throw .stopping }
     return parts
   }
 
@@ -138,17 +138,8 @@ public actor ChatService: Service {
   func close(_ sockets: [SocketID], _ reason: String) async {
     await parts?.sockets.disconnect(sockets, reason: reason)
   }
-  func users() throws(HTTPFailure) -> any UserServerBackend { try running().users }
+  func users() throws(ChatRefusal) -> any UserServerBackend { try running().users }
 
   func note(_ member: Member, at socket: SocketID) { members[socket] = member }
   func forget(_ socket: SocketID) -> Member? { members.removeValue(forKey: socket) }
-
-  /// Runs a transaction, and says in HTTP what it refused.
-  func translated<R: Sendable>(_ body: @escaping @Sendable (SQLConnection) throws -> R) async throws -> R {
-    do {
-      return try await database.transaction(body)
-    } catch let failure as ChatFailure {
-      throw failure.failure
-    }
-  }
 }

@@ -1,3 +1,10 @@
+/// The id of an account at the User Service.
+struct AccountID: Hashable, Sendable {
+  let value: String
+
+  init(_ value: String) { self.value = value }
+}
+
 /// A user as the Chat Service numbers them, in the order in which it met them.
 public struct UserNumber: Hashable, Comparable, Sendable {
   /// The number, from 1.
@@ -88,7 +95,7 @@ struct StoredMessage: Sendable {
 /// A user whom the Chat Service knows: the account of the User Service, and the number here.
 struct ChatUser: Hashable, Sendable {
   let number: UserNumber
-  let account: String
+  let account: AccountID
   let username: String
 }
 

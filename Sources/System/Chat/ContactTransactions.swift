@@ -2,8 +2,8 @@
 extension SQLConnection {
   /// The number of an account, which gets one when it is met first; a changed name is noted. Nil when the account is known to
   /// be deleted: whoever said that it exists was asked before.
-  func userNumber(account: String, username: String) throws(DatabaseError) -> UserNumber? {
-    let known = try first("SELECT user_number, username FROM chat_users WHERE account_id = $1", .text(account)) {
+  func userNumber(account: AccountID, username: String) throws(DatabaseError) -> UserNumber? {
+    let known = try first("SELECT user_number, username FROM chat_users WHERE account_id = $1", .text(account.value)) {
       (UserNumber($0.int(0)), $0.text(1))
     }
     // Most are known: then nothing is written, and no commit is waited for.
@@ -19,8 +19,8 @@ extension SQLConnection {
       """
       INSERT INTO chat_users (account_id, username) VALUES ($1, $2)
       ON CONFLICT (account_id) DO UPDATE SET username = $2 WHERE username <> $2
-      """, .text(account), .text(username))
-    return try first("SELECT user_number FROM chat_users WHERE account_id = $1", .text(account)) {
+      """, .text(account.value), .text(username))
+    return try first("SELECT user_number FROM chat_users WHERE account_id = $1", .text(account.value)) {
       UserNumber($0.int(0))
     }
   }
@@ -52,25 +52,25 @@ extension SQLConnection {
   }
 
   func addContact(by user: UserNumber, to other: UserNumber) throws -> Contact {
-    if try isRemoved(user) || isRemoved(other) { throw ChatFailure.noSuchUser }
+    if try isRemoved(user) || isRemoved(other) { throw ChatRefusal.userRemoved }
     let before = try contact(user, other)
     let after: Contact
     do throws(Contact.Refusal) {
       after = try Contact.adding(before, by: user, to: other)
     } catch {
-      throw ChatFailure.contact(error)
+      throw ChatRefusal.contact(error)
     }
     if after != before { try store(after, user, other) }
     return after
   }
 
   func changeContact(by user: UserNumber, with other: UserNumber, to status: ContactStatus) throws -> Contact {
-    guard let before = try contact(user, other) else { throw ChatFailure.noSuchContact }
+    guard let before = try contact(user, other) else { throw ChatRefusal.noSuchContact }
     let after: Contact
     do throws(Contact.Refusal) {
       after = try before.changed(by: user, other: other, to: status)
     } catch {
-      throw ChatFailure.contact(error)
+      throw ChatRefusal.contact(error)
     }
     try store(after, user, other)
     return after

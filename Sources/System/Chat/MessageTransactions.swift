@@ -14,8 +14,8 @@ extension SQLConnection {
 
   /// Nobody is put into a group by somebody whom they have blocked, or who has blocked them.
   private func requireMayAdd(_ member: UserNumber, by adder: UserNumber) throws {
-    if try isRemoved(member) { throw ChatFailure.noSuchUser }
-    if try contact(member, adder)?.status == .blocked { throw ChatFailure.blockedMember }
+    if try isRemoved(member) { throw ChatRefusal.userRemoved }
+    if try contact(member, adder)?.status == .blocked { throw ChatRefusal.blockedMember }
   }
 
   /// A membership covers what is stored from here on: nothing of before is ever shown.
@@ -51,18 +51,18 @@ extension SQLConnection {
   }
 
   func addMember(_ user: UserNumber, to group: GroupID, by admin: UserNumber) throws {
-    guard let own = try membership(group, admin) else { throw ChatFailure.noSuchGroup }
-    guard own.isAdmin else { throw ChatFailure.notAdmin }
-    guard try membership(group, user) == nil else { throw ChatFailure.alreadyMember }
+    guard let own = try membership(group, admin) else { throw ChatRefusal.noSuchGroup }
+    guard own.isAdmin else { throw ChatRefusal.notAdmin }
+    guard try membership(group, user) == nil else { throw ChatRefusal.alreadyMember }
     try requireMayAdd(user, by: admin)
     try join(group, user, isAdmin: false, from: try lastSequence(.group(group)) + 1)
   }
 
   /// An admin removes anyone, a member itself. When the last admin leaves, the oldest member becomes admin.
   func removeMember(_ user: UserNumber, from group: GroupID, by remover: UserNumber) throws {
-    guard let own = try membership(group, remover) else { throw ChatFailure.noSuchGroup }
-    guard own.isAdmin || user == remover else { throw ChatFailure.notAdmin }
-    guard try membership(group, user) != nil else { throw ChatFailure.notMember }
+    guard let own = try membership(group, remover) else { throw ChatRefusal.noSuchGroup }
+    guard own.isAdmin || user == remover else { throw ChatRefusal.notAdmin }
+    guard try membership(group, user) != nil else { throw ChatRefusal.notMember }
     try execute(
       "UPDATE memberships SET last_seq = $3 WHERE group_id = $1 AND user_number = $2 AND last_seq IS NULL",
       .int(group.value), .int(user.value), .int(try lastSequence(.group(group))))
@@ -135,9 +135,9 @@ extension SQLConnection {
   func requireMayWrite(_ sender: UserNumber, in conversation: ConversationID) throws {
     switch conversation {
     case .direct(let a, let b):
-      guard Contact.mayWrite(try contact(a, b)) else { throw ChatFailure.notFriends }
+      guard Contact.mayWrite(try contact(a, b)) else { throw ChatRefusal.notFriends }
     case .group(let id):
-      guard try membership(id, sender) != nil else { throw ChatFailure.noSuchGroup }
+      guard try membership(id, sender) != nil else { throw ChatRefusal.noSuchGroup }
     }
   }
 
@@ -150,7 +150,7 @@ extension SQLConnection {
     let key = conversation.key
     if let clientID, let known = try message(sender, clientID) {
       guard known.conversation == key, known.message.content == content else {
-        throw ChatFailure.otherMessage
+        throw ChatRefusal.clientIDReused
       }
       return (known.message, false)
     }

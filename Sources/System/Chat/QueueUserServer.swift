@@ -43,7 +43,7 @@ public struct QueueUserServer: UserServerBackend {
 
   private func send(_ message: QueueMessage) async throws {
     guard try await client.isConnected(within: Self.patience) else {
-      throw HTTPFailure(503, "the broker is not available")
+      throw ChatRefusal.unavailable(.broker)
     }
     try await client.publishEach([message.sent(to: QueueNames.managerExchange, QueueNames.fromUserServer)])
   }

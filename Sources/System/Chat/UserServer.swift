@@ -26,11 +26,9 @@ public struct UserServerDelivery: Sendable {
 
 /// Stands where no User Manager is configured.
 struct NoUserManager: UserServerBackend {
-  private static let failure = HTTPFailure(503, "no User Manager is configured")
-
   func userIsThere(_ user: Int64, connection: Int64) async throws {}
   func userIsGone(_ user: Int64, connection: Int64) async throws {}
-  func userSays(_ message: JSONValue, id: String, user: Int64) async throws { throw Self.failure }
+  func userSays(_ message: JSONValue, id: String, user: Int64) async throws { throw ChatRefusal.noUserManager }
   func isAnswering() async -> Bool { true }
   func close() async {}
 }
@@ -87,7 +85,7 @@ extension ChatService {
   func userMessage(_ data: JSONValue, from member: Member) async throws -> JSONValue {
     let message = data["MESSAGE"]!
     guard message.bytes.count <= ChatRules.maximumContent else {
-      throw HTTPFailure(400, "MESSAGE: must have at most 65536 bytes")
+      throw ChatRefusal.invalid("MESSAGE: must have at most 65536 bytes")
     }
     var id = Hex.encode(environment.entropy.bytes(16))
     if let given = data["client_id"]?.string { id = "\(member.user.number.value)/" + given }

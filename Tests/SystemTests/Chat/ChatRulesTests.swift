@@ -80,7 +80,9 @@ struct ChatTransactionTests {
     try World(seed: 1).perform { environment in
       let database = Database(environment, path: "chat.db", migrations: ChatSchema.migrations)
       return try await database.transaction { connection in
-        let users = try ["ann", "bob", "cid"].map { try connection.userNumber(account: "id-\($0)", username: $0)! }
+        let users = try ["ann", "bob", "cid"].map {
+          try connection.userNumber(account: AccountID("id-\($0)"), username: $0)!
+        }
         return try body(connection, users)
       }
     }
@@ -95,7 +97,7 @@ struct ChatTransactionTests {
   func numbers() throws {
     try run { connection, users in
       #expect(users.map(\.value) == [1, 2, 3])
-      #expect(try connection.userNumber(account: "id-bob", username: "Robert") == users[1])
+      #expect(try connection.userNumber(account: AccountID("id-bob"), username: "Robert") == users[1])
       _ = try connection.addContact(by: users[0], to: users[1])
       #expect(try connection.contacts(of: users[0]).map(\.username) == ["Robert"])
       #expect(try connection.contacts(of: users[1]).map(\.contact.status) == [.new])
@@ -106,7 +108,7 @@ struct ChatTransactionTests {
   func sequence() throws {
     try run { connection, users in
       let conversation = ConversationID.between(users[1], users[0])
-      #expect(throws: ChatFailure.notFriends) {
+      #expect(throws: ChatRefusal.notFriends) {
         try connection.storeMessage("x", .text, by: users[0], in: conversation, clientID: nil, at: "t")
       }
       try Self.befriend(connection, users[0], users[1])
@@ -115,7 +117,7 @@ struct ChatTransactionTests {
       let again = try connection.storeMessage("a", .text, by: users[0], in: conversation, clientID: "c1", at: "t3")
       #expect([first.message.sequence, second.message.sequence] == [1, 2])
       #expect(again.message == first.message && !again.isNew)
-      #expect(throws: ChatFailure.otherMessage) {
+      #expect(throws: ChatRefusal.clientIDReused) {
         try connection.storeMessage("other", .text, by: users[0], in: conversation, clientID: "c1", at: "t4")
       }
       let all = try connection.messages(in: conversation, for: users[0], before: nil, after: nil, limit: 50)
@@ -174,7 +176,7 @@ struct ChatTransactionTests {
         try connection.messages(in: conversation, for: users[user], before: nil, after: nil, limit: 50).map(\.content)
       }
       try write("one", 0)
-      #expect(throws: ChatFailure.noSuchGroup) { try write("no", 2) }
+      #expect(throws: ChatRefusal.noSuchGroup) { try write("no", 2) }
       try connection.addMember(users[2], to: group, by: users[0])
       try write("two", 2)
       try connection.removeMember(users[1], from: group, by: users[1])
@@ -192,11 +194,11 @@ struct ChatTransactionTests {
   func admins() throws {
     try run { connection, users in
       let group = try connection.createGroup("g", by: users[0], members: [users[1]])
-      #expect(throws: ChatFailure.notAdmin) { try connection.addMember(users[2], to: group, by: users[1]) }
-      #expect(throws: ChatFailure.noSuchGroup) { try connection.addMember(users[2], to: group, by: users[2]) }
+      #expect(throws: ChatRefusal.notAdmin) { try connection.addMember(users[2], to: group, by: users[1]) }
+      #expect(throws: ChatRefusal.noSuchGroup) { try connection.addMember(users[2], to: group, by: users[2]) }
       try connection.addMember(users[2], to: group, by: users[0])
-      #expect(throws: ChatFailure.alreadyMember) { try connection.addMember(users[2], to: group, by: users[0]) }
-      #expect(throws: ChatFailure.notAdmin) { try connection.removeMember(users[0], from: group, by: users[2]) }
+      #expect(throws: ChatRefusal.alreadyMember) { try connection.addMember(users[2], to: group, by: users[0]) }
+      #expect(throws: ChatRefusal.notAdmin) { try connection.removeMember(users[0], from: group, by: users[2]) }
       try connection.removeMember(users[0], from: group, by: users[0])
       #expect(try connection.membership(group, users[1])?.isAdmin == true)
       #expect(try connection.membership(group, users[2])?.isAdmin == false)

@@ -44,7 +44,7 @@ struct SessionDirectoryTests {
     "sockets stay while nothing but questions is answered, and close soon after the answer is no", arguments: [1, 400])
   func questionsAlone(count: Int) throws {
     let state = State()
-    let sessions = (0..<count).map { "session-\(10_000 + $0)-0123456789012345678901234" }
+    let sessions = (0..<count).map { ChatSessionID("session-\(10_000 + $0)-0123456789012345678901234")! }
     let kept = try world(state).perform(as: "chat") { environment in
       let database = Database(environment, path: "chat.db", migrations: ChatSchema.migrations)
       let directory = SessionDirectory(
@@ -53,10 +53,11 @@ struct SessionDirectoryTests {
       directory.start()
       for session in sessions {
         _ = try await directory.user(of: session, token: nil)
-        #expect(await directory.attach(SocketID(session: session, namespace: "/", id: session), to: session))
+        #expect(
+          await directory.attach(SocketID(session: session.value, namespace: "/", id: session.value), to: session))
       }
       try await environment.clock.sleep(for: .seconds(30))
-      let kept = sessions.filter { directory.book.objection(to: $0) == nil && !state.closed.contains($0) }
+      let kept = sessions.filter { directory.book.objection(to: $0) == nil && !state.closed.contains($0.value) }
       state.hasEnded = true
       try await environment.clock.sleep(for: .seconds(5))
       await directory.close()
@@ -64,7 +65,7 @@ struct SessionDirectoryTests {
       return kept
     }
     #expect(kept == sessions)
-    #expect(state.closed.sorted() == sessions)
+    #expect(state.closed.sorted() == sessions.map(\.value))
     // Asked about no more often than has to be.
     #expect(state.questions < count * 20)
   }

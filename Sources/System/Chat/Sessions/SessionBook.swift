@@ -36,7 +36,7 @@ final class SessionBook: @unchecked Sendable {
     var isDoubtful = false
   }
 
-  var sessions: [String: Session] = [:]
+  var sessions: [ChatSessionID: Session] = [:]
   var leasedAt: Instant?
   /// When somebody looked last.
   var doubtedAt: Instant
@@ -63,8 +63,8 @@ final class SessionBook: @unchecked Sendable {
   }
 
   /// Why nothing may be done on a session now; nil when it is believed.
-  func objection(to id: String) -> HTTPFailure? {
-    guard let session = sessions[id] else { return SessionDirectory.unknown }
+  func objection(to id: ChatSessionID) -> ChatRefusal? {
+    guard let session = sessions[id] else { return .noSuchSession }
     return isBelieved(session) ? nil : AccountsClient.unavailable
   }
 

@@ -10,8 +10,6 @@ import Environment
 actor SessionDirectory {
   /// Sessions that are kept without sockets on them; beyond, all of those are forgotten.
   static let maximumIdle = 50_000
-  /// A session that is shorter could be guessed.
-  static let shortestSession = 32
   /// The stream shows a sign of life every 2 s.
   private static let streamPatience: Duration = .seconds(5)
   /// A session with sockets of which nothing was known for so long is asked about.
@@ -26,7 +24,7 @@ actor SessionDirectory {
   /// What is known now; to be read without waiting, too.
   nonisolated let book: SessionBook
   /// Sessions that are being asked about: by how many, and how often they were said to have ended meanwhile.
-  private var pending: [String: (askers: Int, endings: Int)] = [:]
+  private var pending: [ChatSessionID: (askers: Int, endings: Int)] = [:]
   private var position: Int64?
   private var isClosed = false
   private var rechecks = 0
@@ -69,13 +67,10 @@ actor SessionDirectory {
   // MARK: Asking
 
   /// Whose a session is.
-  /// - Throws: `HTTPFailure` 401 when there is no such session or its token is missing, 503 when nobody can say.
-  func user(of session: String, token: String?) async throws -> ChatUser {
-    guard (1...64).contains(session.utf8.count), session.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F }) else {
-      throw Self.unknown
-    }
-    let needsToken = session.utf8.count < Self.shortestSession
-    if needsToken, token == nil { throw HTTPFailure(401, "a session this short needs its owner's access token") }
+  /// - Throws: `ChatRefusal`.
+  func user(of session: ChatSessionID, token: String?) async throws -> ChatUser {
+    let needsToken = session.isGuessable
+    if needsToken, token == nil { throw ChatRefusal.needsAccessToken }
     if !needsToken, let known = book.sessions[session], book.isBelieved(known), !book.isDue(known) {
       return known.user
     }
@@ -88,9 +83,9 @@ actor SessionDirectory {
       let begin = environment.clock.now
       let endings = pending[session]!.endings
       guard let account = try await accounts.owner(of: session, token: needsToken ? token : nil) else {
-        throw Self.unknown
+        throw ChatRefusal.noSuchSession
       }
-      guard let user = try await chatUser(account) else { throw Self.unknown }
+      guard let user = try await chatUser(account) else { throw ChatRefusal.noSuchSession }
       if pending[session]!.endings > endings { continue }
       remember(session, user, verifiedAt: begin, askAgainAfter: account.askAgainAfter)
       return user
@@ -106,9 +101,7 @@ actor SessionDirectory {
     return ChatUser(number: number, account: account.id, username: account.username)
   }
 
-  static let unknown = HTTPFailure(401, "no such session")
-
-  private func remember(_ session: String, _ user: ChatUser, verifiedAt: Instant, askAgainAfter: Duration?) {
+  private func remember(_ session: ChatSessionID, _ user: ChatUser, verifiedAt: Instant, askAgainAfter: Duration?) {
     if book.sessions[session] != nil {
       book.sessions[session]!.verifiedAt = max(book.sessions[session]!.verifiedAt, verifiedAt)
       book.sessions[session]!.isDoubtful = false
@@ -121,23 +114,23 @@ actor SessionDirectory {
   // MARK: Sockets
 
   /// Ties a socket to its session; false when that has ended meanwhile.
-  func attach(_ socket: SocketID, to session: String) -> Bool {
+  func attach(_ socket: SocketID, to session: ChatSessionID) -> Bool {
     guard book.sessions[session] != nil else { return false }
     book.sessions[session]!.sockets.append(socket)
     return true
   }
 
   /// Whether a socket is still tied to its session.
-  func isAttached(_ socket: SocketID, to session: String) -> Bool {
+  func isAttached(_ socket: SocketID, to session: ChatSessionID) -> Bool {
     book.sessions[session]?.sockets.contains(socket) == true
   }
 
-  func detach(_ socket: SocketID, from session: String) {
+  func detach(_ socket: SocketID, from session: ChatSessionID) {
     book.sessions[session]?.sockets.remove(socket)
   }
 
   /// Forgets a session and closes its sockets.
-  func end(_ session: String) async {
+  func end(_ session: ChatSessionID) async {
     if book.trustsForever { return }
     pending[session]?.endings += 1
     guard let ended = book.sessions.removeValue(forKey: session), !ended.sockets.isEmpty else { return }
@@ -182,7 +175,7 @@ actor SessionDirectory {
     switch event.name {
     case "session_ended":
       let data = try? JSONParser.parse(Array(event.data.utf8))
-      if let session = data?["session_id"]?.string { await end(session) }
+      if let session = data?["session_id"]?.string.flatMap(ChatSessionID.init) { await end(session) }
     case "user_deleted": try await removeAccounts()
     case "reset":
       doubtEverything()
@@ -240,7 +233,7 @@ actor SessionDirectory {
   }
 
   /// One lane's share of the questions. When nobody answers, what is left is asked next time, or closed when its time is up.
-  private func recheck(_ ids: [String], from lane: Int) async {
+  private func recheck(_ ids: [ChatSessionID], from lane: Int) async {
     defer { rechecks -= 1 }
     for id in stride(from: lane, to: ids.count, by: Self.maximumRechecks).map({ ids[$0] })
     where book.sessions[id] != nil {
