@@ -4,12 +4,27 @@ import CLinux
 import Glibc
 import Synchronization
 
-/// A node of the real world: an event loop on a thread of its own, pools for what blocks, files under a directory.
-package final class RealNode: Sendable {
-  package let environment: Environment
+/// A node of the real world: an event loop on a thread of its own, two pools for blocking work, and files in one directory.
+///
+///     let node = try RealNode("reservations", directory: "data")
+///     let service = try node.run { try await ReservationService.start($0, on: address) }
+public final class RealNode: Sendable {
+  /// What the node's code runs against.
+  public let environment: Environment
   package let loop: EventLoop
 
-  /// Makes the node and starts its thread.
+  /// Creates a node with pools of its own that keeps its files in `directory`, which is created if it does not exist.
+  /// Starts its thread, which runs until the process ends.
+  /// - Throws: `StorageError` if the directory cannot be created or opened.
+  public convenience init(
+    _ name: String, directory: String, log: LogWriter = LogWriter(), level: Log.Level = .info
+  ) throws(StorageError) {
+    self.init(
+      name, storage: try RealStorage(path: directory), disk: OffloadPool(threads: 1), compute: OffloadPool(threads: 1),
+      log: log, level: level)
+  }
+
+  /// Creates a node and starts its thread.
   package init(
     _ name: String, storage: any Storage, disk: OffloadPool, compute: OffloadPool, log: LogWriter, level: Log.Level,
     memory: ClientMemory = ClientMemory()
@@ -27,7 +42,7 @@ package final class RealNode: Sendable {
     startThread(stackBytes: 4 << 20) { loop.run() }
   }
 
-  /// A node of somebody who only connects: they have no disk, theirs is an empty folder that is gone at once.
+  /// Creates a node for a client that stores nothing. Its directory is removed at once.
   package static func visitor(_ name: String, level: Log.Level) throws(StorageError) -> RealNode {
     let folder = "/tmp/parley-\(name)-\(getpid())"
     let storage = try RealStorage(path: folder)
@@ -37,8 +52,9 @@ package final class RealNode: Sendable {
       log: LogWriter(), level: level)
   }
 
-  /// Runs `body` on the node's loop and waits for it, from a thread that is not the node's.
-  package func run<R: Sendable>(_ body: @escaping @Sendable (Environment) async throws -> R) throws -> R {
+  /// Runs `body` on the node's loop and waits for its result. Must not be called on the node's own thread.
+  /// - Throws: what `body` throws.
+  public func run<R: Sendable>(_ body: @escaping @Sendable (Environment) async throws -> R) throws -> R {
     let box = ResultBox<R>()
     environment.executor.spawn("run") { [environment] in
       do { box.set(.success(try await body(environment))) } catch { box.set(.failure(error)) }

@@ -158,6 +158,9 @@ public final class Life: @unchecked Sendable {
   }
 
   func failEverything() {
+    // A task that is cancelled may enqueue a job at once: it is this node's.
+    let previous = GlobalJobs.setCurrent(globalJobs)
+    defer { GlobalJobs.setCurrent(previous) }
     for waiter in waiters { waiter?.resume(throwing: NodeDown()) }
     for entry in tasks { entry.task.cancel() }
   }
