@@ -22,12 +22,12 @@ enum ServiceRoutes {
       handler: handler)
   }
 
-  static func table(_ users: ServiceReference<UserService>) -> [Route] {
+  static func table(_ users: UserService) -> [Route] {
     // The Chat Service asks once a second.
     var lastEvent = Route(
       "GET", "/services/last-event", "The id of the last of the session events", access: .service,
       responses: [.init(200, "The id", .object([.init("event_id", .integer(minimum: 0))])), unavailable]
-    ) { _ in try await users.started().lastEventForService() }
+    ) { _ in try await users.lastEventForService() }
     lastEvent.isQuiet = true
     return [
       route(
@@ -40,7 +40,7 @@ enum ServiceRoutes {
           .init(201, "Registered", user), .init(400, "Invalid data, or username taken"),
           .init(429, "Too many registrations from this address"),
         ]
-      ) { try await users.started().registerForService($0) },
+      ) { try await users.registerForService($0) },
       route(
         "/services/login", "Check a password and make a session",
         [
@@ -49,7 +49,7 @@ enum ServiceRoutes {
         [
           .init(200, "The user", user), .init(401, "Wrong user or password"), .init(429, "Too many failed logins"),
         ]
-      ) { try await users.started().loginForService($0) },
+      ) { try await users.loginForService($0) },
       route(
         "/services/session", "Whose a session is",
         [
@@ -61,23 +61,23 @@ enum ServiceRoutes {
         [
           .init(200, "The user", sessionOwner), .init(401, "The token is invalid"), .init(404, "No such session"),
         ]
-      ) { try await users.started().sessionForService($0) },
+      ) { try await users.sessionForService($0) },
       route(
         "/services/user", "Who has a username", [.init("username", .accountName)],
         [.init(200, "The user", user), .init(404, "No such user")]
-      ) { try await users.started().userForService($0) },
+      ) { try await users.userForService($0) },
       route(
         "/services/logout", "End a session", [session],
         [
           .init(200, "Ended", .object([.init("success", .boolean), .init("message", .string())])),
           .init(404, "No such session"),
         ]
-      ) { try await users.started().logoutForService($0) },
+      ) { try await users.logoutForService($0) },
       route(
         "/services/deleted-users", "The accounts that were deleted after an event, oldest first, 500 at most",
         [.init("after", .integer(minimum: 0), "the last event_id that is known, or 0")],
         [.init(200, "The accounts", .object([.init("users", .array(of: deleted))]))]
-      ) { try await users.started().deletedUsersForService($0) },
+      ) { try await users.deletedUsersForService($0) },
       lastEvent,
     ]
   }

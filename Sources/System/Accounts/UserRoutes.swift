@@ -7,7 +7,7 @@ enum UserRoutes {
     errorSchema: .object([.init("detail", .string())])
   ) { ["detail": .string($0)] }
 
-  static func table(_ users: ServiceReference<UserService>, metrics: Metrics) -> [Route] {
+  static func table(_ users: UserService, metrics: Metrics) -> [Route] {
     CommonRoutes.adding(
       to: accounts(users) + sessions(users) + services(users) + ServiceRoutes.table(users), service: description,
       metrics: metrics)
@@ -24,11 +24,11 @@ enum UserRoutes {
   ])
   private static let unavailable = Route.Response(503, "The user database is not available")
 
-  private static func user(_ users: ServiceReference<UserService>) -> Access {
-    .user { call in try users.started().verifier.principal(call) }
+  private static func user(_ users: UserService) -> Access {
+    .user { call in try users.verifier.principal(call) }
   }
 
-  private static func accounts(_ users: ServiceReference<UserService>) -> [Route] {
+  private static func accounts(_ users: UserService) -> [Route] {
     [
       Route(
         "POST", "/register", "Register a new user",
@@ -43,7 +43,7 @@ enum UserRoutes {
           .init(201, "Registered", done), .init(400, "Invalid data, or email or username taken"),
           .init(429, "Too many registrations from this address"), unavailable,
         ]
-      ) { try await users.started().register($0) },
+      ) { try await users.register($0) },
       Route(
         "POST", "/login", "Log in with an email or a username",
         body: .object([
@@ -53,20 +53,20 @@ enum UserRoutes {
           .init(200, "Logged in", tokens), .init(401, "Wrong user or password"),
           .init(429, "Too many failed logins"), unavailable,
         ]
-      ) { try await users.started().login($0) },
+      ) { try await users.login($0) },
       Route(
         "POST", "/refresh", "Exchange a refresh token, once, for new tokens",
         body: .object([.init("refresh_token", .string(.init(maximumBytes: JWT.maximumLength)))]),
         responses: [.init(200, "New tokens", tokens), .init(401, "The token is invalid, expired or used"), unavailable]
-      ) { try await users.started().refresh($0) },
+      ) { try await users.refresh($0) },
       Route(
         "DELETE", "/delete-user", "Delete the user and all of their sessions", access: user(users),
         responses: [.init(200, "Deleted", done), .init(400, "User not found"), unavailable]
-      ) { try await users.started().deleteUser($0) },
+      ) { try await users.deleteUser($0) },
     ]
   }
 
-  private static func sessions(_ users: ServiceReference<UserService>) -> [Route] {
+  private static func sessions(_ users: UserService) -> [Route] {
     let session = Schema.object([
       .init("session_id", .string()), .init("created_at", .string(.init(format: "date-time"))),
     ])
@@ -77,22 +77,22 @@ enum UserRoutes {
           .init(200, "Added", done), .init(400, "The session exists, the user has too many, or is not there"),
           unavailable,
         ]
-      ) { try await users.started().addSession($0) },
+      ) { try await users.addSession($0) },
       Route(
         "GET", "/get-sessions", "The user's sessions, oldest first", access: user(users),
         responses: [
           .init(200, "The sessions", .object([.init("success", .boolean), .init("sessions", .array(of: session))])),
           unavailable,
         ]
-      ) { try await users.started().getSessions($0) },
+      ) { try await users.getSessions($0) },
       Route(
         "DELETE", "/delete-session", "Delete one of the user's sessions", access: user(users), body: sessionID,
         responses: [.init(200, "Deleted", done), .init(400, "No such session, or no such user"), unavailable]
-      ) { try await users.started().deleteSession($0) },
+      ) { try await users.deleteSession($0) },
     ]
   }
 
-  private static func services(_ users: ServiceReference<UserService>) -> [Route] {
+  private static func services(_ users: UserService) -> [Route] {
     [
       Route(
         "POST", "/check_node", "Whether an email and a password belong together", access: .service,
@@ -110,13 +110,13 @@ enum UserRoutes {
               .init("MESSAGE", .string(.init(values: ["REGISTERED", "NOT_REGISTERED"])))
             ])), .init(429, "Too many failed logins"), unavailable,
         ]
-      ) { try await users.started().checkNode($0) },
+      ) { try await users.checkNode($0) },
       Route(
         "GET", "/session-events", "Ended sessions and deleted users, as they happen", access: .service,
         parameters: [.header("Last-Event-ID", .integer(minimum: 0), "resume after this event")],
         responses: [.init(200, "Server-sent events", .string(), contentType: "text/event-stream"), unavailable]
-      ) { try await users.started().sessionEvents($0) },
-      CommonRoutes.health(unavailable) { try await users.started().health() },
+      ) { try await users.sessionEvents($0) },
+      CommonRoutes.health(unavailable) { try await users.health() },
       Route(
         "GET", "/", "What this service is",
         responses: [

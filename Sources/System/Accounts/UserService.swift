@@ -1,7 +1,7 @@
 import Environment
 
 /// The User Service: accounts, tokens, sessions (contract section 1).
-public actor UserService: Service {
+public actor UserService: HTTPBackend {
   /// Its database in the data directory.
   public static let database = ServiceDatabase("accounts.db", AccountsSchema.migrations)
 
@@ -15,7 +15,7 @@ public actor UserService: Service {
   nonisolated let verifier: AccessTokenVerifier
   private let serialExecutor: ActorExecutor
   private let issuer: TokenIssuer
-  private var server: HTTPServer?
+  private var isDraining = false
   private var throttle = LoginThrottle(.init())
   private var registrations: RecentEvents<ClientAddress>
   var hashing = HashingQueue<UnsafeContinuation<Void, Never>>()
@@ -25,12 +25,11 @@ public actor UserService: Service {
 
   /// The executor that the environment gave to this actor.
   public nonisolated var unownedExecutor: UnownedSerialExecutor { serialExecutor.unowned }
-  /// Where it listens.
-  public nonisolated let addresses: [(name: String, address: SocketAddress)]
-
   /// Starts the service: opens its database, reads or makes its key, listens.
   /// - Throws: `DatabaseError`, `StorageError`, `NetworkError`: what an operator has to mend.
-  public static func start(_ environment: Environment, _ options: UserServiceOptions) async throws -> UserService {
+  public static func start(_ environment: Environment, _ options: UserServiceOptions) async throws -> HTTPService<
+    UserService
+  > {
     var options = options
     if options.secrets.isEmpty { options.secrets = [try await SecretFile.read(environment)] }
     let metrics = Metrics(service: UserRoutes.description.name)
@@ -42,24 +41,20 @@ public actor UserService: Service {
       environment.log.warning(
         "account-name-taken", ["user": .string(user), "advice": "another account has its email or username: change it"])
     }
-    let reference = ServiceReference<UserService>()
-    let server = try HTTPServer(
-      environment, address: options.address, service: UserRoutes.description,
-      routes: UserRoutes.table(reference, metrics: metrics), metrics: metrics, options: options.server,
-      onEnd: { reference.set(nil) })
-    let service = UserService(environment, options, database, server)
-    reference.set(service)
-    server.start()
-    if options.sessionLifetime > .zero { environment.executor.spawn("session-sweep") { await service.sweepSessions() } }
+    let listener = try environment.network.listen(options.address, backlog: options.server.backlog)
+    let users = UserService(environment, options, database)
+    let server = HTTPServer(
+      environment, listener, service: UserRoutes.description, routes: UserRoutes.table(users, metrics: metrics),
+      metrics: metrics, options: options.server)
+    let service = HTTPService("users", users, server)
+    if options.sessionLifetime > .zero { environment.executor.spawn("session-sweep") { await users.sweepSessions() } }
     return service
   }
 
-  private init(_ environment: Environment, _ options: UserServiceOptions, _ database: Database, _ server: HTTPServer) {
+  private init(_ environment: Environment, _ options: UserServiceOptions, _ database: Database) {
     self.environment = environment
     self.options = options
     self.database = database
-    self.server = server
-    addresses = [("users", server.address)]
     serialExecutor = environment.executor.forActor("user-service")
     bell = EventBell(environment)
     registrations = RecentEvents(limit: options.registrationLimit, window: .seconds(15 * 60))
@@ -69,10 +64,10 @@ public actor UserService: Service {
   }
 
   /// Stops taking requests, answers those in flight, closes the database.
-  public func drain() async {
+  public func drain(_ server: HTTPServer) async {
+    isDraining = true
     await bell.close()
-    await server?.drain()
-    server = nil
+    await server.drain()
     await database.close()
   }
 
@@ -286,7 +281,7 @@ public actor UserService: Service {
 
   /// Ends sessions that were not used for too long, as long as the service runs.
   private func sweepSessions() async {
-    while server != nil {
+    while !isDraining {
       do {
         try await environment.clock.sleep(for: max(.milliseconds(100), sessionRules.precision))
         let now = environment.clock.wallTime

@@ -2,7 +2,7 @@ import Environment
 
 /// The sockets' side of the Chat Service.
 struct ChatApplication: SocketApplication {
-  let chat: ServiceReference<ChatService>
+  let chat: ChatService
 
   func admit(_ socket: SocketID, query: [(name: String, value: String)], auth: JSONValue) async -> SocketAdmission {
     func value(_ name: String) -> String? {
@@ -11,21 +11,19 @@ struct ChatApplication: SocketApplication {
     guard let session = value("sessionID") else { return .refused("sessionID: missing") }
     guard let session = ChatSessionID(session) else { return .refused(ChatRefusal.noSuchSession.message) }
     do {
-      let service = try chat.started()
-      let user = try await service.admit(socket, session: session, token: auth["token"]?.string)
-      let book = service.directory.book
+      let user = try await chat.admit(socket, session: session, token: auth["token"]?.string)
+      let book = chat.directory.book
       return .accepted(rooms: [ChatPayload.room(user.number)], objection: { book.objection(to: session)?.message })
     } catch {
       return .refused(Self.reason(error))
     }
   }
 
-  func connected(_ socket: SocketID, auth: JSONValue) async { await chat.service?.connected(socket) }
+  func connected(_ socket: SocketID, auth: JSONValue) async { await chat.connected(socket) }
 
   func event(_ name: String, _ payload: SocketPayload, from socket: SocketID) async -> SocketPayload {
     do {
-      guard let service = chat.service else { throw ChatRefusal.stopping }
-      guard let answer = try await service.event(name, payload.arguments.first ?? .null, from: socket) else {
+      guard let answer = try await chat.event(name, payload.arguments.first ?? .null, from: socket) else {
         return SocketPayload([])
       }
       return SocketPayload([answer])
@@ -42,10 +40,10 @@ struct ChatApplication: SocketApplication {
 
   func unacknowledged(_ answer: SocketPayload, from socket: SocketID) async {
     guard answer.arguments.first?["status"] == "error", let message = answer.arguments.first?["message"] else { return }
-    await chat.service?.emit("error", ["message": message], to: socket)
+    await chat.emit("error", ["message": message], to: socket)
   }
 
-  func disconnected(_ socket: SocketID, reason: String) async { await chat.service?.disconnected(socket) }
+  func disconnected(_ socket: SocketID, reason: String) async { await chat.disconnected(socket) }
 
   /// What a client may know of an error.
   private static func reason(_ error: any Error) -> String {

@@ -41,7 +41,7 @@ extension ChatService {
     guard !isPresence else { return }
     do {
       // Told again by each socket: a connection that is known already changes nothing.
-      try await users().userIsThere(user.number.value, connection: connection)
+      try await userManager().userIsThere(user.number.value, connection: connection)
     } catch {
       await disconnected(socket)
       throw ChatRefusal.unavailable(.userManager)

@@ -6,11 +6,13 @@ enum ChatRoutes {
     name: "chat", title: "Chat Service", version: Release.version, errorSchema: .object([.init("error", .string())])
   ) { ["error": .string($0)] }
 
-  static func table(_ chat: ServiceReference<ChatService>, _ sockets: SocketIOServer, metrics: Metrics) -> [Route] {
+  static func table(
+    _ chat: ChatService, _ sockets: SocketIOServer<ChatApplication>, metrics: Metrics
+  ) -> [Route] {
     let documented = CommonRoutes.adding(
       to: accounts(chat) + contacts(chat) + groups(chat) + others(chat),
       messages: [ChatEventTable.table, QueueMessages.userServerAgent], service: description, metrics: metrics)
-    return documented + sockets.routes(path: "/socket.io/") + ConsolePage.routes
+    return documented + sockets.routes(path: "/socket.io/", for: ChatApplication(chat: chat)) + ConsolePage.routes
   }
 
   private static let session = Schema.Field(
@@ -67,7 +69,7 @@ enum ChatRoutes {
     }
   }
 
-  private static func accounts(_ chat: ServiceReference<ChatService>) -> [Route] {
+  private static func accounts(_ chat: ChatService) -> [Route] {
     let password = Schema.string(.init(minimumLength: 1, maximumBytes: Password.maximumRawBytes))
     let credentials = [username, Schema.Field("password", password)]
     let logins = ["POST", "GET"].map { method in
@@ -76,7 +78,7 @@ enum ChatRoutes {
         method == "GET" ? "Log in, as the first version did: a query ends up in logs, use POST" : "Log in", credentials,
         .object([.init("sessionID", .string()), .init("user_id", .integer(minimum: 1)), .init("username", .string())]),
         [.init(401, "Wrong username or password"), .init(429, "Too many failed logins")]
-      ) { try await chat.started().login($0) }
+      ) { try await chat.login($0) }
     }
     return [
       route(
@@ -88,15 +90,15 @@ enum ChatRoutes {
         ],
         .object([.init("message", .string()), .init("user_id", .integer(minimum: 1)), .init("username", .string())]),
         [.init(400, "Invalid data, or username taken")]
-      ) { try await chat.started().register($0) }
+      ) { try await chat.register($0) }
     ] + logins + [
       route("POST", "/logout", "End a session and close its sockets", [session], done, [noSession]) {
-        try await chat.started().logout($0)
+        try await chat.logout($0)
       }
     ]
   }
 
-  private static func contacts(_ chat: ServiceReference<ChatService>) -> [Route] {
+  private static func contacts(_ chat: ChatService) -> [Route] {
     let change = Schema.object([.init("message", .string()), .init("contact", contact)])
     let unknown = Route.Response(404, "No such contact")
     return [
@@ -104,26 +106,26 @@ enum ChatRoutes {
         "POST", "/addContact", "Ask somebody, or answer who has asked", [session, contactName], change,
         [noSession, unknown]
       ) {
-        try await chat.started().addContact($0)
+        try await chat.addContact($0)
       },
       route(
         "POST", "/changeContact", "Change how a contact stands",
         [session, contactName, .init("status", .string(.init(values: ContactStatus.allCases.map(\.rawValue))))], change,
         [.init(400, "The step is not allowed"), noSession, unknown]
-      ) { try await chat.started().changeContact($0) },
+      ) { try await chat.changeContact($0) },
       route(
         "GET", "/getContacts", "The user's contacts",
         [session, .init("changes", .boolean, isRequired: false, "adds the statuses that the user may set")],
         .array(of: contact), [noSession]
-      ) { try await chat.started().getContacts($0) },
+      ) { try await chat.getContacts($0) },
       route(
         "GET", "/getContactMessages", "Messages with a contact, oldest first", [session, contactName] + page,
         .array(of: message), [noSession, unknown]
-      ) { try await chat.started().getContactMessages($0) },
+      ) { try await chat.getContactMessages($0) },
     ]
   }
 
-  private static func groups(_ chat: ServiceReference<ChatService>) -> [Route] {
+  private static func groups(_ chat: ChatService) -> [Route] {
     let unknown = Route.Response(404, "No such group, or no such user")
     let change = Schema.object([
       .init("message", .string()), .init("group_id", .integer(minimum: 1)), .init("name", .string()),
@@ -139,28 +141,28 @@ enum ChatRoutes {
             "members", .array(of: ChatRules.username, maximum: ChatRules.maximumMembersInCall),
             isRequired: false, "usernames"),
         ], group, [noSession, unknown]
-      ) { try await chat.started().createGroup($0) },
+      ) { try await chat.createGroup($0) },
       route(
         "POST", "/addGroupMember", "Add a member to a group", [session, groupID, member], change,
         [noSession, notAdmin, unknown]
-      ) { try await chat.started().addGroupMember($0) },
+      ) { try await chat.addGroupMember($0) },
       route(
         "POST", "/removeGroupMember", "Remove a member from a group, or leave it", [session, groupID, member], change,
         [noSession, notAdmin, unknown]
-      ) { try await chat.started().removeGroupMember($0) },
+      ) { try await chat.removeGroupMember($0) },
       route("GET", "/getGroups", "The user's groups", [session], .array(of: group), [noSession]) {
-        try await chat.started().getGroups($0)
+        try await chat.getGroups($0)
       },
       route(
         "GET", "/getGroupMessages", "Messages of a group, oldest first", [session, groupID] + page, .array(of: message),
         [noSession, unknown]
-      ) { try await chat.started().getGroupMessages($0) },
+      ) { try await chat.getGroupMessages($0) },
     ]
   }
 
-  private static func others(_ chat: ServiceReference<ChatService>) -> [Route] {
+  private static func others(_ chat: ChatService) -> [Route] {
     [
-      CommonRoutes.health(unavailable) { try await mapping { try await chat.started().health() } },
+      CommonRoutes.health(unavailable) { try await mapping { try await chat.health() } },
       Route(
         "GET", "/", "A greeting", responses: [.init(200, "The greeting", .string(), contentType: "text/plain")]
       ) { _ in

@@ -2,7 +2,7 @@ import Environment
 
 /// The Chat Service: contacts, groups, messages and presence over REST and Socket.IO (contract section 2), and the User Server
 /// (section 4) in its namespace `/users`.
-public actor ChatService: Service {
+public actor ChatService: HTTPBackend {
   /// Its database in the data directory.
   public static let database = ServiceDatabase("chat.db", ChatSchema.migrations)
 
@@ -15,7 +15,10 @@ public actor ChatService: Service {
   let life: String
   private let serialExecutor: ActorExecutor
   private(set) var members: [SocketID: Member] = [:]
-  private var parts: Parts?
+  private let sockets: SocketIOServer<ChatApplication>
+  private let fanOut: FanOut
+  private let users: any UserServerBackend
+  private(set) var isRunning = true
   /// Sockets that are gone, and whose rows could not be removed yet.
   var departed = FIFO<(id: SocketID, member: Member)>()
   var isSettling = false
@@ -31,24 +34,14 @@ public actor ChatService: Service {
     let session: ChatSessionID
   }
 
-  private struct Parts {
-    let server: HTTPServer
-    let sockets: SocketIOServer
-    let fanOut: FanOut
-    let users: any UserServerBackend
-  }
-
   /// The executor that the environment gave to this actor.
   public nonisolated var unownedExecutor: UnownedSerialExecutor { serialExecutor.unowned }
-  /// Where it listens.
-  public nonisolated let addresses: [(name: String, address: SocketAddress)]
-
   /// Starts the service: opens its database, listens, follows the User Service.
   /// - Throws: `DatabaseError`, `NetworkError`: what an operator has to mend.
   public static func start(
     _ environment: Environment, _ options: ChatServiceOptions,
     users makeBackend: (@Sendable (Environment, UserServerDelivery) async throws -> any UserServerBackend)? = nil
-  ) async throws -> ChatService {
+  ) async throws -> HTTPService<ChatService> {
     let metrics = Metrics(service: ChatRoutes.description.name)
     let database = Database(
       environment, path: Self.database.path, migrations: Self.database.migrations, options: options.database,
@@ -58,42 +51,42 @@ public actor ChatService: Service {
       try connection.removeSockets(exceptOf: life)
       return (try connection.lastPosition(), try connection.lastRemoval())
     }
-    let reference = ServiceReference<ChatService>()
     var socketOptions = options.sockets
     socketOptions.dropsOnUpgrade = options.planted.contains(.dropsOnUpgrade)
     socketOptions.admitsTwice = options.planted.contains(.admitsTwice)
-    let sockets = await SocketIOServer.make(
-      environment, options: socketOptions, namespaces: ["/", UserServer.namespace],
-      application: ChatApplication(chat: reference))
+    let sockets = SocketIOServer<ChatApplication>(
+      environment, options: socketOptions, namespaces: ["/", UserServer.namespace])
     let fanOut = FanOut(
       environment, database, sockets, position: position,
       ignoresOrder: options.planted.contains(.emitsInArrivalOrder), makeEvent: ChatPayload.newMessage)
-    let server = try HTTPServer(
-      environment, address: options.address, service: ChatRoutes.description,
-      routes: ChatRoutes.table(reference, sockets, metrics: metrics), metrics: metrics, options: options.server,
-      onEnd: { reference.set(nil) })
-    let service = ChatService(
-      environment, options, database, life, server.address, sockets, fanOut, lastRemoval: lastRemoval)
-    let delivery = UserServerDelivery { user, message in await service.deliver(message, to: user) }
+    let listener = try environment.network.listen(options.address, backlog: options.server.backlog)
+    let delivery = UserServerDelivery { user, message in
+      await fanOut.tell(UserServer.sessionMessage(message, to: user))
+    }
     let users = try await makeBackend?(environment, delivery) ?? NoUserManager()
-    await service.complete(Parts(server: server, sockets: sockets, fanOut: fanOut, users: users))
-    reference.set(service)
-    service.directory.start()
-    await service.tellDepartures()
+    let chat = ChatService(
+      environment, options, database, life, sockets, fanOut, users, lastRemoval: lastRemoval)
+    let server = HTTPServer(
+      environment, listener, service: ChatRoutes.description,
+      routes: ChatRoutes.table(chat, sockets, metrics: metrics), metrics: metrics, options: options.server)
+    chat.directory.start()
+    await chat.tellDepartures()
     fanOut.start()
-    server.start()
-    return service
+    return HTTPService("chat", chat, server)
   }
 
   private init(
     _ environment: Environment, _ options: ChatServiceOptions, _ database: Database, _ life: String,
-    _ address: SocketAddress, _ sockets: SocketIOServer, _ fanOut: FanOut, lastRemoval: Int64
+    _ sockets: SocketIOServer<ChatApplication>, _ fanOut: FanOut, _ users: any UserServerBackend,
+    lastRemoval: Int64
   ) {
     self.environment = environment
     self.options = options
     self.database = database
     self.life = life
-    addresses = [("chat", address)]
+    self.sockets = sockets
+    self.fanOut = fanOut
+    self.users = users
     serialExecutor = environment.executor.forActor("chat-service")
     accounts = AccountsClient(environment, address: options.users, token: options.server.serviceToken)
     directory = SessionDirectory(
@@ -102,43 +95,39 @@ public actor ChatService: Service {
     ) { ended, reason in await sockets.disconnect(ended, reason: reason) }
   }
 
-  private func complete(_ parts: Parts) { self.parts = parts }
-
   /// Stops taking requests, ends the sockets, closes the database.
-  public func drain() async {
-    guard let parts else { return }
-    await parts.sockets.close()
-    await parts.server.drain()
+  public func drain(_ server: HTTPServer) async {
+    guard isRunning else { return }
+    await sockets.close()
+    await server.drain()
     let deadline = environment.clock.now + .seconds(2)
     while !members.isEmpty || !departed.isEmpty, environment.clock.now < deadline {
       do { try await environment.clock.sleep(for: .milliseconds(5)) } catch { break }
     }
-    await parts.users.close()
+    await users.close()
     await directory.close()
-    await parts.fanOut.close()
+    await fanOut.close()
     await database.close()
-    self.parts = nil
+    isRunning = false
   }
 
   // MARK: What the rest of the service uses
 
-  private func running() throws(ChatRefusal) -> Parts {
-    guard let parts else { throw .stopping }
-    return parts
-  }
-
-  var isRunning: Bool { parts != nil }
-
-  func publish(_ events: [RoomEvent], at position: Int64) async { await parts?.fanOut.publish(events, at: position) }
-  func publish(_ published: PublishedAt) async { await parts?.fanOut.publish(published) }
-  func tell(_ event: RoomEvent) async { await parts?.fanOut.tell(event) }
+  func publish(_ events: [RoomEvent], at position: Int64) async { await fanOut.publish(events, at: position) }
+  func publish(_ published: PublishedAt) async { await fanOut.publish(published) }
+  func tell(_ event: RoomEvent) async { await fanOut.tell(event) }
   func emit(_ name: String, _ value: JSONValue, to socket: SocketID) async {
-    await parts?.sockets.emit(name, SocketPayload([value]), to: socket)
+    await sockets.emit(name, SocketPayload([value]), to: socket)
   }
   func close(_ sockets: [SocketID], _ reason: String) async {
-    await parts?.sockets.disconnect(sockets, reason: reason)
+    await self.sockets.disconnect(sockets, reason: reason)
   }
-  func users() throws(ChatRefusal) -> any UserServerBackend { try running().users }
+
+  /// The User Manager, as long as the service runs.
+  func userManager() throws(ChatRefusal) -> any UserServerBackend {
+    guard isRunning else { throw .stopping }
+    return users
+  }
 
   func note(_ member: Member, at socket: SocketID) { members[socket] = member }
   func forget(_ socket: SocketID) -> Member? { members.removeValue(forKey: socket) }

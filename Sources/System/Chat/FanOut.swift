@@ -16,7 +16,7 @@ actor FanOut {
 
   private let environment: Environment
   private let database: Database
-  private let sockets: SocketIOServer
+  private let sockets: SocketIOServer<ChatApplication>
   private let serialExecutor: ActorExecutor
   private let makeEvent: @Sendable (StoredMessage) -> RoomEvent
   /// Bypasses the order, when that is planted.
@@ -31,7 +31,8 @@ actor FanOut {
   nonisolated var unownedExecutor: UnownedSerialExecutor { serialExecutor.unowned }
 
   init(
-    _ environment: Environment, _ database: Database, _ sockets: SocketIOServer, position: Int64, ignoresOrder: Bool,
+    _ environment: Environment, _ database: Database, _ sockets: SocketIOServer<ChatApplication>, position: Int64,
+    ignoresOrder: Bool,
     makeEvent: @escaping @Sendable (StoredMessage) -> RoomEvent
   ) {
     self.environment = environment

@@ -36,6 +36,13 @@ struct NoUserManager: UserServerBackend {
 /// The namespace `/users`: connecting makes a user available to sessions.
 enum UserServer {
   static let namespace = "/users"
+
+  /// The event that brings a message of the User Manager to a user: an object as it is, anything else
+  /// as `{"MESSAGE": it}`.
+  static func sessionMessage(_ message: JSONValue, to user: Int64) -> RoomEvent {
+    let payload: JSONValue = message.members == nil ? ["MESSAGE": message] : message
+    return RoomEvent(ChatEventTable.sessionMessage, payload, rooms: [ChatPayload.room(UserNumber(user))])
+  }
 }
 
 extension ChatService {
@@ -57,7 +64,7 @@ extension ChatService {
         if departures.isEmpty, !hasNewDepartures { return }
         for (id, user, connection) in departures {
           do {
-            try await users().userIsGone(user, connection: connection)
+            try await userManager().userIsGone(user, connection: connection)
           } catch {
             guard options.planted.contains(.forgetsDepartures) else { throw error }
           }
@@ -75,12 +82,6 @@ extension ChatService {
     }
   }
 
-  func deliver(_ message: JSONValue, to user: Int64) async {
-    let payload: JSONValue = message.members == nil ? ["MESSAGE": message] : message
-    await tell(
-      RoomEvent(ChatEventTable.sessionMessage, payload, rooms: [ChatPayload.room(UserNumber(user))]))
-  }
-
   /// `user_message`: acknowledged once it is safely queued.
   func userMessage(_ data: JSONValue, from member: Member) async throws -> JSONValue {
     let message = data["MESSAGE"]!
@@ -89,7 +90,7 @@ extension ChatService {
     }
     var id = Hex.encode(environment.entropy.bytes(16))
     if let given = data["client_id"]?.string { id = "\(member.user.number.value)/" + given }
-    try await users().userSays(message, id: id, user: member.user.number.value)
+    try await userManager().userSays(message, id: id, user: member.user.number.value)
     return ["status": "ok", "message_id": .string(id)]
   }
 }

@@ -19,13 +19,13 @@ enum CustomerRoutes {
     .object([.init("MESSAGE", .string(.init(values: codes)))] + more)
   }
 
-  static func table(_ customers: ServiceReference<CustomerServer>, metrics: Metrics) -> [Route] {
+  static func table(_ customers: CustomerServer, metrics: Metrics) -> [Route] {
     CommonRoutes.adding(
       to: sessions(customers) + others(customers), messages: [QueueMessages.customerAgent], service: description,
       metrics: metrics)
   }
 
-  private static func sessions(_ customers: ServiceReference<CustomerServer>) -> [Route] {
+  private static func sessions(_ customers: CustomerServer) -> [Route] {
     let email = Schema.Field(
       "EMAIL", .string(.init(maximumBytes: 255, pattern: "@", example: "user@example.com")))
     let token = Schema.Field(
@@ -47,7 +47,7 @@ enum CustomerRoutes {
           .init(429, "TOO_MANY_ATTEMPTS: after too many failed ones, with Retry-After"),
           .init(500, "The credential server does not answer"), unavailable,
         ]
-      ) { try await customers.started().requestSession($0) },
+      ) { try await customers.requestSession($0) },
       Route(
         "POST", "/initializeSession", "Begin the session that was asked for",
         body: .object([email, .init("SESSION_TOKEN", .string(.init(maximumBytes: 255)), isRequired: false)]),
@@ -57,7 +57,7 @@ enum CustomerRoutes {
           .init(404, "No session is pending"), .init(500, "No supervisor took it in 5 s; it is pending again"),
           unavailable,
         ]
-      ) { try await customers.started().initializeSession($0) },
+      ) { try await customers.initializeSession($0) },
       Route(
         "PUT", "/handleSessionRequests", "Speak, listen, ask for users, end",
         body: .object([
@@ -79,11 +79,11 @@ enum CustomerRoutes {
           .init(200, "Done", .object([.init("MESSAGE", .string())])), .init(401, "Wrong token"),
           .init(404, "No session is running"), .init(429, "TOO_MANY_MESSAGES: no supervisor takes them"), unavailable,
         ]
-      ) { try await customers.started().handleRequest($0) },
+      ) { try await customers.handleRequest($0) },
     ]
   }
 
-  private static func others(_ customers: ServiceReference<CustomerServer>) -> [Route] {
+  private static func others(_ customers: CustomerServer) -> [Route] {
     [
       Route(
         "GET", "/serverRunning", "Whether the server runs", responses: [.init(200, "It does", answer("SERVER_RUNNING"))]
@@ -96,9 +96,9 @@ enum CustomerRoutes {
         guard let question = try? JSONParser.parse(Array(call.string("message").utf8)),
           question["PERSONA_TYPE"] == "CUSTOMERS", let email = question["EMAIL"]?.string
         else { throw failure(400, "INVALID_REQUEST") }
-        return try await customers.started().status(of: email)
+        return try await customers.status(of: email)
       },
-      CommonRoutes.health(unavailable) { try await customers.started().health() },
+      CommonRoutes.health(unavailable) { try await customers.health() },
     ]
   }
 }

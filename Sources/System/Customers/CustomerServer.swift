@@ -31,7 +31,7 @@ public enum PlantedCustomerBug: String, Sendable, CaseIterable {
 
 /// The Customer Server: customers ask for supervised sessions (contract section 3). What the customer agents of the documents are, is
 /// here a row for each session: what it heard, and what it said that is not in the transcript yet.
-public actor CustomerServer: Service {
+public actor CustomerServer: HTTPBackend {
   /// Its database in the data directory.
   public static let database = ServiceDatabase("customers.db", CustomerSchema.migrations)
 
@@ -41,7 +41,6 @@ public actor CustomerServer: Service {
   let client: AMQPClient
   private let credentials: HTTPClientPool
   private let serialExecutor: ActorExecutor
-  private var server: HTTPServer?
   /// Those who wait for a supervisor, by the id of their request: an email may have a later one.
   private var waiting: [String: Waiter] = [:]
 
@@ -55,13 +54,11 @@ public actor CustomerServer: Service {
 
   /// The executor that the environment gave to this actor.
   public nonisolated var unownedExecutor: UnownedSerialExecutor { serialExecutor.unowned }
-  /// Where it listens.
-  public nonisolated let addresses: [(name: String, address: SocketAddress)]
-
   /// Starts the service: opens its database, connects to the broker, listens.
   /// - Throws: `DatabaseError`, `NetworkError`: what an operator has to mend.
-  public static func start(_ environment: Environment, _ options: CustomerServerOptions) async throws -> CustomerServer
-  {
+  public static func start(
+    _ environment: Environment, _ options: CustomerServerOptions
+  ) async throws -> HTTPService<CustomerServer> {
     let metrics = Metrics(service: CustomerRoutes.description.name)
     let database = Database(
       environment, path: Self.database.path, migrations: Self.database.migrations, options: options.database,
@@ -70,28 +67,21 @@ public actor CustomerServer: Service {
     _ = try await database.transaction {
       try $0.execute("UPDATE customer_sessions SET status = 'PENDING' WHERE status = 'INITIALIZING'")
     }
-    let reference = ServiceReference<CustomerServer>()
-    let server = try HTTPServer(
-      environment, address: options.address, service: CustomerRoutes.description,
-      routes: CustomerRoutes.table(reference, metrics: metrics), metrics: metrics, options: options.server,
-      onEnd: { reference.set(nil) })
-    let service = CustomerServer(environment, options, database, server)
-    reference.set(service)
-    await service.connect()
-    server.start()
-    return service
+    let listener = try environment.network.listen(options.address, backlog: options.server.backlog)
+    let customers = CustomerServer(environment, options, database)
+    let server = HTTPServer(
+      environment, listener, service: CustomerRoutes.description,
+      routes: CustomerRoutes.table(customers, metrics: metrics), metrics: metrics, options: options.server)
+    await customers.connect()
+    return HTTPService("customers", customers, server)
   }
 
-  private init(
-    _ environment: Environment, _ options: CustomerServerOptions, _ database: Database, _ server: HTTPServer
-  ) {
+  private init(_ environment: Environment, _ options: CustomerServerOptions, _ database: Database) {
     self.environment = environment
     self.options = options
     self.database = database
-    self.server = server
     client = AMQPClient(environment, broker: options.broker)
     credentials = HTTPClientPool(environment, address: options.credentials)
-    addresses = [("customers", server.address)]
     serialExecutor = environment.executor.forActor("customer-server")
   }
 
@@ -104,9 +94,8 @@ public actor CustomerServer: Service {
   }
 
   /// Stops taking requests, closes the database.
-  public func drain() async {
-    await server?.drain()
-    server = nil
+  public func drain(_ server: HTTPServer) async {
+    await server.drain()
     await client.close()
     await credentials.close()
     await database.close()

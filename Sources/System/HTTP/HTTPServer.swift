@@ -55,30 +55,29 @@ public actor HTTPServer {
   private var clients: [Int: Client] = [:]
   private var nextClient = 0
   private var isDraining = false
-  private var isAccepting = true
-  private let onEnd: @Sendable () -> Void
 
   /// The executor that the environment gave to this actor.
   public nonisolated var unownedExecutor: UnownedSerialExecutor { serialExecutor.unowned }
   /// Where it listens.
   public nonisolated let address: SocketAddress
 
-  /// Listens on `address`; serves nothing before `start`.
-  /// - Throws: `NetworkError.addressInUse`, `.permissionDenied`, `.unreachable`.
+  /// Makes a server that serves the connections of `listener` once it is started.
   public init(
-    _ environment: Environment, address: SocketAddress, service: ServiceDescription, routes: [Route], metrics: Metrics,
-    options: HTTPServerOptions, onEnd: @escaping @Sendable () -> Void
-  ) throws(NetworkError) {
-    self.onEnd = onEnd
+    _ environment: Environment, _ listener: any Listener, service: ServiceDescription, routes: [Route],
+    metrics: Metrics, options: HTTPServerOptions
+  ) {
     self.environment = environment
     self.options = options
-    listener = try environment.network.listen(address, backlog: options.backlog)
-    self.address = listener.address
+    self.listener = listener
+    address = listener.address
     serialExecutor = environment.executor.forActor("http-server")
     requestMemory = ConnectionMemory(environment.memory.strangers, proxies: options.trustedProxies)
     answerMemory = ConnectionMemory(environment.memory.members, proxies: options.trustedProxies)
     responder = Responder(environment, service: service, routes: routes, metrics: metrics, options: options)
   }
+
+  /// The routes that it serves, in the order of the table.
+  nonisolated var routes: [Route] { responder.routes }
 
   /// Begins to accept connections.
   public nonisolated func start() { environment.executor.spawn("accept") { await self.acceptAll() } }
@@ -100,10 +99,6 @@ public actor HTTPServer {
   // MARK: Accepting
 
   private func acceptAll() async {
-    defer {
-      isAccepting = false
-      endIfDone()
-    }
     while !isDraining {
       do {
         let connection = try await listener.accept()
@@ -170,13 +165,6 @@ public actor HTTPServer {
     answerMemory.release(for: client.connection.peer.host, &client.answers)
     client.connection.close()
     responder.metrics.connectionClosed()
-    endIfDone()
-  }
-
-  /// Once nothing is accepted or answered any more, what the routes hold is let go of: they lead to the service, which holds
-  /// this server.
-  private func endIfDone() {
-    if !isAccepting, clients.isEmpty { onEnd() }
   }
 
   private func refuse(_ connection: any Connection, _ failure: HTTPFailure) async {

@@ -34,6 +34,8 @@ final class Responder: @unchecked Sendable {
     metrics.setRoutes(routes.map { "\($0.method) \($0.path)" })
   }
 
+  var routes: [Route] { router.routes }
+
   /// Appends the answer to `output`; says what comes after it.
   func answer(
     _ request: HTTPRequest, on connection: any Connection, keepsAlive: Bool, to output: inout [UInt8]

@@ -7,7 +7,7 @@ enum ManagerRoutes {
     errorSchema: .object([.init("STATUS", .string(.init(values: ["FAILED"]))), .init("ERROR", .string())])
   ) { ["STATUS": "FAILED", "ERROR": .string($0)] }
 
-  static func table(_ manager: ServiceReference<UserManager>, metrics: Metrics) -> [Route] {
+  static func table(_ manager: UserManager, metrics: Metrics) -> [Route] {
     CommonRoutes.adding(
       to: supervisors(manager) + others(manager), messages: [QueueMessages.manager], service: description,
       metrics: metrics)
@@ -19,12 +19,12 @@ enum ManagerRoutes {
     .init("STATUS", .string(), isRequired: false), .init("LIST_USER_ID", .array(of: .any), isRequired: false),
     .init("NOTICE", .string(.init(values: ["SUFFICIENT", "NOT_SUFFICIENT"])), isRequired: false),
   ])
-  private static func supervisors(_ manager: ServiceReference<UserManager>) -> [Route] {
+  private static func supervisors(_ manager: UserManager) -> [Route] {
     [
       Route(
         "GET", "/SessionSupervisor", "The supervisors: epoch, host, users, demand", access: .service,
         responses: [.init(200, "The supervisors", .object([.init("SUPERVISORS", .array(of: .any))]))]
-      ) { _ in .json(try await manager.started().supervisorOverview()) },
+      ) { _ in .json(await manager.supervisorOverview()) },
       Route(
         "POST", "/SessionSupervisor/NewSession", "NEW_SESSION over HTTP", access: .service,
         body: .object([.init("USER_COUNT", QueueMessages.userCount, isRequired: false, "1 without it")]),
@@ -45,7 +45,7 @@ enum ManagerRoutes {
         message.supervisor = id
         // The table says that it is an integer.
         message.epoch = call.request.fields["session_epoch"].flatMap { Int64($0) }
-        return .json(try await manager.started().ask(message, from: .supervisors))
+        return .json(try await manager.ask(message, from: .supervisors))
       },
     ]
   }
@@ -54,13 +54,13 @@ enum ManagerRoutes {
     do throws(QueueMessage.Malformed) { return try QueueMessage(body) } catch { throw HTTPFailure(400, error.reason) }
   }
 
-  private static func others(_ manager: ServiceReference<UserManager>) -> [Route] {
+  private static func others(_ manager: UserManager) -> [Route] {
     func post(_ path: String, _ source: ManagerSource) -> Route {
       var route = Route(
         "POST", path, "The messages of \(source.queue) over HTTP: /asyncapi.json has the shape of each DATA",
         access: .service, body: QueueMessages.manager.body(of: source.queue),
         responses: [.init(200, "Handled", answer), unavailable]
-      ) { call in .json(try await manager.started().ask(try Self.message(call.body), from: source)) }
+      ) { call in .json(try await manager.ask(try Self.message(call.body), from: source)) }
       route.example = QueueMessages.manager.example(of: source.queue)
       return route
     }
@@ -70,18 +70,18 @@ enum ManagerRoutes {
         responses: [
           .init(200, "The pool", .object([.init("USERS", .array(of: .any)), .init("FREE", .integer(minimum: 0))]))
         ]
-      ) { _ in .json(try await manager.started().poolOverview()) },
+      ) { _ in .json(await manager.poolOverview()) },
       post("/UserServer", .userServer),
       Route(
         "GET", "/CustomerServer", "The sessions", access: .service,
         responses: [.init(200, "The sessions", .object([.init("SESSIONS", .array(of: .any))]))]
-      ) { _ in .json(try await manager.started().sessionOverview()) },
+      ) { _ in .json(await manager.sessionOverview()) },
       post("/CustomerServer", .customerServer),
-      CommonRoutes.health(unavailable) { try await manager.started().health() },
+      CommonRoutes.health(unavailable) { try await manager.health() },
       Route(
         "GET", "/overview", "What the operator's page shows", access: .service,
         responses: [.init(200, "All of it", .any)]
-      ) { _ in .json(try await manager.started().overview()) },
+      ) { _ in .json(await manager.overview()) },
     ]
   }
 }

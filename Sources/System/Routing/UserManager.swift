@@ -5,7 +5,7 @@ import Environment
 /// Everything that comes, by queue or by HTTP, goes through one line: a batch of it is applied to a copy of the state, committed with
 /// its effects, and only then is the copy the state, are deliveries acknowledged and questions answered. What is to be published is part
 /// of the commit (a transactional outbox) and goes out in its order.
-public actor UserManager: Service {
+public actor UserManager: HTTPBackend {
   /// Its database in the data directory.
   public static let database = ServiceDatabase("manager.db", ManagerSchema.migrations)
 
@@ -19,7 +19,6 @@ public actor UserManager: Service {
   let identity: String
   private let serialExecutor: ActorExecutor
   private(set) var state: ManagerState
-  private var server: HTTPServer?
   private var waiting: [Work] = []
   private var isWorking = false
   private(set) var isClosed = false
@@ -64,12 +63,11 @@ public actor UserManager: Service {
 
   /// The executor that the environment gave to this actor.
   public nonisolated var unownedExecutor: UnownedSerialExecutor { serialExecutor.unowned }
-  /// Where it listens.
-  public nonisolated let addresses: [(name: String, address: SocketAddress)]
-
   /// Starts the service: reads what it knew, connects to the broker, listens.
   /// - Throws: `DatabaseError`, `NetworkError`: what an operator has to mend.
-  public static func start(_ environment: Environment, _ options: UserManagerOptions) async throws -> UserManager {
+  public static func start(_ environment: Environment, _ options: UserManagerOptions) async throws -> HTTPService<
+    UserManager
+  > {
     let metrics = Metrics(service: ManagerRoutes.description.name)
     let database = Database(
       environment, path: Self.database.path, migrations: Self.database.migrations, options: options.database,
@@ -77,17 +75,15 @@ public actor UserManager: Service {
     let identity = Hex.encode(environment.entropy.bytes(8))
     let known = try await database.transaction { try $0.managerState(identity: identity) }
     for row in known.setAside { environment.log.error("row-set-aside", ["row": .string(row)]) }
-    let reference = ServiceReference<UserManager>()
     // All of it is for services and for its own page: no other page may read anything.
     var serverOptions = options.server
     serverOptions.cors = CORSPolicy(origins: [])
-    let server = try HTTPServer(
-      environment, address: options.address, service: ManagerRoutes.description,
-      routes: ManagerRoutes.table(reference, metrics: metrics), metrics: metrics, options: serverOptions,
-      onEnd: { reference.set(nil) })
+    let listener = try environment.network.listen(options.address, backlog: serverOptions.backlog)
     let client = AMQPClient(environment, broker: options.broker)
-    let manager = UserManager(environment, options, database, client, known, server)
-    reference.set(manager)
+    let manager = UserManager(environment, options, database, client, known)
+    let server = HTTPServer(
+      environment, listener, service: ManagerRoutes.description,
+      routes: ManagerRoutes.table(manager, metrics: metrics), metrics: metrics, options: serverOptions)
     // Nobody answers a declaration: what an earlier life declared may never have reached the broker.
     await client.declare(QueueNames.declarations + known.state.queues)
     for source in ManagerSource.allCases {
@@ -98,13 +94,12 @@ public actor UserManager: Service {
     client.start()
     environment.executor.spawn("manager-leases") { await manager.watchHosts() }
     environment.executor.spawn("manager-outbox") { await manager.startPublishing() }
-    server.start()
-    return manager
+    return HTTPService("manager", manager, server)
   }
 
   private init(
     _ environment: Environment, _ options: UserManagerOptions, _ database: Database, _ client: AMQPClient,
-    _ known: StoredManager, _ server: HTTPServer
+    _ known: StoredManager
   ) {
     self.environment = environment
     self.options = options
@@ -116,16 +111,13 @@ public actor UserManager: Service {
     self.handled = RecentIDs(limit: Int(ManagerCommit.keptHandled), known.handled)
     outbox = known.outbox
     lastCommit = known.lastCommit
-    self.server = server
     begun = environment.clock.now
-    addresses = [("manager", server.address)]
     serialExecutor = environment.executor.forActor("user-manager")
   }
 
   /// Stops taking requests and messages, publishes what it can, closes the database.
-  public func drain() async {
-    await server?.drain()
-    server = nil
+  public func drain(_ server: HTTPServer) async {
+    await server.drain()
     isClosed = true
     let deadline = environment.clock.now + .seconds(2)
     while isWorking || !outbox.isEmpty, environment.clock.now < deadline {

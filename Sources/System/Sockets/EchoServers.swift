@@ -3,17 +3,23 @@ import Environment
 /// Servers that send everything back: what conformance suites of the protocols below Socket.IO talk to.
 public enum EchoServers {
   /// Engine.IO at `/engine.io/`.
-  public static func engine(_ environment: Environment, _ options: EngineIOOptions) async -> [Route] {
-    let server = EngineIOServer(environment, options)
-    await server.setLayer(EchoLayer())
-    return EngineIORoutes.table(server, path: "/engine.io/")
+  public static func engine(_ environment: Environment, _ options: EngineIOOptions) -> [Route] {
+    let server = EngineIOServer(environment, options, layer: EchoLayer())
+    return EngineIORoutes.table(server, path: "/engine.io/", for: NoApplication())
   }
 
-  private final class EchoLayer: EngineIOLayer {
-    func opened(_ session: EngineIOSession, on engine: isolated EngineIOServer) {}
-    func closed(_ session: EngineIOSession, reason: String, on engine: isolated EngineIOServer) {}
+  /// An echo needs nothing above it.
+  private struct NoApplication: Sendable {}
 
-    func received(_ message: EngineIOMessage, from session: EngineIOSession, on engine: isolated EngineIOServer) {
+  private final class EchoLayer: EngineIOLayer {
+    func opened(
+      _ session: EngineIOSession, for application: NoApplication, on engine: isolated EngineIOServer<EchoLayer>
+    ) {}
+    func closed(_ session: EngineIOSession, reason: String, on engine: isolated EngineIOServer<EchoLayer>) {}
+
+    func received(
+      _ message: EngineIOMessage, from session: EngineIOSession, on engine: isolated EngineIOServer<EchoLayer>
+    ) {
       engine.send(.packet(.message(message)), to: session)
     }
   }

@@ -1,18 +1,11 @@
 import Environment
 
-/// What stands on top of Engine.IO. Called on the server's actor, so none of it may wait.
-protocol EngineIOLayer: AnyObject {
-  func opened(_ session: EngineIOSession, on engine: isolated EngineIOServer)
-  func received(_ message: EngineIOMessage, from session: EngineIOSession, on engine: isolated EngineIOServer)
-  func closed(_ session: EngineIOSession, reason: String, on engine: isolated EngineIOServer)
-}
-
 /// An Engine.IO server, protocol 4: sessions over long polling and WebSocket, and the upgrade between them.
-actor EngineIOServer {
+actor EngineIOServer<Layer: EngineIOLayer> {
   let environment: Environment
   let options: EngineIOOptions
   private let serialExecutor: ActorExecutor
-  private var layer: (any EngineIOLayer)?
+  let layer: Layer
   private(set) var sessions: [String: EngineIOSession] = [:]
   private var isClosed = false
   /// Links that have something to write and nobody who waits for the network.
@@ -23,19 +16,18 @@ actor EngineIOServer {
 
   nonisolated var unownedExecutor: UnownedSerialExecutor { serialExecutor.unowned }
 
-  init(_ environment: Environment, _ options: EngineIOOptions) {
+  init(_ environment: Environment, _ options: EngineIOOptions, layer: sending Layer) {
+    self.layer = layer
     self.environment = environment
     self.options = options
     serialExecutor = environment.executor.forActor("engine-io")
   }
 
-  /// Puts a layer on top.
-  func setLayer(_ layer: sending any EngineIOLayer) { self.layer = layer }
+  /// Runs `body` on this actor.
+  func perform(_ body: @Sendable (isolated EngineIOServer) -> Void) { body(self) }
 
-  /// Runs something on this actor with its layer.
-  func withLayer<L: EngineIOLayer, R: Sendable>(_ type: L.Type, _ body: (L) -> R) -> R? { (layer as? L).map(body) }
-
-  func session(_ id: String) -> EngineIOSession? { sessions[id] }
+  /// Runs `body` on this actor, and waits for it.
+  func run(_ body: @Sendable (isolated EngineIOServer) async -> Void) async { await body(self) }
 
   /// Ends all sessions.
   func close() {
@@ -45,8 +37,8 @@ actor EngineIOServer {
 
   // MARK: Requests
 
-  /// Answers a request to the endpoint, whatever its method.
-  func handle(_ call: Call) -> Reply {
+  /// Answers a request to the endpoint, whatever its method. Opens sessions for `application`.
+  func handle(_ call: Call, for application: Layer.Application) -> Reply {
     let query = call.request.query.map { PercentEncoding.decodeForm($0.utf8) ?? [] } ?? []
     func value(_ name: String) -> String? { query.first { $0.name == name }?.value }
     guard value("EIO") == "4" else { return Self.failure(5, "Unsupported protocol version") }
@@ -62,14 +54,14 @@ actor EngineIOServer {
     let size = own.reduce(0) { $0 + $1.name.utf8.count + $1.value.utf8.count }
     guard size <= options.maximumQueryBytes else { return Self.failure(3, "the query is too long") }
     if transport == "polling" {
-      guard let session = open(own, upgrades: ["websocket"]) else {
+      guard let session = open(own, upgrades: ["websocket"], for: application) else {
         return Self.failure(3, "too many sessions", status: 503)
       }
       return .response(Self.payload(session.takePayload(limit: options.maximumPayload)))
     }
     do throws(HTTPFailure) {
       let response = try WebSocketHandshake.response(to: call.request)
-      return .upgrade(response) { connection, rest in try await self.serve(own, connection, rest) }
+      return .upgrade(response) { connection, rest in try await self.serve(own, connection, rest, for: application) }
     } catch {
       return Self.failure(3, error.message, fields: error.fields)
     }
@@ -90,10 +82,12 @@ actor EngineIOServer {
   }
 
   /// About what a session takes without anything in it.
-  private static let sessionSize = 1024
+  private static var sessionSize: Int { 1024 }
 
   /// Opens a session; nil when there are too many, or the node has no room for another.
-  private func open(_ query: [(name: String, value: String)], upgrades: [JSONValue]) -> EngineIOSession? {
+  private func open(
+    _ query: [(name: String, value: String)], upgrades: [JSONValue], for application: Layer.Application
+  ) -> EngineIOSession? {
     let memory = SessionMemory(environment.memory, options: options)
     let size = query.reduce(Self.sessionSize) { $0 + $1.name.utf8.count + $1.value.utf8.count }
     guard !isClosed, sessions.count < options.maximumSessions, memory.charge(size) else { return nil }
@@ -108,7 +102,7 @@ actor EngineIOServer {
     ]
     _ = session.enqueue(.packet(.open(handshake.text)))
     expectBeat(id, at: environment.clock.now + options.pingInterval)
-    layer?.opened(session, on: self)
+    layer.opened(session, for: application, on: self)
     return session
   }
 
@@ -117,7 +111,7 @@ actor EngineIOServer {
     switch packet {
     case .message(let message):
       guard message.size <= options.maximumPayload else { return end(session, reason: "a message that is too large") }
-      layer?.received(message, from: session, on: self)
+      layer.received(message, from: session, on: self)
     case .pong: session.lastPong = environment.clock.now
     case .close:
       session.answerPoll([.noop])
@@ -130,9 +124,10 @@ actor EngineIOServer {
   // MARK: WebSocket
 
   private func serve(
-    _ query: [(name: String, value: String)], _ connection: any Connection, _ rest: [UInt8]
+    _ query: [(name: String, value: String)], _ connection: any Connection, _ rest: [UInt8],
+    for application: Layer.Application
   ) async throws {
-    guard let session = open(query, upgrades: []) else {
+    guard let session = open(query, upgrades: [], for: application) else {
       return try await turnAway(connection, WebSocketError(code: 1013, reason: "too many sessions"))
     }
     let link = makeLink(connection, session.memory)
@@ -230,7 +225,7 @@ actor EngineIOServer {
       return false
     case .binary(let bytes):
       guard session.uses(link) else { return false }
-      layer?.received(.binary(bytes), from: session, on: self)
+      layer.received(.binary(bytes), from: session, on: self)
     case .text(let bytes):
       guard bytes.first != UInt8(ascii: "b"), let packet = EngineIOPacket(text: bytes[...]) else {
         link.fail(WebSocketError(code: 1002, reason: "not an Engine.IO packet"))
@@ -349,6 +344,6 @@ actor EngineIOServer {
       write(probing)
     }
     session.answerPoll([.close])
-    layer?.closed(session, reason: reason, on: self)
+    layer.closed(session, reason: reason, on: self)
   }
 }

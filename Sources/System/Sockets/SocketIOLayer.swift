@@ -1,16 +1,17 @@
 import Environment
 
 /// Socket.IO on top of Engine.IO: packets, namespaces, attachments. Used on the engine's actor.
-final class SocketIOLayer: EngineIOLayer {
+final class SocketIOLayer<Application: SocketApplication>: EngineIOLayer {
+  typealias Engine = EngineIOServer<SocketIOLayer<Application>>
   /// What is done for a client on the engine's actor, where no hop parts an answer from what was emitted before it.
-  typealias Step = @Sendable (isolated EngineIOServer) async -> Void
+  typealias Step = @Sendable (isolated Engine) async -> Void
 
   /// What a client may have sent that is not handled yet; more is a client that does not wait.
-  private static let maximumSteps = 1000
+  private static var maximumSteps: Int { 1000 }
   /// What a second CONNECT for a namespace is told.
-  static let isConnectedAlready = "the namespace is connected already"
+  static var isConnectedAlready: String { "the namespace is connected already" }
 
-  fileprivate struct Member {
+  private struct Member {
     let socket: SocketID
     let rooms: [String]
     /// Its place in those rooms.
@@ -18,13 +19,13 @@ final class SocketIOLayer: EngineIOLayer {
   }
 
   /// A step that waits, and the bytes that it holds.
-  fileprivate struct Waiting {
+  private struct Waiting {
     let step: Step
     let size: Int
   }
 
   /// A binary packet whose attachments have not all come.
-  fileprivate struct Partial {
+  private struct Partial {
     let header: SocketIOHeader
     var attachments: [[UInt8]] = []
     var missing: Int
@@ -34,22 +35,26 @@ final class SocketIOLayer: EngineIOLayer {
   }
 
   /// Used on the engine's actor.
-  fileprivate final class Client: @unchecked Sendable {
+  private final class Client: @unchecked Sendable {
     let session: EngineIOSession
+    let application: Application
     /// The connected sockets, by namespace.
     var sockets: [String: Member] = [:]
     /// The sockets that ask to be let in, by namespace. A namespace is never in both tables.
     var connecting: [String: SocketID] = [:]
-    fileprivate var partial: Partial?
+    var partial: Partial?
     /// Steps that wait for the one that runs.
-    fileprivate var steps = FIFO<Waiting>()
+    var steps = FIFO<Waiting>()
     var isWorking = false
     /// What the step that runs holds.
     var runningSize = 0
     /// Ends the session when no socket comes in time.
     var timeout: Task<Void, Never>?
 
-    init(_ session: EngineIOSession) { self.session = session }
+    init(_ session: EngineIOSession, _ application: Application) {
+      self.session = session
+      self.application = application
+    }
 
     func endTimeout() {
       timeout?.cancel()
@@ -59,37 +64,37 @@ final class SocketIOLayer: EngineIOLayer {
 
   private let environment: Environment
   private let namespaces: [String]
-  private let application: any SocketApplication
   private let admitsTwice: Bool
   private var clients: [String: Client] = [:]
   private var rooms = SocketRooms<Client>()
   private var lastNumber: Int64 = 0
 
-  init(
-    _ environment: Environment, namespaces: [String], application: any SocketApplication, admitsTwice: Bool = false
-  ) {
+  init(_ environment: Environment, namespaces: [String], admitsTwice: Bool) {
     self.environment = environment
     self.namespaces = namespaces
-    self.application = application
     self.admitsTwice = admitsTwice
   }
 
-  func hasSocket(_ session: String) -> Bool { clients[session]?.sockets.isEmpty == false }
-
-  func opened(_ session: EngineIOSession, on engine: isolated EngineIOServer) {
-    let client = Client(session)
+  func opened(_ session: EngineIOSession, for application: Application, on engine: isolated Engine) {
+    let client = Client(session, application)
     clients[session.id] = client
     expectSocket(client, on: engine)
   }
 
   /// Ends the session unless it has a socket in time.
-  private func expectSocket(_ client: Client, on engine: isolated EngineIOServer) {
+  private func expectSocket(_ client: Client, on engine: isolated Engine) {
     client.endTimeout()
-    let id = client.session.id
-    client.timeout = environment.executor.spawn("connect-timeout") { [engine] in await engine.checkConnected(id) }
+    client.timeout = environment.executor.spawn("connect-timeout") { [engine] in
+      await engine.run { await $0.layer.checkConnected(client, on: $0) }
+    }
   }
 
-  func closed(_ session: EngineIOSession, reason: String, on engine: isolated EngineIOServer) {
+  private func checkConnected(_ client: Client, on engine: isolated Engine) async {
+    do { try await environment.clock.sleep(for: engine.options.connectTimeout) } catch { return }
+    if client.sockets.isEmpty { engine.end(client.session, reason: "no CONNECT came in time") }
+  }
+
+  func closed(_ session: EngineIOSession, reason: String, on engine: isolated Engine) {
     guard let client = clients[session.id] else { return }
     client.endTimeout()
     client.partial = nil
@@ -100,16 +105,18 @@ final class SocketIOLayer: EngineIOLayer {
 
   /// Takes a socket out of its rooms, and tells the application.
   private func remove(
-    _ namespace: String, of client: Client, _ reason: String, on engine: isolated EngineIOServer
+    _ namespace: String, of client: Client, _ reason: String, on engine: isolated Engine
   ) {
     guard let member = client.sockets.removeValue(forKey: namespace) else { return }
     rooms.leave(member.number, member.rooms, in: namespace)
-    add(client, 0, on: engine) { [application] _ in await application.disconnected(member.socket, reason: reason) }
+    add(client, 0, on: engine) { [application = client.application] _ in
+      await application.disconnected(member.socket, reason: reason)
+    }
   }
 
   // MARK: What comes
 
-  func received(_ message: EngineIOMessage, from session: EngineIOSession, on engine: isolated EngineIOServer) {
+  func received(_ message: EngineIOMessage, from session: EngineIOSession, on engine: isolated Engine) {
     guard let client = clients[session.id] else { return fail(session, on: engine) }
     switch message {
     case .text(let text):
@@ -123,14 +130,14 @@ final class SocketIOLayer: EngineIOLayer {
     }
   }
 
-  private func begin(_ header: SocketIOHeader, _ client: Client, on engine: isolated EngineIOServer) {
+  private func begin(_ header: SocketIOHeader, _ client: Client, on engine: isolated Engine) {
     let isHeard = header.kind == .binaryEvent && client.sockets[header.namespace] != nil
     let size = isHeard ? header.size : 0
     guard client.session.memory.charge(size) else { return engine.end(client.session, reason: "too much at once") }
     client.partial = Partial(header: header, missing: header.attachments, isHeard: isHeard, size: size)
   }
 
-  private func attach(_ bytes: [UInt8], _ client: Client, on engine: isolated EngineIOServer) {
+  private func attach(_ bytes: [UInt8], _ client: Client, on engine: isolated Engine) {
     guard client.partial != nil else { return fail(client.session, on: engine) }
     client.partial!.missing -= 1
     if client.partial!.isHeard {
@@ -146,12 +153,12 @@ final class SocketIOLayer: EngineIOLayer {
     if whole.isHeard { handle(whole.header, whole.attachments, client, on: engine) }
   }
 
-  private func fail(_ session: EngineIOSession, on engine: isolated EngineIOServer) {
+  private func fail(_ session: EngineIOSession, on engine: isolated Engine) {
     engine.end(session, reason: "not a Socket.IO packet")
   }
 
   private func handle(
-    _ header: SocketIOHeader, _ attachments: [[UInt8]], _ client: Client, on engine: isolated EngineIOServer
+    _ header: SocketIOHeader, _ attachments: [[UInt8]], _ client: Client, on engine: isolated Engine
   ) {
     switch header.kind {
     case .connect: connect(header, client, on: engine)
@@ -167,7 +174,7 @@ final class SocketIOLayer: EngineIOLayer {
     }
   }
 
-  private func connect(_ header: SocketIOHeader, _ client: Client, on engine: isolated EngineIOServer) {
+  private func connect(_ header: SocketIOHeader, _ client: Client, on engine: isolated Engine) {
     let (session, namespace) = (client.session, header.namespace)
     guard namespaces.contains(namespace) else {
       return send(Self.connectError("Invalid namespace", namespace), [], client, on: engine)
@@ -179,19 +186,19 @@ final class SocketIOLayer: EngineIOLayer {
       session: session.id, namespace: namespace, id: Hex.encode(environment.entropy.bytes(10)))
     client.connecting[namespace] = socket
     let query = session.query
-    add(client, header.size, on: engine) { [application] engine in
+    add(client, header.size, on: engine) { [application = client.application] engine in
       // The client may have gone, or have taken it back.
-      guard engine.isConnecting(socket) else { return }
+      guard engine.layer.isConnecting(socket) else { return }
       let auth: JSONValue
       do throws(SocketIOHeader.Unreadable) {
         auth = try header.packet().data ?? .object([])
       } catch {
-        return engine.refuse(socket, error.reason)
+        return engine.layer.refuse(socket, error.reason, on: engine)
       }
       switch await application.admit(socket, query: query, auth: auth) {
-      case .refused(let message): engine.refuse(socket, message)
+      case .refused(let message): engine.layer.refuse(socket, message, on: engine)
       case .accepted(let rooms, let objection):
-        if engine.accept(socket, rooms: rooms, unless: objection) {
+        if engine.layer.accept(socket, rooms: rooms, unless: objection, on: engine) {
           await application.connected(socket, auth: auth)
         } else {
           await application.disconnected(socket, reason: "it was not let in after all")
@@ -205,7 +212,7 @@ final class SocketIOLayer: EngineIOLayer {
   }
 
   /// The client leaves a namespace, or takes back that it wants to connect to it.
-  private func disconnected(_ namespace: String, _ client: Client, on engine: isolated EngineIOServer) {
+  private func disconnected(_ namespace: String, _ client: Client, on engine: isolated Engine) {
     client.connecting[namespace] = nil
     remove(namespace, of: client, "the client disconnected", on: engine)
     if client.sockets.isEmpty, client.connecting.isEmpty, client.timeout == nil { expectSocket(client, on: engine) }
@@ -213,10 +220,10 @@ final class SocketIOLayer: EngineIOLayer {
 
   private func handle(
     _ header: SocketIOHeader, _ attachments: [[UInt8]], _ client: Client, _ socket: SocketID,
-    on engine: isolated EngineIOServer
+    on engine: isolated Engine
   ) {
     let size = attachments.reduce(header.size) { $0 + $1.count }
-    add(client, size, on: engine) { [application] engine in
+    add(client, size, on: engine) { [application = client.application] engine in
       let answer: SocketPayload
       do throws(SocketIOHeader.Unreadable) {
         let arguments = try header.packet().data?.array ?? []
@@ -226,7 +233,7 @@ final class SocketIOLayer: EngineIOLayer {
         answer = await application.unreadable(error.reason, from: socket)
       }
       if let acknowledgement = header.id {
-        engine.acknowledge(acknowledgement, answer, to: socket)
+        engine.layer.acknowledge(acknowledgement, answer, to: socket, on: engine)
       } else {
         await application.unacknowledged(answer, from: socket)
       }
@@ -236,19 +243,26 @@ final class SocketIOLayer: EngineIOLayer {
   // MARK: One after the other
 
   /// Runs a step after those before it. What it holds of the client's is charged until it is done.
-  private func add(_ client: Client, _ size: Int, on engine: isolated EngineIOServer, _ step: @escaping Step) {
+  private func add(_ client: Client, _ size: Int, on engine: isolated Engine, _ step: @escaping Step) {
     guard client.session.memory.charge(size) else { return engine.end(client.session, reason: "too much at once") }
     if !client.isWorking {
       client.isWorking = true
       client.runningSize = size
-      environment.executor.spawn("socket-io") { [engine] in await engine.work(client, step) }
+      environment.executor.spawn("socket-io") { [engine] in
+        await engine.run { await $0.layer.work(client, step, on: $0) }
+      }
       return
     }
     client.steps.append(Waiting(step: step, size: size))
     if client.steps.count > Self.maximumSteps { engine.end(client.session, reason: "too much at once") }
   }
 
-  fileprivate func nextStep(_ client: Client) -> Step? {
+  private func work(_ client: Client, _ first: Step, on engine: isolated Engine) async {
+    await first(engine)
+    while let step = nextStep(client) { await step(engine) }
+  }
+
+  private func nextStep(_ client: Client) -> Step? {
     client.session.memory.release(client.runningSize)
     client.runningSize = 0
     guard let next = client.steps.popFirst() else {
@@ -263,15 +277,15 @@ final class SocketIOLayer: EngineIOLayer {
   // MARK: What goes
 
   /// Whether a socket still waits to be let in.
-  func isConnecting(_ socket: SocketID) -> Bool {
+  private func isConnecting(_ socket: SocketID) -> Bool {
     guard let client = clients[socket.session], !client.session.isClosed else { return false }
     return admitsTwice || client.connecting[socket.namespace] == socket
   }
 
   /// Registers a socket and tells its client; false when the client has gone or has taken it back, or there is an objection.
-  func accept(
+  private func accept(
     _ socket: SocketID, rooms names: [String], unless objection: @Sendable () -> String?,
-    on engine: isolated EngineIOServer
+    on engine: isolated Engine
   ) -> Bool {
     guard isConnecting(socket), let client = clients[socket.session] else { return false }
     if let message = objection() {
@@ -292,7 +306,7 @@ final class SocketIOLayer: EngineIOLayer {
     return true
   }
 
-  func emit(_ event: RoomEvent, on engine: isolated EngineIOServer) {
+  func emit(_ event: RoomEvent, on engine: isolated Engine) {
     for name in event.rooms {
       for client in rooms.listeners(in: event.namespace, name) {
         engine.send(.encoded(event.message), to: client.session)
@@ -301,7 +315,7 @@ final class SocketIOLayer: EngineIOLayer {
   }
 
   /// Disconnects a socket, and ends its session when it was the last.
-  func disconnect(_ socket: SocketID, _ reason: String, on engine: isolated EngineIOServer) {
+  func disconnect(_ socket: SocketID, _ reason: String, on engine: isolated Engine) {
     guard let client = self.client(of: socket), !client.session.isClosed else { return }
     send(SocketIOPacket(.disconnect, namespace: socket.namespace), [], client, on: engine)
     remove(socket.namespace, of: client, reason, on: engine)
@@ -309,7 +323,7 @@ final class SocketIOLayer: EngineIOLayer {
   }
 
   /// Answers a socket that waits to be let in with CONNECT_ERROR.
-  func refuse(_ socket: SocketID, _ message: String, on engine: isolated EngineIOServer) {
+  private func refuse(_ socket: SocketID, _ message: String, on engine: isolated Engine) {
     guard isConnecting(socket), let client = clients[socket.session] else { return }
     client.connecting[socket.namespace] = nil
     send(Self.connectError(message, socket.namespace), [], client, on: engine)
@@ -321,7 +335,7 @@ final class SocketIOLayer: EngineIOLayer {
     return client
   }
 
-  func emit(_ name: String, _ payload: SocketPayload, to socket: SocketID, on engine: isolated EngineIOServer) {
+  func emit(_ name: String, _ payload: SocketPayload, to socket: SocketID, on engine: isolated Engine) {
     guard let client = client(of: socket) else { return }
     let count = payload.attachments.count
     let packet = SocketIOPacket(
@@ -330,7 +344,7 @@ final class SocketIOLayer: EngineIOLayer {
     send(packet, payload.attachments, client, on: engine)
   }
 
-  func acknowledge(_ id: Int64, _ payload: SocketPayload, to socket: SocketID, on engine: isolated EngineIOServer) {
+  private func acknowledge(_ id: Int64, _ payload: SocketPayload, to socket: SocketID, on engine: isolated Engine) {
     guard let client = client(of: socket) else { return }
     let count = payload.attachments.count
     let packet = SocketIOPacket(
@@ -340,51 +354,9 @@ final class SocketIOLayer: EngineIOLayer {
   }
 
   private func send(
-    _ packet: SocketIOPacket, _ attachments: [[UInt8]], _ client: Client, on engine: isolated EngineIOServer
+    _ packet: SocketIOPacket, _ attachments: [[UInt8]], _ client: Client, on engine: isolated Engine
   ) {
     engine.send(.encoded(EncodedMessage(packet)), to: client.session)
     for bytes in attachments { engine.send(.packet(.message(.binary(bytes))), to: client.session) }
-  }
-}
-
-/// What the layer is asked for from elsewhere.
-extension EngineIOServer {
-  func emit(_ name: String, _ payload: SocketPayload, to socket: SocketID) {
-    _ = withLayer(SocketIOLayer.self) { $0.emit(name, payload, to: socket, on: self) }
-  }
-
-  func emit(_ events: [RoomEvent]) {
-    _ = withLayer(SocketIOLayer.self) { layer in for event in events { layer.emit(event, on: self) } }
-  }
-
-  func disconnect(_ sockets: [SocketID], _ reason: String) {
-    _ = withLayer(SocketIOLayer.self) { layer in for socket in sockets { layer.disconnect(socket, reason, on: self) } }
-  }
-
-  /// Runs what a session's client sent, in order.
-  fileprivate func work(_ client: SocketIOLayer.Client, _ first: SocketIOLayer.Step) async {
-    await first(self)
-    while let step = withLayer(SocketIOLayer.self, { $0.nextStep(client) }) ?? nil { await step(self) }
-  }
-
-  func checkConnected(_ id: String) async {
-    do { try await environment.clock.sleep(for: options.connectTimeout) } catch { return }
-    guard let session = session(id) else { return }
-    let isConnected = withLayer(SocketIOLayer.self) { $0.hasSocket(id) } ?? true
-    if !isConnected { end(session, reason: "no CONNECT came in time") }
-  }
-
-  func isConnecting(_ socket: SocketID) -> Bool { withLayer(SocketIOLayer.self) { $0.isConnecting(socket) } ?? false }
-
-  func accept(_ socket: SocketID, rooms: [String], unless objection: @Sendable () -> String?) -> Bool {
-    withLayer(SocketIOLayer.self) { $0.accept(socket, rooms: rooms, unless: objection, on: self) } ?? false
-  }
-
-  func refuse(_ socket: SocketID, _ message: String) {
-    _ = withLayer(SocketIOLayer.self) { $0.refuse(socket, message, on: self) }
-  }
-
-  func acknowledge(_ id: Int64, _ payload: SocketPayload, to socket: SocketID) {
-    _ = withLayer(SocketIOLayer.self) { $0.acknowledge(id, payload, to: socket, on: self) }
   }
 }

@@ -73,35 +73,43 @@ public struct RoomEvent: Sendable {
 }
 
 /// A Socket.IO server, protocol 5 over Engine.IO 4.
-public final class SocketIOServer: Sendable {
-  private let engine: EngineIOServer
+///
+/// ```swift
+/// let sockets = SocketIOServer<Echo>(environment, options: EngineIOOptions(), namespaces: ["/"])
+/// let routes = sockets.routes(path: "/socket.io/", for: Echo(sockets))
+/// await sockets.emit([RoomEvent("news", "hello", rooms: ["everybody"])])
+/// ```
+public final class SocketIOServer<Application: SocketApplication>: Sendable {
+  private let engine: EngineIOServer<SocketIOLayer<Application>>
 
-  /// A server of `application`. Without namespaces, anything but those of the list is refused.
-  public static func make(
-    _ environment: Environment, options: EngineIOOptions, namespaces: [String], application: any SocketApplication
-  ) async -> SocketIOServer {
-    let server = SocketIOServer(EngineIOServer(environment, options))
-    await server.engine.setLayer(
-      SocketIOLayer(
-        environment, namespaces: namespaces, application: application, admitsTwice: options.admitsTwice))
-    return server
+  /// Makes a server. A client that connects to a namespace that is not in `namespaces` is refused.
+  public init(_ environment: Environment, options: EngineIOOptions, namespaces: [String]) {
+    engine = EngineIOServer(
+      environment, options,
+      layer: SocketIOLayer(environment, namespaces: namespaces, admitsTwice: options.admitsTwice))
   }
 
-  init(_ engine: EngineIOServer) { self.engine = engine }
+  /// The routes that open sockets of `application` at `path`.
+  public func routes(path: String, for application: Application) -> [Route] {
+    EngineIORoutes.table(engine, path: path, for: application)
+  }
 
-  /// The rows of the route table that lead here.
-  public func routes(path: String) -> [Route] { EngineIORoutes.table(engine, path: path) }
-
-  /// Sends an event to a socket; nothing happens when it is gone.
+  /// Sends an event to a socket. Does nothing when the socket is gone.
   public func emit(_ name: String, _ payload: SocketPayload, to socket: SocketID) async {
-    await engine.emit(name, payload, to: socket)
+    await engine.perform { $0.layer.emit(name, payload, to: socket, on: $0) }
   }
 
-  /// Emits events to rooms, one after the other: every socket hears them in this order.
-  public func emit(_ events: [RoomEvent]) async { await engine.emit(events) }
+  /// Emits events to rooms. Every socket receives them in this order.
+  public func emit(_ events: [RoomEvent]) async {
+    await engine.perform { engine in for event in events { engine.layer.emit(event, on: engine) } }
+  }
 
-  /// Disconnects sockets, and ends the sessions that have no other.
-  public func disconnect(_ sockets: [SocketID], reason: String) async { await engine.disconnect(sockets, reason) }
+  /// Disconnects sockets, and ends the sessions that have no other socket.
+  public func disconnect(_ sockets: [SocketID], reason: String) async {
+    await engine.perform { engine in
+      for socket in sockets { engine.layer.disconnect(socket, reason, on: engine) }
+    }
+  }
 
   /// Ends all sessions.
   public func close() async { await engine.close() }
@@ -109,13 +117,15 @@ public final class SocketIOServer: Sendable {
 
 /// The rows that lead to an Engine.IO server.
 enum EngineIORoutes {
-  static func table(_ engine: EngineIOServer, path: String) -> [Route] {
+  static func table<Layer: EngineIOLayer>(
+    _ engine: EngineIOServer<Layer>, path: String, for application: Layer.Application
+  ) -> [Route] {
     // The protocol answers a wrong method itself, with 400.
     ["GET", "POST", "PUT", "DELETE", "PATCH"].map { method in
       Route(
         method, path, "Engine.IO 4",
         responses: [.init(200, "A payload", .string(), contentType: "text/plain; charset=UTF-8")]
-      ) { await engine.handle($0) }
+      ) { await engine.handle($0, for: application) }
     }
   }
 }

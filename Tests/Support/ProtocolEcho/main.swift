@@ -6,7 +6,7 @@ import System
 
 /// What the public protocol test suites of Engine.IO, Socket.IO and WebSocket talk to: everything comes back.
 struct Echo: SocketApplication {
-  let server: ServerReference
+  let server: SocketIOServer<Echo>
   let clock: any Clock
 
   func admit(_ socket: SocketID, query: [(name: String, value: String)], auth: JSONValue) async -> SocketAdmission {
@@ -16,20 +16,15 @@ struct Echo: SocketApplication {
   func connected(_ socket: SocketID, auth: JSONValue) async {
     // The suites listen for one message at a time, and miss one that arrives in the same read as another.
     do { try await clock.sleep(for: .milliseconds(5)) } catch { return }
-    await server.value?.emit("auth", SocketPayload([auth]), to: socket)
+    await server.emit("auth", SocketPayload([auth]), to: socket)
   }
 
   func event(_ name: String, _ payload: SocketPayload, from socket: SocketID) async -> SocketPayload {
-    if name == "message" { await server.value?.emit("message-back", payload, to: socket) }
+    if name == "message" { await server.emit("message-back", payload, to: socket) }
     return payload
   }
 
   func disconnected(_ socket: SocketID, reason: String) async {}
-}
-
-/// The server that the echo sends by; set before anybody can connect.
-final class ServerReference: @unchecked Sendable {
-  var value: SocketIOServer?
 }
 
 signal(SIGPIPE, SIG_IGN)
@@ -52,20 +47,17 @@ let listening = try node.run { environment in
   options.pingInterval = .milliseconds(300)
   options.pingTimeout = .milliseconds(pingTimeout)
   options.connectTimeout = .seconds(1)
-  let reference = ServerReference()
-  let sockets = await SocketIOServer.make(
-    environment, options: options, namespaces: ["/", "/custom"],
-    application: Echo(server: reference, clock: environment.clock))
-  reference.value = sockets
-  let engine = await EchoServers.engine(environment, options)
+  let sockets = SocketIOServer<Echo>(environment, options: options, namespaces: ["/", "/custom"])
+  let echo = Echo(server: sockets, clock: environment.clock)
+  let engine = EchoServers.engine(environment, options)
   let description = ServiceDescription(
     name: "echo", title: "Protocol echo", version: "1", errorSchema: .object([.init("error", .string())])
   ) { ["error": .string($0)] }
-  let server = try HTTPServer(
-    environment, address: address, service: description,
-    routes: sockets.routes(path: "/socket.io/") + engine + [EchoServers.webSocket(environment)],
+  let server = HTTPServer(
+    environment, try environment.network.listen(address, backlog: 16), service: description,
+    routes: sockets.routes(path: "/socket.io/", for: echo) + engine + [EchoServers.webSocket(environment)],
     metrics: Metrics(service: "echo"),
-    options: HTTPServerOptions(), onEnd: {})
+    options: HTTPServerOptions())
   server.start()
   return server.address
 }

@@ -8,23 +8,13 @@ import Testing
 /// The order of publications, and what fills its gaps.
 @Suite("Fan-out")
 struct FanOutTests {
-  private struct Nobody: SocketApplication {
-    func admit(_ socket: SocketID, query: [(name: String, value: String)], auth: JSONValue) async -> SocketAdmission {
-      .accepted(rooms: [])
-    }
-    func connected(_ socket: SocketID, auth: JSONValue) async {}
-    func event(_ name: String, _ payload: SocketPayload, from socket: SocketID) async -> SocketPayload { payload }
-    func disconnected(_ socket: SocketID, reason: String) async {}
-  }
-
   @Test(
     "what goes out while the store is read to fill a gap is not kept", arguments: Array(1...5 as ClosedRange<UInt64>))
   func overtaken(seed: UInt64) throws {
     for microseconds in stride(from: 0, through: 3000, by: 200) {
       let isWaiting = try World(seed: seed).perform(as: "chat") { environment in
         let database = Database(environment, path: "chat.db", migrations: ChatSchema.migrations)
-        let sockets = await SocketIOServer.make(
-          environment, options: EngineIOOptions(), namespaces: ["/"], application: Nobody())
+        let sockets = SocketIOServer<ChatApplication>(environment, options: EngineIOOptions(), namespaces: ["/"])
         let fanOut = FanOut(environment, database, sockets, position: 0, ignoresOrder: false) { _ in
           RoomEvent("message", .null, rooms: [])
         }

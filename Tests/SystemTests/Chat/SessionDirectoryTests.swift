@@ -30,10 +30,10 @@ struct SessionDirectoryTests {
         if state.hasEnded { throw HTTPFailure(404, "no such session") }
         return .json(["user_id": "a", "username": "ann"])
       }
-      let server = try HTTPServer(
-        environment, address: Self.users,
+      let server = HTTPServer(
+        environment, try environment.network.listen(Self.users, backlog: 16),
         service: ServiceDescription(name: "users", title: "Users", version: "1", errorSchema: .any) { .string($0) },
-        routes: [route], metrics: Metrics(service: "users"), options: HTTPServerOptions(), onEnd: {})
+        routes: [route], metrics: Metrics(service: "users"), options: HTTPServerOptions())
       server.start()
       return IdleService()
     }.start()

@@ -30,9 +30,10 @@ struct HTTPServerTests {
         },
         Route("POST", "/body", "A body", body: .any, responses: []) { _ in .json(.null) },
       ]
-      let server = try HTTPServer(
-        environment, address: HTTPServerTests.address, service: description, routes: routes,
-        metrics: Metrics(service: "fixture"), options: HTTPServerOptions(), onEnd: {})
+      let server = HTTPServer(
+        environment, try environment.network.listen(HTTPServerTests.address, backlog: 16), service: description,
+        routes: routes,
+        metrics: Metrics(service: "fixture"), options: HTTPServerOptions())
       server.start()
       return Fixture(server: server)
     }

@@ -44,20 +44,24 @@ struct RequestLogTests {
 
   /// Every parameter, field of a body and argument of every service, by name.
   private static func names() throws -> [String] {
-    try World(seed: 1).perform(as: "reader") { environment in
-      names(SocketIOServer(EngineIOServer(environment, EngineIOOptions())))
+    let routes = try World(seed: 1).perform(as: "node") { environment in
+      func address(_ port: UInt16) -> SocketAddress { SocketAddress(host: "node", port: port) }
+      var users = UserServiceOptions()
+      users.address = address(1)
+      var customers = CustomerServerOptions()
+      customers.address = address(2)
+      var manager = UserManagerOptions()
+      manager.address = address(3)
+      var chat = ChatServiceOptions()
+      chat.address = address(4)
+      return [
+        try await UserService.start(environment, users).server.routes,
+        try await CustomerServer.start(environment, customers).server.routes,
+        try await UserManager.start(environment, manager).server.routes,
+        try await ChatService.start(environment, chat).server.routes,
+      ].flatMap { $0 }
     }
-  }
-
-  private static func names(_ sockets: SocketIOServer) -> [String] {
-    let metrics = Metrics(service: "x")
-    let tables = [
-      UserRoutes.table(ServiceReference(), metrics: metrics), ServiceRoutes.table(ServiceReference()),
-      CustomerRoutes.table(ServiceReference(), metrics: metrics),
-      ManagerRoutes.table(ServiceReference(), metrics: metrics),
-      ChatRoutes.table(ServiceReference(), sockets, metrics: metrics),
-    ]
-    return tables.flatMap { $0 }.flatMap { route in
+    return routes.flatMap { route in
       var fields = route.arguments ?? []
       if case .object(let more)? = route.body { fields += more }
       return route.parameters.map(\.name) + fields.map(\.name)

@@ -13,14 +13,14 @@ struct CustomerSessionTests {
       let description = ServiceDescription(name: "users", title: "Users", version: "1", errorSchema: .any) {
         ["detail": .string($0)]
       }
-      let server = try HTTPServer(
-        environment, address: SessionWorld.credentials, service: description,
+      let server = HTTPServer(
+        environment, try environment.network.listen(SessionWorld.credentials, backlog: 16), service: description,
         routes: [
           Route("POST", "/check_node", "Check", body: .object([]), responses: []) { call in
             if let failure { throw failure }
             return .json(["MESSAGE": call.string("PASSWORD") == "right" ? "REGISTERED" : "NOT_REGISTERED"])
           }
-        ], metrics: Metrics(service: "users"), options: HTTPServerOptions(), onEnd: {})
+        ], metrics: Metrics(service: "users"), options: HTTPServerOptions())
       server.start()
       return nil
     }

@@ -61,13 +61,13 @@ struct SocketIOStepsTests {
       log.memory = environment.memory
       var options = EngineIOOptions()
       change(&options)
-      let sockets = await SocketIOServer.make(
-        environment, options: options, namespaces: ["/", "/users"],
-        application: Guests(log: log, environment: environment))
+      let sockets = SocketIOServer<Guests>(environment, options: options, namespaces: ["/", "/users"])
+      let guests = Guests(log: log, environment: environment)
       let description = ServiceDescription(name: "guests", title: "", version: "1", errorSchema: .any) { .string($0) }
-      let server = try HTTPServer(
-        environment, address: Self.address, service: description, routes: sockets.routes(path: "/socket.io/"),
-        metrics: Metrics(service: "guests"), options: HTTPServerOptions(), onEnd: {})
+      let server = HTTPServer(
+        environment, try environment.network.listen(Self.address, backlog: 16), service: description,
+        routes: sockets.routes(path: "/socket.io/", for: guests),
+        metrics: Metrics(service: "guests"), options: HTTPServerOptions())
       server.start()
       return nil
     }.start()

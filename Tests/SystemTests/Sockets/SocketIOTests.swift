@@ -9,7 +9,7 @@ import Testing
 @Suite("Socket.IO")
 struct SocketIOTests {
   private struct Echo: SocketApplication {
-    let server: Reference
+    let server: SocketIOServer<Echo>
     let log: Log
 
     func admit(_ socket: SocketID, query: [(name: String, value: String)], auth: JSONValue) async -> SocketAdmission {
@@ -19,7 +19,7 @@ struct SocketIOTests {
     func connected(_ socket: SocketID, auth: JSONValue) async {}
 
     func event(_ name: String, _ payload: SocketPayload, from socket: SocketID) async -> SocketPayload {
-      await server.value?.emit("back", payload, to: socket)
+      await server.emit("back", payload, to: socket)
       return payload
     }
 
@@ -28,7 +28,6 @@ struct SocketIOTests {
 
   struct Unexpected: Error { let what: String }
 
-  final class Reference: @unchecked Sendable { var value: SocketIOServer? }
   final class Log: @unchecked Sendable { var reasons: [String] = [] }
 
   private func world(
@@ -38,15 +37,13 @@ struct SocketIOTests {
     world.addNode("server") { environment in
       var options = EngineIOOptions()
       change(&options)
-      let reference = Reference()
-      let sockets = await SocketIOServer.make(
-        environment, options: options, namespaces: ["/"], application: Echo(server: reference, log: log))
-      reference.value = sockets
+      let sockets = SocketIOServer<Echo>(environment, options: options, namespaces: ["/"])
       let description = ServiceDescription(name: "echo", title: "", version: "1", errorSchema: .any) { .string($0) }
-      let server = try HTTPServer(
-        environment, address: SocketAddress(host: "server", port: 80), service: description,
-        routes: sockets.routes(path: "/socket.io/"),
-        metrics: Metrics(service: "echo"), options: HTTPServerOptions(), onEnd: {})
+      let server = HTTPServer(
+        environment, try environment.network.listen(SocketAddress(host: "server", port: 80), backlog: 16),
+        service: description,
+        routes: sockets.routes(path: "/socket.io/", for: Echo(server: sockets, log: log)),
+        metrics: Metrics(service: "echo"), options: HTTPServerOptions())
       server.start()
       return nil
     }.start()
