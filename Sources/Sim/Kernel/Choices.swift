@@ -1,31 +1,34 @@
 import Environment
 
-/// The one source of everything undetermined in a run: which job runs next, how long a packet takes, which fault strikes.
+/// Makes every decision of a run that is left open: which job runs next, how long a packet takes,
+/// which fault strikes.
 ///
-/// Each component draws from a stream of its own, named for it and derived from (seed, name), so that a new draw in one
-/// place shifts no other. All draws land in one hash. A run is replayed by its seed, and simplified by `ChoiceWindows`: what is drawn
-/// outside of a stream's window takes its simplest value.
+/// Each component draws from a stream of its own, derived from the seed and a name, so a new draw
+/// in one place does not shift the draws of another. All draws are mixed into one hash. A run is
+/// replayed by its seed. It is simplified by `ChoiceWindows`: draws outside of a stream's window
+/// take their simplest value.
 public final class Choices {
   /// The seed that all streams derive from.
   public let seed: UInt64
-  /// Every draw is mixed into it.
+  /// The hash into which every draw is mixed.
   public let hash: RunHash
   private let windows: ChoiceWindows
   private var streams: [(name: String, drawn: Drawn)] = []
 
-  /// How many draws a stream has made.
+  /// Counts the draws of one stream.
   fileprivate final class Drawn {
     var count = 0
   }
 
-  /// The choices of a run. Its draws are mixed into `hash`.
+  /// Creates the choices of a run. Draws are mixed into `hash`.
   public init(seed: UInt64, hash: RunHash, windows: ChoiceWindows = ChoiceWindows()) {
     self.seed = seed
     self.hash = hash
     self.windows = windows
   }
 
-  /// The stream of `name`. Two streams of one name draw the same values: give each component its own name.
+  /// Returns the stream called `name`. Two streams of one name draw the same values, so each
+  /// component needs its own name.
   public func stream(_ name: String) -> ChoiceStream {
     let id = FNV.hash(name.utf8)
     let drawn = Drawn()
@@ -35,7 +38,7 @@ public final class Choices {
       window: windows[name], drawn)
   }
 
-  /// How many draws each stream has made, by its name.
+  /// The number of draws of each stream that has made one, ordered by name.
   public var draws: [(stream: String, count: Int)] {
     streams.filter { $0.drawn.count > 0 }.map { ($0.name, $0.drawn.count) }.sorted { $0.0 < $1.0 }
   }
@@ -45,21 +48,22 @@ public final class Choices {
   }
 }
 
-/// Which draws of a run are left to its seed: for each stream that is named, those from one number to another. All its other draws take
-/// their simplest value: the shortest time, no fault, the first of what there is. Streams that are not named are left alone.
+/// The draws of a run that are left to its seed: for each named stream, a range of draw numbers.
+/// All other draws of that stream take their simplest value: the shortest time, no fault, the first
+/// item. Streams that are not named are not restricted.
 public struct ChoiceWindows: Hashable, Sendable {
   private var ranges: [String: Range<Int>] = [:]
 
-  /// Everything is left to the seed.
+  /// Restricts no stream.
   public init() {}
 
-  /// The window of a stream; nil leaves all of it to the seed.
+  /// The window of a stream, or nil if the stream is not restricted.
   public subscript(stream: String) -> Range<Int>? {
     get { ranges[stream] }
     set { ranges[stream] = newValue }
   }
 
-  /// The windows, by the names of their streams.
+  /// All windows, ordered by the names of their streams.
   public var all: [(stream: String, window: Range<Int>)] {
     ranges.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
   }
@@ -83,8 +87,8 @@ public final class ChoiceStream {
     self.drawn = drawn
   }
 
-  /// A number from 0 to `bound` - 1. A bound of 1 is no choice: nothing is drawn or hashed. `simplest` is what it is outside of the
-  /// stream's window.
+  /// Returns a number from 0 to `bound` - 1. A `bound` of 1 draws nothing. `simplest` is the value
+  /// outside of the stream's window.
   public func choose(_ bound: Int, simplest: Int = 0) -> Int {
     guard bound > 1 else { return 0 }
     var value = UInt32(random.next().multipliedFullWidth(by: UInt64(bound)).high)
@@ -94,39 +98,41 @@ public final class ChoiceStream {
     return Int(value)
   }
 
-  /// True with probability `probability`, to a millionth. 0 and 1 (or beyond) are no choice.
+  /// Returns true with the given probability, to a millionth. Probabilities of 0 or less and 1 or
+  /// more draw nothing.
   public func chance(_ probability: Double) -> Bool {
     guard probability > 0 else { return false }
     guard probability < 1 else { return true }
     return Double(choose(1_000_000, simplest: 999_999)) < probability * 1_000_000
   }
 
-  /// A duration between the ends of `range`, to a microsecond.
+  /// Returns a duration in `range`, in steps of a microsecond.
   public func duration(_ range: ClosedRange<Duration>) -> Duration {
     let low = range.lowerBound.nanoseconds
     let span = (range.upperBound.nanoseconds - low) / 1000
     return .nanoseconds(low + Int64(choose(Int(min(span, Int64(UInt32.max) - 1)) + 1)) * 1000)
   }
 
-  /// An exponentially distributed duration with the given mean, at most eight times the mean: think times.
+  /// Returns an exponentially distributed duration, at most eight times its mean. Used for think
+  /// times.
   public func exponential(mean: Duration) -> Duration {
     // −ln 0.367879 = 1: the simplest is the mean.
     let u = (Double(choose(1_000_000, simplest: 367_879)) + 0.5) / 1_000_000
     return .nanoseconds(Int64(Double(mean.nanoseconds) * min(8, -naturalLogarithm(u))))
   }
 
-  /// One of `items`, which must not be empty.
+  /// Returns one of `items`, which must not be empty.
   public func pick<Items: RandomAccessCollection>(_ items: Items) -> Items.Element {
     require(!items.isEmpty, "a choice among nothing")
     return items[items.index(items.startIndex, offsetBy: choose(items.count))]
   }
 
-  /// One of `items`; nil, and no choice, when there are none.
+  /// Returns one of `items`, or nil without a draw if there are none.
   public func pickAny<Items: RandomAccessCollection>(of items: Items) -> Items.Element? {
     items.isEmpty ? nil : pick(items)
   }
 
-  /// An index, with a chance proportional to its weight.
+  /// Returns an index with a probability proportional to its weight.
   public func weighted(_ weights: [Int]) -> Int {
     var left = choose(weights.reduce(0, +))
     for (index, weight) in weights.enumerated() {
@@ -137,7 +143,8 @@ public final class ChoiceStream {
   }
 }
 
-/// ln(x) for x in (0, 1], by the series of atanh on the mantissa; libm's last bit may differ between machines, ours not.
+/// Returns ln(x) for x in (0, 1], by the series of atanh. The last bit of libm's result may differ
+/// between machines; the last bit of this one does not.
 func naturalLogarithm(_ x: Double) -> Double {
   let y = (x.significand - 1) / (x.significand + 1)
   var power = y
@@ -166,7 +173,7 @@ struct SplitMix64 {
   }
 }
 
-/// Fowler–Noll–Vo 1a, 64 bits: for names of streams and for the bytes of events.
+/// Fowler–Noll–Vo 1a with 64 bits, for the names of streams and the bytes of events.
 enum FNV {
   static func hash(_ bytes: some Sequence<UInt8>) -> UInt64 {
     var hash: UInt64 = 0xCBF2_9CE4_8422_2325
@@ -174,7 +181,7 @@ enum FNV {
     return hash
   }
 
-  /// The same idea over words of eight bytes, for what is long.
+  /// A similar hash that takes eight bytes at a time, for long input.
   static func words(_ bytes: ArraySlice<UInt8>) -> UInt64 {
     bytes.withUnsafeBytes { bytes in
       var hash = 0xCBF2_9CE4_8422_2325 ^ UInt64(bytes.count)
@@ -194,15 +201,16 @@ enum FNV {
   }
 }
 
-/// The hash over everything that happened in a run, in order. Two runs that differ anywhere differ here.
+/// Hashes everything that happens in a run, in order. Two runs that differ anywhere have different
+/// hashes.
 public final class RunHash {
   /// The hash so far.
   public private(set) var value: UInt64 = 0x6A09_E667_F3BC_C908
 
-  /// Whether anything is hashed: without it only the cost of hashing is measured.
+  /// False only to measure what hashing costs.
   let isOn: Bool
 
-  /// An empty hash; one that is off stays as it is.
+  /// Creates an empty hash. If `isOn` is false, it stays empty.
   public init(isOn: Bool = true) { self.isOn = isOn }
 
   func mix(_ word: UInt64) {

@@ -1,18 +1,18 @@
 import Environment
 import RuntimeHooks
 
-/// One life of a node, from boot to crash: its executors, its tasks, and what each of them waits for.
+/// A life of a node, from boot to crash: its executors, its tasks, and the waits of its tasks.
 ///
-/// When it dies, its world turns dead at that instant: every pending and later operation throws `NodeDown`, without effect,
-/// and its tasks unwind before anything else runs. A restart is a new life over the same disk.
+/// When it dies, every pending and later operation throws `NodeDown` without effect, and its tasks
+/// unwind before anything else runs. A restart is a new life with the same disk.
 public final class Life: @unchecked Sendable {
   /// The node's name.
   public let name: String
-  /// False from the instant of death.
+  /// False after its death.
   public private(set) var isAlive = true
   private(set) var isPaused = false
   let scheduler: Scheduler
-  /// What the chains of its blocking work are called.
+  /// The label of the chains of its blocking work.
   let workLabel: String
   let clock: ClockSetting
   var held: [Scheduler.Runnable] = []
@@ -47,13 +47,13 @@ public final class Life: @unchecked Sendable {
 
   /// The names of the tasks that have not ended.
   public var liveTasks: [String] { tasks.map { "\($0.name)" } }
-  /// What the node's tasks wait for, one line each.
+  /// A line for each wait of its tasks.
   public var waits: [String] { waiters.compactMap { $0?.what.description } }
 
-  /// Whether all its tasks have ended by themselves or unwound.
+  /// Whether all its tasks have ended or unwound.
   public var isDone: Bool { tasks.isEmpty }
 
-  /// Calls `action` when the node has died and unwound.
+  /// Calls `action` when the life has ended and its tasks have unwound.
   func whenEnded(_ action: @escaping (Life) -> Void) { onEnd.append(action) }
 
   // MARK: Tasks
@@ -62,13 +62,14 @@ public final class Life: @unchecked Sendable {
     _ name: StaticString, isolation: isolated (any Actor)? = #isolation,
     @_inheritActorContext(always) _ body: sending @escaping @isolated(any) () async -> Void
   ) -> Task<Void, Never> {
-    // A dying node's tasks may still start tasks, which find every operation failing; a dead one's never run.
+    // Tasks of a dying node may still start tasks, whose operations fail. Those of a dead node do
+    // not run.
     if unwound { return Task.immediate {} }
     let id = nextTaskID
     nextTaskID += 1
     let task = scheduler.starting(name, of: self) {
       Task {  // The one place where tasks begin.
-        // What captures an isolation runs on it.
+        // A closure that captures its isolation runs on it.
         _ = isolation
         await body()
         self.ended(id)
@@ -78,7 +79,7 @@ public final class Life: @unchecked Sendable {
     return task
   }
 
-  /// Runs `work` in a step of its own. What a dead node would still do is never done.
+  /// Runs `work` in a step of its own. A dead node's work is dropped.
   func post(_ work: @escaping () -> Void) {
     if !unwound { scheduler.enqueue(.work(Scheduler.Work(work)), of: self) }
   }
@@ -91,8 +92,8 @@ public final class Life: @unchecked Sendable {
 
   // MARK: Waiting
 
-  /// Suspends the task until somebody resumes the waiter that `register` is handed, the deadline passes, the task is
-  /// cancelled, or the node dies.
+  /// Suspends the task until the waiter that is passed to `register` is resumed, the deadline
+  /// passes, the task is cancelled, or the node dies.
   func wait(
     _ what: Wait, until deadline: Int64? = nil, isolation: isolated (any Actor)? = #isolation,
     _ register: (Waiter) -> Void
@@ -110,7 +111,8 @@ public final class Life: @unchecked Sendable {
     try await withUnsafeThrowingContinuation { waiter.suspend($0) }
   }
 
-  /// Calls `done`, in a step of its own, when somebody resumes the waiter that `register` is handed, or the node dies.
+  /// Calls `done`, in a step of its own, when the waiter that is passed to `register` is resumed or
+  /// the node dies.
   func expect(
     _ what: Wait, _ done: @escaping ((any Error)?) -> Void, _ register: (Waiter) -> Void
   ) {
@@ -149,7 +151,7 @@ public final class Life: @unchecked Sendable {
     scheduler.resume(self)
   }
 
-  /// Dies now. Unwinding follows as soon as the running job has returned.
+  /// Ends the life. Unwinding follows when the running job has returned.
   func die() {
     guard isAlive else { return }
     isAlive = false
@@ -173,10 +175,10 @@ public final class Life: @unchecked Sendable {
   }
 }
 
-/// What a task waits for, told without cost until somebody asks.
+/// The reason of a wait. Its text is built only when it is read.
 struct Wait: CustomStringConvertible {
   let kind: StaticString
-  /// Where, as in `accept on chat:80`.
+  /// The place, as in `accept on chat:80`.
   var place: (preposition: StaticString, address: SocketAddress)?
   var connection: Int?
 
@@ -193,19 +195,19 @@ struct Wait: CustomStringConvertible {
   }
 }
 
-/// A suspended task. Resumed once; later resumptions do nothing.
+/// A suspended task. It is resumed once; later resumptions have no effect.
 final class Waiter: CancellableWait, @unchecked Sendable {
   let what: Wait
   fileprivate var slot = -1
   fileprivate var timer: SimTimer?
   private let life: Life
-  /// Where the task goes on: the executor of the actor that it waits on.
+  /// The executor of the actor that the task waits on.
   private let executor: UnownedSerialExecutor?
-  /// What is done in place of a task that goes on.
+  /// Called in place of a continuation.
   private var done: (((any Error)?) -> Void)?
   private var continuation: UnsafeContinuation<Void, any Error>?
   private(set) var isPending = true
-  /// What it was resumed with.
+  /// The error that it was resumed with.
   private var error: (any Error)?
 
   init(_ what: Wait, life: Life, executor: UnownedSerialExecutor?) {
@@ -232,7 +234,7 @@ final class Waiter: CancellableWait, @unchecked Sendable {
   func resume() { finish(nil) }
   func resume(throwing error: any Error) { finish(error) }
 
-  // Not as a `Result`, which is generic: the runtime is asked for its type each time.
+  // An optional error and not a `Result`: the runtime would look up the generic type each time.
   private func finish(_ error: (any Error)?) {
     guard isPending else { return }
     isPending = false
@@ -254,7 +256,7 @@ final class Waiter: CancellableWait, @unchecked Sendable {
   }
 }
 
-/// The executor of one actor of a life: its jobs become choices of the scheduler.
+/// The executor of one actor of a life. Its jobs are choices of the scheduler.
 final class LifeExecutor: SerialExecutor, @unchecked Sendable {
   private let life: Life
 

@@ -1,25 +1,27 @@
 import Environment
 import RuntimeHooks
 
-/// The one scheduler of a simulated world: every job of every node runs here, one at a time, in an order that the seed
-/// decides; and time jumps to the next timer when nothing can run.
+/// Runs the jobs of all nodes of a world one at a time, in an order that the seed decides. Time
+/// jumps to the next timer when nothing is runnable.
 ///
-/// Everything in a world happens on the thread that calls `run`; so its parts are marked Sendable and hold no lock.
+/// Everything in a world happens on the thread that calls `run`, so its classes are `@unchecked
+/// Sendable` and have no locks.
 public final class Scheduler: @unchecked Sendable {
-  /// What can run: a job of a task, on an actor or elsewhere, or plain work (an offloaded closure).
+  /// A job of a task, or a closure.
   enum Kind {
     case job(UnownedJob, UnownedSerialExecutor)
     case work(Work)
   }
 
-  /// Plain work.
+  /// A closure that runs outside of any task.
   final class Work {
     let body: () -> Void
 
     init(_ body: @escaping () -> Void) { self.body = body }
   }
 
-  /// What can run, and whose it is. A queue moves it about as plain bits: what it holds is retained once, until it has run or is dropped.
+  /// An entry of the queue. The queue copies it as plain bits: its contents are retained once,
+  /// until it has run or is dropped.
   struct Runnable {
     private enum Held {
       case job(UnownedJob, UnownedSerialExecutor)
@@ -28,7 +30,7 @@ public final class Scheduler: @unchecked Sendable {
 
     private let held: Held
     private let owner: Unmanaged<Life>
-    /// The number of the chain that it belongs to; 0 where chains are not told apart.
+    /// The number of its chain, or 0 if the strategy does not track chains.
     let chain: Int
 
     init(_ kind: Kind, of life: Life, chain: Int) {
@@ -43,7 +45,7 @@ public final class Scheduler: @unchecked Sendable {
 
     func belongs(to life: Life) -> Bool { owner.toOpaque() == Unmanaged.passUnretained(life).toOpaque() }
 
-    /// Runs it, which ends it.
+    /// Runs the job and releases its contents.
     func run() {
       owner._withUnsafeGuaranteedRef { _ = GlobalJobs.setCurrent($0.globalJobs) }
       switch held {
@@ -53,38 +55,39 @@ public final class Scheduler: @unchecked Sendable {
       owner.release()
     }
 
-    /// Ends it without running it.
+    /// Releases the contents without running the job.
     func drop() {
       if case .work(let work) = held { work.release() }
       owner.release()
     }
   }
 
-  /// Virtual time in nanoseconds since the run began.
+  /// The virtual time in nanoseconds since the run began.
   public private(set) var now: Int64 = 0
-  /// How many jobs ran.
+  /// The number of jobs that have run.
   public private(set) var steps = 0
-  /// Steps that a dying node may take to unwind its tasks before it is reported as stuck.
+  /// The number of steps after which a dying node's tasks count as stuck.
   static let unwindBound = 200_000
 
   let hash: RunHash
   private let strategy: any Strategy
-  /// What the strategy says of itself.
+  /// Cached properties of the strategy.
   private let isOrdered: Bool
   private let tracksChains: Bool
   private var chainCount = 0
-  /// The chains of the tasks that were seen, by the runtime's numbers for them.
+  /// The numbers of chains by the runtime's numbers of their tasks.
   private var chainsOfTasks: [UInt64: Int] = [:]
-  /// What the task that is being started is called.
+  /// The name of the task that is being started.
   private var starting: StaticString?
-  /// Where the task that is being resumed goes on.
+  /// The executor on which the task that is being resumed continues.
   private var resuming: UnownedSerialExecutor?
   private var ready: [Runnable] = []
-  /// Taken from the front of `ready` by an ordered strategy; removed in bulk now and then.
+  /// The number of jobs at the front of `ready` that an ordered strategy has taken. They are
+  /// removed in bulk.
   private var taken = 0
   private var timers = TimerHeap<SimTimer>()
   private var dying: [Life] = []
-  /// The life being unwound: its jobs bypass the queue.
+  /// The life that is being unwound. Its jobs bypass the queue.
   private var unwinding: Life?
   private var unwindQueue: [Runnable] = []
 
@@ -108,8 +111,8 @@ public final class Scheduler: @unchecked Sendable {
     }
   }
 
-  /// Lets a task that waited on an actor go on right there. The runtime resumes continuations outside any actor, from where the task
-  /// switches to its own: a step of its own in which nothing happens.
+  /// Resumes a task that waits on an actor directly on its executor. The runtime would resume it on
+  /// no actor and switch from there, which would be a step in which nothing happens.
   func resuming(on executor: UnownedSerialExecutor?, of life: Life, _ resume: () -> Void) {
     resuming = executor
     let previous = GlobalJobs.setCurrent(life.globalJobs)
@@ -118,7 +121,7 @@ public final class Scheduler: @unchecked Sendable {
     resuming = nil
   }
 
-  /// Starts a task: its first job comes to the queue of its actor, or of none.
+  /// Starts a task. Its first job enters the queue.
   func starting<T>(_ name: StaticString, of life: Life, _ start: () -> T) -> T {
     starting = name
     let previous = GlobalJobs.setCurrent(life.globalJobs)
@@ -133,7 +136,8 @@ public final class Scheduler: @unchecked Sendable {
   func enqueueGlobal(_ job: UnownedJob, of life: Life) { enqueue(.job(job, resuming ?? .noActor), of: life) }
 
   private func chain(of kind: Kind, _ life: Life) -> Int {
-    // The runtime numbers tasks over the whole process: the numbers differ from run to run, but not which jobs have the same.
+    // The runtime numbers the tasks of the whole process, so the numbers differ between runs. Which
+    // jobs have the same number does not.
     let task: UInt64? = if case .job(let job, _) = kind { taskID(of: job) } else { nil }
     if let task, let known = chainsOfTasks[task] { return known }
     chainCount += 1
@@ -143,7 +147,7 @@ public final class Scheduler: @unchecked Sendable {
     return chainCount
   }
 
-  /// Takes the jobs of `life` out of the queue until it resumes.
+  /// Holds back the jobs of `life` until it resumes.
   func pause(_ life: Life) {
     life.held += takeJobs(of: life)
   }
@@ -175,12 +179,13 @@ public final class Scheduler: @unchecked Sendable {
     return at(overflow ? .max : time, action)
   }
 
-  /// Has a timer fire at `time`, or now when that has passed.
+  /// Fires a timer at `time`, or now if that has passed.
   func fire(_ timer: SimTimer, at time: Int64) { timers.insert(timer, at: max(time, now)) }
 
   // MARK: Running
 
-  /// Runs until nothing can run before `limit` (virtual nanoseconds), or `stop` says so. Returns false when stopped by `stop`.
+  /// Runs until nothing can run before `limit`, in virtual nanoseconds, or until `stop` returns
+  /// true.
   func run(until limit: Int64, stop: () -> Bool) {
     defer { GlobalJobs.setCurrent(nil) }
     while !stop() {
@@ -198,7 +203,7 @@ public final class Scheduler: @unchecked Sendable {
     }
   }
 
-  /// Lets go of what was to come. Timers hold what they are for, and that holds the scheduler: nobody else would break the circle.
+  /// Drops all timers and jobs. Timers retain their targets, which retain the scheduler.
   func forgetAll() {
     for timer in timers.removeAll() { timer.cancel() }
     for runnable in ready[taken...] { runnable.drop() }
@@ -231,10 +236,11 @@ public final class Scheduler: @unchecked Sendable {
 
   // MARK: Death
 
-  /// Unwinds `life` before anything else runs: at once, or as soon as the job that now runs has returned.
+  /// Unwinds `life` before anything else runs: at once, or when the running job has returned.
   func bury(_ life: Life) { dying.append(life) }
 
-  /// Every pending operation of the dead node throws, its tasks are cancelled, and its jobs run until none is left.
+  /// Makes every pending operation of the dead node throw, cancels its tasks, and runs its jobs
+  /// until none is left.
   private func unwind(_ life: Life) {
     unwinding = life
     unwindQueue = takeJobs(of: life) + life.held

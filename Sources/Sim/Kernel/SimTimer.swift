@@ -1,12 +1,12 @@
-/// A pending timer of a world. Its place in the heap goes when its time comes, cancelled or not.
+/// A pending timer. It stays in the heap until its time, even if it is cancelled.
 class SimTimer {
-  /// Does what it is for.
+  /// Runs the action of the timer.
   func fire() {}
-  /// Lets go of that: nothing happens any more.
+  /// Drops the action of the timer.
   func cancel() {}
 }
 
-/// A timer that does any one thing.
+/// A timer that runs a closure.
 final class ActionTimer: SimTimer {
   private var action: (() -> Void)?
 

@@ -1,26 +1,28 @@
-/// How the scheduler picks among what can run. One file a strategy.
+/// Decides which runnable job the scheduler runs next.
 public protocol Strategy: AnyObject {
-  /// The index of the job to run next, below `count` (at least 1). Jobs stand in the order in which they became runnable, but for
-  /// those that `isOrdered` says may be swapped. `chain` tells the number of the chain that a job belongs to.
+  /// Returns the index of the job to run next, less than `count`, which is at least 1. Jobs are in
+  /// the order in which they became runnable, unless `isOrdered` is false. `chain` returns the
+  /// number of the chain that a job belongs to.
   func pick(among count: Int, chain: (Int) -> Int) -> Int
-  /// There is a new chain: told before its first job can be picked, where chains are told apart.
+  /// Called when a chain appears, before its first job can be picked, if `tracksChains` is true.
   func met(_ chain: Chain)
-  /// Whether the queue must keep the order of arrival when one is taken out of its middle.
+  /// Whether the queue keeps the order of arrival when a job is taken from its middle.
   var isOrdered: Bool { get }
-  /// Whether `chain` is asked for: telling chains apart costs a little for each job.
+  /// Whether the strategy uses chains. Tracking them costs a little for each job.
   var tracksChains: Bool { get }
 }
 
 extension Strategy {
-  /// Nothing is made of it.
+  /// Does nothing.
   public func met(_ chain: Chain) {}
 }
 
-/// Jobs that can only run one after the other: those of one task, over all the actors that it visits; blocking work is a chain of its
-/// own. To a simulated system this is what a thread is to the systems of the papers.
+/// Jobs that can only run one after the other: the jobs of one task, on all the actors that it
+/// visits, or one piece of blocking work. Papers on concurrency testing call it a thread.
 public struct Chain: Hashable, Sendable {
-  /// Chains are numbered as they appear, from 1 on.
+  /// The number of the chain. Numbers are assigned in order of appearance, from 1.
   public let number: Int
-  /// What the task was started as, and on which node; child tasks are all called alike.
+  /// The node and the name that the task was started with. All child tasks of a node have one
+  /// label.
   public let label: String
 }

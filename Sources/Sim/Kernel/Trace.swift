@@ -1,29 +1,30 @@
 import Environment
 
-/// One thing that happened in a run.
+/// An event of a run.
 public struct TraceEvent: Sendable {
   /// Virtual nanoseconds since the run began.
   public let at: Int64
-  /// Where; empty for what concerns no node alone.
+  /// The name of the node, or an empty string for an event of the whole world.
   public let node: String
-  /// What kind of thing.
+  /// The kind of the event.
   public let kind: Trace.Kind
-  /// What exactly, for people.
+  /// A description for people.
   public let detail: String
-  /// For bytes on the network: which connection, between whom, and which bytes.
+  /// The bytes, for an event of the network.
   public var transfer: Transfer?
-  /// For a line of a log: the line.
+  /// The record, for a line of a log.
   public var record: Log.Record?
 
   /// Bytes on the network.
   public struct Transfer: Sendable {
     /// The connection's number.
     public let connection: Int
-    /// Who is at the other end.
+    /// The node at the other end.
     public let peer: String
-    /// What was sent; empty when it arrives.
+    /// The bytes that were sent. Empty when they arrive.
     public let bytes: [UInt8]
-    /// Its place among all that one end of the connection sends: an arrival has the number of what arrives.
+    /// The number of the transfer among those of its sender on this connection. An arrival has the
+    /// number of its transfer.
     public let number: Int
 
     package init(connection: Int, peer: String, bytes: [UInt8], number: Int) {
@@ -42,7 +43,8 @@ public struct TraceEvent: Sendable {
   }
 }
 
-/// What happened, for people and for the hash. Every event is mixed into the run's hash; when a sink is there, it gets it.
+/// Records the events of a run. Every event is mixed into the hash of the run, and passed to the
+/// sink if there is one.
 public final class Trace: @unchecked Sendable {
   /// The kinds of events.
   public enum Kind: UInt8, CaseIterable, Sendable {
@@ -51,16 +53,18 @@ public final class Trace: @unchecked Sendable {
     case connect, accepted, refused, send, reset, close
     case diskWrite, diskSync, diskFault
     case fault, log
-    /// Bytes arrive, a fault ends, bytes come to a node that is dead: told to a sink only, since they follow from what was hashed.
+    /// Events that follow from hashed ones, and so are not hashed: bytes arrive, a fault ends,
+    /// bytes reach a node that is dead.
     case arrive, mended, lost
   }
 
-  /// From which level on logs are listened to: what is below a warning is for a sink only.
+  /// The lowest level of log records that the trace receives. Records below a warning are for the
+  /// sink only.
   var logLevel: Log.Level { sink == nil ? .warning : .debug }
 
   private let hash: RunHash
   private let sink: ((TraceEvent) -> Void)?
-  /// The virtual time; set by the world.
+  /// Returns the virtual time. Set by the world.
   var clock: () -> Int64 = { 0 }
 
   init(hash: RunHash, sink: ((TraceEvent) -> Void)? = nil) {
@@ -68,7 +72,7 @@ public final class Trace: @unchecked Sendable {
     self.sink = sink
   }
 
-  /// Notes an event. `value` goes into the hash; `detail` is only evaluated when somebody records the trace.
+  /// Records an event. `value` is hashed; `detail` is evaluated only if there is a sink.
   package func event(_ kind: Kind, _ node: String, value: UInt64 = 0, _ detail: @autoclosure () -> String = "") {
     mix(kind, value)
     sink?(TraceEvent(at: clock(), node: node, kind: kind, detail: detail()))
@@ -79,12 +83,12 @@ public final class Trace: @unchecked Sendable {
     hash.mix(value)
   }
 
-  /// Notes what follows from events that were hashed.
+  /// Records an event that follows from hashed ones.
   package func note(_ kind: Kind, _ node: String, _ detail: @autoclosure () -> String = "") {
     sink?(TraceEvent(at: clock(), node: node, kind: kind, detail: detail()))
   }
 
-  /// Notes a line of a node's log; from a warning on it counts.
+  /// Records a log record. It is hashed from the level of a warning on.
   func logged(_ record: Log.Record) {
     if record.level >= .warning { mix(.log, FNV.hash(record.event.utf8)) }
     guard let sink else { return }
@@ -94,7 +98,7 @@ public final class Trace: @unchecked Sendable {
     sink(event)
   }
 
-  /// Notes that bytes are sent: all of them count.
+  /// Records that bytes are sent. All of them are hashed.
   func sent(
     _ bytes: ArraySlice<UInt8>, from node: String, to peer: SocketAddress, _ connection: Int, number: Int
   ) {
@@ -106,7 +110,7 @@ public final class Trace: @unchecked Sendable {
     sink(event)
   }
 
-  /// Notes that the last byte of what was sent is there, or comes to a node that is dead.
+  /// Records that the last byte of a transfer arrives, or is lost since the node is dead.
   func ended(_ kind: Kind, at node: String, from peer: String, _ connection: Int, number: Int) {
     guard let sink else { return }
     var event = TraceEvent(at: clock(), node: node, kind: kind, detail: "#\(connection) from \(peer)")

@@ -1,30 +1,31 @@
-/// A small sequential machine that says what a service ought to answer.
+/// A sequential model of a service.
 public protocol SequentialModel {
-  /// What it remembers.
+  /// The state of the model.
   associatedtype State: Hashable
-  /// What was asked, and answered.
+  /// A request and its answer.
   associatedtype Input
 
-  /// The state before everything.
+  /// The initial state.
   static var initial: State { get }
-  /// The state after `input`, or nil when in `state` it could not have been answered so. An input without an answer has
-  /// any effect that it could have had.
+  /// Returns the state after `input`, or nil if the model could not have given that answer in
+  /// `state`. An input without an answer has any effect that it could have had.
   static func step(_ state: State, _ input: Input) -> State?
 }
 
-/// An operation on the model: an interval in the one order of beginnings and answers, and what was asked and answered.
+/// An operation of a history: its interval in the order of invocations and answers, its request and
+/// its answer.
 public struct HistoryEntry<Input> {
-  /// When it began, in the one order of beginnings and answers.
+  /// The position of its invocation.
   public let invoked: Int
-  /// When it was answered; `Int.max` if it was not.
+  /// The position of its answer, or `Int.max` if there was none.
   public let answered: Int
   /// The request and its answer.
   public let input: Input
-  /// Its id, for the story.
+  /// The id of the operation, for reports.
   public let operation: Int
 
-  /// An operation that began at `invoked`. `answered` is `Int.max` when no answer came: then it may take effect at any time after, or
-  /// never. `operation` is its id, for the story.
+  /// Creates an operation. Without an answer (`Int.max`) it may take effect at any later time, or
+  /// never.
   @inlinable public init(invoked: Int, answered: Int, input: Input, operation: Int) {
     self.invoked = invoked
     self.answered = answered
@@ -33,39 +34,40 @@ public struct HistoryEntry<Input> {
   }
 }
 
-/// What came of a check.
+/// The result of a check.
 public enum LinearizabilityVerdict: Equatable, Sendable {
-  /// Some order explains everything.
+  /// An order exists that explains all answers.
   case linearizable
-  /// The operation that fits nowhere once all before it are placed as well as they can be.
+  /// No order exists. `operation` is the first that fits nowhere.
   case violated(operation: Int)
-  /// Too many orders to look at.
+  /// There are too many orders to try.
   case undecided
 }
 
-/// Whether some order of the operations, which respects their order in time, is one that the model could have produced.
+/// Checks whether the operations have an order that respects real time and that the model could
+/// have produced.
 ///
 /// Wing and Gong, "Testing and verifying concurrent objects" (1993), with the cache of seen configurations of Lowe, "Testing for
 /// linearizability" (2017). Histories are partitioned by key before they come here (Herlihy and Wing 1990, locality). Operations
 /// without an answer are kept apart from the others: they may stay out for ever, and would hold up the common prefix.
 /// Inlinable, so that each module compiles it for its own models: generic code is many times slower.
 public enum Linearizability<Model: SequentialModel> {
-  /// Configurations to look at before giving up.
+  /// The number of configurations to try before giving up.
   @inlinable public static var bound: Int { 500_000 }
 
   @usableFromInline struct Configuration: Hashable {
-    /// All answered operations before this one are placed.
+    /// All answered operations before this index are placed.
     @usableFromInline var first = 0
-    /// Placed ones after it.
+    /// Placed operations after `first`.
     @usableFromInline var beyond: [Int] = []
-    /// Placed ones of those without an answer.
+    /// Placed operations without an answer.
     @usableFromInline var unanswered: [Int] = []
     @usableFromInline var state: Model.State
 
     @inlinable init(state: Model.State) { self.state = state }
   }
 
-  /// Judges a history of one key.
+  /// Checks the history of one key.
   @inlinable public static func check(_ entries: [HistoryEntry<Model.Input>]) -> LinearizabilityVerdict {
     let answered = entries.filter { $0.answered != .max }.sorted { $0.invoked < $1.invoked }
     let unanswered = entries.filter { $0.answered == .max }.sorted { $0.invoked < $1.invoked }
@@ -76,19 +78,20 @@ public enum Linearizability<Model: SequentialModel> {
       if configuration.first == answered.count { return .linearizable }
       furthest = max(furthest, configuration.first)
       if seen.count > bound { return .undecided }
-      // What nobody else overlaps needs no cache.
+      // A configuration that was tried before leads nowhere new.
       guard seen.insert(configuration).inserted else { continue }
       expand(configuration, answered, unanswered, &stack)
     }
     return .violated(operation: answered[furthest].operation)
   }
 
-  /// Pushes every configuration that follows; those that place the earliest operation come out first.
+  /// Pushes every configuration that follows. Those that place the earliest operation are popped
+  /// first.
   @inlinable static func expand(
     _ configuration: Configuration, _ answered: [HistoryEntry<Model.Input>], _ unanswered: [HistoryEntry<Model.Input>],
     _ stack: inout [Configuration]
   ) {
-    // Whatever began after some unplaced operation was answered cannot come before it.
+    // An operation that began after an unplaced one was answered cannot precede it.
     var limit = Int.max
     var candidates: [Int] = []
     var index = configuration.first

@@ -1,16 +1,17 @@
-/// First come, first served: what an event loop does. The simplest run, to compare others with.
+/// Runs jobs in the order of arrival, as an event loop does. The simplest run, for comparison with
+/// others.
 public final class InOrder: Strategy {
   /// Whether the queue keeps the order of arrival.
   public let isOrdered = true
-  /// Whether chains are told apart: only to count their steps.
+  /// Whether chains are tracked: only to count their steps.
   public let tracksChains: Bool
-  /// What was counted, when somebody asked.
+  /// The step counts, if profiling is on.
   public private(set) var profile = StepProfile()
 
-  /// Makes one; it draws nothing. With `profiling`, it counts the steps of each chain.
+  /// Creates the strategy. With `profiling`, it counts the steps of each chain.
   public init(profiling: Bool = false) { tracksChains = profiling }
 
-  /// Counts it, when somebody asked.
+  /// Counts the chain if profiling is on.
   public func met(_ chain: Chain) { profile.meet(chain) }
 
   /// The index of the job to run next.
@@ -20,7 +21,7 @@ public final class InOrder: Strategy {
   }
 }
 
-/// How many steps chains take, by their labels.
+/// The step counts of chains, by label.
 public struct StepProfile: Sendable {
   private struct Kind {
     var chains = 0
@@ -28,11 +29,11 @@ public struct StepProfile: Sendable {
   }
 
   private var kinds: [Kind] = []
-  /// Which kind a label stands for, and which one a chain is of, by its number.
+  /// The index of each label, and the label index of each chain.
   private var labels: [String: Int] = [:]
   private var kindOfChain = [0]
 
-  /// Nothing is known.
+  /// Creates an empty profile.
   public init() {}
 
   mutating func meet(_ chain: Chain) {
@@ -47,7 +48,7 @@ public struct StepProfile: Sendable {
 
   mutating func noteStep(of chain: Int) { kinds[kindOfChain[chain]].steps += 1 }
 
-  /// The steps of a chain of this label, in the mean; one when nothing is known.
+  /// The mean number of steps of a chain with this label, or 1 if it is unknown.
   func length(of label: String) -> Int {
     guard let kind = labels[label] else { return 1 }
     return max(1, kinds[kind].steps / kinds[kind].chains)

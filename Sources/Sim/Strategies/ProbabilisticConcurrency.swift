@@ -7,26 +7,27 @@ import Environment
 /// among k, the chain that is about to run drops below all others. A bug of depth d (one that d ordering constraints suffice to
 /// show) in a program of at most n chains and k steps is hit with a chance of at least 1 / (n · k^(d−1)).
 ///
-/// It departs from the paper in one thing: n is not known when chains appear, so that priorities are drawn as numbers from a large range
-/// in place of a permutation; ties, of chance 2⁻³¹, go to the chain that came first.
+/// Unlike the paper it does not know n when chains appear, so it draws priorities from a large
+/// range in place of a permutation. Ties have a probability of 2⁻³¹ and go to the earlier chain.
 public final class ProbabilisticConcurrency: Strategy {
   /// Whether the queue keeps the order of arrival.
   public let isOrdered = true
-  /// Whether chains are told apart.
+  /// Whether chains are tracked.
   public let tracksChains = true
-  /// The depth of the bugs that are looked for.
+  /// The depth d of the bugs to find.
   public let depth: Int
-  /// The steps that are assumed.
+  /// The assumed number of steps k.
   public let length: Int
   private static let range = 1 << 31
   private let stream: ChoiceStream
-  /// The steps at which priorities drop, and to what, the last first.
+  /// The steps at which priorities drop, and the new priorities, the last first.
   private var changes: [(step: Int, priority: Int)]
-  /// By the numbers of chains. Those from `depth` on are first ones; those below are what a chain dropped to.
+  /// Priorities by chain number. Initial priorities start at `depth`; dropped ones are lower.
   private var priorities = [0]
   private var step = 0
 
-  /// With a depth and a length. Draws from the stream `schedule` of `choices`.
+  /// Creates a strategy with a depth and a length. It draws from the stream `schedule` of
+  /// `choices`.
   public init(_ choices: Choices, depth: Int, length: Int) {
     require(depth >= 1 && length >= 1, "a depth and a length are at least 1")
     let stream = choices.stream("schedule")
@@ -36,14 +37,15 @@ public final class ProbabilisticConcurrency: Strategy {
     changes = (1..<depth).map { (stream.choose(length) + 1, depth - $0) }.sorted { $0.step > $1.step }
   }
 
-  /// With a depth of 1 to 4, and a length that is a power of two up to a million: how long a run is, is known at its end only, and to
-  /// draw its magnitude costs the chance a factor of 16.
+  /// Creates a strategy with a random depth from 1 to 4 and a random power of two up to a million
+  /// as its length. The length of a run is known only at its end; drawing its magnitude divides the
+  /// probability by at most 16.
   public convenience init(_ choices: Choices) {
     let stream = choices.stream("pct")
     self.init(choices, depth: 1 + stream.choose(4), length: 1 << (5 + stream.choose(16)))
   }
 
-  /// Draws its priority.
+  /// Draws the priority of the chain.
   public func met(_ chain: Chain) { priorities.append(depth + stream.choose(Self.range)) }
 
   /// The index of the job to run next.

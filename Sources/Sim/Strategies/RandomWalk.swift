@@ -1,13 +1,13 @@
-/// Every runnable job is equally likely at each step. Cheap, and good at bugs that many schedules show; a chain with many steps meets
-/// one with few at its end only, since the short one is over early (see `UniformWalk`).
+/// Picks each runnable job with equal probability. It is cheap and finds bugs that many schedules
+/// show. A chain with many steps meets a short one only near its own beginning (see `UniformWalk`).
 public final class RandomWalk: Strategy {
   /// Whether the queue keeps the order of arrival.
   public let isOrdered = false
-  /// Whether chains are told apart.
+  /// Whether chains are tracked.
   public let tracksChains = false
   private let stream: ChoiceStream
 
-  /// Draws from the stream `schedule` of `choices`.
+  /// Creates a strategy that draws from the stream `schedule` of `choices`.
   public init(_ choices: Choices) { stream = choices.stream("schedule") }
 
   /// The index of the job to run next.

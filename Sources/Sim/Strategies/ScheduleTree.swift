@@ -1,28 +1,30 @@
 import Environment
 
-/// All schedules of a program, one after the other: depth-first over the tree of the scheduler's choices, with a bound on preemptions
-/// (Musuvathi and Qadeer: "Iterative context bounding for systematic testing of multithreaded programs", PLDI 2007).
+/// Runs all schedules of a program one after the other: depth-first over the tree of the
+/// scheduler's choices, with a bound on preemptions (Musuvathi and Qadeer: "Iterative context
+/// bounding for systematic testing of multithreaded programs", PLDI 2007).
 ///
-/// Each run follows the choices of the last one up to the last that has another option, takes that, and goes on with the first options. All
-/// else that is undetermined comes from the seed, and so is the same in each run. When `next` is nil, the whole space was covered.
+/// Each run repeats the choices of the previous one up to the last that has another option, takes
+/// that option, and continues with first options. Everything else comes from the seed and is the
+/// same in each run. When `next` is nil, all schedules have been run.
 public final class ScheduleTree {
-  /// A place where more than one job could run.
+  /// A step at which several jobs are runnable.
   fileprivate struct Fork {
-    /// The indices that may be picked, the one without a preemption first.
+    /// The indices to try, first the one without a preemption.
     let options: [Int]
     var taken = 0
   }
 
-  /// Schedules that were begun.
+  /// The number of schedules that have begun.
   public private(set) var count = 0
-  /// Times that a chain may be interrupted while it could go on; nil for any number.
+  /// The maximum number of preemptions, or nil for no limit.
   public let preemptions: Int?
   fileprivate var forks: [Fork] = []
 
-  /// Nothing was run yet.
+  /// Creates a tree of which no schedule has run.
   public init(preemptions: Int? = nil) { self.preemptions = preemptions }
 
-  /// The strategy for the next run, or nil when all schedules were run.
+  /// Returns the strategy for the next run, or nil if all schedules have been run.
   public func next() -> (any Strategy)? {
     if count > 0 {
       while let last = forks.last, last.taken + 1 == last.options.count { forks.removeLast() }

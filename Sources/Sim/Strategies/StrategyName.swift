@@ -1,10 +1,10 @@
-/// The strategies of a single run, by name. All schedules, one after the other, are a `ScheduleTree`.
+/// The names of the strategies for a single run. `ScheduleTree` runs all schedules.
 public enum StrategyName: String, CaseIterable, Sendable {
   case random
   case inOrder = "in-order"
   case pct, uniform
 
-  /// All names, for people.
+  /// All names, separated by commas.
   public static let list = allCases.map(\.rawValue).joined(separator: ", ")
 
   package func make(_ choices: Choices, profile: StepProfile?) -> any Strategy {

@@ -1,26 +1,29 @@
-/// A uniform random walk: each *interleaving* is about equally likely, where a `RandomWalk` makes each *step* so (Zhao, Wolff, Mathur,
-/// Roychoudhury: "Selectively uniform concurrency testing", ASPLOS 2025).
+/// Picks each interleaving with about equal probability, where `RandomWalk` gives equal probability
+/// to each step (Zhao, Wolff, Mathur, Roychoudhury: "Selectively uniform concurrency testing",
+/// ASPLOS 2025).
 ///
-/// A chain is picked with a chance proportional to the steps that it has still to go. Those are known from the beginning of a run of the
-/// same seed in order, in the mean over chains of one label; where that is wrong the walk is only less uniform.
+/// A chain is picked with a probability proportional to its remaining steps. Their number is
+/// estimated from an in-order run of the same seed, as the mean of chains of one label. A wrong
+/// estimate makes the walk less uniform.
 public final class UniformWalk: Strategy {
   /// Whether the queue keeps the order of arrival.
   public let isOrdered = true
-  /// Whether chains are told apart.
+  /// Whether chains are tracked.
   public let tracksChains = true
   private let stream: ChoiceStream
   private let profile: StepProfile
-  /// The steps that chains have still to go, by their numbers. Below one when they went further than was thought.
+  /// The remaining steps of each chain by number. Less than one if a chain took more steps than
+  /// estimated.
   private var left = [0]
   private var weights: [Int] = []
 
-  /// Draws from the stream `schedule` of `choices`.
+  /// Creates a strategy that draws from the stream `schedule` of `choices`.
   public init(_ choices: Choices, profile: StepProfile) {
     stream = choices.stream("schedule")
     self.profile = profile
   }
 
-  /// Looks up how long such chains are.
+  /// Looks up the estimate for the chain.
   public func met(_ chain: Chain) { left.append(profile.length(of: chain.label)) }
 
   /// The index of the job to run next.

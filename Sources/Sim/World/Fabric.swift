@@ -2,22 +2,22 @@ import Environment
 
 /// The conditions on the network between nodes.
 public struct LinkSetting: Sendable {
-  /// Time on the wire, drawn for each segment.
+  /// Latency of a segment.
   public var latency: ClosedRange<Duration> = .microseconds(100)...(.milliseconds(1))
-  /// Chance that a write is cut into several segments at any byte.
+  /// Probability that a write is split at a random byte.
   public var splits = 0.1
-  /// Chance that a segment waits for a retransmission.
+  /// Probability that a segment is retransmitted.
   public var stalls = 0.0
-  /// How long such a wait takes.
+  /// Delay of a retransmission.
   public var stall: ClosedRange<Duration> = .milliseconds(200)...(.seconds(3))
-  /// Bytes that may be under way or unread in one direction; the writer then waits.
+  /// Bytes in flight or unread in one direction. A writer waits when the window is full.
   public var window = 65_536
 
-  /// A fast network that loses nothing.
+  /// Creates a fast network that loses nothing.
   public init() {}
 }
 
-/// What cannot be reached from where. One-way: only what `from` sends to `to` is held back.
+/// A one-way partition: segments from nodes of `from` to nodes of `to` are held back.
 struct Partition {
   let id: Int
   let from: Set<String>
@@ -26,10 +26,11 @@ struct Partition {
   func blocks(_ a: String, _ b: String) -> Bool { from.contains(a) && to.contains(b) }
 }
 
-/// The wires of a world: who listens where, which connections there are, and what the faults do to their bytes.
+/// The network of a world: its listeners and connections, and the faults of their bytes.
 ///
-/// TCP hides lost packets by retransmission, so a partition delays bytes and does not drop them: they are held until it
-/// heals, while the ends' own time-outs run. A connection request that is held is a connect that times out.
+/// TCP hides lost packets by retransmission, so a partition delays bytes and does not drop them.
+/// They are held until the partition heals, while the timeouts of both ends run. A held connection
+/// request ends as a connect that times out.
 final class Fabric: @unchecked Sendable {
   let scheduler: Scheduler
   let trace: Trace
@@ -43,9 +44,9 @@ final class Fabric: @unchecked Sendable {
   /// The open connections, in order of creation.
   private(set) var open: [SimConnection] = []
   private var held: [(from: String, to: String, deliver: () -> Void)] = []
-  /// Segments that waited for a retransmission: between whom, and from when until when.
+  /// Segments that were retransmitted: their ends, and the time of the delay.
   private(set) var stalls: [(from: String, to: String, time: ClosedRange<Int64>)] = []
-  /// Machines without power: they answer nothing.
+  /// The machines without power. They do not answer.
   private var silent: Set<String> = []
 
   init(scheduler: Scheduler, trace: Trace, stream: ChoiceStream) {
@@ -56,7 +57,7 @@ final class Fabric: @unchecked Sendable {
 
   // MARK: Sending
 
-  /// When a segment that `a` sends now arrives at `b`: at `earliest` or later.
+  /// Returns the time at which a segment sent now by `a` arrives at `b`, at least `earliest`.
   func arrival(from a: String, to b: String, notBefore earliest: Int64 = 0) -> Int64 {
     var delay = a == b ? Duration.microseconds(20) : stream.duration(link.latency)
     if stream.chance(link.stalls) {
@@ -66,14 +67,14 @@ final class Fabric: @unchecked Sendable {
     return max(earliest, scheduler.now + delay.nanoseconds)
   }
 
-  /// Calls `deliver` when a segment from `a` would arrive at `b`.
+  /// Calls `deliver` when a segment from `a` arrives at `b`.
   private func send(from a: String, to b: String, _ deliver: @escaping () -> Void) {
     scheduler.at(arrival(from: a, to: b)) { self.arrive(from: a, to: b, deliver) }
   }
 
-  /// Calls `deliver` for what arrives from `a` at `b`: now, or once the partition between them heals.
+  /// Calls `deliver` now, or when the partition between the nodes heals.
   func arrive(from a: String, to b: String, _ deliver: @escaping () -> Void) {
-    // What was held before must not be overtaken, so it stays in line until then.
+    // Held segments keep their order.
     if isBlocked(a, b) { held.append((a, b, deliver)) } else { deliver() }
   }
 
@@ -96,7 +97,7 @@ final class Fabric: @unchecked Sendable {
 
   func healAll() { for partition in partitions { heal(partition.id) } }
 
-  /// Resets every connection of a node; says how many there were.
+  /// Resets every connection of a node. Returns the number of connections.
   func breakConnections(of name: String) -> Int {
     let broken = open.filter { $0.touches(name) }
     for connection in broken { connection.breakUp() }
@@ -123,7 +124,8 @@ final class Fabric: @unchecked Sendable {
 
   // MARK: Connecting
 
-  /// The three-way handshake. `outcome` is called at the client: with its end of the connection, or an error, or never.
+  /// Performs the three-way handshake. Calls `outcome` at the client with its end of the connection
+  /// or an error, or never if the server does not answer.
   func connect(
     from life: Life, to address: SocketAddress, _ outcome: @escaping (Result<SimConnection, NetworkError>) -> Void
   ) {
@@ -140,7 +142,7 @@ final class Fabric: @unchecked Sendable {
         }
         return
       }
-      // A full backlog drops the request; the client's deadline tells.
+      // A full backlog drops the request. The client times out.
       guard listener.hasRoom else { return }
       let (client, server) = self.pair(local, life, target, listener.life)
       listener.arrived(server)
@@ -164,12 +166,12 @@ final class Fabric: @unchecked Sendable {
     return (client, server)
   }
 
-  /// Forgets a connection of which both ends are given up.
+  /// Removes a connection whose ends are both closed.
   func forget(_ id: Int) {
     if let index = open.lastIndex(where: { $0.id == id }) { open.remove(at: index) }
   }
 
-  /// Lets go of what is left when the world has ended: it holds the fabric.
+  /// Drops everything that retains the fabric, when the world has ended.
   func forgetAll() {
     open = []
     listeners = [:]
@@ -178,15 +180,16 @@ final class Fabric: @unchecked Sendable {
 
   // MARK: Death of a node
 
-  /// Whether the machine has power, so that its kernel answers where its process does not.
+  /// Whether the machine has power, so that its kernel answers even if its process is dead.
   func isUp(_ name: String) -> Bool { !silent.contains(name) }
 
   func powered(_ name: String) { silent.remove(name) }
 
-  /// When the node's monotonic clock shows `instant`, in virtual nanoseconds.
+  /// Returns the virtual time at which the monotonic clock of the node shows `instant`.
   func virtual(_ instant: Instant, of life: Life) -> Int64 { life.clock.virtual(instant.nanoseconds) }
 
-  /// What the network sees of a node's end: resets when the process died and the kernel lives, silence when the machine died.
+  /// Ends the connections of a dead node: with resets if its kernel lives, silently if the machine
+  /// is down.
   func nodeDied(_ life: Life, silently: Bool) {
     if silently { silent.insert(life.name) }
     for address in listeners.keys.sorted(by: { ($0.host, $0.port) < ($1.host, $1.port) }) {

@@ -1,6 +1,7 @@
 import Environment
 
-/// A node's clocks in virtual time: the monotonic one may run fast or slow (drift), the wall clock may be wrong (skew).
+/// The clocks of a node in virtual time. The monotonic clock may drift, and the wall clock may be
+/// wrong.
 final class SimClock: Clock, @unchecked Sendable {
   let life: Life
   private var setting: ClockSetting { life.clock }

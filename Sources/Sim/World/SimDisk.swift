@@ -1,25 +1,28 @@
 import Environment
 
-/// A node's disk: it outlives crashes, but what was not synced may be lost or torn, and it can fail, fill up, be slow and rot.
+/// The disk of a node. It survives crashes, but data that was not synced may be lost or torn. It
+/// can fail, fill up, be slow and flip bits.
 ///
-/// The model of durability is POSIX's: contents are durable at `sync` of the file, names at `syncDirectory`. After a
-/// failed sync the pages count as clean although they never reached the platter (the lesson of "fsyncgate",
-/// Rebello et al., ATC 2020): the next sync succeeds and does not write them.
+/// Contents are durable after `sync` of the file, and names after `syncDirectory`, as in POSIX.
+/// After a failed sync the pages count as clean although they were not written: the next sync
+/// succeeds and does not write them (Rebello et al., "Can Applications Recover from fsync
+/// Failures?", ATC 2020).
 final class SimDisk: Storage, @unchecked Sendable {
-  /// Bytes that reach the platter together or not at all.
+  /// The unit of an atomic write, in bytes.
   static let sector = 512
 
-  /// One file's contents, as the running node reads them and as the platter has them.
+  /// A file: its contents as the running node reads them, and as they are on the platter.
   final class Inode {
     var content: [UInt8] = []
-    /// What the platter lacks, in order.
+    /// Changes that are not on the platter, in order.
     var pending: [Change] = []
-    /// What the platter has, when it is not `content` without what is pending: a failed sync has lost some of it.
+    /// The contents of the platter if they are not `content` without the pending changes, after a
+    /// failed sync.
     var lost: [UInt8]?
     var locked = false
   }
 
-  /// A change, and the bytes that it has replaced or cut off.
+  /// A change, and the bytes that it replaced or removed.
   struct Change {
     enum Kind {
       case write(Range<Int>)
@@ -32,16 +35,17 @@ final class SimDisk: Storage, @unchecked Sendable {
 
   let node: String
   var faults = DiskFaults()
-  /// Set while the node is dead: everything throws.
+  /// The life that uses the disk, or nil while the node is dead. Then every operation throws.
   var life: Life?
-  /// Called whenever a fault strikes.
+  /// Called when a fault strikes.
   var onTrouble: () -> Void = {}
   private(set) var names: [String: Inode] = [:]
   private(set) var durableNames: [String: Inode] = [:]
   private let stream: ChoiceStream
   private let trace: Trace
   private var busy: Duration = .zero
-  /// When set, the node dies after that many more writes and syncs: so a crash lands inside a commit.
+  /// The number of writes and syncs after which the node dies, so that a crash lands inside a
+  /// commit.
   private var operationsUntilCrash: Int?
   private var crash: (() -> Void)?
 
@@ -58,7 +62,7 @@ final class SimDisk: Storage, @unchecked Sendable {
 
   // MARK: Crashes
 
-  /// Dies after `operations` more writes and syncs.
+  /// Kills the node after `operations` more writes and syncs.
   func armCrash(after operations: Int, _ crash: @escaping () -> Void) {
     operationsUntilCrash = operations
     self.crash = crash
@@ -69,10 +73,11 @@ final class SimDisk: Storage, @unchecked Sendable {
     crash = nil
   }
 
-  /// Loses what was not synced: of each pending change nothing, all, or some sectors survive.
+  /// Loses unsynced data: each pending change survives as a whole, in some of its sectors, or not
+  /// at all.
   func losePower() {
     for name in names.keys.sorted() where durableNames[name] !== names[name] {
-      // A name that was never synced may survive all the same.
+      // A name that was not synced may survive.
       if stream.chance(0.5) { durableNames[name] = names[name] }
     }
     for name in durableNames.keys.sorted() where names[name] == nil {
@@ -90,7 +95,7 @@ final class SimDisk: Storage, @unchecked Sendable {
     forgetHandles()
   }
 
-  /// The process dies and the machine lives on: the page cache survives.
+  /// Handles the death of the process. The page cache survives.
   func loseProcess() { forgetHandles() }
 
   private func forgetHandles() {
@@ -152,7 +157,7 @@ final class SimDisk: Storage, @unchecked Sendable {
 
   // MARK: Faults
 
-  /// Every operation passes here: the node must be alive, the disk may fail, and it takes time.
+  /// Checks that the node is alive, draws faults, and adds the time of the operation.
   func operation(_ path: String, writes: Bool, syncs: Bool = false) throws(StorageError) {
     guard let life, life.isAlive else { throw .nodeDown }
     if writes, let left = operationsUntilCrash {
@@ -178,7 +183,7 @@ final class SimDisk: Storage, @unchecked Sendable {
     }
   }
 
-  /// The bytes of all files; what counts against the capacity.
+  /// The bytes of all files, which count against the limit.
   var used: Int { names.reduce(0) { $0 + $1.value.content.count } }
 
   func grow(_ path: String, by bytes: Int) throws(StorageError) {
@@ -189,7 +194,7 @@ final class SimDisk: Storage, @unchecked Sendable {
     throw .full("\(path): no space left on device (ENOSPC)")
   }
 
-  /// Flips one bit of what was read, now and then: the platter is right and the cable is not.
+  /// Flips one bit of a read at random. The platter stays right.
   func rot(_ buffer: UnsafeMutableRawBufferPointer, _ path: String) {
     guard !buffer.isEmpty, stream.chance(faults.rot) else { return }
     let bit = stream.choose(buffer.count * 8)
@@ -206,30 +211,30 @@ final class SimDisk: Storage, @unchecked Sendable {
   func noteSync(_ path: String) { trace.event(.diskSync, node, path) }
 }
 
-/// What is wrong with a disk, and how often it struck.
+/// The faults of a disk, and how often they struck.
 public struct DiskFaults: Sendable {
-  /// Chance of EIO for each read.
+  /// Probability of EIO for each read.
   public var failingReads = 0.0
-  /// Chance of EIO for each write.
+  /// Probability of EIO for each write.
   public var failingWrites = 0.0
-  /// Chance of EIO for each sync.
+  /// Probability of EIO for each sync.
   public var failingSyncs = 0.0
-  /// Chance for a read to have one bit wrong.
+  /// Probability that a read has one wrong bit.
   public var rot = 0.0
-  /// Chance for an operation to take very long.
+  /// Probability that an operation is very slow.
   public var slowness = 0.0
-  /// Bytes that fit; nil for no limit.
+  /// The capacity in bytes, or nil for no limit.
   public var byteLimit: Int?
   /// Whether an unsynced write may survive in part.
   public var tears = true
-  /// How long a sync takes.
+  /// Duration of a sync.
   public var syncLatency: ClosedRange<Duration> = .microseconds(200)...(.milliseconds(2))
 
-  /// How often an operation failed.
+  /// The number of operations that failed.
   public internal(set) var failed = 0
-  /// How often the disk was full.
+  /// The number of operations that found the disk full.
   public internal(set) var filled = 0
-  /// How often a read had a bit wrong.
+  /// The number of reads with a wrong bit.
   public internal(set) var rotted = 0
 
   /// Ends all faults. The counts stay.
@@ -240,7 +245,7 @@ public struct DiskFaults: Sendable {
 }
 
 extension SimDisk.Inode {
-  /// What the platter has.
+  /// The contents of the platter.
   var durable: [UInt8] {
     if let lost { return lost }
     var bytes = content
@@ -275,7 +280,7 @@ extension SimDisk.Inode {
     content.resize(to: size)
   }
 
-  /// All that is pending has come to the platter.
+  /// Marks all pending changes as written.
   func persist() {
     if var durable = lost {
       lost = nil
@@ -290,7 +295,7 @@ extension SimDisk.Inode {
     pending.removeAll(keepingCapacity: true)
   }
 
-  /// What is pending counts as written, and never will be.
+  /// Drops the pending changes as a failed sync does: they count as written.
   func losePending() {
     lost = durable
     pending = []
@@ -302,7 +307,7 @@ extension [UInt8] {
     if size < count { removeLast(count - size) } else { append(contentsOf: repeatElement(0, count: size - count)) }
   }
 
-  /// Becomes what `other` is within a range.
+  /// Copies a range of `other`.
   fileprivate mutating func take(_ range: Range<Int>, of other: [UInt8]) {
     let range = range.clamped(to: 0..<other.count)
     if count < range.upperBound { resize(to: range.upperBound) }
@@ -353,7 +358,7 @@ final class SimFile: File, @unchecked Sendable {
     do throws(StorageError) {
       try operation(writes: true, syncs: true)
     } catch {
-      // The kernel has marked the pages clean, and forgets that they never arrived.
+      // The kernel marks the pages as clean although they were not written.
       if case .failed = error { inode.losePending() }
       throw error
     }

@@ -1,7 +1,8 @@
 import Environment
 
-/// A node's random bytes: a function of (seed, node name, boot), so that another node leaves them alone and a restart
-/// does not repeat them. They are no choices: shrinking must not touch identifiers.
+/// The random bytes of a node: a function of seed, node name and boot, so that another node does
+/// not change them and a restart does not repeat them. They are not choices, since shrinking must
+/// not change identifiers.
 final class SimEntropy: Entropy, @unchecked Sendable {
   private var random: SplitMix64
 

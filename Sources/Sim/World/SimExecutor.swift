@@ -1,6 +1,6 @@
 import Environment
 
-/// A node's executor in the simulator. See `Life`.
+/// The executor of a node in the simulator. See `Life`.
 final class SimExecutor: NodeExecutor, @unchecked Sendable {
   private let life: Life
   private let disk: SimDisk
@@ -36,8 +36,8 @@ final class SimExecutor: NodeExecutor, @unchecked Sendable {
 
   private static func wait(for lane: OffloadLane) -> Wait { Wait(lane == .disk ? "disk" : "computation") }
 
-  /// Blocking work runs at once when the scheduler picks it; the caller hears of it after the time that the disk took
-  /// for it, or a computation's usual time.
+  /// Runs blocking work in one step of the scheduler, and resumes the caller after the time that
+  /// the disk took for it, or the usual time of a computation.
   private func begin(_ lane: OffloadLane, _ work: @escaping @Sendable () -> Void, _ waiter: Waiter) {
     life.scheduler.enqueue(
       .work(

@@ -1,27 +1,28 @@
 import Environment
 
-/// A machine of the simulated world: a disk and clocks that outlast crashes, and the life that runs on them now.
+/// A machine of a simulated world. Its disk and clocks survive crashes; its life is the process
+/// that runs now.
 public final class SimNode: @unchecked Sendable {
-  /// What a node does from its boot on.
+  /// The program of a node. See `World.addNode`.
   public typealias Program = @Sendable (Environment) async throws -> (any Service)?
 
   /// How a node dies.
   public enum Death: String, Sendable, CaseIterable {
-    /// The process dies (`kill -9`) and the machine lives: what was written is in the page cache, peers get resets.
+    /// The process dies, as after `kill -9`. The page cache survives, and peers get resets.
     case kill
-    /// The machine loses power: what was not synced is lost or torn, peers hear nothing.
+    /// The machine loses power. Unsynced data is lost or torn, and peers get no answer.
     case power
   }
 
-  /// The node's name, by which others connect to it.
+  /// The name of the node, which is also its host name.
   public let name: String
   let disk: SimDisk
-  /// How its clocks differ from virtual time.
+  /// The drift and the skew of its clocks.
   public let clock = ClockSetting()
-  /// Its life; nil when it has none.
+  /// The current life, or nil if the node is down.
   public private(set) var life: Life?
   private(set) var service: (any Service)?
-  /// What its life holds for clients.
+  /// The memory that the current life holds for clients.
   package private(set) var memory = ClientMemory()
   private let scheduler: Scheduler
   private let fabric: Fabric
@@ -31,17 +32,17 @@ public final class SimNode: @unchecked Sendable {
   private let program: Program
   private let computation: ChoiceStream
   private var boots = 0
-  /// How often it booted again.
+  /// The number of boots after the first.
   public var restarts: Int { max(0, boots - 1) }
-  /// How often it died, was paused, was stopped in order, and failed to start.
+  /// The number of deaths.
   public private(set) var deaths = 0
   private(set) var pauses = 0
   private(set) var drains = 0
   package private(set) var failedStarts = 0
-  /// Deaths while a transaction was between its first write and its sync.
+  /// The number of deaths between the first write of a transaction and its sync.
   package private(set) var deathsInCommit = 0
   private var restart: SimTimer?
-  /// The life that is being stopped in order.
+  /// The life that is being drained.
   private weak var draining: Life?
 
   init(_ name: String, in world: World, program: @escaping Program) {
@@ -56,9 +57,9 @@ public final class SimNode: @unchecked Sendable {
     computation = world.choices.stream("computation/" + name)
   }
 
-  /// Whether a life runs and its service has started.
+  /// Whether its service has started.
   public var isServing: Bool { life?.isAlive == true && service != nil }
-  /// Whether a life runs.
+  /// Whether the node is up.
   public var isUp: Bool { life?.isAlive == true }
 
   /// Boots the node.
@@ -91,7 +92,8 @@ public final class SimNode: @unchecked Sendable {
       executor: SimExecutor(life: life, disk: disk, stream: computation), log: log, memory: memory)
   }
 
-  /// The environment of somebody who works at the machine while its service is down, on its disk. `own` is theirs elsewhere.
+  /// The environment of an operator who works on the disk of the node while its service is down.
+  /// `own` is the operator's environment elsewhere.
   package func environmentForOperator(_ own: Environment) -> Environment {
     let life = (own.clock as! SimClock).life
     disk.life = life
@@ -101,7 +103,7 @@ public final class SimNode: @unchecked Sendable {
       log: own.log, memory: own.memory)
   }
 
-  /// The program could not start: it exits, and its service manager tries again.
+  /// Handles a program that could not start: it exits, and a service manager starts it again.
   private func failed(_ error: any Error) {
     failedStarts += 1
     trace.event(.ended, name, "start failed: \(error)")
@@ -111,7 +113,7 @@ public final class SimNode: @unchecked Sendable {
 
   // MARK: Death
 
-  /// Dies at this instant.
+  /// Kills the node now.
   public func crash(_ death: Death) {
     guard isUp else { return }
     deaths += 1
@@ -119,7 +121,8 @@ public final class SimNode: @unchecked Sendable {
     end(death)
   }
 
-  /// Dies when the disk has done `operations` more writes and syncs: in the middle of a commit.
+  /// Kills the node after `operations` more writes and syncs of its disk, in the middle of a
+  /// commit. Calls `then` afterwards.
   public func crash(_ death: Death, afterDiskOperations operations: Int, then: @escaping () -> Void) {
     guard isUp else { return }
     disk.armCrash(after: operations) { [self] in
@@ -147,13 +150,13 @@ public final class SimNode: @unchecked Sendable {
     life.die()
   }
 
-  /// Boots again after a while.
+  /// Boots the node after `delay`.
   public func restart(after delay: Duration) {
     restart?.cancel()
     restart = scheduler.after(delay) { [weak self] in self?.start() }
   }
 
-  /// Ends for good, at the end of a run.
+  /// Ends the node for good, at the end of a run.
   func abandon() {
     restart?.cancel()
     restart = nil
@@ -162,7 +165,7 @@ public final class SimNode: @unchecked Sendable {
 
   // MARK: Pause, and stopping in order
 
-  /// Stops running, as under SIGSTOP or a long stall of its host; connections stay.
+  /// Suspends the node, as SIGSTOP or a stall of the host does. Connections stay open.
   public func pause() {
     guard let life, life.isAlive, !life.isPaused else { return }
     pauses += 1
@@ -170,16 +173,16 @@ public final class SimNode: @unchecked Sendable {
     life.pause()
   }
 
-  /// Runs on.
+  /// Resumes the node.
   public func resume() {
     guard let life, life.isPaused else { return }
     trace.event(.resume, name)
-    // What came while it stood still in the middle of stopping is turned away now.
+    // Requests that arrived during the pause are refused now.
     if life === draining { findings.noteTrouble(at: scheduler.now) }
     life.resume()
   }
 
-  /// Stops in order, as at SIGTERM, then boots again after a while.
+  /// Drains the service, as SIGTERM does, and boots again after `delay`.
   public func drain(restartAfter delay: Duration) {
     guard let life, life.isAlive, let service else { return }
     drains += 1

@@ -1,26 +1,30 @@
 import Environment
 
-/// A simulated world: nodes with disks and clocks, the network between them, and the one scheduler that runs it all.
+/// A simulated world: nodes with disks and clocks, the network between them, and the scheduler that
+/// runs them.
 ///
-/// A run is a function of (seed, strategy, what the caller does). Everything in it happens on the calling thread.
+/// A run is a function of the seed, the strategy and the calls of the caller. Everything in it
+/// happens on the calling thread.
 public final class World: @unchecked Sendable {
-  /// Every choice and event so far, hashed.
+  /// The hash of every choice and event so far.
   public let hash: RunHash
-  /// Where everything undetermined comes from.
+  /// The source of every decision that is left open.
   public let choices: Choices
-  /// What runs next, and the time.
+  /// The scheduler, and the virtual time.
   public let scheduler: Scheduler
-  /// What happened.
+  /// The events of the run.
   public let trace: Trace
   let fabric: Fabric
-  /// The nodes, in order of their making.
+  /// The nodes, in order of creation.
   public private(set) var nodes: [SimNode] = []
   private var byName: [String: SimNode] = [:]
   let findings = Findings()
-  /// Things that must not happen in any run: tasks that do not unwind.
+  /// Defects, which must not occur in any run: tasks that do not unwind, and actors that the
+  /// scheduler cannot interleave.
   public var defects: [String] { findings.defects }
 
-  /// An empty world. `sink` gets what happens; recording it changes nothing else, and neither does hashing.
+  /// Creates an empty world. `sink` receives its events. Neither the sink nor hashing changes the
+  /// run.
   public init(
     seed: UInt64, windows: ChoiceWindows = ChoiceWindows(), isHashed: Bool = true, sink: ((TraceEvent) -> Void)? = nil,
     strategy: (Choices) -> any Strategy = { RandomWalk($0) }
@@ -35,11 +39,12 @@ public final class World: @unchecked Sendable {
 
   deinit { end() }
 
-  /// Virtual time since the beginning.
+  /// The virtual time since the beginning.
   public var now: Duration { .nanoseconds(scheduler.now) }
 
-  /// Adds a node that runs `program` from its boot on. A program that returns a service is up; one that throws is started
-  /// again a second later, as a service manager would; one that returns nil has done what it was for.
+  /// Adds a node that runs `program` after each boot. If the program returns a service, the node is
+  /// up. If it throws, it is started again a second later, as a service manager does. If it returns
+  /// nil, it has ended.
   @discardableResult
   public func addNode(_ name: String, program: @escaping SimNode.Program) -> SimNode {
     require(byName[name] == nil, "two nodes called \(name)")
@@ -49,19 +54,19 @@ public final class World: @unchecked Sendable {
     return node
   }
 
-  /// The node called `name`.
+  /// Returns the node called `name`.
   public func node(_ name: String) -> SimNode? { byName[name] }
 
-  /// Runs up to a virtual time, or until `stop` says so.
+  /// Runs until a virtual time, or until `stop` returns true.
   public func run(until time: Duration, stop: () -> Bool = { false }) {
     scheduler.run(until: time.nanoseconds, stop: stop)
   }
 
-  /// Calls `action` at a virtual time, or now when that has passed.
+  /// Calls `action` at a virtual time, or now if that has passed.
   public func at(_ time: Duration, _ action: @escaping () -> Void) { scheduler.at(time.nanoseconds, action) }
 
-  /// Runs `body` on a new node and returns what it returned: how a test or a program looks into a world from outside.
-  /// - Throws: what `body` throws; `Unfinished` when it takes longer than `limit` of virtual time.
+  /// Runs `body` on a new node and returns its result. Tests and programs use it to act in a world.
+  /// - Throws: the error of `body`, or `Unfinished` if it takes longer than `limit` of virtual time.
   @discardableResult
   public func perform<R: Sendable>(
     as name: String = "visitor", within limit: Duration = .seconds(3600),
@@ -78,9 +83,9 @@ public final class World: @unchecked Sendable {
     return try result.get()
   }
 
-  /// Something that did not end in its time, and what everything waits for.
+  /// The error for work that did not end in time.
   public struct Unfinished: Error {
-    /// One line a node or task.
+    /// A line for each node and each wait of its tasks.
     public let waits: String
   }
 
@@ -88,7 +93,7 @@ public final class World: @unchecked Sendable {
     var result: Result<R, any Error>?
   }
 
-  /// Ends every node, so that the world can be let go of.
+  /// Ends every node and releases the world. Call it once at the end.
   public func end() {
     for node in nodes { node.abandon() }
     run(until: now)
@@ -96,7 +101,7 @@ public final class World: @unchecked Sendable {
     scheduler.forgetAll()
   }
 
-  /// What every task of every node waits for: for a run that is stuck.
+  /// The waits of all tasks of all nodes, for a run that is stuck.
   public var waits: String {
     nodes.compactMap { node in
       guard let life = node.life else { return "\(node.name): down" }
@@ -106,15 +111,15 @@ public final class World: @unchecked Sendable {
   }
 }
 
-/// What nodes tell of themselves, for whoever judges the run.
+/// Collects findings of the nodes for the judge of the run.
 final class Findings {
   var defects: [String] = []
-  /// Virtual times at which a fault struck that a service may answer 503 to, in order.
+  /// The virtual times at which a fault struck that excuses a 503, in order.
   private(set) var troubles: [Int64] = []
 
   private var defaultActors: Set<String> = []
 
-  /// Notes a defect of the run, once for each type.
+  /// Records a defect, once for each type.
   func noteDefaultActor(_ type: String) {
     guard defaultActors.insert(type).inserted else { return }
     defects.append(

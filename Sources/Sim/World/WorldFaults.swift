@@ -6,10 +6,11 @@ extension World {
     set { fabric.link = newValue }
   }
 
-  /// Holds back what nodes of `from` send to nodes of `to`, until it is healed. Returns the number of the partition.
+  /// Holds back segments from nodes of `from` to nodes of `to`. Returns the number of the
+  /// partition, for `heal`.
   public func partition(from: Set<String>, to: Set<String>) -> Int { fabric.partition(from: from, to: to) }
 
-  /// Ends a partition: what it held back arrives.
+  /// Ends a partition. The segments that it held back arrive.
   public func heal(_ partition: Int) { fabric.heal(partition) }
 
   /// Ends all partitions.
@@ -18,33 +19,33 @@ extension World {
   /// Resets all connections of a node. Returns their number.
   public func resetConnections(of node: String) -> Int { fabric.breakConnections(of: node) }
 
-  /// Segments that waited for a retransmission: their ends, and when.
+  /// The segments that were retransmitted: their ends, and the time of the delay.
   package var stalls: [(from: String, to: String, time: ClosedRange<Int64>)] { fabric.stalls }
 
-  /// Virtual times at which a fault struck that excuses a 503, in order.
+  /// The virtual times at which a fault struck that excuses a 503, in order.
   package var troubles: [Int64] { findings.troubles }
 
-  /// Notes that such a fault strikes now.
+  /// Records that such a fault strikes now.
   package func noteTrouble() { findings.noteTrouble(at: scheduler.now) }
 }
 
 /// The faults of a machine.
 extension SimNode {
-  /// What is wrong with the disk.
+  /// The faults of the disk.
   public var diskFaults: DiskFaults {
     get { disk.faults }
     set { disk.faults = newValue }
   }
 
-  /// Bytes in use on the disk.
+  /// The bytes in use on the disk.
   public var diskUse: Int { disk.used }
 
-  /// Ends the faults of the disk, a crash that is armed included.
+  /// Ends the faults of the disk, including an armed crash.
   public func mendDisk() {
     disk.faults.mend()
     disk.disarmCrash()
   }
 
-  /// Calls `action` whenever a fault of the disk strikes.
+  /// Calls `action` when a fault of the disk strikes.
   package func onDiskTrouble(_ action: @escaping () -> Void) { disk.onTrouble = action }
 }
