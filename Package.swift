@@ -35,6 +35,11 @@ let package = Package(
     .library(name: "System", targets: ["System"]),
     .library(name: "Sim", targets: ["Sim"]),
   ],
+  traits: [
+    .default(enabledTraits: ["PlantedBugs"]),
+    // Compiles in the known mistakes that lessons and tests of oracles plant. `scripts/release` builds without it.
+    .trait(name: "PlantedBugs", description: "Bugs that a scenario can plant in the services"),
+  ],
   targets: [
     .systemLibrary(name: "CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),
     .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),

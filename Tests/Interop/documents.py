@@ -7,7 +7,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 LANGUAGES = {"sh", "text", "json5", "swift"}
 # These take minutes by design. CI runs them, so here they only have to be there.
-LONG = ("scripts/test", "scripts/bench", "scripts/mutants", "scripts/fuzz-inputs", ".ci/run")
+LONG = ("scripts/test", "scripts/bench", "scripts/mutants", "scripts/fuzz-inputs", "scripts/release", ".ci/run")
 
 
 def blocks(path):

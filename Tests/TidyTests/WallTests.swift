@@ -16,8 +16,8 @@ struct WallTests {
     House(
       folder: "System",
       rooms: [
-        "RuntimeHooks", "Environment", "Wire/Bytes", "Text", "Wire/JSON", "Wire/Cryptography", "Wire/HTTP",
-        "Wire/WebSocket",
+        "RuntimeHooks", "Environment", "PlantedBugs", "Wire/Bytes", "Text", "Wire/JSON", "Wire/Cryptography",
+        "Wire/HTTP", "Wire/WebSocket",
         "Wire/SocketIO", "Wire/AMQP", "Wire/JWT", "Wire", "Database", "HTTP", "Sockets", "Broker/Client",
         "Broker/Server", "Queues", "Accounts", "Chat", "Customers", "Routing", "Supervision",
       ], strangers: ["Accounts", "Chat", "Customers", "Routing", "Supervision"]),

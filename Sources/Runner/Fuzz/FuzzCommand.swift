@@ -12,7 +12,15 @@ enum FuzzCommand {
     Draws whole scenarios: who is there, what they do, what goes wrong. Given scenarios are varied in their place. A failure is
     shrunk and written to DIR as a scenario file that `parley simulate` replays and `parley explain` explains. DIR/index.html sums
     the search up. The last line is always `N passed, N failed`.
+
+    \(bugs)
     """
+
+  private static var bugs: String {
+    let names = Scenario.UnknownBug.known
+    guard !names.isEmpty else { return "This binary is built without planted bugs: --plant needs one of scripts/run." }
+    return "Bugs that --plant knows:\n" + names.map { "  \($0)" }.joined(separator: "\n")
+  }
 
   static let flags = [
     Flag(name: "time", placeholder: "TIME", help: "for how long; 60s without it and without --seeds"),
@@ -46,9 +54,8 @@ enum FuzzCommand {
     options.planted = arguments.values["plant"] ?? []
     for name in options.planted {
       var settings = Scenario.ServiceSettings()
-      guard settings.plant(name) else {
-        let known = Scenario.ServiceSettings.plantable
-        throw UsageError("--plant: no bug is called \"\(name)\"; there are \(known.joined(separator: ", "))")
+      do throws(Scenario.UnknownBug) { try settings.plant(name) } catch {
+        throw UsageError("--plant: \(error); `parley help fuzz` lists those that there are")
       }
     }
     if !arguments.words.isEmpty {

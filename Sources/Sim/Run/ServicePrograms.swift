@@ -14,7 +14,7 @@ extension ScenarioRunner {
         options.address = Scenario.brokerAddress
         options.serviceToken = Scenario.serviceToken
         options.database = settings.database
-        options.planted = settings.plantedInBroker
+        options.planted = PlantedBugs(settings.planted)
         return try await Broker.start(environment, options)
       }
     case "manager":
@@ -24,7 +24,7 @@ extension ScenarioRunner {
         options.broker = Scenario.broker
         options.server.serviceToken = Scenario.serviceToken
         options.database = settings.database
-        options.planted = settings.plantedInManager
+        options.planted = PlantedBugs(settings.planted)
         return try await UserManager.start(environment, options)
       }
     case "customers":
@@ -35,7 +35,7 @@ extension ScenarioRunner {
         options.broker = Scenario.broker
         options.server.serviceToken = Scenario.serviceToken
         options.database = settings.database
-        options.planted = settings.plantedInCustomers
+        options.planted = PlantedBugs(settings.planted)
         return try await CustomerServer.start(environment, options)
       }
     case Scenario.usersNode: return usersProgram
@@ -60,7 +60,7 @@ extension ScenarioRunner {
       options.refreshTokenLifetime = settings.refreshTokenLifetime
       options.passwordRounds = settings.passwordRounds
       options.server.serviceToken = Scenario.serviceToken
-      options.planted = settings.planted
+      options.planted = PlantedBugs(settings.planted)
       options.database = settings.database
       return try await UserService.start(environment, options)
     }
@@ -74,7 +74,7 @@ extension ScenarioRunner {
       options.address = Scenario.chatAddress
       options.users = Scenario.usersAddress
       options.server.serviceToken = Scenario.serviceToken
-      options.planted = settings.plantedInChat
+      options.planted = PlantedBugs(settings.planted)
       options.sockets.pingInterval = settings.pingInterval
       options.sockets.pingTimeout = settings.pingTimeout
       options.database = settings.database

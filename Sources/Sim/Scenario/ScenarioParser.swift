@@ -45,8 +45,8 @@ extension Scenario {
   }
 
   private mutating func plant(_ value: ScenarioValue) {
-    guard let name = value.read({ try $0.string() }), !service.plant(name) else { return }
-    value.note("no bug is called \"\(name)\"\(Spelling.hint(name, among: ServiceSettings.plantable))")
+    guard let name = value.read({ try $0.string() }) else { return }
+    do throws(UnknownBug) { try service.plant(name) } catch { value.note(error.description) }
   }
 
   /// Notes what is wrong with all people together.

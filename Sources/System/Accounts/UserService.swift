@@ -78,7 +78,7 @@ public actor UserService: HTTPBackend {
     do throws(EmailAddress.Invalid) {
       email = try EmailAddress(parsing: call.string("email"))
     } catch {
-      if options.planted.contains(.failsOnInvalidNames) { throw error }
+      if options.planted(.failsOnInvalidNames) { throw error }
       throw HTTPFailure(400, "email: \(error.reason)")
     }
     let id = Hex.encode(environment.entropy.bytes(32))
@@ -103,7 +103,7 @@ public actor UserService: HTTPBackend {
     } catch {
       throw HTTPFailure(400, "password: \(error.reason)")
     }
-    let byCase = options.planted.contains(.usernamesByCase)
+    let byCase = options.planted(.usernamesByCase)
     // A name that is taken costs no hash.
     if !byCase { try await naming { try await database.transaction { try $0.requireFree(email, username) } } }
     try admitRegistration(from: host.flatMap(ClientAddress.init))
@@ -217,7 +217,7 @@ public actor UserService: HTTPBackend {
     let isFirstUse: Bool
     do {
       isFirstUse =
-        options.planted.contains(.refreshInTwoSteps)
+        options.planted(.refreshInTwoSteps)
         ? try await useRefreshTokenInTwoSteps(claims)
         : try await database.transaction { try $0.useRefreshToken(claims, at: now, revokedUntil: revokedUntil) }
     } catch is AccountsFailure {
@@ -240,10 +240,10 @@ public actor UserService: HTTPBackend {
     let session = try sessionID(call)
     let now = environment.clock.wallTime
     let principal = call.principal!
-    if options.planted.contains(.sessionInTwoSteps) {
+    if options.planted(.sessionInTwoSteps) {
       try await translated { try await addSessionInTwoSteps(session, principal.subject, now.rfc3339) }
     } else {
-      let family = options.planted.contains(.ignoresRevocation) ? nil : principal.login
+      let family = options.planted(.ignoresRevocation) ? nil : principal.login
       try await translated { [sessionRules] in
         let endedOthers = try await database.transaction {
           try $0.addSession(session, of: principal.subject, family: family, at: now, sessionRules)
@@ -310,7 +310,7 @@ public actor UserService: HTTPBackend {
   private func act<R: Sendable>(
     _ principal: Principal, _ body: @escaping @Sendable (SQLConnection) throws -> R
   ) async throws -> R {
-    let ignoresRevocation = options.planted.contains(.ignoresRevocation)
+    let ignoresRevocation = options.planted(.ignoresRevocation)
     return try await translated {
       try await database.transaction { connection in
         if !ignoresRevocation { try connection.requireLive(principal) }

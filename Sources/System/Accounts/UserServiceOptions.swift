@@ -26,31 +26,9 @@ public struct UserServiceOptions: Sendable {
   public var server = HTTPServerOptions()
   /// What the database promises.
   public var database = DatabaseOptions()
-  /// Bugs to plant, for the tests that show that the oracles find them.
-  public var planted: Set<PlantedBug> = []
+  /// Bugs to plant; none but in tests and scenarios.
+  public var planted = PlantedBugs()
 
   /// The contract's defaults.
   public init() {}
-}
-
-/// Known mistakes that a test can put into the service, to see that an oracle finds each. Never set outside tests.
-public enum PlantedBug: String, Sendable, CaseIterable {
-  /// A refresh token is looked up and used up in two transactions.
-  case refreshInTwoSteps
-  /// Whether a session exists is asked in one transaction and it is added in another, over what is there.
-  case sessionInTwoSteps
-  /// Usernames that differ in case alone are taken for different.
-  case usernamesByCase
-  /// Nobody looks whether a token has expired.
-  case ignoresExpiry
-  /// Nobody looks whether a login was revoked.
-  case ignoresRevocation
-  /// Now and then a request is answered 500.
-  case fails
-  /// A request is not answered for a day.
-  case hangs
-  /// A registration with an invalid email is answered 500.
-  case failsOnInvalidNames
-  /// Now and then a request ends the process.
-  case traps
 }

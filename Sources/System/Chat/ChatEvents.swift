@@ -87,7 +87,7 @@ extension ChatService {
 
   private func depart(_ socket: SocketID, _ member: Member) async throws {
     let user = member.user
-    let byCount = !options.planted.contains(.presenceByLastEvent)
+    let byCount = !options.planted(.presenceByLastEvent)
     let isPresence = socket.namespace == "/"
     let news = try await database.transaction { database -> PublishedAt? in
       let wasLast = try database.removeSocket(socket.rowID, of: user.number, namespace: socket.namespace)
@@ -145,9 +145,9 @@ extension ChatService {
       message.isGroup
       ? .group(GroupID(message.recipient)) : .between(user.number, UserNumber(message.recipient))
     let now = environment.clock.wallTime.rfc3339
-    if options.planted.contains(.emitsBeforeCommit) { try await emitEarly(message, user, conversation, now) }
+    if options.planted(.emitsBeforeCommit) { try await emitEarly(message, user, conversation, now) }
     let clientID = message.clientID
-    let inTwoSteps = options.planted.contains(.clientIDInTwoSteps)
+    let inTwoSteps = options.planted(.clientIDInTwoSteps)
     if inTwoSteps, let clientID, let known = try await answer(to: clientID, of: user) { return known }
     let stored = try await database.transaction { database -> (StoredMessage, isNew: Bool) in
       if inTwoSteps, let clientID { try database.forgetClientID(clientID, of: user.number) }

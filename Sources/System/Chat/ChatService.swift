@@ -25,8 +25,6 @@ public actor ChatService: HTTPBackend {
   /// Whether a departure was noted since they were read last.
   var hasNewDepartures = false
   var isTellingDepartures = false
-  /// For the bug of that name.
-  var rememberedMembers: [GroupID: [UserNumber]] = [:]
 
   /// A socket that is connected, and whose it is.
   struct Member: Sendable {
@@ -52,13 +50,12 @@ public actor ChatService: HTTPBackend {
       return (try connection.lastPosition(), try connection.lastRemoval())
     }
     var socketOptions = options.sockets
-    socketOptions.dropsOnUpgrade = options.planted.contains(.dropsOnUpgrade)
-    socketOptions.admitsTwice = options.planted.contains(.admitsTwice)
+    socketOptions.planted = options.planted
     let sockets = SocketIOServer<ChatApplication>(
       environment, options: socketOptions, namespaces: ["/", UserServer.namespace])
     let fanOut = FanOut(
       environment, database, sockets, position: position,
-      ignoresOrder: options.planted.contains(.emitsInArrivalOrder), makeEvent: ChatPayload.newMessage)
+      planted: options.planted, makeEvent: ChatPayload.newMessage)
     let listener = try environment.network.listen(options.address, backlog: options.server.backlog)
     let delivery = UserServerDelivery { user, message in
       await fanOut.tell(UserServer.sessionMessage(message, to: user))
@@ -90,7 +87,7 @@ public actor ChatService: HTTPBackend {
     serialExecutor = environment.executor.forActor("chat-service")
     accounts = AccountsClient(environment, address: options.users, token: options.server.serviceToken)
     directory = SessionDirectory(
-      environment, accounts, database, trustsForever: options.planted.contains(.trustsSessionsForever),
+      environment, accounts, database, planted: options.planted,
       lastRemoval: lastRemoval, onRemoval: { news in await fanOut.publish(news) }
     ) { ended, reason in await sockets.disconnect(ended, reason: reason) }
   }

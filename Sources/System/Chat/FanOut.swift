@@ -19,8 +19,7 @@ actor FanOut {
   private let sockets: SocketIOServer<ChatApplication>
   private let serialExecutor: ActorExecutor
   private let makeEvent: @Sendable (StoredMessage) -> RoomEvent
-  /// Bypasses the order, when that is planted.
-  private let ignoresOrder: Bool
+  private let planted: PlantedBugs
   private var waiting: [Int64: [RoomEvent]] = [:]
   /// The last position that went out.
   private var emitted: Int64
@@ -32,13 +31,12 @@ actor FanOut {
 
   init(
     _ environment: Environment, _ database: Database, _ sockets: SocketIOServer<ChatApplication>, position: Int64,
-    ignoresOrder: Bool,
-    makeEvent: @escaping @Sendable (StoredMessage) -> RoomEvent
+    planted: PlantedBugs = PlantedBugs(), makeEvent: @escaping @Sendable (StoredMessage) -> RoomEvent
   ) {
     self.environment = environment
     self.database = database
     self.sockets = sockets
-    self.ignoresOrder = ignoresOrder
+    self.planted = planted
     self.makeEvent = makeEvent
     emitted = position
     serialExecutor = environment.executor.forActor("fan-out")
@@ -50,7 +48,7 @@ actor FanOut {
 
   /// Publishes what was committed at `position`.
   func publish(_ events: [RoomEvent], at position: Int64) async {
-    if ignoresOrder {
+    if planted(.emitsInArrivalOrder) {
       emitted = max(emitted, position)
       return await sockets.emit(events)
     }

@@ -22,13 +22,14 @@ extension ChatService {
     try await database.transaction { try $0.message(user.number, clientID) }.map { Self.acknowledgement($0.message) }
   }
 
-  /// The message, to those who were in the group when somebody looked last.
+  /// Addresses a message to the members of its group in the cache.
   func late(_ stored: StoredMessage) -> StoredMessage {
-    guard options.planted.contains(.leavesRoomLate), case .group(let id) = stored.conversation else { return stored }
-    let known = rememberedMembers[id] ?? stored.participants
-    if rememberedMembers[id] == nil || stored.message.sequence % 8 == 0 { rememberedMembers[id] = stored.participants }
+    guard options.planted(.leavesRoomLate), case .group(let id) = stored.conversation else { return stored }
+    let known = options.planted.cached(
+      stored.participants.map(\.value), under: id.value, isRefreshing: stored.message.sequence % 8 == 0)
     return StoredMessage(
-      message: stored.message, conversation: stored.conversation, senderName: stored.senderName, participants: known)
+      message: stored.message, conversation: stored.conversation, senderName: stored.senderName,
+      participants: known.map(UserNumber.init))
   }
 }
 

@@ -66,7 +66,7 @@ extension ChatService {
           do {
             try await userManager().userIsGone(user, connection: connection)
           } catch {
-            guard options.planted.contains(.forgetsDepartures) else { throw error }
+            guard options.planted(.forgetsDepartures) else { throw error }
           }
           try await database.transaction { try $0.forgetDeparture(id) }
         }

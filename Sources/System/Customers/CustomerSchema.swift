@@ -90,12 +90,18 @@ extension SQLConnection {
     return found
   }
 
-  /// Notes a request; returns the session that there is already, pending or running. `isChecked` is for a planted bug that
-  /// has looked before.
+  /// Notes a request; returns the session that there is already, pending or running.
   func requestSession(
-    _ email: String, key: String, token: String, data: JSONValue, at now: Timestamp, isChecked: Bool
+    _ email: String, key: String, token: String, data: JSONValue, at now: Timestamp
   ) throws(DatabaseError) -> CustomerSession? {
-    if !isChecked, let known = try customerSession(key, at: now) { return known }
+    if let known = try customerSession(key, at: now) { return known }
+    try noteRequest(email, key: key, token: token, data: data, at: now)
+    return nil
+  }
+
+  func noteRequest(
+    _ email: String, key: String, token: String, data: JSONValue, at now: Timestamp
+  ) throws(DatabaseError) {
     try execute(
       """
       INSERT INTO customer_sessions (email_key, email, status, token, data, requested_at, supervisor, last_sent)
@@ -103,7 +109,6 @@ extension SQLConnection {
       ON CONFLICT (email_key) DO UPDATE SET email = $2, status = 'PENDING', token = $3, data = $4, requested_at = $5,
         supervisor = '', last_sent = 0
       """, .text(key), .text(email), .text(token), .text(data.text), .int(now.microseconds))
-    return nil
   }
 
   /// The session is pending again, unless a supervisor has come or a later request is under way.

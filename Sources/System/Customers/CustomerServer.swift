@@ -16,17 +16,11 @@ public struct CustomerServerOptions: Sendable {
   public var database = DatabaseOptions()
   /// Time for a supervisor to take a session.
   public var initializeTimeout: Duration = .seconds(5)
-  /// Bugs to plant, for the tests that show that the oracles find them.
-  public var planted: Set<PlantedCustomerBug> = []
+  /// Bugs to plant; none but in tests and scenarios.
+  public var planted = PlantedBugs()
 
   /// The contract's defaults.
   public init() {}
-}
-
-/// Known mistakes that a test can put into the Customer Server, to see that an oracle finds each. Never set outside tests.
-public enum PlantedCustomerBug: String, Sendable, CaseIterable {
-  /// Whether there is a session is asked in one transaction, and it is noted in another.
-  case checksThenSets
 }
 
 /// The Customer Server: customers ask for supervised sessions (contract section 3). What the customer agents of the documents are, is
@@ -122,12 +116,17 @@ public actor CustomerServer: HTTPBackend {
     let token = Hex.encode(environment.entropy.bytes(32))
     let now = environment.clock.wallTime
     let data = call.body["DATA"] ?? .object([])
-    let isTrusting = options.planted.contains(.checksThenSets)
-    var known: CustomerSession?
-    if isTrusting { known = try await database.transaction { try $0.customerSession(key, at: now) } }
-    if known == nil {
+    let known: CustomerSession?
+    if options.planted(.checksThenSets) {
+      known = try await database.transaction { try $0.customerSession(key, at: now) }
+      if known == nil {
+        try await database.transaction {
+          try $0.noteRequest(email, key: key, token: token, data: data, at: now)
+        }
+      }
+    } else {
       known = try await database.transaction {
-        try $0.requestSession(email, key: key, token: token, data: data, at: now, isChecked: isTrusting)
+        try $0.requestSession(email, key: key, token: token, data: data, at: now)
       }
     }
     if let known {

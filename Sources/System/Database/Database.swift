@@ -2,12 +2,10 @@ import Environment
 
 /// What a database promises; all of it by default.
 public struct DatabaseOptions: Sendable {
-  /// Whether a commit waits for the disk (`PRAGMA synchronous = FULL`). Off only in the test that shows that it matters.
-  public var synchronous = true
-  /// Whether transactions are answered after the commit. Off only in the test that shows that it matters.
-  public var answersAfterCommit = true
   /// Bytes in the log after which it is copied into the database. Under load a long one costs fewer syncs.
   public var longLog: Int64 = 4 << 20
+  /// Bugs to plant; none but in tests and scenarios.
+  public var planted = PlantedBugs()
 
   /// Everything that is promised.
   public init() {}

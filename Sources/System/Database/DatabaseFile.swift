@@ -23,12 +23,14 @@ final class DatabaseFile: @unchecked Sendable {
     vfs = StorageVFS(storage)
   }
 
+  private var isSynchronous: Bool { !options.planted(.synchronousOff) }
+
   /// The open connection; opens it when there is none.
   func connected() throws(DatabaseError) -> SQLConnection {
     try checkName()
     if let connection { return connection }
     try rewriteLog()
-    let connection = try SQLConnection(path: path, vfs: vfs, synchronous: options.synchronous, log: log)
+    let connection = try SQLConnection(path: path, vfs: vfs, synchronous: isSynchronous, log: log)
     // Everything in the log goes into the database before anything else is promised, and a log that the disk
     // refuses to copy is found out now.
     try checkpoint(connection, "TRUNCATE")
@@ -81,7 +83,7 @@ final class DatabaseFile: @unchecked Sendable {
   private func rewriteLog() throws(DatabaseError) {
     do throws(StorageError) {
       let log = path + "-wal"
-      guard options.synchronous, try storage.exists(log) else { return }
+      guard isSynchronous, try storage.exists(log) else { return }
       let file = try storage.open(log, create: false)
       defer { file.close() }
       let size = try file.size()

@@ -72,7 +72,7 @@ struct GroupCommit: Sendable {
         try connection.execute("BEGIN")
         for transaction in transactions { try transaction.run(on: connection, inSavepoint: true) }
       }
-      if !options.answersAfterCommit { for transaction in transactions { transaction.finish() } }
+      if options.planted(.answersEarly) { for transaction in transactions { transaction.finish() } }
       try connection.execute("COMMIT")
       guard connection.totalChanges > before else { return .read }
     } catch {

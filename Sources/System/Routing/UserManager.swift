@@ -137,8 +137,8 @@ public actor UserManager: HTTPBackend {
       let done = index == deliveries.count - 1 ? completion : nil
       waiting.append(work(delivery, source, done))
     }
-    if options.planted.contains(.acknowledgesEarly) { return startWork() }
-    if options.planted.contains(.taskPerMessage) { return handleEachInATask() }
+    if options.planted(.acknowledgesEarly) { return startWork() }
+    if options.planted(.taskPerMessage) { return handleEachInATask() }
     let isDone = await withUnsafeContinuation { continuation in
       completion.continuation = continuation
       startWork()

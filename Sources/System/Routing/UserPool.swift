@@ -66,8 +66,8 @@ struct UserPool: Sendable {
   private var touchedUsers: [UserID] = []
   private var touchedDemands: [Int64] = []
 
-  /// See `PlantedManagerBug`.
-  var planted: Set<PlantedManagerBug> = []
+  /// Bugs to plant; none but in tests and scenarios.
+  var planted = PlantedBugs()
 
   init() {}
 
@@ -114,7 +114,7 @@ struct UserPool: Sendable {
     let connection = number ?? users[id]?.connection ?? 0
     // It may be heard of before the connection itself: then that is over before it began.
     var user = users[id] ?? User(connection: connection, place: .offline, turn: 0)
-    guard connection >= user.connection || planted.contains(.dropsOnAnyDisconnect) else { return nil }
+    guard connection >= user.connection || planted(.dropsOnAnyDisconnect) else { return nil }
     let place = user.place
     user.connection = connection
     users[id] = user
@@ -149,7 +149,7 @@ struct UserPool: Sendable {
         queue.removeFirst(head)
         head = 0
       }
-      if planted.contains(.listBesideDictionary) { return id }
+      if planted(.listBesideDictionary) { return id }
       if let user = users[id], user.place == .free, user.turn == turn { return id }
     }
     return nil

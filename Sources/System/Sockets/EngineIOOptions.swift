@@ -21,10 +21,8 @@ public struct EngineIOOptions: Sendable {
   /// Sessions at once; further ones get 503.
   public var maximumSessions = 20_000
 
-  /// A planted bug, for the test of an oracle: what waits when the transport changes is dropped.
-  var dropsOnUpgrade = false
-  /// A planted bug: a connection may connect to a namespace again while it is being let in.
-  var admitsTwice = false
+  /// Bugs to plant; none but in tests and scenarios.
+  var planted = PlantedBugs()
 
   /// The contract's defaults.
   public init() {}

@@ -249,7 +249,7 @@ actor EngineIOServer<Layer: EngineIOLayer> {
       session.probing = nil
       session.answerPoll([.noop])
       session.transport = .webSocket(link)
-      if options.dropsOnUpgrade { _ = session.takeAll() }
+      if options.planted(.dropsOnUpgrade) { _ = session.takeAll() }
       flush(session)
     default: return false
     }

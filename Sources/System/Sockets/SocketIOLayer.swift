@@ -64,15 +64,15 @@ final class SocketIOLayer<Application: SocketApplication>: EngineIOLayer {
 
   private let environment: Environment
   private let namespaces: [String]
-  private let admitsTwice: Bool
+  private let planted: PlantedBugs
   private var clients: [String: Client] = [:]
   private var rooms = SocketRooms<Client>()
   private var lastNumber: Int64 = 0
 
-  init(_ environment: Environment, namespaces: [String], admitsTwice: Bool) {
+  init(_ environment: Environment, namespaces: [String], planted: PlantedBugs) {
     self.environment = environment
     self.namespaces = namespaces
-    self.admitsTwice = admitsTwice
+    self.planted = planted
   }
 
   func opened(_ session: EngineIOSession, for application: Application, on engine: isolated Engine) {
@@ -179,7 +179,7 @@ final class SocketIOLayer<Application: SocketApplication>: EngineIOLayer {
     guard namespaces.contains(namespace) else {
       return send(Self.connectError("Invalid namespace", namespace), [], client, on: engine)
     }
-    guard admitsTwice || client.sockets[namespace] == nil && client.connecting[namespace] == nil else {
+    guard planted(.admitsTwice) || client.sockets[namespace] == nil && client.connecting[namespace] == nil else {
       return send(Self.connectError(Self.isConnectedAlready, namespace), [], client, on: engine)
     }
     let socket = SocketID(
@@ -279,7 +279,7 @@ final class SocketIOLayer<Application: SocketApplication>: EngineIOLayer {
   /// Whether a socket still waits to be let in.
   private func isConnecting(_ socket: SocketID) -> Bool {
     guard let client = clients[socket.session], !client.session.isClosed else { return false }
-    return admitsTwice || client.connecting[socket.namespace] == socket
+    return planted(.admitsTwice) || client.connecting[socket.namespace] == socket
   }
 
   /// Registers a socket and tells its client; false when the client has gone or has taken it back, or there is an objection.

@@ -86,7 +86,7 @@ public final class SocketIOServer<Application: SocketApplication>: Sendable {
   public init(_ environment: Environment, options: EngineIOOptions, namespaces: [String]) {
     engine = EngineIOServer(
       environment, options,
-      layer: SocketIOLayer(environment, namespaces: namespaces, admitsTwice: options.admitsTwice))
+      layer: SocketIOLayer(environment, namespaces: namespaces, planted: options.planted))
   }
 
   /// The routes that open sockets of `application` at `path`.

@@ -31,7 +31,7 @@ struct PlantedAttackBugTests {
   @Test("a broker that keeps what was held for clients that left before their login is found out")
   func keepsStrangers() throws {
     let found = try Self.found("queues/hostile-client", seeds: 1...10) { scenario in
-      scenario.service.plantedInBroker = [.keepsStrangers]
+      scenario.service.planted = [.keepsStrangers]
       // A crash would empty the budget.
       scenario.faults = []
     }
@@ -42,7 +42,7 @@ struct PlantedAttackBugTests {
   func trap() async {
     let ended = await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
       _ = try PlantedAttackBugTests.found("queues/hostile-client", seeds: 1...10) {
-        $0.service.plantedInBroker = [.convertsTimesUnchecked]
+        $0.service.planted = [.convertsTimesUnchecked]
       }
     }
     let message = String(decoding: ended?.standardErrorContent ?? [], as: UTF8.self)

@@ -23,7 +23,7 @@ struct PlantedBugTests {
 
   @Test("synchronous = OFF loses acknowledged writes")
   func synchronousOff() throws {
-    let (oracles, seed) = try found("failing-disk") { $0.service.database.synchronous = false }
+    let (oracles, seed) = try found("failing-disk") { $0.service.planted = [.synchronousOff] }
     #expect(
       !oracles.isDisjoint(with: ["durable", "linearizable-accounts", "linearizable-sessions", "live"]),
       "seed \(seed): \(oracles)")
@@ -31,7 +31,7 @@ struct PlantedBugTests {
 
   @Test("answering before the commit loses acknowledged writes")
   func earlyAnswer() throws {
-    let (oracles, seed) = try found("failing-disk") { $0.service.database.answersAfterCommit = false }
+    let (oracles, seed) = try found("failing-disk") { $0.service.planted = [.answersEarly] }
     #expect(
       !oracles.isDisjoint(with: ["durable", "linearizable-accounts", "linearizable-sessions"]),
       "seed \(seed): \(oracles)")

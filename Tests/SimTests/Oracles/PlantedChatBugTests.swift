@@ -23,7 +23,7 @@ struct PlantedChatBugTests {
   @Test(
     "each planted bug trips its oracle",
     arguments: [
-      (PlantedChatBug.emitsBeforeCommit, "crash-between-store-and-emit", "durable"),
+      (PlantedBug.emitsBeforeCommit, "crash-between-store-and-emit", "durable"),
       (.emitsBeforeCommit, "crash-between-store-and-emit", "one-order"),
       (.emitsInArrivalOrder, "same-message-twice", "socket-order"),
       (.leavesRoomLate, "blocks-and-leavers", "private"),
@@ -34,8 +34,8 @@ struct PlantedChatBugTests {
       (.admitsTwice, "rude-devices", "socket-order"),
       (.admitsTwice, "rude-devices", "presence"),
     ])
-  func planted(bug: PlantedChatBug, scenario: String, oracle: String) throws {
-    let (seed, others) = try Self.found(scenario, oracle) { $0.service.plantedInChat = [bug] }
+  func planted(bug: PlantedBug, scenario: String, oracle: String) throws {
+    let (seed, others) = try Self.found(scenario, oracle) { $0.service.planted = [bug] }
     #expect(seed > 0, "\(oracle) did not fire; others: \(others.sorted())")
   }
 
@@ -78,7 +78,7 @@ struct PlantedChatBugTests {
   @Test("synchronous = OFF in the chat loses acknowledged messages, or all of them")
   func synchronousOff() throws {
     var scenario = try Scenario.file("chat/crash-between-store-and-emit")
-    scenario.service.database.synchronous = false
+    scenario.service.planted = [.synchronousOff]
     let oracles = (1...10 as ClosedRange<UInt64>).lazy.map {
       Set(ScenarioRunner(scenario).run(seed: $0).violations.map(\.oracle))
     }

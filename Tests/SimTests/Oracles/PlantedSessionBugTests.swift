@@ -19,43 +19,43 @@ struct PlantedSessionBugTests {
 
   @Test("a broker that forgets what a dead client held loses what was said")
   func losesUnacknowledged() throws {
-    let found = try oracles("sessions/manager-crashes") { $0.service.plantedInBroker = [.losesUnacknowledged] }
+    let found = try oracles("sessions/manager-crashes") { $0.service.planted = [.losesUnacknowledged] }
     #expect(!found.isDisjoint(with: ["complete", "served", "live"]), "\(found)")
   }
 
   @Test("a manager that acknowledges before its commit loses what was said")
   func acknowledgesEarly() throws {
-    let found = try oracles("sessions/manager-crashes") { $0.service.plantedInManager = [.acknowledgesEarly] }
+    let found = try oracles("sessions/manager-crashes") { $0.service.planted = [.acknowledgesEarly] }
     #expect(!found.isDisjoint(with: ["complete", "served", "live"]), "\(found)")
   }
 
   @Test(
     "a naive pool leaves sessions short of users, or forgets who is there",
     arguments: [
-      (PlantedManagerBug.listBesideDictionary, "staffed"), (.dropsOnAnyDisconnect, "present"),
+      (PlantedBug.listBesideDictionary, "staffed"), (.dropsOnAnyDisconnect, "present"),
     ])
-  func naivePool(bug: PlantedManagerBug, oracle: String) throws {
+  func naivePool(bug: PlantedBug, oracle: String) throws {
     let name = bug == .listBesideDictionary ? "a-list-beside-a-dictionary" : "dropped-on-any-disconnect"
     let scenario = try Scenario.file("lessons/\(name)")
-    #expect(scenario.service.plantedInManager == [bug] && scenario.fails == [oracle])
+    #expect(scenario.service.planted == [bug] && scenario.fails == [oracle])
     let violations = ScenarioRunner(scenario).run(seed: scenario.seed!).violations
     #expect(violations.map(\.oracle).contains(oracle))
     var mended = scenario
-    mended.service.plantedInManager = []
+    mended.service.planted = []
     #expect(ScenarioRunner(mended).run(seed: scenario.seed!).violations.isEmpty)
   }
 
   @Test("a chat that forgets who is gone when nobody hears it leaves them available")
   func forgetsDepartures() throws {
-    let found = try oracles("sessions/gone-for-good") { $0.service.plantedInChat = [.forgetsDepartures] }
+    let found = try oracles("sessions/gone-for-good") { $0.service.planted = [.forgetsDepartures] }
     #expect(found.contains("gone"), "\(found)")
   }
 
   @Test(
     "a broker that loses a worker's messages, or changes their order, is found out",
-    arguments: [(PlantedBrokerBug.losesUnacknowledged, "worked-off"), (.requeuesAtTheEnd, "worked-in-order")])
-  func workers(bug: PlantedBrokerBug, oracle: String) throws {
-    let found = try oracles("queues/workers") { $0.service.plantedInBroker = [bug] }
+    arguments: [(PlantedBug.losesUnacknowledged, "worked-off"), (.requeuesAtTheEnd, "worked-in-order")])
+  func workers(bug: PlantedBug, oracle: String) throws {
+    let found = try oracles("queues/workers") { $0.service.planted = [bug] }
     #expect(found.contains(oracle), "\(found)")
   }
 

@@ -11,13 +11,13 @@ struct BrokerTests {
   private static let token = "a service token"
   private static let address = SocketAddress(host: "broker", port: 5672)
 
-  private func world(seed: UInt64, _ planted: Set<PlantedBrokerBug> = [], paging: Int = 64 << 20) -> World {
+  private func world(seed: UInt64, _ planted: Set<PlantedBug> = [], paging: Int = 64 << 20) -> World {
     let world = World(seed: seed)
     world.addNode("broker") { environment in
       var options = BrokerOptions()
       options.address = Self.address
       options.serviceToken = Self.token
-      options.planted = planted
+      options.planted = PlantedBugs(planted)
       options.pagingBound = paging
       return try await Broker.start(environment, options)
     }.start()

@@ -15,7 +15,7 @@ struct FanOutTests {
       let isWaiting = try World(seed: seed).perform(as: "chat") { environment in
         let database = Database(environment, path: "chat.db", migrations: ChatSchema.migrations)
         let sockets = SocketIOServer<ChatApplication>(environment, options: EngineIOOptions(), namespaces: ["/"])
-        let fanOut = FanOut(environment, database, sockets, position: 0, ignoresOrder: false) { _ in
+        let fanOut = FanOut(environment, database, sockets, position: 0) { _ in
           RoomEvent("message", .null, rooms: [])
         }
         for _ in 1...3 {

@@ -48,7 +48,7 @@ struct SessionDirectoryTests {
     let kept = try world(state).perform(as: "chat") { environment in
       let database = Database(environment, path: "chat.db", migrations: ChatSchema.migrations)
       let directory = SessionDirectory(
-        environment, AccountsClient(environment, address: Self.users, token: nil), database, trustsForever: false
+        environment, AccountsClient(environment, address: Self.users, token: nil), database
       ) { ended, _ in state.closed += ended.map(\.id) }
       directory.start()
       for session in sessions {

@@ -64,7 +64,7 @@ struct LateAnswerTests {
       let (stale, fresh) = (SupervisorID("s1")!, SupervisorID("s2")!)
       try await database.transaction { database in
         _ = try database.requestSession(
-          "Ann", key: "ann", token: "t", data: .object([]), at: environment.clock.wallTime, isChecked: false)
+          "Ann", key: "ann", token: "t", data: .object([]), at: environment.clock.wallTime)
         try database.initializes("ann", request: "first")
         _ = try database.givesUp("ann", request: "first")
         #expect(try database.sessionRuns("ann", stale, request: "first") == nil)

@@ -19,7 +19,7 @@ struct WaitingMessageTests {
       let text = JSONValue.string(String(repeating: "x", count: bytes - 2))
       try await database.transaction { database in
         _ = try database.requestSession(
-          Self.email, key: Self.email, token: "t", data: .object([]), at: environment.clock.wallTime, isChecked: false)
+          Self.email, key: Self.email, token: "t", data: .object([]), at: environment.clock.wallTime)
         try database.initializes(Self.email, request: "r")
         _ = try database.sessionRuns(Self.email, Self.supervisor, request: "r")
         for _ in 0..<unheard { _ = try database.customerSays(text, Self.email, Self.supervisor) }
@@ -87,7 +87,7 @@ struct WaitingMessageTests {
       let database = Database(environment, path: "c.db", migrations: CustomerSchema.migrations)
       try await database.transaction { database in
         _ = try database.requestSession(
-          Self.email, key: Self.email, token: "t", data: .object([]), at: environment.clock.wallTime, isChecked: false)
+          Self.email, key: Self.email, token: "t", data: .object([]), at: environment.clock.wallTime)
         try database.initializes(Self.email, request: "r")
         _ = try database.sessionRuns(Self.email, Self.supervisor, request: "r")
         #expect(try database.customerSays("before", Self.email, Self.supervisor) != nil)

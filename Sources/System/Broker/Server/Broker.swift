@@ -16,25 +16,11 @@ public struct BrokerOptions: Sendable {
   public var heartbeat: Duration = .seconds(60)
   /// What the database promises.
   public var database = DatabaseOptions()
-  /// Bugs to plant, for the tests that show that the oracles find them.
-  public var planted: Set<PlantedBrokerBug> = []
+  /// Bugs to plant; none but in tests and scenarios.
+  public var planted = PlantedBugs()
 
   /// The contract's defaults.
   public init() {}
-}
-
-/// Known mistakes that a test can put into the broker, to see that an oracle finds each. Never set outside tests.
-public enum PlantedBrokerBug: String, Sendable, CaseIterable {
-  /// A publication is confirmed before it is on the disk.
-  case confirmsEarly
-  /// What is put back goes to the end of its queue.
-  case requeuesAtTheEnd
-  /// What a client held when its connection broke is forgotten.
-  case losesUnacknowledged
-  /// A time of a queue's arguments is converted before it is compared with its bounds.
-  case convertsTimesUnchecked
-  /// The bytes that a client may use before its login are not given back when it leaves without one.
-  case keepsStrangers
 }
 
 /// The embedded message broker: AMQP 0-9-1 over the environment's network, durable by group commit (contract section 5).

@@ -190,7 +190,7 @@ extension Broker {
   ) throws(AMQPError) -> BrokerQueue {
     var name = declaration.queue
     if declaration.passive { return try queue(name, channel) }
-    if options.planted.contains(.convertsTimesUnchecked) { Self.convertTime(of: declaration.arguments) }
+    if options.planted(.convertsTimesUnchecked) { Self.convertTime(of: declaration.arguments) }
     if let known = queues[name], !name.isEmpty {
       try check(known, channel)
       guard known.isDurable == declaration.durable, (known.owner != nil) == declaration.exclusive,
@@ -328,7 +328,7 @@ extension Broker {
     channel.isClosing = true
     for tag in channel.consumers.keys.sorted() { remove(channel.consumers[tag]!) }
     let held = channel.takeAll()
-    if !options.planted.contains(.losesUnacknowledged) {
+    if !options.planted(.losesUnacknowledged) {
       putBack(held, channel)
     } else {
       for delivery in held { settle(delivery, forgetting: true) }

@@ -41,7 +41,7 @@ extension Broker {
     guard channel.isConfirming else { return }
     channel.lastPublish += 1
     channel.expectConfirm(channel.lastPublish)
-    if waitsForDisk, !options.planted.contains(.confirmsEarly) {
+    if waitsForDisk, !options.planted(.confirmsEarly) {
       confirm(channel.lastPublish, on: channel)
     } else {
       channel.confirm(channel.lastPublish)

@@ -132,7 +132,7 @@ extension Broker {
     for number in client.channels.keys.sorted() { close(client.channels[number]!) }
     for name in client.ownedQueues.elements { queues[name].map(delete) }
     client.endCharge()
-    if !options.planted.contains(.keepsStrangers) { admit(client) }
+    if !options.planted(.keepsStrangers) { admit(client) }
     let deadline = environment.clock.now + .seconds(2)
     while client.isWriting, environment.clock.now < deadline {
       do { try await environment.clock.sleep(for: .milliseconds(1)) } catch { break }

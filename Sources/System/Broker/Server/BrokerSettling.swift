@@ -81,7 +81,7 @@ extension Broker {
       guard !queue.isDeleted else { continue }
       delivery.entry.isRedelivered = true
       memory += delivery.entry.message?.size ?? 0
-      if options.planted.contains(.requeuesAtTheEnd) {
+      if options.planted(.requeuesAtTheEnd) {
         delivery.entry = QueueEntry(
           id: newMessageID(), message: delivery.entry.message, expires: delivery.entry.expires, isRedelivered: true,
           isDurable: delivery.entry.isDurable)

@@ -40,17 +40,18 @@ final class SessionBook: @unchecked Sendable {
   var leasedAt: Instant?
   /// When somebody looked last.
   var doubtedAt: Instant
-  /// Never doubts, when that is planted.
-  let trustsForever: Bool
+  let planted: PlantedBugs
   private let clock: any Clock
 
-  init(_ clock: any Clock, trustsForever: Bool) {
+  init(_ clock: any Clock, planted: PlantedBugs) {
     self.clock = clock
-    self.trustsForever = trustsForever
+    self.planted = planted
     doubtedAt = clock.now
   }
 
-  func isBelieved(_ session: Session) -> Bool { trustsForever || clock.now - knownAt(session) < Self.lease }
+  func isBelieved(_ session: Session) -> Bool {
+    planted(.trustsSessionsForever) || clock.now - knownAt(session) < Self.lease
+  }
 
   /// Whether a session that is used has to be asked about now.
   func isDue(_ session: Session) -> Bool {

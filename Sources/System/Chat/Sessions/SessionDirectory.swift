@@ -39,8 +39,9 @@ actor SessionDirectory {
   /// Removes accounts that were deleted after the event `lastRemoval`, and tells what follows from it by `onRemoval`. `onEnd`
   /// closes sockets whose session has ended.
   init(
-    _ environment: Environment, _ accounts: AccountsClient, _ database: Database, trustsForever: Bool,
-    lastRemoval: Int64 = 0, onRemoval: @escaping @Sendable (PublishedAt) async -> Void = { _ in },
+    _ environment: Environment, _ accounts: AccountsClient, _ database: Database,
+    planted: PlantedBugs = PlantedBugs(), lastRemoval: Int64 = 0,
+    onRemoval: @escaping @Sendable (PublishedAt) async -> Void = { _ in },
     onEnd: @escaping @Sendable ([SocketID], String) async -> Void
   ) {
     self.lastRemoval = lastRemoval
@@ -48,7 +49,7 @@ actor SessionDirectory {
     self.environment = environment
     self.accounts = accounts
     self.database = database
-    book = SessionBook(environment.clock, trustsForever: trustsForever)
+    book = SessionBook(environment.clock, planted: planted)
     self.onEnd = onEnd
     serialExecutor = environment.executor.forActor("session-directory")
   }
@@ -131,7 +132,7 @@ actor SessionDirectory {
 
   /// Forgets a session and closes its sockets.
   func end(_ session: ChatSessionID) async {
-    if book.trustsForever { return }
+    if book.planted(.trustsSessionsForever) { return }
     pending[session]?.endings += 1
     guard let ended = book.sessions.removeValue(forKey: session), !ended.sockets.isEmpty else { return }
     await onEnd(ended.sockets.inOrder, "the session has ended")

@@ -4,9 +4,9 @@ import Environment
 extension UserService {
   /// Fails now and then, or hangs, when that is planted.
   func misbehave() async throws {
-    if options.planted.contains(.fails), environment.entropy.below(50) == 0 { throw AccountsFailure.loginRevoked }
-    if options.planted.contains(.traps), environment.entropy.below(20) == 0 { fatalError("planted") }
-    if options.planted.contains(.hangs) { try await environment.clock.sleep(for: .seconds(86_400)) }
+    if options.planted(.fails), environment.entropy.below(50) == 0 { throw AccountsFailure.loginRevoked }
+    if options.planted(.traps), environment.entropy.below(20) == 0 { fatalError("planted") }
+    if options.planted(.hangs) { try await environment.clock.sleep(for: .seconds(86_400)) }
   }
 
   func useRefreshTokenInTwoSteps(_ claims: TokenClaims) async throws -> Bool {
