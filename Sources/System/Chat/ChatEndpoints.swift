@@ -246,7 +246,7 @@ extension ChatService {
 
   func health() async throws -> String {
     guard await database.checkHealth() else { throw HTTPFailure(503, "the chat database is not available") }
-    guard try await userManager().isAnswering() else { throw HTTPFailure(503, "the broker does not answer") }
+    if let fault = try await userManager().fault() { throw HTTPFailure(503, fault) }
     return "what the chat needs answers"
   }
 }

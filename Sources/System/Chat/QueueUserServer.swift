@@ -70,8 +70,8 @@ public struct QueueUserServer: UserServerBackend {
     try await send(outgoing)
   }
 
-  /// Whether the broker answers.
-  public func isAnswering() async -> Bool { await client.isAnswering() }
+  /// Why the broker is of no use now; nil while it answers.
+  public func fault() async -> String? { await client.fault() }
 
   /// Gives the connection up.
   public func close() async { await client.close() }

@@ -8,8 +8,8 @@ public protocol UserServerBackend: Sendable {
   func userIsGone(_ user: Int64, connection: Int64) async throws
   /// A user says something. The same id means the same message.
   func userSays(_ message: JSONValue, id: String, user: Int64) async throws
-  /// Whether what stands behind it answers now.
-  func isAnswering() async -> Bool
+  /// Why the backend is of no use now, for an operator to read; nil while it answers.
+  func fault() async -> String?
   /// Gives everything up.
   func close() async
 }
@@ -29,7 +29,7 @@ struct NoUserManager: UserServerBackend {
   func userIsThere(_ user: Int64, connection: Int64) async throws {}
   func userIsGone(_ user: Int64, connection: Int64) async throws {}
   func userSays(_ message: JSONValue, id: String, user: Int64) async throws { throw ChatRefusal.noUserManager }
-  func isAnswering() async -> Bool { true }
+  func fault() async -> String? { nil }
   func close() async {}
 }
 

@@ -304,9 +304,8 @@ public actor CustomerServer: HTTPBackend {
   }
 
   func health() async throws -> String {
-    guard await database.checkHealth(), await self.client.isAnswering() else {
-      throw HTTPFailure(503, "SERVICE_UNAVAILABLE")
-    }
+    guard await database.checkHealth() else { throw HTTPFailure(503, "SERVICE_UNAVAILABLE") }
+    if let fault = await self.client.fault() { throw HTTPFailure(503, "SERVICE_UNAVAILABLE: \(fault)") }
     guard let manager = options.manager else { return "the customer database and the broker answer" }
     let client = HTTPClient(environment, address: manager)
     defer { client.close() }

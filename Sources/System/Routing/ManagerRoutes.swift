@@ -90,7 +90,7 @@ enum ManagerRoutes {
 extension UserManager {
   func health() async throws -> String {
     guard await database.checkHealth() else { throw HTTPFailure(503, "the manager's database is not available") }
-    guard await client.isAnswering() else { throw HTTPFailure(503, "the broker does not answer") }
+    if let fault = await client.fault() { throw HTTPFailure(503, fault) }
     return "the manager's database and the broker answer"
   }
 

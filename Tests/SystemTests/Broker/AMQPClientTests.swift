@@ -180,13 +180,6 @@ struct AMQPClientTests {
           }
         }
       },
-      Badness(name: "nack") { broker in
-        broker.confirms = false
-        broker.answer = { command in
-          guard case .basicPublish = command.method else { return nil }
-          return ScriptedBroker.bytes(.basicNack(tag: 1, multiple: true, requeue: false), command.channel)
-        }
-      },
       Badness(name: "closes the channel because of a declaration") { broker in
         broker.opening = ScriptedBroker.bytes(.channelClose(code: 404, text: "", classID: 50, methodID: 10), 1)
         broker.confirms = false
@@ -316,12 +309,12 @@ struct AMQPClientTests {
       } catch NetworkError.exhausted { isExhausted = true }
       let early = broker.published.count
       broker.opening = []
-      await client.connection?.reset()
+      broker.resetConnection()
       try await environment.clock.sleep(for: .seconds(60))
       return (isAnswering, held, isExhausted, early, broker.published.count)
     }
     #expect(!story.0 && story.2)
-    #expect(story.1 < AMQPClient.maximumUnconfirmedBytes + 2 << 20)
+    #expect(story.1 < AMQPPublisher.maximumUnconfirmedBytes + 2 << 20)
     #expect(story.3 == 0)
     #expect(story.4 >= 120)
   }

@@ -26,6 +26,7 @@ final class ScriptedBroker: @unchecked Sendable {
   /// The bodies of the publications that were taken.
   private(set) var published: [String] = []
   private var tag: UInt64 = 0
+  private var connection: (any Connection)?
   private var sending: Set<Int> = []
 
   static func bytes(_ method: AMQPMethod, _ channel: UInt16 = 0) -> [UInt8] {
@@ -50,12 +51,16 @@ final class ScriptedBroker: @unchecked Sendable {
       while true {
         let connection = try await listener.accept()
         self.connections += 1
+        self.connection = connection
         let number = self.connections
         environment.executor.spawn("peer") { try? await self.serve(connection, number, environment) }
       }
     }.start()
     return world
   }
+
+  /// Breaks the latest connection.
+  func resetConnection() { connection?.reset() }
 
   private func serve(_ connection: any Connection, _ number: Int, _ environment: Environment) async throws {
     var parser = AMQPParser(isServer: true)
@@ -101,7 +106,7 @@ final class ScriptedBroker: @unchecked Sendable {
       return Self.bytes(.connectionTune(channelMax: channelMax, frameMax: frameMax, heartbeat: heartbeat))
     case .connectionOpen: return Self.bytes(.connectionOpenOk) + opening
     case .channelOpen:
-      if command.channel == AMQPClient.publisher { tag = 0 }
+      if command.channel == AMQPPublisher.channel { tag = 0 }
       return Self.bytes(.channelOpenOk, command.channel)
     case .channelClose: return Self.bytes(.channelCloseOk, command.channel)
     case .exchangeDeclare(let declaration) where !declaration.noWait:

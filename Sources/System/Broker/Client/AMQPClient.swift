@@ -1,148 +1,67 @@
 import Environment
 
-/// A client of AMQP 0-9-1 that stays connected: with each new connection it declares again what has to be there, consumes again, and
-/// publishes again what was not confirmed, in its order and with the same message ids.
+/// A client of AMQP 0-9-1 that stays connected. On each new connection it declares its exchanges and
+/// queues again, consumes again, and publishes again what was not confirmed, in order and with the same
+/// message ids.
 ///
-/// A publication returns once the broker has confirmed it. Deliveries come in batches, in order, one batch of a queue at a time; they
-/// are acknowledged when their handler returns, and put back when it throws.
+///     let client = AMQPClient(environment, broker: BrokerAddress(address: address))
+///     await client.declare([.queue("orders", exchange: "")])
+///     await client.consume("orders") { deliveries in try await handle(deliveries) }
+///     client.start()
+///     try await client.publish(message)  // returns once the broker has confirmed it
+///
+/// Deliveries reach their handler in batches, in order, one batch of a queue at a time. A batch is
+/// acknowledged when its handler returns, and handled again when it throws.
 public actor AMQPClient {
-  /// What is to be done with what a queue holds.
+  /// Handles a batch of deliveries from one queue.
   public typealias Handler = @Sendable ([AMQPDelivery]) async throws -> Void
 
-  /// Deliveries that a consumer may hold.
-  static let maximumPrefetch: UInt16 = 256
-  /// Bytes of deliveries that are held for all handlers together.
-  static let maximumHeld = 256 << 20
-  /// Publications that may wait for their confirmation, and their bytes.
-  static let maximumUnconfirmed = 100_000
-  static let maximumUnconfirmedBytes = 128 << 20
-  /// Output up to which publications are written. The rest waits until the network has taken some of it.
-  static let maximumOutput = 1 << 20
-  /// Bytes of deliveries that are not complete, on all channels: a broker is not trusted with more memory.
-  static let maximumUnderWay = 4 * AMQPParser.maximumBody
-  static let patience: Duration = .seconds(10)
-  /// Seconds between heartbeats: a broker drops a dead connection after twice that, and its queues are free again.
-  static let heartbeat: UInt16 = 2
-  /// Time between two tries to consume a queue that another has.
-  static let queuePatience: Duration = .milliseconds(250)
-  static let publisher: UInt16 = 1
+  /// Bytes of deliveries that are not complete, on all channels. It bounds the memory that a broker can take.
+  private static let maximumUnderWay = 4 * AMQPParser.maximumBody
+  /// Time to connect, and time for the network to take output.
+  private static let patience: Duration = .seconds(10)
+  /// Time between two attempts to consume a queue that another consumer has.
+  private static let queuePatience: Duration = .milliseconds(250)
   /// A connection that lasts this long is a success: the next attempt after it waits for the shortest time.
-  static let provenAfter: Duration = .seconds(1)
-  /// A broker's answer that takes longer shows that it does not work, whatever its heartbeats say.
+  private static let provenAfter: Duration = .seconds(1)
+  /// Time for the broker to answer a question. Heartbeats do not show that it works.
   private static let answerPatience: Duration = .seconds(3)
+  /// Time between two connections while the broker refuses a declaration: an operator has to act first.
+  static let refusalDelay: Duration = .seconds(30)
 
   let environment: Environment
-  let broker: BrokerAddress
+  private let broker: BrokerAddress
   private let serialExecutor: ActorExecutor
-  var declarations: [AMQPDeclaration] = []
-  /// Queues that the broker has not said are deleted, in the order in which it is asked.
-  var deletions: [AMQPDeletion] = []
-  /// By their numbers, which count from 1.
-  var consumers: [Int: AMQPConsumer] = [:]
-  private var lastConsumer = 0
-  /// The channels of this connection.
-  var channels = AMQPChannels(maximum: 0)
-  /// Numbers the openings of consumers' channels, so that a delivery is settled on the opening that brought it.
-  var openings = 0
-  /// Deliveries that each consumer may hold. It is lowered when they are too large.
-  var prefetch = AMQPClient.maximumPrefetch
-  /// Bytes of deliveries that wait for their handlers or are with them.
-  var heldBytes = 0
-  /// The largest frame that this connection's broker takes.
-  var frameMax = AMQPParser.maximumFrame
-  /// Whether the broker has said that it reads nothing from this connection for now.
-  var isBlocked = false
-  /// What is not confirmed, by its number since the client was made.
-  var unconfirmed: [UInt64: AMQPPublication] = [:]
-  var unconfirmedBytes = 0
-  var lastPublication: UInt64 = 0
-  /// What was sent on this opening of the publisher's channel.
-  var sent = AMQPSent()
-  /// The first publication that was not.
-  var nextToSend: UInt64 = 1
-  /// Publications that may be sent before one of them is confirmed. While one that the broker refuses
-  /// is looked for, it is few.
-  var window = Int.max
-  var connection: (any Connection)?
-  var generation = 0
-  var isReady = false
-  var connectedAt: Instant?
-  var isClosed = false
-  var output: [UInt8] = []
-  var isWriting = false
-  var lastSent = Instant(nanoseconds: 0)
-  /// What `depths` waits for.
-  var depthQuestion:
-    (
-      expected: Int, found: [(queue: String, messages: UInt32)],
-      continuation: UnsafeContinuation<[(queue: String, messages: UInt32)], Never>
-    )?
-  /// Callers that wait for the answer to a question that only shows that the broker answers.
-  var answerWaiters: [UnsafeContinuation<Bool, Never>] = []
-  /// How many such questions were asked.
-  private(set) var questionsAsked = 0
-  /// When the broker answered one.
-  private var answeredAt: Instant?
+  private var conversation: AMQPConversation
+  private var isClosed = false
+  private var connection: (any Connection)?
+  /// How often the client has connected. It tells one connection from the next.
+  private(set) var generation = 0
+  private var connectedAt: Instant?
+  private var isWriting = false
+  private var lastSent = Instant(nanoseconds: 0)
+  /// Delays before rejected publications are sent again.
+  private var rejections = Backoff()
 
   /// The executor that the environment gave to this actor.
   public nonisolated var unownedExecutor: UnownedSerialExecutor { serialExecutor.unowned }
 
-  /// A client of a broker; connects once it is started.
+  /// Creates a client. It connects once it is started.
   public init(_ environment: Environment, broker: BrokerAddress) {
     self.environment = environment
     self.broker = broker
+    conversation = AMQPConversation(environment.log)
     serialExecutor = environment.executor.forActor("amqp-client")
   }
 
-  /// Begins to connect, and goes on until it is closed.
+  /// Starts to connect. The client stays connected until it is closed.
   public nonisolated func start() { environment.executor.spawn("amqp-client") { await self.run() } }
 
-  /// Whether there is a connection now.
-  public var isConnected: Bool { isReady }
-
-  /// Whether there is a connection now or comes within a time.
-  public func isConnected(within patience: Duration) async throws -> Bool {
-    let end = environment.clock.now + patience
-    while !isReady, !isClosed, environment.clock.now < end { try await environment.clock.sleep(for: .milliseconds(25)) }
-    return isReady
-  }
-
-  /// Whether the broker reads what it is sent, works on it, and is not out of memory. It is asked at most
-  /// once a second while it answers; concurrent callers share a question.
-  public func isAnswering() async -> Bool {
-    guard isReady, !isBlocked else { return false }
-    if let answeredAt, environment.clock.now - answeredAt < .seconds(1) { return true }
-    return await withUnsafeContinuation { continuation in
-      answerWaiters.append(continuation)
-      guard answerWaiters.count == 1 else { return }
-      questionsAsked += 1
-      let question = questionsAsked
-      writeQuestion()
-      flush()
-      environment.executor.spawn("amqp-answer") {
-        try? await self.environment.clock.sleep(for: Self.answerPatience)
-        // A later question has its own time.
-        if question == self.questionsAsked { self.endAnswers(false) }
-      }
-    }
-  }
-
-  /// Whether somebody waits for an answer.
-  var hasQuestion: Bool { !answerWaiters.isEmpty }
-
-  /// Ends the wait for an answer: it came, or does not come.
-  func endAnswers(_ isAnswering: Bool) {
-    answeredAt = isAnswering ? environment.clock.now : nil
-    let waiters = answerWaiters
-    answerWaiters = []
-    for waiter in waiters { waiter.resume(returning: isAnswering) }
-  }
-
-  /// Gives up: what was not confirmed throws.
+  /// Closes the client. Publications and deletions that are under way throw.
   public func close() {
     isClosed = true
-    if isReady {
-      AMQPFrames.write(.connectionClose(code: 200, text: "bye", classID: 0, methodID: 0), 0, to: &output)
+    if isConnected {
+      conversation.write(.connectionClose(code: 200, text: "bye", classID: 0, methodID: 0))
       flush()
     } else {
       connection?.reset()
@@ -150,77 +69,97 @@ public actor AMQPClient {
     failAll()
   }
 
-  /// Nothing more goes out: whoever waits is told.
-  func failAll() {
+  private func failAll() {
     isClosed = true
-    let waiting = unconfirmed
-    unconfirmed = [:]
-    unconfirmedBytes = 0
-    for number in waiting.keys.sorted() { waiting[number]!.batch.failed(NetworkError.closed) }
-    failDeletions()
+    conversation.failAll()
   }
 
-  // MARK: What callers ask for
+  // MARK: State
 
-  /// Has something declared, now and with each new connection; what is published later finds it there.
-  /// A name that no frame holds is logged and left out: a broker has nothing of that name.
-  public func declare(_ wanted: [AMQPDeclaration]) {
-    for declaration in wanted where !declarations.contains(declaration) {
-      guard declaration.isFrameable else {
-        environment.log.error("amqp-name-too-long", ["declaration": .string("\(declaration)")])
-        continue
-      }
-      declarations.append(declaration)
-      if isReady { write(declaration) }
+  /// Whether the client is connected.
+  public var isConnected: Bool { conversation.isOpen }
+
+  /// Bytes of publications that wait for their confirmation.
+  var unconfirmedBytes: Int { conversation.unconfirmedBytes }
+  /// How often the broker was asked whether it answers.
+  var questionsAsked: Int { conversation.check.question }
+
+  /// Waits until the client is connected, for a bounded time. Returns whether it is.
+  public func isConnected(within patience: Duration) async throws -> Bool {
+    let end = environment.clock.now + patience
+    while !isConnected, !isClosed, environment.clock.now < end {
+      try await environment.clock.sleep(for: .milliseconds(25))
     }
+    return isConnected
+  }
+
+  /// Whether the broker reads, works, and is not out of memory. It is asked at most once a second while
+  /// it answers.
+  public func isAnswering() async -> Bool {
+    guard conversation.isReading else { return false }
+    if conversation.check.isFresh(at: environment.clock.now) { return true }
+    return await withUnsafeContinuation { continuation in
+      guard let question = conversation.ask(continuation) else { return }
+      flush()
+      environment.executor.spawn("amqp-answer") {
+        try? await self.environment.clock.sleep(for: Self.answerPatience)
+        self.conversation.giveUp(question: question)
+      }
+    }
+  }
+
+  /// Why the broker is of no use now, for an operator to read; nil while it answers.
+  public func fault() async -> String? { await isAnswering() ? nil : conversation.fault }
+
+  // MARK: Exchanges and queues
+
+  /// Declares exchanges and queues, now and on each new connection. Messages that are published later
+  /// find them. When the broker refuses a declaration, `fault` and the log say what to do about it.
+  public func declare(_ wanted: [AMQPDeclaration]) {
+    conversation.declare(wanted)
     flush()
   }
 
+  /// Deletes a queue, and returns once the broker has deleted it. Do not declare it again before that.
+  /// - Throws: `NetworkError.closed` when the client is closed first; `AMQPFramingError` for a name that is too long.
+  public func delete(_ queue: String, exchange: String) async throws {
+    guard !isClosed else { throw NetworkError.closed }
+    try AMQPFramingError.check(queue, "queue")
+    let batch = AMQPBatch(1)
+    try await withUnsafeThrowingContinuation { continuation in
+      batch.continuation = continuation
+      conversation.delete(queue, exchange: exchange, batch)
+      flush()
+    }
+  }
+
+  /// The number of ready messages in each of some declared queues. Empty when the client is not
+  /// connected, or is asking already.
+  public func depths(_ queues: [String]) async -> [(queue: String, messages: UInt32)] {
+    let queues = conversation.askable(queues)
+    guard !queues.isEmpty else { return [] }
+    return await withUnsafeContinuation { continuation in
+      conversation.askDepths(queues, continuation)
+      flush()
+    }
+  }
+
+  // MARK: Publishing
+
   /// Publishes a persistent message, and returns once the broker has confirmed it.
-  /// - Throws: `AMQPFramingError` when no frame holds it; `AMQPError` when the broker refuses it, for example
-  ///   404 when there is no such exchange; `NetworkError.closed` when the client is closed before, `.exhausted`
-  ///   when too many wait already.
+  /// - Throws: `AMQPFramingError` when no frame holds the message; `AMQPError` when the broker refuses it,
+  ///   for example with 404 when there is no such exchange; `NetworkError.closed` when the client is
+  ///   closed first, `.exhausted` when too many publications wait.
   public func publish(_ message: AMQPMessage) async throws { try await publish([message]) }
 
-  /// Publishes a persistent message after all before it; nobody waits for its confirmation. One that no frame holds
-  /// or the broker refuses is logged and goes nowhere.
-  public func post(_ message: AMQPMessage) {
-    guard !isClosed, hasRoom else {
-      environment.log.warning("amqp-not-posted", ["routing_key": .string(message.routingKey)])
-      return
-    }
-    do throws(AMQPFramingError) {
-      try message.checkFraming()
-      enqueue(message, AMQPBatch(1))
-      flush()
-    } catch {
-      environment.log.error("amqp-not-posted", ["error": .string("\(error)")])
-    }
-  }
-
-  private func enqueue(_ message: AMQPMessage, _ batch: AMQPBatch) {
-    var properties = message.properties
-    properties.deliveryMode = 2
-    lastPublication += 1
-    let publication = AMQPPublication(
-      exchange: message.exchange, routingKey: message.routingKey, properties: properties.bytes, body: message.body,
-      batch: batch)
-    unconfirmedBytes += publication.size
-    unconfirmed[lastPublication] = publication
-    sendWaiting()
-  }
-
-  private var hasRoom: Bool {
-    unconfirmed.count < Self.maximumUnconfirmed && unconfirmedBytes < Self.maximumUnconfirmedBytes
-  }
-
-  /// Publishes persistent messages, one after the other, and returns once the broker has confirmed them all.
-  /// - Throws: as for one message. When some cannot be framed or are refused, the others are published and
-  ///   confirmed before the error is thrown; `AMQPMessage.checkFraming` tells which cannot be framed.
+  /// Publishes persistent messages in order, and returns once the broker has confirmed all of them.
+  /// - Throws: as for one message. When some messages cannot be framed or are refused, the others are
+  ///   published and confirmed before the error is thrown. `AMQPMessage.checkFraming` finds those that
+  ///   cannot be framed.
   public func publish(_ messages: [AMQPMessage]) async throws {
     guard !isClosed else { throw NetworkError.closed }
-    guard hasRoom else {
-      throw NetworkError.exhausted("too much waits for the broker")
+    guard conversation.hasRoom else {
+      throw NetworkError.exhausted("too many publications wait for the broker")
     }
     var refusal: AMQPFramingError?
     let good = messages.filter { message in
@@ -236,44 +175,225 @@ public actor AMQPClient {
       let batch = AMQPBatch(good.count)
       try await withUnsafeThrowingContinuation { continuation in
         batch.continuation = continuation
-        for message in good { enqueue(message, batch) }
+        for message in good { conversation.publish(message, batch) }
         flush()
       }
     }
     if let refusal { throw refusal }
   }
 
-  /// Consumes a queue, now and with each new connection. Returns what `cancel` takes.
-  ///
-  /// An *exclusive* consumer waits while the queue has another. Where the order of messages matters that is what keeps it: a broker that
-  /// has not noticed yet that this client's last connection is dead gives nothing to the new one past what the old one holds.
-  @discardableResult
-  ///
-  /// Each consumer has a channel of its own. When the broker allows no more of them, the consumer waits for one.
-  public func consume(_ queue: String, exclusive: Bool = false, _ handler: @escaping Handler) -> Int {
-    lastConsumer += 1
-    consumers[lastConsumer] = AMQPConsumer(queue: queue, isExclusive: exclusive, handler: handler)
-    if isReady {
-      channels.waiting.append(lastConsumer)
-      openWaiting()
-      flush()
+  /// Publishes a persistent message behind all others, without waiting for its confirmation. A message
+  /// that cannot be framed or that the broker refuses is logged and dropped.
+  public func post(_ message: AMQPMessage) {
+    guard !isClosed, conversation.hasRoom else {
+      environment.log.warning("amqp-not-posted", ["routing_key": .string(message.routingKey)])
+      return
     }
-    return lastConsumer
+    do throws(AMQPFramingError) {
+      try message.checkFraming()
+      conversation.publish(message, AMQPBatch(1))
+      flush()
+    } catch {
+      environment.log.error("amqp-not-posted", ["error": .string("\(error)")])
+    }
   }
 
-  /// Consumes no more; what is held goes back to the queue.
-  public func cancel(_ id: Int) {
-    forgetWaiting(id)
-    guard let consumer = consumers.removeValue(forKey: id), isReady, let channel = consumer.channel else { return }
-    guard consumer.isOpen else {
-      // The broker has closed it, or is about to: then its number is free with the broker's answer.
-      guard !channels.isClosing(channel) else { return }
-      channels.free(channel)
-      openWaiting()
-      return flush()
-    }
-    AMQPFrames.write(.channelClose(code: 200, text: "done", classID: 0, methodID: 0), channel, to: &output)
-    channels.close(channel)
+  private func sendAgain(opening: Int, after delay: Duration) async {
+    do { try await environment.clock.sleep(for: delay) } catch { return }
+    conversation.sendAgain(opening: opening)
     flush()
+  }
+
+  // MARK: Consuming
+
+  /// Consumes a queue, now and on each new connection. Returns a number for `cancel`.
+  ///
+  /// An *exclusive* consumer waits while the queue has another one. This keeps the order of messages: as
+  /// long as a broker takes the client's last connection for alive, it delivers nothing to the new one
+  /// that is later than what the old one holds.
+  ///
+  /// Each consumer has a channel of its own. When the broker allows no more channels, it waits for one.
+  @discardableResult
+  public func consume(_ queue: String, exclusive: Bool = false, _ handler: @escaping Handler) -> Int {
+    defer { flush() }
+    return conversation.consume(queue, exclusive: exclusive, handler)
+  }
+
+  /// Ends a consumer. Its deliveries return to the queue.
+  public func cancel(_ id: Int) {
+    conversation.cancel(id)
+    flush()
+  }
+
+  /// Calls a consumer's handler as long as deliveries wait for it.
+  private func work(_ id: Int) async {
+    while !isClosed, let batch = conversation.takeBatch(id) {
+      do {
+        try await batch.handler(batch.deliveries)
+        conversation.acknowledge(batch)
+      } catch is NodeDown {
+        return
+      } catch {
+        environment.log.warning("amqp-consumer-failed", ["error": .string("\(error)")])
+        do { try await environment.clock.sleep(for: .milliseconds(100)) } catch { return }
+        conversation.giveBack(batch)
+      }
+      flush()
+    }
+    conversation.endWork(id)
+  }
+
+  private func retry(_ refused: AMQPConsumers.Refused) async {
+    do { try await environment.clock.sleep(for: Self.queuePatience) } catch { return }
+    guard !isClosed else { return }
+    conversation.retry(refused)
+    flush()
+  }
+
+  // MARK: Connections
+
+  private func run() async {
+    defer { conversation.removeConsumers() }
+    var backoff = Backoff()
+    while !isClosed {
+      connectedAt = nil
+      var refusal: AMQPDeclarationRefusal?
+      do {
+        try await runConnection()
+      } catch is NodeDown {
+        conversation.end()
+        return failAll()
+      } catch let error as AMQPDeclarationRefusal {
+        environment.log.error(
+          "amqp-declaration-refused",
+          ["method": .string(error.method), "error": .string(error.error.reason), "remedy": .string(error.remedy)])
+        refusal = error
+      } catch {
+        if !isClosed { environment.log.info("amqp-connection-lost", ["error": .string("\(error)")]) }
+      }
+      conversation.end(refusal)
+      connection?.reset()
+      connection = nil
+      guard !isClosed else { return }
+      if let connectedAt, environment.clock.now - connectedAt >= Self.provenAfter { backoff.reset() }
+      let delay = refusal == nil ? backoff.next(environment.entropy) : Self.refusalDelay
+      do { try await environment.clock.sleep(for: delay) } catch { return failAll() }
+    }
+  }
+
+  /// Runs one connection, from its handshake to its end.
+  private func runConnection() async throws {
+    let deadline = environment.clock.now + Self.patience
+    let connection = try await environment.network.connect(to: broker.address, deadline: deadline)
+    self.connection = connection
+    generation += 1
+    var parser = AMQPParser(isServer: false)
+    try await connection.write(AMQPParser.protocolHeader, deadline: deadline)
+    let agreement = try await shakeHands(connection, &parser, deadline)
+    connectedAt = environment.clock.now
+    conversation.open(agreement)
+    flush()
+    let heartbeat = Duration.seconds(Int64(agreement.heartbeat))
+    environment.executor.spawn("amqp-heartbeat") { [generation] in await self.beat(heartbeat, generation) }
+    while true {
+      while let event = try parser.next() {
+        if case .command(let command) = event, try !take(command) { return }
+      }
+      guard parser.bytesUnderWay <= Self.maximumUnderWay else {
+        throw AMQPError(506, "too many bytes of incomplete deliveries")
+      }
+      flush()
+      let bytes = try await connection.read(atMost: 131_072, deadline: environment.clock.now + heartbeat * 3)
+      if bytes.isEmpty { throw NetworkError.closed }
+      parser.receive(bytes)
+    }
+  }
+
+  private func shakeHands(
+    _ connection: any Connection, _ parser: inout AMQPParser, _ deadline: Instant
+  ) async throws -> AMQPHandshake.Agreement {
+    var handshake = AMQPHandshake(user: broker.user, password: broker.password)
+    while true {
+      while let event = try parser.next() {
+        guard case .command(let command) = event else { continue }
+        var agreement: AMQPHandshake.Agreement?
+        try conversation.write { agreement = try handshake.take(command.method, answeringTo: &$0) }
+        if let agreement { return agreement }
+        flush()
+      }
+      let bytes = try await connection.read(atMost: 65_536, deadline: deadline)
+      if bytes.isEmpty { throw NetworkError.closed }
+      parser.receive(bytes)
+    }
+  }
+
+  /// Takes a command of the broker. Returns false when the connection has ended in order.
+  private func take(_ command: AMQPCommand) throws -> Bool {
+    // The answer to a close goes out, though the connection is of no use any more.
+    defer { if case .connectionClose = command.method { flush() } }
+    switch try conversation.take(command, at: environment.clock.now) {
+    case .work(let id)?: environment.executor.spawn("amqp-consumer") { await self.work(id) }
+    case .retry(let refused)?: environment.executor.spawn("amqp-wait-for-queue") { await self.retry(refused) }
+    case .sendAgain(let opening)?:
+      let delay = rejections.next(environment.entropy)
+      environment.executor.spawn("amqp-send-again") { await self.sendAgain(opening: opening, after: delay) }
+    case .end?: return false
+    case nil: if case .basicAck = command.method { rejections.reset() }
+    }
+    return true
+  }
+
+  private func beat(_ interval: Duration, _ generation: Int) async {
+    while true {
+      let last = lastSent
+      do { try await environment.clock.sleep(until: last + interval / 2) } catch { return }
+      guard generation == self.generation, isConnected, !isClosed else { return }
+      // Any output shows that the client is alive (AMQP 0-9-1 §4.2.7).
+      guard lastSent == last else { continue }
+      lastSent = environment.clock.now
+      conversation.write { AMQPFrames.writeHeartbeat(to: &$0) }
+      flush()
+    }
+  }
+
+  // MARK: Output
+
+  /// Sends the output. Everything that is written in one turn goes out together.
+  private func flush() {
+    guard !isWriting, conversation.hasOutput, let connection else { return }
+    isWriting = true
+    let generation = generation
+    environment.executor.post(to: self) { $0.writeAll(connection, generation) }
+  }
+
+  /// Writes as much as the network takes at once. A task waits for it to take the rest.
+  private func writeAll(_ connection: any Connection, _ generation: Int) {
+    do {
+      while generation == self.generation {
+        let batch = conversation.takeOutput()
+        if batch.isEmpty { break }
+        lastSent = environment.clock.now
+        let count = try connection.writeNow(batch[...])
+        if count < batch.count {
+          environment.executor.spawn("amqp-writer") {
+            await self.write(Array(batch[count...]), connection, generation)
+          }
+          return
+        }
+      }
+    } catch {
+      connection.reset()
+    }
+    isWriting = false
+    // A new connection may have begun meanwhile.
+    if generation != self.generation { flush() }
+  }
+
+  private func write(_ rest: [UInt8], _ connection: any Connection, _ generation: Int) async {
+    // After an error, the next write fails too.
+    do { try await connection.write(rest, deadline: environment.clock.now + Self.patience) } catch {
+      connection.reset()
+    }
+    writeAll(connection, generation)
   }
 }

@@ -1,17 +1,17 @@
-/// Why a message cannot be sent: no frame of AMQP 0-9-1 holds it, whatever the state of the connection.
+/// A message that AMQP 0-9-1 cannot carry, whatever the state of the connection.
 public enum AMQPFramingError: Error, Hashable, Sendable {
-  /// A name or a property is longer than a short string, which has at most 255 bytes (§4.2.5.3).
+  /// A name or a property is longer than a short string: 255 bytes (§4.2.5.3).
   case longName(field: String, bytes: Int)
-  /// The properties are larger than one frame, which has to hold them all (§2.3.5.2).
+  /// The properties do not fit one frame, which has to hold all of them (§2.3.5.2).
   case largeHeader(bytes: Int, limit: Int)
-  /// The headers nest tables or arrays deeper than a broker reads.
+  /// The headers nest tables or arrays deeper than readers accept.
   case deepHeaders
-  /// The body is larger than a broker takes.
+  /// The body is larger than a broker accepts.
   case largeBody(bytes: Int, limit: Int)
 }
 
 extension AMQPMessage {
-  /// Checks that frames can hold the message. `AMQPClient` refuses a message that fails this check, and only that one.
+  /// Checks that frames can hold the message. `AMQPClient` refuses a message that fails this check.
   /// - Throws: `AMQPFramingError`.
   public func checkFraming() throws(AMQPFramingError) {
     try AMQPFramingError.check(exchange, "exchange")
@@ -20,14 +20,14 @@ extension AMQPMessage {
     guard body.count <= AMQPParser.maximumBody else {
       throw .largeBody(bytes: body.count, limit: AMQPParser.maximumBody)
     }
-    // Most messages have no headers, and short properties always fit.
+    // Most messages have no headers. Their properties always fit.
     guard properties.headers != nil else { return }
     try AMQPFramingError.check(header: properties.bytes, frameMax: AMQPParser.maximumFrame)
   }
 }
 
 extension AMQPFramingError {
-  /// Bytes of a content header's frame that are not properties: the frame's own 8, class, weight and body size.
+  /// Bytes of a content header's frame beside the properties: 8 of the frame, then class, weight and body size.
   static let headerOverhead = 8 + 2 + 2 + 8
 
   static func check(_ text: String, _ field: @autoclosure () -> String) throws(AMQPFramingError) {
@@ -36,7 +36,7 @@ extension AMQPFramingError {
     }
   }
 
-  /// Checks that a frame of a connection holds these properties, flags and list.
+  /// Checks that a frame of a connection holds encoded properties.
   static func check(header: [UInt8], frameMax: Int) throws(AMQPFramingError) {
     let limit = frameMax - headerOverhead
     guard header.count <= limit else { throw .largeHeader(bytes: header.count, limit: limit) }
@@ -56,7 +56,7 @@ extension AMQPProperties {
 }
 
 extension AMQPTable {
-  /// `depth` counts the tables and arrays around and including this one; the recursion ends at the bound that readers have.
+  /// `depth` counts this table and the tables and arrays around it. The recursion ends at the bound of readers.
   fileprivate func checkFraming(depth: Int) throws(AMQPFramingError) {
     guard depth <= AMQPReader.maximumDepth else { throw .deepHeaders }
     for entry in entries {

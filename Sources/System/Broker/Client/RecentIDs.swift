@@ -1,12 +1,12 @@
-/// The ids of messages that were handled, the latest of them: the same id means the same message. Older ones are forgotten, since
-/// each holds memory.
+/// The ids of the messages that were handled last, to recognize a message that is delivered again.
+/// Memory is bounded: older ids are forgotten.
 struct RecentIDs: Sendable {
-  /// So many at least are remembered, and at most twice as many.
+  /// The set keeps at least the latest `limit` ids, and fewer than twice as many.
   let limit: Int
   private var ids: Set<String>
   private var order: [String]
 
-  /// Remembers these, the oldest first.
+  /// Creates a set of known ids, oldest first.
   init(limit: Int, _ known: [String] = []) {
     self.limit = limit
     ids = Set(known)
@@ -15,7 +15,7 @@ struct RecentIDs: Sendable {
 
   func contains(_ id: String) -> Bool { ids.contains(id) }
 
-  /// Remembers an id; false when it is known.
+  /// Adds an id. Returns false when it is known.
   @discardableResult
   mutating func insert(_ id: String) -> Bool {
     guard ids.insert(id).inserted else { return false }

@@ -1,0 +1,18 @@
+import Environment
+
+/// The address of a broker, and the credentials to log in with.
+public struct BrokerAddress: Hashable, Sendable {
+  /// The address to connect to.
+  public var address: SocketAddress
+  /// The user name.
+  public var user: String
+  /// The password.
+  public var password: String
+
+  /// Creates an address with credentials.
+  public init(address: SocketAddress, user: String = "guest", password: String = "guest") {
+    self.address = address
+    self.user = user
+    self.password = password
+  }
+}
