@@ -1,24 +1,30 @@
 import Environment
 
-/// JSON Web Tokens (RFC 7519) signed with HMAC-SHA-256 (RFC 7515, `HS256`), and nothing else: a verifier that looks at
-/// `alg` to decide how to verify has been the hole in many (RFC 8725 §2.1).
+/// JSON Web Tokens (RFC 7519) signed with HMAC-SHA-256 (`HS256`, RFC 7515). No other algorithm is accepted: verifiers that
+/// choose the algorithm by the token's `alg` have been a common vulnerability (RFC 8725 §2.1).
+///
+/// ```swift
+/// let jwt = JWT(secrets: [secret])
+/// let token = jwt.sign(["sub": "ann", "exp": 1_900_000_000])
+/// let claims = try jwt.verify(token)
+/// ```
 struct JWT {
-  /// A token longer than this is refused unread; ours have about 330 bytes.
+  /// The maximum length of a token in bytes. Longer ones are refused unread; Parley's have about 330.
   static let maximumLength = 4096
 
   enum Failure: Error, Hashable {
     /// Not three parts of base64url with JSON objects in the first two.
     case malformed
-    /// Another algorithm than HS256, or a `crit` that is not understood.
+    /// An algorithm other than HS256, or a `crit` header.
     case algorithm
-    /// No known key made the signature.
+    /// The signature is not of a known key.
     case signature
   }
 
   private static let header = Array("eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.".utf8)
   private let keys: [HMACSHA256]
 
-  /// The first of `secrets` signs, any of them verifies.
+  /// The first of `secrets` signs; each of them verifies.
   init(secrets: [[UInt8]]) {
     require(!secrets.isEmpty, "a JWT needs a secret")
     keys = secrets.map(HMACSHA256.init)
@@ -28,7 +34,7 @@ struct JWT {
     String(expecting: 512) { sign(to: &$0) { claims.write(to: &$0) } }
   }
 
-  /// Appends the token with the claims that `body` writes as JSON.
+  /// Appends a token with the claims that `body` writes as JSON.
   func sign(to output: inout ByteWriter, _ body: (inout ByteWriter) -> Void) {
     let start = output.count
     Self.header.withUnsafeBufferPointer { output.append($0) }
@@ -36,15 +42,12 @@ struct JWT {
       body(&claims)
       Base64URL.encode(claims.written, to: &output)
     }
-    withUnsafeTemporaryAllocation(of: UInt8.self, capacity: HMACSHA256.length) { code in
-      let message = UnsafeBufferPointer(rebasing: output.written[start...])
-      keys[0].write(codeOf: message, to: code.baseAddress!)
-      output.append(UInt8(ascii: "."))
-      Base64URL.encode(UnsafeBufferPointer(code), to: &output)
-    }
+    let code = keys[0].code(output.written[start...])
+    output.append(UInt8(ascii: "."))
+    code.withUnsafeBufferPointer { Base64URL.encode($0, to: &output) }
   }
 
-  /// The claims of a token with a good signature. What they claim is for the caller to judge.
+  /// Returns the claims of a token with a valid signature. The caller checks the claims.
   func verify(_ token: String) throws(Failure) -> JSONValue {
     guard token.utf8.count <= Self.maximumLength else { throw .malformed }
     let bytes = Array(token.utf8)
@@ -53,7 +56,7 @@ struct JWT {
       !bytes[(first + 1)..<second].contains(dot), let signature = Base64URL.decode(bytes[(second + 1)...])
     else { throw .malformed }
     guard bytes.starts(with: Self.header) || isHS256(bytes[..<first]) else { throw .algorithm }
-    let message = Array(bytes[..<second])
+    let message = bytes[..<second]
     guard keys.contains(where: { Cryptography.constantTimeEqual($0.code(message), signature) }) else {
       throw .signature
     }
@@ -63,8 +66,8 @@ struct JWT {
     return claims
   }
 
-  /// Whether a header names HS256 and no extension that would have to be understood (RFC 7515 §4.1.11). What else it says
-  /// (`typ`, `cty`, `kid` …) decides nothing here: the kind of a token is in its claims.
+  /// Whether a header names HS256 and no critical extension (RFC 7515 §4.1.11). Its other members (`typ`, `cty`, `kid` …)
+  /// are ignored: the kind of a token is in its claims.
   private func isHS256(_ part: ArraySlice<UInt8>) -> Bool {
     guard let bytes = Base64URL.decode(part), let header = try? JSONParser.parse(bytes) else { return false }
     return header["alg"]?.string == "HS256" && header["crit"] == nil
