@@ -16,10 +16,10 @@ struct LoginThrottle {
     /// A name that is nobody's, by the hash of its folded form: 16 bytes for a name of any length.
     case unknown(UInt64, UInt64)
 
-    init(id: String) { self = .known(ExactText(id)) }
+    init(id: AccountID) { self = .known(ExactText(id.value)) }
 
     init(unknown name: AccountName) {
-      let digest = name.key.withUTF8Bytes { Cryptography.sha256($0) }
+      let digest = Cryptography.sha256(Array(name.key.utf8))
       let word = { (range: Range<Int>) in digest[range].reduce(UInt64(0)) { $0 << 8 | UInt64($1) } }
       self = .unknown(word(0..<8), word(8..<16))
     }

@@ -1,8 +1,8 @@
 import Environment
 
-/// The bodies of the planted bugs: what a hurried programmer writes in their place. Reached only when a test plants them.
+/// The bodies of the User Service's planted bugs.
 extension UserService {
-  /// Fails now and then, or hangs, when that is planted.
+  /// Fails, ends the process or hangs, where that is planted.
   func misbehave() async throws {
     if options.planted(.fails), environment.entropy.below(50) == 0 { throw AccountsFailure.loginRevoked }
     if options.planted(.traps), environment.entropy.below(20) == 0 { fatalError("planted") }
@@ -15,7 +15,7 @@ extension UserService {
       try $0.first("SELECT 1 FROM used_refresh_tokens WHERE token_id = $1", .text(id)) { $0.int(0) } != nil
     }
     if used {
-      let family = claims.id.family
+      let family = claims.id.family.value
       try await database.transaction {
         try $0.execute(
           "INSERT INTO revoked_logins (family, expires_at) VALUES ($1, $2) ON CONFLICT DO NOTHING", .text(family),
@@ -31,27 +31,29 @@ extension UserService {
     return true
   }
 
-  func addSessionInTwoSteps(_ session: String, _ user: String, _ now: String) async throws {
+  func addSessionInTwoSteps(_ session: UserSessionID, of user: AccountID, at now: Timestamp) async throws {
     let exists = try await database.transaction { connection in
-      try connection.requireUser(user)
-      return try connection.first("SELECT 1 FROM user_sessions WHERE session_id = $1", .text(session)) { $0.int(0) }
-        != nil
+      try AccountsTables(connection).users.require(user)
+      return try connection.first("SELECT 1 FROM user_sessions WHERE session_id = $1", .text(session.value)) {
+        $0.int(0)
+      } != nil
     }
     if exists { throw HTTPFailure(400, "session_id: already exists") }
     try await database.transaction {
-      try $0.requireUser(user)
+      try AccountsTables($0).users.require(user)
       try $0.execute(
         """
         INSERT INTO user_sessions (session_id, user_id, created_at) VALUES ($1, $2, $3)
         ON CONFLICT (session_id) DO UPDATE SET user_id = $2
-        """, .text(session), .text(user), .text(now))
+        """, .text(session.value), .text(user.value), .text(now.rfc3339))
     }
   }
 }
 
 extension SQLConnection {
-  func addUserByCase(id: String, email: EmailAddress, username: Username, password: PasswordHash, at now: String) throws
-  {
+  func addUserByCase(
+    _ id: AccountID, email: EmailAddress, username: Username, password: PasswordHash, at now: String
+  ) throws {
     let taken = try first(
       "SELECT 1 FROM users WHERE user_email = $1 OR username = $2", .text(email.text), .text(username.text)
     ) {
@@ -62,6 +64,7 @@ extension SQLConnection {
       """
       INSERT INTO users (user_id, user_email, username, password_hash, salt, created_at, email_key, username_key)
       VALUES ($1, $2, $3, $4, $5, $6, $2, $3)
-      """, .text(id), .text(email.text), .text(username.text), .text(password.hash), .text(password.salt), .text(now))
+      """, .text(id.value), .text(email.text), .text(username.text), .text(password.hash), .text(password.salt),
+      .text(now))
   }
 }

@@ -6,36 +6,50 @@ enum TokenKind: String, Sendable {
   case refresh
 }
 
-/// A token's `jti`: which login it descends from, and which one it is.
+/// A login. All tokens that descend from it by refreshing carry it in their `jti`.
+struct LoginID: Hashable, Sendable {
+  let value: String
+
+  init(_ value: String) { self.value = value }
+}
+
+extension Principal {
+  /// The account that the token was issued to.
+  var account: AccountID { AccountID(subject) }
+  /// The login that the token descends from.
+  var loginID: LoginID { LoginID(login) }
+}
+
+/// A token's `jti`, which names its login and the token itself.
 ///
-/// Ours are `FAMILY.UNIQUE`. One of another form, from another issuer with the same key, is a login of its own: the part before
-/// its last dot, or all of it, is the family of the tokens that are made from it.
+/// Parley writes `LOGIN.UNIQUE`. A token of another issuer with the same key may have any other form: the part before its
+/// last dot, or all of it, is its login.
 struct TokenID: Hashable, Sendable {
   private static let maximumBytes = 255
 
-  /// The login; every token made from it by refreshing has the same.
-  let family: String
-  /// The whole `jti`, which is unique to the token.
+  /// The login; tokens made by refreshing keep it.
+  let family: LoginID
+  /// The whole `jti`, which is unique.
   let text: String
 
   init?(_ text: String) {
     let bytes = text.utf8
     let family = bytes.lastIndex(of: UInt8(ascii: ".")).map { bytes[..<$0] } ?? bytes[...]
-    // A refreshed token's is 25 bytes longer than its family, so that only a foreign one can be too long.
+    // A refreshed token's `jti` is 25 bytes longer than its login, so only a foreign one can be too long.
     guard !bytes.isEmpty, family.count <= Self.maximumBytes, bytes.count <= Self.maximumBytes + 32 else { return nil }
     self.text = text
-    self.family = family.isEmpty ? text : String(Substring(family))
+    self.family = LoginID(family.isEmpty ? text : String(Substring(family)))
   }
 }
 
-/// What a good token says.
+/// The claims of a valid token.
 struct TokenClaims: Sendable {
-  let subject: String
+  let subject: AccountID
   let id: TokenID
   let expires: Timestamp
 }
 
-/// Makes and reads tokens.
+/// Issues and verifies tokens.
 struct TokenIssuer {
   private let jwt: JWT
   private let accessLifetime: Duration
@@ -51,13 +65,13 @@ struct TokenIssuer {
     refreshLifetime = options.refreshTokenLifetime
   }
 
-  /// What login and refresh answer, as JSON: an access token, a refresh token, and how long the first is good for. Without
-  /// a `family` they begin a login of their own.
+  /// Issues an access token and a refresh token, as the JSON body that login and refresh answer.
+  /// - Parameter family: The login to continue; nil begins a new one.
   @inline(never)
-  func issue(to subject: String, family: String?, at now: Timestamp, entropy: any Entropy) -> [UInt8] {
+  func issue(to subject: AccountID, family: LoginID?, at now: Timestamp, entropy: any Entropy) -> [UInt8] {
     withUnsafeTemporaryAllocation(byteCount: family == nil ? 36 : 24, alignment: 1) { random in
       entropy.fill(random)
-      return issue(to: subject, family, UnsafeRawBufferPointer(random), at: now)
+      return issue(to: subject.value, family?.value, UnsafeRawBufferPointer(random), at: now)
     }
   }
 
@@ -68,7 +82,7 @@ struct TokenIssuer {
       if let family { output.append(jsonEscaped: family) } else { output.append(hex: random[24...]) }
     }
     return [UInt8](expecting: 1024) { answer in
-      // Nothing in a token has to be escaped.
+      // A token has no character that JSON escapes.
       answer.append("{\"access_token\":\"")
       sign(.access, subject, writeFamily, random[..<12], now, now + accessLifetime, to: &answer)
       answer.append("\",\"refresh_token\":\"")
@@ -79,7 +93,7 @@ struct TokenIssuer {
     }
   }
 
-  /// The claims are `TokenClaims`, and its `jti` is a `TokenID`.
+  /// Signs the claims that `read` expects; the `jti` is a `TokenID`.
   private func sign(
     _ kind: TokenKind, _ subject: String, _ writeFamily: (inout ByteWriter) -> Void,
     _ unique: Slice<UnsafeRawBufferPointer>, _ now: Timestamp, _ expires: Timestamp, to output: inout ByteWriter
@@ -110,7 +124,7 @@ struct TokenIssuer {
     }
   }
 
-  /// The claims of a token of this kind that is valid now; otherwise why it is not.
+  /// Returns the claims of a token of this kind that is valid at `now`, or the reason why it is not.
   func read(_ token: String, as kind: TokenKind, at now: Timestamp) -> Result<TokenClaims, TokenFault> {
     let claims: JSONValue
     do throws(JWT.Failure) { claims = try jwt.verify(token) } catch { return .failure(.invalid) }
@@ -123,14 +137,14 @@ struct TokenIssuer {
     if let notBefore = claims["nbf"] {
       guard let begin = notBefore.numericDate, now >= begin else { return .failure(.invalid) }
     }
-    return .success(TokenClaims(subject: subject, id: id, expires: expires))
+    return .success(TokenClaims(subject: AccountID(subject), id: id, expires: expires))
   }
 
-  /// Bytes of a `sub`; ours have 64.
+  /// The maximum length of a `sub` in bytes; Parley's have 64.
   private static let maximumSubject = 255
 
-  /// Whether the issuer and the audience that a token names, if it does, are those that are configured, if any are. A token
-  /// without them may be one of before they were configured.
+  /// Whether the token's issuer and audience are the configured ones. A claim that is missing is accepted, since the token may
+  /// be older than the setting.
   private func isForUs(_ claims: JSONValue) -> Bool {
     if let issuer, let claim = claims["iss"], claim.string?.hasSameBytes(as: issuer) != true { return false }
     guard let audience, let claim = claims["aud"] else { return true }
@@ -141,8 +155,8 @@ struct TokenIssuer {
 }
 
 extension JSONValue {
-  /// A `NumericDate` (RFC 7519 §2): seconds since the epoch, which may have a fraction. Nil for anything but a number; those beyond
-  /// all dates are the last one or the first.
+  /// The value as a `NumericDate` (RFC 7519 §2): seconds since the epoch, with an optional fraction. Nil unless it is a
+  /// number; saturates beyond the first and the last time.
   fileprivate var numericDate: Timestamp? {
     switch self {
     case .int(let seconds): Timestamp(seconds: seconds)
@@ -153,14 +167,13 @@ extension JSONValue {
 }
 
 extension Int64 {
-  /// The integer nearest to a number, or the last on its side. The parser of JSON gives finite numbers alone.
+  /// Rounds a number down; saturates. The JSON parser returns only finite numbers.
   fileprivate init(clamping number: Double) {
     self = Int64(exactly: number.rounded(.down)) ?? (number < 0 ? .min : .max)
   }
 }
 
-/// Who the bearers of access tokens are: asked on the HTTP server's executor alone, so that a request with a bad token costs
-/// no call to the service.
+/// Verifies access tokens on the executor of the HTTP server, so that a request with an invalid token never reaches the service.
 final class AccessTokenVerifier: @unchecked Sendable {
   private let issuer: TokenIssuer
   private let clock: any Clock
@@ -172,25 +185,25 @@ final class AccessTokenVerifier: @unchecked Sendable {
     planted = options.planted
   }
 
-  /// The time by which tokens are judged.
+  /// The time at which tokens are judged.
   var validityTime: Timestamp { planted(.ignoresExpiry) ? Timestamp(seconds: 0) : clock.wallTime }
 
-  /// Who shows an access token. Whether its login was revoked is asked in the transaction.
+  /// Returns the bearer of a request's access token. The transaction checks whether its login was revoked.
   func principal(_ call: Call) throws(HTTPFailure) -> Principal {
     guard let token = call.bearerToken else { throw .unauthorized("an access token is needed") }
     return try principal(token: token)
   }
 
-  /// Whose an access token is.
+  /// Returns the bearer of an access token.
   func principal(token: String) throws(HTTPFailure) -> Principal {
     switch issuer.read(token, as: .access, at: validityTime) {
-    case .success(let claims): return Principal(subject: claims.subject, login: claims.id.family)
+    case .success(let claims): return Principal(subject: claims.subject.value, login: claims.id.family.value)
     case .failure(let fault): throw fault.failure
     }
   }
 }
 
-/// Why a token is of no use.
+/// The reason why a token is refused.
 enum TokenFault: Error {
   case invalid
   case expired

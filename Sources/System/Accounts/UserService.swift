@@ -1,11 +1,11 @@
 import Environment
 
-/// The User Service: accounts, tokens, sessions (contract section 1).
+/// The User Service: accounts, tokens and sessions (contract section 1).
 public actor UserService: HTTPBackend {
   /// Its database in the data directory.
   public static let database = ServiceDatabase("accounts.db", AccountsSchema.migrations)
 
-  /// Sessions that one transaction of the sweep ends.
+  /// The maximum number of sessions that one transaction of the sweep ends.
   private static let sweepSize: Int64 = 500
 
   let environment: Environment
@@ -20,13 +20,13 @@ public actor UserService: HTTPBackend {
   private var registrations: RecentEvents<ClientAddress>
   var hashing = HashingQueue<UnsafeContinuation<Void, Never>>()
   let sessionRules: SessionRules
-  /// The last second of a login, and how RFC 3339 begins a time in it.
+  /// The second of the last login, and its RFC 3339 text.
   private var second: (number: Int64, text: String) = (.min, "")
 
   /// The executor that the environment gave to this actor.
   public nonisolated var unownedExecutor: UnownedSerialExecutor { serialExecutor.unowned }
-  /// Starts the service: opens its database, reads or makes its key, listens.
-  /// - Throws: `DatabaseError`, `StorageError`, `NetworkError`: what an operator has to mend.
+  /// Starts the service: opens its database, reads or makes its key, and listens.
+  /// - Throws: `DatabaseError`, `StorageError` or `NetworkError`, which an operator has to mend.
   public static func start(_ environment: Environment, _ options: UserServiceOptions) async throws -> HTTPService<
     UserService
   > {
@@ -37,9 +37,10 @@ public actor UserService: HTTPBackend {
       environment, path: Self.database.path, migrations: Self.database.migrations, options: options.database,
       observer: metrics.databaseObserver)
     let now = environment.clock.wallTime
-    for user in try await database.transaction({ try $0.completeRows(at: now) }) {
+    for user in try await database.transaction({ try AccountsTables($0).completeRows(at: now) }) {
       environment.log.warning(
-        "account-name-taken", ["user": .string(user), "advice": "another account has its email or username: change it"])
+        "account-name-taken",
+        ["user": .string(user.value), "advice": "another account has its email or username: change it"])
     }
     let listener = try environment.network.listen(options.address, backlog: options.server.backlog)
     let users = UserService(environment, options, database)
@@ -63,7 +64,7 @@ public actor UserService: HTTPBackend {
     verifier = AccessTokenVerifier(environment.clock, options)
   }
 
-  /// Stops taking requests, answers those in flight, closes the database.
+  /// Stops taking requests, answers those in flight, and closes the database.
   public func drain(_ server: HTTPServer) async {
     isDraining = true
     await bell.close()
@@ -81,15 +82,16 @@ public actor UserService: HTTPBackend {
       if options.planted(.failsOnInvalidNames) { throw error }
       throw HTTPFailure(400, "email: \(error.reason)")
     }
-    let id = Hex.encode(environment.entropy.bytes(32))
+    let id = newAccountID()
     _ = try await register(
       id, email, username: call.string("username"), password: call.string("password"), from: call.client.host)
     return .success("user registered", status: 201)
   }
 
-  /// Makes an account; returns its name as it is kept.
+  /// Adds an account.
+  /// - Returns: Its username, normalized.
   func register(
-    _ id: String, _ email: EmailAddress, username raw: String, password: String, from host: String?
+    _ id: AccountID, _ email: EmailAddress, username raw: String, password: String, from host: String?
   ) async throws -> String {
     let username: Username
     let chosen: Password
@@ -104,23 +106,25 @@ public actor UserService: HTTPBackend {
       throw HTTPFailure(400, "password: \(error.reason)")
     }
     let byCase = options.planted(.usernamesByCase)
-    // A name that is taken costs no hash.
-    if !byCase { try await naming { try await database.transaction { try $0.requireFree(email, username) } } }
+    // No password is hashed for a name that is taken.
+    if !byCase {
+      try await naming { try await database.transaction { try AccountsTables($0).users.requireFree(email, username) } }
+    }
     try admitRegistration(from: host.flatMap(ClientAddress.init))
     let hash = try await hash(chosen, in: .registrations)
     let now = environment.clock.wallTime.rfc3339
     try await naming {
       try await database.transaction { connection in
         if byCase {
-          return try connection.addUserByCase(id: id, email: email, username: username, password: hash, at: now)
+          return try connection.addUserByCase(id, email: email, username: username, password: hash, at: now)
         }
-        try connection.addUser(id: id, email: email, username: username, password: hash, at: now)
+        try AccountsTables(connection).users.add(id, email: email, username: username, password: hash, at: now)
       }
     }
     return username.text
   }
 
-  /// Says in HTTP which name is taken.
+  /// Maps a name that is taken to an HTTP failure that names the field.
   private func naming(_ body: () async throws -> Void) async throws {
     do {
       try await body()
@@ -131,13 +135,15 @@ public actor UserService: HTTPBackend {
     }
   }
 
-  /// Counts a registration. One from this machine, or of an address that is not known, has no limit.
+  /// Counts a registration. Registrations from this machine or an unknown address are not limited.
   private func admitRegistration(from address: ClientAddress?) throws(HTTPFailure) {
     guard options.registrationLimit > 0, let address, !address.isLoopback else { return }
     let now = environment.clock.now
     if let wait = registrations.wait(address, at: now) { throw Self.tooMany("registrations", wait) }
     registrations.add(address, at: now)
   }
+
+  func newAccountID() -> AccountID { AccountID(Hex.encode(environment.entropy.bytes(32))) }
 
   func login(_ call: Call) async throws -> Reply {
     let user = try await authenticate(
@@ -152,19 +158,19 @@ public actor UserService: HTTPBackend {
     return .json(["MESSAGE": user == nil ? "NOT_REGISTERED" : "REGISTERED"])
   }
 
-  /// The id of the user with this name and password, or nil. Takes as long when there is no such user.
-  func authenticate(_ name: String, _ password: String, from address: ClientAddress?) async throws -> String? {
+  /// Returns the account with this name and password, or nil. Takes as long if no account has the name.
+  func authenticate(_ name: String, _ password: String, from address: ClientAddress?) async throws -> AccountID? {
     guard let name = AccountName(name) else {
       throw HTTPFailure(400, "the name of an account has at most \(AccountName.maximumBytes) bytes")
     }
     try admit(nil, address)
-    let stored = try await database.transaction { try $0.user(named: name) }
+    let stored = try await database.transaction { try AccountsTables($0).users.find(name) }
     let account = stored.map { LoginThrottle.Account(id: $0.id) } ?? .init(unknown: name)
     try admit(account, nil)
     let password = Password(trying: password)
     let lane = address.map { HashingLane.logins($0) } ?? .loginsFromAnywhere
     let match = try await match(password, stored?.password ?? .decoy(rounds: options.passwordRounds), in: lane)
-    // Others may have failed meanwhile; a volley of guesses learns no more than the same guesses one by one.
+    // Checked again, so that guesses sent at once learn no more than the same guesses one by one.
     try admit(account, address)
     guard let stored, match != .none else {
       throttle.failed(account: account, address: address, at: environment.clock.now)
@@ -173,13 +179,15 @@ public actor UserService: HTTPBackend {
     throttle.succeeded(account: account)
     if match == .unprepared || stored.password.isOutdated(rounds: options.passwordRounds) {
       let new = try await hash(password, in: lane)
-      try await database.transaction { try $0.upgradePassword(stored.id, from: stored.password, to: new) }
+      try await database.transaction {
+        try AccountsTables($0).users.setPassword(stored.id, from: stored.password, to: new)
+      }
     }
     let now = environment.clock.wallTime
-    // `last_login` is kept to the second: a user who logs in again within it costs no commit.
+    // `last_login` has seconds, so a second login in the same second needs no commit.
     if now.seconds != second.number { second = (now.seconds, String(now.rfc3339.utf8.prefix(19))!) }
     if !stored.lastLogin.hasPrefix(second.text) {
-      try await database.transaction { try $0.noteLogin(stored.id, at: now.rfc3339) }
+      try await database.transaction { try AccountsTables($0).users.setLastLogin(stored.id, to: now.rfc3339) }
     }
     return stored.id
   }
@@ -199,7 +207,7 @@ public actor UserService: HTTPBackend {
 
   func deleteUser(_ call: Call) async throws -> Reply {
     let principal = call.principal!
-    try await act(principal) { try $0.deleteUser(principal.subject) }
+    try await act(principal) { try $0.deleteUser(principal.account) }
     await bell.ring()
     return .success("user deleted")
   }
@@ -219,18 +227,20 @@ public actor UserService: HTTPBackend {
       isFirstUse =
         options.planted(.refreshInTwoSteps)
         ? try await useRefreshTokenInTwoSteps(claims)
-        : try await database.transaction { try $0.useRefreshToken(claims, at: now, revokedUntil: revokedUntil) }
+        : try await database.transaction {
+          try AccountsTables($0).tokens.useRefreshToken(claims, at: now, revokedUntil: revokedUntil)
+        }
     } catch is AccountsFailure {
       throw HTTPFailure.unauthorized("invalid token")
     }
     guard isFirstUse else {
-      environment.log.warning("refresh-token-reused", ["user": .string(claims.subject)])
+      environment.log.warning("refresh-token-reused", ["user": .string(claims.subject.value)])
       throw HTTPFailure.unauthorized("the token was used before: log in again")
     }
     return tokens(to: claims.subject, family: claims.id.family, at: now)
   }
 
-  private func tokens(to user: String, family: String?, at now: Timestamp) -> Reply {
+  private func tokens(to user: AccountID, family: LoginID?, at now: Timestamp) -> Reply {
     .json(body: issuer.issue(to: user, family: family, at: now, entropy: environment.entropy))
   }
 
@@ -241,12 +251,12 @@ public actor UserService: HTTPBackend {
     let now = environment.clock.wallTime
     let principal = call.principal!
     if options.planted(.sessionInTwoSteps) {
-      try await translated { try await addSessionInTwoSteps(session, principal.subject, now.rfc3339) }
+      try await translated { try await addSessionInTwoSteps(session, of: principal.account, at: now) }
     } else {
-      let family = options.planted(.ignoresRevocation) ? nil : principal.login
+      let login = options.planted(.ignoresRevocation) ? nil : principal.loginID
       try await translated { [sessionRules] in
         let endedOthers = try await database.transaction {
-          try $0.addSession(session, of: principal.subject, family: family, at: now, sessionRules)
+          try AccountsTables($0).sessions.add(session, of: principal.account, login: login, at: now, sessionRules)
         }
         if endedOthers { await bell.ring() }
       }
@@ -258,68 +268,68 @@ public actor UserService: HTTPBackend {
     try await misbehave()
     let principal = call.principal!
     let now = environment.clock.wallTime
-    let sessions: [(id: String, createdAt: String)]
+    let sessions: [UserSession]
     do {
-      sessions = try await act(principal) { [sessionRules] connection in
-        try connection.requireUser(principal.subject)
-        return try connection.sessions(of: principal.subject, at: now, sessionRules)
+      sessions = try await act(principal) { [sessionRules] tables in
+        try tables.users.require(principal.account)
+        return try tables.sessions.list(of: principal.account, at: now, sessionRules)
       }
     } catch let failure as HTTPFailure where failure.status == 400 {
       throw HTTPFailure.unauthorized("the user no longer exists")
     }
-    let list = sessions.map { ["session_id": .string($0.id), "created_at": .string($0.createdAt)] as JSONValue }
+    let list = sessions.map { ["session_id": .string($0.id.value), "created_at": .string($0.createdAt)] as JSONValue }
     return .json(["success": true, "sessions": .array(list)])
   }
 
   func deleteSession(_ call: Call) async throws -> Reply {
     let session = try sessionID(call)
     let principal = call.principal!
-    try await act(principal) { try $0.deleteSession(session, of: principal.subject) }
+    try await act(principal) { try $0.sessions.delete(session, of: principal.account) }
     await bell.ring()
     return .success("session deleted")
   }
 
-  /// Ends sessions that were not used for too long, as long as the service runs.
+  /// Ends sessions that were unused for too long, until the service drains.
   private func sweepSessions() async {
     while !isDraining {
       do {
         try await environment.clock.sleep(for: max(.milliseconds(100), sessionRules.precision))
         let now = environment.clock.wallTime
         while try await database.transaction({ [sessionRules] in
-          try $0.endUnusedSessions(at: now, sessionRules, limit: Self.sweepSize)
+          try AccountsTables($0).sessions.endUnused(at: now, sessionRules, limit: Self.sweepSize)
         }) > 0 {
           await bell.ring()
         }
       } catch is NodeDown {
         return
       } catch {
-        // The database says in the log what it lacks; the sessions are ended next time.
+        // The database has logged the failure; the next sweep ends these sessions.
       }
     }
   }
 
-  func sessionID(_ call: Call) throws(HTTPFailure) -> String {
-    let session = call.string("session_id")
-    guard (1...64).contains(session.utf8.count), session.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F }) else {
+  func sessionID(_ call: Call) throws(HTTPFailure) -> UserSessionID {
+    guard let session = UserSessionID(call.string("session_id")) else {
       throw HTTPFailure(400, "session_id: must be 1 to 64 visible ASCII characters")
     }
     return session
   }
 
-  /// Runs a transaction in the name of a user, and says in HTTP what stood in its way.
+  /// Runs a transaction on behalf of a user whose login is not revoked, and maps its refusal to HTTP.
   private func act<R: Sendable>(
-    _ principal: Principal, _ body: @escaping @Sendable (SQLConnection) throws -> R
+    _ principal: Principal, _ body: @escaping @Sendable (AccountsTables) throws -> R
   ) async throws -> R {
     let ignoresRevocation = options.planted(.ignoresRevocation)
     return try await translated {
       try await database.transaction { connection in
-        if !ignoresRevocation { try connection.requireLive(principal) }
-        return try body(connection)
+        let tables = AccountsTables(connection)
+        if !ignoresRevocation { try tables.tokens.requireLive(principal.loginID) }
+        return try body(tables)
       }
     }
   }
 
-  /// Says in HTTP what a transaction refused.
+  /// Maps a refusal of a transaction to HTTP.
   func translated<R: Sendable>(_ body: () async throws -> R) async throws -> R {
     do {
       return try await body()
@@ -339,7 +349,7 @@ public actor UserService: HTTPBackend {
     }
   }
 
-  // MARK: What services ask
+  // MARK: Health
 
   func health() async throws -> String {
     guard await database.checkHealth() else { throw HTTPFailure(503, "the user database is not available") }

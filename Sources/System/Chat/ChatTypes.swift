@@ -1,10 +1,3 @@
-/// The id of an account at the User Service.
-struct AccountID: Hashable, Sendable {
-  let value: String
-
-  init(_ value: String) { self.value = value }
-}
-
 /// A user as the Chat Service numbers them, in the order in which it met them.
 public struct UserNumber: Hashable, Comparable, Sendable {
   /// The number, from 1.

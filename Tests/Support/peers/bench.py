@@ -42,7 +42,8 @@ location / {{ default_type application/json; return 200 '{{"status":"healthy","m
 
 
 def users(name):
-    process, ports = parley(name, ["users"], "--password-rounds", "1")
+    # One user adds all the sessions of the load.
+    process, ports = parley(name, ["users"], "--password-rounds", "1", "--maximum-sessions", "1000000")
     return process, f"http://127.0.0.1:{ports['users']}"
 
 

@@ -6,7 +6,7 @@ import Testing
 @Suite("Limits on logins and registrations")
 struct LimitsTests {
   private let start = Instant(nanoseconds: 0)
-  private func account(_ id: String) -> LoginThrottle.Account { .init(id: id) }
+  private func account(_ id: String) -> LoginThrottle.Account { .init(id: AccountID(id)) }
   private func address(_ host: String) -> ClientAddress { ClientAddress(host)! }
 
   @Test("ten failures for an account, a hundred for an address, within a quarter of an hour")

@@ -74,8 +74,10 @@ import Testing
       await old.close()
       let accounts = Database(environment, path: "accounts.db", migrations: AccountsSchema.migrations)
       try await accounts.transaction { connection in
-        #expect(try connection.completeRows(at: Timestamp(seconds: 1_000_000)).isEmpty)
-        let owner = { (name: String) in try connection.user(named: AccountName(name)!)?.id }
+        #expect(try AccountsTables(connection).completeRows(at: Timestamp(seconds: 1_000_000)).isEmpty)
+        #expect(
+          try connection.query("SELECT session_count FROM users ORDER BY user_id") { $0.int(0) } == [1, 0, 0, 0, 0, 0])
+        let owner = { (name: String) in try AccountsTables(connection).users.find(AccountName(name)!)?.id.value }
         for (index, name) in names.enumerated() {
           #expect(try owner(name) == "u\(index)", "\(name)")
           #expect(try owner("\(name)@example.com") == "u\(index)", "\(name)")
@@ -86,7 +88,8 @@ import Testing
         #expect(try owner("SS") == "u4")
         let isFree = { (name: String) in
           do {
-            try connection.requireFree(EmailAddress(parsing: "new@example.com"), Username(parsing: name))
+            try AccountsTables(connection).users.requireFree(
+              EmailAddress(parsing: "new@example.com"), Username(parsing: name))
             return true
           } catch AccountsFailure.usernameTaken {
             return false
@@ -94,12 +97,13 @@ import Testing
         }
         for user in ["u1", "u2"] {
           for name in ["Strasse", "StraSSe", "Νικος", "ss"] { #expect(try !isFree(name), "\(name)") }
-          try connection.deleteUser(user)
+          try AccountsTables(connection).deleteUser(AccountID(user))
         }
         #expect(try owner("straße") == "u0" && owner("νικος") == "u3")
-        try connection.deleteUser("u0")
+        try AccountsTables(connection).deleteUser(AccountID("u0"))
         #expect(try isFree("strasse"))
-        #expect(try connection.deletedUsers(after: 0).map(\.user) == ["x", "u1", "u2", "u0"])
+        #expect(
+          try AccountsTables(connection).events.deletedUsers(after: 0).map(\.user.value) == ["x", "u1", "u2", "u0"])
       }
     }
   }
@@ -115,8 +119,10 @@ import Testing
             ('u1', 'A@Example.com', 'ΝΙΚΟΣ', '', '', 't'), ('u2', 'b@example.com', 'νικος', '', '', 't'),
             ('u3', 'c@example.com', 'ann', '', '', 't'), ('u4', 'd@example.com', 'ANN', '', '', 't')
           """)
-        for _ in 0..<2 { #expect(try connection.completeRows(at: Timestamp(seconds: 1)) == ["u4"]) }
-        let owner = { (name: String) in try connection.user(named: AccountName(name)!)?.id }
+        for _ in 0..<2 {
+          #expect(try AccountsTables(connection).completeRows(at: Timestamp(seconds: 1)).map(\.value) == ["u4"])
+        }
+        let owner = { (name: String) in try AccountsTables(connection).users.find(AccountName(name)!)?.id.value }
         #expect(try owner("νικος") == "u2" && owner("a@EXAMPLE.com") == "u1" && owner("ann") == "u3")
         #expect(try owner("d@example.com") == "u4")
       }

@@ -136,6 +136,21 @@ extension Door {
   }
 
   private static let accountDoors = [
+    world("accounts: sessions of one user", 2000, "") { size, environment in
+      let database = Database(
+        environment, path: "sessions.db", migrations: UserService.database.migrations, options: DatabaseOptions())
+      let rules = SessionRules(lifetime: .zero, maximum: .max)
+      try await database.transaction { connection in
+        try connection.run(
+          "INSERT INTO users (user_id, user_email, username, password_hash, salt, created_at) VALUES ('u', 'e', 'n', '', '', 't')"
+        )
+        for number in 0..<size {
+          try AccountsTables(connection).sessions.add(
+            UserSessionID("s\(number)")!, of: AccountID("u"), login: nil, at: Timestamp(seconds: 1), rules)
+        }
+      }
+      await database.close()
+    },
     marks("/login, user", "", Scenario.usersAddress, "POST /login") { "{\"user\":\"\($0)\",\"password\":\"p\"}" },
     marks("/login, password", "", Scenario.usersAddress, "POST /login") { "{\"user\":\"a\",\"password\":\"\($0)\"}" },
     marks("/login, a key", "", Scenario.usersAddress, "POST /login") { "{\"\($0)\":\"a\",\"password\":\"p\"}" },

@@ -1,0 +1,147 @@
+import Environment
+
+/// The account that a session belongs to.
+struct SessionOwner: Sendable {
+  let id: AccountID
+  let username: String
+  /// Milliseconds since the epoch; nil in a row that an operator inserted.
+  fileprivate let lastUsed: Int64?
+}
+
+/// A session of a user, as `GET /get-sessions` lists it.
+struct UserSession: Sendable {
+  let id: UserSessionID
+  /// RFC 3339.
+  let createdAt: String
+}
+
+/// The table `user_sessions`, and the number of sessions in `users`, which triggers keep.
+struct UserSessionsTable {
+  private let connection: SQLConnection
+
+  init(_ connection: SQLConnection) { self.connection = connection }
+
+  /// Adds a session. The usual case is one statement; the reason of a refusal is looked up afterwards.
+  /// - Returns: Whether unused sessions were ended to make room for it.
+  @discardableResult
+  func add(
+    _ session: UserSessionID, of user: AccountID, login: LoginID?, at now: Timestamp, _ rules: SessionRules
+  ) throws -> Bool {
+    if try insert(session, user, login, now, rules) { return false }
+    if let login { try TokensTables(connection).requireLive(login) }
+    try UsersTables(connection).require(user)
+    let madeRoom = try endUnused(of: user, or: session, at: now, rules)
+    if madeRoom, try insert(session, user, login, now, rules) { return true }
+    if try owner(of: session, at: now, rules) != nil { throw AccountsFailure.sessionTaken }
+    throw AccountsFailure.tooManySessions
+  }
+
+  private func insert(
+    _ session: UserSessionID, _ user: AccountID, _ login: LoginID?, _ now: Timestamp, _ rules: SessionRules
+  ) throws(DatabaseError) -> Bool {
+    try connection.execute(
+      """
+      INSERT INTO user_sessions (session_id, user_id, created_at, last_used) SELECT $1, user_id, $3, $5 FROM users
+      WHERE user_id = $2 AND session_count < $6
+      AND NOT EXISTS (SELECT 1 FROM revoked_logins WHERE family = $4) ON CONFLICT DO NOTHING
+      """, .text(session.value), .text(user.value), .text(now.rfc3339), login.map { .text($0.value) } ?? .null,
+      .int(now.milliseconds), .int(Int64(rules.maximum))) == 1
+  }
+
+  /// Lists the live sessions of a user in the order in which they were added, which `rowid` keeps when a clock is set back.
+  func list(of user: AccountID, at now: Timestamp, _ rules: SessionRules) throws(DatabaseError) -> [UserSession] {
+    try connection.query(
+      """
+      SELECT session_id, created_at FROM user_sessions WHERE user_id = $1 AND ifnull(last_used, $2) >= $2 ORDER BY rowid
+      """, .text(user.value), .int(rules.earliestUse(at: now))
+    ) { UserSession(id: UserSessionID(stored: $0.text(0)), createdAt: $0.text(1)) }
+  }
+
+  /// Returns all sessions of a user, also those that were unused for too long and are not removed yet.
+  func all(of user: AccountID) throws(DatabaseError) -> [UserSessionID] {
+    try connection.query("SELECT session_id FROM user_sessions WHERE user_id = $1", .text(user.value)) {
+      UserSessionID(stored: $0.text(0))
+    }
+  }
+
+  func delete(_ session: UserSessionID, of user: AccountID) throws {
+    try UsersTables(connection).require(user)
+    let deleted = try connection.execute(
+      "DELETE FROM user_sessions WHERE session_id = $1 AND user_id = $2", .text(session.value), .text(user.value))
+    if deleted == 0 { throw AccountsFailure.sessionNotFound }
+    try SessionEventsTable(connection).add(.sessionEnded, user: user, session: session)
+  }
+
+  /// Returns the owner of a session; nil if it does not exist or was unused for too long.
+  func owner(of session: UserSessionID, at now: Timestamp, _ rules: SessionRules) throws(DatabaseError)
+    -> SessionOwner?
+  {
+    try connection.first(
+      """
+      SELECT u.user_id, u.username, s.last_used FROM user_sessions s JOIN users u ON u.user_id = s.user_id
+      WHERE s.session_id = $1 AND ifnull(s.last_used, $2) >= $2
+      """, .text(session.value), .int(rules.earliestUse(at: now))
+    ) { SessionOwner(id: AccountID($0.text(0)), username: $0.text(1), lastUsed: $0.isNull(2) ? nil : $0.int(2)) }
+  }
+
+  // MARK: Use
+
+  /// Records that a session is used now, unless that was recorded lately.
+  func recordUse(of session: UserSessionID, by owner: SessionOwner, at now: Timestamp, _ rules: SessionRules)
+    throws(DatabaseError)
+  {
+    guard rules.lifetime > .zero else { return }
+    // A use in the future was recorded before the clock was set back.
+    let sinceUse = owner.lastUsed.map { now - Timestamp(milliseconds: $0) }
+    if let sinceUse, sinceUse >= .zero, sinceUse < rules.precision / 2 { return }
+    try connection.execute(
+      "UPDATE user_sessions SET last_used = $2 WHERE session_id = $1", .text(session.value), .int(now.milliseconds))
+  }
+
+  /// Counts rows that an operator inserted as used now.
+  func completeRows(at now: Timestamp) throws(DatabaseError) {
+    try connection.execute("UPDATE user_sessions SET last_used = $1 WHERE last_used IS NULL", .int(now.milliseconds))
+  }
+
+  /// Ends up to `limit` sessions that were unused for too long, the least recently used first.
+  /// - Returns: The number of sessions that ended.
+  func endUnused(at now: Timestamp, _ rules: SessionRules, limit: Int64) throws(DatabaseError) -> Int {
+    let unused = try connection.query(
+      "SELECT session_id, user_id FROM user_sessions WHERE last_used < $1 ORDER BY last_used LIMIT $2",
+      .int(rules.earliestUse(at: now)), .int(limit), row: Self.ended)
+    try end(unused)
+    return unused.count
+  }
+
+  /// Ends the sessions of `user`, and the session `session` of anybody, that were unused for too long.
+  /// - Returns: Whether any ended.
+  private func endUnused(of user: AccountID, or session: UserSessionID, at now: Timestamp, _ rules: SessionRules)
+    throws(DatabaseError) -> Bool
+  {
+    let unused = try connection.query(
+      "SELECT session_id, user_id FROM user_sessions WHERE last_used < $1 AND (user_id = $2 OR session_id = $3)",
+      .int(rules.earliestUse(at: now)), .text(user.value), .text(session.value), row: Self.ended)
+    try end(unused)
+    return !unused.isEmpty
+  }
+
+  private static func ended(_ row: SQLRow) -> (id: UserSessionID, user: AccountID) {
+    (UserSessionID(stored: row.text(0)), AccountID(row.text(1)))
+  }
+
+  private func end(_ sessions: [(id: UserSessionID, user: AccountID)]) throws(DatabaseError) {
+    let events = SessionEventsTable(connection)
+    for session in sessions {
+      try connection.execute("DELETE FROM user_sessions WHERE session_id = $1", .text(session.id.value))
+      try events.add(.sessionEnded, user: session.user, session: session.id)
+    }
+  }
+}
+
+extension Timestamp {
+  /// The time `milliseconds` after the epoch; saturates instead of overflowing.
+  fileprivate init(milliseconds: Int64) {
+    let (product, overflow) = milliseconds.multipliedReportingOverflow(by: 1000)
+    self.init(microseconds: overflow ? (milliseconds < 0 ? .min : .max) : product)
+  }
+}
