@@ -1,4 +1,4 @@
-"""A headless Chromium, driven over the Chrome DevTools Protocol."""
+"""A headless Chromium, controlled over the Chrome DevTools Protocol."""
 
 import base64
 import itertools
@@ -22,11 +22,11 @@ def find():
 
 
 class Browser:
-    """One process; each page has cookies and storage of its own."""
+    """A browser process. Each page has its own cookies and storage."""
 
     def __init__(self):
         self.folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
-        # Chromium's own sandbox does not work as root, which CI is.
+        # Chromium's sandbox does not work for root, as which CI runs.
         self.process = subprocess.Popen(
             [find(), "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
              "--remote-debugging-port=0", "--remote-allow-origins=*", f"--user-data-dir={self.folder.name}", "about:blank"],
@@ -56,8 +56,8 @@ class Browser:
         self.folder.cleanup()
 
 
-# Success criteria 1.4.3 (text: 4.5, large text: 3) and 1.4.11 (edges of inputs: 3). Colours are blended
-# with what is below them, and opacity counts.
+# WCAG success criteria 1.4.3 (text: 4.5, large text: 3) and 1.4.11 (edges of inputs: 3). Colours
+# are blended with the background according to their alpha and opacity.
 CONTRAST = """(() => {
   const parse = text => { const n = text.match(/[\\d.]+/g).map(Number); return { rgb: n.slice(0, 3), alpha: n.length > 3 ? n[3] : 1 }; };
   const blend = (top, alpha, below) => top.map((value, i) => value * alpha + below[i] * (1 - alpha));
@@ -135,7 +135,7 @@ class Page:
         self.evaluate(f"document.querySelector({json.dumps(selector)}).click()")
 
     def fill(self, selector, text):
-        """Types, as a person does: the page hears each key."""
+        """Types text with an event for each key, as a person does."""
         self.evaluate(f"document.querySelector({json.dumps(selector)}).focus()")
         self.call("Input.insertText", text=text)
 
@@ -144,15 +144,15 @@ class Page:
             self.call("Input.dispatchKeyEvent", type=kind, key="Enter", code="Enter", windowsVirtualKeyCode=13, text="\r")
 
     def scheme(self, name):
-        """Shows the page in the `light` or the `dark` colour scheme."""
+        """Sets the preferred colour scheme to `light` or `dark`."""
         self.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": name}])
 
     def low_contrast(self):
-        """The texts and the edges of controls that have less contrast than WCAG 2.2 AA asks for."""
+        """Returns the texts and edges of controls with less contrast than WCAG 2.2 AA requires."""
         return self.evaluate(CONTRAST)
 
     def accessible(self, selector):
-        """The role, name and description under which assistive technology knows an element."""
+        """Returns an element's role, name and description in the accessibility tree."""
         root = self.call("DOM.getDocument")["root"]["nodeId"]
         node = self.call("DOM.querySelector", nodeId=root, selector=selector)["nodeId"]
         found = self.call("Accessibility.getPartialAXTree", nodeId=node, fetchRelatives=False)["nodes"][0]

@@ -1,4 +1,5 @@
-"""The fenced blocks and commands of a Markdown file, and how a test bounds a command that runs long."""
+"""Reads the fenced blocks and commands of Markdown files, and shortens long-running commands for
+tests."""
 
 import pathlib
 import re
@@ -6,23 +7,24 @@ import re
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 LANGUAGES = {"sh", "text", "json5", "swift"}
-# These take minutes by design. CI runs them, so here they only have to be there.
+# These run for minutes. CI runs them, so the tests only check that they exist.
 LONG = ("scripts/test", "scripts/bench", "scripts/mutants", "scripts/fuzz-inputs", "scripts/release", ".ci/run")
 
 
 def blocks(path):
-    """`(language, text)` of each fenced block."""
+    """Returns `(language, text)` of each fenced block."""
     return re.findall(r"^```(\S*)\n(.*?)^```$", path.read_text(), re.M | re.S)
 
 
 def commands(text):
-    """The commands of a shell block, one a line, without comments."""
+    """Returns the commands of a shell block, one for each line, without comments."""
     lines = re.sub(r"\\\n\s*", " ", text).splitlines()
     return [line for line in (re.sub(r"(^|\s)#.*", "", line).strip() for line in lines) if line]
 
 
 def inline(path):
-    """The commands in the prose. Those with a placeholder (`FILE`, `…`, `[NAME]`) are forms, and no commands."""
+    """Returns the commands in the prose, except those with a placeholder (`FILE`, `…`,
+    `[NAME]`)."""
     prose = re.sub(r"^```.*?^```$", "", path.read_text(), flags=re.M | re.S)
     found = re.findall(r"`((?:scripts/|parley |\.ci/)[^`]+)`", prose)
     found = [" ".join(command.split()) for command in found]
@@ -30,7 +32,7 @@ def inline(path):
 
 
 def bounded(command):
-    """The same command over fewer seeds, runs and seconds."""
+    """Returns the command with fewer seeds and less time."""
     command = re.sub(r"^scripts/run\s+", "parley ", command)
     command = re.sub(r"--seeds \d+\.\.\.\d+", "--seeds 1...2", command)
     command = re.sub(r"--seeds \d+$", "--seeds 4", command)

@@ -1,4 +1,4 @@
-"""Starts and stops the test-only ProtocolEcho."""
+"""Starts and stops ProtocolEcho, a server for tests."""
 
 import os
 import socket
@@ -23,7 +23,7 @@ class Echo:
 
 
 class EchoCase(unittest.TestCase):
-    """Tests that share one ProtocolEcho."""
+    """A test case whose tests share one ProtocolEcho."""
 
     flags = ()
 

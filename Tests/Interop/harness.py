@@ -1,4 +1,4 @@
-"""Starts and stops real `parley` processes, and speaks plain HTTP to them."""
+"""Starts and stops `parley` processes, and sends HTTP requests to them."""
 
 import http.client
 import json
@@ -19,7 +19,8 @@ SECRET = "an interop secret of at least thirty-two bytes"
 
 
 class Server:
-    """A `parley serve` of some services on free ports. With the same `data` it can be started again after its end."""
+    """A `parley serve` of some services on free ports. It can be started again with the same
+    `data`."""
 
     def __init__(self, *flags, services=("users",), data=None, secret=SECRET, rounds=10, ports=None, sandbox=None, log_level="warning"):
         self.flags = [*flags, "--password-rounds", str(rounds)] + (["--jwt-secret", secret] if secret else [])
@@ -44,9 +45,9 @@ class Server:
             if words[:1] != ["listening"]:
                 raise RuntimeError(line + self.process.stderr.read())
             self.urls[words[1]] = words[2]
-            # Started again, a service is where it was.
+            # A restarted service keeps its port.
             self.ports[{"amqp": "broker"}.get(words[1], words[1])] = int(words[2].rsplit(":", 1)[1])
-        # A host of supervisors listens nowhere.
+        # A supervisor host does not listen.
         self.url = next(iter(self.urls.values()), "")
         self.port = int(self.url.rsplit(":", 1)[1]) if self.url else None
         return self
@@ -75,7 +76,7 @@ class Server:
 
 
 class Client:
-    """One keep-alive connection."""
+    """An HTTP client with one keep-alive connection."""
 
     def __init__(self, port):
         self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
@@ -114,9 +115,9 @@ class _InOrder(engineio.Client):
 
 
 class SocketClient(socketio.Client):
-    """A `socketio.Client` that handles what comes in the order in which it came.
+    """A `socketio.Client` that handles packets in the order of their arrival.
 
-    By itself it starts a thread for each packet, and of packets that come together the later may be handled first.
+    The original class starts a thread for each packet, so packets may be handled out of order.
     """
 
     def _engineio_client_class(self):
@@ -124,7 +125,7 @@ class SocketClient(socketio.Client):
 
 
 def raw(port, data, timeout=5):
-    """Sends bytes as they are and returns what comes back until the server closes or is silent."""
+    """Sends bytes and returns the response, up to the close of the connection or the time-out."""
     with socket.create_connection(("127.0.0.1", port), timeout=timeout) as connection:
         connection.sendall(data)
         answer = b""

@@ -1,4 +1,4 @@
-"""Connections that send bytes as they are given, and the cost of them to the server."""
+"""Connections that send raw bytes, and measurements of their cost to the server."""
 
 import contextlib
 import glob
@@ -9,13 +9,13 @@ import time
 
 
 def mebibytes(server, what):
-    """A line of the process's status, as `VmRSS` or `VmHWM`, in MiB."""
+    """Returns a value of the process's status, such as `VmRSS` or `VmHWM`, in MiB."""
     with open(f"/proc/{server.process.pid}/status") as file:
         return int(re.search(rf"{what}:\s+(\d+)", file.read())[1]) / 1024
 
 
 def seconds(server):
-    """CPU time of all threads of the process so far."""
+    """Returns the CPU time of all threads of the process in seconds."""
     total = 0
     for path in glob.glob(f"/proc/{server.process.pid}/task/*/schedstat"):
         with contextlib.suppress(OSError), open(path) as file:
@@ -24,7 +24,7 @@ def seconds(server):
 
 
 def settled(server):
-    """The same, once the process has nothing more to do."""
+    """Waits until the process is idle, and returns its CPU time in seconds."""
     last = seconds(server)
     while True:
         time.sleep(0.02)
@@ -36,9 +36,9 @@ def settled(server):
 
 @contextlib.contextmanager
 def growth(server):
-    """Yields a list that holds, at the end, by how many MiB the process has grown at its peak."""
+    """Yields a list. At the end its element is the peak growth of the process in MiB."""
     grown, before = [], mebibytes(server, "VmRSS")
-    # Forgets the highest size so far (proc(5)).
+    # Resets the peak size (proc(5)).
     with open(f"/proc/{server.process.pid}/clear_refs", "w") as file:
         file.write("5")
     yield grown
@@ -46,7 +46,7 @@ def growth(server):
 
 
 def frame(kind, channel, payload):
-    """A frame of AMQP."""
+    """Returns an AMQP frame."""
     return struct.pack(">BHI", kind, channel, len(payload)) + payload + b"\xce"
 
 
@@ -55,7 +55,7 @@ def method(channel, name, number, arguments=b""):
 
 
 def client_frame(payload):
-    """A frame of WebSocket, masked with zeros, which change nothing."""
+    """Returns a WebSocket frame with a mask of zeros."""
     text = isinstance(payload, str)
     payload = payload.encode() if text else payload
     size = struct.pack(">BQ", 0xFF, len(payload)) if len(payload) > 0xFFFF else struct.pack(">BH", 0xFE, len(payload))
@@ -63,17 +63,17 @@ def client_frame(payload):
 
 
 def web_socket(server):
-    """A WebSocket of Engine.IO, after its handshake."""
+    """Opens a WebSocket to Engine.IO, and returns its socket after the handshake."""
     connection = socket.create_connection(("127.0.0.1", server.ports["chat"]), timeout=10)
     connection.sendall(b"GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n"
                        b"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n")
     if b" 101 " not in connection.recv(65536):
-        raise RuntimeError("no WebSocket")
+        raise RuntimeError("the WebSocket handshake failed")
     return connection
 
 
 class RawBroker:
-    """A connection to the broker that sends frames as they are given, and reads only when it is asked to."""
+    """A connection to the broker that sends raw frames, and reads only in `read`."""
 
     def __init__(self, port, login=True):
         self.connection = socket.create_connection(("127.0.0.1", port), timeout=10)
@@ -88,7 +88,7 @@ class RawBroker:
             self.read(20, 11)
 
     def read(self, name, number):
-        """Reads frames up to that of a method."""
+        """Reads frames up to one with the given method."""
         while True:
             kind, _, size = struct.unpack(">BHI", self.exactly(7))
             payload = self.exactly(size + 1)
@@ -105,7 +105,7 @@ class RawBroker:
         return data
 
     def pour(self, data, seconds=3):
-        """Sends for some seconds, or until the broker reads no more; reads nothing."""
+        """Sends for some seconds, or until the broker stops reading, without reading."""
         self.connection.settimeout(seconds)
         with contextlib.suppress(OSError):
             self.connection.sendall(data)

@@ -1,4 +1,4 @@
-"""A real `rabbitmq-server` on a free port, with everything it writes in a temporary folder."""
+"""Runs `rabbitmq-server` on a free port, with its files in a temporary folder."""
 
 import os
 import shutil
@@ -9,8 +9,9 @@ import time
 
 
 def find():
-    """The path of RabbitMQ's script. Tests that need it fail without it; `scripts/interop` installs it."""
-    # The wrapper in /usr/sbin changes the user; the script behind it does not.
+    """Returns the path of RabbitMQ's script. Tests that need it fail without it; `scripts/interop`
+    installs it."""
+    # Unlike this script, the wrapper in /usr/sbin changes the user.
     for path in ("/usr/lib/rabbitmq/bin/rabbitmq-server", shutil.which("rabbitmq-server"), "/usr/sbin/rabbitmq-server"):
         if path and os.path.exists(path):
             return path

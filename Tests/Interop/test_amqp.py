@@ -1,4 +1,4 @@
-"""pika and aio-pika, unchanged, against the embedded broker and against RabbitMQ: what they see is the same."""
+"""pika and aio-pika see the same behaviour of the embedded broker and of RabbitMQ."""
 
 import asyncio
 import threading
@@ -19,14 +19,15 @@ def connect(url):
 
 
 def pump(connection, seconds):
-    """Handles all that comes for a while: `process_data_events` alone returns with the first of it."""
+    """Handles events for some time. `process_data_events` alone returns after the first one."""
     end = time.monotonic() + seconds
     while (left := end - time.monotonic()) > 0:
         connection.process_data_events(left)
 
 
 def fault(url, action):
-    """The code with which an action is refused, and what ended with it."""
+    """Returns the error code of a refused action, and whether the channel or the connection was
+    closed."""
     connection = connect(url)
     channel = connection.channel()
     try:
@@ -161,7 +162,8 @@ def delivery(url, say):
     say("next", [b for _, _, b in rest])
     channel.basic_cancel(tag)
     pump(connection, 0.2)
-    # What a cancelled consumer held is still held; what the channel held goes back when it ends.
+    # After a cancel, the consumer's deliveries stay unacknowledged. They are requeued when the
+    # channel closes.
     connection.close()
     connection = connect(url)
     channel = connection.channel()
@@ -176,7 +178,7 @@ def delivery(url, say):
     connection = connect(url)
     channel = connection.channel()
     say("left", channel.queue_declare("d", passive=True).method.message_count)
-    # Two consumers take turns; one that goes is replaced by the other.
+    # Two consumers take turns. When one leaves, the other gets all messages.
     heard = {"a": [], "b": []}
     tags = {n: channel.basic_consume("d", lambda c, m, p, b, n=n: (heard[n].append(b), c.basic_ack(m.delivery_tag))) for n in heard}
     channel.queue_purge("d")
@@ -282,7 +284,7 @@ async def asynchronous(url, say):
                 if len(heard) == 50:
                     break
         say("async", heard == [(n, n) for n in range(50)])
-        # A request and its answer.
+        # A request and its reply.
         requests = await channel.declare_queue("requests", auto_delete=True)
 
         async def serve(message):
@@ -342,18 +344,18 @@ class AMQP(unittest.TestCase):
                 if self.rabbit:
                     self.assertEqual(ours, transcript(self.rabbit.url, name))
 
-    def test_what_is_not_served_is_refused(self):
+    def test_unsupported_features_are_refused(self):
         for action in (lambda c: c.tx_select(), lambda c: c.exchange_declare("h", "headers"),
                        lambda c: c.exchange_bind("amq.direct", "amq.fanout"),
                        lambda c: c.queue_declare("p", arguments={"x-max-priority": 5}),
                        lambda c: c.basic_qos(prefetch_size=5)):
             self.assertEqual(fault(self.url, action), "connection 540")
 
-    def test_other_protocols_hear_which_one_is_spoken(self):
+    def test_other_protocols_get_the_supported_version(self):
         from harness import raw
         self.assertEqual(raw(self.server.port, b"GET / HTTP/1.1\r\n\r\n", 3), b"AMQP\x00\x00\x09\x01")
 
-    def test_a_restart_keeps_what_was_confirmed(self):
+    def test_confirmed_messages_survive_a_restart(self):
         connection = connect(self.url)
         channel = connection.channel()
         channel.queue_declare("kept", durable=True)

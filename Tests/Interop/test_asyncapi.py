@@ -1,4 +1,5 @@
-"""The OpenAPI and AsyncAPI documents are valid, state their limits, and agree with what goes over the wire."""
+"""The OpenAPI and AsyncAPI documents are valid, state all limits, and agree with the actual
+messages."""
 
 import json
 import re
@@ -36,7 +37,8 @@ class AsyncAPI(unittest.TestCase):
                 self.assertEqual("/asyncapi.json" in document["paths"], service != "users")
 
     def test_asyncapi_is_valid(self):
-        """The structure of AsyncAPI 3.0.0: required members, known members, references that lead somewhere."""
+        """The document has the structure of AsyncAPI 3.0.0: required members, known members, valid
+        references."""
         for service in SERVICES[1:]:
             with self.subTest(service):
                 document = self.read(service, "asyncapi")
@@ -68,7 +70,7 @@ class AsyncAPI(unittest.TestCase):
                             self.assertIn(resolve(message), list(channel["messages"].values()))
 
     def test_limits_are_stated_and_kept(self):
-        """What is one beyond a stated limit is refused; the field is named."""
+        """A value one beyond a stated limit is refused, and the error names the field."""
         ann = User(self.server.ports["chat"], "Ann")
         socket = SocketClient(reconnection=False)
         socket.connect(self.server.urls["chat"], transports=["websocket"], auth={"sessionID": ann.session}, wait_timeout=5)
@@ -88,7 +90,7 @@ class AsyncAPI(unittest.TestCase):
                     self.assertIn(name, answer["message"])
                     checked += 1
         self.assertGreaterEqual(checked, 5)
-        # Every string, integer and array that a client sends to a queue has its limit.
+        # Every string and array that a client sends to a queue has a limit.
         for service in ("manager", "customers"):
             for channel in self.read(service, "asyncapi")["channels"].values():
                 for name, shape in channel["messages"].items():
@@ -98,7 +100,7 @@ class AsyncAPI(unittest.TestCase):
                         if schema.get("type") == "array":
                             self.assertIn("maxItems", schema, f"{name}.{field}")
 
-    def test_events_are_as_the_document_says(self):
+    def test_events_match_the_document(self):
         channels = self.read("chat", "asyncapi")["channels"]
         shapes = {(c["address"], m["name"]): jsonschema_rs.validator_for(m["payload"]) for c in channels.values() for m in c["messages"].values()}
         heard = []
@@ -128,13 +130,13 @@ class AsyncAPI(unittest.TestCase):
         for name, answer in answers:
             shapes["/", name].validate(answer)
 
-    def test_queue_messages_are_as_the_document_says(self):
+    def test_queue_messages_match_the_document(self):
         document = self.read("manager", "asyncapi")
         shapes = {(c["address"], m["name"]): jsonschema_rs.validator_for(m["payload"])
                   for c in document["channels"].values() for m in c["messages"].values() if not m["name"].endswith("answer")}
         connection = pika.BlockingConnection(pika.URLParameters(self.server.urls["amqp"].replace("//", "//guest:guest@") + "/"))
         channel = connection.channel()
-        # A queue of our own hears the same messages.
+        # This queue gets a copy of each message.
         queues = {c["address"]: re.search(r"Its exchange is (\w+)", c["description"])[1] for c in document["channels"].values()}
         channel.queue_declare("copies", exclusive=True)
         names = [name.replace("{id}", f"s{n}") for name in queues for n in ((1, 2, 3) if "{id}" in name else (1,))]
@@ -165,7 +167,7 @@ class AsyncAPI(unittest.TestCase):
         try:
             until(read)
         except AssertionError:
-            self.fail(f"heard only {sorted(seen)}")
+            self.fail(f"received only {sorted(seen)}")
         connection.close()
 
 

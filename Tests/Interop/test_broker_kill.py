@@ -1,4 +1,5 @@
-"""kill -9 of the broker under load, again and again: every confirmed message is delivered, at least once, the first of each in order."""
+"""The broker is killed repeatedly under load. Every confirmed message is delivered at least once,
+and in order the first time."""
 
 import threading
 import unittest
@@ -29,7 +30,7 @@ class Kill(unittest.TestCase):
                     confirmed.append(pending[0])
                     pending[0] += 1
             except pika.exceptions.AMQPError:
-                return  # The broker is dead. The next round publishes this one again.
+                return  # The broker is dead. The next round publishes this message again.
 
         def consumer():
             try:
@@ -45,7 +46,7 @@ class Kill(unittest.TestCase):
 
         for number in range(ROUNDS):
             threads = [threading.Thread(target=publisher)]
-            # In every other round nobody consumes, so that much is left for the next.
+            # Every other round has no consumer, so many messages are left for the next.
             if number % 2:
                 threads.append(threading.Thread(target=consumer))
             before = len(confirmed)
@@ -62,7 +63,7 @@ class Kill(unittest.TestCase):
             heard.append(int(got[2]))
         self.assertGreater(len(confirmed), ROUNDS * 50)
         self.assertEqual(set(confirmed) - set(heard), set())
-        # What is heard again was heard before; what is new is in its order.
+        # A redelivered message was delivered before; new messages arrive in order.
         seen, firsts = set(), []
         for number in heard:
             if number not in seen:

@@ -1,4 +1,4 @@
-"""The Chat Service as its clients see it: REST with requests of every kind, Socket.IO with python-socketio, unchanged."""
+"""The Chat Service over REST, and over Socket.IO with python-socketio."""
 
 import queue
 import time
@@ -11,7 +11,7 @@ from harness import Client, Server, SocketClient
 
 
 class Person:
-    """Somebody with an account, a session, and a socket that keeps all it hears."""
+    """A user with a session, and a socket that records all events."""
 
     def __init__(self, port, name, transports=None, connect=True):
         self.port, self.name, self.client = port, name, Client(port)
@@ -37,7 +37,7 @@ class Person:
         return socket
 
     def hear(self, event, socket=0, timeout=5):
-        """The next event of this name; others are passed over."""
+        """Returns the next event of this name, and skips others."""
         end = time.monotonic() + timeout
         while True:
             name, *data = self.sockets[socket].heard.get(timeout=max(0.01, end - time.monotonic()))
@@ -159,7 +159,7 @@ class Chat(unittest.TestCase):
                 self.assertEqual([m["content"] for m in page], ["m59"])
                 self.assertEqual(ann.get("/getContactMessages", contact=bob.name, limit=501)[0], 400)
 
-    def test_wrong_events(self):
+    def test_invalid_events(self):
         ann, bob = self.person(), self.person()
         befriend(ann, bob)
         socket = ann.sockets[0]

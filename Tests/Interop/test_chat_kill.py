@@ -1,4 +1,5 @@
-"""kill -9 of a chat node under load, again and again: no acknowledged message is lost, none is doubled, seq has no gap."""
+"""A chat node is killed repeatedly under load. No acknowledged message is lost, no message is
+stored twice, and seq has no gap."""
 
 import threading
 import unittest
@@ -53,7 +54,7 @@ class Kill(unittest.TestCase):
                 except Exception:
                     if is_dead.is_set() or not socket.connected:
                         return  # The next round sends it again.
-                    continue  # A slow machine: what was not answered is sent again.
+                    continue  # On a slow machine, send the unanswered message again.
                 assert answer["status"] == "ok", answer
                 acknowledged[name][content] = answer
                 pending[name] = None

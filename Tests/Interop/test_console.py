@@ -1,4 +1,4 @@
-"""The console in a headless Chromium: two people talk, one loses the connection and catches up."""
+"""The console in a headless Chromium."""
 
 import os
 import time
@@ -43,7 +43,7 @@ class Console(unittest.TestCase):
         page.evaluate(f"[...document.querySelectorAll('#tools button')].find(b => b.textContent === '{text}').click()")
 
     def friends(self, *names):
-        """Registers users who are friends of the first one; returns their sessions and numbers."""
+        """Registers users who are friends of the first one. Returns their sessions and ids."""
         client = Client(self.server.ports["chat"])
         users = []
         for name in names:
@@ -83,7 +83,7 @@ class Console(unittest.TestCase):
     def hears(self, page, count):
         page.wait(f"document.querySelectorAll('#messages .message:not(.unsent)').length === {count}")
 
-    def test_two_talk_and_one_catches_up(self):
+    def test_a_conversation_with_a_reconnect(self):
         ann, bob = self.enter("Ann"), self.enter("Bob", width=390, height=760)
         ann.fill("#add-name", "Bob")
         ann.press_enter()
@@ -92,7 +92,7 @@ class Console(unittest.TestCase):
         self.tool(bob, "Accept")
         ann.wait("document.querySelector('#people .dot.on') !== null")
         ann.click("#people button")
-        # Whoever goes by the keyboard stays where they are, whatever news comes.
+        # Updates of the page do not move the keyboard focus.
         for button in ("#people button", "#tools button"):
             ann.evaluate(f"document.querySelector('{button}').focus(), refresh().then(() => {{ globalThis.told = '{button}'; }})")
             ann.wait(f"globalThis.told === '{button}'")
@@ -107,7 +107,7 @@ class Console(unittest.TestCase):
         bob.wait("document.querySelectorAll('#messages .unsent').length === 0")
         self.picture(ann, "console-desk")
         self.picture(bob, "console-phone")
-        # Bob is in a tunnel. What both write arrives when he is out of it.
+        # Bob is offline. Messages of both arrive when he is online again.
         bob.call("Network.enable")
         bob.call("Network.emulateNetworkConditions", offline=True, latency=0, downloadThroughput=-1, uploadThroughput=-1)
         bob.wait("document.querySelector('#link').dataset.state === 'closed'")
@@ -123,20 +123,20 @@ class Console(unittest.TestCase):
             self.assertEqual(self.messages(page), [
                 "Hello <b>Bob</b> & all ✓", "Hi", "are you there?", "it seems not", "in a tunnel"])
         self.assertEqual(bob.evaluate("document.querySelectorAll('#messages .unsent').length"), 0)
-        # Bob's own message comes with a page that is read, before its event does.
+        # The page reads Bob's own message before the event arrives.
         bob.evaluate("globalThis.held = [], events.new_message = message => held.push(message)")
         self.say(bob, "once")
         bob.wait("held.length === 1 && state.outbox.every(message => message.seq)")
         bob.evaluate("refresh().then(() => { events.new_message = note; held.forEach(note); })")
         self.hears(bob, 6)
         bob.wait("document.querySelectorAll('#messages .unsent').length === 0")
-        # A group, from making it to leaving it.
+        # A group, from its creation to leaving it.
         ann.fill("#group-name", "Readers")
         ann.press_enter()
-        # It is open as soon as it is made.
+        # A new group is opened.
         ann.wait("document.querySelector('#title').textContent === 'Readers'")
         ann.fill("#tools input", "Bob")
-        # News that comes meanwhile leaves what is being written alone.
+        # An update of the page keeps the text being typed.
         ann.evaluate("refresh().then(() => { globalThis.refreshed = true; })")
         ann.wait("globalThis.refreshed")
         self.tool(ann, "Add")
@@ -144,10 +144,11 @@ class Console(unittest.TestCase):
         self.say(ann, "to the group")
         bob.wait("document.querySelector('#people .count') !== null")
         self.assertEqual(bob.evaluate("document.documentElement.scrollWidth > innerWidth"), False)
-        # A page that is loaded again is where it was; logging out ends the session.
+        # Reloading the page keeps the session; logging out ends it.
         ann.call("Page.reload")
         ann.wait("document.querySelector('#link') && document.querySelector('#link').dataset.state === 'open'")
-        # What was asked before is answered after, and asks nothing more without a session.
+        # The response to an earlier request arrives after the logout, and causes no further
+        # requests.
         ann.evaluate("performance.clearResourceTimings(), reload(), document.querySelector('#leave').click()")
         ann.wait("!document.querySelector('#door').hidden")
         ann.wait("performance.getEntriesByType('resource').filter(e => e.name.includes('/get')).length >= 2")
@@ -155,8 +156,8 @@ class Console(unittest.TestCase):
         complaints = [c for c in ann.complaints + bob.complaints if "ERR_INTERNET_DISCONNECTED" not in c]
         self.assertEqual(complaints, [])
 
-    def test_an_error_is_seen_where_it_happens(self):
-        """Also while a conversation covers the list, on a phone."""
+    def test_errors_are_visible(self):
+        """An error is visible also on a phone, where a conversation covers the list."""
         self.friends("Eva", "Fay")
         for page in (self.log_in("Eva", **PHONE), self.log_in("Eva")):
             page.fill("#group-name", "Walkers")
@@ -176,7 +177,7 @@ class Console(unittest.TestCase):
             self.tool(page, "Leave")
             page.wait("document.querySelector('#title').textContent === 'Eva'")
 
-    def test_each_side_of_a_contact_is_offered_what_it_may_do(self):
+    def test_each_side_of_a_contact_is_offered_its_actions(self):
         gil, hal = self.enter("Gil"), self.enter("Hal")
         gil.fill("#add-name", "Hal")
         gil.press_enter()
@@ -197,7 +198,7 @@ class Console(unittest.TestCase):
             page.wait("document.querySelector('#people .state').textContent === 'online'")
             self.assertEqual(self.tools(page), ["Unfriend", "Block"])
 
-    def test_a_reader_stays_where_they_read_and_reaches_every_message(self):
+    def test_the_reading_position_stays_and_older_messages_load(self):
         ida, jan = self.friends("Ida", "Jan")
         write = self.writer(jan)
         for number in range(170):
@@ -208,13 +209,14 @@ class Console(unittest.TestCase):
             page.wait("document.querySelectorAll('#messages .message').length === 50")
             at_end = "(() => { const a = document.querySelector('#scroll'); return a.scrollHeight - a.scrollTop - a.clientHeight < 2; })()"
             self.assertTrue(page.evaluate(at_end))
-            # What is older comes as the reader scrolls to it, and the messages on the screen do not move.
+            # Older messages load as the reader scrolls up, and the messages on the screen do not
+            # move.
             for count in (100, 150):
                 place = page.evaluate("(() => { const a = document.querySelector('#scroll'); a.scrollTop = 0; globalThis.mark = document.querySelector('#messages .message');"
                                       "return mark.getBoundingClientRect().top; })()")
                 page.wait(f"document.querySelectorAll('#messages .message').length === {count}")
                 self.assertLess(abs(page.evaluate("mark.getBoundingClientRect().top") - place), 60)
-            # A message that comes meanwhile does not scroll the reader away.
+            # A new message does not scroll the reader to the end.
             page.evaluate("document.querySelector('#scroll').scrollTop = 600")
             before = page.evaluate("document.querySelector('#scroll').scrollTop")
             write(ida, "news")
@@ -224,7 +226,7 @@ class Console(unittest.TestCase):
             page.click("#newer")
             page.wait(at_end)
             self.assertTrue(page.evaluate("document.querySelector('#newer').hidden"))
-            # Who is at the end sees the next one at once.
+            # A reader at the end sees the next message at once.
             write(ida, "more news")
             page.wait("document.querySelector('#messages').lastElementChild.textContent.includes('more news')")
             self.assertTrue(page.evaluate(at_end))
@@ -247,7 +249,7 @@ class Console(unittest.TestCase):
         self.assertEqual(page.evaluate("[...document.querySelectorAll('#messages .day')].map(l => l.textContent.includes('2026'))"), [True, True])
         self.assertEqual(page.evaluate("document.querySelectorAll('#messages .message time')[1].dateTime"), "2026-03-02T12:00:00.000Z")
 
-    def test_news_is_announced_and_names_are_names(self):
+    def test_messages_are_announced_and_controls_have_names(self):
         mia, ned = self.friends("Mia", "Ned")
         write = self.writer(ned)
         page = self.log_in("Mia")
@@ -261,7 +263,7 @@ class Console(unittest.TestCase):
         page.wait("document.querySelectorAll('#messages .message').length === 2")
         self.assertEqual(page.accessible("#people button"), ("button", "Ned", "online"))
         self.assertEqual(page.accessible("#scroll")[:2], ("log", "Messages"))
-        # A new message is one new element in the log: the ones before it are not announced again.
+        # A new message adds one element to the log, so earlier messages are not announced again.
         page.evaluate("globalThis.added = []; new MutationObserver(all => all.forEach(m => m.addedNodes.forEach(n => added.push(n.textContent))))"
                       ".observe(document.querySelector('#messages'), { childList: true })")
         write(mia, "three")
@@ -272,7 +274,7 @@ class Console(unittest.TestCase):
             self.assertTrue(page.accessible(selector)[1] or selector == "#dismiss", selector)
 
     def test_contrast(self):
-        """WCAG 2.2 AA, in every state that the page has, light and dark."""
+        """The contrast meets WCAG 2.2 AA in every state of the page, light and dark."""
         oda, pia = self.friends("Oda", "Pia")
         write = self.writer(pia)
         for size in ({"width": 1280, "height": 800}, PHONE):
@@ -302,7 +304,7 @@ class Console(unittest.TestCase):
                 self.picture(page, f"console-talk-{scheme}-{page.evaluate('innerWidth')}")
                 self.assertEqual(page.evaluate("document.documentElement.scrollWidth > innerWidth"), False)
 
-    def test_nothing_from_elsewhere_and_no_inline_script(self):
+    def test_no_external_resources_and_no_inline_script(self):
         client = Client(self.server.ports["chat"])
         for path in ("/console", "/console.js", "/console.css"):
             client.connection.request("GET", path)

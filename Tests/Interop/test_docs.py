@@ -1,4 +1,4 @@
-"""Every command that the documents and the program itself print runs, as it is printed."""
+"""Every command in the documents and in the output of the program works exactly as written."""
 
 import json
 import os
@@ -36,7 +36,7 @@ class Documents(unittest.TestCase):
         cls.folder.cleanup()
 
     def at_our_ports(self, text):
-        """The text with the ports of the server that runs in place of the standard ones."""
+        """Replaces the standard ports in the text with those of the test's server."""
         for name, port in PORTS.items():
             text = text.replace(f"127.0.0.1:{port}", f"127.0.0.1:{self.server.ports[name]}")
         return text.replace("amqp://parley:secret@broker.internal/", self.server.urls["amqp"])
@@ -46,7 +46,8 @@ class Documents(unittest.TestCase):
                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=timeout)
 
     def serves(self, command):
-        """Starts a `parley serve`, on free ports and with a folder of its own; returns what it prints until it is ready."""
+        """Runs `parley serve` on free ports with its own folder. Returns its output up to
+        `ready`."""
         flags = " ".join(f"{flag} 0" for flag in PORT_FLAGS.values())
         with tempfile.TemporaryDirectory() as data:
             command = re.sub(r" --data \S+", "", command) + f" --data {data} {flags}"
@@ -64,7 +65,7 @@ class Documents(unittest.TestCase):
             return "".join(lines)
 
     def check(self, command):
-        """Runs a command, bounded; it has to succeed."""
+        """Runs a shortened command, which has to succeed, and returns its output."""
         if command.startswith(documents.LONG) or command == "scripts/run":
             script = ROOT / command.split()[0]
             self.assertTrue(os.access(script, os.X_OK), command)
@@ -74,16 +75,16 @@ class Documents(unittest.TestCase):
         if command.startswith("parley serve") and "--check" not in command:
             return self.serves(command)
         result = self.run_command(command)
-        # A planted bug may be found in this short time: then the search fails, as it should.
+        # The short search may find the planted bug. Then it fails, as it should.
         expected = (0, 1) if "fuzz --plant" in command else (0,)
         self.assertIn(result.returncode, expected, f"{command}\n{result.stdout[-3000:]}\n{result.stderr[-3000:]}")
         if command.startswith("curl"):
-            # A service that refuses the request answers the command well all the same.
+            # curl also succeeds when the service refuses the request.
             self.assertNotRegex(result.stdout, r'"(detail|error|ERROR|DETAIL)"', command)
         return result.stdout
 
     def use_own_server(self):
-        """Serves this test alone: what other tests leave behind would be served as well."""
+        """Starts a server for this test only, without the data of other tests."""
         self.server = Server(services=SERVICES).start()
         self.addCleanup(self.server.folder.cleanup)
         self.addCleanup(self.server.kill)
@@ -95,7 +96,7 @@ class Documents(unittest.TestCase):
                 continue
             last = ""
             for language, text in documents.blocks(path):
-                self.assertIn(language, documents.LANGUAGES, f"{path.name}: a block says its language")
+                self.assertIn(language, documents.LANGUAGES, f"{path.name}: a block names its language")
                 if language == "sh":
                     for command in documents.commands(text):
                         with self.subTest(path.name, command=command):
@@ -107,11 +108,11 @@ class Documents(unittest.TestCase):
                     last = ""
             for command in documents.inline(path):
                 with self.subTest(path.name, inline=command):
-                    # One word is the name of a command.
+                    # A single word is the name of a command.
                     self.check(re.sub(r"^parley ([a-z-]+)$", r"parley help \1", command))
 
     def test_json5_of_the_documents(self):
-        """Blocks of JSON5 are scenarios, or a configuration."""
+        """Blocks of JSON5 are valid scenarios or configurations."""
         for path in documents.DOCUMENTS:
             for number, (language, text) in enumerate(documents.blocks(path)):
                 if language != "json5":
@@ -124,7 +125,7 @@ class Documents(unittest.TestCase):
                     self.assertEqual(result.returncode, 0, result.stdout[-2000:] + result.stderr[-2000:])
 
     def test_walkthrough(self):
-        """One shell runs all of it; what it prints is what the document says, with `…` for what differs."""
+        """One shell runs all commands. The output equals the document's, with `…` for any text."""
         self.use_own_server()
         path = ROOT / "docs/walkthrough.md"
         mark = "--- next block"
@@ -164,14 +165,15 @@ class Documents(unittest.TestCase):
             with self.subTest(name):
                 text = self.check(f"parley help {name}")
                 self.assertTrue(text.startswith(f"parley {name}"), text)
-                # Flags that take no value are known to the command: another one is not.
+                # The command accepts each flag without a value, and refuses an unknown one.
                 for flag in re.findall(r"^  --([a-z-]+)   ", text, re.M):
                     result = self.run_command(f"parley {name} --{flag} --no-such-flag")
                     self.assertIn("no-such-flag", result.stderr, flag)
 
     def test_the_replay_of_a_failure(self):
-        """A scenario that fails prints the command that shows the same failure again, with the program as it was started."""
-        # Nobody can keep a promise about the end in a millisecond.
+        """A failed scenario prints the command that replays the failure, with the name of the
+        program as it was started."""
+        # A grace of one millisecond breaks a promise about the end of the run.
         (self.here / "fails.json5").write_text(
             "{ name: 'fails', seed: 1, run: '1s', grace: '1ms', people: [{ name: 'ann', thinkTime: '20ms' }] }")
         for start, program in (("parley", "parley"), (BINARY, BINARY), ("bin/parley", "bin/parley"),
@@ -187,7 +189,7 @@ class Documents(unittest.TestCase):
                 self.assertEqual(failure, again.stdout[again.stdout.index("FAILED"):])
 
     def test_commands_of_the_docs_pages(self):
-        """Each curl command of `/docs` is understood: it reaches its route, with a body of the right kind."""
+        """Each curl command of `/docs` reaches its route with a body of the right type."""
         import html
         import urllib.request
         for service in PORTS:
@@ -198,12 +200,12 @@ class Documents(unittest.TestCase):
             for command in found:
                 with self.subTest(service, command=command):
                     result = self.run_command("ACCESS_TOKEN=none; " + command + " -o answer -w '%{http_code}'", timeout=30)
-                    # The stream of events is cut off by --max-time.
+                    # --max-time ends the stream of events.
                     self.assertIn(result.returncode, (0, 28) if "--max-time" in command else (0,))
                     self.assertIn(f"127.0.0.1:{self.server.ports[service]}", command)
                     self.assertNotIn(result.stdout, ("405", "415", "421", "500"))
                     if result.stdout == "400":
-                        # The values may be taken or unknown, and the fields are all there.
+                        # The values may be taken or unknown, but no field is missing.
                         self.assertNotRegex((self.here / "answer").read_text(), "missing|must be|must have|not JSON")
 
 

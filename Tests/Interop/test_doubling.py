@@ -1,4 +1,5 @@
-"""What a client sends costs the server time and memory in proportion: an input twice as large costs at most 2.3 times."""
+"""Time and memory of the server grow linearly with a client's input: twice the input costs at most
+2.3 times as much."""
 
 import json
 import struct
@@ -9,9 +10,9 @@ from harness import Client, Server
 from hostile import RawBroker, client_frame, frame, growth, method, settled, web_socket
 
 FACTOR = 2.3
-# Measured by turns, so that what else the machine does meets both sizes; the cheapest counts.
+# The sizes are measured in turns, so that other load affects both. The cheapest round counts.
 ROUNDS = 5
-# What the process needs for any input, and what is below the precision of its size.
+# Fixed costs of any input, and the precision of the measurement.
 SLACK_SECONDS, SLACK_MEBIBYTES = 0.004, 4
 
 
@@ -30,14 +31,14 @@ def customer(data):
     return json.dumps({"EMAIL": "a@example.com", "PASSWORD": "x" * 20, "PERSONA_TYPE": "SUPPLIERS", "DATA": data}, ensure_ascii=False).encode()
 
 
-# Name, service, size, requests at a time, and the bytes of a request of that size.
+# Name, service, size, number of requests, and the bytes of a request of that size.
 REQUESTS = [
     ("header fields", "users", 50, 100, lambda n: http("/health", [f"X-{word}: {word}" for word in words(n)], method="GET")),
     ("fields of a forwarded request", "users", 50, 100, lambda n: http("/health", ["X-Forwarded-For: 10.0.0.1"] * n, method="GET")),
     ("a long field", "users", 14_000, 100, lambda n: http("/health", ["X-Long: " + "a, " * (n // 3)], method="GET")),
     ("a long target", "users", 14_000, 100, lambda n: http("/health/" + "a/" * (n // 2), method="GET")),
     ("parameters of a query", "chat", 1200, 30, lambda n: http("/getGroups?" + "&".join(f"{word}=1" for word in words(n)), method="GET")),
-    ("the same parameter", "chat", 1200, 30, lambda n: http("/getGroups?" + "&".join(["sessionID=1"] * n), method="GET")),
+    ("one parameter repeated", "chat", 1200, 30, lambda n: http("/getGroups?" + "&".join(["sessionID=1"] * n), method="GET")),
     ("escapes in a query", "chat", 4000, 30, lambda n: http("/getGroups?sessionID=" + "%41" * n, method="GET")),
     ("parameters of a form", "chat", 4900, 3, lambda n: http("/createGroup", body="&".join(f"members={word}" for word in words(n)).encode(), kind="application/x-www-form-urlencoded")),
     ("escapes in a form", "chat", 150_000, 3, lambda n: http("/createGroup", body=b"name=" + b"%41" * n, kind="application/x-www-form-urlencoded")),
@@ -47,22 +48,22 @@ REQUESTS = [
     ("white space", "users", 400_000, 1, lambda n: http("/login", body=b" " * n)),
     ("numbers of a list", "customers", 100_000, 1, lambda n: http("/requestSessionCreation", body=customer([1] * n))),
     ("members of an object", "customers", 25_000, 1, lambda n: http("/requestSessionCreation", body=customer(dict.fromkeys(words(n), 1)))),
-    ("members with marks in their names", "customers", 10_000, 1, lambda n: http("/requestSessionCreation", body=customer({"e\u0301" * 5 + word: 1 for word in words(n)}))),
+    ("members with combining marks in their names", "customers", 10_000, 1, lambda n: http("/requestSessionCreation", body=customer({"e\u0301" * 5 + word: 1 for word in words(n)}))),
     ("escapes in JSON", "customers", 70_000, 1, lambda n: http("/requestSessionCreation", body=customer("") [:-1] + b',"MORE":"' + b"\\u00e9" * n + b'"}')),
     ("digits of a number", "customers", 200_000, 1, lambda n: http("/requestSessionCreation", body=customer("")[:-1] + b',"MORE":0.' + b"1" * n + b"}")),
-    ("marks in a name", "users", 100_000, 1, lambda n: http("/login", body=json.dumps({"user": "a" + "\u0301\u0323" * (n // 2), "password": "x"}, ensure_ascii=False).encode())),
+    ("combining marks in a name", "users", 100_000, 1, lambda n: http("/login", body=json.dumps({"user": "a" + "\u0301\u0323" * (n // 2), "password": "x"}, ensure_ascii=False).encode())),
     ("names of new members", "chat", 400, 3, lambda n: http("/createGroup", body=json.dumps({"sessionID": "x", "name": "x", "members": words(n)}).encode())),
 ]
 
-# Name, size, and the frames that are sent at that size; a `queue.declare` after them is awaited.
+# Name, size, and the frames of that size. The test then waits for the answer to `channel.close`.
 FRAMES = [
     ("queues", 4000, lambda n: b"".join(declare(word) for word in words(n))),
     ("bindings of one queue", 4000, lambda n: declare("q") + b"".join(bind("q", "amq.direct", word) for word in words(n))),
     ("bindings by pattern", 4000, lambda n: declare("q") + b"".join(bind("q", "amq.topic", f"{word}.#") for word in words(n))),
     ("words of a pattern", 50, lambda n: declare("q") + bind("q", "amq.topic", ".".join(["#", "a"] * (n // 2))[:255]) + publish("amq.topic", ".".join("a" * n)) * 20),
     ("messages", 3000, lambda n: declare("q") + publish("", "q") * n),
-    ("messages that are given back", 1500, lambda n: declare("q") + publish("", "q") * n + method(1, 60, 70, b"\0\0\1q\0") * n + method(1, 60, 120, struct.pack(">QB", 0, 3))),
-    ("messages that are acknowledged backwards", 1500, lambda n: declare("q") + publish("", "q") * n + method(1, 60, 70, b"\0\0\1q\0") * n + b"".join(method(1, 60, 80, struct.pack(">QB", tag, 0)) for tag in range(n, 0, -1))),
+    ("messages that are requeued", 1500, lambda n: declare("q") + publish("", "q") * n + method(1, 60, 70, b"\0\0\1q\0") * n + method(1, 60, 120, struct.pack(">QB", 0, 3))),
+    ("messages acknowledged in reverse order", 1500, lambda n: declare("q") + publish("", "q") * n + method(1, 60, 70, b"\0\0\1q\0") * n + b"".join(method(1, 60, 80, struct.pack(">QB", tag, 0)) for tag in range(n, 0, -1))),
     ("channels", 900, lambda n: b"".join(method(channel, 20, 10, b"\0") for channel in range(2, n + 2))),
     ("consumers", 900, lambda n: declare("q") + b"".join(method(1, 60, 20, b"\0\0\1q" + short(word) + b"\0" + bytes(4)) for word in words(n))),
 ]
@@ -73,7 +74,7 @@ def short(text):
 
 
 def declare(name):
-    # Exclusive: gone with the connection.
+    # Exclusive, so it is deleted with the connection.
     return method(1, 50, 10, b"\0\0" + short(name) + b"\4" + bytes(4))
 
 
@@ -85,9 +86,9 @@ def publish(exchange, key):
     return method(1, 60, 40, b"\0\0" + short(exchange) + short(key) + b"\0") + frame(2, 1, struct.pack(">HHQH", 60, 0, 1, 0)) + frame(3, 1, b"x")
 
 
-# Name, size, and the messages of a WebSocket; a ping after them is awaited.
+# Name, size, and the WebSocket messages of that size. The test then waits for a pong.
 MESSAGES = [
-    ("packets for namespaces that are not there", 1500, lambda n: [f"40/{word}," for word in words(n)]),
+    ("packets for unknown namespaces", 1500, lambda n: [f"40/{word}," for word in words(n)]),
     ("events without a socket", 1500, lambda n: ['42["send_message",{}]'] * n),
     ("a long event", 200_000, lambda n: ["42" + json.dumps(["send_message", "x" * n])]),
     ("attachments", 300, lambda n: [f"45{n}-" + json.dumps(["x", *({"_placeholder": True, "num": number} for number in range(n))])] + [b"x"] * n),
@@ -96,7 +97,7 @@ MESSAGES = [
 
 class Doubling(unittest.TestCase):
     def compare(self, size, run):
-        """Runs with `size` and with twice as much, on a process that is started for it."""
+        """Compares the costs of `size` and of twice as much, on a new process."""
         with Server(services=("broker", "users", "manager", "supervisor", "chat", "customers")) as server:
             spent, grown = {size: [], 2 * size: []}, {size: [], 2 * size: []}
             for count in (size, 2 * size) * ROUNDS:

@@ -1,4 +1,5 @@
-"""`parley drive`: a scenario's people against live servers see what they see in the simulator, and their oracles judge it."""
+"""`parley drive`: the people of a scenario see the same on live servers as in the simulator, and
+the oracles check it."""
 
 import re
 import subprocess
@@ -13,7 +14,7 @@ def run(*words):
 
 
 def counts(text):
-    """The counters of a line, as numbers by name."""
+    """Returns the counters of a line by name."""
     return {name: int(value) for name, value in re.findall(r"([a-z-]+) (\d+)(?:,|$)", text)}
 
 
@@ -24,7 +25,7 @@ class Drive(unittest.TestCase):
         self.addCleanup(server.kill)
         return [word for name in ("users", "chat", "customers", "manager") for word in ("--against", server.urls[name])]
 
-    def test_both_worlds_show_the_same(self):
+    def test_live_servers_and_the_simulator_agree(self):
         against = self.servers()
         for scenario in ("accounts/every-step-once", "chat/every-step-once"):
             path = f"scenarios/{scenario}.json5"
@@ -35,7 +36,7 @@ class Drive(unittest.TestCase):
             line = next(line for line in simulated.stdout.splitlines() if line.startswith(path))
             mine = counts(live.stdout.splitlines()[0].split(";")[1])
             for name, value in counts(line).items():
-                # How often somebody asks whether something has come is a matter of time, not of what they see.
+                # The number of polling requests depends on time, not on what people see.
                 if name not in ("requests", "successes", "presence-heard", "unanswered", "sockets"):
                     self.assertEqual((name, mine.get(name)), (name, value))
 
@@ -46,7 +47,7 @@ class Drive(unittest.TestCase):
             self.assertEqual(live.returncode, 0, live.stdout + live.stderr)
 
     def test_a_broken_promise_is_found(self):
-        # A server that forgets: everything is behind a second one that starts anew in the middle.
+        # The server loses its data: it is replaced by an empty one during the run.
         server = Server().start()
         self.addCleanup(server.folder.cleanup)
         drive = subprocess.Popen([BINARY, "drive", "scenarios/accounts/racing-deletes.json5", "--against", server.url, "--time", "4s"],

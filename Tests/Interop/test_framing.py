@@ -1,4 +1,5 @@
-"""Ambiguous framing is refused with 400 and the connection closed; sizes and silence have their own answers."""
+"""Ambiguous framing is answered with 400 and the connection is closed. Sizes and time-outs have
+their own status codes."""
 
 import unittest
 
@@ -50,7 +51,7 @@ class Framing(unittest.TestCase):
         self.refused(b"GET / HTTP/1.1\r\nHost: x\r\nA: " + b"a" * 40000 + b"\r\n\r\n", 431)
         self.refused(HEAD + b"Content-Length: 2000000\r\n\r\n", 413)
 
-    def test_silence(self):
+    def test_slow_requests_time_out(self):
         self.refused(b"GET /health HTTP/1.1\r\nHos", 408)
 
     def test_pipelining_chunks_and_continue(self):
@@ -62,7 +63,7 @@ class Framing(unittest.TestCase):
         answer = raw(self.server.port, chunked + b"2;a=b\r\n{}\r\n0\r\n\r\n")
         self.assertIn(b"user: missing", answer)
 
-    def test_idle_client_is_none_of_our_business(self):
+    def test_a_connection_is_kept_alive(self):
         client = Client(self.server.port)
         self.assertEqual(client.send("GET", "/health")[0], 200)
         self.assertEqual(client.send("GET", "/health")[0], 200)

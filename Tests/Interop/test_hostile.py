@@ -1,4 +1,4 @@
-"""Clients that are hostile, or only unusual: nobody else notices them, and neither does the next start."""
+"""Hostile and unusual clients affect neither other clients nor the next start."""
 
 import contextlib
 import json
@@ -17,7 +17,7 @@ from hostile import RawBroker, client_frame, frame, growth, method, web_socket
 from test_sessions import until
 
 ALL = ("broker", "users", "manager", "supervisor", "chat", "customers")
-# What one client may cost beside the idle size of the process.
+# The memory that one client may use, beyond the idle size of the process.
 MEBIBYTES = 64
 
 
@@ -35,7 +35,7 @@ class Hostile(unittest.TestCase):
 
     @staticmethod
     def close(connection):
-        # The process may have been killed since.
+        # The process may have been killed in the meantime.
         with contextlib.suppress(pika.exceptions.AMQPError):
             connection.close()
 
@@ -43,10 +43,11 @@ class Hostile(unittest.TestCase):
         return Client(self.server.ports[service])
 
     def serves(self):
-        """Every service answers, and a message goes through the broker."""
+        """Checks that every service answers, and that the broker delivers a message."""
         self.assertIsNone(self.server.process.poll())
         for service in ("users", "chat", "customers", "manager"):
-            # Health asks the broker, to which a service that has just started may not be connected yet.
+            # /health checks the broker, and a service that has just started may not be connected to
+            # it yet.
             self.assertTrue(until(lambda: self.client(service).send("GET", "/health")[0] == 200), service)
         channel = self.channel()
         probe = channel.queue_declare("", exclusive=True).method.queue
@@ -86,7 +87,7 @@ class Hostile(unittest.TestCase):
             channel.basic_reject(until(lambda: channel.basic_get("q")[0]).delivery_tag, requeue=False)
         self.serves_also_after_a_restart()
 
-    def test_a_queue_whose_dead_letters_lead_back_to_it(self):
+    def test_a_queue_that_gets_its_own_dead_letters(self):
         own = {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": "loop"}
         for arguments in ({"x-message-ttl": 30, **own}, {"x-max-length": 1, **own}, own,
                           {"x-max-length": 1, "x-dead-letter-exchange": "amq.fanout"}):
@@ -100,7 +101,7 @@ class Hostile(unittest.TestCase):
                 self.serves_also_after_a_restart()
                 self.channel().queue_delete("loop")
 
-    def test_a_chain_of_dead_letters_that_the_process_survives(self):
+    def test_a_long_chain_of_dead_letters(self):
         channel = self.channel()
         count = 2000
         for number in range(count):
@@ -112,8 +113,9 @@ class Hostile(unittest.TestCase):
         self.serves()
         self.assertLess(time.monotonic() - begin, 3)
 
-    def test_a_delayed_retry_goes_on_for_ever(self):
-        """Rejected, delayed in a queue with a TTL, and back: the usual recipe with RabbitMQ."""
+    def test_a_delayed_retry_never_stops(self):
+        """A rejected message is delayed in a queue with a TTL and returns, as is usual with
+        RabbitMQ."""
         def lead(key, **more):
             return {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": key, **more}
         channel = self.channel()
@@ -130,7 +132,7 @@ class Hostile(unittest.TestCase):
             delivery, properties, body = until(lambda: (got := channel.basic_get("work"))[0] and got)
             self.assertEqual(body, b"order")
             if attempt == 3 and properties.headers["x-death"][0]["count"] == deaths - 1:
-                # Nothing confirms a reject: this one may have come too late for the broker that was killed.
+                # A reject is not confirmed, so the broker may have been killed before it arrived.
                 deaths -= 1
             if attempt:
                 self.assertEqual(properties.headers["x-death"][0]["count"], deaths)
@@ -161,7 +163,7 @@ class Hostile(unittest.TestCase):
         channel.basic_publish("", "q", bytes(1 << 20))
         with growth(self.server) as grown:
             broker = RawBroker(self.server.ports["broker"])
-            # Gets the message and gives it back, a thousand times.
+            # Gets the message and requeues it, a thousand times.
             broker.pour(b"".join(method(1, 60, 70, b"\0\0\1q\0") + method(1, 60, 120, struct.pack(">QB", tag, 2)) for tag in range(1, 1001)))
             self.serves()
             broker.connection.close()
@@ -170,8 +172,8 @@ class Hostile(unittest.TestCase):
 
     # MARK: HTTP
 
-    def test_a_property_list_that_grows(self):
-        """One string, referred to 20,000 times: each reference counts as a copy."""
+    def test_a_property_list_that_expands(self):
+        """A string with 20,000 references counts as 20,000 copies."""
         text, references = 50_000, 20_000
 
         def string(value):
@@ -196,7 +198,8 @@ class Hostile(unittest.TestCase):
         self.serves()
 
     def test_names_of_many_combining_marks(self):
-        """Twice the name takes at most twice the time; above that, it is refused before anything is done with it."""
+        """A name of twice the length takes at most twice the time. Longer names are refused before
+        any work."""
         name = "a" + "\u0301\u0323" * 80_000
         for service, path, field in (("users", "/login", "user"), ("users", "/register", "username"), ("chat", "/login", "username"),
                                      ("chat", "/register", "username"), ("customers", "/requestSessionCreation", "EMAIL")):
@@ -231,7 +234,7 @@ class Hostile(unittest.TestCase):
         answer = self.client("users").send("POST", "/check_node", {"EMAIL": "a", "PASSWORD": "b", "TYPE": "c"}, headers={"Origin": "https://evil.example"})
         self.assertEqual(answer[0], 403)
 
-    def test_nobody_locks_others_out(self):
+    def test_failed_logins_do_not_lock_others_out(self):
         self.client("users").register("ann")
 
         def request(email, password):
@@ -271,7 +274,7 @@ class Hostile(unittest.TestCase):
         socket.disconnect()
 
     def flood(self, messages):
-        """Twenty connections send messages, in text or in bytes, and read nothing."""
+        """Twenty connections send messages as text or bytes, and read nothing."""
         data = b"".join(map(client_frame, messages))
         with growth(self.server) as grown:
             for _ in range(20):
@@ -286,14 +289,14 @@ class Hostile(unittest.TestCase):
     def test_large_connects(self):
         self.flood([f"40{namespace}" + json.dumps({"sessionID": "x" * 900_000}) for namespace in ("", "/users,", "/none,")] * 10)
 
-    def test_attachments_for_a_socket_that_is_not_there(self):
+    def test_attachments_for_an_unknown_socket(self):
         placeholders = ",".join(f'{{"_placeholder":true,"num":{number}}}' for number in range(20))
         self.flood([f'4520-["send_message",{placeholders}]'] + [bytes(900_000)] * 19)
 
     # MARK: The process
 
-    def test_nobody_reads_the_log(self):
-        # The harness leaves the pipe of standard error alone: it is full after some hundred lines.
+    def test_a_log_without_a_reader(self):
+        # The harness does not read standard error, so its pipe is full after a few hundred lines.
         with Server(services=("users",), log_level="debug") as server:
             for _ in range(2000):
                 client = Client(server.port)

@@ -1,4 +1,5 @@
-"""schemathesis runs the OpenAPI document against the live service: no 5xx, no answer that the document does not allow."""
+"""schemathesis tests a live service against its OpenAPI document: no 5xx, and no response that the
+document does not allow."""
 
 import json
 import os
@@ -13,7 +14,7 @@ CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,re
 
 
 def example(schema):
-    """A value of this shape."""
+    """Returns a value of this schema."""
     if "anyOf" in schema:
         return example(schema["anyOf"][0])
     for choices in ("examples", "enum"):
@@ -29,7 +30,8 @@ def example(schema):
 
 
 def beyond(schema, name=""):
-    """Values that are one beyond a limit of this shape, each with what is beyond it; a limit that is not stated is None."""
+    """Yields values one beyond each limit of this schema, with the limit's name. The value is None
+    for a limit that is missing."""
     match schema.get("type"):
         case "string" if "enum" in schema:
             yield name, "neither"
@@ -47,7 +49,8 @@ def beyond(schema, name=""):
                 for inner, value in beyond(shape, f"{name}.{field}"):
                     yield inner, None if value is None else {**example(schema), field: value}
     for shape in schema.get("anyOf", []):
-        # What is beyond one of several shapes may be another; a value beyond a number is beyond all of them.
+        # A value beyond one alternative may match another one. A value beyond a number matches
+        # none.
         for inner, value in beyond(shape, name):
             if shape.get("type") != "string" or value is None:
                 yield inner, value
@@ -62,7 +65,7 @@ class OpenAPI(unittest.TestCase):
             capture_output=True, text=True, timeout=400)
         self.assertEqual(result.returncode, 0, result.stdout[-6000:] + result.stderr[-2000:])
 
-    def test_as_anybody(self):
+    def test_without_a_token(self):
         with Server() as server:
             self.run_schemathesis(server)
 
@@ -80,7 +83,8 @@ class OpenAPI(unittest.TestCase):
                     self.run_schemathesis(server, url=server.urls[service])
 
     def test_limits_are_stated_and_kept(self):
-        """Each string, number and array that a client sends has its limit, and what is one beyond it is answered 400."""
+        """Each string, number and array that a client sends has a limit, and a value one beyond it
+        is answered with 400."""
         with Server(services=("broker", "users", "manager", "supervisor", "chat", "customers")) as server:
             users = Client(server.ports["users"])
             users.register("ann")

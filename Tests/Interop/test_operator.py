@@ -1,4 +1,4 @@
-"""The operator's page in a headless Chromium: it shows what there is, live, and on a phone as well."""
+"""The operators' page in a headless Chromium, also on a phone, with live updates."""
 
 import os
 import unittest

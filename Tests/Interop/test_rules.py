@@ -1,4 +1,5 @@
-"""What pydantic's EmailStr takes, we take; what it refuses, we refuse. And a drain answers what is in flight."""
+"""Email addresses are valid exactly if pydantic's EmailStr accepts them. A drain answers requests
+in flight."""
 
 import hashlib
 import os
@@ -40,7 +41,7 @@ class Rules(unittest.TestCase):
                 with self.subTest(email):
                     self.assertEqual(status, 201 if expected else 400, (email, answer))
 
-    def test_the_tables_are_the_seeds(self):
+    def test_the_tables_match_the_seed(self):
         with Server() as server:
             client = Client(server.port)
             client.register("ann")
@@ -62,11 +63,11 @@ class Rules(unittest.TestCase):
             with self.assertRaises(sqlite3.OperationalError):
                 sqlite3.connect(os.path.join(server.data, "accounts.db"), timeout=0.1).execute("SELECT * FROM users").fetchall()
 
-    def test_the_key_is_the_owners_alone(self):
+    def test_only_the_owner_can_read_the_key(self):
         with Server(secret=None) as server:
             self.assertEqual(os.stat(os.path.join(server.data, "jwt-secret")).st_mode & 0o777, 0o600)
 
-    def test_a_database_that_is_gone_and_comes_back(self):
+    def test_a_database_is_removed_and_restored(self):
         with Server() as server:
             client = Client(server.port)
             client.register("ann")
@@ -86,7 +87,7 @@ class Rules(unittest.TestCase):
             self.assertEqual(client.send("GET", "/health")[0], 200)
             self.assertEqual(client.send("GET", "/get-sessions", token=token)[0], 200)
 
-    def test_a_drain_answers_what_is_in_flight(self):
+    def test_a_drain_answers_requests_in_flight(self):
         with Server(rounds=3000000) as server:
             statuses = []
             thread = threading.Thread(target=lambda: statuses.append(Client(server.port).register("slow")[0]))

@@ -1,4 +1,4 @@
-"""It serves where the kernel or a sandbox does not know epoll_pwait2 (Linux 5.11)."""
+"""The server works if the kernel or a sandbox does not support epoll_pwait2 (Linux 5.11)."""
 
 import ctypes
 import errno
@@ -15,18 +15,19 @@ ERROR, ALLOW = 0x00050000, 0x7FFF0000
 
 
 def without(number, code):
-    """What a child does before it becomes the server: from then on the system call fails with `code` (seccomp(2))."""
+    """Returns a function for the child process that makes the system call fail with `code`
+    (seccomp(2))."""
     program = b"".join(struct.pack("=HBBI", *line) for line in [
         (LOAD, 0, 0, 0), (JUMP_IF_EQUAL, 0, 1, number), (RETURN, 0, 0, ERROR | code), (RETURN, 0, 0, ALLOW)])
     buffer = ctypes.create_string_buffer(program)
-    # struct sock_fprog: a count, and a pointer at its natural place.
+    # struct sock_fprog: a count and an aligned pointer.
     filter_program = struct.pack("HP", len(program) // 8, ctypes.addressof(buffer))
     library = ctypes.CDLL(None, use_errno=True)
 
     def install():
         if library.prctl(NO_NEW_PRIVILEGES, 1, 0, 0, 0) or library.prctl(SECCOMP, FILTER, filter_program):
             raise OSError(ctypes.get_errno(), "no seccomp filter")
-    # Both live as long as the function does.
+    # The function keeps both alive.
     install.kept = buffer
     return install
 
@@ -39,7 +40,7 @@ class Sandbox(unittest.TestCase):
                 self.assertEqual(client.register("ann")[0], 201)
                 for _ in range(20):
                     self.assertEqual(client.send("GET", "/health")[0], 200)
-                    # The loop sleeps, with the connection's time-out ahead of it.
+                    # The loop waits for the connection's time-out.
                     time.sleep(0.01)
                 self.assertEqual(client.login("ann")[0], 200)
 

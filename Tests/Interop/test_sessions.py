@@ -1,4 +1,5 @@
-"""The whole system with real processes and foreign clients: a customer, two users, and supervisors that die in mid-conversation."""
+"""The whole system as processes, with other clients: a customer, two users, and supervisors that
+are killed during the conversation."""
 
 import itertools
 import json
@@ -16,7 +17,7 @@ from harness import Client, Server, SocketClient
 
 
 class User:
-    """Somebody in the namespace /users."""
+    """A user who is connected to the namespace /users."""
 
     def __init__(self, port, name):
         client = Client(port)
@@ -69,7 +70,7 @@ def until(condition, timeout=20):
     end = time.monotonic() + timeout
     while not (value := condition()):
         if time.monotonic() > end:
-            raise AssertionError("it never came to that")
+            raise AssertionError("timed out")
         time.sleep(0.02)
     return value
 
@@ -95,7 +96,8 @@ class Sessions(unittest.TestCase):
         return Client(server.ports["manager"]).send("GET", "/overview")[1]
 
     def conversation(self, amqp=None):
-        """A customer and two users talk while their supervisor dies; the transcript has every word once, in order."""
+        """A customer and two users talk while their supervisor is killed. The transcript has every
+        message once, in order."""
         core = self.serve(*([] if amqp else ["broker"]), "users", "manager", "chat", "customers", amqp=amqp)
         amqp = amqp or core.urls["amqp"]
         hosts = [self.serve("supervisor", amqp=amqp) for _ in range(2)]
@@ -119,7 +121,7 @@ class Sessions(unittest.TestCase):
                 said.append(("CUSTOMER", text))
         talk(10)
         until(lambda: len(customer.transcript()) == len(said))
-        # The process whose host runs the session is killed while everybody talks.
+        # The process of the session's host is killed during the conversation.
         first = self.overview(core)["SUPERVISORS"][0]
         victim = next(h for h in hosts if f"-{h.process.pid}-" in first["HOST"])
         talk(3)
@@ -139,7 +141,7 @@ class Sessions(unittest.TestCase):
             wanted = [(m["SEQ"], m["FROM"], m["MESSAGE"]) for m in transcript if m["FROM"] != user.id]
             until(lambda: len(user.heard) >= len(wanted))
             self.assertEqual([(m["SEQ"], m["FROM"], m["MESSAGE"]) for m in user.heard], wanted)
-        # A user leaves and another one takes the place.
+        # A user leaves, and another user replaces them.
         third = User(core.ports["chat"], next(self.names))
         users[0].socket.disconnect()
         until(lambda: self.overview(core)["SUPERVISORS"][0]["LIST_USER_ID"] == [users[1].id, third.id])
@@ -178,7 +180,7 @@ class Sessions(unittest.TestCase):
         self.assertEqual(customer.request(), (400, "SESSION_ALREADY_RUNNING"))
         customer.token = token
         self.assertEqual(customer.status(), "PENDING")
-        # Nobody runs supervisors: after 5 s the request is pending again.
+        # There is no supervisor host, so the request is pending again after 5 s.
         self.assertEqual(customer.initialize(), (500, "SESSION_CREATION_FAILED"))
         self.assertEqual(customer.status(), "PENDING")
         self.serve("supervisor", amqp=core.urls["amqp"])
@@ -188,7 +190,7 @@ class Sessions(unittest.TestCase):
         self.assertEqual(customer.ask("DANCE")[0], 400)
         self.assertEqual(customer.ask("END_SESSION")[0], 200)
         self.assertEqual(customer.ask("GET_MESSAGES"), (404, {"MESSAGE": "NO_SESSION_RUNNING"}))
-        # Property lists in, pickles out.
+        # Property lists are accepted, pickles are refused.
         def raw(body, path="/requestSessionCreation"):
             client.connection.request("POST", path, body, {"Content-Type": "application/bytes"})
             answer = client.connection.getresponse()
@@ -234,7 +236,7 @@ class Sessions(unittest.TestCase):
         status, answer = Client(core.ports["manager"]).send("POST", "/SessionSupervisor/NewSession", {"USER_COUNT": "ALL"},
                                                             headers={"SESSION_SUPERVISOR_ID": "foreign"})
         self.assertEqual((status, answer), (200, {"LIST_USER_ID": [user.id, second.id], "NOTICE": "SUFFICIENT"}))
-        # What cannot be read is put aside and stops nothing.
+        # An unreadable message becomes a dead letter and stops nothing.
         for body in (b"not json", b"[]", b'{"TYPE": "DANCE"}', b'{"TYPE": "NEW_USER", "DATA": {}}'):
             for name in ("UME_USER_SERVER", "UME_CUSTOMER_SERVER", "UME_SESSION_SUPERVISOR"):
                 channel.basic_publish("USER_MANAGER_EXCHANGE", name, body)

@@ -1,4 +1,5 @@
-"""python-socketio, unchanged, against the Socket.IO server: sync and async, each transport, the upgrade, binary, acks, two namespaces."""
+"""python-socketio with the Socket.IO server: synchronous and asynchronous clients, each transport,
+the upgrade, binary data, acknowledgements, two namespaces."""
 
 import asyncio
 import queue
@@ -13,7 +14,8 @@ TRANSPORTS = {"polling only": ["polling"], "websocket only": ["websocket"], "upg
 
 
 class SocketIO(EchoCase):
-    # A client in Python that has to share its core does not answer within the 200 ms of the protocol's suites, and is rightly given up.
+    # A Python client on a shared core may answer later than the 200 ms of the protocol's test
+    # suites, and would be disconnected.
     flags = ("--ping-timeout", "10000")
 
     def test_sync(self):
@@ -40,7 +42,7 @@ class SocketIO(EchoCase):
     def test_order(self):
         for name, transports in TRANSPORTS.items():
             with self.subTest(name):
-                # The client as it is handles each packet in a thread of its own, and keeps no order.
+                # The client handles each packet in its own thread, so packets may be out of order.
                 client = SocketClient()
                 heard = queue.Queue()
                 client.on("message-back", heard.put)

@@ -1,4 +1,4 @@
-"""What happens to a server whose standard streams nobody reads, or that has none."""
+"""The server works if its standard streams are closed, or are not read."""
 
 import os
 import signal
@@ -17,7 +17,7 @@ def free_port():
 
 
 def full_pipe():
-    """A pipe that takes nothing more."""
+    """Returns a full pipe."""
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
     try:
@@ -52,16 +52,16 @@ class StreamsTest(unittest.TestCase):
         process.send_signal(signal.SIGTERM)
         self.assertEqual(process.wait(timeout=15), 0)
 
-    def test_nobody_reads_the_log(self):
+    def test_a_log_without_a_reader(self):
         reader, writer = os.pipe()
         process, port = self.serve(stdout=subprocess.DEVNULL, stderr=writer)
         os.close(writer)
         self.check(process, port, requests=2000)
 
-    def test_two_signals_end_it_whatever_it_waits_for(self):
+    def test_a_second_signal_ends_the_process(self):
         _, writer = full_pipe()
         process, port = self.serve(stdout=writer, stderr=writer)
-        # A request in flight holds the drain up for ten seconds.
+        # A request in flight delays the end of the drain by ten seconds.
         with socket.create_connection(("127.0.0.1", port)) as connection:
             connection.sendall(b"POST /login HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\n")
             self.assertEqual(Client(port).send("GET", "/nowhere")[0], 404)
@@ -71,7 +71,7 @@ class StreamsTest(unittest.TestCase):
             process.send_signal(signal.SIGTERM)
             self.assertEqual(process.wait(timeout=5), -signal.SIGTERM)
 
-    def test_nobody_reads_standard_output(self):
+    def test_standard_output_without_a_reader(self):
         _, writer = full_pipe()
         self.check(*self.serve(stdout=writer, stderr=subprocess.DEVNULL))
 
@@ -79,12 +79,12 @@ class StreamsTest(unittest.TestCase):
         with open("/dev/full", "wb") as full:
             self.check(*self.serve(stdout=full, stderr=full))
 
-    def test_a_reader_that_went_away(self):
+    def test_a_reader_that_closes_its_end(self):
         reader, writer = os.pipe()
         os.close(reader)
         self.check(*self.serve(stdout=writer, stderr=writer))
 
-    def test_closed_streams_do_not_lead_into_a_database(self):
+    def test_closed_streams_are_replaced(self):
         process, port = self.serve(preexec_fn=lambda: [os.close(number) for number in range(3)])
         for number in range(3):
             self.assertEqual(os.readlink(f"/proc/{process.pid}/fd/{number}"), "/dev/null")

@@ -1,4 +1,4 @@
-"""PyJWT reads our tokens; forged ones are refused."""
+"""PyJWT reads Parley's tokens, and Parley reads PyJWT's. Forged tokens are refused."""
 
 import base64
 import hashlib
@@ -42,7 +42,7 @@ class Tokens(unittest.TestCase):
         lifetime = jwt.decode(self.tokens["access_token"], SECRET, algorithms=["HS256"])
         self.assertEqual(lifetime["exp"] - lifetime["iat"], 3600)
 
-    def test_tokens_made_by_pyjwt_are_read(self):
+    def test_tokens_of_pyjwt_are_read(self):
         claims = jwt.decode(self.tokens["access_token"], SECRET, algorithms=["HS256"])
         self.assertEqual(self.status(jwt.encode(claims, SECRET, algorithm="HS256")), 200)
 

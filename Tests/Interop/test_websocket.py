@@ -1,4 +1,4 @@
-"""A table of RFC 6455 cases, driven over raw sockets against a live WebSocket."""
+"""A table of RFC 6455 cases, sent over raw sockets to a live WebSocket server."""
 
 import base64
 import hashlib
@@ -27,7 +27,8 @@ def frame(opcode, payload=b"", final=True, reserved=0, mask=b"\x37\xfa\x21\x3d")
 
 
 def table():
-    """Names, what is sent, the messages that come back, and the close code (None: still open)."""
+    """Yields a name, the bytes to send, the expected messages, and the close code (None if still
+    open)."""
     for size in (0, 1, 2, 124, 125, 126, 127, 128, 65534, 65535, 65536, 65537, 200000):
         yield f"text of {size}", frame(TEXT, b"*" * size), [(TEXT, b"*" * size)], None
         yield f"binary of {size}", frame(BINARY, b"\xfe" * size), [(BINARY, b"\xfe" * size)], None
