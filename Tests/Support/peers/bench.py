@@ -1,4 +1,5 @@
-"""Benchmarks of the server as ratios against peers in the same run: the server on one core, the load on the other."""
+"""Benchmarks of the server as ratios to peers in the same run. The server has one core, and the
+load another."""
 
 import os
 import re
@@ -14,7 +15,8 @@ LUA = os.path.join(ROOT, "Tests/Support/peers/load.lua")
 
 
 def load(pid, url, *script):
-    """Runs wrk; returns requests per second and CPU microseconds of the server per request."""
+    """Runs wrk. Returns the requests per second, and the server's CPU time per request in
+    microseconds."""
     command = ["wrk", "-t1", "-c64", f"-d{SECONDS}s", url]
     if script:
         command += ["-s", LUA, "--", *script]
@@ -48,17 +50,19 @@ def users(name):
 
 
 def login(server, url, nginx_rate):
-    """`POST /login` against Hummingbird, where HUMMINGBIRD names the peer's server; against nginx where it does not."""
+    """Compares `POST /login` with the Hummingbird server HUMMINGBIRD, or with nginx if that is not
+    set."""
     hummingbird = os.environ.get("HUMMINGBIRD")
     if not hummingbird:
         rate, cost = load(server.pid, url + "/login", "login")
         print(f"parley /login: {rate:.0f}/s, {cost:.1f} us")
-        # Hummingbird serves 0.123 of what nginx does (21,700 a second beside 177,000, docs/performance.md): three times that.
+        # Hummingbird serves 0.123 times as many requests as nginx (21,700 and 177,000 a second,
+        # docs/performance.md). The bound is three times that.
         return report("POST /login, requests per second against nginx", f"{rate / nginx_rate:.2f}", ">= 0.37", rate / nginx_rate >= 0.37)
     port = free_port()
     peer = pinned(0, [hummingbird, str(port)])
     wait_for(port)
-    # In turns, and the best of three each: the machine has slow moments.
+    # The best of three turns each, since the speed of the machine varies.
     theirs, ours = [], []
     for _ in range(3):
         theirs.append(load(peer.pid, f"http://127.0.0.1:{port}/login", "login"))
@@ -70,23 +74,23 @@ def login(server, url, nginx_rate):
     return report("POST /login, requests per second against Hummingbird", f"{rate / max(theirs)[0]:.2f}", ">= 3", rate / max(theirs)[0] >= 3)
 
 
-# How fast the reference loops of Tests/Support/Bench are on the machine for which the bounds were set.
+# Speeds of the reference loops of Tests/Support/Bench on the machine for which the bounds were set.
 HASHING, COMMITS = 1_500_000_000, 239_000
 
-# Each speed and the reference that does the same kind of work. A speed is bounded by the least that it
-# may be on the machine of the bounds, times what this machine makes of the reference; a time, inversely.
+# Name, bound on the machine of the bounds, the reference loop that does the same kind of work, and
+# whether the bound is a minimum. The bound is scaled by the speed of the loop on this machine.
 SPEEDS = (("scheduler_steps_per_second", 1_500_000, HASHING, True), ("times_faster_than_real_time", 500, COMMITS, True),
           ("simulated_requests_per_second", 10_000, COMMITS, True), ("world_set_up_milliseconds", 5, COMMITS, False),
           ("chat_times_faster_than_real_time", 200, COMMITS, True), ("sessions_times_faster_than_real_time", 100, COMMITS, True),
-          # Forty on two cores.
+          # 40 on two cores.
           ("fuzzing_runs_per_second_on_one_core", 20, COMMITS, True), ("candidates_per_second_on_one_core", 100, COMMITS, True),
           ("linearizability_of_10000_operations_milliseconds", 1000, HASHING, False))
-# Shares of a run, which no machine changes.
+# Shares of a run, which do not depend on the machine.
 SHARES = (("hashes_cost_percent", 10), ("trace_costs_percent", 50))
 
 
 def simulator():
-    """The simulator's own speed, as ratios to the reference loops in the same process."""
+    """Measures the simulator, relative to the reference loops in the same process."""
     output = subprocess.run(["taskset", "-c", "0", product("Bench")], capture_output=True, text=True, check=True).stdout
     values = {name: float(value) for name, value in map(str.split, output.splitlines())}
     speed = {HASHING: values["reference_hashing_steps_per_second"] / HASHING, COMMITS: values["reference_commits_per_second"] / COMMITS}

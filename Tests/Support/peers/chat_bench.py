@@ -1,4 +1,5 @@
-"""Benchmarks of the chat beside python-socketio on uvicorn: messages, latency, fan-out, idle sockets. The server on one core, the load on the other."""
+"""Benchmarks of the chat and of python-socketio on uvicorn: messages, latency, fan-out, idle
+sockets. The server has one core, and the load another."""
 
 import base64
 import json
@@ -22,7 +23,8 @@ def load(port, lines, *rate):
 
 
 def reader(sockets):
-    """Another process, on the load's core, that reads from the sockets until they end; here they are closed."""
+    """Passes the sockets to another process on the load's core, which reads from them until they
+    end."""
     numbers = [one.fileno() for one in sockets]
     process = pinned(1, [sys.executable, "-c", f"""
 import select, socket
@@ -41,7 +43,8 @@ while s:
 
 
 def bare_writes(size, count=1000, rounds=40):
-    """CPU microseconds of one write of so many bytes to each of so many loopback sockets, as a fan-out does it; another process reads."""
+    """Returns the CPU time in microseconds of one write of `size` bytes to a loopback socket, as in
+    a fan-out. Another process reads."""
     listener = socket.create_server(("127.0.0.1", 0), backlog=count)
     theirs = [socket.create_connection(("127.0.0.1", listener.getsockname()[1])) for _ in range(count)]
     sockets = [listener.accept()[0] for _ in range(count)]
@@ -99,7 +102,7 @@ def main():
     peer_port = free_port()
     peer = pinned(0, [sys.executable, os.path.join(ROOT, "Tests/Support/peers/socketio_peer.py"), FOLDER + "/peer.db", peer_port])
     wait_for(peer_port)
-    # In turns, the best of each: others use the machine too, more in one moment than in the next.
+    # The best of three turns each, since the speed of the machine varies.
     own, theirs = [], []
     for _ in range(3):
         before = cpu_seconds(server.pid)
@@ -115,7 +118,8 @@ def main():
     bound = 20 / speed()
     results.append(report("p99 latency at 5,000 messages a second, ms", f"{paced['p99_milliseconds']:.1f}", f"<= {bound:.1f}", paced["p99_milliseconds"] <= bound))
 
-    # Fan-out: 1,000 sockets of one person in a group of two, which another process reads; each message goes to all of them.
+    # Fan-out: each message to a group of two goes to 1,000 sockets of one user. Another process
+    # reads them.
     group = post(url + "/createGroup", {"sessionID": people[0]["sessionID"], "name": "g", "members": [people[1]["username"]]})
     reading = reader(idle_sockets(port, people[1]["sessionID"], 1000))
     before = cpu_seconds(server.pid)

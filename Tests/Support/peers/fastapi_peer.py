@@ -1,4 +1,5 @@
-"""FastAPI over SQLite with full durability, in its best configuration: handlers that call SQLite in the loop, uvloop, no access log."""
+"""FastAPI over SQLite with full durability, in its fastest configuration: handlers that call SQLite
+on the event loop, uvloop, no access log."""
 
 import sqlite3
 import sys

@@ -1,4 +1,5 @@
-"""What the benchmarks share: processes pinned to cores, their CPU time and memory, and the table. The server has core 0, the load core 1."""
+"""Tools of the benchmarks: processes pinned to cores, their CPU time and memory, and the table of
+results. The server has core 0, and the load core 1."""
 
 import atexit
 import json
@@ -24,7 +25,7 @@ def product(name):
 
 def pinned(core, command, **more):
     process = subprocess.Popen(["taskset", "-c", str(core), *map(str, command)], **more)
-    # What a benchmark that fails has started does not outlive it.
+    # The processes of a benchmark that fails end with it.
     atexit.register(process.kill)
     return process
 
@@ -36,7 +37,7 @@ def cpu_seconds(pid):
 
 
 def resident(pid):
-    """Resident memory in kB."""
+    """Returns the resident memory in kB."""
     with open(f"/proc/{pid}/status") as file:
         return int(re.search(r"VmRSS:\s+(\d+)", file.read()).group(1))
 
@@ -57,7 +58,7 @@ def free_port():
 
 
 def parley(name, services, *flags, cores=0):
-    """A `parley serve` on free ports; returns the process and the port of each service."""
+    """Starts `parley serve` on free ports. Returns the process and the port of each service."""
     ports = ["--users-port", "--chat-port", "--customers-port", "--manager-port", "--amqp-port"]
     command = [product("parley"), "serve", *services, "--data", os.path.join(FOLDER, name), "--log-level", "error", *flags]
     process = pinned(cores, command + [word for flag in ports for word in (flag, "0")], stdout=subprocess.PIPE, text=True)
@@ -73,7 +74,7 @@ def post(url, body, token=None):
 
 
 def measured(core, command):
-    """Runs a load generator that prints `NAME VALUE` lines."""
+    """Runs a load generator that prints `NAME VALUE` lines, and returns the values by name."""
     process = pinned(core, command, stdout=subprocess.PIPE, text=True)
     output = process.communicate()[0]
     assert process.returncode == 0, output
@@ -85,10 +86,10 @@ ROUND_TRIPS = 85_000
 
 
 def speed():
-    """How fast this machine is at small messages, against the machine of the bounds.
+    """Returns the speed of this machine for small messages, relative to the machine of the bounds.
 
-    A message goes over a socket pair, is parsed, stored in a database in memory, committed and answered: the kind of work
-    of which the latencies and rates of the chat and the queues are made.
+    A message goes over a socket pair, is parsed, stored in a database in memory, committed and
+    answered. The latencies and rates of the chat and the queues consist of such work.
     """
     program = """
 import json, os, socket, sqlite3, time

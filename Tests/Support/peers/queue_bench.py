@@ -1,4 +1,5 @@
-"""Benchmarks of the broker beside RabbitMQ, each on one core and the load on the other, and of a user's words on their way to the customer."""
+"""Benchmarks of the broker and of RabbitMQ, each on one core with the load on another, and of
+messages from users to customers."""
 
 import os
 import sys
@@ -44,15 +45,15 @@ def main():
     server.kill()
     server.wait()
 
-    # Sessions in the all-in-one process.
+    # Sessions, with all services in one process.
     server, ports = parley("sessions", [], "--password-rounds", "1")
     where = [ports["users"], ports["chat"], ports["customers"]]
     paced = measured(1, [product("SessionLoad"), *where, 5, SECONDS, 200])
     bound = 15 / speed()
-    results.append(report("a user's words to the customer, p50 ms", f"{paced['p50_milliseconds']:.1f}", f"< {bound:.1f}", paced["p50_milliseconds"] < bound))
+    results.append(report("a message from a user to the customer, p50 ms", f"{paced['p50_milliseconds']:.1f}", f"< {bound:.1f}", paced["p50_milliseconds"] < bound))
     server.kill()
     server.wait()
-    # Nobody is beside it here: the process may have the machine, what the load leaves of it.
+    # There is no peer here, so the process may use both cores, which it shares with the load.
     server, ports = parley("sessions-full", [], "--password-rounds", "1", cores="0,1")
     where = [ports["users"], ports["chat"], ports["customers"]]
     before = cpu_seconds(server.pid)
@@ -61,7 +62,7 @@ def main():
     print(f"at full load: p50 {full['p50_milliseconds']:.0f} ms, {cost:.0f} us of CPU each")
     rate = full["reached_per_second"]
     bound = 2000 * speed()
-    results.append(report("users' words that reach customers, a second", f"{rate:.0f}", f">= {bound:.0f}", rate >= bound))
+    results.append(report("messages from users to customers, a second", f"{rate:.0f}", f">= {bound:.0f}", rate >= bound))
     server.kill()
     return 0 if all(results) else 1
 

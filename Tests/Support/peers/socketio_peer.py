@@ -1,4 +1,5 @@
-"""The same job on python-socketio and uvicorn with SQLite: store a message durably, acknowledge it, send it to both."""
+"""The same work with python-socketio, uvicorn and SQLite: stores a message durably, acknowledges
+it, and sends it to both users."""
 
 import sqlite3
 import sys

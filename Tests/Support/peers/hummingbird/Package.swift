@@ -1,7 +1,7 @@
 // swift-tools-version: 6.0
 import PackageDescription
 
-/// A peer for `scripts/bench`, and no part of Parley: built where GitHub can be reached.
+/// A peer for `scripts/bench`, separate from Parley. Building it needs access to GitHub.
 let package = Package(
   name: "hummingbird-peer",
   platforms: [.macOS(.v14)],

@@ -1,5 +1,7 @@
-// `POST /login` by Hummingbird: the JSON of Parley's login in and out, without a password, tokens or a database.
-// Usage: LoginPeer PORT
+// `POST /login` with Hummingbird. Reads and writes the JSON of Parley's login, without passwords,
+// tokens or a database.
+//
+//     LoginPeer PORT
 import Hummingbird
 import Logging
 import NIOPosix
@@ -16,7 +18,7 @@ struct Tokens: ResponseEncodable {
   let expires_in: Int
 }
 
-/// As long as Parley's.
+/// Has the length of Parley's token.
 let token =
   "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9." + String(repeating: "a", count: 244) + "." + String(repeating: "b", count: 43)
 
@@ -29,7 +31,7 @@ router.post("/login") { request, context -> Tokens in
 var logger = Logger(label: "peer")
 logger.logLevel = .error
 let port = Int(CommandLine.arguments[1])!
-// One thread, since it has one core: its best setting there.
+// One thread is fastest on one core.
 let application = Application(
   router: router, configuration: .init(address: .hostname("127.0.0.1", port: port), serverName: nil),
   eventLoopGroupProvider: .shared(MultiThreadedEventLoopGroup(numberOfThreads: 1)), logger: logger)
