@@ -1,28 +1,32 @@
 // swift-tools-version: 6.2
 import PackageDescription
 
-/// One dialect for every target: Swift 6, callers keep their executor, and a warning stops the build.
+/// The settings of every target: Swift 6, nonisolated async functions run on their caller's
+/// executor, and warnings are errors.
 let strict: [SwiftSetting] = [
   .swiftLanguageMode(.v6),
   .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
   .enableUpcomingFeature("ExistentialAny"),
   .treatAllWarnings(as: .error),
-  // An optimized build leaves out hops between executors that an unoptimized one makes. In the simulator each hop is a choice
-  // of the scheduler, so without this a seed would mean one run in debug and another in release.
+  // The optimizer removes hops between executors. In the simulator each hop is a choice of the
+  // scheduler, so a seed would give different runs in debug and in release
+  // (docs/decisions/0007-executor-hops-stay.md).
   .unsafeFlags(["-Xllvm", "-sil-disable-pass=optimize-hop-to-executor"]),
-  // Exclusive access is checked when the tests run (a debug build); a tenth of all instructions would go to checking it again in release.
+  // Debug builds, and so all tests, check exclusive access. In release the checks would be a tenth
+  // of all instructions (docs/decisions/0012-exclusivity-in-debug.md).
   .unsafeFlags(["-enforce-exclusivity=unchecked"], .when(configuration: .release)),
-  // Calls between the targets cost 6 % of a simulated run without it (docs/decisions/0026-targets-in-folders.md).
+  // Without this, calls between the targets take 6 % of a simulated run
+  // (docs/decisions/0026-targets-in-folders.md).
   .unsafeFlags(["-cross-module-optimization"], .when(configuration: .release)),
 ]
 
-/// With PARLEY_FUZZ the package builds only the fuzz targets: `scripts/fuzz-inputs` compiles everything with coverage
-/// instrumentation, in a build folder of its own, and links libFuzzer's main.
+/// With PARLEY_FUZZ the package builds only the fuzz targets. `scripts/fuzz-inputs` compiles
+/// everything with coverage instrumentation in a separate build folder, and links libFuzzer's main.
 let isFuzzing = Context.environment["PARLEY_FUZZ"] != nil
 
-/// The folders of the simulator that anybody's system runs in.
+/// The folders of the target Simulation, which can simulate any system.
 let engine = ["Kernel", "World", "Strategies", "Linearizability"]
-/// The folders of the simulator that know Parley.
+/// The folders of the target Sim, which simulates Parley.
 let product = ["Counters", "Faults", "Oracles", "Parsing", "Report", "Run", "Scenario", "Search", "Workload"]
 
 let package = Package(
@@ -37,7 +41,8 @@ let package = Package(
   ],
   traits: [
     .default(enabledTraits: ["PlantedBugs"]),
-    // Compiles in the known mistakes that lessons and tests of oracles plant. `scripts/release` builds without it.
+    // Compiles the bugs that lessons and tests of oracles plant. `scripts/release` builds without
+    // them.
     .trait(name: "PlantedBugs", description: "Bugs that a scenario can plant in the services"),
   ],
   targets: [
@@ -45,7 +50,7 @@ let package = Package(
     .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
     .systemLibrary(name: "CLinux"),
     .systemLibrary(name: "CConcurrency"),
-    // The private entry points and hooks of Swift's runtime, and nothing else.
+    // The private entry points and hooks of Swift's runtime. No other target uses them.
     .target(
       name: "RuntimeHooks", dependencies: ["CConcurrency"], path: "Sources/System/RuntimeHooks", swiftSettings: strict),
     .target(
@@ -53,7 +58,7 @@ let package = Package(
     .target(
       name: "System", dependencies: ["Environment", "CSQLite", "COpenSSL"], path: "Sources/System",
       exclude: ["Environment", "RuntimeHooks"], swiftSettings: strict),
-    // The engine of the simulator. It knows no service, neither SQLite nor OpenSSL.
+    // The engine of the simulator. It depends on no service, and neither on SQLite nor on OpenSSL.
     .target(
       name: "Simulation", dependencies: ["Environment", "RuntimeHooks"], path: "Sources/Sim", exclude: product,
       swiftSettings: strict),
@@ -107,7 +112,7 @@ if isFuzzing {
     $0.type == .test || $0.path?.hasPrefix("Tests/Support") == true || $0.name == "Runner"
   }
   package.targets += [
-    // The command line's parsers, as a library: an executable would bring a second main.
+    // The parsers of the command line, as a library, since an executable would add a second main.
     .target(
       name: "Runner", dependencies: ["Environment", "Real", "Sim", "Simulation", "System", "CLinux"],
       path: "Sources/Runner",

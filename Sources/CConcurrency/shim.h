@@ -1,8 +1,9 @@
 #pragma once
-// The runtime's entry points behind Sources/System/RuntimeHooks (swift/Runtime/Concurrency.h, swift/ABI/Task.h).
+// Entry points of Swift's runtime for Sources/System/RuntimeHooks (swift/Runtime/Concurrency.h,
+// swift/ABI/Task.h).
 
-// The runtime calls this hook for each job of the global executor, with the job and its own function for it. Swift's calling
-// convention is C's for a function of two pointers.
+// The runtime calls this hook for each job of the global executor, with the job and the original
+// function. For a function of two pointers Swift's calling convention is the same as C's.
 extern void *swift_task_enqueueGlobal_hook;
 
 typedef void (*parley_enqueue)(void *job, void *original);
@@ -12,7 +13,8 @@ static inline void parley_set_enqueue_hook(parley_enqueue enqueue) { swift_task_
 
 static inline void parley_enqueue_elsewhere(void *job, void *original) { ((parley_enqueue_original)original)(job); }
 
-// One pointer for each thread. A static inline variable is one for each Swift module, so only RuntimeHooks uses it.
+// One pointer for each thread. Each Swift module that includes this file has its own variable, so
+// only RuntimeHooks may use it.
 static inline void **parley_thread_slot(void) {
   static _Thread_local void *pointer;
   return &pointer;
@@ -22,16 +24,17 @@ static inline void *parley_thread_get(void) { return *parley_thread_slot(); }
 
 static inline void parley_thread_set(void *value) { *parley_thread_slot() = value; }
 
-// The default actor that a job runs, or NULL for a job of a task. A job is an object header, two words for its scheduler, its
-// flags (the low byte is its kind) and its id, a voucher, a reserved word and a function. A job of a default actor that is not
-// inline in the actor (kind 193) has the actor next.
+// Returns the default actor that a job runs, or NULL for a job of a task. A job has an object
+// header, two words for its scheduler, its flags (the low byte is its kind) and its id, a voucher,
+// a reserved word and a function. In a job of a default actor that is allocated separately (kind
+// 193), the actor follows.
 static inline void *parley_default_actor(void *job) {
   void **words = (void **)job;
   return (*(unsigned *)&words[4] & 255) == 193 ? words[8] : (void *)0;
 }
 
-// The entry points of `withTaskCancellationHandler`. The handler is a Swift closure: a function that gets its context in a
-// register of its own.
+// The entry points of `withTaskCancellationHandler`. The handler is a Swift closure, a function
+// that receives its context in a dedicated register.
 typedef __attribute__((swiftcall)) void (*parley_handler)(__attribute__((swift_context)) void *object);
 extern __attribute__((swiftcall)) void *swift_task_addCancellationHandler(parley_handler handler, void *object);
 extern __attribute__((swiftcall)) void swift_task_removeCancellationHandler(void *record);
@@ -47,7 +50,8 @@ __attribute__((swiftcall)) static void parley_call_cancelled(__attribute__((swif
   (*parley_cancelled_slot())(object);
 }
 
-// Sets the function that gets the objects of parley_begin_cancellation. Called once, before the first.
+// Sets the function that receives the objects of parley_begin_cancellation when their tasks are
+// cancelled. Must be called once, before the first parley_begin_cancellation.
 static inline void parley_set_cancelled(parley_cancelled cancelled) { *parley_cancelled_slot() = cancelled; }
 
 static inline void *parley_begin_cancellation(void *object) {
