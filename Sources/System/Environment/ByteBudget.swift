@@ -1,29 +1,31 @@
 import Synchronization
 
-/// A bound on the bytes that are held for somebody, and how many of them are held now.
+/// A limit on the bytes that are held for a client, a service or the process, and a count of them.
 ///
-/// Whatever a client can make a service hold (unread output, bodies under way, remembered names) is charged here before
-/// it is held and released afterwards. A budget may be a share of a larger one: a connection's of its service's, and that
-/// one of the process's. A charge that any of them cannot bear changes nothing.
+/// Memory that a client can make a service use (unread output, incomplete bodies, remembered names)
+/// is charged before it is allocated and released afterwards. A budget may be a share of a larger
+/// one: a connection's budget is a share of its service's, and that one of the process's. A charge
+/// that exceeds any of them changes nothing.
 public final class ByteBudget: Sendable {
-  /// The most bytes that may be held at once.
+  /// The maximum number of bytes held at once.
   public let limit: Int
   private let parent: ByteBudget?
   private let held = Atomic<Int>(0)
 
-  /// Makes a budget of `limit` bytes, as a share of `parent` if there is one.
+  /// Creates a budget of `limit` bytes, as a share of `parent` if that is not nil.
   public init(limit: Int, parent: ByteBudget? = nil) {
     require(limit >= 0, "a budget of \(limit) bytes")
     self.limit = limit
     self.parent = parent
   }
 
-  /// Bytes held now.
+  /// The bytes that are charged now.
   public var used: Int { held.load(ordering: .relaxed) }
-  /// Bytes that could be charged now, parents aside.
+  /// The bytes that this budget has left, regardless of its parents.
   public var free: Int { max(0, limit - used) }
 
-  /// Charges `count` bytes. False, with nothing charged, when that would exceed this budget or one that it is a share of.
+  /// Charges `count` bytes. Returns false, and charges nothing, if this budget or one of its
+  /// parents has fewer left.
   public func charge(_ count: Int) -> Bool {
     require(count >= 0, "a charge of \(count) bytes")
     var current = held.load(ordering: .relaxed)
@@ -41,7 +43,7 @@ public final class ByteBudget: Sendable {
     return true
   }
 
-  /// Gives back `count` bytes that were charged.
+  /// Returns `count` bytes that were charged.
   public func release(_ count: Int) {
     require(count >= 0, "a release of \(count) bytes")
     let (before, _) = held.subtract(count, ordering: .relaxed)
@@ -50,14 +52,14 @@ public final class ByteBudget: Sendable {
   }
 }
 
-/// What a node holds for all its clients together.
+/// The budgets of a node for all its clients together.
 public struct ClientMemory: Sendable {
-  /// For clients that have not shown yet who they are. Small: anybody may fill it.
+  /// For clients that have not authenticated. Small, since any client can fill it.
   public let strangers: ByteBudget
-  /// For clients that have logged in.
+  /// For clients that have authenticated.
   public let members: ByteBudget
 
-  /// Makes the two budgets of a node.
+  /// Creates the two budgets with limits in bytes.
   public init(strangers: Int = 32 << 20, members: Int = 256 << 20) {
     self.strangers = ByteBudget(limit: strangers)
     self.members = ByteBudget(limit: members)

@@ -1,27 +1,29 @@
-/// Everything a node may touch outside its own memory: time, network, storage, entropy, executor, log.
+/// Everything that a node may use outside its own memory: time, network, storage, entropy,
+/// executor, log.
 ///
-/// A *node* is one service instance: the unit that listens, crashes, restarts and owns a disk. Production gives each
-/// node an event loop, sockets and files (`Sources/Runner/Real`); the simulator gives it a share of one seeded world
-/// (`Sources/Sim/World`). Code in `System` cannot tell which one it has.
+/// A *node* is one service instance: the unit that listens, crashes, restarts and owns a disk. In
+/// production each node has an event loop, sockets and files (`Sources/Runner/Real`); in the
+/// simulator it is part of one seeded world (`Sources/Sim/World`). Code in `System` cannot tell the
+/// difference.
 public struct Environment: Sendable {
-  /// The node's name, unique among the nodes that talk to each other; it stands in every log line.
+  /// The node's name, unique among the nodes that communicate. Every log line contains it.
   public let node: String
   /// The node's clocks.
   public let clock: any Clock
   /// The node's network interface.
   public let network: any Network
-  /// The node's disk, rooted at its own data directory.
+  /// The files in the node's data directory.
   public let storage: any Storage
   /// The node's source of random bytes.
   public let entropy: any Entropy
-  /// Where the node's tasks and actors run.
+  /// The executor of the node's tasks and actors.
   public let executor: any NodeExecutor
   /// The node's log.
   public let log: Log
-  /// What the node holds for its clients.
+  /// The budgets for the memory that the node's clients use.
   public let memory: ClientMemory
 
-  /// Makes an environment out of its parts.
+  /// Creates an environment from its parts.
   public init(
     node: String, clock: any Clock, network: any Network, storage: any Storage, entropy: any Entropy,
     executor: any NodeExecutor, log: Log, memory: ClientMemory = ClientMemory()
@@ -37,10 +39,11 @@ public struct Environment: Sendable {
   }
 }
 
-/// Stops the process when an invariant does not hold, in every build, with its message.
+/// Stops the process with `message` if `condition` is false, in debug and release builds.
 ///
-/// `precondition` drops its message under `-O` and `assert` drops itself; an invariant that guards acknowledged data
-/// has to speak in production too. In the simulator a failed requirement is a finding.
+/// Under `-O` the compiler drops the message of `precondition`, and `assert` entirely. Invariants
+/// that protect acknowledged data have to be checked and reported in production, too. In the
+/// simulator a broken invariant fails the run.
 @inlinable
 public func require(
   _ condition: Bool, _ message: @autoclosure () -> String, file: StaticString = #fileID, line: UInt = #line

@@ -1,25 +1,24 @@
-/// A queue in which taking the first element does not move the others, so that draining `n` elements takes linear time.
+/// A first-in, first-out queue. Removing the first element takes amortized constant time.
 package struct FIFO<Element> {
   private var elements: [Element?] = []
   private var head = 0
 
   package init() {}
 
-  /// How many elements wait.
   package var count: Int { elements.count - head }
   package var isEmpty: Bool { count == 0 }
   package var first: Element? { isEmpty ? nil : elements[head] }
 
   package mutating func append(_ element: Element) { elements.append(element) }
 
-  /// Takes the first element, or nil when there is none.
+  /// Removes and returns the first element, or returns nil if the queue is empty.
   package mutating func popFirst() -> Element? {
     guard head < elements.count else { return nil }
     let element = elements[head]
     elements[head] = nil
     head += 1
     if head == elements.count {
-      // An empty queue keeps no room.
+      // An empty queue keeps no storage.
       elements = []
       head = 0
     } else if head >= 32, head * 2 >= elements.count {

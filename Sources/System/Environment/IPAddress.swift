@@ -1,9 +1,9 @@
-/// An IPv4 or IPv6 address, read from its text.
+/// An IPv4 or IPv6 address.
 ///
-/// An IPv4 address and its IPv4-mapped IPv6 form (`::ffff:1.2.3.4`, RFC 4291 §2.5.5.2) are the same value: a listener on
-/// `::` sees IPv4 clients in the mapped form.
+/// An IPv4 address and its IPv4-mapped IPv6 form (`::ffff:1.2.3.4`, RFC 4291 §2.5.5.2) are equal,
+/// since a listener on `::` sees the addresses of IPv4 clients in the mapped form.
 public struct IPAddress: Hashable, Sendable, CustomStringConvertible {
-  /// The bits of the IPv6 address, IPv4 in mapped form.
+  /// The upper and lower 64 bits of the IPv6 address. IPv4 addresses are in mapped form.
   package let high: UInt64
   package let low: UInt64
 
@@ -12,8 +12,11 @@ public struct IPAddress: Hashable, Sendable, CustomStringConvertible {
     self.low = low
   }
 
-  /// Reads the text forms of RFC 4291 §2.2, and the dotted form of IPv4 with four decimal numbers. Refuses leading
-  /// zeros, which some readers take for octal, and zones, which mean something on one machine only.
+  /// Parses an IPv6 address in the forms of RFC 4291 §2.2, or an IPv4 address of four decimal
+  /// numbers.
+  ///
+  /// Returns nil for numbers with leading zeros, which some parsers read as octal, and for
+  /// addresses with a zone, which is valid on one machine only.
   public init?(_ text: some StringProtocol) {
     guard (2...Self.longest).contains(text.utf8.count) else { return nil }
     if !text.utf8.contains(UInt8(ascii: ":")) {
@@ -26,15 +29,15 @@ public struct IPAddress: Hashable, Sendable, CustomStringConvertible {
     self.init(high: words[0], low: words[1])
   }
 
-  /// Eight groups of four digits, where the last two may be written as an IPv4 address.
+  /// The length of eight groups of four digits, with the last two written as an IPv4 address.
   private static let longest = 45
 
-  /// Whether it is an IPv4 address.
+  /// Whether the address is an IPv4 address, also in mapped form.
   public var isIPv4: Bool { high == 0 && low >> 32 == 0xFFFF }
-  /// Whether it is in 127.0.0.0/8, or `::1`.
+  /// Whether the address is in 127.0.0.0/8, or is `::1`.
   public var isLoopback: Bool { isIPv4 ? low >> 24 & 0xFF == 127 : high == 0 && low == 1 }
 
-  /// The dotted form of IPv4, or the form of RFC 5952: one text for each address.
+  /// The canonical text: dotted decimal for IPv4, the form of RFC 5952 for IPv6.
   public var description: String {
     if isIPv4 { return (0..<4).map { String(low >> UInt64(24 - 8 * $0) & 0xFF) }.joined(separator: ".") }
     let groups = (0..<8).map { UInt16(truncatingIfNeeded: ($0 < 4 ? high : low) >> UInt64(48 - 16 * ($0 % 4))) }
@@ -48,7 +51,7 @@ public struct IPAddress: Hashable, Sendable, CustomStringConvertible {
     return text(groups[..<zeros.lowerBound]) + "::" + text(groups[zeros.upperBound...])
   }
 
-  // MARK: Reading
+  // MARK: Parsing
 
   private static func dotted(_ text: some StringProtocol) -> UInt32? {
     let parts = text.utf8.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)
@@ -61,7 +64,7 @@ public struct IPAddress: Hashable, Sendable, CustomStringConvertible {
     return result
   }
 
-  /// A decimal number without sign and leading zeros.
+  /// Parses a decimal number without a sign or leading zeros.
   fileprivate static func number(_ digits: some Collection<UInt8>, maximum: Int) -> Int? {
     guard (1...3).contains(digits.count), digits.first != UInt8(ascii: "0") || digits.count == 1 else { return nil }
     var value = 0
@@ -72,7 +75,7 @@ public struct IPAddress: Hashable, Sendable, CustomStringConvertible {
     return value <= maximum ? value : nil
   }
 
-  /// The eight groups; `::` stands once for one group of zeros or more.
+  /// Parses the eight groups. `::` may appear once and stands for one or more groups of zeros.
   private static func groups(of text: some StringProtocol) -> [UInt16]? {
     let sides = String(text).split(separator: "::", omittingEmptySubsequences: false)
     guard sides.count <= 2, let front = groups(of: sides[0], mayEndDotted: sides.count == 1) else { return nil }
@@ -99,13 +102,14 @@ public struct IPAddress: Hashable, Sendable, CustomStringConvertible {
   }
 }
 
-/// A range of addresses: `10.0.0.0/8`, `2001:db8::/32`, or one address.
+/// A network, such as `10.0.0.0/8` or `2001:db8::/32`, or a single address.
 public struct IPNetwork: Hashable, Sendable {
   private let base: IPAddress
-  /// Leading bits of the 128 that count.
+  /// The length of the prefix in bits, of 128.
   private let length: Int
 
-  /// Reads an address, or an address and the number of its leading bits that count (RFC 4632 §3.1, RFC 4291 §2.3).
+  /// Parses an address, or an address and the length of its prefix (RFC 4632 §3.1, RFC 4291 §2.3).
+  /// Returns nil if the text is neither.
   public init?(_ text: some StringProtocol) {
     let parts = text.split(separator: "/", maxSplits: 1, omittingEmptySubsequences: false)
     guard let base = IPAddress(parts[0]) else { return nil }

@@ -1,12 +1,15 @@
-/// A node's structured log: an event name and fields, no sentences with values inside.
+/// A node's structured log. A record has an event name and fields.
+///
+///     environment.log.warning("disk-full", ["path": .string(path)])
 public struct Log: Sendable {
-  /// How much a line matters; a sink drops what is below its own level.
+  /// The severity of a record, from least to most severe.
   public enum Level: Int, Comparable, Sendable, CaseIterable {
     case debug, info, warning, error
-    /// Whether `a` comes before `b`.
+    /// Whether `a` is less severe than `b`.
     public static func < (a: Level, b: Level) -> Bool { a.rawValue < b.rawValue }
 
-    /// What lines call it. Not left to the runtime, which looks up how to print an enumeration for each line.
+    /// The level's name in log lines. Spelled out, since the runtime looks up the names of cases
+    /// slowly.
     public var name: String {
       switch self {
       case .debug: "debug"
@@ -23,7 +26,7 @@ public struct Log: Sendable {
     case int(Int64)
     case double(Double)
     case bool(Bool)
-    /// The value as text.
+    /// The value as text, without quotes.
     public var text: String {
       switch self {
       case .string(let text): text
@@ -32,31 +35,31 @@ public struct Log: Sendable {
       case .bool(let flag): "\(flag)"
       }
     }
-    /// Bytes of a text that are written: what clients send may be as long as they like.
+    /// The maximum length of a logged string in bytes, since clients choose some of them.
     public static let maximumBytes = 2048
-    /// The value, cut where it is longer than that.
+    /// The value, truncated to `maximumBytes`.
     var bounded: Value {
       guard case .string(let text) = self, text.utf8.count > Self.maximumBytes else { return self }
       return .string(String(decoding: text.utf8.prefix(Self.maximumBytes), as: UTF8.self) + "…")
     }
-    /// Makes one from a literal.
+    /// Creates a string value.
     public init(stringLiteral value: String) { self = .string(value) }
-    /// Makes one from a literal.
+    /// Creates an integer value.
     public init(integerLiteral value: Int64) { self = .int(value) }
   }
 
-  /// One line.
+  /// One line of the log.
   public struct Record: Sendable {
-    /// How much it matters.
+    /// The severity.
     public let level: Level
-    /// The node that says it.
+    /// The name of the node that wrote the record.
     public let node: String
-    /// What happened, in kebab case.
+    /// The name of the event, in kebab case.
     public let event: String
-    /// The details, in the order given.
+    /// The fields, in the order given.
     public let fields: [(key: String, value: Value)]
 
-    /// Makes a line.
+    /// Creates a record.
     public init(level: Level, node: String, event: String, fields: [(key: String, value: Value)]) {
       self.level = level
       self.node = node
@@ -65,37 +68,37 @@ public struct Log: Sendable {
     }
   }
 
-  /// The least level that is written.
+  /// The least severe level that is written.
   public let threshold: Level
   private let node: String
   private let sink: @Sendable (Record) -> Void
 
-  /// A log of `node` that hands each record of at least `threshold` to `sink`.
+  /// Creates the log of `node`, which passes each record of at least `threshold` to `sink`.
   public init(node: String, threshold: Level, sink: @escaping @Sendable (Record) -> Void) {
     self.node = node
     self.threshold = threshold
     self.sink = sink
   }
 
-  /// Writes a record, unless `level` is below the threshold; `fields` are only evaluated when it is written.
+  /// Writes a record, unless `level` is below the threshold. Then `fields` is not evaluated.
   public func write(_ level: Level, _ event: String, _ fields: @autoclosure () -> KeyValuePairs<String, Value> = [:]) {
     guard level >= threshold else { return }
     sink(Record(level: level, node: node, event: event, fields: fields().map { ($0.key, $0.value.bounded) }))
   }
 
-  /// What only somebody who follows each step wants to know.
+  /// Writes a detail for debugging.
   public func debug(_ event: String, _ fields: @autoclosure () -> KeyValuePairs<String, Value> = [:]) {
     write(.debug, event, fields())
   }
-  /// Something an operator may want to know.
+  /// Writes an event of normal operation.
   public func info(_ event: String, _ fields: @autoclosure () -> KeyValuePairs<String, Value> = [:]) {
     write(.info, event, fields())
   }
-  /// Something that is not as it should be, but goes on.
+  /// Writes a problem that the service has handled.
   public func warning(_ event: String, _ fields: @autoclosure () -> KeyValuePairs<String, Value> = [:]) {
     write(.warning, event, fields())
   }
-  /// Something that somebody has to do something about.
+  /// Writes a problem that needs an operator's attention.
   public func error(_ event: String, _ fields: @autoclosure () -> KeyValuePairs<String, Value> = [:]) {
     write(.error, event, fields())
   }

@@ -1,52 +1,60 @@
-/// Byte streams to other nodes. The network is cut at this level so that every protocol above it runs unchanged, byte
-/// for byte, in both worlds.
+/// A node's network interface: byte streams between nodes.
+///
+/// The simulator replaces this protocol, so every protocol above it runs unchanged in both worlds.
 public protocol Network: Sendable {
-  /// Opens a listening socket. `port` 0 takes a free one; see `Listener.address`.
+  /// Opens a listening socket. For port 0 the system chooses a free port; see `Listener.address`.
+  /// - Parameter backlog: the maximum number of connections that wait for `accept`.
   /// - Throws: `NetworkError.addressInUse`, `.unreachable`, `.permissionDenied`.
   func listen(_ address: SocketAddress, backlog: Int) throws(NetworkError) -> any Listener
 
   /// Connects to `address`.
-  /// - Throws: `NetworkError.refused`, `.timedOut` at `deadline`, `.unreachable`; `CancellationError`; `NodeDown`.
+  /// - Throws: `NetworkError.refused`, `.timedOut` at `deadline`, `.unreachable`;
+  ///   `CancellationError`; `NodeDown`.
   func connect(to address: SocketAddress, deadline: Instant) async throws -> any Connection
 }
 
 /// A listening socket.
 public protocol Listener: Sendable {
-  /// Where it listens; the port is the real one also when 0 was asked for.
+  /// The address of the socket, with the port that the system chose if 0 was given.
   var address: SocketAddress { get }
-  /// Waits for the next connection. Throws `NetworkError.closed` after `close()`.
+  /// Waits for the next connection.
+  /// - Throws: `NetworkError.closed` after `close()`, `.exhausted`.
   func accept() async throws -> any Connection
-  /// Stops listening. Connections in the backlog that were not accepted are reset.
+  /// Stops listening. Connections that were not accepted yet are reset.
   func close()
 }
 
-/// One end of a byte stream. At most one task reads and at most one writes at a time.
+/// One end of a byte stream. At most one task may read and at most one may write at a time.
 public protocol Connection: Sendable {
   /// The address of the other end.
   var peer: SocketAddress { get }
 
-  /// Whether it is known here that the peer has ended its direction or given the connection up. A peer that died silently is not known to.
+  /// Whether the peer is known to have ended its direction or closed the connection. False for a
+  /// peer that crashed silently.
   var hasEnded: Bool { get }
 
-  /// Waits for bytes: at least one and at most `limit`, or none when the peer has shut down its side.
-  /// - Throws: `NetworkError.reset`, `.timedOut` at `deadline`, `.closed` after `close()`; `CancellationError`.
+  /// Waits for bytes and returns between 1 and `limit` of them, or an empty array at the end of the
+  /// stream.
+  /// - Throws: `NetworkError.reset`, `.timedOut` at `deadline`, `.closed` after `close()`;
+  ///   `CancellationError`.
   func read(atMost limit: Int, deadline: Instant?) async throws -> [UInt8]
 
-  /// Hands all of `bytes` to the network, waiting while the peer does not take them (back-pressure).
-  /// - Throws: as `read`; how much the peer got is then unknown.
+  /// Writes all of `bytes`, and waits while the peer does not read (back-pressure).
+  /// - Throws: the errors of `read`. The number of bytes that the peer received is then unknown.
   func write(_ bytes: [UInt8], deadline: Instant?) async throws
 
-  /// Hands to the network what it takes of `bytes` at once. Returns how many those are: less than all of them when the peer is slow.
+  /// Writes as many of `bytes` as the network accepts without waiting, and returns their number.
   /// - Throws: `NetworkError.reset`, `.closed` after `close()`.
   func writeNow(_ bytes: ArraySlice<UInt8>) throws -> Int
 
-  /// Ends the stream in this direction (a TCP FIN); the peer reads the end after what was written.
+  /// Ends the stream in this direction (a TCP FIN). The peer reads all written bytes, and then the
+  /// end.
   func shutdownWrite()
 
-  /// Gives the connection up. Bytes already written are still sent; the peer then reads the end. Idempotent.
+  /// Closes the connection. Bytes that were written are still sent. Idempotent.
   func close()
 
-  /// Gives the connection up at once (a TCP RST); what was not yet sent is dropped.
+  /// Aborts the connection (a TCP RST) and drops unsent bytes.
   func reset()
 }
 
@@ -54,10 +62,10 @@ public protocol Connection: Sendable {
 public struct SocketAddress: Hashable, Sendable, CustomStringConvertible {
   /// An IPv4 or IPv6 address without brackets, a host name, or in the simulator a node's name.
   public var host: String
-  /// The port; 0 asks `listen` for a free one.
+  /// The port. With 0, `listen` chooses a free one.
   public var port: UInt16
 
-  /// Makes an address out of its parts; nothing is looked up.
+  /// Creates an address. Does not resolve the host.
   public init(host: String, port: UInt16) {
     self.host = host
     self.port = port
@@ -66,35 +74,36 @@ public struct SocketAddress: Hashable, Sendable, CustomStringConvertible {
   /// `host:port`, with brackets around an IPv6 address (RFC 3986 §3.2.2).
   public var description: String { host.utf8.contains(UInt8(ascii: ":")) ? "[\(host)]:\(port)" : "\(host):\(port)" }
 
-  /// Whether the address cannot be reached from another machine: `localhost`, 127.0.0.0/8 or `::1`.
+  /// Whether the host is `localhost`, in 127.0.0.0/8 or `::1`, which other machines cannot reach.
   public var isLoopback: Bool {
     if let address = IPAddress(host) { return address.isLoopback }
     return host.utf8.count == 9 && host.lowercased() == "localhost"
   }
 }
 
-/// Why the network did not do what was asked.
+/// An error of the network.
 public enum NetworkError: Error, Hashable, Sendable {
-  /// Nobody listens there.
+  /// No socket listens at the address.
   case refused
   /// The deadline passed.
   case timedOut
-  /// The peer, or something on the way, gave the connection up.
+  /// The peer, or a device on the path, aborted the connection.
   case reset
-  /// This side closed it before.
+  /// This side has closed the connection or the listener.
   case closed
-  /// There is no such host, or no way to it.
+  /// The host does not exist, or there is no route to it.
   case unreachable(String)
   /// Another listener has the address.
   case addressInUse(SocketAddress)
-  /// The system does not let this process listen there.
+  /// The process may not listen at the address.
   case permissionDenied(SocketAddress)
   /// The node has no file descriptors or buffers left.
   case exhausted(String)
 }
 
-/// The node died under the caller: in the simulator, at a crash. Nothing it does from here on has an effect.
+/// The caller's node has crashed. Only the simulator throws this error; further actions of the
+/// caller have no effect.
 public struct NodeDown: Error, Hashable, Sendable {
-  /// Makes the error.
+  /// Creates the error.
   public init() {}
 }

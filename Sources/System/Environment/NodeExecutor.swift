@@ -1,39 +1,45 @@
-/// Where a node's code runs. `System` starts no task and no thread by itself: it asks here, so that each task belongs to
-/// a node and dies with it.
+/// Runs a node's tasks, actors and blocking work. `System` starts tasks only here, so that each
+/// task belongs to a node and ends when the node crashes.
 ///
-/// In production every executor of a node is its one event-loop thread, so a call between its actors costs no hop. In the
-/// simulator each actor has an executor of its own, so that every such call is a choice of the scheduler.
+/// In production the event-loop thread of a node is the executor of all its actors, so calls
+/// between them need no hop. In the simulator each actor has its own executor, so every such call
+/// is a choice of the scheduler.
 public protocol NodeExecutor: Sendable {
-  /// The executor for one actor; the actor keeps it and returns it as `unownedExecutor`.
+  /// Returns the executor for one actor. The actor stores it, and returns its `unowned` as its own
+  /// `unownedExecutor`.
   func forActor(_ name: StaticString) -> ActorExecutor
 
-  /// Starts a task of this node, on `isolation`: without one where its tasks run outside any actor. `name` says in reports what it is.
+  /// Starts a task of this node on the actor `isolation`, or on no actor if that is nil. `name` is
+  /// used in reports.
   @discardableResult
   func spawn(
     _ name: StaticString, isolation: isolated (any Actor)?,
     @_inheritActorContext(always) _ body: sending @escaping @isolated(any) () async -> Void
   ) -> Task<Void, Never>
 
-  /// Runs `work` soon, on the node's thread and outside any task: what never waits costs a fraction so of what a task does.
+  /// Runs `work` soon on the node's thread, outside any task. For work that never suspends this is
+  /// far cheaper than a task.
   func post(_ work: @escaping @Sendable () -> Void)
 
-  /// Runs blocking `work` off the event loop and waits for it. Work that has begun is not cancelled.
-  /// - Throws: `NodeDown`.
+  /// Runs blocking `work` outside the event loop and waits for it. Cancellation does not stop it.
+  /// - Throws: `NodeDown` if the node crashes.
   func block(_ lane: OffloadLane, _ work: @escaping @Sendable () -> Void) async throws
 
-  /// The same for whoever has no task that waits: calls `done`, as `post` would, and with an error where the node died.
+  /// Runs blocking `work` outside the event loop, and then posts `done`, with `NodeDown` if the
+  /// node has crashed.
   func block(
     _ lane: OffloadLane, _ work: @escaping @Sendable () -> Void,
     then done: @escaping @Sendable ((any Error)?) -> Void)
 }
 
-/// The executor of one actor, in the form in which the runtime asks for it: at each switch to the actor.
+/// The executor of one actor. Stores the unowned form, which the runtime reads at each switch to
+/// the actor.
 public struct ActorExecutor: Sendable {
   private let owner: any SerialExecutor
-  /// What the actor returns as its `unownedExecutor`; there as long as this is.
+  /// The value of the actor's `unownedExecutor`. Valid for the lifetime of this value.
   public let unowned: UnownedSerialExecutor
 
-  /// Keeps `owner`.
+  /// Wraps `owner`, and retains it.
   public init(_ owner: some SerialExecutor) {
     self.owner = owner
     unowned = owner.asUnownedSerialExecutor()
@@ -41,7 +47,7 @@ public struct ActorExecutor: Sendable {
 }
 
 extension NodeExecutor {
-  /// Starts a task of this node on the actor that starts it.
+  /// Starts a task of this node on the caller's actor. `name` is used in reports.
   @discardableResult
   public func spawn(
     _ name: StaticString, on isolation: isolated (any Actor)? = #isolation,
@@ -50,7 +56,8 @@ extension NodeExecutor {
     spawn(name, isolation: isolation, body)
   }
 
-  // What is posted runs where the node's actors do, one thing at a time: that is what isolation means, and so nobody asks for it at each call.
+  // Posted work runs on the same thread as the node's actors, one piece at a time. So it may use an
+  // actor's state without a hop, and the casts below drop the isolation from the closures' types.
 
   /// Runs `work` soon on an actor of this node.
   public func post<Target: Actor>(to actor: Target, _ work: @escaping @Sendable (isolated Target) -> Void) {
@@ -58,10 +65,12 @@ extension NodeExecutor {
     post { work(actor) }
   }
 
-  // Executors know nothing of what work returns: its type would be looked up at run time, for each of its closures.
+  // Executors are not generic over results: the runtime would look up the result's type in each
+  // closure (docs/decisions/0025-executors-are-not-generic.md).
 
-  /// Runs blocking `work` off the event loop and returns what it returned.
-  /// - Throws: what `work` throws; `NodeDown`. Work that has begun is not cancelled.
+  /// Runs blocking `work` outside the event loop and returns its result. Cancellation does not stop
+  /// it.
+  /// - Throws: the errors of `work`; `NodeDown` if the node crashes.
   @inline(__always)
   public func offload<R: Sendable>(_ lane: OffloadLane, _ work: @escaping @Sendable () throws -> R) async throws -> R {
     let outcome = Outcome<R>()
@@ -70,7 +79,8 @@ extension NodeExecutor {
     return outcome.value!
   }
 
-  /// Runs blocking `work` off the event loop, and then hands what came of it to `done`, on an actor of this node.
+  /// Runs blocking `work` outside the event loop, and then `done` with its result on `actor`, an
+  /// actor of this node.
   @inline(__always)
   public func offload<Target: Actor, R: Sendable>(
     _ lane: OffloadLane, for actor: Target, _ work: @escaping @Sendable () throws -> R,
@@ -86,7 +96,7 @@ extension NodeExecutor {
   }
 }
 
-/// What came of work, put down by one thread and taken up by another.
+/// The result of offloaded work. Unchecked, since the executor orders the write before the read.
 private final class Outcome<R: Sendable>: @unchecked Sendable {
   var value: R?
   var error: (any Error)?
@@ -97,10 +107,10 @@ private final class Outcome<R: Sendable>: @unchecked Sendable {
   }
 }
 
-/// What kind of work blocks, so that slow hashing never stands in the way of a commit.
+/// A kind of blocking work. Each kind has its own threads, so that hashing does not delay commits.
 public enum OffloadLane: Sendable, Hashable {
   /// Files and databases.
   case disk
-  /// Long computations: password hashing.
+  /// Long computations, such as password hashing.
   case compute
 }

@@ -1,5 +1,5 @@
-/// What is running.
+/// The release of Parley.
 public enum Release {
-  /// The version of the binary, of every service and of their documents.
+  /// The version of the binary, the services and their API documents.
   public static let version = "1.0.0"
 }

@@ -1,7 +1,7 @@
-/// A service that runs: what both worlds start and stop.
+/// A running service.
 public protocol Service: Sendable {
-  /// Its listening addresses by name: `users`, `chat` …
+  /// The listening addresses with their names, such as `users` and `chat`.
   var addresses: [(name: String, address: SocketAddress)] { get }
-  /// Stops taking requests, answers those in flight, and closes its database.
+  /// Refuses new requests, answers those in flight, and closes the service's database.
   func drain() async
 }

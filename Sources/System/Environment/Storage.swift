@@ -1,54 +1,58 @@
-/// A node's files. Every call blocks, so `System` calls it only inside `NodeExecutor.offload`.
+/// A node's files. Every call may block, so `System` calls them only inside `NodeExecutor.offload`.
 ///
-/// Paths are relative to the node's data directory and hold no `..`. What survives a crash is what POSIX promises: file
-/// contents up to the last `sync` of that file, and names up to the last `syncDirectory`.
+/// Paths are relative to the node's data directory and do not contain `..`. After a crash, POSIX
+/// guarantees the contents of each file up to its last `sync`, and names up to the last
+/// `syncDirectory`.
 public protocol Storage: Sendable {
-  /// Opens a file for reading and writing; creates it when `create` is set and it is not there.
+  /// Opens a file for reading and writing. Creates it if `create` is true and it does not exist.
   func open(_ path: String, create: Bool) throws(StorageError) -> any File
-  /// Whether there is such a file.
+  /// Whether the file exists.
   func exists(_ path: String) throws(StorageError) -> Bool
-  /// Removes the name; open files stay readable.
+  /// Removes a file's name. Open files stay usable.
   func remove(_ path: String) throws(StorageError)
-  /// Gives the file another name at once, replacing a file that has it.
+  /// Renames a file atomically, and replaces a file that has the new name.
   func rename(_ path: String, to newPath: String) throws(StorageError)
-  /// The names of all files, sorted.
+  /// Returns the names of all files, sorted.
   func list() throws(StorageError) -> [String]
   /// Makes creations, removals and renames durable.
   func syncDirectory() throws(StorageError)
 }
 
-/// An open file. Offsets and sizes are in bytes. Used by one thread at a time.
+/// An open file. Offsets and sizes are in bytes. One thread may use it at a time.
 public protocol File: Sendable {
-  /// Reads into `buffer` from `offset`; returns how many bytes there were, fewer only at the end of the file.
+  /// Fills `buffer` with the bytes at `offset`, and returns their number, which is smaller only at
+  /// the end of the file.
   func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int64) throws(StorageError) -> Int
-  /// Writes all of `bytes` at `offset`, growing the file with zeros where needed.
+  /// Writes all of `bytes` at `offset`. A gap after the old end of the file reads as zeros.
   func write(_ bytes: UnsafeRawBufferPointer, at offset: Int64) throws(StorageError)
-  /// Returns after all that was written is durable (`fdatasync`).
+  /// Makes all writes to the file durable (`fdatasync`).
   func sync() throws(StorageError)
-  /// Cuts or grows the file to `size` bytes.
+  /// Truncates or extends the file to `size` bytes.
   func truncate(to size: Int64) throws(StorageError)
-  /// The size in bytes.
+  /// Returns the size in bytes.
   func size() throws(StorageError) -> Int64
-  /// Whether the name it was opened by still means this file: false once somebody removed or replaced it.
+  /// Whether the file still has the name under which it was opened. False after that file was
+  /// removed or replaced.
   func isStillNamed() throws(StorageError) -> Bool
-  /// Takes the file's exclusive lock, held until `close`. Throws `.locked` when another process or node has it.
+  /// Acquires the file's exclusive lock until `close`.
+  /// - Throws: `.locked` if another process or node holds it.
   func lock() throws(StorageError)
-  /// Gives the file up. Says nothing about durability. Idempotent.
+  /// Closes the file, without a sync. Idempotent.
   func close()
 }
 
-/// Why the disk did not do what was asked.
+/// An error of the disk.
 public enum StorageError: Error, Hashable, Sendable {
-  /// There is no such file.
+  /// The file does not exist.
   case notFound(String)
   /// Another process holds the lock.
   case locked(String)
-  /// No space, or over quota (ENOSPC, EDQUOT).
+  /// The disk or the quota is full (ENOSPC, EDQUOT).
   case full(String)
-  /// The directory or file may not be used by this process (EACCES, EROFS).
+  /// The process may not use the directory or the file (EACCES, EPERM, EROFS).
   case denied(String)
-  /// The device failed (EIO and all else); the text says where and how.
+  /// Any other error, such as EIO. The text has the file and the cause.
   case failed(String)
-  /// The node died.
+  /// The node has crashed.
   case nodeDown
 }

@@ -1,5 +1,5 @@
-/// Pending timers: a binary heap by (time, sequence), so that equal times come out in the order of insertion. Both worlds'
-/// clocks keep theirs here; inlinable, so that each module compiles it for its own timers.
+/// Pending timers: a binary heap ordered by time, and by insertion for equal times. Inlinable, so
+/// that each module specializes it for its own timers.
 public struct TimerHeap<Timer> {
   @usableFromInline struct Entry {
     @usableFromInline let time: Int64
@@ -20,13 +20,13 @@ public struct TimerHeap<Timer> {
   @usableFromInline var heap: [Entry] = []
   @usableFromInline var nextSequence: UInt64 = 0
 
-  /// No timers.
+  /// Creates an empty heap.
   @inlinable public init() {}
 
-  /// The time of the first timer.
+  /// The time of the first timer, or nil if the heap is empty.
   @inlinable public var nextTime: Int64? { heap.first?.time }
 
-  /// Adds a timer.
+  /// Adds a timer that fires at `time`.
   @inlinable public mutating func insert(_ timer: Timer, at time: Int64) {
     heap.append(Entry(time: time, sequence: nextSequence, timer: timer))
     nextSequence += 1
@@ -41,13 +41,13 @@ public struct TimerHeap<Timer> {
     }
   }
 
-  /// Takes all timers, in no order.
+  /// Removes and returns all timers, in no particular order.
   @inlinable public mutating func removeAll() -> [Timer] {
     defer { heap = [] }
     return heap.map(\.timer)
   }
 
-  /// Takes the first timer; there must be one.
+  /// Removes and returns the first timer. The heap must not be empty.
   @inlinable public mutating func removeFirst() -> Timer {
     let first = heap[0].timer
     let last = heap.removeLast()
