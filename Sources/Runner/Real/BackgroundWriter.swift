@@ -1,14 +1,15 @@
 import Glibc
 
-/// Writes to a file descriptor from a thread of its own: whoever has something to write never waits for a reader.
+/// Writes lines to a file descriptor from its own thread, so that callers never wait for a reader.
 ///
-/// A pipe that nobody reads holds 64 KiB; then a write blocks, and takes an event loop or the handling of signals with
-/// it. What does not fit into the buffer meanwhile is dropped and counted.
+/// A pipe has a buffer of 64 KiB. When it is full, a write blocks, which would stop an event loop
+/// or delay the handling of signals. Lines that do not fit into the writer's buffer are dropped and
+/// counted. Unchecked, since `mutex` guards the mutable state.
 package final class BackgroundWriter: @unchecked Sendable {
   private let descriptor: Int32
   private let capacity: Int
   private let pauseNanoseconds: Int
-  /// What to write once the descriptor takes bytes again, in place of that many lines.
+  /// Returns the bytes to write in place of a number of dropped lines.
   private let notice: @Sendable (Int) -> [UInt8]
   private let mutex: UnsafeMutablePointer<pthread_mutex_t> = .allocate(capacity: 1)
   private let hasMore: UnsafeMutablePointer<pthread_cond_t> = .allocate(capacity: 1)
@@ -18,8 +19,8 @@ package final class BackgroundWriter: @unchecked Sendable {
   private var dropped = 0
   private var isIdle = false
 
-  /// Writes to `descriptor`, and holds at most `capacity` bytes for it. Between two writes it pauses, to wake up once for
-  /// many lines.
+  /// Creates a writer to `descriptor` that buffers at most `capacity` bytes, and starts its thread.
+  /// The thread pauses between two writes, so that it wakes up once for many lines.
   package init(
     descriptor: Int32, capacity: Int = 1 << 20, pauseNanoseconds: Int = 0,
     notice: @escaping @Sendable (Int) -> [UInt8] = { _ in [] }
@@ -34,12 +35,14 @@ package final class BackgroundWriter: @unchecked Sendable {
     startThread(stackBytes: 256 << 10) { [self] in work() }
   }
 
-  /// Adds the line that `write` appends, or drops it. Never waits for the descriptor.
+  /// Adds the line that `write` appends, or drops it if the buffer is full. Never waits for the
+  /// descriptor.
   package func add(_ write: (inout [UInt8]) -> Void) {
     pthread_mutex_lock(mutex)
     defer { pthread_mutex_unlock(mutex) }
     let before = waiting.count
-    // After a line was dropped, later ones are too until the thread says so: lines stay in order.
+    // After a dropped line, later lines are dropped until the thread has counted them, which keeps
+    // the notice in order.
     if dropped == 0 { write(&waiting) }
     if dropped > 0 || waiting.count > capacity {
       waiting.removeLast(waiting.count - before)
@@ -51,7 +54,7 @@ package final class BackgroundWriter: @unchecked Sendable {
     }
   }
 
-  /// Waits until all is written, but no longer than `seconds`.
+  /// Waits until all lines are written, for at most `seconds`.
   package func finish(withinSeconds seconds: Int) {
     var limit = timespec()
     clock_gettime(CLOCK_REALTIME, &limit)
@@ -61,10 +64,10 @@ package final class BackgroundWriter: @unchecked Sendable {
     while !isIdle { if pthread_cond_timedwait(isDone, mutex, &limit) != 0 { return } }
   }
 
-  // MARK: The thread
+  // MARK: Thread
 
   private func work() -> Never {
-    // Lines that were not written, and that no notice has told of.
+    // Lines that were not written, and that no notice has reported.
     var missing = 0
     var isInsideLine = false
     while true {
@@ -98,7 +101,8 @@ package final class BackgroundWriter: @unchecked Sendable {
     return (waiting, dropped)
   }
 
-  /// Writes all of it, waiting for a reader. Returns what an error left: how many lines, and whether it cut one.
+  /// Writes all of `bytes`, and waits for a reader. After an error it returns the number of
+  /// unwritten lines, and whether the first of them was written in part.
   private func write(_ bytes: [UInt8]) -> (lines: Int, isInsideLine: Bool)? {
     var done = 0
     while done < bytes.count {
@@ -110,7 +114,7 @@ package final class BackgroundWriter: @unchecked Sendable {
       switch errno {
       case EINTR: continue
       case EAGAIN:
-        // Somebody who shares the descriptor has made it non-blocking.
+        // Another process that shares the descriptor has made it non-blocking.
         var wait = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
         poll(&wait, 1, -1)
       default: return (bytes[done...].count { $0 == 10 }, done > 0 && bytes[done - 1] != 10)

@@ -4,36 +4,39 @@ import CLinux
 import Glibc
 import Synchronization
 
-/// A node's thread: an epoll loop that is the executor of all its tasks and actors, so that a call between its actors costs
-/// no hop, and a wake-up from the kernel none either.
+/// A node's thread: an epoll loop that is the executor of all its tasks and actors. Calls between
+/// the actors of a node, and events from the kernel, need no change of thread. Unchecked, since
+/// only the loop's thread uses the mutable state, except `remote`, which has a lock.
 package final class EventLoop: SerialExecutor, @unchecked Sendable {
-  /// What waits for the kernel to say something about a file descriptor.
+  /// An object that receives the kernel's events for a file descriptor.
   protocol Source: AnyObject {
     func ready(_ events: UInt32)
   }
 
   private static let batch = 256
-  /// How often jobs that follow from jobs are run before the kernel is asked again.
+  /// The maximum number of rounds of jobs, each with the jobs that the previous one enqueued,
+  /// before the kernel is polled again.
   private static let rounds = 64
 
   private let epoll: Int32
   private let wakeUp: Int32
   private var thread = pthread_t()
-  /// What is to run: a job of a task, or plain work.
+  /// A job of a task, or a closure. Unchecked, since only the loop's thread runs it.
   enum Runnable: @unchecked Sendable {
     case job(UnownedJob)
     case work(() -> Void)
   }
 
-  /// From this thread, which needs no lock for it.
+  /// Enqueued by the loop's own thread, without a lock.
   private var ready: [Runnable] = []
-  /// From other threads.
+  /// Enqueued by other threads.
   private let remote = Mutex<[Runnable]>([])
   private var timers = TimerHeap<() -> Void>()
   private var isStopped = false
-  /// Called before the loop sleeps: what was collected is written out.
+  /// Called before the loop waits for events.
   var onTurn: () -> Void = {}
-  /// Where sockets read to, before the bytes are copied to their exact size: an idle connection holds no buffer.
+  /// The buffer into which all sockets read, so that an idle connection needs none. Reads are
+  /// copied to an array of their exact size.
   let scratch = UnsafeMutableRawBufferPointer.allocate(byteCount: 65_536, alignment: 16)
 
   init() {
@@ -41,7 +44,7 @@ package final class EventLoop: SerialExecutor, @unchecked Sendable {
     wakeUp = eventfd(0, Int32(EFD_CLOEXEC | EFD_NONBLOCK))
     require(epoll >= 0 && wakeUp >= 0, "no epoll: errno \(errno)")
     control(EPOLL_CTL_ADD, wakeUp, EPOLLIN.rawValue, data: 0)
-    // Made before other threads ask for it.
+    // Created before other threads use it.
     _ = globalJobs
   }
 
@@ -51,7 +54,8 @@ package final class EventLoop: SerialExecutor, @unchecked Sendable {
 
   package func enqueue(_ job: consuming ExecutorJob) { enqueue(UnownedJob(job)) }
 
-  /// Receives the jobs of the node's tasks that run on no actor.
+  /// Receives the jobs of the node's tasks that run on no actor. The closures run for each such job
+  /// and never outlive the loop, so they do not count references to it.
   private(set) lazy var globalJobs = GlobalJobs { [unowned(unsafe) self] in
     enqueue($0)
   } after: { [unowned(unsafe) self] job, delay in
@@ -60,7 +64,7 @@ package final class EventLoop: SerialExecutor, @unchecked Sendable {
 
   package func enqueue(_ job: UnownedJob) { enqueue(.job(job)) }
 
-  /// Runs `work` soon on this thread, outside any task.
+  /// Runs `work` soon on the loop's thread, outside any task.
   func post(_ work: @escaping @Sendable () -> Void) { enqueue(.work(work)) }
 
   func enqueue(_ runnable: Runnable) {
@@ -77,13 +81,13 @@ package final class EventLoop: SerialExecutor, @unchecked Sendable {
 
   private func wake() {
     var one: UInt64 = 1
-    // It can only fail when the counter is full, and then the loop is awake.
+    // The write fails only if the counter is full. Then the loop is awake already.
     _ = Glibc.write(wakeUp, &one, 8)
   }
 
   package func asUnownedSerialExecutor() -> UnownedSerialExecutor { UnownedSerialExecutor(ordinary: self) }
 
-  package func checkIsolated() { require(isCurrent, "called on another thread than the node's") }
+  package func checkIsolated() { require(isCurrent, "not called on the node's thread") }
 
   // MARK: Time
 
@@ -95,9 +99,9 @@ package final class EventLoop: SerialExecutor, @unchecked Sendable {
 
   func at(_ time: Int64, _ action: @escaping () -> Void) { timers.insert(action, at: time) }
 
-  // MARK: The loop
+  // MARK: Loop
 
-  /// Runs on the calling thread until `stop`.
+  /// Runs the loop on the calling thread until `stop`.
   func run() {
     thread = pthread_self()
     let serial = asUnownedSerialExecutor()
@@ -145,10 +149,11 @@ package final class EventLoop: SerialExecutor, @unchecked Sendable {
     }
   }
 
-  /// Kernels can since Linux 5.11, and some sandboxes do not know it; then it is the millisecond after.
+  /// Whether `epoll_pwait2` works, which waits with nanosecond resolution. Linux has it since 5.11,
+  /// but some sandboxes do not. Otherwise waits are rounded up to milliseconds.
   private var waitsToTheNanosecond = true
 
-  /// Waits for events up to the next timer.
+  /// Waits for events, at most until the next timer, and returns their number.
   private func wait(_ events: inout [epoll_event]) -> Int {
     if !ready.isEmpty || isStopped { return Int(epoll_wait(epoll, &events, Int32(Self.batch), 0)) }
     guard let time = timers.nextTime else { return Int(epoll_wait(epoll, &events, Int32(Self.batch), -1)) }
@@ -164,7 +169,8 @@ package final class EventLoop: SerialExecutor, @unchecked Sendable {
 
   // MARK: File descriptors
 
-  /// Sources by file descriptor, with a generation, so that an event of a closed one cannot reach its successor.
+  /// Sources by file descriptor. The generation keeps a late event of a closed descriptor from the
+  /// next source with the same number.
   private var sources: [(generation: UInt32, source: (any Source)?)] = []
 
   private func dispatch(_ event: epoll_event) {
@@ -179,7 +185,7 @@ package final class EventLoop: SerialExecutor, @unchecked Sendable {
     sources[descriptor].source?.ready(event.events)
   }
 
-  /// Watches a descriptor, edge-triggered, in both directions.
+  /// Starts to watch a descriptor in both directions, edge-triggered.
   func add(_ descriptor: Int32, _ source: any Source) {
     let index = Int(descriptor)
     while sources.count <= index { sources.append((0, nil)) }
@@ -189,7 +195,7 @@ package final class EventLoop: SerialExecutor, @unchecked Sendable {
     control(EPOLL_CTL_ADD, descriptor, events, data: UInt64(index) << 32 | UInt64(sources[index].generation))
   }
 
-  /// Forgets a descriptor, which its owner closes next.
+  /// Removes a descriptor, before its owner closes it.
   func remove(_ descriptor: Int32) {
     sources[Int(descriptor)].source = nil
     sources[Int(descriptor)].generation &+= 1
@@ -202,7 +208,8 @@ package final class EventLoop: SerialExecutor, @unchecked Sendable {
   }
 }
 
-/// Where one task at a time is suspended, each time resumed once.
+/// A point at which one task at a time waits. Unchecked, since only the loop's thread uses its
+/// state; an `UnsafeContinuation` suffices, since `finish` resumes it once.
 class Suspension: CancellableWait, @unchecked Sendable {
   let loop: EventLoop
   private var continuation: UnsafeContinuation<Void, any Error>?
@@ -214,7 +221,7 @@ class Suspension: CancellableWait, @unchecked Sendable {
 
   /// Suspends the calling task until `finish`, or until it is cancelled.
   final func wait() async throws {
-    require(!isPending, "two tasks wait in one place")
+    require(!isPending, "two tasks wait at the same suspension")
     isPending = true
     round += 1
     let handler = beginCancellation()
@@ -223,7 +230,7 @@ class Suspension: CancellableWait, @unchecked Sendable {
   }
 
   final override func cancelled() {
-    // The wait may be over, and another begun, when the loop hears of it.
+    // When the loop runs this, the wait may have ended and another one begun.
     let round = round
     loop.perform { [self] in if round == self.round { finish(.failure(CancellationError())) } }
   }
@@ -237,7 +244,7 @@ class Suspension: CancellableWait, @unchecked Sendable {
     }
   }
 
-  /// Resumes the task that waits, when one does.
+  /// Resumes the waiting task, if there is one.
   final func finish(_ result: Result<Void, any Error>) {
     guard isPending else { return }
     isPending = false
@@ -251,7 +258,7 @@ class Suspension: CancellableWait, @unchecked Sendable {
 }
 
 extension EventLoop {
-  /// Runs `action` on the loop's thread: at once when that is this one.
+  /// Runs `action` on the loop's thread: immediately if called there, otherwise soon.
   package func perform(_ action: @escaping @Sendable () -> Void) {
     if isCurrent { action() } else { post(action) }
   }

@@ -1,19 +1,20 @@
 import Environment
 import Glibc
 
-/// Writes log records to standard error from a thread of its own. Nobody waits for that: lines that are not read in time
-/// are dropped, and a line `log-dropped` says how many.
+/// Writes log records to standard error from its own thread. Callers never wait for a reader: lines
+/// that do not fit into the buffer are dropped, and a line `log-dropped` has their number.
 public final class LogWriter: Sendable {
-  /// Appends a record as one line, without its end.
+  /// Appends a record as one line, without a line feed.
   public typealias Format = @Sendable (Log.Record, Timestamp, inout [UInt8]) -> Void
 
-  /// A thread that has written waits for this time, and then writes all that has come meanwhile.
+  /// The pause of the thread after each write, to collect further lines.
   private static let pauseNanoseconds = 2_000_000
 
   private let format: Format
   private let output: BackgroundWriter
 
-  /// Writes lines of a format of the caller's.
+  /// Creates a writer to `descriptor` that buffers at most `capacity` bytes and formats records
+  /// with `format`.
   public init(descriptor: Int32 = 2, capacity: Int = 1 << 20, format: @escaping Format = LogWriter.plain) {
     self.format = format
     output = BackgroundWriter(
@@ -29,7 +30,7 @@ public final class LogWriter: Sendable {
   /// Writes a record.
   public func write(_ record: Log.Record) { output.add { Self.write(record, format, to: &$0) } }
 
-  /// Waits for what was logged to be written, but not for a reader who does not read.
+  /// Waits until all records are written, for at most one second.
   public func finish() { output.finish(withinSeconds: 1) }
 
   private static func write(_ record: Log.Record, _ format: Format, to line: inout [UInt8]) {
@@ -37,7 +38,7 @@ public final class LogWriter: Sendable {
     line.append(10)
   }
 
-  /// Seconds since 1970, level, node, event and fields.
+  /// The default format: seconds since 1970, level, node, event and fields.
   public static let plain: Format = { record, time, line in
     let fields = record.fields.map { " \($0.key)=\($0.value.text)" }.joined()
     line += "\(time.seconds) \(record.level.name) \(record.node) \(record.event)\(fields)".utf8

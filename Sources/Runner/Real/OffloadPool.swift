@@ -2,32 +2,33 @@ import Environment
 import Glibc
 import Synchronization
 
-/// A few threads for work that blocks. Work is done in the order in which it came.
+/// A few threads for blocking work. They start work in the order in which it was submitted.
+/// Unchecked, since `mutex` guards the mutable state.
 package final class OffloadPool: @unchecked Sendable {
   private let mutex: UnsafeMutablePointer<pthread_mutex_t> = .allocate(capacity: 1)
   private let condition: UnsafeMutablePointer<pthread_cond_t> = .allocate(capacity: 1)
   private var queue: [Item] = []
   private var next = 0
-  /// Whether something was submitted since the last wake-up.
+  /// Whether work was submitted since the last wake-up.
   private let hasNew = Atomic(false)
-  /// Threads that sleep and that nobody has woken yet.
+  /// The number of threads that wait and have not been signalled yet.
   private var sleeping = 0
 
-  /// Work, and the loop that waits for it.
+  /// Submitted work, and the loop that waits for it.
   private final class Item {
     let loop: EventLoop
     let work: () -> Void
-    /// Tells of it, on the loop.
-    let tell: () -> Void
+    /// Runs on the loop when the work is done.
+    let completion: () -> Void
 
-    init(loop: EventLoop, work: @escaping () -> Void, tell: @escaping () -> Void) {
+    init(loop: EventLoop, work: @escaping () -> Void, completion: @escaping () -> Void) {
       self.loop = loop
       self.work = work
-      self.tell = tell
+      self.completion = completion
     }
   }
 
-  /// What is done is told of together, but no later than after so many nanoseconds.
+  /// The maximum delay for batching completions, in nanoseconds.
   private static let longestDelay: Int64 = 100_000
 
   /// Starts `threads` threads, which run as long as the process.
@@ -37,8 +38,8 @@ package final class OffloadPool: @unchecked Sendable {
     for _ in 0..<threads { startThread(stackBytes: 1 << 20) { [self] in work() } }
   }
 
-  /// Wakes threads for what was submitted. A loop calls this once a turn and not once a submission: on a busy core each
-  /// wake-up costs two switches, which all of a turn's work can share. A thread that is awake needs none.
+  /// Wakes threads for the submitted work. A loop calls this once a turn, so that all work of the
+  /// turn shares one wake-up, which costs two context switches on a busy core.
   func wake() {
     guard hasNew.exchange(false, ordering: .acquiring) else { return }
     pthread_mutex_lock(mutex)
@@ -48,16 +49,17 @@ package final class OffloadPool: @unchecked Sendable {
     for _ in 0..<woken { pthread_cond_signal(condition) }
   }
 
-  /// Adds work, which is begun after the next `wake`; `tell` is called on `loop` when it is done.
-  func submit(for loop: EventLoop, _ work: @escaping () -> Void, then tell: @escaping () -> Void) {
+  /// Adds work, which starts after the next `wake`, and runs `completion` on `loop` when it is
+  /// done.
+  func submit(for loop: EventLoop, _ work: @escaping () -> Void, then completion: @escaping () -> Void) {
     pthread_mutex_lock(mutex)
-    queue.append(Item(loop: loop, work: work, tell: tell))
+    queue.append(Item(loop: loop, work: work, completion: completion))
     pthread_mutex_unlock(mutex)
     hasNew.store(true, ordering: .releasing)
   }
 
-  /// Quick work is told of in batches: each time that a loop is woken on a busy core, it takes the core from the very
-  /// thread that has more for it.
+  /// Runs work and reports completions in batches: on a busy core a loop that is woken for one
+  /// completion preempts the thread that is about to produce the next.
   private func work() -> Never {
     var done: [Item] = []
     var first: Int64 = 0
@@ -69,12 +71,13 @@ package final class OffloadPool: @unchecked Sendable {
         done.append(item)
         if EventLoop.nanoseconds - first < Self.longestDelay { continue }
       }
-      tell(done)
+      complete(done)
       done = []
     }
   }
 
-  /// The next work. Waits for some when `isIdle`; otherwise nil when there is none.
+  /// Removes and returns the next work. If there is none, waits for it if `isIdle`, and returns nil
+  /// otherwise.
   private func take(isIdle: Bool) -> Item? {
     pthread_mutex_lock(mutex)
     defer { pthread_mutex_unlock(mutex) }
@@ -92,18 +95,18 @@ package final class OffloadPool: @unchecked Sendable {
     return item
   }
 
-  private func tell(_ done: [Item]) {
+  private func complete(_ done: [Item]) {
     var rest = done[...]
     while let loop = rest.first?.loop {
       let batch = rest.prefix { $0.loop === loop }
       rest = rest.dropFirst(batch.count)
-      // What the loop made it also gives back: to the allocator of its own thread.
-      loop.enqueue(.work { for item in batch { item.tell() } })
+      // The loop allocated the items, so its thread should free them.
+      loop.enqueue(.work { for item in batch { item.completion() } })
     }
   }
 }
 
-/// Starts a thread that nobody waits for.
+/// Starts a detached thread with a stack of `stackBytes`.
 package func startThread(stackBytes: Int, _ body: @escaping () -> Void) {
   final class Box {
     let body: () -> Void

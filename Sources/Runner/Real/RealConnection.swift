@@ -2,13 +2,15 @@ import Environment
 import CLinux
 import Glibc
 
-/// One direction's suspended task. Its timer is lazy: it stays where it was armed, and when it fires too early it is
-/// armed again; so a connection that is busy touches the timer heap once a time-out, and not once a request.
+/// The wait of one direction of a connection. Its timer is lazy: a new deadline does not move an
+/// armed timer, and a timer that fires before the deadline is armed again. So a busy connection
+/// uses the timer heap once a time-out, not once a request.
 private final class Direction: Suspension, @unchecked Sendable {
   private var deadline: Int64 = .max
   private var armed: Int64 = .max
 
-  /// Where to wait until `deadline`. One that has passed is noticed at the end of the turn.
+  /// Sets the deadline of the next wait. A deadline in the past takes effect at the end of the
+  /// turn.
   func limited(to deadline: Instant?) -> Direction {
     self.deadline = deadline?.nanoseconds ?? .max
     if self.deadline < armed { arm(at: self.deadline) }
@@ -30,20 +32,22 @@ private final class Direction: Suspension, @unchecked Sendable {
   }
 }
 
-/// A connected socket on its node's loop.
+/// A connected socket. Unchecked, since only its loop's thread uses it.
 final class RealConnection: Connection, EventLoop.Source, @unchecked Sendable {
   let peer: SocketAddress
   private(set) var descriptor: Int32
   private let loop: EventLoop
-  /// What the kernel last said; edges are told once.
+  /// The readiness that the kernel last reported. Edge-triggered events are not repeated.
   private var isReadable = true
   private var isWritable: Bool
-  /// The peer has ended its side or the connection: a short read no longer means that nothing is left.
+  /// Whether the peer has ended its direction or the connection. Then a short read does not mean
+  /// that the socket is drained.
   private var hasHungUp = false
   private let reader: Direction
   private let writer: Direction
 
-  /// Takes a socket over. One that is yet to be connected becomes writable when it is.
+  /// Takes ownership of a socket. A socket that is still connecting becomes writable when it is
+  /// connected.
   init(_ descriptor: Int32, peer: SocketAddress, loop: EventLoop, isConnected: Bool = true) {
     self.descriptor = descriptor
     self.peer = peer
@@ -76,7 +80,7 @@ final class RealConnection: Connection, EventLoop.Source, @unchecked Sendable {
 
   var hasEnded: Bool { descriptor < 0 || hasHungUp }
 
-  // Into the witness that calls it: each function that waits is two switches more.
+  // Inlined into its protocol witness, since each further async function costs two switches.
   @inline(__always)
   func read(atMost limit: Int, deadline: Instant?) async throws -> [UInt8] {
     let wanted = min(limit, loop.scratch.count)
@@ -129,7 +133,7 @@ final class RealConnection: Connection, EventLoop.Source, @unchecked Sendable {
   }
 
   func waitForConnect(_ deadline: Instant) async throws {
-    // The event may have come before anybody waited for it.
+    // The event may have arrived before this call.
     while !isWritable { try await writer.limited(to: deadline).wait() }
     var code: Int32 = 0
     var size = socklen_t(4)

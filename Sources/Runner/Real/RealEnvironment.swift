@@ -4,17 +4,18 @@ import CLinux
 import Glibc
 import Synchronization
 
-/// A node of the real world: an event loop on a thread of its own, two pools for blocking work, and files in one directory.
+/// A node with an event loop on its own thread, two pools for blocking work, and files in one
+/// directory.
 ///
 ///     let node = try RealNode("reservations", directory: "data")
 ///     let service = try node.run { try await ReservationService.start($0, on: address) }
 public final class RealNode: Sendable {
-  /// What the node's code runs against.
+  /// The environment of the node's code.
   public let environment: Environment
   package let loop: EventLoop
 
-  /// Creates a node with pools of its own that keeps its files in `directory`, which is created if it does not exist.
-  /// Starts its thread, which runs until the process ends.
+  /// Creates a node with its own pools, and with its files in `directory`, which is created if it
+  /// does not exist. Starts its thread, which runs until the process ends.
   /// - Throws: `StorageError` if the directory cannot be created or opened.
   public convenience init(
     _ name: String, directory: String, log: LogWriter = LogWriter(), level: Log.Level = .info
@@ -52,7 +53,8 @@ public final class RealNode: Sendable {
       log: LogWriter(), level: level)
   }
 
-  /// Runs `body` on the node's loop and waits for its result. Must not be called on the node's own thread.
+  /// Runs `body` on the node's loop and waits for its result. Must not be called on the node's own
+  /// thread.
   /// - Throws: what `body` throws.
   public func run<R: Sendable>(_ body: @escaping @Sendable (Environment) async throws -> R) throws -> R {
     let box = ResultBox<R>()
@@ -62,6 +64,7 @@ public final class RealNode: Sendable {
     return try box.wait().get()
   }
 
+  /// Unchecked, since the semaphore orders `set` before the read in `wait`.
   private final class ResultBox<R>: @unchecked Sendable {
     private var result: Result<R, any Error>?
     private let done: UnsafeMutablePointer<sem_t> = .allocate(capacity: 1)
@@ -125,8 +128,8 @@ package struct RealEntropy: Entropy {
     }
   }
 
-  /// Random bytes read ahead, since each call of the kernel costs as much as a key's worth of them. What was given out is
-  /// zero here.
+  /// Random bytes that were read in advance, since a system call costs as much as the bytes of a
+  /// key. Bytes that were handed out are overwritten with zeros.
   private final class Reserve: Sendable {
     let size = 1024
     private let left = Mutex<[UInt8]>([])
@@ -149,7 +152,7 @@ package struct RealEntropy: Entropy {
   }
 }
 
-/// A node's loop and pools.
+/// The executor of a node: its loop and its pools.
 final class RealExecutor: NodeExecutor, Sendable {
   private let loop: EventLoop
   private let disk: OffloadPool
@@ -174,7 +177,7 @@ final class RealExecutor: NodeExecutor, Sendable {
 
   func post(_ work: @escaping @Sendable () -> Void) { loop.post(work) }
 
-  // Into the witness that calls it: each function that waits is two switches more.
+  // Inlined into its protocol witness, since each further async function costs two switches.
   @inline(__always)
   func block(_ lane: OffloadLane, _ work: @escaping @Sendable () -> Void) async throws {
     try await withUnsafeThrowingContinuation { (continuation: UnsafeContinuation<Void, any Error>) in

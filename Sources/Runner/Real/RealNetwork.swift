@@ -2,7 +2,7 @@ import Environment
 import CLinux
 import Glibc
 
-/// Sockets of the machine.
+/// The machine's network.
 final class RealNetwork: Network, Sendable {
   private let loop: EventLoop
   private let resolver: OffloadPool
@@ -13,7 +13,7 @@ final class RealNetwork: Network, Sendable {
   }
 
   func listen(_ address: SocketAddress, backlog: Int) throws(NetworkError) -> any Listener {
-    var failure = NetworkError.unreachable("\(address.host) is no address of this machine")
+    var failure = NetworkError.unreachable("\(address.host) is not an address of this machine")
     for candidate in try InternetAddress.resolve(address, passive: true) {
       let descriptor = try candidate.makeSocket()
       var one: Int32 = 1
@@ -44,7 +44,7 @@ final class RealNetwork: Network, Sendable {
     throw failure
   }
 
-  /// A name may need a query to a server, which blocks; an address does not.
+  /// Resolves a host. Names may need a blocking query, which runs in the pool; addresses do not.
   private func resolve(_ address: SocketAddress) async throws -> [InternetAddress] {
     if let numeric = try? InternetAddress.resolve(address, passive: false, numericOnly: true) { return numeric }
     return try await withUnsafeThrowingContinuation { continuation in
@@ -75,14 +75,14 @@ final class RealNetwork: Network, Sendable {
   }
 }
 
-/// An address as the kernel wants it.
+/// An address in the kernel's form, `sockaddr`.
 struct InternetAddress: Sendable {
   private var storage = sockaddr_storage()
   private var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
 
   private init() {}
 
-  /// A copy of an address of `length` bytes.
+  /// Copies an address of `length` bytes.
   init(_ address: UnsafePointer<sockaddr>, length: Int) {
     withUnsafeMutableBytes(of: &storage) {
       $0.copyMemory(from: UnsafeRawBufferPointer(start: address, count: length))
@@ -90,7 +90,8 @@ struct InternetAddress: Sendable {
     self.length = socklen_t(length)
   }
 
-  /// Looks a host up; blocks unless `numericOnly`.
+  /// Resolves a host, which may block unless `numericOnly`.
+  /// - Throws: `NetworkError.unreachable`.
   static func resolve(
     _ address: SocketAddress, passive: Bool, numericOnly: Bool = false
   ) throws(NetworkError) -> [InternetAddress] {
@@ -121,7 +122,8 @@ struct InternetAddress: Sendable {
     withUnsafePointer(to: storage) { $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { body($0, length) } }
   }
 
-  /// What a call like `accept4` or `getsockname` fills in.
+  /// Returns the status of a call such as `accept4` or `getsockname`, and the address that it
+  /// wrote.
   static func filled(by body: (UnsafeMutablePointer<sockaddr>, UnsafeMutablePointer<socklen_t>) -> Int32) -> (
     Int32, InternetAddress
   ) {
@@ -134,7 +136,7 @@ struct InternetAddress: Sendable {
     return (status, address)
   }
 
-  /// Host and port in numbers. An IPv4 address that came over an IPv6 socket is shown as what it is.
+  /// The numeric host and port. An IPv4-mapped IPv6 address is returned as an IPv4 address.
   var socketAddress: SocketAddress {
     if storage.ss_family == sa_family_t(AF_INET) {
       return withUnsafeBytes(of: storage) { bytes in
@@ -150,7 +152,7 @@ struct InternetAddress: Sendable {
   }
 }
 
-/// A listening socket.
+/// A listening socket. Unchecked, since only its loop's thread uses it.
 final class RealListener: Listener, EventLoop.Source, @unchecked Sendable {
   let address: SocketAddress
   private let loop: EventLoop

@@ -2,12 +2,12 @@ import Environment
 import CLinux
 import Glibc
 
-/// A directory of the machine's file system.
+/// A directory of the file system.
 package final class RealStorage: Storage, Sendable {
   private let directory: Int32
   private let path: String
 
-  /// Opens a data directory; makes it when it is not there, for its owner alone.
+  /// Opens a data directory. Creates it with mode 0700 if it does not exist.
   package init(path: String) throws(StorageError) {
     self.path = path
     if mkdir(path, 0o700) != 0, errno != EEXIST { throw Self.error(errno, path) }
@@ -64,7 +64,7 @@ package final class RealStorage: Storage, Sendable {
   }
 }
 
-/// An open file.
+/// An open file. Unchecked, since one thread uses it at a time.
 final class RealFile: File, @unchecked Sendable {
   private var descriptor: Int32
   private let name: String
@@ -123,8 +123,9 @@ final class RealFile: File, @unchecked Sendable {
     return own.st_ino == named.st_ino && own.st_dev == named.st_dev
   }
 
-  /// An open-file-description lock on the bytes that SQLite locks (`PENDING_BYTE` and after), so that the `sqlite3` tool
-  /// finds the database locked, too, and cannot take the log away under a running service.
+  /// Locks the bytes that SQLite locks (from `PENDING_BYTE`) with an open-file-description lock. So
+  /// the `sqlite3` tool reports that the database is locked, and cannot remove the log of a running
+  /// service.
   func lock() throws(StorageError) {
     var range = flock()
     range.l_type = Int16(F_WRLCK)
