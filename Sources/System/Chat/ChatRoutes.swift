@@ -6,13 +6,10 @@ enum ChatRoutes {
     name: "chat", title: "Chat Service", version: Release.version, errorSchema: .object([.init("error", .string())])
   ) { ["error": .string($0)] }
 
-  static func table(
-    _ chat: ChatService, _ sockets: SocketIOServer<ChatApplication>, metrics: Metrics
-  ) -> [Route] {
-    let documented = CommonRoutes.adding(
+  static func table(_ chat: ChatEndpoints, metrics: Metrics) -> [Route] {
+    CommonRoutes.adding(
       to: accounts(chat) + contacts(chat) + groups(chat) + others(chat),
       messages: [ChatEventTable.table, QueueMessages.userServerAgent], service: description, metrics: metrics)
-    return documented + sockets.routes(path: "/socket.io/", for: ChatApplication(chat: chat)) + ConsolePage.routes
   }
 
   private static let session = Schema.Field(
@@ -69,7 +66,7 @@ enum ChatRoutes {
     }
   }
 
-  private static func accounts(_ chat: ChatService) -> [Route] {
+  private static func accounts(_ chat: ChatEndpoints) -> [Route] {
     let password = Schema.string(.init(minimumLength: 1, maximumBytes: Password.maximumRawBytes))
     let credentials = [username, Schema.Field("password", password)]
     let logins = ["POST", "GET"].map { method in
@@ -98,7 +95,7 @@ enum ChatRoutes {
     ]
   }
 
-  private static func contacts(_ chat: ChatService) -> [Route] {
+  private static func contacts(_ chat: ChatEndpoints) -> [Route] {
     let change = Schema.object([.init("message", .string()), .init("contact", contact)])
     let unknown = Route.Response(404, "No such contact")
     return [
@@ -125,7 +122,7 @@ enum ChatRoutes {
     ]
   }
 
-  private static func groups(_ chat: ChatService) -> [Route] {
+  private static func groups(_ chat: ChatEndpoints) -> [Route] {
     let unknown = Route.Response(404, "No such group, or no such user")
     let change = Schema.object([
       .init("message", .string()), .init("group_id", .integer(minimum: 1)), .init("name", .string()),
@@ -160,7 +157,7 @@ enum ChatRoutes {
     ]
   }
 
-  private static func others(_ chat: ChatService) -> [Route] {
+  private static func others(_ chat: ChatEndpoints) -> [Route] {
     [
       CommonRoutes.health(unavailable) { try await mapping { try await chat.health() } },
       Route(

@@ -1,39 +1,48 @@
-/// A user as the Chat Service numbers them, in the order in which it met them.
+/// The number of a user, 1, 2, 3 … in the order in which the Chat Service met the accounts.
 public struct UserNumber: Hashable, Comparable, Sendable {
-  /// The number, from 1.
+  /// The number.
   public let value: Int64
 
   /// The user with this number.
   public init(_ value: Int64) { self.value = value }
 
-  /// Whether the Chat Service gives such numbers.
+  /// Whether the number is in the range that the Chat Service assigns. A damaged row may hold another.
   var isStorable: Bool { (1..<ClientBounds.counter).contains(value) }
 
   /// Whether `a` was met before `b`.
   public static func < (a: UserNumber, b: UserNumber) -> Bool { a.value < b.value }
 }
 
-/// A group.
-public struct GroupID: Hashable, Sendable {
+/// The number of a user's connection to the User Server. It grows with each connection of that user.
+public struct ConnectionNumber: Hashable, Sendable {
   /// The number, from 1.
+  public let value: Int64
+
+  /// The connection with this number.
+  public init(_ value: Int64) { self.value = value }
+}
+
+/// The number of a group, from 1.
+public struct GroupID: Hashable, Sendable {
+  /// The number.
   public let value: Int64
 
   /// The group with this number.
   public init(_ value: Int64) { self.value = value }
 }
 
-/// Two people, or a group: what has one order of messages.
+/// A conversation: two users, or a group. Its messages have one order.
 public enum ConversationID: Hashable, Sendable {
-  /// The two in the order of their numbers; make it with `between`.
+  /// Two users, the lower number first; `between` puts them in this order.
   case direct(UserNumber, UserNumber)
   case group(GroupID)
 
-  /// The conversation of two people.
+  /// The conversation of two users.
   public static func between(_ a: UserNumber, _ b: UserNumber) -> ConversationID {
     a < b ? .direct(a, b) : .direct(b, a)
   }
 
-  /// The conversation with this key; nil for another text.
+  /// The conversation with this key; nil for any other text.
   init?(key: String) {
     let bytes = key.utf8
     // Two numbers of 19 digits, the letter and the dash.
@@ -47,7 +56,7 @@ public enum ConversationID: Hashable, Sendable {
     }
   }
 
-  /// Its key in the database.
+  /// The key in the database: `d1-2` for two users, `g1` for a group.
   var key: String {
     switch self {
     case .direct(let a, let b): "d" + String(a.value) + "-" + String(b.value)
@@ -56,45 +65,107 @@ public enum ConversationID: Hashable, Sendable {
   }
 }
 
-/// What a message holds.
+/// A place in the single order of everything that the Chat Service publishes. The positions of committed
+/// transactions have no gap.
+struct Position: Hashable, Comparable, Sendable {
+  let value: Int64
+
+  init(_ value: Int64) { self.value = value }
+
+  var next: Position { advanced(by: 1) }
+
+  func advanced(by count: Int64) -> Position { Position(value + count) }
+
+  static func < (a: Position, b: Position) -> Bool { a.value < b.value }
+}
+
+/// The id of a message: the position at which it was published.
+public struct MessageID: Hashable, Sendable {
+  /// The number, from 1.
+  public let value: Int64
+
+  init(_ position: Position) { value = position.value }
+
+  var position: Position { Position(value) }
+}
+
+/// The place of a message in its conversation: 1, 2, 3 … without a gap.
+public struct SequenceNumber: Hashable, Comparable, Sendable {
+  /// The number.
+  public let value: Int64
+
+  init(_ value: Int64) { self.value = value }
+
+  var next: SequenceNumber { SequenceNumber(value + 1) }
+
+  /// Whether `a` comes before `b`.
+  public static func < (a: SequenceNumber, b: SequenceNumber) -> Bool { a.value < b.value }
+}
+
+/// The kind of a message's content.
 public enum MessageKind: String, Sendable, CaseIterable {
   case text, image, item
 }
 
 /// A stored message.
 public struct ChatMessage: Hashable, Sendable {
-  /// Unique to the message.
-  public let id: Int64
-  /// Its place in its conversation: 1, 2, 3 … without a gap.
-  public let sequence: Int64
-  /// Who wrote it.
+  /// The id, unique among all messages.
+  public let id: MessageID
+  /// The place in the conversation.
+  public let sequence: SequenceNumber
+  /// The user who sent it.
   public let sender: UserNumber
-  /// What it says.
+  /// The content, at most 64 KiB.
   public let content: String
-  /// What it holds.
+  /// The kind of the content.
   public let kind: MessageKind
-  /// When it was stored (RFC 3339).
+  /// The time at which it was stored (RFC 3339).
   public let timestamp: String
 }
 
-/// A stored message with all that whoever receives it has to know.
+/// A stored message with everything that its recipients are sent.
 struct StoredMessage: Sendable {
   let message: ChatMessage
   let conversation: ConversationID
   let senderName: String
+  /// The participants of the conversation when the message was stored.
   let participants: [UserNumber]
 }
 
-/// A user whom the Chat Service knows: the account of the User Service, and the number here.
+/// A page of a conversation: the messages after the sequence number `after`, or else the last ones before
+/// `before`, at most `limit`.
+struct MessagePage: Sendable {
+  var before: Int64?
+  var after: Int64?
+  var limit: Int64 = ChatRules.standardPage
+}
+
+/// A user of the Chat Service and the account at the User Service.
 struct ChatUser: Hashable, Sendable {
   let number: UserNumber
   let account: AccountID
   let username: String
+
+  var listed: ListedUser { ListedUser(number: number, username: username) }
+}
+
+/// A user as a list shows them: the number, and the name under which they are listed.
+struct ListedUser: Hashable, Sendable {
+  let number: UserNumber
+  let username: String
+}
+
+/// The role of a group's member.
+enum GroupRole: Hashable, Sendable {
+  /// Adds and removes members.
+  case admin
+  case member
 }
 
 /// A group as its members see it.
 struct GroupView: Sendable {
   let id: GroupID
   let name: String
+  /// The present members, oldest membership first.
   let members: [(user: UserNumber, username: String)]
 }

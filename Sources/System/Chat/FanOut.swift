@@ -1,120 +1,126 @@
 import Environment
 
-/// Tells sockets what was committed, in the order in which it was committed.
+/// Emits publications to sockets in the order in which they were committed.
 ///
-/// Every transaction that has something to tell takes the next *position* after the last that is stored, so that the positions of what
-/// was committed have no gap. Publications may arrive here in any order, or not at all; they go out in the order of their
-/// positions. A gap that does not close by itself is filled from the store: so a lost publication can delay a message and never
-/// lose it.
+/// Each transaction that publishes takes the next *position*, so the positions of committed transactions
+/// have no gap. Publications may arrive here in any order, or not at all; they go out by position. A gap that
+/// stays open is filled from the database, so a lost publication delays messages and loses none.
 actor FanOut {
-  /// How long a gap may stand before the store is read.
+  /// The time for which a gap may stay open before the database is read.
   static let patience: Duration = .milliseconds(20)
-  /// How often somebody looks whether anything was committed that nobody published.
-  static let sweep: Duration = .seconds(5)
-  /// Messages that are read in one go to fill a gap.
+  /// The interval at which the database is searched for committed positions that nobody published.
+  static let sweepInterval: Duration = .seconds(5)
+  /// Positions that one read fills.
   static let maximumFill: Int64 = 1000
 
   private let environment: Environment
   private let database: Database
   private let sockets: SocketIOServer<ChatApplication>
-  private let serialExecutor: ActorExecutor
-  private let makeEvent: @Sendable (StoredMessage) -> RoomEvent
   private let planted: PlantedBugs
-  private var waiting: [Int64: [RoomEvent]] = [:]
-  /// The last position that went out.
-  private var emitted: Int64
+  private let serialExecutor: ActorExecutor
+  private var waiting: [Position: [RoomEvent]] = [:]
+  /// The last position that was emitted.
+  private var emitted: Position
   private var isEmitting = false
   private var isFilling = false
   private var isClosed = false
 
   nonisolated var unownedExecutor: UnownedSerialExecutor { serialExecutor.unowned }
 
+  /// Emits what is published after `position`.
   init(
-    _ environment: Environment, _ database: Database, _ sockets: SocketIOServer<ChatApplication>, position: Int64,
-    planted: PlantedBugs = PlantedBugs(), makeEvent: @escaping @Sendable (StoredMessage) -> RoomEvent
+    _ environment: Environment, _ database: Database, _ sockets: SocketIOServer<ChatApplication>, position: Position,
+    planted: PlantedBugs = PlantedBugs()
   ) {
     self.environment = environment
     self.database = database
     self.sockets = sockets
     self.planted = planted
-    self.makeEvent = makeEvent
     emitted = position
     serialExecutor = environment.executor.forActor("fan-out")
   }
 
-  nonisolated func start() { environment.executor.spawn("fan-out-sweep") { await self.sweepAll() } }
+  nonisolated func start() { environment.executor.spawn("fan-out-sweep") { await self.sweep() } }
 
   func close() { isClosed = true }
 
-  /// Publishes what was committed at `position`.
-  func publish(_ events: [RoomEvent], at position: Int64) async {
+  /// Emits the events of the transaction at `position` once all earlier positions are emitted.
+  func publish(_ events: [RoomEvent], at position: Position) async {
     if planted(.emitsInArrivalOrder) {
       emitted = max(emitted, position)
       return await sockets.emit(events)
     }
     guard position > emitted else { return }
     waiting[position] = events
-    await emitAll()
+    await emitReady()
     if !waiting.isEmpty, !isFilling {
       isFilling = true
       environment.executor.spawn("fan-out-gap") { await self.fillGaps() }
     }
   }
 
-  /// Whether something waits for what comes before it.
-  var isWaiting: Bool { !waiting.isEmpty }
-
-  /// Publishes what a transaction stored.
+  /// Emits the publications of a transaction once all earlier positions are emitted.
   func publish(_ published: PublishedAt) async {
     await publish(published.publications.map(\.roomEvent), at: published.position)
   }
 
-  /// What is told once and kept nowhere: that somebody types.
+  /// Emits an event that is stored nowhere, such as `typing`, at once.
   func tell(_ event: RoomEvent) async { await sockets.emit([event]) }
 
-  private func emitAll() async {
+  /// Whether a publication waits for an earlier one.
+  var isWaiting: Bool { !waiting.isEmpty }
+
+  private func emitReady() async {
     guard !isEmitting else { return }
     isEmitting = true
     defer { isEmitting = false }
-    while waiting[emitted + 1] != nil {
+    while waiting[emitted.next] != nil {
       var batch: [RoomEvent] = []
-      while let events = waiting.removeValue(forKey: emitted + 1) {
+      while let events = waiting.removeValue(forKey: emitted.next) {
         batch += events
-        emitted += 1
+        emitted = emitted.next
       }
       await sockets.emit(batch)
     }
   }
+
+  // MARK: Gaps
 
   private func fillGaps() async {
     defer { isFilling = false }
     while !waiting.isEmpty, !isClosed {
       let before = emitted
       do { try await environment.clock.sleep(for: Self.patience) } catch { return }
-      guard emitted == before, let last = waiting.keys.sorted().first else { continue }
-      guard await fill(through: min(last - 1, before + Self.maximumFill)) else { return }
+      guard emitted == before, let first = waiting.keys.sorted().first else { continue }
+      guard await fill(through: min(first.advanced(by: -1), before.advanced(by: Self.maximumFill))) else { return }
     }
   }
 
-  /// Takes from the store what is missing up to a position. False when the node is down.
-  private func fill(through last: Int64) async -> Bool {
+  /// Reads the missing positions up to `last` from the database. Returns false when the node is down.
+  private func fill(through last: Position) async -> Bool {
     let after = emitted
     do {
-      let (messages, others) = try await database.transaction {
-        (try $0.messages(after: after, through: last), try $0.publications(after: after, through: last))
+      let (messages, others) = try await database.transaction { connection in
+        let tables = ChatTables(connection)
+        return (
+          try MessageTransactions(tables: tables).stored(after: after, through: last),
+          try tables.publications.stored(after: after, through: last)
+        )
       }
-      // What went out meanwhile would wait here for ever.
-      for stored in messages where stored.message.id > emitted && waiting[stored.message.id] == nil {
-        waiting[stored.message.id] = [makeEvent(stored)]
+      // A position that was emitted meanwhile would wait for ever.
+      for stored in messages where isMissing(stored.message.id.position) {
+        waiting[stored.message.id.position] = [ChatPayload.newMessage(stored)]
       }
-      for other in others where other.position > emitted && waiting[other.position] == nil {
+      for other in others where isMissing(other.position) {
         waiting[other.position] = other.publications.map(\.roomEvent)
       }
-      // What is in neither was pruned long ago.
-      if last > emitted {
-        for position in (emitted + 1)...last where waiting[position] == nil { waiting[position] = [] }
+      // A position that is in neither table was removed long ago.
+      var position = emitted.next
+      while position <= last {
+        if isMissing(position) { waiting[position] = [] }
+        position = position.next
       }
-      await emitAll()
+      await emitReady()
       return true
     } catch is NodeDown {
       return false
@@ -124,15 +130,17 @@ actor FanOut {
     }
   }
 
-  private func sweepAll() async {
+  private func isMissing(_ position: Position) -> Bool { position > emitted && waiting[position] == nil }
+
+  private func sweep() async {
     while !isClosed {
       do {
-        try await environment.clock.sleep(for: Self.sweep)
+        try await environment.clock.sleep(for: Self.sweepInterval)
         guard !isClosed else { return }
-        let last = try await database.transaction { try $0.lastPosition() }
-        // What was committed just now may be on its way here.
+        let last = try await database.transaction { try ChatTables($0).publications.lastPosition() }
+        // The latest publications may be on their way here.
         try await environment.clock.sleep(for: Self.patience)
-        while emitted < last, !isClosed, await fill(through: min(last, emitted + Self.maximumFill)) {
+        while emitted < last, !isClosed, await fill(through: min(last, emitted.advanced(by: Self.maximumFill))) {
           try await environment.clock.sleep(for: Self.patience)
         }
       } catch is DatabaseError {

@@ -1,41 +1,50 @@
-/// The bodies of the planted bugs: what a hurried programmer writes in their place. Reached only when a test plants them.
-extension ChatService {
-  /// A number that no stored message has.
-  private static let guessedID: Int64 = 1 << 52
+/// The bodies of planted bugs in `Messages`. Only a test or a scenario reaches them.
+extension Messages {
+  /// An id that no stored message has.
+  private static let guessedID = MessageID(Position(1 << 52))
 
-  func emitEarly(
-    _ message: ChatRules.Outgoing, _ user: ChatUser, _ conversation: ConversationID, _ now: String
-  ) async throws {
-    let (sequence, participants) = try await database.transaction {
-      (try $0.lastSequence(conversation), try $0.participants(conversation))
+  /// Emits a message before it is stored.
+  func emitEarly(_ outgoing: OutgoingMessage, _ user: ChatUser, _ now: String) async throws {
+    let (sequence, participants) = try await database.transaction { connection in
+      let tables = ChatTables(connection)
+      return (
+        try tables.messages.lastSequence(of: outgoing.conversation),
+        try MessageTransactions(tables: tables).participants(outgoing.conversation)
+      )
     }
     let early = ChatMessage(
-      id: Self.guessedID, sequence: sequence + 1, sender: user.number, content: message.content, kind: message.kind,
-      timestamp: now)
-    await tell(
+      id: Self.guessedID, sequence: sequence.next, sender: user.number, content: outgoing.content,
+      kind: outgoing.kind, timestamp: now)
+    await fanOut.tell(
       ChatPayload.newMessage(
         StoredMessage(
-          message: early, conversation: conversation, senderName: user.username, participants: participants)))
+          message: early, conversation: outgoing.conversation, senderName: user.username, participants: participants)))
   }
 
-  func answer(to clientID: String, of user: ChatUser) async throws -> JSONValue? {
-    try await database.transaction { try $0.message(user.number, clientID) }.map { Self.acknowledgement($0.message) }
+  /// Looks a `client_id` up in a transaction of its own.
+  func known(_ outgoing: OutgoingMessage, _ user: ChatUser) async throws -> ChatMessage? {
+    guard let clientID = outgoing.clientID else { return nil }
+    return try await database.transaction {
+      try ChatTables($0).messages.message(from: user.number, clientID: clientID)?.message
+    }
   }
 
-  /// Addresses a message to the members of its group in the cache.
+  static func forgetClientID(
+    of outgoing: OutgoingMessage, _ user: ChatUser, _ connection: SQLConnection
+  ) throws(DatabaseError) {
+    guard let clientID = outgoing.clientID else { return }
+    try connection.execute(
+      "UPDATE messages SET client_id = NULL WHERE sender = $1 AND client_id = $2", .int(user.number.value),
+      .text(clientID))
+  }
+
+  /// Addresses a message to the members of its group in a cache that may be old.
   func late(_ stored: StoredMessage) -> StoredMessage {
-    guard options.planted(.leavesRoomLate), case .group(let id) = stored.conversation else { return stored }
-    let known = options.planted.cached(
-      stored.participants.map(\.value), under: id.value, isRefreshing: stored.message.sequence % 8 == 0)
+    guard planted(.leavesRoomLate), case .group(let id) = stored.conversation else { return stored }
+    let known = planted.cached(
+      stored.participants.map(\.value), under: id.value, isRefreshing: stored.message.sequence.value % 8 == 0)
     return StoredMessage(
       message: stored.message, conversation: stored.conversation, senderName: stored.senderName,
       participants: known.map(UserNumber.init))
-  }
-}
-
-extension SQLConnection {
-  func forgetClientID(_ clientID: String, of user: UserNumber) throws(DatabaseError) {
-    try execute(
-      "UPDATE messages SET client_id = NULL WHERE sender = $1 AND client_id = $2", .int(user.value), .text(clientID))
   }
 }

@@ -7,106 +7,82 @@ import Testing
 
 @Suite("Deleted accounts in the chat's tables")
 struct AccountRemovalTests {
-  private func run<R: Sendable>(_ body: @escaping @Sendable (SQLConnection, [ChatUser]) throws -> R) throws -> R {
-    try World(seed: 1).perform { environment in
-      let database = Database(environment, path: "chat.db", migrations: ChatSchema.migrations)
-      return try await database.transaction { connection in
-        let users = try ["ann", "bob", "cid"].map { name in
-          ChatUser(
-            number: try connection.userNumber(account: AccountID("id-\(name)"), username: name)!,
-            account: AccountID("id-\(name)"),
-            username: name)
-        }
-        return try body(connection, users)
-      }
-    }
-  }
-
-  private static func befriend(_ connection: SQLConnection, _ a: ChatUser, _ b: ChatUser) throws {
-    _ = try connection.addContact(by: a.number, to: b.number)
-    _ = try connection.addContact(by: b.number, to: a.number)
-  }
-
-  @Test("a deleted account leaves contacts and groups, and everybody concerned is told")
+  @Test("a deleted account leaves its contacts and groups, and the others are told")
   func leaves() throws {
-    try run { connection, users in
-      let (ann, bob, cid) = (users[0], users[1], users[2])
-      try Self.befriend(connection, ann, bob)
-      _ = try connection.addContact(by: bob.number, to: cid.number)
-      _ = try connection.changeContact(by: cid.number, with: bob.number, to: .blocked)
-      let group = try connection.createGroup("g", by: bob.number, members: [ann.number])
-      let conversation = ConversationID.between(ann.number, bob.number)
-      _ = try connection.storeMessage("hi", .text, by: bob.number, in: conversation, clientID: nil, at: "t")
+    try ChatRulesWorld.run { chat in
+      let (ann, bob, cid) = (chat.ann, chat.bob, chat.cid)
+      try chat.befriend(ann, bob)
+      _ = try chat.contacts.add(by: bob, to: cid)
+      _ = try chat.contacts.change(by: cid, with: bob, to: .blocked)
+      let group = try chat.groups.create("g", by: bob, members: [ann])
+      let conversation = ConversationID.between(ann, bob)
+      try chat.send("hi", by: bob, in: conversation)
 
-      let news = try connection.removeAccount(bob.account)
+      let news = try chat.removal.remove(chat.users[1].account)
       #expect(news?.publications.map(\.event) == ["contact_changed", "group_changed"])
-      #expect(news?.publications.map(\.recipients) == [[ann.number, cid.number], [ann.number]])
-      for user in [ann, cid] { #expect(try connection.contacts(of: user.number).isEmpty) }
-      #expect(try connection.group(group).members.map(\.username) == ["ann"])
-      // Somebody can still change the group.
-      #expect(try connection.membership(group, ann.number)?.isAdmin == true)
-      #expect(throws: ChatRefusal.notFriends) {
-        try connection.storeMessage("?", .text, by: ann.number, in: conversation, clientID: nil, at: "t")
-      }
-      // What was said stays, under the name of then.
-      #expect(try connection.correspondent(called: "bob", nil, of: ann.number) == bob.number)
-      #expect(try connection.username(of: bob.number) == "bob")
-      // It happens once.
-      #expect(try connection.removeAccount(bob.account) == nil)
+      #expect(news?.publications.map(\.recipients) == [[ann, cid], [ann]])
+      for user in [ann, cid] { #expect(try chat.tables.contacts.all(of: user).isEmpty) }
+      #expect(try chat.tables.groups.view(group).members.map(\.username) == ["ann"])
+      #expect(try chat.tables.groups.role(of: ann, in: group) == .admin, "the group still has an admin")
+      #expect(throws: ChatRefusal.notFriends) { try chat.send("?", by: ann, in: conversation) }
+      // The messages stay, under the name that the user had.
+      #expect(try chat.contacts.correspondent(called: "bob", holder: nil, of: ann) == bob)
+      #expect(try chat.tables.users.username(of: bob) == "bob")
+      // A second removal changes nothing.
+      #expect(try chat.removal.remove(chat.users[1].account) == nil)
     }
   }
 
-  @Test("nothing brings a deleted account back, whatever was under way")
+  @Test("a request that was under way does not bring a deleted account back")
   func staysAway() throws {
-    try run { connection, users in
-      let (ann, bob) = (users[0], users[1])
-      _ = try connection.removeAccount(bob.account)
-      _ = try connection.removeAccount(AccountID("id-dan"))
-      #expect(try connection.userNumber(account: bob.account, username: "bob") == nil)
-      #expect(try connection.userNumber(account: AccountID("id-dan"), username: "dan") == nil)
+    try ChatRulesWorld.run { chat in
+      let (ann, bob) = (chat.ann, chat.bob)
+      _ = try chat.removal.remove(chat.users[1].account)
+      _ = try chat.removal.remove(AccountID("id-dan"))
+      #expect(try chat.tables.users.number(of: chat.users[1].account, username: "bob") == nil)
+      #expect(try chat.tables.users.number(of: AccountID("id-dan"), username: "dan") == nil)
       for (a, b) in [(ann, bob), (bob, ann)] {
-        #expect(throws: ChatRefusal.userRemoved) { try connection.addContact(by: a.number, to: b.number) }
-        #expect(throws: ChatRefusal.userRemoved) {
-          try connection.createGroup("g", by: a.number, members: [b.number])
-        }
+        #expect(throws: ChatRefusal.userRemoved) { try chat.contacts.add(by: a, to: b) }
+        #expect(throws: ChatRefusal.userRemoved) { try chat.groups.create("g", by: a, members: [b]) }
       }
-      let group = try connection.createGroup("g", by: ann.number, members: [])
-      #expect(throws: ChatRefusal.userRemoved) { try connection.addMember(bob.number, to: group, by: ann.number) }
+      let group = try chat.groups.create("g", by: ann, members: [])
+      #expect(throws: ChatRefusal.userRemoved) { try chat.groups.add(bob, to: group, by: ann) }
     }
   }
 
-  @Test("a later account of the name is another one, in whatever order the news comes")
+  @Test("a later account with the same name is another user, whichever event arrives first")
   func later() throws {
-    try run { connection, users in
-      let (ann, bob) = (users[0], users[1])
-      try Self.befriend(connection, ann, bob)
-      // Registered again before the news of the deletion is here.
-      let number = try connection.userNumber(account: AccountID("id-bob-2"), username: "bob")!
-      let newBob = ChatUser(number: number, account: AccountID("id-bob-2"), username: "bob")
-      #expect(number != bob.number)
-      // The name still means the contact that the list shows, until that is gone or the new one is there too.
-      #expect(try connection.contact(called: "bob", newBob, of: ann.number).number == bob.number)
-      try Self.befriend(connection, ann, newBob)
-      #expect(try connection.contact(called: "bob", newBob, of: ann.number).number == number)
-      _ = try connection.removeAccount(bob.account)
-      #expect(try connection.contacts(of: ann.number).map(\.user) == [number])
-      #expect(throws: ChatRefusal.noSuchContact) { try connection.contact(called: "nobody", nil, of: ann.number) }
+    try ChatRulesWorld.run { chat in
+      let (ann, bob) = (chat.ann, chat.bob)
+      try chat.befriend(ann, bob)
+      // The name is registered again before the deletion is known here.
+      let account = AccountID("id-bob-2")
+      let number = try chat.tables.users.number(of: account, username: "bob")!
+      let newBob = ChatUser(number: number, account: account, username: "bob")
+      #expect(number != bob)
+      func contact(_ name: String, holder: ChatUser?) throws -> UserNumber {
+        try chat.contacts.contact(called: name, holder: holder, of: ann).number
+      }
+      // The name means the listed contact until that is removed or the new user is listed too.
+      #expect(try contact("bob", holder: newBob) == bob)
+      try chat.befriend(ann, number)
+      #expect(try contact("bob", holder: newBob) == number)
+      _ = try chat.removal.remove(chat.users[1].account)
+      #expect(try chat.tables.contacts.all(of: ann).map(\.user) == [number])
+      #expect(throws: ChatRefusal.noSuchContact) { try contact("nobody", holder: nil) }
     }
   }
 
-  @Test("nobody is put into a group across a block, in either direction", arguments: [0, 1])
+  @Test("a block keeps either user from adding the other to a group", arguments: [0, 1])
   func blocked(blocker: Int) throws {
-    try run { connection, users in
-      let (ann, bob, cid) = (users[0], users[1], users[2])
-      try Self.befriend(connection, ann, bob)
-      _ = try connection.changeContact(
-        by: users[blocker].number, with: users[1 - blocker].number, to: .blocked)
-      #expect(throws: ChatRefusal.blockedMember) {
-        try connection.createGroup("g", by: ann.number, members: [cid.number, bob.number])
-      }
-      let group = try connection.createGroup("g", by: ann.number, members: [cid.number])
-      #expect(throws: ChatRefusal.blockedMember) { try connection.addMember(bob.number, to: group, by: ann.number) }
-      #expect(HTTPFailure(ChatRefusal.blockedMember).status == 400)
+    try ChatRulesWorld.run { chat in
+      let (ann, bob, cid) = (chat.ann, chat.bob, chat.cid)
+      try chat.befriend(ann, bob)
+      _ = try chat.contacts.change(
+        by: chat.users[blocker].number, with: chat.users[1 - blocker].number, to: .blocked)
+      #expect(throws: ChatRefusal.blockedMember) { try chat.groups.create("g", by: ann, members: [cid, bob]) }
+      let group = try chat.groups.create("g", by: ann, members: [cid])
+      #expect(throws: ChatRefusal.blockedMember) { try chat.groups.add(bob, to: group, by: ann) }
     }
   }
 }

@@ -1,6 +1,3 @@
-@testable import Environment
-@testable import Simulation
-import Sim
 import Testing
 
 @testable import System
@@ -76,52 +73,32 @@ struct ContactRulesTests {
 
 @Suite("Chat transactions")
 struct ChatTransactionTests {
-  private func run<R: Sendable>(_ body: @escaping @Sendable (SQLConnection, [UserNumber]) throws -> R) throws -> R {
-    try World(seed: 1).perform { environment in
-      let database = Database(environment, path: "chat.db", migrations: ChatSchema.migrations)
-      return try await database.transaction { connection in
-        let users = try ["ann", "bob", "cid"].map {
-          try connection.userNumber(account: AccountID("id-\($0)"), username: $0)!
-        }
-        return try body(connection, users)
-      }
-    }
-  }
-
-  private static func befriend(_ connection: SQLConnection, _ a: UserNumber, _ b: UserNumber) throws {
-    _ = try connection.addContact(by: a, to: b)
-    _ = try connection.addContact(by: b, to: a)
-  }
-
-  @Test("accounts are numbered as they are met, and keep their numbers")
+  @Test("accounts are numbered in the order in which they are met, and keep their numbers")
   func numbers() throws {
-    try run { connection, users in
-      #expect(users.map(\.value) == [1, 2, 3])
-      #expect(try connection.userNumber(account: AccountID("id-bob"), username: "Robert") == users[1])
-      _ = try connection.addContact(by: users[0], to: users[1])
-      #expect(try connection.contacts(of: users[0]).map(\.username) == ["Robert"])
-      #expect(try connection.contacts(of: users[1]).map(\.contact.status) == [.new])
+    try ChatRulesWorld.run { chat in
+      #expect(chat.users.map(\.number.value) == [1, 2, 3])
+      #expect(try chat.tables.users.number(of: AccountID("id-bob"), username: "Robert") == chat.bob)
+      _ = try chat.contacts.add(by: chat.ann, to: chat.bob)
+      #expect(try chat.tables.contacts.all(of: chat.ann).map(\.username) == ["Robert"])
+      #expect(try chat.tables.contacts.all(of: chat.bob).map(\.contact.status) == [.new])
     }
   }
 
-  @Test("a conversation is numbered 1, 2, 3 … and the same client_id is stored once")
+  @Test("messages are numbered 1, 2, 3 … and the same client_id is stored once")
   func sequence() throws {
-    try run { connection, users in
-      let conversation = ConversationID.between(users[1], users[0])
-      #expect(throws: ChatRefusal.notFriends) {
-        try connection.storeMessage("x", .text, by: users[0], in: conversation, clientID: nil, at: "t")
-      }
-      try Self.befriend(connection, users[0], users[1])
-      let first = try connection.storeMessage("a", .text, by: users[0], in: conversation, clientID: "c1", at: "t1")
-      let second = try connection.storeMessage("b", .image, by: users[1], in: conversation, clientID: "c1", at: "t2")
-      let again = try connection.storeMessage("a", .text, by: users[0], in: conversation, clientID: "c1", at: "t3")
-      #expect([first.message.sequence, second.message.sequence] == [1, 2])
+    try ChatRulesWorld.run { chat in
+      let conversation = ConversationID.between(chat.bob, chat.ann)
+      #expect(throws: ChatRefusal.notFriends) { try chat.send("x", by: chat.ann, in: conversation) }
+      try chat.befriend(chat.ann, chat.bob)
+      let first = try chat.send("a", by: chat.ann, in: conversation, clientID: "c1")
+      let second = try chat.send("b", .image, by: chat.bob, in: conversation, clientID: "c1")
+      let again = try chat.send("a", by: chat.ann, in: conversation, clientID: "c1")
+      #expect([first, second].map(\.message.sequence.value) == [1, 2])
       #expect(again.message == first.message && !again.isNew)
       #expect(throws: ChatRefusal.clientIDReused) {
-        try connection.storeMessage("other", .text, by: users[0], in: conversation, clientID: "c1", at: "t4")
+        try chat.send("other", by: chat.ann, in: conversation, clientID: "c1")
       }
-      let all = try connection.messages(in: conversation, for: users[0], before: nil, after: nil, limit: 50)
-      #expect(all.map(\.content) == ["a", "b"])
+      #expect(try chat.history(conversation, for: chat.ann).map(\.content) == ["a", "b"])
     }
   }
 
@@ -129,81 +106,112 @@ struct ChatTransactionTests {
     "a client_id whose stored message is damaged stores the message again, once",
     arguments: ["message_id = -5", "seq = 0", "kind = 'song'"])
   func damagedMessage(damage: String) throws {
-    try run { connection, users in
-      try Self.befriend(connection, users[0], users[1])
-      let conversation = ConversationID.between(users[0], users[1])
-      func send() throws -> (message: ChatMessage, isNew: Bool) {
-        try connection.storeMessage("a", .text, by: users[0], in: conversation, clientID: "c1", at: "t")
-      }
-      _ = try send()
-      try connection.run("UPDATE messages SET \(damage)")
-      let second = try send()
-      let again = try send()
+    try ChatRulesWorld.run { chat in
+      try chat.befriend(chat.ann, chat.bob)
+      let conversation = ConversationID.between(chat.ann, chat.bob)
+      try chat.send("a", by: chat.ann, in: conversation, clientID: "c1")
+      try chat.connection.run("UPDATE messages SET \(damage)")
+      let second = try chat.send("a", by: chat.ann, in: conversation, clientID: "c1")
+      let again = try chat.send("a", by: chat.ann, in: conversation, clientID: "c1")
       #expect(second.isNew)
       #expect(again.message == second.message && !again.isNew)
-      let all = try connection.messages(in: conversation, for: users[1], before: nil, after: nil, limit: 50)
-      #expect(all == [second.message])
+      #expect(try chat.history(conversation, for: chat.bob) == [second.message])
     }
   }
 
-  @Test("history by before and after, oldest first")
+  @Test("a page of history before or after a sequence number, oldest first")
   func history() throws {
-    try run { connection, users in
-      try Self.befriend(connection, users[0], users[1])
-      let conversation = ConversationID.between(users[0], users[1])
-      for index in 1...10 {
-        _ = try connection.storeMessage("\(index)", .text, by: users[0], in: conversation, clientID: nil, at: "t")
+    try ChatRulesWorld.run { chat in
+      try chat.befriend(chat.ann, chat.bob)
+      let conversation = ConversationID.between(chat.ann, chat.bob)
+      for index in 1...10 { try chat.send("\(index)", by: chat.ann, in: conversation) }
+      func sequences(before: Int64? = nil, after: Int64? = nil) throws -> [Int64] {
+        let page = MessagePage(before: before, after: after, limit: 3)
+        return try chat.tables.messages.history(of: conversation, for: chat.bob, page).map(\.sequence.value)
       }
-      func sequences(_ before: Int64?, _ after: Int64?) throws -> [Int64] {
-        try connection.messages(in: conversation, for: users[1], before: before, after: after, limit: 3).map(\.sequence)
-      }
-      #expect(try sequences(nil, nil) == [8, 9, 10])
-      #expect(try sequences(5, nil) == [2, 3, 4])
-      #expect(try sequences(nil, 5) == [6, 7, 8])
-      #expect(try sequences(7, 4) == [5, 6])
+      #expect(try sequences() == [8, 9, 10])
+      #expect(try sequences(before: 5) == [2, 3, 4])
+      #expect(try sequences(after: 5) == [6, 7, 8])
+      #expect(try sequences(before: 7, after: 4) == [5, 6])
     }
   }
 
-  @Test("of a group, everybody reads what was stored while they were members, and nothing else")
+  @Test("in a group, a user reads the messages that were stored during a membership, and no others")
   func visibility() throws {
-    try run { connection, users in
-      let group = try connection.createGroup("g", by: users[0], members: [users[1]])
+    try ChatRulesWorld.run { chat in
+      let group = try chat.groups.create("g", by: chat.ann, members: [chat.bob])
       let conversation = ConversationID.group(group)
-      func write(_ text: String, _ user: Int) throws {
-        _ = try connection.storeMessage(text, .text, by: users[user], in: conversation, clientID: nil, at: "t")
-      }
-      func read(_ user: Int) throws -> [String] {
-        try connection.messages(in: conversation, for: users[user], before: nil, after: nil, limit: 50).map(\.content)
-      }
-      try write("one", 0)
-      #expect(throws: ChatRefusal.noSuchGroup) { try write("no", 2) }
-      try connection.addMember(users[2], to: group, by: users[0])
-      try write("two", 2)
-      try connection.removeMember(users[1], from: group, by: users[1])
-      try write("three", 0)
-      try connection.addMember(users[1], to: group, by: users[0])
-      try write("four", 1)
-      #expect(try read(0) == ["one", "two", "three", "four"])
-      #expect(try read(1) == ["one", "two", "four"])
-      #expect(try read(2) == ["two", "three", "four"])
-      #expect(try connection.participants(conversation) == [users[0], users[2], users[1]])
+      func read(_ user: UserNumber) throws -> [String] { try chat.history(conversation, for: user).map(\.content) }
+      try chat.send("one", by: chat.ann, in: conversation)
+      #expect(throws: ChatRefusal.noSuchGroup) { try chat.send("no", by: chat.cid, in: conversation) }
+      try chat.groups.add(chat.cid, to: group, by: chat.ann)
+      try chat.send("two", by: chat.cid, in: conversation)
+      try chat.groups.remove(chat.bob, from: group, by: chat.bob)
+      try chat.send("three", by: chat.ann, in: conversation)
+      try chat.groups.add(chat.bob, to: group, by: chat.ann)
+      try chat.send("four", by: chat.bob, in: conversation)
+      #expect(try read(chat.ann) == ["one", "two", "three", "four"])
+      #expect(try read(chat.bob) == ["one", "two", "four"])
+      #expect(try read(chat.cid) == ["two", "three", "four"])
+      #expect(try chat.messages.participants(conversation) == [chat.ann, chat.cid, chat.bob])
     }
   }
 
-  @Test("admins add and remove, members leave, and the oldest member inherits")
+  @Test("admins add and remove members, a member may leave, and the oldest member succeeds the last admin")
   func admins() throws {
-    try run { connection, users in
-      let group = try connection.createGroup("g", by: users[0], members: [users[1]])
-      #expect(throws: ChatRefusal.notAdmin) { try connection.addMember(users[2], to: group, by: users[1]) }
-      #expect(throws: ChatRefusal.noSuchGroup) { try connection.addMember(users[2], to: group, by: users[2]) }
-      try connection.addMember(users[2], to: group, by: users[0])
-      #expect(throws: ChatRefusal.alreadyMember) { try connection.addMember(users[2], to: group, by: users[0]) }
-      #expect(throws: ChatRefusal.notAdmin) { try connection.removeMember(users[0], from: group, by: users[2]) }
-      try connection.removeMember(users[0], from: group, by: users[0])
-      #expect(try connection.membership(group, users[1])?.isAdmin == true)
-      #expect(try connection.membership(group, users[2])?.isAdmin == false)
-      try connection.removeMember(users[2], from: group, by: users[1])
-      #expect(try connection.members(of: group) == [users[1]])
+    try ChatRulesWorld.run { chat in
+      let group = try chat.groups.create("g", by: chat.ann, members: [chat.bob])
+      #expect(throws: ChatRefusal.notAdmin) { try chat.groups.add(chat.cid, to: group, by: chat.bob) }
+      #expect(throws: ChatRefusal.noSuchGroup) { try chat.groups.add(chat.cid, to: group, by: chat.cid) }
+      try chat.groups.add(chat.cid, to: group, by: chat.ann)
+      #expect(throws: ChatRefusal.alreadyMember) { try chat.groups.add(chat.cid, to: group, by: chat.ann) }
+      #expect(throws: ChatRefusal.notAdmin) { try chat.groups.remove(chat.ann, from: group, by: chat.cid) }
+      try chat.groups.remove(chat.ann, from: group, by: chat.ann)
+      #expect(try chat.tables.groups.role(of: chat.bob, in: group) == .admin)
+      #expect(try chat.tables.groups.role(of: chat.cid, in: group) == .member)
+      try chat.groups.remove(chat.cid, from: group, by: chat.bob)
+      #expect(try chat.tables.groups.members(of: group) == [chat.bob])
+    }
+  }
+
+  @Test("a user is online from the first socket to the last, and each new connection has a higher number")
+  func sockets() throws {
+    try ChatRulesWorld.run { (chat) throws -> Void in
+      let sockets = chat.tables.sockets
+      func socket(_ id: String, _ namespace: String = "/") -> SocketID {
+        SocketID(session: "s", namespace: namespace, id: id)
+      }
+      #expect(try sockets.insert(socket("1"), of: chat.ann, life: "now"))
+      #expect(try sockets.insert(socket("2"), of: chat.ann, life: "now") == false)
+      #expect(try sockets.remove(socket("1"), of: chat.ann) == false)
+      #expect(try sockets.remove(socket("1"), of: chat.ann) == false, "it was removed before")
+      #expect(try sockets.isOnline(chat.ann))
+      #expect(try sockets.remove(socket("2"), of: chat.ann))
+      #expect(try sockets.isOnline(chat.ann) == false)
+      #expect(try sockets.lastConnection(of: chat.ann).value == 0)
+      #expect(try sockets.nextConnection(of: chat.ann).value == 1)
+      #expect(try sockets.nextConnection(of: chat.ann).value == 2)
+      #expect(try sockets.nextConnection(of: chat.bob).value == 1)
+    }
+  }
+
+  @Test("the sockets of an earlier life are removed, and leave a departure of each available user")
+  func earlierLife() throws {
+    try ChatRulesWorld.run { (chat) throws -> Void in
+      let sockets = chat.tables.sockets
+      let namespaces = [(chat.ann, UserServer.namespace), (chat.bob, "/"), (chat.cid, UserServer.namespace)]
+      for (user, namespace) in namespaces {
+        let socket = SocketID(session: "\(user.value)", namespace: namespace, id: "x")
+        _ = try sockets.insert(socket, of: user, life: user == chat.cid ? "now" : "before")
+        if namespace == UserServer.namespace { _ = try sockets.nextConnection(of: user) }
+      }
+      try sockets.removeAll(exceptOf: "now")
+      let departures = try chat.tables.departures.oldest()
+      #expect(departures.map(\.user) == [chat.ann])
+      #expect(departures.map(\.connection.value) == [1])
+      #expect(try sockets.isOnline(chat.bob) == false)
+      try chat.tables.departures.remove(departures[0])
+      #expect(try chat.tables.departures.oldest().isEmpty)
     }
   }
 }

@@ -174,11 +174,13 @@ import Testing
       }
       await old.close()
       let chat = Database(environment, path: "chat.db", migrations: ChatSchema.migrations)
-      let (status, position, published, sequence) = try await chat.transaction { database in
+      let (status, position, published, sequence) = try await chat.transaction { connection in
+        let tables = ChatTables(connection)
         let pair = ConversationID.between(UserNumber(1), UserNumber(2))
         return try (
-          database.contact(UserNumber(1), UserNumber(2))?.status, database.lastPosition(),
-          database.publications(after: 2, through: 3).map(\.position), database.lastSequence(pair)
+          tables.contacts.contact(UserNumber(1), UserNumber(2))?.status, tables.publications.lastPosition().value,
+          tables.publications.stored(after: Position(2), through: Position(3)).map(\.position.value),
+          tables.messages.lastSequence(of: pair).value
         )
       }
       #expect(status == .friend)

@@ -96,7 +96,7 @@ actor SessionDirectory {
   /// The user of an account, numbered when it is met first; nil when the account is known to be deleted.
   func chatUser(_ account: AccountsClient.Account) async throws -> ChatUser? {
     let number = try await database.transaction {
-      try $0.userNumber(account: account.id, username: account.username)
+      try ChatTables($0).users.number(of: account.id, username: account.username)
     }
     guard let number else { return nil }
     return ChatUser(number: number, account: account.id, username: account.username)
@@ -200,9 +200,10 @@ actor SessionDirectory {
       let last = deleted.last?.event, last > lastRemoval
     {
       for (event, account) in deleted where event > lastRemoval {
-        let news = try await database.transaction { database in
-          let news = try database.removeAccount(account)
-          try database.noteRemoval(event)
+        let news = try await database.transaction { connection in
+          let tables = ChatTables(connection)
+          let news = try AccountRemoval(tables: tables).remove(account)
+          try tables.users.setLastRemoval(event)
           return news
         }
         lastRemoval = event

@@ -1,0 +1,90 @@
+/// Creates, changes and lists groups, and publishes the changes to the members.
+struct Groups: Sendable {
+  let users: ChatUsers
+  let database: Database
+  let fanOut: FanOut
+
+  /// Creates a group of its creator and the users with these names.
+  func create(_ name: String, members names: [String], by creator: ChatUser) async throws -> GroupView {
+    let name = try ChatRules.groupName(name)
+    guard names.count <= ChatRules.maximumMembersInCall else {
+      throw ChatRefusal.invalid("members: must be at most \(ChatRules.maximumMembersInCall)")
+    }
+    var members: [UserNumber] = []
+    var known: Set<UserNumber> = []
+    for (index, name) in names.enumerated() {
+      let number = try await users.user(called: name, in: "members[\(index)]").number
+      if known.insert(number).inserted { members.append(number) }
+    }
+    let (group, news) = try await database.transaction { [members] connection in
+      let tables = ChatTables(connection)
+      let id = try GroupTransactions(tables: tables).create(name, by: creator.number, members: members)
+      let group = try tables.groups.view(id)
+      return (group, try tables.publications.publish(Self.news(of: group)))
+    }
+    await fanOut.publish(news)
+    return group
+  }
+
+  func add(_ name: String, to id: GroupID, by user: ChatUser) async throws -> GroupView {
+    try await change(id, name, by: user) { transactions, holder in
+      guard try transactions.tables.groups.memberCount(of: id) < ChatRules.maximumMembers else {
+        throw ChatRefusal.groupFull
+      }
+      guard let member = holder?.number else { throw ChatRefusal.noSuchUser(field: "member") }
+      try transactions.add(member, to: id, by: user.number)
+      return member
+    }
+  }
+
+  func remove(_ name: String, from id: GroupID, by user: ChatUser) async throws -> GroupView {
+    try await change(id, name, by: user) { transactions, holder in
+      let tables = transactions.tables
+      let member = try tables.users.user(called: name, holder: holder?.number) { number in
+        try tables.groups.role(of: number, in: id) != nil
+      }
+      guard let member else {
+        throw holder == nil ? ChatRefusal.noSuchUser(field: "member") : ChatRefusal.notMember
+      }
+      try transactions.remove(member, from: id, by: user.number)
+      return member
+    }
+  }
+
+  /// Runs `body`, which adds or removes the member that it returns, and publishes the group. `body` gets the
+  /// user who has `name` now.
+  private func change(
+    _ id: GroupID, _ name: String, by user: ChatUser,
+    _ body: @escaping @Sendable (GroupTransactions, ChatUser?) throws -> UserNumber
+  ) async throws -> GroupView {
+    // For a user who is not a member the group does not exist, so this is checked before the name.
+    try await database.transaction { connection in
+      _ = try GroupTransactions(tables: ChatTables(connection)).requireMember(user.number, of: id)
+    }
+    let holder = try await users.user(having: name)
+    let (group, news) = try await database.transaction { connection in
+      let tables = ChatTables(connection)
+      let member = try body(GroupTransactions(tables: tables), holder)
+      let group = try tables.groups.view(id)
+      let hasLeft = !group.members.contains { $0.user == member }
+      return (group, try tables.publications.publish(Self.news(of: group, leaver: hasLeft ? member : nil)))
+    }
+    await fanOut.publish(news)
+    return group
+  }
+
+  /// The present members get the group. A user who has left gets it without members.
+  private static func news(of group: GroupView, leaver: UserNumber? = nil) -> [Publication] {
+    var news = [Publication(ChatEventTable.groupChanged, ChatPayload.group(group), to: group.members.map(\.user))]
+    if let leaver {
+      let left = GroupView(id: group.id, name: group.name, members: [])
+      news.append(Publication(ChatEventTable.groupChanged, ChatPayload.group(left), to: [leaver]))
+    }
+    return news
+  }
+
+  /// All groups of a user, oldest membership first.
+  func list(of user: ChatUser) async throws -> [GroupView] {
+    try await database.transaction { try GroupTransactions(tables: ChatTables($0)).views(of: user.number) }
+  }
+}

@@ -1,0 +1,63 @@
+import Environment
+
+/// Sends messages and reads their history.
+struct Messages: Sendable {
+  let environment: Environment
+  let users: ChatUsers
+  let database: Database
+  let fanOut: FanOut
+  let planted: PlantedBugs
+
+  /// Stores a message and publishes it to the participants of its conversation. Returns once it is durable.
+  func send(_ outgoing: OutgoingMessage, from user: ChatUser) async throws -> ChatMessage {
+    let now = environment.clock.wallTime.rfc3339
+    if planted(.emitsBeforeCommit) { try await emitEarly(outgoing, user, now) }
+    let inTwoSteps = planted(.clientIDInTwoSteps)
+    if inTwoSteps, let known = try await known(outgoing, user) { return known }
+    let (stored, isNew) = try await database.transaction { connection in
+      let transactions = MessageTransactions(tables: ChatTables(connection))
+      if inTwoSteps { try Self.forgetClientID(of: outgoing, user, connection) }
+      let (message, isNew) = try transactions.store(outgoing, from: user.number, at: now)
+      return (
+        StoredMessage(
+          message: message, conversation: outgoing.conversation, senderName: user.username,
+          participants: isNew ? try transactions.participants(outgoing.conversation) : []), isNew
+      )
+    }
+    if isNew { await fanOut.publish([ChatPayload.newMessage(late(stored))], at: stored.message.id.position) }
+    return stored.message
+  }
+
+  /// Tells the other participants of a conversation that a user is typing. Only a user who may write there
+  /// can do so.
+  func typing(in conversation: ConversationID, from user: ChatUser, recipient: Int64) async throws {
+    let others = try await database.transaction { connection in
+      let transactions = MessageTransactions(tables: ChatTables(connection))
+      try transactions.requireMayWrite(user.number, in: conversation)
+      return try transactions.participants(conversation).filter { $0 != user.number }
+    }
+    let payload = ChatPayload.typing(in: conversation, from: user, recipient: recipient)
+    await fanOut.tell(RoomEvent(ChatEventTable.typing, payload, rooms: others.map(ChatPayload.room)))
+  }
+
+  /// A page of the messages with a contact, or with a deleted user.
+  func history(withContact name: String, for reader: ChatUser, _ page: MessagePage) async throws -> [StoredMessage] {
+    let holder = try await users.user(having: name)
+    return try await database.transaction { connection in
+      let tables = ChatTables(connection)
+      let other = try ContactTransactions(tables: tables).correspondent(
+        called: name, holder: holder, of: reader.number)
+      return try MessageTransactions(tables: tables).history(
+        of: .between(reader.number, other), for: reader.number, page)
+    }
+  }
+
+  /// A page of the messages of a group.
+  func history(of group: GroupID, for reader: ChatUser, _ page: MessagePage) async throws -> [StoredMessage] {
+    try await database.transaction { connection in
+      let tables = ChatTables(connection)
+      try GroupTransactions(tables: tables).requireMember(reader.number, of: group)
+      return try MessageTransactions(tables: tables).history(of: .group(group), for: reader.number, page)
+    }
+  }
+}

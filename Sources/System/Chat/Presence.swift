@@ -1,0 +1,175 @@
+import Environment
+
+/// The connected sockets and their users.
+///
+/// A socket has a row in the database while it is connected, so that a user's presence is a count of rows
+/// and does not depend on the order in which sockets open and close. Friends hear of a user's first and last
+/// socket in `/`; the User Manager hears of the first and last socket in `/users`.
+actor Presence {
+  /// The user and the session of a socket.
+  struct Member: Sendable {
+    let user: ChatUser
+    let session: ChatSessionID
+  }
+
+  private static let retryInterval: Duration = .milliseconds(250)
+
+  private let environment: Environment
+  private let database: Database
+  private let directory: SessionDirectory
+  private let fanOut: FanOut
+  private let userManager: any UserServerBackend
+  private let departures: Departures
+  /// Marks the rows of this life of the node. Rows of earlier lives are removed at the next start.
+  private let life: String
+  private let planted: PlantedBugs
+  private let serialExecutor: ActorExecutor
+  private var members: [SocketID: Member] = [:]
+  /// Closed sockets whose rows are not removed yet, oldest first.
+  private var closed = FIFO<(socket: SocketID, member: Member)>()
+  private var isRemoving = false
+
+  nonisolated var unownedExecutor: UnownedSerialExecutor { serialExecutor.unowned }
+
+  init(
+    _ environment: Environment, _ database: Database, _ directory: SessionDirectory, _ fanOut: FanOut,
+    _ userManager: any UserServerBackend, _ departures: Departures, life: String, planted: PlantedBugs
+  ) {
+    self.environment = environment
+    self.database = database
+    self.directory = directory
+    self.fanOut = fanOut
+    self.userManager = userManager
+    self.departures = departures
+    self.life = life
+    self.planted = planted
+    serialExecutor = environment.executor.forActor("presence")
+  }
+
+  /// The user and the session of a connected socket; nil for any other socket.
+  func member(at socket: SocketID) -> Member? { members[socket] }
+
+  /// Whether there is no connected socket, and no row left of a closed one.
+  var isEmpty: Bool { members.isEmpty && closed.isEmpty }
+
+  // MARK: Opening
+
+  /// Admits a socket on a session. `disconnected` must be called once for each admitted socket.
+  /// - Throws: `ChatRefusal`, `DatabaseError`.
+  func admit(_ socket: SocketID, session: ChatSessionID, token: String?) async throws -> ChatUser {
+    let user = try await directory.user(of: session, token: token)
+    guard await directory.attach(socket, to: session) else { throw ChatRefusal.noSuchSession }
+    do {
+      let member = Member(user: user, session: session)
+      if socket.namespace == UserServer.namespace {
+        try await openAvailable(socket, member)
+      } else {
+        try await openOnline(socket, member)
+      }
+      return user
+    } catch {
+      await directory.detach(socket, from: session)
+      throw error
+    }
+  }
+
+  /// Stores a socket in `/` and tells the user's friends when it is the first.
+  private func openOnline(_ socket: SocketID, _ member: Member) async throws {
+    let news = try await store(socket, member) { [user = member.user] tables, isFirst -> PublishedAt? in
+      isFirst ? try Self.publish(user, isOnline: true, in: tables) : nil
+    }
+    members[socket] = member
+    if let news { await fanOut.publish(news) }
+  }
+
+  /// Stores a socket in `/users` and tells the User Manager.
+  private func openAvailable(_ socket: SocketID, _ member: Member) async throws {
+    let user = member.user.number
+    let connection = try await store(socket, member) { tables, isFirst in
+      isFirst ? try tables.sockets.nextConnection(of: user) : try tables.sockets.lastConnection(of: user)
+    }
+    members[socket] = member
+    do {
+      // Each socket tells it again: for a known connection that changes nothing.
+      try await userManager.userIsAvailable(user, connection: connection)
+    } catch {
+      await disconnected(socket)
+      throw ChatRefusal.unavailable(.userManager)
+    }
+  }
+
+  /// Stores the row of a socket and runs `body` in the same transaction.
+  private func store<R: Sendable>(
+    _ socket: SocketID, _ member: Member, _ body: @escaping @Sendable (ChatTables, _ isFirst: Bool) throws -> R
+  ) async throws -> R {
+    let life = life
+    do {
+      return try await database.transaction { connection in
+        let tables = ChatTables(connection)
+        return try body(tables, try tables.sockets.insert(socket, of: member.user.number, life: life))
+      }
+    } catch {
+      // The row may be stored nevertheless.
+      await close(socket, member)
+      throw error
+    }
+  }
+
+  // MARK: Closing
+
+  /// Removes a socket. Does nothing for a socket that is not connected.
+  func disconnected(_ socket: SocketID) async {
+    guard let member = members.removeValue(forKey: socket) else { return }
+    await directory.detach(socket, from: member.session)
+    await close(socket, member)
+  }
+
+  private func close(_ socket: SocketID, _ member: Member) async {
+    closed.append((socket, member))
+    await removeRows()
+  }
+
+  /// Removes the rows of closed sockets. A failure is retried: a row that stays would keep its user online.
+  private func removeRows() async {
+    guard !isRemoving else { return }
+    isRemoving = true
+    defer { isRemoving = false }
+    while let (socket, member) = closed.first {
+      do {
+        try await removeRow(socket, member.user)
+        _ = closed.popFirst()
+      } catch DatabaseError.closed {
+        return
+      } catch is NodeDown {
+        return
+      } catch {
+        environment.log.warning("socket-row-stays", ["error": .string("\(error)")])
+        do { try await environment.clock.sleep(for: Self.retryInterval) } catch { return }
+      }
+    }
+  }
+
+  private func removeRow(_ socket: SocketID, _ user: ChatUser) async throws {
+    let isAlwaysLast = planted(.presenceByLastEvent)
+    let isUserServer = socket.namespace == UserServer.namespace
+    let news = try await database.transaction { connection -> PublishedAt? in
+      let tables = ChatTables(connection)
+      let isLast = try tables.sockets.remove(socket, of: user.number)
+      guard isLast || isAlwaysLast else { return nil }
+      if !isUserServer { return try Self.publish(user, isOnline: false, in: tables) }
+      try tables.departures.insert(user.number, try tables.sockets.lastConnection(of: user.number))
+      return nil
+    }
+    if let news { await fanOut.publish(news) }
+    if isUserServer { await departures.tell() }
+  }
+
+  private static func publish(
+    _ user: ChatUser, isOnline: Bool, in tables: ChatTables
+  ) throws(DatabaseError) -> PublishedAt {
+    let friends = try tables.contacts.friends(of: user.number)
+    return try tables.publications.publish([
+      Publication(ChatEventTable.userStatus, ChatPayload.presence(user, isOnline: isOnline), to: friends)
+    ])
+  }
+}

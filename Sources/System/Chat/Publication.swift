@@ -1,0 +1,20 @@
+/// An event for all sockets of some users, caused by a committed change.
+struct Publication: Sendable {
+  let event: String
+  let payload: JSONValue
+  let recipients: [UserNumber]
+
+  init(_ event: String, _ payload: JSONValue, to recipients: [UserNumber]) {
+    self.event = event
+    self.payload = payload
+    self.recipients = recipients
+  }
+
+  var roomEvent: RoomEvent { RoomEvent(event, payload, rooms: recipients.map(ChatPayload.room)) }
+}
+
+/// The publications of one transaction and their position in the order of all publications.
+struct PublishedAt: Sendable {
+  let position: Position
+  var publications: [Publication]
+}

@@ -1,0 +1,20 @@
+/// The tables of the chat database, within one transaction.
+///
+/// ```swift
+/// let name = try await database.transaction { connection in
+///   try ChatTables(connection).users.username(of: user)
+/// }
+/// ```
+struct ChatTables {
+  private let connection: SQLConnection
+
+  init(_ connection: SQLConnection) { self.connection = connection }
+
+  var users: UsersTable { UsersTable(connection) }
+  var contacts: ContactsTable { ContactsTable(connection) }
+  var groups: GroupsTable { GroupsTable(connection) }
+  var messages: MessagesTable { MessagesTable(connection) }
+  var publications: PublicationsTable { PublicationsTable(connection) }
+  var sockets: SocketsTable { SocketsTable(connection) }
+  var departures: DeparturesTable { DeparturesTable(connection) }
+}

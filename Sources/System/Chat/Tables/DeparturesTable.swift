@@ -1,0 +1,29 @@
+/// `departures`: the users who are no longer available, until the User Manager knows.
+struct DeparturesTable {
+  /// A user whose last socket of a connection is closed.
+  struct Departure: Sendable {
+    let id: Int64
+    let user: UserNumber
+    let connection: ConnectionNumber
+  }
+
+  private let connection: SQLConnection
+
+  init(_ connection: SQLConnection) { self.connection = connection }
+
+  func insert(_ user: UserNumber, _ number: ConnectionNumber) throws(DatabaseError) {
+    try connection.execute(
+      "INSERT INTO departures (user_number, connection) VALUES ($1, $2)", .int(user.value), .int(number.value))
+  }
+
+  /// The oldest 100 departures, in order.
+  func oldest() throws(DatabaseError) -> [Departure] {
+    try connection.query(
+      "SELECT departure_id, user_number, connection FROM departures ORDER BY departure_id LIMIT 100"
+    ) { Departure(id: $0.int(0), user: UserNumber($0.int(1)), connection: ConnectionNumber($0.int(2))) }
+  }
+
+  func remove(_ departure: Departure) throws(DatabaseError) {
+    try connection.execute("DELETE FROM departures WHERE departure_id = $1", .int(departure.id))
+  }
+}

@@ -1,0 +1,110 @@
+/// `messages`: all messages that were ever sent; none is removed.
+struct MessagesTable {
+  private let connection: SQLConnection
+
+  init(_ connection: SQLConnection) { self.connection = connection }
+
+  /// The sequence number of the last message of a conversation; 0 when it has none.
+  func lastSequence(of conversation: ConversationID) throws(DatabaseError) -> SequenceNumber {
+    try lastSequence(conversation.key)
+  }
+
+  func lastSequence(_ key: String) throws(DatabaseError) -> SequenceNumber {
+    try connection.first(
+      "SELECT seq FROM messages WHERE conversation = $1 AND seq >= 1 AND seq < $2 ORDER BY seq DESC LIMIT 1",
+      .text(key), .int(ClientBounds.counter)
+    ) { SequenceNumber($0.int(0)) } ?? SequenceNumber(0)
+  }
+
+  func insert(_ message: ChatMessage, in key: String, clientID: String?) throws(DatabaseError) {
+    try connection.execute(
+      """
+      INSERT INTO messages (message_id, conversation, seq, sender, content, kind, created_at, client_id)
+      VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+      """, .int(message.id.value), .text(key), .int(message.sequence.value), .int(message.sender.value),
+      .text(message.content), .text(message.kind.rawValue), .text(message.timestamp),
+      clientID.map { .text($0) } ?? .null)
+  }
+
+  /// The message that a sender sent under a `client_id`, and the key of its conversation.
+  ///
+  /// A damaged row gives up its `client_id`, so that the message can be sent again.
+  func message(
+    from sender: UserNumber, clientID: String
+  ) throws(DatabaseError) -> (message: ChatMessage, conversation: String)? {
+    let found = try connection.first(
+      """
+      SELECT message_id, seq, sender, content, kind, created_at, conversation FROM messages
+      WHERE sender = $1 AND client_id = $2
+      """, .int(sender.value), .text(clientID)
+    ) { (message($0), $0.text(6)) }
+    guard let (message, conversation) = found else { return nil }
+    if let message { return (message, conversation) }
+    try connection.execute(
+      "UPDATE messages SET client_id = NULL WHERE sender = $1 AND client_id = $2", .int(sender.value), .text(clientID))
+    return nil
+  }
+
+  /// The messages with an id in `(position, last]`, in the order of their ids, each with its conversation
+  /// and the present name of its sender.
+  func stored(
+    after position: Position, through last: Position
+  ) throws(DatabaseError) -> [(message: ChatMessage, conversation: ConversationID, senderName: String)] {
+    try connection.query(
+      """
+      SELECT message_id, seq, sender, content, kind, created_at, conversation, username
+      FROM messages JOIN chat_users ON user_number = sender
+      WHERE message_id > $1 AND message_id <= $2 ORDER BY message_id
+      """, .int(position.value), .int(last.value)
+    ) { row -> (message: ChatMessage, conversation: ConversationID, senderName: String)? in
+      guard let message = message(row) else { return nil }
+      guard let conversation = ConversationID(key: row.text(6)) else {
+        connection.setAside("messages", "\(message.id.value)")
+        return nil
+      }
+      return (message, conversation, row.text(7))
+    }.compactMap { $0 }
+  }
+
+  /// A page of the messages that a user may read, oldest first. In a group these are the messages that
+  /// were stored while the user was a member.
+  func history(
+    of conversation: ConversationID, for reader: UserNumber, _ page: MessagePage
+  ) throws(DatabaseError) -> [ChatMessage] {
+    let visible: String
+    switch conversation {
+    case .direct: visible = "$5 = $5 AND $6 = $6"
+    case .group:
+      visible = """
+        EXISTS (SELECT 1 FROM memberships m WHERE m.group_id = $6 AND m.user_number = $5
+          AND seq >= m.first_seq AND (m.last_seq IS NULL OR seq <= m.last_seq))
+        """
+    }
+    let group = if case .group(let id) = conversation { id.value } else { Int64(0) }
+    let order = page.after == nil ? "DESC" : "ASC"
+    let found = try connection.query(
+      SQLText(
+        """
+        SELECT message_id, seq, sender, content, kind, created_at FROM messages
+        WHERE conversation = $1 AND seq > $2 AND seq < $3 AND \(visible) ORDER BY seq \(order) LIMIT $4
+        """), .text(conversation.key), .int(max(0, page.after ?? 0)),
+      .int(min(page.before ?? .max, ClientBounds.counter)), .int(page.limit), .int(reader.value), .int(group)
+    ) { message($0) }.compactMap { $0 }
+    return page.after == nil ? found.reversed() : found
+  }
+
+  /// Reads `message_id, seq, sender, content, kind, created_at`; nil for a damaged row.
+  private func message(_ row: SQLRow) -> ChatMessage? {
+    let (id, sequence, sender) = (row.int(0), row.int(1), row.int(2))
+    let numbers = 1..<ClientBounds.counter
+    guard numbers.contains(id), numbers.contains(sequence), numbers.contains(sender),
+      let kind = MessageKind(rawValue: row.text(4))
+    else {
+      connection.setAside("messages", "\(id)")
+      return nil
+    }
+    return ChatMessage(
+      id: MessageID(Position(id)), sequence: SequenceNumber(sequence), sender: UserNumber(sender), content: row.text(3),
+      kind: kind, timestamp: row.text(5))
+  }
+}

@@ -1,0 +1,63 @@
+import Environment
+
+/// `publications`: the outbox. An event is stored in the transaction that causes it, so that a
+/// publication that is lost on its way can be read again. Messages are their own outbox.
+struct PublicationsTable {
+  /// Publications that are kept. `FanOut` is never this far behind.
+  private static let kept: Int64 = 10_000
+
+  private let connection: SQLConnection
+
+  init(_ connection: SQLConnection) { self.connection = connection }
+
+  /// The position of the last publication or message; a transaction that publishes takes the next.
+  func lastPosition() throws(DatabaseError) -> Position {
+    try connection.first(
+      """
+      SELECT max(
+        0, ifnull((SELECT max(message_id) FROM messages WHERE message_id < $1), 0),
+        ifnull((SELECT max(position) FROM publications WHERE position < $1), 0))
+      """, .int(ClientBounds.counter)
+    ) { Position($0.int(0)) }!
+  }
+
+  /// Stores publications under the next position. There must be at least one: an empty list would leave
+  /// the position to the next transaction.
+  func publish(_ publications: [Publication]) throws(DatabaseError) -> PublishedAt {
+    require(!publications.isEmpty, "nothing to publish")
+    let position = try lastPosition().next
+    for (part, publication) in publications.enumerated() {
+      try connection.execute(
+        "INSERT INTO publications (position, part, event, payload, rooms) VALUES ($1, $2, $3, $4, $5)",
+        .int(position.value), .int(Int64(part)), .text(publication.event), .text(publication.payload.text),
+        .text(publication.recipients.map { "\($0.value)" }.joined(separator: " ")))
+    }
+    try connection.execute(
+      "DELETE FROM publications WHERE position <= $1", .int(position.advanced(by: -Self.kept).value))
+    return PublishedAt(position: position, publications: publications)
+  }
+
+  /// The publications at the positions in `(position, last]`, in order.
+  func stored(after position: Position, through last: Position) throws(DatabaseError) -> [PublishedAt] {
+    let rows = try connection.query(
+      """
+      SELECT position, event, payload, rooms FROM publications WHERE position > $1 AND position <= $2
+      ORDER BY position, part
+      """, .int(position.value), .int(last.value)
+    ) { row in
+      let recipients = row.text(3).split(separator: " ").compactMap { Int64($0).map(UserNumber.init) }
+      return (
+        position: Position(row.int(0)), publication: Publication(row.text(1), row.json(2), to: recipients)
+      )
+    }
+    var result: [PublishedAt] = []
+    for row in rows {
+      if result.last?.position == row.position {
+        result[result.count - 1].publications.append(row.publication)
+      } else {
+        result.append(PublishedAt(position: row.position, publications: [row.publication]))
+      }
+    }
+    return result
+  }
+}
