@@ -10,7 +10,7 @@ struct ChatTables {
 
   init(_ connection: SQLConnection) { self.connection = connection }
 
-  var users: UsersTable { UsersTable(connection) }
+  var users: ChatUsersTable { ChatUsersTable(connection) }
   var contacts: ContactsTable { ContactsTable(connection) }
   var groups: GroupsTable { GroupsTable(connection) }
   var messages: MessagesTable { MessagesTable(connection) }

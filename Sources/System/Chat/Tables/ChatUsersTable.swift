@@ -1,6 +1,6 @@
 /// `chat_users`: the number and the latest known name of each account. `removed_users`: the accounts
 /// that are deleted. `followed_events`: how far the deletions are known.
-struct UsersTable {
+struct ChatUsersTable {
   private let connection: SQLConnection
 
   init(_ connection: SQLConnection) { self.connection = connection }
