@@ -55,6 +55,8 @@ public actor HTTPServer {
   private var clients: [Int: Client] = [:]
   private var nextClient = 0
   private var isDraining = false
+  /// Opened when a client ends.
+  private let clientsChanged: Gate
 
   /// The executor that the environment gave to this actor.
   public nonisolated var unownedExecutor: UnownedSerialExecutor { serialExecutor.unowned }
@@ -73,6 +75,7 @@ public actor HTTPServer {
     serialExecutor = environment.executor.forActor("http-server")
     requestMemory = ConnectionMemory(environment.memory.strangers, proxies: options.trustedProxies)
     answerMemory = ConnectionMemory(environment.memory.members, proxies: options.trustedProxies)
+    clientsChanged = Gate(environment)
     responder = Responder(environment, service: service, routes: routes, metrics: metrics, options: options)
   }
 
@@ -89,9 +92,7 @@ public actor HTTPServer {
     listener.close()
     for id in clients.keys.sorted() where clients[id]?.isBusy == false { clients[id]?.connection.close() }
     let deadline = environment.clock.now + options.drainTimeout
-    while !clients.isEmpty, environment.clock.now < deadline {
-      do { try await environment.clock.sleep(for: .milliseconds(5)) } catch { break }
-    }
+    while !clients.isEmpty, await clientsChanged.wait(until: deadline) {}
     if !clients.isEmpty { environment.log.warning("drain-cut-off", ["connections": .int(Int64(clients.count))]) }
     for id in clients.keys.sorted() { clients[id]?.connection.reset() }
   }
@@ -165,6 +166,7 @@ public actor HTTPServer {
     answerMemory.release(for: client.connection.peer.host, &client.answers)
     client.connection.close()
     responder.metrics.connectionClosed()
+    clientsChanged.open()
   }
 
   private func refuse(_ connection: any Connection, _ failure: HTTPFailure) async {

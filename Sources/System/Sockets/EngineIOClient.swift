@@ -50,6 +50,7 @@ public actor EngineIOClient {
     self.path = path
     self.transport = transport
     serialExecutor = environment.executor.forActor("engine-io-client")
+    sendingChanged = Gate(environment)
     poster = HTTPClient(environment, address: address)
     poller = HTTPClient(environment, address: address)
   }
@@ -149,6 +150,7 @@ public actor EngineIOClient {
     poller.abandon()
     socket?.reset()
     candidate?.reset()
+    sendingChanged.open()
     wake()
   }
 
@@ -210,12 +212,14 @@ public actor EngineIOClient {
   private func finishUpgrade() async {
     guard let socket = candidate else { return }
     do {
-      while isPosting { try await environment.clock.sleep(for: .milliseconds(1)) }
+      let deadline = environment.clock.now + Self.postTimeout
+      while isPosting { guard await sendingChanged.wait(until: deadline) else { throw NetworkError.timedOut } }
       try await socket.send(.text, Array("5".utf8))
       if ending != nil { return socket.reset() }
       self.socket = socket
       candidate = nil
       isUpgrading = false
+      sendingChanged.open()
       let waiting = outbox
       outbox = []
       for packet in waiting { try await write(packet, socket) }
@@ -229,6 +233,8 @@ public actor EngineIOClient {
   // MARK: Sending
 
   private var isPosting = false
+  /// Opened when a POST, the upgrade or the session ends.
+  private let sendingChanged: Gate
 
   /// Sends a message. That this returns says that it is on its way, and no more.
   public func send(_ message: EngineIOMessage) async throws {
@@ -242,7 +248,10 @@ public actor EngineIOClient {
     outbox.append(packet)
     if isPosting || isUpgrading { return }
     isPosting = true
-    defer { isPosting = false }
+    defer {
+      isPosting = false
+      sendingChanged.open()
+    }
     do {
       while !outbox.isEmpty, ending == nil, !isUpgrading {
         if let socket {
@@ -267,10 +276,11 @@ public actor EngineIOClient {
     let body = Array(batch.map(\.text).joined(separator: "\u{1E}").utf8)
     let head =
       "POST \(target("polling")) HTTP/1.1\r\nhost: \(address)\r\ncontent-type: text/plain;charset=UTF-8\r\ncontent-length: \(body.count)\r\n\r\n"
-    let response = try await poster.send(Array(head.utf8) + body, timeout: .seconds(20))
+    let response = try await poster.send(Array(head.utf8) + body, timeout: Self.postTimeout)
     guard response.status == 200 else { throw Failure.closed("a POST was answered \(response.status)") }
   }
 
+  private static let postTimeout: Duration = .seconds(20)
   /// Time for what is on its way to get there before the session ends.
   private static let closing: Duration = .seconds(5)
 
@@ -280,9 +290,7 @@ public actor EngineIOClient {
     let deadline = environment.clock.now + Self.closing
     await post(.close)
     // Another request may be under way, or the upgrade.
-    while ending == nil, isPosting || isUpgrading, environment.clock.now < deadline {
-      do { try await environment.clock.sleep(for: .milliseconds(1)) } catch { break }
-    }
+    while ending == nil, isPosting || isUpgrading, await sendingChanged.wait(until: deadline) {}
     end("closed here")
   }
 

@@ -8,11 +8,11 @@ actor EngineIOServer<Layer: EngineIOLayer> {
   let layer: Layer
   private(set) var sessions: [String: EngineIOSession] = [:]
   private var isClosed = false
-  /// Links that have something to write and nobody who waits for the network.
+  /// Links that write in the next turn.
   private var unwritten: [WebSocketLink] = []
-  /// When which session has to be pinged, or to have answered.
-  var beats = TimerHeap<String>()
-  var isBeating = false
+  /// When the heartbeat of each session is due.
+  private var beats = TimerHeap<String>()
+  private var isBeating = false
 
   nonisolated var unownedExecutor: UnownedSerialExecutor { serialExecutor.unowned }
 
@@ -112,7 +112,7 @@ actor EngineIOServer<Layer: EngineIOLayer> {
     case .message(let message):
       guard message.size <= options.maximumPayload else { return end(session, reason: "a message that is too large") }
       layer.received(message, from: session, on: self)
-    case .pong: session.lastPong = environment.clock.now
+    case .pong: session.heartbeat.receivePong(at: environment.clock.now)
     case .close:
       session.answerPoll([.noop])
       end(session, reason: "the client closed")
@@ -137,8 +137,7 @@ actor EngineIOServer<Layer: EngineIOLayer> {
   }
 
   private func makeLink(_ connection: any Connection, _ memory: SessionMemory) -> WebSocketLink {
-    WebSocketLink(
-      environment, connection, memory, bound: options.maximumBacklogBytes + 65_536, patience: .seconds(20))
+    WebSocketLink(environment, connection, memory, limit: options.maximumBacklogBytes + 65_536)
   }
 
   private func upgrade(_ session: EngineIOSession, _ request: HTTPRequest) -> Reply {
@@ -188,8 +187,8 @@ actor EngineIOServer<Layer: EngineIOLayer> {
         guard link.hold(unfinished: parser.held) else {
           throw WebSocketError(code: 1009, reason: "the message is too big")
         }
-        // Written here and now, so that an answer is not overtaken by what another connection is told next.
-        if link.beginWriting() { await writeAll(LinkBox(link)) }
+        // Written at once, so that no event for another connection overtakes the answer.
+        if link.beginWriting() { await link.writeAll(on: self) }
         let bytes = try await connection.read(atMost: 65_536, deadline: nil)
         if bytes.isEmpty { break }
         parser.receive(bytes)
@@ -205,13 +204,10 @@ actor EngineIOServer<Layer: EngineIOLayer> {
     await linger(connection, link)
   }
 
-  /// Lets what is queued go out, the close frame with it, and reads until the peer has heard it.
+  /// Waits until the last frames are written, the close frame among them, and reads until the peer has them.
   private func linger(_ connection: any Connection, _ link: WebSocketLink) async {
     let deadline = environment.clock.now + .seconds(2)
-    while !link.isDone, environment.clock.now < deadline {
-      do { try await environment.clock.sleep(for: .milliseconds(1)) } catch { return }
-    }
-    link.shutDown()
+    await link.shutDown(before: deadline, on: self)
     while let bytes = try? await connection.read(atMost: 65_536, deadline: deadline), !bytes.isEmpty {}
   }
 
@@ -299,33 +295,40 @@ actor EngineIOServer<Layer: EngineIOLayer> {
   private func writeUnwritten() {
     let links = unwritten
     unwritten = []
-    for link in links {
-      do {
-        guard try link.writeNow() else {
-          environment.executor.spawn("websocket-writer") { [box = LinkBox(link)] in await self.writeAll(box) }
-          continue
-        }
-      } catch {
-        link.reset()
-      }
-      link.endWriting()
-    }
+    for link in links { link.writeNow(on: self) }
   }
 
-  private func writeAll(_ box: LinkBox) async {
-    while let batch = box.link.takeBatch() {
-      do { try await box.link.write(batch) } catch {
-        box.link.reset()
-        break
-      }
-    }
-    box.link.endWriting()
+  // MARK: Heartbeats
+
+  /// One task serves all sessions: ten thousand tasks that sleep would take ten megabytes.
+  private func expectBeat(_ id: String, at time: Instant) {
+    beats.insert(id, at: time.nanoseconds)
+    guard !isBeating else { return }
+    isBeating = true
+    environment.executor.spawn("heartbeats") { await self.beatAll() }
   }
 
-  /// Carries a link into a task of this actor.
-  private final class LinkBox: @unchecked Sendable {
-    let link: WebSocketLink
-    init(_ link: WebSocketLink) { self.link = link }
+  private func beatAll() async {
+    while let next = beats.nextTime {
+      // The heartbeat of a session that opens meanwhile is due an interval later at the earliest.
+      let wake = min(Instant(nanoseconds: next), environment.clock.now + options.pingInterval)
+      do { try await environment.clock.sleep(until: wake) } catch { return close() }
+      while let time = beats.nextTime, time <= environment.clock.now.nanoseconds {
+        beat(beats.removeFirst(), at: Instant(nanoseconds: time))
+      }
+    }
+    isBeating = false
+  }
+
+  private func beat(_ id: String, at time: Instant) {
+    guard let session = sessions[id] else { return }
+    switch session.heartbeat.due(at: time) {
+    case .ping(let next):
+      send(.packet(.ping("")), to: session)
+      expectBeat(id, at: next)
+    case .wait(let next): expectBeat(id, at: next)
+    case .timeOut: end(session, reason: "ping timeout")
+    }
   }
 
   // MARK: The end

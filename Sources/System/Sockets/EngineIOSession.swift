@@ -39,9 +39,7 @@ final class EngineIOSession {
   var isClosed = false
   /// What it makes the node hold.
   let memory: SessionMemory
-  var lastPong: Instant?
-  /// When the ping was due that is not answered yet.
-  var pinged: Instant?
+  var heartbeat: Heartbeat
   /// The polling request that waits.
   var poll: UnsafeContinuation<[UInt8], Never>?
   enum Item {
@@ -75,6 +73,7 @@ final class EngineIOSession {
     self.query = query
     self.options = options
     self.memory = memory
+    heartbeat = Heartbeat(options)
   }
 
   var hasPackets: Bool { !packets.isEmpty }

@@ -1,111 +1,99 @@
 import Environment
 
-/// The writing side of a WebSocket: frames are queued, one task writes them, and a peer that does not read is cut off. Used on
-/// one actor's executor.
+/// The outgoing half of a WebSocket. A peer that does not read is cut off. Used on one actor.
 final class WebSocketLink {
-  private let environment: Environment
+  /// Time for the peer to take what it is sent.
+  private static let patience: Duration = .seconds(20)
+
   private let connection: any Connection
-  private let bound: Int
-  private let patience: Duration
+  /// Bytes that may wait for the peer.
+  private let limit: Int
   private let memory: SessionMemory
   private var queued: [UInt8] = []
-  /// Bytes that a task is writing.
-  private var underWay = 0
-  /// What the peer has not taken. Frames that the network takes in the turn in which they are queued are not charged.
+  /// Bytes that the peer has not taken. Frames that the network takes in the turn in which they are queued are
+  /// not charged.
   private var unread = Holding()
-  /// The unfinished part of what the peer sends.
+  /// The unfinished part of a message of the peer.
   private var unfinished = Holding()
-  private var isWriting = false
-  private var isStalled = false
+  private var outlet: Outlet!
   private(set) var isClosed = false
 
-  /// A link that holds at most `bound` bytes that the peer has not taken.
-  init(
-    _ environment: Environment, _ connection: any Connection, _ memory: SessionMemory, bound: Int,
-    patience: Duration
-  ) {
-    self.memory = memory
-    self.environment = environment
+  /// Makes a link that holds at most `limit` bytes that the peer has not taken.
+  init(_ environment: Environment, _ connection: any Connection, _ memory: SessionMemory, limit: Int) {
     self.connection = connection
-    self.bound = bound
-    self.patience = patience
+    self.memory = memory
+    self.limit = limit
+    outlet = Outlet(
+      environment, connection, patience: Self.patience, next: { [weak self] in self?.takeQueued() ?? [] },
+      onEvent: { [weak self] in self?.outletDid($0) })
   }
 
-  /// Queues a frame. When the peer is too slow, the link is closed in its place.
+  // MARK: Queueing
+
+  /// Queues a frame. Closes the link instead when the peer is too slow.
   func send(_ opcode: WebSocketOpcode, _ payload: some Collection<UInt8>) {
-    guard !isClosed else { return }
-    guard hasRoom(for: payload.count) else { return fail(WebSocketError(code: 1008, reason: "too slow")) }
+    guard admits(payload.count) else { return }
     WebSocketFrame.write(opcode, payload, to: &queued)
   }
 
-  /// Queues a frame that was made before.
+  /// Queues an encoded frame. Closes the link instead when the peer is too slow.
   func send(frame: [UInt8]) {
-    guard !isClosed else { return }
-    guard hasRoom(for: frame.count) else { return fail(WebSocketError(code: 1008, reason: "too slow")) }
+    guard admits(frame.count) else { return }
     queued += frame
   }
 
-  private func hasRoom(for count: Int) -> Bool {
-    guard queued.count + count <= bound else { return false }
-    return !isStalled || unread.set(underWay + queued.count + count, of: memory)
-  }
-
-  /// Charges what the peer has sent of an unfinished message; false when it may not make the node hold as much.
-  func hold(unfinished count: Int) -> Bool { unfinished.set(count, of: memory) }
-
-  /// What is to be written next, for the one task that writes; nil when there is nothing.
-  func takeBatch() -> [UInt8]? {
-    underWay = 0
-    guard !queued.isEmpty else { return nil }
-    let batch = queued
-    queued = []
-    underWay = batch.count
-    isStalled = true
-    // What was queued before is written in any case; the next frame finds no room.
-    _ = unread.set(underWay, of: memory)
-    return batch
-  }
-
-  /// Writes what the network takes at once. False when something is left.
-  func writeNow() throws -> Bool {
-    let count = try connection.writeNow(queued[...])
-    if count == queued.count { queued = [] } else { queued.removeFirst(count) }
-    return queued.isEmpty
-  }
-
-  /// Whether somebody has to be told to write.
-  func beginWriting() -> Bool {
-    if isWriting || queued.isEmpty { return false }
-    isWriting = true
+  private func admits(_ count: Int) -> Bool {
+    guard !isClosed else { return false }
+    let waiting = queued.count + count
+    guard waiting <= limit, outlet.underWay == 0 || unread.set(outlet.underWay + waiting, of: memory) else {
+      fail(WebSocketError(code: 1008, reason: "too slow"))
+      return false
+    }
     return true
   }
 
-  func endWriting() {
-    isWriting = false
-    isStalled = false
-    underWay = 0
-    _ = unread.set(0, of: memory)
-  }
+  /// Charges the unfinished part of a message of the peer. False when the node has no room for it.
+  func hold(unfinished count: Int) -> Bool { unfinished.set(count, of: memory) }
 
-  /// Says why and takes nothing more; what is queued is still written.
+  /// Queues a close frame, and takes no more frames. Frames that were queued before are still written.
   func fail(_ error: WebSocketError) {
     guard !isClosed else { return }
     WebSocketFrame.write(.close, WebSocketFrame.closePayload(error.code, error.reason), to: &queued)
     isClosed = true
   }
 
-  /// Writes a batch.
-  func write(_ batch: [UInt8]) async throws {
-    try await connection.write(batch, deadline: environment.clock.now + patience)
+  // MARK: Writing
+
+  /// Claims the next write; the caller then calls `writeNow` or `writeAll`. False when there is nothing to
+  /// write, or a write is under way.
+  func beginWriting() -> Bool { !queued.isEmpty && outlet.begin() }
+
+  /// Writes what the network takes at once. A task writes the rest.
+  func writeNow<Owner: Actor>(on owner: isolated Owner) { outlet.writeNow(on: owner) }
+
+  /// Writes all frames, and waits until the network has taken them.
+  func writeAll<Owner: Actor>(on owner: isolated Owner) async { await outlet.writeAll(on: owner) }
+
+  /// Waits until all frames are written, then ends the stream in this direction.
+  func shutDown<Owner: Actor>(before deadline: Instant, on owner: isolated Owner) async {
+    await outlet.waitUntilIdle(before: deadline)
+    connection.shutdownWrite()
   }
 
-  /// Whether everything that was queued is written, or never will be.
-  var isDone: Bool { !isWriting && queued.isEmpty }
+  private func takeQueued() -> [UInt8] {
+    _ = unread.set(0, of: memory)
+    defer { queued = [] }
+    return queued
+  }
 
-  func shutDown() { connection.shutdownWrite() }
-
-  func reset() {
-    queued = []
-    connection.reset()
+  private func outletDid(_ event: Outlet.Event) {
+    switch event {
+    case .stalled:
+      // Frames that were queued before are written in any case; the next one finds no room.
+      _ = unread.set(outlet.underWay, of: memory)
+    case .failed:
+      queued = []
+      _ = unread.set(0, of: memory)
+    }
   }
 }

@@ -1,0 +1,117 @@
+/// The outgoing half of a connection of an actor.
+///
+/// An outlet pulls: it asks `next` for bytes, writes them, and asks again until there are none. What an actor
+/// queues in one turn is so written together in the next turn, outside any task. Only a peer that does not take
+/// the bytes at once costs a task, which waits for it.
+///
+/// Everything happens on one actor. The outlet travels between the turns of that actor in closures and is
+/// `@unchecked Sendable` for that alone.
+public final class Outlet: @unchecked Sendable {
+  /// A change that the owner may have to react to.
+  public enum Event: Sendable {
+    /// The network does not take more for now; `underWay` says how much it left.
+    case stalled
+    /// The peer is gone, or took nothing for too long. The connection was reset.
+    case failed
+  }
+
+  /// Bytes of a write that the network has not taken yet.
+  public private(set) var underWay = 0
+  /// When bytes were written last.
+  public private(set) var lastWrite: Instant
+  /// Whether a write is under way or about to begin.
+  public private(set) var isWriting = false
+  private let environment: Environment
+  private let connection: any Connection
+  private let patience: Duration
+  private let idle: Gate
+  private let next: () -> [UInt8]
+  private let onEvent: (Event) -> Void
+
+  /// Makes an outlet of `connection`. A peer that takes nothing for `patience` is cut off. `next` returns the
+  /// bytes to write next, empty for none. Both closures are called on the actor that flushes.
+  public init(
+    _ environment: Environment, _ connection: any Connection, patience: Duration, next: @escaping () -> [UInt8],
+    onEvent: @escaping (Event) -> Void
+  ) {
+    self.environment = environment
+    self.connection = connection
+    self.patience = patience
+    self.next = next
+    self.onEvent = onEvent
+    lastWrite = environment.clock.now
+    idle = Gate(environment)
+  }
+
+  /// Waits until no write is under way. Returns when `deadline` has passed, too.
+  public func waitUntilIdle(before deadline: Instant, isolation: isolated (any Actor)? = #isolation) async {
+    while isWriting, await idle.wait(until: deadline) {}
+  }
+
+  /// Writes in the next turn of `owner`, unless a write is under way already.
+  public func flush<Owner: Actor>(on owner: isolated Owner) {
+    guard begin() else { return }
+    environment.executor.post(to: owner) { self.writeNow(on: $0) }
+  }
+
+  /// Claims the next write. False when one is under way; otherwise the caller calls `writeNow` or `writeAll`.
+  public func begin() -> Bool {
+    if isWriting { return false }
+    isWriting = true
+    return true
+  }
+
+  /// Writes what the network takes at once. A task writes the rest.
+  public func writeNow<Owner: Actor>(on owner: isolated Owner) {
+    do {
+      while case let batch = next(), !batch.isEmpty {
+        lastWrite = environment.clock.now
+        let count = try connection.writeNow(batch[...])
+        if count < batch.count {
+          let rest = Array(batch[count...])
+          stall(rest)
+          environment.executor.spawn("outlet") { await self.write(rest, on: owner) }
+          return
+        }
+      }
+    } catch {
+      fail()
+    }
+    end()
+  }
+
+  /// Writes everything, and waits until the network has taken it.
+  public func writeAll<Owner: Actor>(on owner: isolated Owner) async {
+    let batch = next()
+    lastWrite = environment.clock.now
+    stall(batch)
+    await write(batch, on: owner)
+  }
+
+  private func write<Owner: Actor>(_ batch: [UInt8], on owner: isolated Owner) async {
+    do {
+      try await connection.write(batch, deadline: environment.clock.now + patience)
+      underWay = 0
+      writeNow(on: owner)
+    } catch {
+      fail()
+      end()
+    }
+  }
+
+  private func stall(_ batch: [UInt8]) {
+    underWay = batch.count
+    onEvent(.stalled)
+  }
+
+  private func fail() {
+    connection.reset()
+    onEvent(.failed)
+  }
+
+  private func end() {
+    isWriting = false
+    underWay = 0
+    idle.open()
+  }
+}
