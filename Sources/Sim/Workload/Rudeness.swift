@@ -31,7 +31,7 @@ enum Rudeness {
   static let whileConnected = onOneSocket + [.pollTwice, .upgradeTwice]
 
   /// What a second CONNECT is told.
-  static let refusal = "the namespace is connected already"
+  static let refusal = "the namespace is already connected"
 
   /// Now and then one of `steps`, for people who are rude. Others draw nothing.
   static func drawn(from steps: [Rudeness], _ people: People, _ stream: ChoiceStream) -> Rudeness? {

@@ -1,9 +1,10 @@
-/// The AsyncAPI 3.0 document, made from the tables against which the service checks messages.
+/// The AsyncAPI 3.0 document, generated from the tables that the service validates messages
+/// against.
 struct AsyncAPIDocument {
   let service: ServiceDescription
   let tables: [MessageTable]
 
-  /// `GET /asyncapi.json`.
+  /// The body of `GET /asyncapi.json`.
   var json: JSONValue {
     var channels: [JSONValue.Member] = []
     var operations: [JSONValue.Member] = []
@@ -44,7 +45,7 @@ struct AsyncAPIDocument {
     case .queues(let exchanges):
       let exchange = exchanges[address].map { "Its exchange is \($0), its routing key its name." } ?? ""
       members.append(.init("description", .string("A durable AMQP 0-9-1 queue. \(exchange)")))
-      // A queue of which each session has one is declared with its real name.
+      // A queue that exists once for each session is declared under its own name.
       let queue: JSONValue = [
         "name": .string(address), "durable": true, "exclusive": false, "autoDelete": false, "vhost": "/",
       ]
@@ -113,7 +114,7 @@ struct AsyncAPIDocument {
 
   private static func id(of row: MessageRow) -> String { id(row.channel) + "_" + row.name }
 
-  /// The name of a channel among the document's keys, which have letters, digits, `.`, `-` and `_`.
+  /// The key of a channel in the document. Keys consist of letters, digits, `.`, `-` and `_`.
   private static func id(_ address: String) -> String {
     let text = address.map { $0.isASCII && ($0.isLetter || $0.isNumber) || $0 == "_" ? String($0) : "" }.joined()
     return text.isEmpty ? "root" : text

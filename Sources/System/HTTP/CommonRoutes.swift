@@ -1,7 +1,7 @@
 /// The routes that every HTTP service has.
 enum CommonRoutes {
-  /// A part of a page that is served out of the binary: it may have nothing from anywhere but here, and no script or style
-  /// inside.
+  /// A file of a page that is embedded in the binary. Its content security policy forbids other
+  /// hosts and inline scripts and styles.
   static func asset(_ path: String, _ type: String, _ text: String) -> Route {
     let policy =
       "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -14,18 +14,19 @@ enum CommonRoutes {
     return Route("GET", path, "A page", responses: []) { _ in .response(response) }
   }
 
-  /// `/health`; `check` says what answers, or throws the 503.
+  /// `/health`. `check` returns the message of a 200, or throws the 503.
   static func health(_ unavailable: Route.Response, check: @escaping @Sendable () async throws -> String) -> Route {
     Route(
-      "GET", "/health", "Whether the service can serve",
+      "GET", "/health", "Check the health of the service",
       responses: [
-        .init(200, "It can", .object([.init("status", .string()), .init("message", .string())])), unavailable,
+        .init(200, "The service is healthy", .object([.init("status", .string()), .init("message", .string())])),
+        unavailable,
       ]
     ) { _ in .json(["status": "healthy", "message": .string(try await check())]) }
   }
 
-  /// `/openapi.json`, `/docs` and `/metrics` beside `routes`, and `/asyncapi.json` for a service with
-  /// events or queues. Each document is made once, at the first request for it.
+  /// Adds `/openapi.json`, `/docs` and `/metrics` to `routes`, and `/asyncapi.json` for a service
+  /// with events or queues. Each document is made at the first request for it.
   static func adding(
     to routes: [Route], messages: [MessageTable] = [], service: ServiceDescription, metrics: Metrics
   ) -> [Route] {
@@ -65,7 +66,7 @@ enum CommonRoutes {
   }
 }
 
-/// The bytes of the documents. Used on the server's executor.
+/// The documents, made on first use. Used on the server's executor only.
 private final class LazyDocuments: @unchecked Sendable {
   private let document: APIDocument
   private let messages: [MessageTable]
@@ -78,7 +79,7 @@ private final class LazyDocuments: @unchecked Sendable {
     self.messages = messages
   }
 
-  /// The page, with the address under which the reader knows the service in its commands.
+  /// The page. Its example commands use the host by which the client reached the service.
   func page(for request: HTTPRequest) -> Reply {
     let fields = [
       (name: "content-type", value: "text/html; charset=utf-8"),

@@ -1,14 +1,16 @@
 import Environment
 
-/// What a server holds for its connections: parts of requests that are not whole, large bodies that are being answered,
-/// answers that are not read. Used on the server's executor.
+/// The memory that a server holds for its connections: incomplete requests, large bodies, and
+/// answers that clients do not read. Used on the server's executor only.
 ///
-/// A request that comes in one piece, and an answer that is taken at once, are charged nothing. Everything else is charged
-/// to a budget, of which one address may take a quarter: one client cannot use up what there is for all.
+/// A request that arrives in one piece and an answer that is written at once cost nothing.
+/// Everything else is charged to a budget. One address may use a quarter of it, so that one client
+/// cannot exhaust it.
 final class ConnectionMemory {
-  /// Bytes that each connection may hold without a charge, so that a full budget refuses large requests only.
+  /// Bytes that each connection may hold without a charge. A full budget so refuses large requests
+  /// only.
   static let allowance = 2048
-  /// The part of a budget that one address may take.
+  /// One address may use this part of the budget: a quarter.
   private static let share = 4
 
   private let budget: ByteBudget
@@ -20,18 +22,19 @@ final class ConnectionMemory {
     self.proxies = proxies
   }
 
-  /// What is charged for one connection.
+  /// The bytes charged for one connection.
   struct Charge {
     fileprivate(set) var bytes = 0
   }
 
-  /// Changes the charge of a connection from `host` to `bytes`. False, with nothing changed, when that is too much.
+  /// Changes the charge of a connection from `host` to `bytes`. Returns false, and changes nothing,
+  /// if that exceeds the budget or the share of the host.
   func hold(_ bytes: Int, for host: String, _ charge: inout Charge) -> Bool {
     let wanted = bytes > Self.allowance ? bytes : 0
     if wanted > charge.bytes {
       let more = wanted - charge.bytes
       let held = byHost[host] ?? 0
-      // Many clients stand behind a proxy.
+      // A proxy carries the requests of many clients.
       let limit = proxies.trusts(host) ? budget.limit : budget.limit / Self.share
       guard more <= limit - held, budget.charge(more) else { return false }
       byHost[host] = held + more
@@ -45,6 +48,6 @@ final class ConnectionMemory {
     return true
   }
 
-  /// Gives back all that is charged.
+  /// Releases the whole charge.
   func release(for host: String, _ charge: inout Charge) { _ = hold(0, for: host, &charge) }
 }

@@ -1,12 +1,13 @@
 import Environment
 
-/// Looks whether a client is still there while its answer is waited for. What it reads of the next request is kept.
+/// Watches whether a client is still connected while its answer is prepared. Keeps the bytes of the
+/// next request that it reads meanwhile.
 final class ConnectionWatch: @unchecked Sendable {
-  // Used on the server's executor, as the task is.
+  // Used on the server's executor only.
   private var read: [UInt8] = []
   private var task: Task<Void, Never>?
 
-  /// Begins to watch; calls `gone` when the client ends the connection.
+  /// Starts to watch. Calls `gone` when the client closes the connection.
   init(_ environment: Environment, _ connection: any Connection, gone: @escaping @Sendable () async -> Void) {
     task = environment.executor.spawn("connection-watch") { [self] in
       do {
@@ -20,7 +21,7 @@ final class ConnectionWatch: @unchecked Sendable {
     }
   }
 
-  /// Ends the watch, and returns what was read.
+  /// Stops, and returns the bytes that were read.
   func stop() async -> [UInt8] {
     task?.cancel()
     await task?.value

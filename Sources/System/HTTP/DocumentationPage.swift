@@ -1,18 +1,18 @@
-/// `GET /docs`: one page without scripts and without anything from elsewhere. It shows the routes, each
-/// with a command that calls it, and the events and queue messages.
+/// `GET /docs`: one page without scripts and external resources. It shows the routes, each with an
+/// example command, and the events and queue messages.
 struct DocumentationPage {
   let document: APIDocument
   let messages: [MessageTable]
 
-  /// The page, cut where the service's host and port belong.
+  /// The page, split where the host and port of the service are inserted.
   var parts: [String] {
     page.split(separator: Self.hostMark, omittingEmptySubsequences: false).map(String.init)
   }
 
-  /// No text of the tables holds it.
+  /// A character that no text of the tables contains.
   private static let hostMark: Character = "\u{1}"
 
-  /// The host and port of a `Host` field, or an example of one for a field that has other characters.
+  /// The host and port of a `Host` field, or an example if the field has unsafe characters.
   static func host(_ field: String?) -> String {
     guard let field, (1...255).contains(field.utf8.count),
       field.utf8.allSatisfy({ $0.isLetter || $0.isDigit || Array(".:-[]".utf8).contains($0) })
@@ -104,7 +104,7 @@ struct DocumentationPage {
   }
 }
 
-/// A command that makes a request of a route.
+/// A command that sends an example request to a route.
 struct ExampleRequest {
   let route: Route
   let host: String
@@ -144,12 +144,12 @@ struct ExampleRequest {
 }
 
 extension Schema {
-  /// The example that the schema gives, for schemas that give one.
+  /// The example of a schema that has one.
   fileprivate var givenExample: String? {
     if case .string(let rule) = self { rule.example } else { nil }
   }
 
-  /// A value of this shape, with the fields that are required.
+  /// A value of this shape with its required fields.
   var example: JSONValue {
     switch self {
     case .any: return "anything"

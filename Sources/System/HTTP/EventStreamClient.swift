@@ -1,12 +1,12 @@
 import Environment
 
-/// Follows a stream of server-sent events over a connection of its own. Used by one task.
+/// A client of server-sent events, with a connection of its own. Used by one task at a time.
 public final class EventStreamClient: @unchecked Sendable {
-  /// Why there is no stream.
+  /// The reason why there is no stream.
   public enum Failure: Error, Hashable, Sendable {
     /// The server answered with another status.
     case refused(Int)
-    /// The stream is not one.
+    /// The stream breaks the format.
     case malformed
   }
 
@@ -15,7 +15,7 @@ public final class EventStreamClient: @unchecked Sendable {
 
   private init(_ connection: any Connection) { self.connection = connection }
 
-  /// Connects and asks for `target`, from after `lastEventID` on.
+  /// Connects and requests `target`, starting after `lastEventID`.
   public static func open(
     _ environment: Environment, _ address: SocketAddress, _ target: String, lastEventID: String?,
     fields: [(name: String, value: String)], timeout: Duration
@@ -54,8 +54,8 @@ public final class EventStreamClient: @unchecked Sendable {
     do { try parser.receive(bytes) } catch { throw Failure.malformed }
   }
 
-  /// The next event; nil at the end of the stream.
-  /// - Throws: `NetworkError.timedOut` when nothing at all came for `patience`, not even a sign of life.
+  /// Returns the next event, or nil at the end of the stream.
+  /// - Throws: `NetworkError.timedOut` if nothing arrives for `patience`, not even a comment.
   public func next(patience: Duration, _ clock: any Clock) async throws -> ServerSentEvent? {
     while true {
       if let event = parser.next() { return event }
@@ -65,6 +65,6 @@ public final class EventStreamClient: @unchecked Sendable {
     }
   }
 
-  /// Gives the stream up.
+  /// Closes the stream.
   public func close() { connection.reset() }
 }

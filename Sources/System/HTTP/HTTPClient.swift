@@ -1,25 +1,26 @@
 import Environment
 
-/// An HTTP/1.1 client over the environment's network: one connection, one request at a time.
+/// An HTTP/1.1 client with one connection that sends one request at a time.
 ///
-/// Used by one task at a time. A request whose answer did not come is not sent again by itself: only the caller knows whether that would be right.
+/// Used by one task at a time. It never repeats a request: only the caller knows whether that is
+/// safe.
 public final class HTTPClient: @unchecked Sendable {
   private let environment: Environment
   private let address: SocketAddress
-  /// The address, as requests name it.
+  /// The value of the `Host` field.
   private let host: String
   private var connection: (any Connection)?
   private var parser = HTTPResponseParser()
 
-  /// A client of the server at `address`; connects at the first request.
+  /// Makes a client of the server at `address`. It connects at the first request.
   public init(_ environment: Environment, address: SocketAddress) {
     self.environment = environment
     self.address = address
     host = address.description
   }
 
-  /// Sends a request and waits for the whole response.
-  /// - Throws: `NetworkError`, `HTTPError`; the request may then have been served or not.
+  /// Sends a request and waits for the response.
+  /// - Throws: `NetworkError`, `HTTPError`. The server may have served the request nevertheless.
   public func send(
     _ method: String, _ target: String, fields: [(name: String, value: String)] = [], json: JSONValue? = nil,
     timeout: Duration
@@ -50,7 +51,8 @@ public final class HTTPClient: @unchecked Sendable {
     return try await send(output, answersHead: method == "HEAD", timeout: timeout)
   }
 
-  /// Sends a request as it stands, in pieces with a pause before each but the first, and waits for the response.
+  /// Sends the bytes of a request and waits for the response. `pieces` splits the bytes and pauses
+  /// after each piece.
   public func send(
     _ bytes: [UInt8], answersHead: Bool = false, pieces: [(count: Int, pause: Duration)] = [], timeout: Duration
   ) async throws -> HTTPResponse {
@@ -94,16 +96,16 @@ public final class HTTPClient: @unchecked Sendable {
     }
   }
 
-  /// Whether the server has given the connection up, so that a request over it would be lost.
+  /// Whether the server has closed the connection, so that a request on it would be lost.
   var hasEnded: Bool { connection?.hasEnded ?? false }
 
-  /// Gives the connection up in order.
+  /// Closes the connection.
   public func close() {
     connection?.close()
     connection = nil
   }
 
-  /// Gives the connection up at once: what is under way is lost.
+  /// Resets the connection. Requests in flight are lost.
   public func abandon() {
     connection?.reset()
     connection = nil

@@ -1,10 +1,11 @@
 import Environment
 
-/// HTTP requests to one server, any number of tasks at a time: connections are kept and used again.
+/// A pool of connections to one HTTP server. Any number of tasks may send requests.
 public actor HTTPClientPool {
-  /// Requests under way; further ones are refused, since each holds memory and a client that waits.
+  /// Requests in flight. Further requests are refused, since each holds memory and a waiting
+  /// client.
   static let maximumRequests = 1024
-  /// A connection that was idle for longer is not used again: the server may be about to close it.
+  /// A connection that was idle for longer is not reused: the server may be about to close it.
   static let idleLimit: Duration = .seconds(30)
 
   private let environment: Environment
@@ -13,18 +14,19 @@ public actor HTTPClientPool {
   private var idle: [(client: HTTPClient, since: Instant)] = []
   private var requests = 0
 
-  /// The executor that the environment gave to this actor.
+  /// The executor of the environment.
   public nonisolated var unownedExecutor: UnownedSerialExecutor { serialExecutor.unowned }
 
-  /// A pool for the server at `address`.
+  /// Makes a pool for the server at `address`.
   public init(_ environment: Environment, address: SocketAddress) {
     self.environment = environment
     self.address = address
     serialExecutor = environment.executor.forActor("http-client-pool")
   }
 
-  /// Sends a request and waits for the answer. It is not sent twice.
-  /// - Throws: as `HTTPClient.send`; `NetworkError.exhausted` when too many are under way.
+  /// Sends a request once and waits for the response.
+  /// - Throws: the errors of `HTTPClient.send`; `NetworkError.exhausted` with too many requests in
+  ///   flight.
   public func send(
     _ method: String, _ target: String, fields: [(name: String, value: String)] = [], json: JSONValue? = nil,
     timeout: Duration
@@ -38,14 +40,16 @@ public actor HTTPClientPool {
       idle.append((client, environment.clock.now))
       return response
     } catch let error as NetworkError where error == .closed || error == .reset {
-      // A server that died silently took the others with it: whoever asks again is not to find another dead one.
+      // After a silent crash of the server all idle connections are dead. Do not try them one by
+      // one.
       close()
       throw error
     }
   }
 
-  /// Sends a question, which changes nothing: where the server took the connection with it that was kept, it is asked again over a new one.
-  /// - Throws: as `send`.
+  /// Sends a request that changes nothing. Repeats it over a new connection if the server closed
+  /// the one it was sent on.
+  /// - Throws: the errors of `send`.
   public func ask(
     _ method: String, _ target: String, fields: [(name: String, value: String)] = [], json: JSONValue? = nil,
     timeout: Duration
@@ -66,7 +70,7 @@ public actor HTTPClientPool {
     return HTTPClient(environment, address: address)
   }
 
-  /// Closes the connections that are idle.
+  /// Closes the idle connections.
   public func close() {
     for (client, _) in idle { client.close() }
     idle = []

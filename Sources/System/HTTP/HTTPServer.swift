@@ -1,45 +1,46 @@
 import Environment
 
-/// How a server serves.
+/// The options of an HTTP server.
 public struct HTTPServerOptions: Sendable {
-  /// Sizes of messages.
+  /// Limits of message sizes.
   public var limits = HTTPLimits()
-  /// Time for the head of a request, from its first byte; then 408.
+  /// Maximum time between the first byte and the end of a request's head. Later: 408.
   public var headTimeout: Duration = .seconds(10)
-  /// Time for the body of a request, from the end of its head; then 408.
+  /// Maximum time between the end of a request's head and the end of its body. Later: 408.
   public var bodyTimeout: Duration = .seconds(60)
-  /// Time that a connection may be idle between requests; then it is closed.
+  /// Maximum time between requests. Later the connection is closed.
   public var idleTimeout: Duration = .seconds(60)
-  /// Time for a client to take an answer; then it is cut off.
+  /// Maximum time for a client to take an answer. Later the connection is reset.
   public var writeTimeout: Duration = .seconds(60)
-  /// Time for requests in flight when the server drains.
+  /// Maximum time for requests in flight when the server drains.
   public var drainTimeout: Duration = .seconds(10)
-  /// Connections at once; further ones get 503.
+  /// Maximum number of connections. Further ones get 503.
   public var maximumConnections = 20_000
-  /// Connections that wait to be accepted.
+  /// Maximum number of connections that wait to be accepted.
   public var backlog = 1024
-  /// Which pages may call.
+  /// The web pages that may call the service.
   public var cors = CORSPolicy()
-  /// The token that other services show, when there is one.
+  /// The token that other services show. Nil accepts services on loopback only.
   public var serviceToken: String?
-  /// The proxies that may say whose request they pass on.
+  /// The proxies that are trusted to name the client of a request.
   public var trustedProxies = TrustedProxies()
 
-  /// The contract's limits.
+  /// Makes the defaults of the contract.
   public init() {}
 }
 
-/// An HTTP/1.1 server over the environment's network: the same code in both worlds.
+/// An HTTP/1.1 server over the environment's network.
 ///
-/// Each connection is one task; all of them run on the server's executor, so what they share needs no lock.
+/// Each connection is one task. All tasks run on the server's executor, so the shared state needs
+/// no lock.
 public actor HTTPServer {
   final class Client {
     let connection: any Connection
     /// Whether a request is being read or answered.
     var isBusy = false
-    /// What is held of its requests.
+    /// Memory of the client's requests.
     var requests = ConnectionMemory.Charge()
-    /// What is held of answers that it does not read.
+    /// Memory of answers that the client has not read.
     var answers = ConnectionMemory.Charge()
 
     init(_ connection: any Connection) { self.connection = connection }
@@ -58,12 +59,12 @@ public actor HTTPServer {
   /// Opened when a client ends.
   private let clientsChanged: Gate
 
-  /// The executor that the environment gave to this actor.
+  /// The executor of the environment.
   public nonisolated var unownedExecutor: UnownedSerialExecutor { serialExecutor.unowned }
-  /// Where it listens.
+  /// The address of the listener.
   public nonisolated let address: SocketAddress
 
-  /// Makes a server that serves the connections of `listener` once it is started.
+  /// Makes a server for the connections of `listener`. Call `start` to accept them.
   public init(
     _ environment: Environment, _ listener: any Listener, service: ServiceDescription, routes: [Route],
     metrics: Metrics, options: HTTPServerOptions
@@ -79,13 +80,14 @@ public actor HTTPServer {
     responder = Responder(environment, service: service, routes: routes, metrics: metrics, options: options)
   }
 
-  /// The routes that it serves, in the order of the table.
+  /// The routes, in the order of the table.
   nonisolated var routes: [Route] { responder.routes }
 
-  /// Begins to accept connections.
+  /// Starts to accept connections.
   public nonisolated func start() { environment.executor.spawn("accept") { await self.acceptAll() } }
 
-  /// Stops accepting, closes idle connections, waits for the requests in flight, then cuts off what is left.
+  /// Stops accepting, closes idle connections, waits for the requests in flight, and resets the
+  /// remaining connections.
   public func drain() async {
     guard !isDraining else { return }
     isDraining = true
@@ -126,7 +128,7 @@ public actor HTTPServer {
     environment.log.warning("too-many-connections", ["limit": .int(Int64(options.maximumConnections))])
     var output: [UInt8] = []
     responder.writeFailure(HTTPFailure(503, "too many connections"), to: &output)
-    // The client may be gone already, which is what is wanted.
+    // A client that is gone already needs no answer.
     try? await connection.write(output, deadline: environment.clock.now + .milliseconds(100))
     connection.close()
   }
@@ -138,7 +140,8 @@ public actor HTTPServer {
     let connection = client.connection
     do {
       if let rest = try await exchange(client) {
-        // It may go on for hours, so it gets a task of its own: this one's stack is as deep as its deepest answer was.
+        // An upgraded connection may last for hours. Its own task has a small stack; this task's
+        // stack is as large as its largest answer needed.
         environment.executor.spawn("upgraded") { await self.run(rest, id) }
         return
       }
@@ -149,13 +152,13 @@ public actor HTTPServer {
     } catch NetworkError.timedOut where client.isBusy {
       await refuse(connection, HTTPFailure(408, "the request took too long to arrive"))
     } catch {
-      // The client went away, or was idle for too long: nobody is left to be told.
+      // The client is gone or was idle for too long. No answer is needed.
     }
     end(id)
   }
 
   private func run(_ rest: @Sendable () async throws -> Void, _ id: Int) async {
-    // The client went away: nobody is left to be told.
+    // The client is gone.
     try? await rest()
     end(id)
   }
@@ -175,13 +178,13 @@ public actor HTTPServer {
     responder.metrics.answered(route: nil, status: failure.status, in: .zero)
     environment.log.info(
       "request-refused", ["status": .int(Int64(failure.status)), "reason": .string(failure.message)])
-    // As above: a client that sent nonsense may not wait for what we think of it.
+    // The client may not wait for this answer.
     try? await connection.write(output, deadline: environment.clock.now + .seconds(1))
     connection.shutdownWrite()
     await linger(connection)
   }
 
-  /// Reads what still comes for a moment, so that a reset does not overtake the answer (RFC 9112 §9.6).
+  /// Reads for a moment, so that a reset does not overtake the answer (RFC 9112 §9.6).
   private func linger(_ connection: any Connection) async {
     let deadline = environment.clock.now + .milliseconds(500)
     var left = 64
@@ -190,7 +193,7 @@ public actor HTTPServer {
     }
   }
 
-  /// What the server waits for, and until when.
+  /// What the server waits for, and its deadline.
   private enum Phase {
     case idle(until: Instant)
     case head(until: Instant)
@@ -203,7 +206,8 @@ public actor HTTPServer {
     }
   }
 
-  /// Answers requests until the connection ends, or until it is something else: that is returned.
+  /// Answers requests until the connection ends. Returns the handler of an upgraded connection or a
+  /// stream.
   private func exchange(_ client: Client) async throws -> (@Sendable () async throws -> Void)? {
     let connection = client.connection
     let clock = environment.clock
@@ -256,7 +260,7 @@ public actor HTTPServer {
     }
   }
 
-  /// Charges what is held of a client's requests.
+  /// Charges the memory of a client's requests.
   private func hold(_ bytes: Int, for client: Client) throws(HTTPFailure) {
     guard bytes > ConnectionMemory.allowance || client.requests.bytes > 0 else { return }
     if !requestMemory.hold(bytes, for: client.connection.peer.host, &client.requests) {
@@ -264,7 +268,8 @@ public actor HTTPServer {
     }
   }
 
-  /// Sends an answer. What the client does not take at once is charged until it does.
+  /// Sends an answer. The part that the client does not take at once is charged until it is
+  /// written.
   private func send(_ output: [UInt8], to client: Client) async throws {
     let connection = client.connection
     let taken = try connection.writeNow(output[...])
@@ -278,7 +283,7 @@ public actor HTTPServer {
     try await connection.write(rest, deadline: environment.clock.now + options.writeTimeout)
   }
 
-  /// Each phase of a request has a time of its own, which begins with its first byte.
+  /// Each phase of a request has its own time limit, which starts with the first byte of the phase.
   private func next(_ phase: Phase, _ parser: HTTPRequestParser) -> Phase {
     switch phase {
     case .body: return phase

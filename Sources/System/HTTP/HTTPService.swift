@@ -2,8 +2,8 @@ import Environment
 
 /// The actor behind the routes of an HTTP server.
 ///
-/// The routes hold the backend and the server holds the routes. The backend does not hold the server, so
-/// both are freed when the last connection ends, after a drain as after a crash.
+/// The routes hold the backend and the server holds the routes. The backend does not hold the
+/// server, so both are freed when the last connection ends, after a drain as after a crash.
 public protocol HTTPBackend: Sendable {
   /// Drains `server`, then closes the backend's own resources.
   func drain(_ server: HTTPServer) async
@@ -11,8 +11,8 @@ public protocol HTTPBackend: Sendable {
 
 /// A running service: a backend and the HTTP server in front of it.
 ///
-/// A service starts in four steps: it listens, builds the backend, builds the routes that call the backend,
-/// and starts a server that serves them.
+/// A service starts in four steps: it listens, builds the backend, builds the routes that call the
+/// backend, and starts a server that serves them.
 ///
 /// ```swift
 /// let listener = try environment.network.listen(options.address, backlog: options.server.backlog)

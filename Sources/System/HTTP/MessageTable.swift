@@ -1,15 +1,15 @@
-/// One row of a table of events or queue messages: the service checks what it receives against the
-/// row, and the AsyncAPI document and `/docs` show it.
+/// A row of a table of events or queue messages. The service validates messages against the row;
+/// the AsyncAPI document and `/docs` show it.
 public struct MessageRow: Sendable {
-  /// Which way a message goes, as the service sees it.
+  /// The direction of a message, from the view of the service.
   public enum Direction: String, Sendable {
     case receive
     case send
   }
 
-  /// The name: of an event, or the `TYPE` of a queue message.
+  /// The name of an event, or the `TYPE` of a queue message.
   public let name: String
-  /// The address of its channel: a Socket.IO namespace, or a queue.
+  /// The address of the channel: a Socket.IO namespace or a queue.
   public let channel: String
   let direction: Direction
   let summary: String
@@ -34,11 +34,11 @@ public struct MessageRow: Sendable {
 
 /// The events or queue messages of a service.
 public struct MessageTable: Sendable {
-  /// How messages travel.
+  /// The transport of the messages.
   public enum Transport: Sendable {
-    /// Events of Socket.IO namespaces, at `/socket.io/`.
+    /// Events in Socket.IO namespaces at `/socket.io/`.
     case socketIO
-    /// `{"TYPE", "DATA"}` in AMQP queues, each behind an exchange.
+    /// `{"TYPE", "DATA"}` in AMQP queues, each bound to an exchange.
     case queues(exchanges: [String: String])
   }
 
@@ -51,18 +51,18 @@ public struct MessageTable: Sendable {
     self.rows = rows
   }
 
-  /// The row of a message that the service receives, or nil when it knows no such message.
+  /// The row of a message that the service receives, or nil for an unknown message.
   func row(_ name: String, in channel: String) -> MessageRow? {
     rows.first { $0.direction == .receive && $0.channel == channel && $0.name == name }
   }
 
-  /// A message that the service takes from a queue, with an example of its data.
+  /// An example of a message that the service receives from a queue.
   func example(of queue: String) -> JSONValue? {
     rows.first { $0.direction == .receive && $0.channel == queue }
       .map { ["TYPE": .string($0.name), "DATA": $0.data.example] }
   }
 
-  /// The shape of `{"TYPE", "DATA"}` for the messages that the service takes from a queue.
+  /// The shape of `{"TYPE", "DATA"}` for the messages that the service receives from a queue.
   func body(of queue: String) -> Schema {
     let received = rows.filter { $0.direction == .receive && $0.channel == queue }
     return .object([

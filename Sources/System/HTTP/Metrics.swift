@@ -1,10 +1,10 @@
 import Synchronization
 
-/// What a service counts, in the text format of Prometheus (version 0.0.4).
+/// The counters of a service, in the text format of Prometheus (version 0.0.4).
 public final class Metrics: Sendable {
-  /// Upper bounds of the buckets of durations, in seconds.
+  /// Upper bounds of the duration buckets, in seconds.
   static let durationBounds = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
-  /// Upper bounds of the buckets of commit sizes, in transactions.
+  /// Upper bounds of the commit size buckets, in transactions.
   static let batchBounds = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512].map(Double.init)
 
   private struct Histogram {
@@ -29,7 +29,7 @@ public final class Metrics: Sendable {
 
   private struct State {
     var routes: [String] = []
-    /// By route: how often each status was the answer, in order of first appearance.
+    /// For each route, the number of answers by status, in order of first appearance.
     var statuses: [[(status: Int, count: Int)]] = []
     var durations: [Histogram] = []
     var openConnections = 0
@@ -41,10 +41,10 @@ public final class Metrics: Sendable {
   private let service: String
   private let state = Mutex(State())
 
-  /// Counters for a service.
+  /// Makes the counters of a service.
   public init(service: String) { self.service = service }
 
-  /// Counts by these routes (`GET /health`) from now on; requests that match none count as the last.
+  /// Sets the routes to count by, such as `GET /health`. Requests that match none are counted last.
   func setRoutes(_ routes: [String]) {
     state.withLock { state in
       state.routes = routes + ["unmatched"]
@@ -74,14 +74,14 @@ public final class Metrics: Sendable {
 
   func connectionClosed() { state.withLock { $0.openConnections -= 1 } }
 
-  /// Counts a database's commits and failures here.
+  /// Counts the commits and failures of a database.
   public var databaseObserver: DatabaseObserver {
     DatabaseObserver(
       committed: { [self] count in state.withLock { $0.batches.add(Double(count)) } },
       failed: { [self] _ in state.withLock { $0.databaseFailures += 1 } })
   }
 
-  /// The page for Prometheus.
+  /// The page that Prometheus reads.
   public var text: String {
     let state = state.withLock { $0 }
     var page = Page(service: service)
@@ -91,17 +91,17 @@ public final class Metrics: Sendable {
         page.line("parley_http_requests_total", ["route": route, "status": "\(status)"], "\(count)")
       }
     }
-    page.family("parley_http_request_duration_seconds", "histogram", "Time from the whole request to the answer.")
+    page.family("parley_http_request_duration_seconds", "histogram", "Time from the complete request to the answer.")
     for (route, histogram) in zip(state.routes, state.durations) where histogram.count > 0 {
       page.histogram("parley_http_request_duration_seconds", ["route": route], histogram)
     }
-    page.family("parley_http_connections_open", "gauge", "Connections now open.")
+    page.family("parley_http_connections_open", "gauge", "Open connections.")
     page.line("parley_http_connections_open", [:], "\(state.openConnections)")
     page.family("parley_http_connections_total", "counter", "Connections accepted.")
     page.line("parley_http_connections_total", [:], "\(state.connections)")
     page.family("parley_database_commit_transactions", "histogram", "Transactions in one durable commit.")
     page.histogram("parley_database_commit_transactions", [:], state.batches)
-    page.family("parley_database_failures_total", "counter", "Times the database gave up.")
+    page.family("parley_database_failures_total", "counter", "Failures of the database.")
     page.line("parley_database_failures_total", [:], "\(state.databaseFailures)")
     return page.text
   }

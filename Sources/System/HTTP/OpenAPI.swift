@@ -1,9 +1,9 @@
-/// The OpenAPI 3.1 document, made from the table that serves.
+/// The OpenAPI 3.1 document, generated from the route table.
 struct APIDocument {
   let service: ServiceDescription
   let routes: [Route]
 
-  /// `GET /openapi.json`.
+  /// The body of `GET /openapi.json`.
   var json: JSONValue {
     var paths: [JSONValue.Member] = []
     for route in routes {
@@ -24,7 +24,7 @@ struct APIDocument {
           "accessToken": ["type": "http", "scheme": "bearer", "bearerFormat": "JWT"],
           "serviceToken": [
             "type": "http", "scheme": "bearer",
-            "description": "Needed where one is configured, and over anything but loopback.",
+            "description": "Required if one is configured, and always beyond loopback.",
           ],
         ],
         "schemas": ["Error": service.errorSchema.document],
@@ -81,7 +81,8 @@ struct APIDocument {
     return .object(members)
   }
 
-  /// Arguments may come in the query of any request; the document says so of those that have no body.
+  /// Arguments are accepted in the query of any request. The document shows them there for requests
+  /// without a body.
   private func queryParameters(of route: Route) -> [Route.Parameter] {
     guard route.method == "GET" else { return [] }
     return (route.arguments ?? []).map {
@@ -90,7 +91,7 @@ struct APIDocument {
     }
   }
 
-  /// What the route says, and what the server itself may answer.
+  /// The responses of the route, and those of the server itself.
   func responses(of route: Route) -> [Route.Response] {
     var all = route.responses
     func add(_ status: Int, _ summary: String) {
@@ -106,9 +107,10 @@ struct APIDocument {
     case .anyone: break
     case .user: add(401, "No valid access token")
     case .service:
-      add(401, "No service token, where one is configured")
-      add(403, "Without a configured token: not over loopback, by a proxy, or for another page")
-      add(421, "Without a configured token: not addressed to loopback")
+      add(401, "A service token is configured, and the request shows no valid one")
+      add(
+        403, "No service token is configured, and the request is not from loopback, or is from a proxy or another page")
+      add(421, "No service token is configured, and the request is not addressed to loopback")
     }
     return all.sorted { $0.status < $1.status }
   }

@@ -1,9 +1,10 @@
-/// What a request brings, checked against what its route asks for.
+/// The input of a request, validated against its route.
 enum RequestBody {
-  /// Parameters in a query or a form: as many as the longest list that a route takes needs, and room for others.
+  /// Maximum number of parameters in a query or a form. The longest list of a route needs fewer.
   static let maximumParameters = 10_000
 
-  /// A JSON body of this shape, or where that is taken a binary property list.
+  /// A JSON body of the given shape. With `takesPropertyLists`, a binary property list is accepted
+  /// too.
   static func value(
     _ request: HTTPRequest, _ schema: Schema, takesPropertyLists: Bool
   ) throws(HTTPFailure) -> JSONValue {
@@ -12,8 +13,8 @@ enum RequestBody {
     let value: JSONValue
     if takesPropertyLists, type == .bytes {
       guard PropertyList.isOne(request.body) else {
-        // A pickle would have to be run to be read.
-        throw HTTPFailure(415, "application/bytes is a binary property list here; pickles are not taken")
+        // Reading a pickle would execute code.
+        throw HTTPFailure(415, "application/bytes must be a binary property list; pickles are refused")
       }
       do throws(PropertyList.Failure) { value = try PropertyList.parse(request.body) } catch {
         throw HTTPFailure(400, "the body is not a property list: \(error.reason)")
@@ -26,7 +27,7 @@ enum RequestBody {
     return value
   }
 
-  /// Arguments from the query, a form, or a JSON object. What the body says comes before what the query says.
+  /// Arguments from the query, a form, or a JSON object. The body takes precedence over the query.
   static func arguments(_ request: HTTPRequest, _ fields: [Schema.Field]) throws(HTTPFailure) -> JSONValue {
     var members: [JSONValue.Member] = []
     if !request.body.isEmpty {
@@ -54,7 +55,7 @@ enum RequestBody {
     return value
   }
 
-  /// Checks the header fields that a route takes, where the request has them.
+  /// Validates the header fields of the route that the request has.
   static func checkFields(_ request: HTTPRequest, _ parameters: [Route.Parameter]) throws(HTTPFailure) {
     for parameter in parameters {
       let name = parameter.name.lowercased()
@@ -95,7 +96,7 @@ enum RequestBody {
   }
 
   private static func type(of request: HTTPRequest) -> MediaType {
-    // As nearly everybody writes it.
+    // The most common spelling first.
     if request.fields.has("content-type", "application/json") { return .json }
     guard let field = request.fields["content-type"] else { return .other }
     let name = field.utf8.prefix { $0 != UInt8(ascii: ";") && $0 != UInt8(ascii: " ") }

@@ -1,9 +1,9 @@
 import Environment
 
-/// What the request log may say of a target: everything but the values of secrets.
+/// Removes secrets from request targets before they are logged.
 enum RequestLog {
-  /// Whether a parameter called `name` may hold a secret: `sid`, or a password, a token, a key, a session's id, whatever
-  /// comes before that in its name.
+  /// Whether a parameter called `name` may hold a secret: `sid`, or a name that ends with
+  /// `password`, `token`, `sessionID` and the like.
   static func isSecret(_ name: some StringProtocol) -> Bool {
     let letters = name.lowercased().filter { $0.isASCII && $0.isLetter }
     return endings.contains { letters.hasSuffix($0) } || names.contains(letters)
@@ -12,7 +12,8 @@ enum RequestLog {
   private static let endings = ["password", "passwd", "secret", "token", "sessionid", "apikey", "jwt", "authorization"]
   private static let names = ["sid", "pid", "auth", "key", "signature", "code"]
 
-  /// A query without the values of secrets. Of one that is longer than a line may be, the rest is not looked at.
+  /// A query with the values of secrets replaced. The part beyond the limit of a log line is cut
+  /// off.
   static func blanked(query: String) -> String {
     if query.utf8.count > Log.Value.maximumBytes {
       return blanked(query: String(decoding: query.utf8.prefix(Log.Value.maximumBytes), as: UTF8.self)) + "…"
@@ -28,7 +29,8 @@ enum RequestLog {
     }
   }
 
-  /// A path that no route has, without the values of secrets: `/a/token=b`, `/token/b`. What a route has is a constant.
+  /// A path that matches no route, with the values of secrets replaced: `/a/token=b`, `/token/b`.
+  /// The path of a route is a constant and needs no change.
   static func blanked(path: String) -> String {
     if path.utf8.count > Log.Value.maximumBytes {
       return blanked(path: String(decoding: path.utf8.prefix(Log.Value.maximumBytes), as: UTF8.self)) + "…"
@@ -46,10 +48,10 @@ enum RequestLog {
     let name = parameter.prefix { $0 != "=" }
     let value = parameter[name.endIndex...].dropFirst()
     guard let decodedName = decoded(name), let decodedValue = decoded(value) else {
-      // Nobody can tell what it says.
+      // It cannot be decoded, so it may hold a secret.
       return "***"
     }
-    // A whole target may stand in a value, or, encoded, in the name.
+    // A value, or an encoded name, may contain a whole target.
     let isNested = [decodedName, decodedValue].contains { text in
       text.split { isSeparator($0) || $0 == "?" || $0 == "/" }.contains { part in
         part.contains("=") && isSecret(part.prefix { $0 != "=" })

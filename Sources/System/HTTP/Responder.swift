@@ -1,10 +1,11 @@
 import Environment
 
-/// From a request to the bytes of its answer: routing, access, validation, errors, log and metrics. Used on the server's executor.
+/// Turns a request into the bytes of its answer: routing, access, validation, errors, log and
+/// metrics. Used on the server's executor only.
 final class Responder: @unchecked Sendable {
-  /// What the connection is for after the answer.
+  /// The use of the connection after the answer.
   enum Sequel {
-    /// The next request, of which bytes may have come while the answer was waited for.
+    /// The next request. `read` is the part of it that arrived before the answer was ready.
     case nextRequest(read: [UInt8] = [])
     case stream(@Sendable (StreamWriter) async throws -> Void)
     case upgrade(@Sendable (any Connection, [UInt8]) async throws -> Void)
@@ -36,7 +37,7 @@ final class Responder: @unchecked Sendable {
 
   var routes: [Route] { router.routes }
 
-  /// Appends the answer to `output`; says what comes after it.
+  /// Appends the answer to `output`, and returns the use of the connection after it.
   func answer(
     _ request: HTTPRequest, on connection: any Connection, keepsAlive: Bool, to output: inout [UInt8]
   ) async -> Sequel {
@@ -97,7 +98,7 @@ final class Responder: @unchecked Sendable {
     return sequel
   }
 
-  /// An answer to what is no request.
+  /// Appends the answer to bytes that are not a request.
   func writeFailure(_ failure: HTTPFailure, to output: inout [UInt8]) {
     response(failure).write(
       to: &output, framing: .whole, persistence: .closes, date: currentDate(), requestID: nextRequestID())
@@ -105,7 +106,7 @@ final class Responder: @unchecked Sendable {
 
   // MARK: The answer
 
-  /// What can be said without waiting.
+  /// The result of routing and validation, which do not wait.
   private enum Prepared {
     case reply(Reply)
     case handle(Route.Handler, Call)
@@ -118,7 +119,7 @@ final class Responder: @unchecked Sendable {
     switch router.match(request.method, request.path) {
     case .notFound: throw HTTPFailure(404, "no such path: \(request.path)")
     case .methodNotAllowed(let allow):
-      throw HTTPFailure(405, "\(request.method) is not allowed here", fields: [("allow", allow)])
+      throw HTTPFailure(405, "method not allowed: \(request.method)", fields: [("allow", allow)])
     case .found(let entry):
       index = entry.index
       return .handle(entry.route.handler, try call(entry, Call(request: request, peer: peer, client: client)))
@@ -148,7 +149,7 @@ final class Responder: @unchecked Sendable {
     if let origin = request.fields["origin"], request.fields["access-control-request-method"] != nil,
       !router.isForServices(request.path)
     {
-      // Those that `answer` adds to every response are left out here.
+      // `answer` adds the common fields to every response.
       let common = options.cors.fields(for: origin).map(\.name)
       fields += options.cors.preflightFields(
         for: origin, allow: allow, headers: request.fields["access-control-request-headers"]
@@ -189,7 +190,7 @@ final class Responder: @unchecked Sendable {
     return nextRequestID()
   }
 
-  /// Unique without asking for entropy each time: a random prefix for this server, then a count.
+  /// A random prefix of this server and a counter: unique without entropy for each request.
   private func nextRequestID() -> String {
     requests += 1
     let digits = max(1, (67 - requests.leadingZeroBitCount) / 4)

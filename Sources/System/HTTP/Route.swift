@@ -1,10 +1,10 @@
 import Environment
 
-/// Who makes a request, when the route asks for that.
+/// The authenticated sender of a request.
 public struct Principal: Sendable {
-  /// The user, as the token's `sub` names it.
+  /// The user: the token's `sub`.
   public let subject: String
-  /// The login that the token descends from.
+  /// The login that issued the token.
   public let login: String
 
   /// Makes a principal.
@@ -14,23 +14,23 @@ public struct Principal: Sendable {
   }
 }
 
-/// One request, as a route's handler sees it.
+/// A request, as the handler of a route sees it.
 public struct Call: Sendable {
   /// The request.
   public let request: HTTPRequest
   /// The other end of the connection.
   public let peer: SocketAddress
-  /// Whose request it is: `peer`, or whom a trusted proxy names. What counts by address, counts by this one.
+  /// The client: `peer`, or the address that a trusted proxy names. Limits by address use it.
   public let client: SocketAddress
-  /// Who makes it; set on routes that authenticate.
+  /// The authenticated sender, on routes that authenticate.
   public internal(set) var principal: Principal?
-  /// The body, of the shape that the route asks for; `null` on routes without one.
+  /// The body, in the shape of the route's schema; `null` on routes without a body.
   public internal(set) var body: JSONValue = .null
 
-  /// A string field of the body; the route's schema says that it is there.
+  /// A string field of the body. The schema of the route guarantees that it exists.
   public func string(_ name: String) -> String { body[name]?.string ?? "" }
 
-  /// The credentials of `Authorization: Bearer …` (RFC 6750 §2.1); the scheme is case-insensitive.
+  /// The credentials of `Authorization: Bearer …` (RFC 6750 §2.1). The scheme is case-insensitive.
   public var bearerToken: String? {
     guard let value = request.fields["authorization"] else { return nil }
     let bytes = value.utf8
@@ -42,22 +42,24 @@ public struct Call: Sendable {
   }
 }
 
-/// What a handler answers.
+/// The answer of a handler.
 public enum Reply: Sendable {
-  /// A whole response.
+  /// A complete response.
   case response(HTTPResponse)
-  /// A head, then bytes until the producer returns or the client goes; the connection ends with it.
+  /// A head, then bytes until the producer returns or the client leaves. The connection ends with
+  /// the stream.
   case stream(HTTPResponse, @Sendable (StreamWriter) async throws -> Void)
-  /// An answer that may take long, as long polling does. `gone` is called when the client goes away before it.
+  /// An answer that may take long, such as long polling. `gone` is called when the client leaves
+  /// before the answer.
   case waiting(answer: @Sendable () async -> HTTPResponse, gone: @Sendable () async -> Void)
-  /// The head of a `101 Switching Protocols`; then the connection is the closure's, with the bytes that came after the
-  /// request. It is closed when the closure returns.
+  /// A `101 Switching Protocols`. The closure then owns the connection, and gets the bytes that
+  /// followed the request. The connection is closed when the closure returns.
   case upgrade(HTTPResponse, @Sendable (any Connection, [UInt8]) async throws -> Void)
 
-  /// A JSON body.
+  /// An answer with a JSON body.
   public static func json(_ value: JSONValue, status: Int = 200) -> Reply { json(body: value.bytes, status: status) }
 
-  /// A JSON body that is written already.
+  /// An answer with an encoded JSON body.
   static func json(body: [UInt8], status: Int = 200) -> Reply {
     .response(HTTPResponse(status: status, fields: jsonFields, body: body))
   }
@@ -65,25 +67,25 @@ public enum Reply: Sendable {
   private static let jsonFields = [(name: "content-type", value: "application/json")]
 }
 
-/// Where the producer of a stream writes.
+/// The output of a stream's producer.
 public struct StreamWriter: Sendable {
   let connection: any Connection
   let clock: any Clock
   let patience: Duration
 
-  /// Writes; waits while the client does not read, and throws when it does not for too long.
+  /// Writes `text`, and waits while the client does not read. Throws if that takes too long.
   public func write(_ text: String) async throws {
     try await connection.write(Array(text.utf8), deadline: clock.now + patience)
   }
 }
 
-/// An answer that is not a success. `message` is for the client; it holds no secret.
+/// An answer with an error status. `message` is sent to the client and contains no secrets.
 public struct HTTPFailure: Error, Sendable {
-  /// The status.
+  /// The HTTP status.
   public let status: Int
-  /// What was wrong.
+  /// The message for the client.
   public let message: String
-  /// Further fields.
+  /// Additional header fields.
   public let fields: [(name: String, value: String)]
 
   /// Makes a failure.
@@ -94,18 +96,18 @@ public struct HTTPFailure: Error, Sendable {
   }
 }
 
-/// Who may call a route.
+/// The callers that a route admits.
 public enum Access: Sendable {
   case anyone
-  /// The holder of an access token.
+  /// Holders of an access token.
   case user(@Sendable (Call) throws -> Principal)
-  /// Another service: it shows the service token, or comes over loopback.
+  /// Other services: callers that show the service token, or call over loopback.
   case service
 }
 
-/// One row of the table that serves, validates and documents.
+/// One row of the route table, from which the server routes, validates and documents.
 public struct Route: Sendable {
-  /// The handler's type.
+  /// The type of a handler.
   public typealias Handler = @Sendable (Call) async throws -> Reply
 
   let method: String
@@ -113,26 +115,26 @@ public struct Route: Sendable {
   let summary: String
   let access: Access
   let body: Schema?
-  /// Whether the body may be a binary property list (`application/bytes`) in place of JSON.
+  /// Whether a binary property list (`application/bytes`) is accepted in place of JSON.
   let takesPropertyLists: Bool
-  /// Arguments that come in the query, in a form or in a JSON body: the handler sees them as its body.
+  /// Arguments in the query, a form or a JSON body. The handler sees them as its body.
   let arguments: [Schema.Field]?
   let parameters: [Parameter]
   let responses: [Response]
   let handler: Handler
-  /// Whether it is asked so often that its line in the log is for debugging alone.
+  /// Whether requests are so frequent that they are logged at level `debug` only.
   var isQuiet = false
-  /// A body for the documentation, where the schema's own example would not do.
+  /// A body for the documentation, if the example of the schema does not fit.
   var example: JSONValue?
 
-  /// A possible answer, for the document.
+  /// A possible response, for the documentation.
   public struct Response: Sendable {
     let status: Int
     let summary: String
     let schema: Schema?
     let contentType: String
 
-    /// An answer with a JSON body, or with `schema` nil the service's error body.
+    /// A response with a JSON body. A nil `schema` stands for the error body of the service.
     public init(_ status: Int, _ summary: String, _ schema: Schema? = nil, contentType: String = "application/json") {
       self.status = status
       self.summary = summary
@@ -141,7 +143,7 @@ public struct Route: Sendable {
     }
   }
 
-  /// A parameter in the query or a header, for the document.
+  /// A parameter in the query or a header field.
   public struct Parameter: Sendable {
     let name: String
     let location: String
@@ -149,7 +151,7 @@ public struct Route: Sendable {
     let schema: Schema
     var isRequired = false
 
-    /// An optional request header.
+    /// An optional header field of a request.
     public static func header(_ name: String, _ schema: Schema, _ summary: String) -> Parameter {
       Parameter(name: name, location: "header", summary: summary, schema: schema)
     }
@@ -174,17 +176,17 @@ public struct Route: Sendable {
   }
 }
 
-/// What a service is called and how it speaks of errors.
+/// The name of a service and its error format.
 public struct ServiceDescription: Sendable {
-  /// The short name that logs and metrics use.
+  /// The short name in logs and metrics.
   public let name: String
-  /// The title of its document.
+  /// The title of the documents.
   public let title: String
   /// Its version.
   public let version: String
-  /// The body of an error, from its message.
+  /// The body of an error, made from its message.
   public let errorBody: @Sendable (String) -> JSONValue
-  /// The shape of that body.
+  /// The schema of that body.
   public let errorSchema: Schema
 
   /// Makes a description.

@@ -1,9 +1,9 @@
 /// The route table, by path and method.
 struct Router: Sendable {
-  /// A class, so that a match does not copy the row.
+  /// A class, so that a match does not copy the route.
   final class Entry: Sendable {
     let route: Route
-    /// The route's index, by which metrics count.
+    /// The index of the route in the metrics.
     let index: Int
 
     init(_ route: Route, _ index: Int) {
@@ -27,7 +27,7 @@ struct Router: Sendable {
       grouping: routes.enumerated().map { Entry($0.element, $0.offset) }, by: { $0.route.path })
   }
 
-  /// HEAD is answered wherever GET is (RFC 9110 §9.3.2).
+  /// GET routes answer HEAD as well (RFC 9110 §9.3.2).
   func match(_ method: String, _ path: String) -> Match {
     guard let entries = byPath[path] else { return .notFound }
     let wanted = method == "HEAD" ? "GET" : method
@@ -35,12 +35,13 @@ struct Router: Sendable {
     return .methodNotAllowed(allow: allow(entries))
   }
 
-  /// Whether a path is for services only. No page may read such an answer, so it carries no CORS fields.
+  /// Whether a path is for services only. Responses to services carry no CORS fields: no web page
+  /// may read them.
   func isForServices(_ path: String) -> Bool {
     byPath[path]?.contains { if case .service = $0.route.access { true } else { false } } ?? false
   }
 
-  /// The value of `Allow` for a path, or nil when there is no such path; `*` means the server as a whole.
+  /// The value of `Allow` for a path, or nil for an unknown path. `*` means the server as a whole.
   func allow(_ path: String) -> String? {
     if path == "*" { return "GET, HEAD, POST, PUT, DELETE, OPTIONS" }
     return byPath[path].map(allow)

@@ -1,4 +1,4 @@
-/// The shape of a JSON value. Requests, events and queue messages are checked against it, and the
+/// The shape of a JSON value. Requests, events and queue messages are validated against it; the
 /// OpenAPI and AsyncAPI documents show it.
 public indirect enum Schema: Sendable {
   case string(StringRule = StringRule())
@@ -6,7 +6,7 @@ public indirect enum Schema: Sendable {
   case boolean
   case array(of: Schema, maximum: Int? = nil)
   case object([Field])
-  /// A value of one of these shapes; the text names them in an error.
+  /// A value of one of these shapes. The text describes them in errors.
   case either([Schema], String)
   /// Any value.
   case any
@@ -18,7 +18,7 @@ public indirect enum Schema: Sendable {
     let isRequired: Bool
     let summary: String
 
-    /// A field that has to be there, or with `isRequired` false may be left out.
+    /// Makes a field. It is required unless `isRequired` is false.
     public init(_ name: String, _ schema: Schema, isRequired: Bool = true, _ summary: String = "") {
       self.name = name
       self.schema = schema
@@ -27,19 +27,20 @@ public indirect enum Schema: Sendable {
     }
   }
 
-  /// The rule that a string follows. Lengths are in Unicode scalars, as in JSON Schema.
+  /// The rule of a string. Lengths are in Unicode scalars, as in JSON Schema.
   public struct StringRule: Sendable {
     var minimumLength: Int?
     var maximumLength: Int?
-    /// The limit in bytes of UTF-8. JSON Schema has no such limit; the document shows it as a
-    /// `maxLength`, which no shorter string exceeds, and in words.
+    /// The limit in bytes of UTF-8. JSON Schema has no such limit: the document shows it as
+    /// `maxLength`, which is never too small, and in words.
     var maximumBytes: Int?
     var format: String?
     var pattern: String?
     var values: [String]?
     var example: String?
 
-    /// Makes a rule. `format` and `pattern` are for the document; the service checks them itself.
+    /// Makes a rule. `format` and `pattern` are documentation only; the service validates them
+    /// itself.
     public init(
       minimumLength: Int? = nil, maximumLength: Int? = nil, maximumBytes: Int? = nil, format: String? = nil,
       pattern: String? = nil,
@@ -55,7 +56,7 @@ public indirect enum Schema: Sendable {
     }
   }
 
-  /// Why a value does not have this shape, naming the field; nil when it does.
+  /// Why a value does not have this shape, with the name of the field; nil if it does.
   public func fault(in value: JSONValue, at path: String = "") -> String? {
     let name = path.isEmpty ? "the body" : path
     switch (self, value) {
@@ -86,13 +87,14 @@ public indirect enum Schema: Sendable {
     }
   }
 
-  /// The value that the texts of a query or a form stand for; a text that cannot be one is kept, for `fault` to name.
+  /// The value that the texts of a query or a form represent. An invalid text remains a string,
+  /// which `fault` then reports.
   func value(ofTexts texts: [String]) -> JSONValue {
     switch self {
     case .array(let element, _): return .array(texts.map { element.value(ofTexts: [$0]) })
     case .integer: return Int64(texts[0]).map { .int($0) } ?? .string(texts[0])
     case .boolean:
-      // The words have at most five letters; a longer text is not compared.
+      // The longest word has five letters. Longer texts need no comparison.
       switch texts[0].utf8.count <= 5 ? texts[0].lowercased() : "" {
       case "true", "1": return true
       case "false", "0": return false
@@ -114,7 +116,7 @@ public indirect enum Schema: Sendable {
     }
   }
 
-  /// As JSON Schema (2020-12), which OpenAPI 3.1 speaks.
+  /// The JSON Schema (2020-12) that OpenAPI 3.1 uses.
   var document: JSONValue {
     switch self {
     case .any: return .object([])
@@ -137,7 +139,7 @@ public indirect enum Schema: Sendable {
 }
 
 extension Schema.Field {
-  /// The schema, with the summary in front of what it says of itself.
+  /// The schema, with the summary of the field added to its description.
   var document: JSONValue {
     guard !summary.isEmpty, var members = schema.document.members else { return schema.document }
     let more = schema.document["description"]?.string.map { "; " + $0 } ?? ""
@@ -147,7 +149,7 @@ extension Schema.Field {
 }
 
 extension Schema.StringRule {
-  /// The example that the rule gives, or the first of the values that it allows.
+  /// The example of the rule, or the first of its allowed values.
   var exampleOrFirst: String? { example ?? values?.first }
 
   fileprivate func fault(in text: String) -> String? {

@@ -1,20 +1,20 @@
 import Environment
 
-/// The proxies that are believed when they say whose request they pass on.
+/// The proxies that are trusted to name the client of a request.
 ///
-/// Anybody can write `X-Forwarded-For`, so each hop is believed only as far as a trusted one named it: the client is the
-/// rightmost hop that is not itself a trusted proxy (RFC 7239 §8.1).
+/// Anybody can write `X-Forwarded-For`. Each hop is therefore trusted only if a trusted proxy named
+/// it: the client is the rightmost hop that is not a trusted proxy itself (RFC 7239 §8.1).
 public struct TrustedProxies: Sendable, Equatable {
   private let networks: [IPNetwork]
 
-  /// Trusts the proxies in these networks.
+  /// Trusts the proxies in `networks`.
   public init(_ networks: [IPNetwork] = []) { self.networks = networks }
 
-  /// The client that a request comes from: `peer`, unless that is a trusted proxy which names another.
+  /// The client of a request: `peer`, unless `peer` is a trusted proxy that names another.
   ///
-  /// A hop that is no address (`unknown`, `_hidden`, bad syntax) ends the search at the proxy that named it. So does a
-  /// request in which `X-Forwarded-For` and `Forwarded` disagree: a proxy that writes one of them passes the other on as
-  /// the client wrote it.
+  /// A hop that is not an address (`unknown`, `_hidden`, bad syntax) ends the search at the proxy
+  /// that named it. So does a request in which `X-Forwarded-For` and `Forwarded` disagree: a proxy
+  /// that writes one of them forwards the other unchanged from the client.
   func client(of fields: HTTPFields, from peer: SocketAddress) -> SocketAddress {
     guard !networks.isEmpty, let address = IPAddress(peer.host), isTrusted(address) else { return peer }
     let forwardedFor = fields.all("x-forwarded-for").flatMap {
@@ -27,7 +27,7 @@ public struct TrustedProxies: Sendable, Equatable {
     return forwarded.isEmpty || first.host == second.host ? first : peer
   }
 
-  /// Whether the host at the other end of a connection is one of the proxies.
+  /// Whether `host` is one of the proxies.
   func trusts(_ host: String) -> Bool { !networks.isEmpty && (IPAddress(host).map(isTrusted) ?? false) }
 
   private func isTrusted(_ address: IPAddress) -> Bool { networks.contains { $0.contains(address) } }
@@ -46,13 +46,14 @@ public struct TrustedProxies: Sendable, Equatable {
 
   private struct Hop {
     let address: IPAddress
-    /// 0 when it is not said.
+    /// The port, or 0 if the hop has none.
     let port: UInt16
   }
 
-  /// A node of RFC 7239 §6, or an element of `X-Forwarded-For`: an address, which may have brackets and a port.
+  /// Parses a node of RFC 7239 §6 or an element of `X-Forwarded-For`: an address, optionally with
+  /// brackets and a port.
   private static func hop(_ bytes: some Collection<UInt8>) -> Hop? {
-    // The longest address in brackets, and a port.
+    // Enough for the longest address in brackets and a port.
     let text = String(decoding: bytes.prefix(128), as: UTF8.self).trimmingBlanks
     if text.hasPrefix("[") {
       let parts = text.dropFirst().split(separator: "]", maxSplits: 1, omittingEmptySubsequences: false)
@@ -68,7 +69,7 @@ public struct TrustedProxies: Sendable, Equatable {
     return Hop(address: address, port: UInt16(parts[1]) ?? 0)
   }
 
-  /// The hops of one `Forwarded` line (RFC 7239 §4); nil for an element that names no address.
+  /// The hops of one `Forwarded` line (RFC 7239 §4); nil for an element without an address.
   private static func hops(inForwarded line: [UInt8]) -> [Hop?] {
     var hops: [Hop?] = []
     var element = ForwardedElement()
@@ -88,7 +89,7 @@ public struct TrustedProxies: Sendable, Equatable {
     return hops
   }
 
-  /// The pairs of one element, of which only `for` matters.
+  /// The pairs of one element. Only `for` matters.
   private struct ForwardedElement {
     private var pair: [UInt8] = []
     private var isMalformed = false
@@ -103,7 +104,8 @@ public struct TrustedProxies: Sendable, Equatable {
 
     mutating func append(_ byte: UInt8) { pair.append(byte) }
 
-    /// Reads a quoted string (RFC 9110 §5.6.4); returns the index of its end. It must be a whole value.
+    /// Reads a quoted string (RFC 9110 §5.6.4), which must be a whole value. Returns the index of
+    /// its end.
     mutating func readQuoted(_ line: [UInt8], from start: Int) -> Int {
       if pair.last != UInt8(ascii: "=") { isMalformed = true }
       var index = start + 1
@@ -127,7 +129,7 @@ public struct TrustedProxies: Sendable, Equatable {
 }
 
 extension String {
-  /// The text without spaces and tabs at its ends.
+  /// The text without leading and trailing spaces and tabs.
   fileprivate var trimmingBlanks: Substring {
     var text = self[...]
     while let first = text.utf8.first, first == 0x20 || first == 0x09 { text = text.dropFirst() }

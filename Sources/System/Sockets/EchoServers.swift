@@ -1,6 +1,6 @@
 import Environment
 
-/// Servers that send everything back: what conformance suites of the protocols below Socket.IO talk to.
+/// Echo servers for the conformance suites of Engine.IO and WebSocket.
 public enum EchoServers {
   /// Engine.IO at `/engine.io/`.
   public static func engine(_ environment: Environment, _ options: EngineIOOptions) -> [Route] {
@@ -8,7 +8,7 @@ public enum EchoServers {
     return EngineIORoutes.table(server, path: "/engine.io/", for: NoApplication())
   }
 
-  /// An echo needs nothing above it.
+  /// The echo has no application above it.
   private struct NoApplication: Sendable {}
 
   private final class EchoLayer: EngineIOLayer {
@@ -24,7 +24,7 @@ public enum EchoServers {
     }
   }
 
-  /// A plain WebSocket at `/echo`, for messages of at most 16 MiB.
+  /// WebSocket at `/echo`, for messages of at most 16 MiB.
   public static func webSocket(_ environment: Environment) -> Route {
     Route("GET", "/echo", "Sends each message back", responses: []) { call in
       let response = try WebSocketHandshake.response(to: call.request)

@@ -1,23 +1,24 @@
 import Environment
 
-/// A client of Engine.IO 4: by polling, by WebSocket, or by polling first and then upgrading. One task sends and one receives.
+/// A client of Engine.IO 4 over polling, WebSocket, or the upgrade between them. One task sends and
+/// one receives.
 public actor EngineIOClient {
-  /// By which road.
+  /// The transport of a session.
   public enum Transport: String, Sendable, CaseIterable {
     case polling, webSocket, upgrading
   }
 
-  /// Why there is no session, or no more of it.
+  /// The reason why there is no session, or why it ended.
   public enum Failure: Error, Hashable, Sendable {
-    /// The server answered the handshake otherwise.
+    /// The server answered the handshake with this status.
     case refused(Int)
     /// The session ended.
     case closed(String)
   }
 
-  /// Messages that nobody has received yet; more is a receiver that does not receive.
+  /// Maximum number of messages that wait to be received. More end the session.
   private static let maximumInbox = 100_000
-  /// See `maximumInbox`, in bytes.
+  /// The same limit in bytes.
   private static let maximumInboxBytes = 64 << 20
 
   private let environment: Environment
@@ -37,13 +38,14 @@ public actor EngineIOClient {
   private var receiver: UnsafeContinuation<Void, Never>?
   private var ending: Failure?
 
-  /// The executor that the environment gave to this actor.
+  /// The executor of the environment.
   public nonisolated var unownedExecutor: UnownedSerialExecutor { serialExecutor.unowned }
 
-  /// The id of the session, which the server chose; empty before it has.
+  /// The id that the server chose for the session; empty before the session is open.
   public var sessionID: String { id }
 
-  /// A client of the server at `address`; `path` ends with a slash and may be followed by a query.
+  /// Makes a client of the server at `address`. `path` ends with a slash, and may have a query
+  /// after it.
   public init(_ environment: Environment, address: SocketAddress, path: String, transport: Transport) {
     self.environment = environment
     self.address = address
@@ -62,7 +64,8 @@ public actor EngineIOClient {
 
   // MARK: Opening
 
-  /// Opens the session. With `upgrading`, messages flow by polling at once, and by WebSocket as soon as that works.
+  /// Opens the session. With `upgrading`, messages use polling at once and WebSocket as soon as it
+  /// works.
   public func open() async throws {
     if transport == .webSocket {
       let socket = try await WebSocketClient.connect(environment, address, target("websocket"))
@@ -74,7 +77,7 @@ public actor EngineIOClient {
       do {
         guard case .text(let bytes)? = try await socket.next(),
           case .open(let handshake)? = EngineIOPacket(text: bytes[...])
-        else { throw Failure.closed("no handshake came") }
+        else { throw Failure.closed("the handshake is missing") }
         try take(handshake: handshake)
       } catch {
         socket.reset()
@@ -86,7 +89,7 @@ public actor EngineIOClient {
     let response = try await poller.send("GET", target("polling"), timeout: .seconds(20))
     guard response.status == 200 else { throw Failure.refused(response.status) }
     guard let packets = EngineIOPacket.payload(response.body), case .open(let handshake)? = packets.first else {
-      throw Failure.closed("no handshake came")
+      throw Failure.closed("the handshake is missing")
     }
     try take(handshake: handshake)
     for packet in packets.dropFirst() { await take(packet) }
@@ -94,7 +97,7 @@ public actor EngineIOClient {
     if transport == .upgrading { environment.executor.spawn("engine-io-upgrade") { await self.upgrade() } }
   }
 
-  /// What a server may say of its heartbeats, in milliseconds.
+  /// Limits of the heartbeat times that a server may announce, in milliseconds.
   private static let times: ClosedRange<Int64> = 0...4_294_967_295
 
   private func take(handshake: String) throws {
@@ -102,16 +105,16 @@ public actor EngineIOClient {
       let interval = value["pingInterval"]?.int, let timeout = value["pingTimeout"]?.int,
       Self.times.contains(interval), Self.times.contains(timeout),
       (1...255).contains(id.utf8.count), PercentEncoding.encode(id) == id
-    else { throw Failure.closed("an invalid handshake") }
+    else { throw Failure.closed("invalid handshake") }
     self.id = id
-    // A server that is silent for so long is gone.
+    // A server that sends nothing for this long is gone.
     patience = .milliseconds(interval + timeout)
   }
 
   // MARK: Receiving
 
-  /// The next message.
-  /// - Throws: `Failure.closed` once the session has ended and everything before was received.
+  /// Returns the next message.
+  /// - Throws: `Failure.closed` after the session has ended and all earlier messages were received.
   public func receive() async throws -> EngineIOMessage {
     while inbox.isEmpty {
       if let ending { throw ending }
@@ -129,7 +132,7 @@ public actor EngineIOClient {
       inbox.append(message)
       inboxBytes += message.size
       if inbox.count > Self.maximumInbox || inboxBytes > Self.maximumInboxBytes {
-        return end("too much was not received")
+        return end("too many messages wait to be received")
       }
       wake()
     case .ping(let data): await post(.pong(data))
@@ -159,11 +162,11 @@ public actor EngineIOClient {
       do {
         let response = try await poller.send("GET", target("polling"), timeout: patience)
         guard response.status == 200, let packets = EngineIOPacket.payload(response.body) else {
-          if socket == nil { end("polling was answered \(response.status)") }
+          if socket == nil { end("polling failed with status \(response.status)") }
           return
         }
         for packet in packets { await take(packet) }
-        // The upgrade waits for this: no message is under way by polling any more.
+        // The upgrade waits until no message is in flight by polling.
         if isUpgrading { return await finishUpgrade() }
       } catch {
         return end("polling failed: \(error)")
@@ -176,7 +179,7 @@ public actor EngineIOClient {
       while ending == nil, let event = try await socket.next(patience: patience) {
         switch event {
         case .text(let bytes):
-          guard let packet = EngineIOPacket(text: bytes[...]) else { return end("a packet that is none") }
+          guard let packet = EngineIOPacket(text: bytes[...]) else { return end("invalid packet") }
           await take(packet)
         case .binary(let bytes): await take(.message(.binary(bytes)))
         case .ping(let data): try await socket.send(.pong, data)
@@ -204,11 +207,12 @@ public actor EngineIOClient {
       candidate = socket
       isUpgrading = true
     } catch {
-      // Polling goes on: the upgrade is an offer.
+      // Polling continues: the upgrade is optional.
     }
   }
 
-  /// Called when no polling request is under way: what was queued meanwhile goes by the new road.
+  /// Completes the upgrade. Called when no polling request is in flight. Queued packets then use
+  /// the WebSocket.
   private func finishUpgrade() async {
     guard let socket = candidate else { return }
     do {
@@ -236,7 +240,7 @@ public actor EngineIOClient {
   /// Opened when a POST, the upgrade or the session ends.
   private let sendingChanged: Gate
 
-  /// Sends a message. That this returns says that it is on its way, and no more.
+  /// Sends a message. Returns when it is on its way, not when it has arrived.
   public func send(_ message: EngineIOMessage) async throws {
     if let ending { throw ending }
     await post(.message(message))
@@ -277,23 +281,23 @@ public actor EngineIOClient {
     let head =
       "POST \(target("polling")) HTTP/1.1\r\nhost: \(address)\r\ncontent-type: text/plain;charset=UTF-8\r\ncontent-length: \(body.count)\r\n\r\n"
     let response = try await poster.send(Array(head.utf8) + body, timeout: Self.postTimeout)
-    guard response.status == 200 else { throw Failure.closed("a POST was answered \(response.status)") }
+    guard response.status == 200 else { throw Failure.closed("a POST failed with status \(response.status)") }
   }
 
   private static let postTimeout: Duration = .seconds(20)
-  /// Time for what is on its way to get there before the session ends.
+  /// Maximum time for packets in flight before the session ends.
   private static let closing: Duration = .seconds(5)
 
-  /// Ends the session, and says so, after what is on its way.
+  /// Sends the packets in flight, and closes the session.
   public func close() async {
     guard ending == nil else { return }
     let deadline = environment.clock.now + Self.closing
     await post(.close)
-    // Another request may be under way, or the upgrade.
+    // A POST or the upgrade may still be in flight.
     while ending == nil, isPosting || isUpgrading, await sendingChanged.wait(until: deadline) {}
-    end("closed here")
+    end("closed by this side")
   }
 
-  /// Goes away without a word, as when the power fails.
+  /// Ends the session without a close packet, as a power failure does.
   public func abandon() { end("abandoned") }
 }

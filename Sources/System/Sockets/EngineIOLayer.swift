@@ -1,10 +1,10 @@
 /// The protocol above Engine.IO, such as Socket.IO.
 ///
-/// The server calls its layer on its own actor. No method suspends, so a layer sees the packets of a session in
-/// their order and needs no lock.
+/// The server calls its layer on its own actor. No method suspends, so a layer sees the packets of
+/// a session in order and needs no lock.
 protocol EngineIOLayer: AnyObject, SendableMetatype {
-  /// The handler of the sessions. The route that opens a session names it, so that neither the server nor
-  /// the layer holds it when there is no session.
+  /// The handler of sessions. The route that opens a session provides it: the server and its layer
+  /// do not hold a handler themselves, which would be a cycle.
   associatedtype Application: Sendable
 
   /// A session was opened for `application`.

@@ -1,4 +1,4 @@
-/// The polling transport: packets come in the bodies of POSTs and go in the answers to GETs.
+/// The polling transport: packets arrive in the bodies of POSTs and leave in the answers to GETs.
 extension EngineIOServer {
   /// Answers a polling request of a session.
   func poll(_ session: EngineIOSession, _ request: HTTPRequest) -> Reply {
@@ -23,7 +23,8 @@ extension EngineIOServer {
       answer: { await self.nextPayload(id) }, gone: { await self.pollIsGone(id) })
   }
 
-  /// Waits for packets. Another request may have come since this one was looked at, or the transport may have changed.
+  /// Waits for packets. Since the request was accepted, another one may have arrived, or the
+  /// transport may have changed.
   private func nextPayload(_ id: String) async -> HTTPResponse {
     guard let session = sessions[id] else { return Self.payload(Array(EngineIOPacket.close.text.utf8)) }
     guard session.poll == nil else {
@@ -37,7 +38,7 @@ extension EngineIOServer {
     return Self.payload(await withUnsafeContinuation { session.poll = $0 })
   }
 
-  /// A client that gives a polling request up is gone, unless the WebSocket has taken over.
+  /// A client that cancels a polling request is gone, unless the WebSocket has taken over.
   private func pollIsGone(_ id: String) {
     guard let session = sessions[id], case .polling = session.transport else { return }
     end(session, reason: "the polling request was cancelled")
@@ -45,12 +46,12 @@ extension EngineIOServer {
 
   private func receive(_ session: EngineIOSession, _ body: [UInt8]) -> Reply {
     guard body.count <= options.maximumPayload else {
-      end(session, reason: "a payload that is too large")
+      end(session, reason: "payload too large")
       return Self.failure(3, "the payload is too large", status: 413)
     }
     guard let packets = EngineIOPacket.payload(body) else {
-      end(session, reason: "a payload that is none")
-      return Self.failure(3, "a packet that is none")
+      end(session, reason: "invalid payload")
+      return Self.failure(3, "invalid packet")
     }
     for packet in packets {
       guard !session.isClosed else { break }

@@ -1,6 +1,7 @@
 import Environment
 
-/// An Engine.IO server, protocol 4: sessions over long polling and WebSocket, and the upgrade between them.
+/// An Engine.IO server, protocol 4: sessions over long polling and WebSocket, and the upgrade
+/// between them.
 actor EngineIOServer<Layer: EngineIOLayer> {
   let environment: Environment
   let options: EngineIOOptions
@@ -49,7 +50,7 @@ actor EngineIOServer<Layer: EngineIOLayer> {
       return transport == "polling" ? poll(session, call.request) : upgrade(session, call.request)
     }
     guard call.request.method == "GET" else { return Self.failure(2, "Bad handshake method") }
-    // What the protocol itself asks for is of no more interest.
+    // The parameters of the protocol itself are not kept.
     let own = query.filter { !["EIO", "transport", "t", "b64"].contains($0.name) }
     let size = own.reduce(0) { $0 + $1.name.utf8.count + $1.value.utf8.count }
     guard size <= options.maximumQueryBytes else { return Self.failure(3, "the query is too long") }
@@ -81,10 +82,10 @@ actor EngineIOServer<Layer: EngineIOLayer> {
       status: 200, fields: [("content-type", "text/plain; charset=UTF-8"), ("cache-control", "no-store")], body: bytes)
   }
 
-  /// About what a session takes without anything in it.
+  /// Approximate size of an empty session.
   private static var sessionSize: Int { 1024 }
 
-  /// Opens a session; nil when there are too many, or the node has no room for another.
+  /// Opens a session. Returns nil with too many sessions, or without memory for another one.
   private func open(
     _ query: [(name: String, value: String)], upgrades: [JSONValue], for application: Layer.Application
   ) -> EngineIOSession? {
@@ -106,18 +107,18 @@ actor EngineIOServer<Layer: EngineIOLayer> {
     return session
   }
 
-  /// A packet from a client, by either transport.
+  /// Handles a packet from a client, by either transport.
   func take(_ packet: EngineIOPacket, _ session: EngineIOSession) {
     switch packet {
     case .message(let message):
-      guard message.size <= options.maximumPayload else { return end(session, reason: "a message that is too large") }
+      guard message.size <= options.maximumPayload else { return end(session, reason: "message too large") }
       layer.received(message, from: session, on: self)
     case .pong: session.heartbeat.receivePong(at: environment.clock.now)
     case .close:
       session.answerPoll([.noop])
       end(session, reason: "the client closed")
     case .noop: break
-    case .open, .ping, .upgrade: end(session, reason: "a packet that a client does not send")
+    case .open, .ping, .upgrade: end(session, reason: "unexpected packet")
     }
   }
 
@@ -161,7 +162,7 @@ actor EngineIOServer<Layer: EngineIOLayer> {
 
   private func probe(_ id: String, _ connection: any Connection, _ rest: [UInt8]) async throws {
     guard let session = sessions[id], case .polling = session.transport, session.probing == nil else {
-      // The first one goes on.
+      // The first probe continues.
       return try await turnAway(connection, WebSocketError(code: 1008, reason: "the session has a WebSocket"))
     }
     let link = makeLink(connection, session.memory)
@@ -173,7 +174,7 @@ actor EngineIOServer<Layer: EngineIOLayer> {
     }
   }
 
-  /// Reads a WebSocket to its end.
+  /// Reads a WebSocket until its end.
   private func read(_ connection: any Connection, _ rest: [UInt8], _ link: WebSocketLink, _ id: String) async {
     var parser = WebSocketParser(role: .server, limit: options.maximumPayload)
     parser.receive(rest)
@@ -185,9 +186,9 @@ actor EngineIOServer<Layer: EngineIOLayer> {
           guard take(event, session, link) else { break reading }
         }
         guard link.hold(unfinished: parser.held) else {
-          throw WebSocketError(code: 1009, reason: "the message is too big")
+          throw WebSocketError(code: 1009, reason: "message too large")
         }
-        // Written at once, so that no event for another connection overtakes the answer.
+        // Written at once, so that no event of another connection overtakes the answer.
         if link.beginWriting() { await link.writeAll(on: self) }
         let bytes = try await connection.read(atMost: 65_536, deadline: nil)
         if bytes.isEmpty { break }
@@ -197,21 +198,22 @@ actor EngineIOServer<Layer: EngineIOLayer> {
       link.fail(error)
       reason = error.reason
     } catch {
-      reason = "the connection broke"
+      reason = "the connection failed"
     }
     if let session = sessions[id], session.uses(link) { end(session, reason: reason) }
     write(link)
     await linger(connection, link)
   }
 
-  /// Waits until the last frames are written, the close frame among them, and reads until the peer has them.
+  /// Waits until the last frames are written, including the close frame, and reads until the peer
+  /// has them.
   private func linger(_ connection: any Connection, _ link: WebSocketLink) async {
     let deadline = environment.clock.now + .seconds(2)
     await link.shutDown(before: deadline, on: self)
     while let bytes = try? await connection.read(atMost: 65_536, deadline: deadline), !bytes.isEmpty {}
   }
 
-  /// One event of a WebSocket; false when it ends.
+  /// Handles one event of a WebSocket. Returns false at its end.
   private func take(_ event: WebSocketParser.Event, _ session: EngineIOSession, _ link: WebSocketLink) -> Bool {
     switch event {
     case .ping(let data): link.send(.pong, data)
@@ -239,7 +241,8 @@ actor EngineIOServer<Layer: EngineIOLayer> {
     case .ping("probe"):
       link.send(.text, EngineIOPacket.pong("probe").text.utf8)
       session.isProbed = true
-      // A polling request that waits is ended, so that no message takes the old road while the new one is tried.
+      // Ends the waiting polling request, so that no message uses polling while the WebSocket is
+      // tried.
       session.answerPoll([.noop])
     case .upgrade where session.isProbed:
       session.probing = nil
@@ -254,15 +257,15 @@ actor EngineIOServer<Layer: EngineIOLayer> {
 
   // MARK: Sending
 
-  /// Sends a packet or a message; a client that does not take what it is sent is closed.
+  /// Sends a packet or a message. Closes the session of a client that does not read.
   func send(_ item: EngineIOSession.Item, to session: EngineIOSession) {
     guard !session.isClosed else { return }
     if case .webSocket(let link) = session.transport { return send([item], to: session, over: link) }
-    guard session.enqueue(item) else { return end(session, reason: "too slow: too much is waiting") }
+    guard session.enqueue(item) else { return end(session, reason: "the client reads too slowly") }
     flush(session)
   }
 
-  /// Hands what is queued to the transport, when it can take it.
+  /// Passes queued packets to the transport, if it can take them.
   func flush(_ session: EngineIOSession) {
     switch session.transport {
     case .polling:
@@ -282,10 +285,11 @@ actor EngineIOServer<Layer: EngineIOLayer> {
       }
     }
     write(link)
-    if link.isClosed { end(session, reason: "too slow") }
+    if link.isClosed { end(session, reason: "the client reads too slowly") }
   }
 
-  /// Writes soon, together with what else there is to write: one turn for a message to a thousand.
+  /// Writes in the next turn, together with the other links: one turn for a message to a thousand
+  /// clients.
   private func write(_ link: WebSocketLink) {
     guard link.beginWriting() else { return }
     unwritten.append(link)
@@ -300,7 +304,7 @@ actor EngineIOServer<Layer: EngineIOLayer> {
 
   // MARK: Heartbeats
 
-  /// One task serves all sessions: ten thousand tasks that sleep would take ten megabytes.
+  /// One task serves all sessions. Ten thousand sleeping tasks would take ten megabytes.
   private func expectBeat(_ id: String, at time: Instant) {
     beats.insert(id, at: time.nanoseconds)
     guard !isBeating else { return }
@@ -310,7 +314,7 @@ actor EngineIOServer<Layer: EngineIOLayer> {
 
   private func beatAll() async {
     while let next = beats.nextTime {
-      // The heartbeat of a session that opens meanwhile is due an interval later at the earliest.
+      // A session that opens meanwhile is due an interval later at the earliest.
       let wake = min(Instant(nanoseconds: next), environment.clock.now + options.pingInterval)
       do { try await environment.clock.sleep(until: wake) } catch { return close() }
       while let time = beats.nextTime, time <= environment.clock.now.nanoseconds {

@@ -1,8 +1,8 @@
 import Environment
 
-/// A packet of Socket.IO, encoded once for either transport and for all who get it.
+/// A Socket.IO packet, encoded once for both transports and all recipients.
 final class EncodedMessage: Sendable {
-  /// The Engine.IO packet in the frame of a server.
+  /// The Engine.IO packet in a WebSocket frame of a server.
   let frame: [UInt8]
   private let start: Int
 
@@ -22,7 +22,7 @@ final class EncodedMessage: Sendable {
   var packet: ArraySlice<UInt8> { frame[start...] }
 }
 
-/// One session of Engine.IO: what it has to send, and by which road. Used on its server's actor.
+/// An Engine.IO session: its transport and its queued packets. Used on the server's actor only.
 final class EngineIOSession {
   enum Transport {
     case polling
@@ -30,17 +30,17 @@ final class EngineIOSession {
   }
 
   let id: String
-  /// The query of the request that opened it.
+  /// The query of the request that opened the session.
   let query: [(name: String, value: String)]
   var transport = Transport.polling
-  /// The WebSocket that is being tried, and whether it has answered.
+  /// The WebSocket of an upgrade that is not complete, and whether its probe was answered.
   var probing: WebSocketLink?
   var isProbed = false
   var isClosed = false
-  /// What it makes the node hold.
+  /// The memory that the session holds.
   let memory: SessionMemory
   var heartbeat: Heartbeat
-  /// The polling request that waits.
+  /// The polling request that waits for packets.
   var poll: UnsafeContinuation<[UInt8], Never>?
   enum Item {
     case packet(EngineIOPacket)
@@ -80,7 +80,7 @@ final class EngineIOSession {
 
   func uses(_ link: WebSocketLink) -> Bool { if case .webSocket(let own) = transport { own === link } else { false } }
 
-  /// Queues a packet or a message; false when too much is waiting.
+  /// Queues a packet or a message. Returns false if too many wait.
   func enqueue(_ item: Item) -> Bool {
     let size = item.size
     guard packets.count < options.maximumBacklogPackets, bytes + size <= options.maximumBacklogBytes,
@@ -99,10 +99,10 @@ final class EngineIOSession {
     return all
   }
 
-  /// python-engineio refuses a payload of more packets.
+  /// python-engineio refuses payloads with more packets.
   private static let maximumPacketsInPayload = 16
 
-  /// As many packets as fit into a payload, at least one.
+  /// Takes as many packets as fit into a payload, at least one.
   func takePayload(limit: Int) -> [UInt8] {
     var output: [UInt8] = []
     var count = 0
@@ -119,7 +119,7 @@ final class EngineIOSession {
     return output
   }
 
-  /// Answers the polling request that waits, if there is one.
+  /// Answers the waiting polling request, if there is one.
   func answerPoll(_ packets: [EngineIOPacket]) {
     answerPoll(Array(packets.map(\.text).joined(separator: "\u{1E}").utf8))
   }

@@ -1,22 +1,22 @@
 import Environment
 
-/// The heartbeat of one session. The server sends a ping an interval after the last pong, and a client that
-/// does not answer within the time-out is gone.
+/// The heartbeat of a session. The server sends a ping an interval after the last pong. A client
+/// that does not answer within the time-out is gone.
 struct Heartbeat {
-  /// What a session needs when its heartbeat is due.
+  /// What to do when the heartbeat is due.
   enum Action {
-    /// A ping, and another look at this time.
+    /// Send a ping, and look again at `next`.
     case ping(next: Instant)
-    /// Another look at this time.
+    /// Look again at this time.
     case wait(until: Instant)
-    /// The end.
+    /// End the session.
     case timeOut
   }
 
   private let interval: Duration
   private let timeout: Duration
   private var lastPong: Instant?
-  /// When the ping was due that has no pong yet.
+  /// When the unanswered ping was due.
   private var pinged: Instant?
 
   init(_ options: EngineIOOptions) {

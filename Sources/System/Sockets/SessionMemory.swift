@@ -1,14 +1,15 @@
 import Environment
 
-/// The bytes that one session of a client makes the node hold: unhandled input, unread output, unfinished messages.
+/// The memory that one session holds: unhandled input, unread output, incomplete messages.
 ///
-/// The share is small until the client has a socket, and larger from then on. Both are shares of what the node holds for all
-/// its clients. Everything is given back when the session and its links are gone. Used on one actor.
+/// The limit is small until the client has a socket, and larger from then on. Both limits are
+/// shares of the node's budgets. Everything is released when the session and its links are gone.
+/// Used on one actor.
 final class SessionMemory {
   private let node: ClientMemory
   private let memberLimit: Int
   private var budget: ByteBudget
-  /// Whether the client has shown who it is.
+  /// Whether the client has authenticated.
   private(set) var isMember = false
 
   init(_ node: ClientMemory, options: EngineIOOptions) {
@@ -22,13 +23,15 @@ final class SessionMemory {
   /// Bytes held now.
   var used: Int { budget.used }
 
-  /// Charges `count` bytes; false, with nothing charged, when the share or the node has no room for them.
+  /// Charges `count` bytes. Returns false, and charges nothing, if the session or the node has no
+  /// room.
   func charge(_ count: Int) -> Bool { budget.charge(count) }
 
-  /// Gives back bytes that were charged.
+  /// Releases bytes that were charged.
   func release(_ count: Int) { budget.release(count) }
 
-  /// Moves everything to the larger share; false when the node has no room for another member.
+  /// Moves all charges to the larger share. Returns false if the node has no room for another
+  /// member.
   func becomeMember() -> Bool {
     guard !isMember else { return true }
     let larger = ByteBudget(limit: memberLimit, parent: node.members)
@@ -41,11 +44,11 @@ final class SessionMemory {
   }
 }
 
-/// The part of a session's bytes that one buffer holds. Used on one actor.
+/// The part of a session's memory that one buffer holds. Used on one actor.
 struct Holding {
   private(set) var count = 0
 
-  /// Charges or gives back the difference to `newCount`; false, with nothing changed, when there is no room for it.
+  /// Changes the charge to `newCount`. Returns false, and changes nothing, if there is no room.
   mutating func set(_ newCount: Int, of memory: SessionMemory) -> Bool {
     if newCount > count {
       guard memory.charge(newCount - count) else { return false }

@@ -2,10 +2,10 @@ import Environment
 
 /// A client of Socket.IO 5 over an `EngineIOClient`. One task sends and one receives.
 public actor SocketIOClient {
-  /// What came.
+  /// A packet that arrived.
   public enum Event: Sendable {
     case connected(namespace: String, id: String)
-    /// CONNECT_ERROR.
+    /// A CONNECT_ERROR.
     case refused(namespace: String, message: String)
     case event(namespace: String, name: String, SocketPayload)
     case acknowledged(namespace: String, id: Int64, SocketPayload)
@@ -16,10 +16,10 @@ public actor SocketIOClient {
   private let serialExecutor: ActorExecutor
   private var nextID: Int64 = 0
 
-  /// The executor that the environment gave to this actor.
+  /// The executor of the environment.
   public nonisolated var unownedExecutor: UnownedSerialExecutor { serialExecutor.unowned }
 
-  /// A client of the server at `address`.
+  /// Makes a client of the server at `address`.
   public init(
     _ environment: Environment, address: SocketAddress, path: String = "/socket.io/",
     transport: EngineIOClient.Transport
@@ -28,27 +28,27 @@ public actor SocketIOClient {
     serialExecutor = environment.executor.forActor("socket-io-client")
   }
 
-  /// Opens the session and asks for a namespace; `receive` tells whether it was given.
+  /// Opens the session and asks for a namespace. `receive` returns the answer.
   public func connect(namespace: String = "/", auth: JSONValue? = nil) async throws {
     try await engine.open()
     try await join(namespace, auth: auth)
   }
 
-  /// Asks for another namespace on the same session.
+  /// Asks for another namespace in the same session.
   public func join(_ namespace: String, auth: JSONValue? = nil) async throws {
     try await engine.send(.text(SocketIOPacket(.connect, namespace: namespace, data: auth).text))
   }
 
-  /// Sends a packet as it is, without its attachments.
+  /// Sends a packet without its attachments.
   public func send(_ packet: SocketIOPacket) async throws { try await engine.send(.text(packet.text)) }
 
-  /// Sends what belongs to the packet before it.
+  /// Sends an attachment of the previous packet.
   public func send(attachment: [UInt8]) async throws { try await engine.send(.binary(attachment)) }
 
-  /// The id of the Engine.IO session; empty before there is one.
+  /// The id of the Engine.IO session; empty before it is open.
   public var sessionID: String { get async { await engine.sessionID } }
 
-  /// Sends an event; with `acknowledged`, returns the number that its acknowledgement will carry.
+  /// Sends an event. With `acknowledged`, returns the number of its acknowledgement.
   @discardableResult
   public func emit(
     _ name: String, _ payload: SocketPayload, namespace: String = "/", acknowledged: Bool = false
@@ -68,8 +68,8 @@ public actor SocketIOClient {
     return id
   }
 
-  /// The next thing that comes.
-  /// - Throws: `EngineIOClient.Failure.closed` once the session has ended.
+  /// Returns the next event.
+  /// - Throws: `EngineIOClient.Failure.closed` after the session has ended.
   public func receive() async throws -> Event {
     while true {
       guard case .text(let text) = try await engine.receive(), let packet = SocketIOPacket(text: text) else {
@@ -103,8 +103,8 @@ public actor SocketIOClient {
     }
   }
 
-  /// Ends the session.
+  /// Closes the session.
   public func close() async { await engine.close() }
-  /// Goes away without a word.
+  /// Ends the session without a close packet.
   public func abandon() async { await engine.abandon() }
 }

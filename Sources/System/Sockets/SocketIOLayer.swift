@@ -1,54 +1,56 @@
 import Environment
 
-/// Socket.IO on top of Engine.IO: packets, namespaces, attachments. Used on the engine's actor.
+/// Socket.IO on top of Engine.IO: packets, namespaces, attachments. Used on the engine's actor
+/// only.
 final class SocketIOLayer<Application: SocketApplication>: EngineIOLayer {
   typealias Engine = EngineIOServer<SocketIOLayer<Application>>
-  /// What is done for a client on the engine's actor, where no hop parts an answer from what was emitted before it.
+  /// A step of a client, run on the engine's actor: no hop separates an answer from the events
+  /// emitted before it.
   typealias Step = @Sendable (isolated Engine) async -> Void
 
-  /// What a client may have sent that is not handled yet; more is a client that does not wait.
+  /// Maximum number of steps that wait. A client that sends more is closed.
   private static var maximumSteps: Int { 1000 }
-  /// What a second CONNECT for a namespace is told.
-  static var isConnectedAlready: String { "the namespace is connected already" }
+  /// The answer to a second CONNECT for a namespace.
+  static var isConnectedAlready: String { "the namespace is already connected" }
 
   private struct Member {
     let socket: SocketID
     let rooms: [String]
-    /// Its place in those rooms.
+    /// The position of the socket in its rooms.
     let number: Int64
   }
 
-  /// A step that waits, and the bytes that it holds.
+  /// A step that waits, and the size of its input in bytes.
   private struct Waiting {
     let step: Step
     let size: Int
   }
 
-  /// A binary packet whose attachments have not all come.
+  /// A binary packet with missing attachments.
   private struct Partial {
     let header: SocketIOHeader
     var attachments: [[UInt8]] = []
     var missing: Int
-    /// Whether a socket hears it. The attachments of other packets are counted and not kept.
+    /// Whether a socket receives it. The attachments of other packets are counted and dropped.
     let isHeard: Bool
     var size: Int
   }
 
-  /// Used on the engine's actor.
+  /// Used on the engine's actor only.
   private final class Client: @unchecked Sendable {
     let session: EngineIOSession
     let application: Application
     /// The connected sockets, by namespace.
     var sockets: [String: Member] = [:]
-    /// The sockets that ask to be let in, by namespace. A namespace is never in both tables.
+    /// The sockets that wait for admission, by namespace. A namespace is never in both tables.
     var connecting: [String: SocketID] = [:]
     var partial: Partial?
-    /// Steps that wait for the one that runs.
+    /// Steps that wait for the running one.
     var steps = FIFO<Waiting>()
     var isWorking = false
-    /// What the step that runs holds.
+    /// The size of the running step's input.
     var runningSize = 0
-    /// Ends the session when no socket comes in time.
+    /// Ends the session if no socket connects in time.
     var timeout: Task<Void, Never>?
 
     init(_ session: EngineIOSession, _ application: Application) {
@@ -81,7 +83,7 @@ final class SocketIOLayer<Application: SocketApplication>: EngineIOLayer {
     expectSocket(client, on: engine)
   }
 
-  /// Ends the session unless it has a socket in time.
+  /// Starts the time limit for the first socket.
   private func expectSocket(_ client: Client, on engine: isolated Engine) {
     client.endTimeout()
     client.timeout = environment.executor.spawn("connect-timeout") { [engine] in
@@ -91,7 +93,7 @@ final class SocketIOLayer<Application: SocketApplication>: EngineIOLayer {
 
   private func checkConnected(_ client: Client, on engine: isolated Engine) async {
     do { try await environment.clock.sleep(for: engine.options.connectTimeout) } catch { return }
-    if client.sockets.isEmpty { engine.end(client.session, reason: "no CONNECT came in time") }
+    if client.sockets.isEmpty { engine.end(client.session, reason: "no CONNECT arrived in time") }
   }
 
   func closed(_ session: EngineIOSession, reason: String, on engine: isolated Engine) {
@@ -103,7 +105,7 @@ final class SocketIOLayer<Application: SocketApplication>: EngineIOLayer {
     if !client.isWorking { clients[session.id] = nil }
   }
 
-  /// Takes a socket out of its rooms, and tells the application.
+  /// Removes a socket from its rooms, and tells the application.
   private func remove(
     _ namespace: String, of client: Client, _ reason: String, on engine: isolated Engine
   ) {
@@ -133,7 +135,9 @@ final class SocketIOLayer<Application: SocketApplication>: EngineIOLayer {
   private func begin(_ header: SocketIOHeader, _ client: Client, on engine: isolated Engine) {
     let isHeard = header.kind == .binaryEvent && client.sockets[header.namespace] != nil
     let size = isHeard ? header.size : 0
-    guard client.session.memory.charge(size) else { return engine.end(client.session, reason: "too much at once") }
+    guard client.session.memory.charge(size) else {
+      return engine.end(client.session, reason: "too many packets at once")
+    }
     client.partial = Partial(header: header, missing: header.attachments, isHeard: isHeard, size: size)
   }
 
@@ -142,7 +146,7 @@ final class SocketIOLayer<Application: SocketApplication>: EngineIOLayer {
     client.partial!.missing -= 1
     if client.partial!.isHeard {
       guard client.session.memory.charge(bytes.count) else {
-        return engine.end(client.session, reason: "too much at once")
+        return engine.end(client.session, reason: "too many packets at once")
       }
       client.partial!.size += bytes.count
       client.partial!.attachments.append(bytes)
@@ -164,11 +168,11 @@ final class SocketIOLayer<Application: SocketApplication>: EngineIOLayer {
     case .connect: connect(header, client, on: engine)
     case .disconnect: disconnected(header.namespace, client, on: engine)
     case .event, .binaryEvent:
-      // Without a socket it was sent too early, or crossed a DISCONNECT: nobody hears it.
+      // Without a socket, the event was sent too early or crossed a DISCONNECT. Ignore it.
       guard let socket = client.sockets[header.namespace]?.socket else { return }
       handle(header, attachments, client, socket, on: engine)
     case .acknowledgement, .binaryAcknowledgement:
-      // The server asks for none, so one that comes is late or made up: nothing depends on it.
+      // The server asks for no acknowledgements. Ignore it.
       break
     case .connectError: fail(client.session, on: engine)
     }
@@ -187,7 +191,7 @@ final class SocketIOLayer<Application: SocketApplication>: EngineIOLayer {
     client.connecting[namespace] = socket
     let query = session.query
     add(client, header.size, on: engine) { [application = client.application] engine in
-      // The client may have gone, or have taken it back.
+      // The client may be gone, or may have disconnected.
       guard engine.layer.isConnecting(socket) else { return }
       let auth: JSONValue
       do throws(SocketIOHeader.Unreadable) {
@@ -201,7 +205,7 @@ final class SocketIOLayer<Application: SocketApplication>: EngineIOLayer {
         if engine.layer.accept(socket, rooms: rooms, unless: objection, on: engine) {
           await application.connected(socket, auth: auth)
         } else {
-          await application.disconnected(socket, reason: "it was not let in after all")
+          await application.disconnected(socket, reason: "the connection was refused")
         }
       }
     }
@@ -211,7 +215,7 @@ final class SocketIOLayer<Application: SocketApplication>: EngineIOLayer {
     SocketIOPacket(.connectError, namespace: namespace, data: ["message": .string(message)])
   }
 
-  /// The client leaves a namespace, or takes back that it wants to connect to it.
+  /// The client leaves a namespace, or cancels its CONNECT.
   private func disconnected(_ namespace: String, _ client: Client, on engine: isolated Engine) {
     client.connecting[namespace] = nil
     remove(namespace, of: client, "the client disconnected", on: engine)
@@ -242,9 +246,11 @@ final class SocketIOLayer<Application: SocketApplication>: EngineIOLayer {
 
   // MARK: One after the other
 
-  /// Runs a step after those before it. What it holds of the client's is charged until it is done.
+  /// Runs a step after the earlier ones. Its input is charged until it is done.
   private func add(_ client: Client, _ size: Int, on engine: isolated Engine, _ step: @escaping Step) {
-    guard client.session.memory.charge(size) else { return engine.end(client.session, reason: "too much at once") }
+    guard client.session.memory.charge(size) else {
+      return engine.end(client.session, reason: "too many packets at once")
+    }
     if !client.isWorking {
       client.isWorking = true
       client.runningSize = size
@@ -254,7 +260,7 @@ final class SocketIOLayer<Application: SocketApplication>: EngineIOLayer {
       return
     }
     client.steps.append(Waiting(step: step, size: size))
-    if client.steps.count > Self.maximumSteps { engine.end(client.session, reason: "too much at once") }
+    if client.steps.count > Self.maximumSteps { engine.end(client.session, reason: "too many packets at once") }
   }
 
   private func work(_ client: Client, _ first: Step, on engine: isolated Engine) async {
@@ -276,13 +282,14 @@ final class SocketIOLayer<Application: SocketApplication>: EngineIOLayer {
 
   // MARK: What goes
 
-  /// Whether a socket still waits to be let in.
+  /// Whether a socket still waits for admission.
   private func isConnecting(_ socket: SocketID) -> Bool {
     guard let client = clients[socket.session], !client.session.isClosed else { return false }
     return planted(.admitsTwice) || client.connecting[socket.namespace] == socket
   }
 
-  /// Registers a socket and tells its client; false when the client has gone or has taken it back, or there is an objection.
+  /// Connects a socket and tells its client. Returns false if the client is gone or has cancelled,
+  /// or if there is an objection.
   private func accept(
     _ socket: SocketID, rooms names: [String], unless objection: @Sendable () -> String?,
     on engine: isolated Engine
@@ -314,7 +321,7 @@ final class SocketIOLayer<Application: SocketApplication>: EngineIOLayer {
     }
   }
 
-  /// Disconnects a socket, and ends its session when it was the last.
+  /// Disconnects a socket, and ends its session if it was the last one.
   func disconnect(_ socket: SocketID, _ reason: String, on engine: isolated Engine) {
     guard let client = self.client(of: socket), !client.session.isClosed else { return }
     send(SocketIOPacket(.disconnect, namespace: socket.namespace), [], client, on: engine)
@@ -322,14 +329,14 @@ final class SocketIOLayer<Application: SocketApplication>: EngineIOLayer {
     if client.sockets.isEmpty, client.connecting.isEmpty { engine.end(client.session, reason: reason) }
   }
 
-  /// Answers a socket that waits to be let in with CONNECT_ERROR.
+  /// Answers a socket that waits for admission with CONNECT_ERROR.
   private func refuse(_ socket: SocketID, _ message: String, on engine: isolated Engine) {
     guard isConnecting(socket), let client = clients[socket.session] else { return }
     client.connecting[socket.namespace] = nil
     send(Self.connectError(message, socket.namespace), [], client, on: engine)
   }
 
-  /// Whose a socket is that is connected.
+  /// The client of a connected socket.
   private func client(of socket: SocketID) -> Client? {
     guard let client = clients[socket.session], client.sockets[socket.namespace]?.socket == socket else { return nil }
     return client

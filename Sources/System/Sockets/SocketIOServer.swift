@@ -2,7 +2,7 @@ import Environment
 
 /// A socket: one client in one namespace.
 public struct SocketID: Hashable, Sendable {
-  /// The session of Engine.IO that carries it.
+  /// The Engine.IO session of the socket.
   let session: String
   /// The namespace.
   public let namespace: String
@@ -10,20 +10,21 @@ public struct SocketID: Hashable, Sendable {
   public let id: String
 }
 
-/// What an application answers to a socket that wants to connect.
+/// The answer of an application to a socket that asks to connect.
 public enum SocketAdmission: Sendable {
-  /// From the instant at which its client is told, the socket hears what is emitted to these rooms. At that instant, `objection` may
-  /// still refuse it.
+  /// The socket is admitted to these rooms. It receives all events for them from the moment its
+  /// client is told. At that moment, `objection` may still refuse it.
   case accepted(rooms: [String], objection: @Sendable () -> String? = { nil })
   /// The message of the CONNECT_ERROR.
   case refused(String)
 }
 
-/// A payload with its binary parts: `data` holds `{"_placeholder":true,"num":N}` where attachment N belongs.
+/// The payload of an event, with its attachments: `{"_placeholder":true,"num":N}` stands for
+/// attachment N.
 public struct SocketPayload: Sendable {
   /// The arguments.
   public var arguments: [JSONValue]
-  /// The binary parts.
+  /// The attachments.
   public var attachments: [[UInt8]]
 
   /// Makes a payload.
@@ -33,38 +34,41 @@ public struct SocketPayload: Sendable {
   }
 }
 
-/// What an application does with its sockets. The calls for one session of a client come one after the other, in the order
-/// in which the client sent what they are about.
+/// The handler of sockets. The calls for one session arrive one after the other, in the order in
+/// which the client sent the packets.
 public protocol SocketApplication: Sendable {
-  /// Whether a socket may connect. `query` is that of the handshake, `auth` the payload of CONNECT. Every socket that is accepted is
-  /// disconnected once, also one whose client has gone meanwhile.
+  /// Decides whether a socket may connect. `query` is the query of the handshake, `auth` the
+  /// payload of CONNECT. `disconnected` is called once for every admitted socket, even if its
+  /// client is gone by then.
   func admit(_ socket: SocketID, query: [(name: String, value: String)], auth: JSONValue) async -> SocketAdmission
-  /// The socket is connected, and may be sent to.
+  /// The socket is connected and can receive events.
   func connected(_ socket: SocketID, auth: JSONValue) async
-  /// An event; what is returned acknowledges it, when the client asked for that.
+  /// Handles an event. The result is the acknowledgement, if the client asked for one.
   func event(_ name: String, _ payload: SocketPayload, from socket: SocketID) async -> SocketPayload
-  /// An event that cannot be read; what is returned acknowledges it, when the client asked for that.
+  /// Handles an event with an unreadable payload. The result is the acknowledgement, if the client
+  /// asked for one.
   func unreadable(_ reason: String, from socket: SocketID) async -> SocketPayload
-  /// What `event` returned for an event that the client wants no acknowledgement for.
+  /// Handles the result of an event that the client wants no acknowledgement for.
   func unacknowledged(_ answer: SocketPayload, from socket: SocketID) async
-  /// The socket is gone.
+  /// The socket is disconnected.
   func disconnected(_ socket: SocketID, reason: String) async
 }
 
 extension SocketApplication {
-  /// Says nothing.
+  /// Returns an empty acknowledgement.
   public func unreadable(_ reason: String, from socket: SocketID) async -> SocketPayload { SocketPayload([]) }
-  /// Says nothing.
+  /// Does nothing.
   public func unacknowledged(_ answer: SocketPayload, from socket: SocketID) async {}
 }
 
-/// An event for all sockets of some rooms of a namespace: encoded once, however many hear it.
+/// An event for all sockets in some rooms of a namespace, encoded once for all of them.
 public struct RoomEvent: Sendable {
   let rooms: [String]
   let namespace: String
   let message: EncodedMessage
 
-  /// Encodes an event with one argument. A socket that is in several of the rooms hears it once for each.
+  /// Encodes an event with one argument. A socket in several of the rooms receives it once for
+  /// each.
   public init(_ name: String, _ argument: JSONValue, rooms: [String], namespace: String = "/") {
     self.rooms = rooms
     self.namespace = namespace
@@ -104,7 +108,7 @@ public final class SocketIOServer<Application: SocketApplication>: Sendable {
     await engine.perform { engine in for event in events { engine.layer.emit(event, on: engine) } }
   }
 
-  /// Disconnects sockets, and ends the sessions that have no other socket.
+  /// Disconnects sockets, and ends sessions without other sockets.
   public func disconnect(_ sockets: [SocketID], reason: String) async {
     await engine.perform { engine in
       for socket in sockets { engine.layer.disconnect(socket, reason, on: engine) }
@@ -115,12 +119,12 @@ public final class SocketIOServer<Application: SocketApplication>: Sendable {
   public func close() async { await engine.close() }
 }
 
-/// The rows that lead to an Engine.IO server.
+/// The routes of an Engine.IO server.
 enum EngineIORoutes {
   static func table<Layer: EngineIOLayer>(
     _ engine: EngineIOServer<Layer>, path: String, for application: Layer.Application
   ) -> [Route] {
-    // The protocol answers a wrong method itself, with 400.
+    // The protocol answers wrong methods itself, with 400.
     ["GET", "POST", "PUT", "DELETE", "PATCH"].map { method in
       Route(
         method, path, "Engine.IO 4",

@@ -1,7 +1,7 @@
 import Environment
 
-/// The rooms of all namespaces, and who hears what is emitted to each. Joining takes constant time and leaving logarithmic,
-/// however many are in the room.
+/// The rooms of all namespaces and their listeners. Joining takes constant time, leaving
+/// logarithmic time in the size of the room.
 struct SocketRooms<Listener: AnyObject> {
   private struct Name: Hashable {
     let namespace: String
@@ -9,9 +9,9 @@ struct SocketRooms<Listener: AnyObject> {
   }
 
   private struct Entry {
-    /// Grows with each socket that joins, so the entries of a room are sorted by it.
+    /// Higher than all numbers before it, so the entries of a room are sorted.
     let number: Int64
-    /// Nil once it has left.
+    /// Nil after the socket has left.
     var listener: Listener?
   }
 
@@ -22,10 +22,10 @@ struct SocketRooms<Listener: AnyObject> {
 
   private var rooms: [Name: Room] = [:]
 
-  /// How many rooms have listeners.
+  /// The number of rooms with listeners.
   var count: Int { rooms.count }
 
-  /// Adds the socket with this number, which is higher than all before it.
+  /// Adds a socket. Its number is higher than all before it.
   mutating func join(_ listener: Listener, _ number: Int64, _ names: [String], in namespace: String) {
     for name in names {
       rooms[Name(namespace: namespace, name: name), default: Room()].entries.append(
@@ -60,8 +60,8 @@ struct SocketRooms<Listener: AnyObject> {
     }
   }
 
-  /// The listeners of a room, in the order in which they joined. They stay the same while they are gone through, whoever
-  /// leaves meanwhile.
+  /// The listeners of a room, in the order in which they joined. The sequence does not change while
+  /// listeners leave.
   func listeners(in namespace: String, _ name: String) -> some Sequence<Listener> {
     (rooms[Name(namespace: namespace, name: name)]?.entries ?? []).lazy.compactMap(\.listener)
   }

@@ -1,6 +1,6 @@
 import Environment
 
-/// The client's side of a WebSocket. One task reads and one writes.
+/// A WebSocket client. One task reads and one writes.
 final class WebSocketClient: @unchecked Sendable {
   private let environment: Environment
   private let connection: any Connection
@@ -11,7 +11,7 @@ final class WebSocketClient: @unchecked Sendable {
     self.connection = connection
   }
 
-  /// Connects and shakes hands.
+  /// Connects and performs the opening handshake.
   static func connect(_ environment: Environment, _ address: SocketAddress, _ target: String) async throws
     -> WebSocketClient
   {
@@ -53,18 +53,18 @@ final class WebSocketClient: @unchecked Sendable {
     }
   }
 
-  /// Whether the head of a response answers the key (RFC 6455 §4.1).
+  /// Whether the head of a response accepts the key (RFC 6455 §4.1).
   private static func accepts(_ head: [UInt8], _ key: String) -> Bool {
     let name = Array("sec-websocket-accept:".utf8)
     let answer = WebSocketHandshake.accept(key).utf8
     return head.split(separator: UInt8(ascii: "\n")).contains { line in
-      // Letters of either case differ in one bit, which the hyphen and the colon have set.
+      // The two cases of a letter differ in one bit, which the hyphen and the colon have set.
       line.count > name.count && zip(line, name).allSatisfy { $0 | 0x20 == $1 }
         && line.dropFirst(name.count).filter { $0 > 0x20 }.elementsEqual(answer)
     }
   }
 
-  /// The next event, or nil at the end of the stream.
+  /// Returns the next event, or nil at the end of the stream.
   func next(patience: Duration = .seconds(60)) async throws -> WebSocketParser.Event? {
     while true {
       if let event = try parser.next() { return event }

@@ -2,18 +2,18 @@ import Environment
 
 /// The outgoing half of a WebSocket. A peer that does not read is cut off. Used on one actor.
 final class WebSocketLink {
-  /// Time for the peer to take what it is sent.
+  /// Maximum time for the peer to take what it is sent.
   private static let patience: Duration = .seconds(20)
 
   private let connection: any Connection
-  /// Bytes that may wait for the peer.
+  /// Maximum number of bytes that wait for the peer.
   private let limit: Int
   private let memory: SessionMemory
   private var queued: [UInt8] = []
-  /// Bytes that the peer has not taken. Frames that the network takes in the turn in which they are queued are
-  /// not charged.
+  /// Bytes that the peer has not taken. Frames that are written in the turn in which they were
+  /// queued are not charged.
   private var unread = Holding()
-  /// The unfinished part of a message of the peer.
+  /// The incomplete part of a message from the peer.
   private var unfinished = Holding()
   private var outlet: Outlet!
   private(set) var isClosed = false
@@ -30,13 +30,13 @@ final class WebSocketLink {
 
   // MARK: Queueing
 
-  /// Queues a frame. Closes the link instead when the peer is too slow.
+  /// Queues a frame. Closes the link instead if the peer is too slow.
   func send(_ opcode: WebSocketOpcode, _ payload: some Collection<UInt8>) {
     guard admits(payload.count) else { return }
     WebSocketFrame.write(opcode, payload, to: &queued)
   }
 
-  /// Queues an encoded frame. Closes the link instead when the peer is too slow.
+  /// Queues an encoded frame. Closes the link instead if the peer is too slow.
   func send(frame: [UInt8]) {
     guard admits(frame.count) else { return }
     queued += frame
@@ -52,10 +52,11 @@ final class WebSocketLink {
     return true
   }
 
-  /// Charges the unfinished part of a message of the peer. False when the node has no room for it.
+  /// Charges the incomplete part of a message from the peer. Returns false if the node has no room.
   func hold(unfinished count: Int) -> Bool { unfinished.set(count, of: memory) }
 
-  /// Queues a close frame, and takes no more frames. Frames that were queued before are still written.
+  /// Queues a close frame, and refuses further frames. Frames that were queued before are still
+  /// written.
   func fail(_ error: WebSocketError) {
     guard !isClosed else { return }
     WebSocketFrame.write(.close, WebSocketFrame.closePayload(error.code, error.reason), to: &queued)
@@ -64,8 +65,8 @@ final class WebSocketLink {
 
   // MARK: Writing
 
-  /// Claims the next write; the caller then calls `writeNow` or `writeAll`. False when there is nothing to
-  /// write, or a write is under way.
+  /// Claims the next write; the caller then calls `writeNow` or `writeAll`. Returns false if there
+  /// is nothing to write, or if a write is in progress.
   func beginWriting() -> Bool { !queued.isEmpty && outlet.begin() }
 
   /// Writes what the network takes at once. A task writes the rest.
@@ -89,7 +90,7 @@ final class WebSocketLink {
   private func outletDid(_ event: Outlet.Event) {
     switch event {
     case .stalled:
-      // Frames that were queued before are written in any case; the next one finds no room.
+      // Frames that are queued already are written in any case. The next one finds no room.
       _ = unread.set(outlet.underWay, of: memory)
     case .failed:
       queued = []

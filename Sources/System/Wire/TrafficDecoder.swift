@@ -1,17 +1,19 @@
-/// What passes over one connection, in the words of its protocols: HTTP, WebSocket with Engine.IO and Socket.IO, AMQP. It watches; bytes
-/// that it does not understand are told as such, and it goes on with raw bytes.
+/// Decodes the bytes of one connection into messages of their protocols: HTTP, WebSocket with
+/// Engine.IO and Socket.IO, AMQP. Bytes that cannot be decoded are reported as raw bytes.
 public struct TrafficDecoder {
-  /// Something whole that passed.
+  /// A complete message.
   public struct Message: Sendable {
-    /// HTTP, Socket.IO, AMQP …
+    /// The protocol: HTTP, Socket.IO, AMQP …
     public let layer: String
-    /// One line: `POST /login`, `200`, `send_message {…}`, `USER_MESSAGE {…} by basicDeliver UME_USER_SERVER #4`.
+    /// One line: `POST /login`, `200`, `send_message {…}`, `USER_MESSAGE {…} by basicDeliver
+    /// UME_USER_SERVER #4`.
     public let summary: String
-    /// All of it.
+    /// The complete text.
     public let detail: String
-    /// What kind of news it is, when it is news: the name of a Socket.IO event, the TYPE of a queue's message.
+    /// The kind of a notable message: the name of a Socket.IO event, or the TYPE of a queue
+    /// message.
     public var name: String?
-    /// What the news says.
+    /// The data of a notable message.
     public var payload: JSONValue?
   }
 
@@ -25,7 +27,7 @@ public struct TrafficDecoder {
     case raw
   }
 
-  /// Longer texts are cut for people.
+  /// Maximum length of a text that is shown.
   private static let longest = 4000
   private static let limits: HTTPLimits = {
     var limits = HTTPLimits()
@@ -37,14 +39,15 @@ public struct TrafficDecoder {
   private var client = Direction.start
   private var server = Direction.start
 
-  /// A connection of which nothing has passed.
+  /// Makes a decoder of a new connection.
   public init() {}
 
-  /// Takes what one side sent; the client is the one that connected. Returns what is whole now.
+  /// Decodes bytes of one side; the client is the side that connected. Returns the messages that
+  /// are complete now.
   public mutating func receive(_ bytes: [UInt8], fromClient: Bool) -> [Message] {
     var bytes = bytes
     if case .start = client {
-      // The protocol shows in the first bytes of the client.
+      // The first bytes of the client show the protocol.
       guard fromClient else { return [Self.raw(bytes)] }
       undecided += bytes
       guard undecided.count >= Self.name.count || !Self.name.starts(with: undecided) else { return [] }
@@ -57,7 +60,7 @@ public struct TrafficDecoder {
       return messages
     }
     let messages = Self.read(bytes, &server)
-    // The answer to an upgrade: from here on both sides speak in frames.
+    // After the answer to an upgrade, both sides send frames.
     if case .webSocket = server, case .request(var parser) = client {
       var next = WebSocketParser(role: .server, limit: 16 << 20)
       next.receive(parser.takeRest())
@@ -105,7 +108,7 @@ public struct TrafficDecoder {
     }
   }
 
-  /// All that is whole; what breaks the protocol ends the decoding.
+  /// Takes all complete messages. A protocol error ends the decoding.
   private static func collect(_ bytes: [UInt8], _ direction: inout Direction, _ next: () throws -> Message?)
     -> [Message]
   {
@@ -113,7 +116,7 @@ public struct TrafficDecoder {
     do {
       while let message = try next() { messages.append(message) }
     } catch {
-      messages.append(Message(layer: "bytes", summary: "not understood: \(error)", detail: cut(text(bytes))))
+      messages.append(Message(layer: "bytes", summary: "cannot be decoded: \(error)", detail: cut(text(bytes))))
       direction = .raw
     }
     return messages
@@ -173,7 +176,7 @@ public struct TrafficDecoder {
       detail: cut("\(response.status)\n\(fields)\n\(text(response.body))"))
   }
 
-  /// The packets of a polling payload, when it is one that holds more than text.
+  /// The packets of a polling payload that holds more than text.
   private static func payload(_ bytes: [UInt8]) -> String? {
     guard let first = bytes.first, UInt8(ascii: "0")...UInt8(ascii: "6") ~= first,
       let packets = EngineIOPacket.payload(bytes)
@@ -243,7 +246,7 @@ public struct TrafficDecoder {
     }
     let body = text(command.body)
     let detail = cut("channel \(command.channel): \(whole)\n\(body)")
-    // What it says comes before how it travels.
+    // The content is shown before the transport.
     if let json = try? JSONParser.parse(command.body, depth: JSONParser.innerDepth), let type = json["TYPE"]?.string {
       let data = json["DATA"].map { " " + cut($0.text, 200) } ?? ""
       var message = Message(layer: "AMQP", summary: "\(type)\(data) by \(name)\(subject)", detail: detail)
@@ -257,7 +260,7 @@ public struct TrafficDecoder {
 }
 
 extension String {
-  /// How many bytes come before the end of the first occurrence of `text`.
+  /// The number of bytes before the end of the first occurrence of `text`.
   fileprivate func range(ofText text: String) -> Int? {
     let (bytes, wanted) = (Array(utf8), Array(text.utf8))
     guard bytes.count >= wanted.count else { return nil }

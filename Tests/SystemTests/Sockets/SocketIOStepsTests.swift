@@ -118,7 +118,7 @@ struct SocketIOStepsTests {
     }
   }
 
-  private static let twice = "{\"message\":\"the namespace is connected already\"}"
+  private static let twice = "{\"message\":\"the namespace is already connected\"}"
 
   @Test(
     "what comes of packets in one breath",

@@ -186,7 +186,7 @@ struct SocketIOTests {
       }
       #expect(statuses.contains(400))
     }
-    #expect(log.reasons.contains { $0.hasPrefix("too slow") })
+    #expect(log.reasons.contains { $0.hasPrefix("the client reads too slowly") })
   }
 
   @Test("a crash of the server leaves no task behind, and clients notice")

@@ -1,19 +1,19 @@
-/// One server-sent event.
+/// A server-sent event.
 public struct ServerSentEvent: Hashable, Sendable {
-  /// The id of the last event that had one, this one included.
+  /// The id of this event, or of the last event before it that had one.
   public let id: String
-  /// Its type; `message` when the stream does not say.
+  /// The type; `message` by default.
   public let name: String
-  /// Its lines, joined.
+  /// The data lines, joined.
   public let data: String
 }
 
-/// Reads a stream of server-sent events (WHATWG HTML §9.2.6): bytes in, events out.
+/// A parser of server-sent events (WHATWG HTML §9.2.6): bytes in, events out.
 public struct EventStreamParser: Sendable {
-  /// A longer line, or more data in one event, is refused: it would be held in memory.
+  /// Maximum size of a line and of the data of an event, in bytes.
   static let maximumSize = 65_536
 
-  /// Something in the stream is too long.
+  /// A line or an event is too long.
   public struct TooLong: Error, Sendable {}
 
   private var line: [UInt8] = []
@@ -24,10 +24,10 @@ public struct EventStreamParser: Sendable {
   private var events: [ServerSentEvent] = []
   private var followsReturn = false
 
-  /// A parser at the beginning of a stream.
+  /// Makes a parser at the start of a stream.
   public init() {}
 
-  /// Takes the bytes that came.
+  /// Appends bytes of the stream.
   public mutating func receive(_ bytes: [UInt8]) throws(TooLong) {
     for byte in bytes {
       let endsPair = followsReturn && byte == 0x0A
@@ -43,7 +43,7 @@ public struct EventStreamParser: Sendable {
     }
   }
 
-  /// The next event, if a whole one has come.
+  /// Returns the next event, or nil if more bytes are needed.
   public mutating func next() -> ServerSentEvent? { events.isEmpty ? nil : events.removeFirst() }
 
   private mutating func end(_ line: String) throws(TooLong) {

@@ -1,5 +1,5 @@
-/// The fields of a message (RFC 9110 §5), kept as the bytes that came, with slots into them: most are never looked at, so
-/// none becomes a `String` before somebody asks.
+/// The header fields of a message (RFC 9110 §5). They are kept as bytes, since most fields are
+/// never read.
 public struct HTTPFields: Sendable {
   struct Slot: Sendable {
     let name: Range<Int>
@@ -9,16 +9,16 @@ public struct HTTPFields: Sendable {
   let bytes: [UInt8]
   let slots: [Slot]
 
-  /// Bytes that are held.
+  /// The number of bytes held.
   var heldBytes: Int { bytes.count + slots.count * MemoryLayout<Slot>.stride }
 
-  /// The value of the first field called `name`, which must be in lower case.
+  /// The value of the first field called `name`. The name must be in lower case.
   public subscript(name: StaticString) -> String? { slot(name).map { text($0.value) } }
 
-  /// The values of all fields called `name` (in lower case), in order.
+  /// The values of all fields called `name`, in order. The name must be in lower case.
   public func all(_ name: StaticString) -> [String] { slots.filter { matches($0, name) }.map { text($0.value) } }
 
-  /// Whether there is a field called `name` whose value is `value`, in any case; both in lower case.
+  /// Whether a field called `name` has the value `value`, in any case. Both must be in lower case.
   func has(_ name: StaticString, _ value: StaticString) -> Bool {
     guard let slot = slot(name) else { return false }
     return bytes.withUnsafeBufferPointer { HTTPFieldReader.equal($0, slot.value, value) }
@@ -26,7 +26,7 @@ public struct HTTPFields: Sendable {
 
   private func slot(_ name: StaticString) -> Slot? { slots.first { matches($0, name) } }
 
-  /// All fields in order, names in lower case.
+  /// All fields in order, with names in lower case.
   public var pairs: [(name: String, value: String)] {
     slots.map { slot in
       let isLower = !bytes[slot.name].contains { $0 >= 0x41 && $0 <= 0x5A }
@@ -41,7 +41,7 @@ public struct HTTPFields: Sendable {
   private func text(_ range: Range<Int>) -> String { String(decoding: bytes[range], as: UTF8.self) }
 }
 
-/// What the framing of a message says (RFC 9112 §6, §9.3).
+/// The framing of a message (RFC 9112 §6, §9.3).
 struct HTTPFraming {
   var contentLength: Int?
   var isChunked = false
@@ -51,15 +51,16 @@ struct HTTPFraming {
   var expectsContinue = false
 }
 
-/// Reads the field lines of a head or a trailer section.
+/// A parser of the field lines of a head or a trailer section.
 ///
-/// Strict where RFC 9112 lets a recipient be lenient, since every leniency is a way to smuggle a request past a proxy that
-/// reads it otherwise: no obsolete line folding, no bare CR or LF, no space before the colon, one `Content-Length`.
+/// It is strict where RFC 9112 lets a recipient be lenient: each leniency is a way to smuggle a
+/// request past a proxy that reads it differently. No obsolete line folding, no bare CR or LF, no
+/// space before the colon, one `Content-Length`.
 enum HTTPFieldReader {
-  /// More fields than this are refused with 431.
+  /// Maximum number of fields. More are answered with 431.
   static let maximumCount = 128
 
-  /// Reads lines from `start` up to the empty line; returns the slots. `head` ends with the empty line.
+  /// Reads lines from `start` to the empty line at the end of `head`, and returns the slots.
   static func read(
     _ head: UnsafeBufferPointer<UInt8>, from start: Int, framing: inout HTTPFraming
   ) throws(HTTPError) -> [HTTPFields.Slot] {
@@ -100,7 +101,7 @@ enum HTTPFieldReader {
       framing.hosts += 1
       guard head[value].allSatisfy({ $0 > 0x20 && $0 < 0x7F && $0 != UInt8(ascii: "/") && $0 != UInt8(ascii: "@") })
       else {
-        throw .malformed("a Host that is not host:port")
+        throw .malformed("invalid Host")
       }
     case 6 where equal(head, name, "expect"):
       guard equal(head, value, "100-continue") else { throw .expectationFailed }
@@ -113,17 +114,17 @@ enum HTTPFieldReader {
       }
     case 14 where equal(head, name, "content-length"):
       guard framing.contentLength == nil, !value.isEmpty, value.count <= 18 else {
-        throw .malformed("an odd Content-Length")
+        throw .malformed("invalid Content-Length")
       }
       var length = 0
       for byte in head[value] {
-        guard byte.isDigit else { throw .malformed("an odd Content-Length") }
+        guard byte.isDigit else { throw .malformed("invalid Content-Length") }
         length = length * 10 + Int(byte - 0x30)
       }
       framing.contentLength = length
     case 17 where equal(head, name, "transfer-encoding"):
       guard !framing.isChunked, equal(head, value, "chunked") else {
-        throw .malformed("a Transfer-Encoding but chunked")
+        throw .malformed("Transfer-Encoding other than chunked")
       }
       framing.isChunked = true
     default: break
@@ -148,7 +149,7 @@ enum HTTPFieldReader {
 }
 
 extension Slice where Base == UnsafeBufferPointer<UInt8> {
-  /// The range without white space at its ends.
+  /// The range without leading and trailing white space.
   fileprivate var trimmed: Range<Int> {
     var range = startIndex..<endIndex
     while let first = range.first, base[first] == 0x20 || base[first] == 0x09 { range = first + 1..<range.upperBound }
@@ -157,24 +158,24 @@ extension Slice where Base == UnsafeBufferPointer<UInt8> {
   }
 }
 
-/// Why a message is not one that HTTP/1.1 allows, or that this side takes.
+/// Why a message is invalid, or not accepted by this side.
 public enum HTTPError: Error, Hashable, Sendable {
-  /// 400: the framing or the syntax is broken; the text says where.
+  /// 400: the framing or the syntax is invalid. The text says where.
   case malformed(String)
   /// 413.
   case bodyTooLarge
   /// 414.
   case targetTooLong
-  /// 417: an `Expect` that is not `100-continue`.
+  /// 417: an `Expect` other than `100-continue`.
   case expectationFailed
   /// 431.
   case headTooLarge
   /// 505.
   case versionNotSupported
-  /// The peer ended the stream in the middle of a message.
+  /// The peer closed the stream in the middle of a message.
   case cutOff
 
-  /// The status to answer with.
+  /// The status of the answer.
   public var status: Int {
     switch self {
     case .malformed, .cutOff: 400
@@ -186,27 +187,28 @@ public enum HTTPError: Error, Hashable, Sendable {
     }
   }
 
-  /// What to tell the peer.
+  /// The message for the peer.
   public var reason: String {
     switch self {
     case .malformed(let what): "malformed request: \(what)"
-    case .cutOff: "the request ends in the middle"
+    case .cutOff: "incomplete request"
     case .bodyTooLarge: "the body is too large"
     case .targetTooLong: "the request target is too long"
-    case .expectationFailed: "only Expect: 100-continue is known"
+    case .expectationFailed: "only Expect: 100-continue is supported"
     case .headTooLarge: "the request line and header fields are too large"
-    case .versionNotSupported: "only HTTP/1.1 and HTTP/1.0 are spoken here"
+    case .versionNotSupported: "only HTTP/1.1 and HTTP/1.0 are supported"
     }
   }
 }
 
-/// What a message may take up, in bytes.
+/// Limits of a message, in bytes.
 public struct HTTPLimits: Hashable, Sendable {
-  /// Start line and fields together; more is 431, or 414 while still in the start line.
+  /// The start line and the fields. Larger ones are answered with 431, or 414 within the start
+  /// line.
   public var head = 32 * 1024
-  /// The body, decoded; more is 413.
+  /// The decoded body. Larger ones are answered with 413.
   public var body = 1024 * 1024
 
-  /// The contract's limits.
+  /// Makes the defaults of the contract.
   public init() {}
 }

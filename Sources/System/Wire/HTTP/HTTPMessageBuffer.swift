@@ -1,6 +1,6 @@
-/// The bytes of a connection that no message has taken yet, and the ways to take a head or a body from them.
+/// The unread bytes of a connection, from which heads and bodies are taken.
 struct HTTPMessageBuffer {
-  /// Chunk extensions mean nothing here; all of a body's together may take this many bytes, then they are an attack.
+  /// Maximum size of all chunk extensions of a body, in bytes. They have no meaning here.
   static let maximumChunkOverhead = 4096
 
   private var bytes: [UInt8] = []
@@ -10,7 +10,8 @@ struct HTTPMessageBuffer {
 
   var isEmpty: Bool { start == bytes.count }
   var count: Int { bytes.count - start }
-  /// Bytes that are held, also of what was taken already. Not the array's capacity, which the allocator has a say in.
+  /// The number of bytes held, including those already taken. Not the capacity of the array, which
+  /// depends on the allocator.
   var heldBytes: Int { bytes.count }
 
   mutating func receive(_ new: [UInt8]) {
@@ -34,7 +35,7 @@ struct HTTPMessageBuffer {
     while count >= 2, bytes[start] == 13, bytes[start + 1] == 10 { advance(2) }
   }
 
-  /// Takes everything up to and with the empty line, or nothing when it is not there yet.
+  /// Takes everything up to and including the empty line. Returns nil if it has not arrived.
   mutating func takeHead(limit: Int) throws(HTTPError) -> [UInt8]? {
     guard let end = try endOfHead(limit: limit) else { return nil }
     let head = start == 0 && end == bytes.count ? bytes : Array(bytes[start..<end])
@@ -43,7 +44,7 @@ struct HTTPMessageBuffer {
   }
 
   private mutating func endOfHead(limit: Int) throws(HTTPError) -> Int? {
-    // A CR that was the last byte is looked at again, with what follows it.
+    // A CR at the end is examined again, with the byte after it.
     var index = max(start, scanned - 1)
     let end = bytes.withUnsafeBufferPointer { bytes -> Int in
       while true {
@@ -69,8 +70,8 @@ struct HTTPMessageBuffer {
     return end >= 0 ? end : nil
   }
 
-  /// Where the next byte up to CR (13) is, or the end. Eight are asked at once: `x - 14` borrows into the top bit of those, and the
-  /// first that says so is one.
+  /// The index of the next byte that is at most CR (13), or the end. Examines eight bytes at once:
+  /// `x - 14` borrows into the top bit of such bytes, and the first byte reported is always one.
   private static func nextControl(_ bytes: UnsafeBufferPointer<UInt8>, from start: Int) -> Int {
     let ones: UInt64 = 0x0101_0101_0101_0101
     let raw = UnsafeRawBufferPointer(bytes)
@@ -92,15 +93,15 @@ struct HTTPMessageBuffer {
     return taken
   }
 
-  /// Takes a line without its CRLF, or nothing when it is not there yet.
+  /// Takes a line without its CRLF. Returns nil if it has not arrived.
   mutating func takeLine(limit: Int) throws(HTTPError) -> ArraySlice<UInt8>? {
     guard let end = bytes[start...].firstIndex(of: 10) else {
-      if count > limit + 1 { throw .malformed("a line that does not end") }
+      if count > limit + 1 { throw .malformed("unterminated line") }
       return nil
     }
     guard end > start, bytes[end - 1] == 13 else { throw .malformed("a bare LF") }
     let line = bytes[start..<end - 1]
-    guard line.count <= limit else { throw .malformed("a line that is too long") }
+    guard line.count <= limit else { throw .malformed("line too long") }
     guard !line.contains(13) else { throw .malformed("a bare CR") }
     advance(end + 1 - start)
     return line
@@ -117,7 +118,7 @@ struct HTTPMessageBuffer {
   }
 }
 
-/// How a body is delimited (RFC 9112 §6.3), and how much of it came.
+/// How a body is delimited (RFC 9112 §6.3), and how much of it has arrived.
 struct HTTPBodyReader {
   private enum State {
     case fixed(left: Int)
@@ -134,7 +135,7 @@ struct HTTPBodyReader {
   private(set) var body: [UInt8] = []
   private let limit: Int
 
-  /// A body of `contentLength` bytes, or in chunks, or up to the end of the stream.
+  /// Makes a body of `contentLength` bytes, in chunks, or up to the end of the stream.
   init(contentLength: Int?, isChunked: Bool, untilEnd: Bool = false, limit: Int) throws(HTTPError) {
     self.limit = limit
     if isChunked {
@@ -151,7 +152,7 @@ struct HTTPBodyReader {
   /// Whether the end of the stream is the end of the body.
   var endsWithStream: Bool { if case .untilEnd = state { true } else { false } }
 
-  /// Takes what there is; true once the body is whole.
+  /// Takes the available bytes. Returns true when the body is complete.
   mutating func take(from buffer: inout HTTPMessageBuffer) throws(HTTPError) -> Bool {
     while true {
       switch state {
@@ -195,10 +196,12 @@ struct HTTPBodyReader {
 
   private mutating func chunkSize(_ line: ArraySlice<UInt8>) throws(HTTPError) -> Int {
     let digits = line.prefix { Hex.value($0) != nil }
-    guard (1...8).contains(digits.count) else { throw .malformed("an odd chunk size") }
+    guard (1...8).contains(digits.count) else { throw .malformed("invalid chunk size") }
     let rest = line.dropFirst(digits.count)
-    if let first = rest.first, first != UInt8(ascii: ";") { throw .malformed("an odd chunk size") }
-    guard rest.allSatisfy({ $0 >= 0x20 && $0 < 0x7F || $0 == 0x09 }) else { throw .malformed("an odd chunk extension") }
+    if let first = rest.first, first != UInt8(ascii: ";") { throw .malformed("invalid chunk size") }
+    guard rest.allSatisfy({ $0 >= 0x20 && $0 < 0x7F || $0 == 0x09 }) else {
+      throw .malformed("invalid chunk extension")
+    }
     try spend(rest.count)
     return digits.reduce(0) { $0 << 4 | Int(Hex.value($1)!) }
   }
@@ -207,12 +210,12 @@ struct HTTPBodyReader {
     let name = line.prefix { HTTPFieldReader.isToken[Int($0)] }
     guard !name.isEmpty, line.dropFirst(name.count).first == UInt8(ascii: ":"),
       line.allSatisfy({ $0 >= 0x20 && $0 != 0x7F || $0 == 0x09 })
-    else { throw .malformed("an odd trailer") }
+    else { throw .malformed("invalid trailer") }
     try spend(line.count)
   }
 
   private mutating func spend(_ bytes: Int) throws(HTTPError) {
     overhead += bytes
-    guard overhead <= HTTPMessageBuffer.maximumChunkOverhead else { throw .malformed("too much beside the chunks") }
+    guard overhead <= HTTPMessageBuffer.maximumChunkOverhead else { throw .malformed("chunk extensions too long") }
   }
 }

@@ -1,7 +1,7 @@
-/// A request with its whole body. A class, since it is handed on often and never changes.
+/// A request with its body. A class, since it is passed on often and never changes.
 public final class HTTPRequest: Sendable {
   private let head: RequestHead
-  /// The body, decoded from its chunks.
+  /// The decoded body.
   public let body: [UInt8]
 
   fileprivate init(_ head: consuming RequestHead, body: consuming [UInt8]) {
@@ -9,20 +9,20 @@ public final class HTTPRequest: Sendable {
     self.body = body
   }
 
-  /// The method as it came; methods are case-sensitive (RFC 9110 §9.1).
+  /// The method. Methods are case-sensitive (RFC 9110 §9.1).
   public var method: String { head.line.method }
-  /// The target's path, still percent-encoded.
+  /// The path of the target, percent-encoded.
   public var path: String { head.line.path }
-  /// What follows the `?`, still percent-encoded.
+  /// The query of the target, percent-encoded, without the `?`.
   public var query: String? { head.line.query }
   /// The header fields.
   public var fields: HTTPFields { head.fields }
-  /// The `host:port` that the request is addressed to: the target's, when that is absolute, and else the `Host` (RFC 9112
-  /// §3.2.2).
+  /// The `host:port` of the request: that of an absolute target, otherwise the `Host` field (RFC
+  /// 9112 §3.2.2).
   public var authority: String? { head.line.authority ?? head.fields["host"] }
-  /// Whether it is one of HTTP/1.0.
+  /// Whether the version is HTTP/1.0.
   var isVersion10: Bool { head.line.minorVersion == 0 }
-  /// Whether the connection serves on after this request.
+  /// Whether the connection stays open after this request.
   public var keepsAlive: Bool { head.keepsAlive }
 }
 
@@ -32,13 +32,13 @@ private struct RequestHead: Sendable {
   let keepsAlive: Bool
 }
 
-/// The server's side of HTTP/1.1 (RFC 9112): bytes in, requests out. It knows no socket and no clock.
+/// The server's side of HTTP/1.1 (RFC 9112): bytes in, requests out.
 public struct HTTPRequestParser {
-  /// What the bytes amount to.
+  /// A result of parsing.
   public enum Event: Sendable {
     /// The client waits for `100 Continue` before it sends the body (RFC 9110 §10.1.1).
     case expectsContinue
-    /// A whole request.
+    /// A complete request.
     case request(HTTPRequest)
   }
 
@@ -49,24 +49,25 @@ public struct HTTPRequestParser {
   /// Makes a parser for one connection.
   public init(limits: HTTPLimits = HTTPLimits()) { self.limits = limits }
 
-  /// Whether a request has begun and is not whole.
+  /// Whether a request has begun and is not complete.
   public var isInsideRequest: Bool { pending != nil || !buffer.isEmpty }
-  /// Whether the head of a request has come and its body has not.
+  /// Whether the head of a request is complete and its body is not.
   public var isInsideBody: Bool { pending != nil }
 
-  /// Bytes that are held of what has come and is not taken.
+  /// Bytes that are held of incomplete requests.
   var heldBytes: Int {
     guard let pending else { return buffer.heldBytes }
     return buffer.heldBytes + pending.head.fields.heldBytes + pending.reader.body.count
   }
 
-  /// Takes bytes from the connection.
+  /// Appends bytes of the connection.
   public mutating func receive(_ bytes: [UInt8]) { buffer.receive(bytes) }
 
-  /// What came after the last request and belongs to another protocol, when the connection is upgraded.
+  /// Takes the bytes after the last request, when the connection is upgraded to another protocol.
   public mutating func takeRest() -> [UInt8] { Array(buffer.take(atMost: .max)) }
 
-  /// The next event, or nil when more bytes are needed. After an error the connection is of no further use.
+  /// Returns the next event, or nil if more bytes are needed. After an error the parser is
+  /// unusable.
   public mutating func next() throws(HTTPError) -> Event? {
     if pending == nil {
       buffer.skipEmptyLines()
@@ -87,7 +88,7 @@ public struct HTTPRequestParser {
       return (line, try HTTPFieldReader.read(bytes, from: line.end, framing: &framing))
     }
     if framing.hosts > 1 || framing.hosts == 0 && line.minorVersion == 1 {
-      throw .malformed("exactly one Host is needed")
+      throw .malformed("exactly one Host is required")
     }
     if framing.isChunked, framing.contentLength != nil { throw .malformed("both Content-Length and Transfer-Encoding") }
     if framing.isChunked, line.minorVersion == 0 { throw .malformed("Transfer-Encoding in HTTP/1.0") }
@@ -107,7 +108,7 @@ private struct RequestLine: Sendable {
   var method = ""
   var path = ""
   var query: String?
-  /// What an absolute target says.
+  /// The parts of an absolute target.
   var authority: String?
   var minorVersion = 1
   var end = 0
@@ -115,12 +116,12 @@ private struct RequestLine: Sendable {
   init(_ head: UnsafeBufferPointer<UInt8>) throws(HTTPError) {
     var index = 0
     while HTTPFieldReader.isToken[Int(head[index])] { index += 1 }
-    guard index > 0, index <= 32, head[index] == 0x20 else { throw .malformed("no method") }
+    guard index > 0, index <= 32, head[index] == 0x20 else { throw .malformed("invalid method") }
     method = String(decoding: UnsafeBufferPointer(rebasing: head[..<index]), as: UTF8.self)
     index += 1
     let target = index
     while head[index] > 0x20, head[index] < 0x7F { index += 1 }
-    guard index > target, head[index] == 0x20 else { throw .malformed("an odd request target") }
+    guard index > target, head[index] == 0x20 else { throw .malformed("invalid request target") }
     try read(target: UnsafeBufferPointer(rebasing: head[target..<index]))
     index += 1
     let version = index
@@ -141,14 +142,14 @@ private struct RequestLine: Sendable {
         self.path = "*"
         return
       }
-      // The absolute form, which a server has to take (RFC 9112 §3.2.2).
+      // Parses the absolute form, which a server has to accept (RFC 9112 §3.2.2).
       guard let scheme = ["http://", "https://"].first(where: { path.starts(with: $0.utf8) }) else {
-        throw .malformed("an odd request target")
+        throw .malformed("invalid request target")
       }
       path = path.dropFirst(scheme.utf8.count)
       let slash = path.firstIndex { $0 == UInt8(ascii: "/") || $0 == UInt8(ascii: "?") } ?? path.endIndex
       guard slash > path.startIndex, !path[..<slash].contains(UInt8(ascii: "@")) else {
-        throw .malformed("an odd request target")
+        throw .malformed("invalid request target")
       }
       authority = String(decoding: path[..<slash], as: UTF8.self)
       path = path[slash...]

@@ -1,10 +1,10 @@
 import Environment
 
-/// A response head: what a server writes and a client reads.
+/// A response, as a server writes it and a client reads it.
 public struct HTTPResponse: Sendable {
   /// The status code.
   public var status: Int
-  /// The fields in the order in which they are written, without those that belong to the framing.
+  /// The fields in the order in which they are written, except those of the framing.
   public var fields: [(name: String, value: String)]
   /// The body.
   public var body: [UInt8]
@@ -16,39 +16,42 @@ public struct HTTPResponse: Sendable {
     self.body = body
   }
 
-  /// The value of the first field called `name`, in lower case.
+  /// The value of the first field called `name`. The name must be in lower case.
   public subscript(name: String) -> String? { fields.first { $0.name.lowercased() == name }?.value }
 
-  /// The fields of a stream of events. Proxies are asked to pass each event on at once: nginx by the last of them.
+  /// The fields of an event stream. They ask proxies, the last one nginx, to forward each event at
+  /// once.
   static let eventStreamFields: [(name: String, value: String)] = [
     ("content-type", "text/event-stream"), ("cache-control", "no-cache, no-transform"), ("x-accel-buffering", "no"),
   ]
 
-  /// Which responses never have a body (RFC 9112 §6.3).
+  /// Statuses without a body (RFC 9112 §6.3).
   static func hasNoBody(_ status: Int) -> Bool { status < 200 || status == 204 || status == 304 }
 }
 
-/// How a response is framed.
+/// The framing of a response.
 enum HTTPResponseFraming {
-  /// The body follows, with its length.
+  /// The body with its length.
   case whole
-  /// The length is said and the body left out: the answer to HEAD.
+  /// The length without the body: the answer to HEAD.
   case headOnly
-  /// No length: the body ends with the connection, which a stream of events does (RFC 9112 §6.3).
+  /// No length: the body ends with the connection (RFC 9112 §6.3). Event streams use it.
   case untilEnd
 }
 
-/// What becomes of the connection after a response, and so what the response says of it (RFC 9112 §9.3).
+/// Whether the connection stays open after a response, and how the response says so (RFC 9112
+/// §9.3).
 enum HTTPPersistence {
-  /// It goes on, as it does in HTTP/1.1.
+  /// It stays open: the default of HTTP/1.1.
   case persists
-  /// It goes on because a client of HTTP/1.0 asked for that, who has to be told: otherwise it waits for the end.
+  /// It stays open because a client of HTTP/1.0 asked for it. The response has to say so, or the
+  /// client waits for the end.
   case persistsAsAsked
   case closes
 }
 
 extension HTTPResponse {
-  /// Appends the response as it goes over the wire.
+  /// Appends the encoded response to `output`.
   func write(
     to output: inout [UInt8], framing: HTTPResponseFraming, persistence: HTTPPersistence, date: [UInt8],
     requestID: String
@@ -87,7 +90,7 @@ extension HTTPResponse {
     if !Self.hasNoBody(status) { output.append(contentsOf: body) }
   }
 
-  /// As much as the constant parts of a head take, or a little more: an answer that fits into 1,000 bytes is quickly allocated.
+  /// A little more than the constant parts of a head take. Allocations below 1,000 bytes are fast.
   private static let roomForHead = 136
 
   /// The reason phrases of RFC 9110 §15 and RFC 6585.
@@ -126,18 +129,18 @@ public struct HTTPResponseParser {
   private var buffer = HTTPMessageBuffer()
   private var pending: (head: HTTPResponse, reader: HTTPBodyReader)?
   private let limits: HTTPLimits
-  /// Whether the next response answers a HEAD, and so has no body.
+  /// Whether the next response answers a HEAD and so has no body.
   public var answersHead = false
-  /// Whether the connection may be used for another request after the last response.
+  /// Whether the connection stays open after the last response.
   public private(set) var keepsAlive = true
 
   /// Makes a parser for one connection.
   public init(limits: HTTPLimits = HTTPLimits()) { self.limits = limits }
 
-  /// Takes bytes from the connection.
+  /// Appends bytes of the connection.
   public mutating func receive(_ bytes: [UInt8]) { buffer.receive(bytes) }
 
-  /// The next whole response, or nil when more bytes are needed. Interim responses are skipped.
+  /// Returns the next response, or nil if more bytes are needed. Interim responses are skipped.
   public mutating func next() throws(HTTPError) -> HTTPResponse? {
     while pending == nil {
       guard let head = try buffer.takeHead(limit: limits.head) else { return nil }
@@ -147,7 +150,8 @@ public struct HTTPResponseParser {
     return finish()
   }
 
-  /// The peer has ended the stream: the last response, if that is how its body ends.
+  /// Handles the end of the stream. Returns the last response, if the end of the stream ends its
+  /// body.
   public mutating func end() throws(HTTPError) -> HTTPResponse? {
     guard let pending else {
       if buffer.isEmpty { return nil }
@@ -171,7 +175,7 @@ public struct HTTPResponseParser {
     let parts = line.split(separator: 0x20, maxSplits: 2, omittingEmptySubsequences: false)
     guard parts.count >= 2, parts[0].count == 8, parts[0].starts(with: "HTTP/1.".utf8), parts[1].count == 3,
       let status = Int(String(decoding: parts[1], as: UTF8.self)), status >= 100
-    else { throw .malformed("no status line") }
+    else { throw .malformed("invalid status line") }
     let slots = try head.withUnsafeBufferPointer { bytes throws(HTTPError) in
       try HTTPFieldReader.read(bytes, from: line.count + 2, framing: &framing)
     }

@@ -1,4 +1,4 @@
-/// A packet of Engine.IO, protocol 4.
+/// An Engine.IO packet, protocol 4.
 public enum EngineIOPacket: Hashable, Sendable {
   case open(String)
   case close
@@ -8,10 +8,10 @@ public enum EngineIOPacket: Hashable, Sendable {
   case upgrade
   case noop
 
-  /// Between the packets of a payload.
+  /// The separator of the packets in a payload.
   static let separator: UInt8 = 0x1E
 
-  /// The packet as text; binary messages are `b` and base64, as the polling transport sends them.
+  /// The packet as text. Binary messages are `b` and base64, as in the polling transport.
   var text: String {
     switch self {
     case .open(let handshake): "0" + handshake
@@ -25,7 +25,7 @@ public enum EngineIOPacket: Hashable, Sendable {
     }
   }
 
-  /// The packet of a text, or nil when it is none.
+  /// Parses a packet. Nil if it is invalid.
   init?(text: ArraySlice<UInt8>) {
     guard let first = text.first else { return nil }
     let rest = text.dropFirst()
@@ -45,10 +45,10 @@ public enum EngineIOPacket: Hashable, Sendable {
     }
   }
 
-  /// More packets in a payload are refused: each costs more memory than its two bytes.
+  /// Maximum number of packets in a payload. Each costs more memory than its two bytes.
   static let maximumPacketsInPayload = 1000
 
-  /// The packets of a polling payload, or nil when one of them is invalid or there are too many.
+  /// Parses a polling payload. Nil if a packet is invalid or there are too many.
   static func payload(_ bytes: [UInt8]) -> [EngineIOPacket]? {
     var packets: [EngineIOPacket] = []
     var rest = bytes[...]
@@ -62,12 +62,12 @@ public enum EngineIOPacket: Hashable, Sendable {
   }
 }
 
-/// What Engine.IO carries.
+/// A message that Engine.IO carries.
 public enum EngineIOMessage: Hashable, Sendable {
   case text(String)
   case binary([UInt8])
 
-  /// Bytes that it holds, for bounds.
+  /// The size in bytes, for limits.
   var size: Int {
     switch self {
     case .text(let text): text.utf8.count

@@ -1,6 +1,7 @@
-/// A packet of Socket.IO, protocol 5, without its attachments: binary values are `{"_placeholder":true,"num":N}` in `data`.
+/// A Socket.IO packet, protocol 5, without its attachments: `{"_placeholder":true,"num":N}` in
+/// `data` stands for attachment N.
 public struct SocketIOPacket: Hashable, Sendable {
-  /// The types, by their number on the wire.
+  /// The packet types, by their numbers on the wire.
   public enum Kind: UInt8, Sendable {
     case connect = 0
     case disconnect, event, acknowledgement, connectError, binaryEvent, binaryAcknowledgement
@@ -8,18 +9,18 @@ public struct SocketIOPacket: Hashable, Sendable {
     var isBinary: Bool { self == .binaryEvent || self == .binaryAcknowledgement }
   }
 
-  /// More attachments than this are refused: each is held until the last has come.
+  /// Maximum number of attachments. All are held until the last one arrives.
   static let maximumAttachments = 16
 
   /// The type.
   public var kind: Kind
-  /// The namespace; `/` is the main one.
+  /// The namespace; `/` is the default.
   public var namespace: String
-  /// The number by which an event is acknowledged.
+  /// The number of the acknowledgement.
   public var id: Int64?
   /// The payload.
   public var data: JSONValue?
-  /// How many binary messages follow.
+  /// The number of attachments that follow.
   public var attachments: Int
 
   /// Makes a packet.
@@ -47,8 +48,8 @@ public struct SocketIOPacket: Hashable, Sendable {
     data?.write(to: &output)
   }
 
-  /// The packet of a text from a server, or nil when a server may not send it. A server wraps in its
-  /// events what it took at a door, so the payload may be deeper than at a door.
+  /// Parses a packet of a server. Nil if a server may not send it. Events contain values that a
+  /// server accepted before, so the payload may be deeper than in a request.
   public init?(text: String) {
     guard let header = SocketIOHeader(text: text), let packet = try? header.packet(depth: JSONParser.innerDepth)
     else { return nil }
@@ -56,12 +57,12 @@ public struct SocketIOPacket: Hashable, Sendable {
   }
 }
 
-/// A packet of Socket.IO whose payload is not parsed yet: what is needed to route it, in as many bytes as it came in.
+/// A Socket.IO packet with an unparsed payload: the part that routing needs.
 struct SocketIOHeader: Sendable {
-  /// Longer namespaces are refused.
+  /// Maximum length of a namespace in bytes.
   static let maximumNamespace = 255
 
-  /// Why the payload of a packet cannot be used. The packets after it can.
+  /// Why the payload of a packet is invalid. Later packets are not affected.
   struct Unreadable: Error, Hashable {
     let reason: String
   }
@@ -72,10 +73,10 @@ struct SocketIOHeader: Sendable {
   let id: Int64?
   let payload: [UInt8]
 
-  /// Bytes that it holds, for bounds.
+  /// The size in bytes, for limits.
   var size: Int { payload.count + namespace.utf8.count }
 
-  /// The header of a text; nil when it breaks the protocol.
+  /// Parses the header of a packet. Nil if it is invalid.
   init?(text: String) {
     var rest = text.utf8[...]
     guard let digit = rest.popFirst(), let kind = SocketIOPacket.Kind(rawValue: digit &- UInt8(ascii: "0")) else {
@@ -109,11 +110,11 @@ struct SocketIOHeader: Sendable {
     self.attachments = attachments
     self.namespace = namespace
     self.id = id
-    // A copy at once: byte by byte it takes ten times as long.
+    // Copied at once: byte by byte takes ten times as long.
     payload = rest.withContiguousStorageIfAvailable { Array($0) } ?? Array(rest)
   }
 
-  /// The whole packet; its payload has at most `depth` levels, by default as many as a client may send.
+  /// Parses the payload, which has at most `depth` levels.
   func packet(depth: Int = JSONParser.maximumDepth) throws(Unreadable) -> SocketIOPacket {
     var data: JSONValue?
     if !payload.isEmpty {
@@ -130,16 +131,16 @@ struct SocketIOHeader: Sendable {
 }
 
 extension SocketIOPacket {
-  /// Why the payload does not fit the type; nil when it does.
+  /// Why the payload does not fit the type; nil if it does.
   fileprivate var objection: String? {
     switch kind {
-    case .connect: data == nil || data?.members != nil ? nil : "the payload of CONNECT has to be an object"
+    case .connect: data == nil || data?.members != nil ? nil : "the payload of CONNECT must be an object"
     case .disconnect: data == nil ? nil : "DISCONNECT has no payload"
     case .event, .binaryEvent:
-      data?.array?.first?.string != nil ? nil : "an event has to be an array that begins with its name"
+      data?.array?.first?.string != nil ? nil : "an event must be an array that starts with its name"
     case .acknowledgement, .binaryAcknowledgement:
-      data?.array != nil && id != nil ? nil : "an acknowledgement has to be an array with a number"
-    case .connectError: data?.members != nil ? nil : "the payload of CONNECT_ERROR has to be an object"
+      data?.array != nil && id != nil ? nil : "an acknowledgement must be an array with a number"
+    case .connectError: data?.members != nil ? nil : "the payload of CONNECT_ERROR must be an object"
     }
   }
 }

@@ -10,19 +10,19 @@ enum WebSocketOpcode: UInt8, Sendable {
   var isControl: Bool { rawValue >= 8 }
 }
 
-/// What a peer did that RFC 6455 does not allow, with the code to close with (§7.4.1).
+/// A violation of RFC 6455, with its close code (§7.4.1).
 public struct WebSocketError: Error, Hashable, Sendable {
-  /// 1002 protocol error, 1007 bytes that are not what they should be, 1009 too big.
+  /// 1002 for a protocol error, 1007 for invalid data, 1009 for a message that is too large.
   public let code: UInt16
-  /// What to tell the peer.
+  /// The reason in the close frame.
   public let reason: String
 
   static func violation(_ reason: String) -> WebSocketError { WebSocketError(code: 1002, reason: reason) }
 }
 
-/// Writes frames.
+/// An encoder of frames.
 enum WebSocketFrame {
-  /// Appends a frame to `output`; a client gives a `mask`.
+  /// Appends a frame to `output`. Clients provide a `mask`.
   static func write(
     _ opcode: WebSocketOpcode, _ payload: some Collection<UInt8>, isFinal: Bool = true, mask: [UInt8]? = nil,
     to output: inout [UInt8]

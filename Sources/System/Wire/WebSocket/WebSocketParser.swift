@@ -1,17 +1,18 @@
-/// One side of a WebSocket (RFC 6455): bytes in, messages out. Strict: every violation throws, with the code to close with.
+/// A parser of one direction of a WebSocket (RFC 6455): bytes in, messages out. Every violation
+/// throws, with its close code.
 public struct WebSocketParser: Sendable {
-  /// Which side reads: a server takes masked frames alone, a client unmasked ones (§5.1).
+  /// The side that reads. Servers accept masked frames only, clients unmasked ones (§5.1).
   public enum Role: Sendable { case server, client }
 
-  /// What came.
+  /// A result of parsing.
   public enum Event: Hashable, Sendable {
-    /// A whole text message; it is UTF-8.
+    /// A complete text message in valid UTF-8.
     case text([UInt8])
-    /// A whole binary message.
+    /// A complete binary message.
     case binary([UInt8])
     case ping([UInt8])
     case pong([UInt8])
-    /// The peer closes; nothing comes after it.
+    /// A close frame. No event follows it.
     case close(code: UInt16?, reason: String)
   }
 
@@ -28,23 +29,23 @@ public struct WebSocketParser: Sendable {
   private var buffer: [UInt8] = []
   private var start = 0
   private var frame: Frame?
-  /// The data message under way, over its fragments.
+  /// The incomplete message, across its fragments.
   private var message: [UInt8] = []
   private var messageOpcode: WebSocketOpcode?
   private var text = UTF8Stream()
   private var control: [UInt8] = []
   private var isClosed = false
 
-  /// A parser for messages of at most `limit` bytes.
+  /// Makes a parser for messages of at most `limit` bytes.
   public init(role: Role, limit: Int) {
     self.role = role
     self.limit = limit
   }
 
-  /// Bytes that it holds of frames and messages that are not complete.
+  /// Bytes that are held of incomplete frames and messages.
   var held: Int { buffer.count - start + message.count + control.count }
 
-  /// Takes bytes from the connection.
+  /// Appends bytes of the connection.
   public mutating func receive(_ bytes: [UInt8]) {
     if start == buffer.count {
       buffer = bytes
@@ -56,7 +57,8 @@ public struct WebSocketParser: Sendable {
     }
   }
 
-  /// The next event, or nil when more bytes are needed. After an error, and after `close`, nothing more comes.
+  /// Returns the next event, or nil if more bytes are needed. After an error or a close frame, no
+  /// event follows.
   public mutating func next() throws(WebSocketError) -> Event? {
     while !isClosed {
       if frame == nil {
@@ -94,7 +96,7 @@ public struct WebSocketParser: Sendable {
     guard available >= 2 + extended + (isMasked ? 4 : 0) else { return nil }
     let length = try self.length(short, extended)
     if !opcode.isControl, length > limit - message.count {
-      throw WebSocketError(code: 1009, reason: "the message is too big")
+      throw WebSocketError(code: 1009, reason: "message too large")
     }
     start += 2 + extended
     var mask: SIMD4<UInt8> = .zero
@@ -107,9 +109,9 @@ public struct WebSocketParser: Sendable {
 
   private func checkOrder(_ opcode: WebSocketOpcode) throws(WebSocketError) {
     if opcode == .continuation {
-      guard messageOpcode != nil else { throw .violation("a continuation of nothing") }
+      guard messageOpcode != nil else { throw .violation("a continuation without a message") }
     } else {
-      guard messageOpcode == nil else { throw .violation("a new message within another") }
+      guard messageOpcode == nil else { throw .violation("a message within a fragmented message") }
     }
   }
 
@@ -141,7 +143,7 @@ public struct WebSocketParser: Sendable {
       return
     }
     if frame!.opcode != .continuation, position == 0 { messageOpcode = frame!.opcode }
-    if messageOpcode == .text, !text.take(part) { throw WebSocketError(code: 1007, reason: "text that is not UTF-8") }
+    if messageOpcode == .text, !text.take(part) { throw WebSocketError(code: 1007, reason: "invalid UTF-8") }
     if message.isEmpty { message = part } else { message += part }
   }
 
@@ -154,7 +156,7 @@ public struct WebSocketParser: Sendable {
     message = []
     messageOpcode = nil
     guard isText else { return .binary(whole) }
-    guard text.isComplete else { throw WebSocketError(code: 1007, reason: "text that ends within a character") }
+    guard text.isComplete else { throw WebSocketError(code: 1007, reason: "text ends within a character") }
     text = UTF8Stream()
     return .text(whole)
   }
@@ -170,9 +172,9 @@ public struct WebSocketParser: Sendable {
       guard !payload.isEmpty else { return .close(code: nil, reason: "") }
       guard payload.count >= 2 else { throw .violation("a close code of one byte") }
       let code = UInt16(payload[0]) << 8 | UInt16(payload[1])
-      guard Self.isCloseCode(code) else { throw .violation("a close code that may not be sent") }
+      guard Self.isCloseCode(code) else { throw .violation("invalid close code") }
       guard let reason = String(utf8: payload[2...]) else {
-        throw WebSocketError(code: 1007, reason: "a close reason that is not UTF-8")
+        throw WebSocketError(code: 1007, reason: "close reason is not UTF-8")
       }
       return .close(code: code, reason: reason)
     }
