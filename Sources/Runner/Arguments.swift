@@ -5,13 +5,13 @@ import System
 /// A flag of a command.
 struct Flag {
   let name: String
-  /// What its value is called in help; nil for a flag without one.
+  /// The placeholder of its value in help; nil for a flag without a value.
   let placeholder: String?
   let help: String
   var isRepeatable = false
 }
 
-/// A command line, taken apart.
+/// A parsed command line.
 struct Arguments {
   private(set) var values: [String: [String]] = [:]
   private(set) var words: [String] = []
@@ -57,7 +57,7 @@ struct Arguments {
   /// The value of `--seed`.
   func seed() throws(UsageError) -> UInt64? { try int("seed", in: 0...Int.max).map { UInt64($0) } }
 
-  /// The time that a flag gives.
+  /// The duration of a flag.
   func time(_ name: String) throws(UsageError) -> Duration? {
     guard let text = value(name) else { return nil }
     guard let time = DurationText.parse(text), time > .zero else {

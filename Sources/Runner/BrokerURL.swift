@@ -1,20 +1,20 @@
 import Environment
 import System
 
-/// `amqp://user:password@host:port/%2f`.
+/// Parses `amqp://user:password@host:port/%2f`.
 enum BrokerURL {
-  /// Without a user, services log in with their token where there is one, else as `guest`.
+  /// Without a user, services log in with the service token if there is one, otherwise as `guest`.
   static func parse(_ url: String, serviceToken: String?) throws(UsageError) -> BrokerAddress {
     let wrong = UsageError("--amqp: \"\(redacted(url))\" is not of the form amqp://user:password@host:port/")
     if url.hasPrefix("amqps://") {
-      throw UsageError("--amqp: TLS is not served by this version; use amqp:// over a tunnel")
+      throw UsageError("--amqp: this version does not support TLS; use amqp:// over a tunnel")
     }
     guard url.hasPrefix("amqp://") else { throw wrong }
     var rest = url.dropFirst("amqp://".count)
     if let slash = rest.firstIndex(of: "/") {
       let host = rest[rest.index(after: slash)...]
       guard host.isEmpty || host.lowercased() == "%2f" else {
-        throw UsageError("--amqp: the virtual host is always /, written /%2f or left out")
+        throw UsageError("--amqp: the virtual host must be /, written as /%2f or omitted")
       }
       rest = rest[..<slash]
     }
@@ -33,14 +33,15 @@ enum BrokerURL {
     return BrokerAddress(address: address, user: user, password: password)
   }
 
-  /// The address without its user and password.
+  /// The URL without user and password.
   static func redacted(_ url: String) -> String {
     guard let at = url.lastIndex(of: "@") else { return url }
     return "amqp://***" + url[at...]
   }
 }
 
-/// `ServiceURLMapping.json` in the data directory: where the Customer Server finds the others, when that is not this process.
+/// `ServiceURLMapping.json` in the data directory: the addresses of other services for the Customer
+/// Server.
 struct ServiceURLMapping {
   var credentialServer: SocketAddress?
   var userManager: SocketAddress?

@@ -9,16 +9,17 @@ enum Command: String, CaseIterable {
   case hashPassword = "hash-password"
   case version, help
 
-  /// The name under which the user started the program, for the commands that it prints. A script that starts it
-  /// sets `PARLEY_COMMAND` to its own name.
+  /// The name under which the user started the program, for the commands that it prints. A script
+  /// that starts the program sets `PARLEY_COMMAND` to its own name.
   static let program = getenv("PARLEY_COMMAND").map { String(cString: $0) } ?? CommandLine.arguments.first ?? "parley"
 
-  /// Runs the command line and returns the exit code: 0 fine, 1 an oracle failed, 2 usage or configuration.
+  /// Runs a command line and returns the exit code: 0 success, 1 a failed oracle, 2 a usage or
+  /// configuration error.
   static func run(_ arguments: [String]) -> Int32 {
     do throws(UsageError) {
       let code = try runCommand(arguments)
-      // A report that is cut off looks like a whole one.
-      guard parley_flush_stdout() == 0 else { throw UsageError("standard output: not everything could be written") }
+      // An incomplete report looks like a complete one.
+      guard parley_flush_stdout() == 0 else { throw UsageError("standard output: write failed") }
       return code
     } catch {
       for line in error.lines { standardError("parley: \(line)") }
@@ -27,7 +28,7 @@ enum Command: String, CaseIterable {
   }
 
   private static func runCommand(_ arguments: [String]) throws(UsageError) -> Int32 {
-    guard let word = arguments.first else { throw UsageError("which command? Try: parley help") }
+    guard let word = arguments.first else { throw UsageError("missing command; try: parley help") }
     if word == "--help" || word == "-h" { return try HelpCommand.run([]) }
     if word == "--version" { return try runCommand([Command.version.rawValue]) }
     guard let command = Command(rawValue: word) else {
@@ -51,7 +52,7 @@ enum Command: String, CaseIterable {
   }
 }
 
-/// What the user has to mend: a line for each error, mostly one; exit code 2.
+/// A usage or configuration error: one line for each fault. The exit code is 2.
 struct UsageError: Error {
   let lines: [String]
   var message: String { lines.joined(separator: "\n") }
@@ -62,9 +63,9 @@ struct UsageError: Error {
 /// Writes a line to standard error.
 func standardError(_ line: String) { writeToStandardError(line + "\n") }
 
-/// Writes text to standard error as it stands.
+/// Writes text to standard error.
 func writeToStandardError(_ text: String) {
   let bytes = Array(text.utf8)
-  // Nobody is left to be told that standard error is gone.
+  // Without standard error there is no place to report this.
   _ = write(2, bytes, bytes.count)
 }

@@ -2,8 +2,8 @@ import Environment
 import Glibc
 import System
 
-/// The effective settings of `serve`: a flag comes before its environment variable, that before the configuration file,
-/// that before the default.
+/// The effective settings of `serve`. A flag overrides its environment variable, which overrides
+/// the configuration file, which overrides the default.
 struct Configuration {
   private var values: [String: [String]] = [:]
 
@@ -31,7 +31,8 @@ struct Configuration {
     var result: [String: [String]] = [:]
     for (name, value) in environment where name.hasPrefix("PARLEY_") && name != "PARLEY_CONFIG" {
       guard let setting = Setting.all.first(where: { $0.variable == name }) else {
-        // Others may have variables that begin so; one that is nearly ours is a slip.
+        // Other programs may use variables with this prefix. A name that is nearly one of ours is a
+        // typing error.
         guard let near = Spelling.nearest(to: name, among: Setting.all.map(\.variable)) else { continue }
         throw UsageError("unknown environment variable \(name); did you mean \(near)?")
       }
@@ -90,7 +91,7 @@ struct Configuration {
     }
     if !SocketAddress(host: text("host"), port: 0).isLoopback, list("service-token").isEmpty {
       throw UsageError(
-        "--host \(text("host")) can be reached from other machines: set a service token (PARLEY_SERVICE_TOKEN), which services then have to show"
+        "--host \(text("host")) can be reached from other machines: set a service token (PARLEY_SERVICE_TOKEN), which services then have to present"
       )
     }
   }
@@ -100,7 +101,7 @@ struct Configuration {
   func int(_ flag: String) -> Int { Int(text(flag))! }
   func duration(_ flag: String) -> Duration { DurationText.parse(text(flag))! }
 
-  /// The effective configuration as JSON, with secrets blanked: what `--check` prints.
+  /// The effective configuration as JSON with secrets blanked, as `--check` prints it.
   var json: JSONValue {
     .object(
       Setting.all.compactMap { setting in
@@ -134,7 +135,7 @@ struct Configuration {
     return options
   }
 
-  /// The options of the Chat Service; where the User Service is, the host says.
+  /// The options of the Chat Service. The host adds the address of the User Service.
   var chat: ChatServiceOptions {
     var options = ChatServiceOptions()
     options.address = SocketAddress(host: text("host"), port: UInt16(int("chat-port")))
@@ -156,7 +157,7 @@ struct Configuration {
     return options
   }
 
-  /// The options of the User Manager; where the broker is, the host says.
+  /// The options of the User Manager. The host adds the address of the broker.
   var manager: UserManagerOptions {
     var options = UserManagerOptions()
     options.address = SocketAddress(host: text("host"), port: UInt16(int("manager-port")))
@@ -164,7 +165,7 @@ struct Configuration {
     return options
   }
 
-  /// The options of the Customer Server; where the others are, the host says.
+  /// The options of the Customer Server. The host adds the addresses of the other services.
   var customers: CustomerServerOptions {
     var options = CustomerServerOptions()
     options.address = SocketAddress(host: text("host"), port: UInt16(int("customers-port")))
@@ -172,8 +173,8 @@ struct Configuration {
     return options
   }
 
-  /// The memory budgets of a node. Strangers have room for at least four of the largest bodies, because one address may
-  /// take a quarter.
+  /// The memory budgets of a node. The strangers' budget has room for four of the largest bodies,
+  /// because one address may use a quarter of it.
   var memory: ClientMemory {
     ClientMemory(strangers: max(32 << 20, 4 * (max(int("max-body-bytes"), int("max-payload")) + int("max-head-bytes"))))
   }
@@ -193,7 +194,7 @@ struct Configuration {
   }
 }
 
-/// The whole of a file, or nil with `errno` set.
+/// The contents of a file, or nil with `errno` set.
 func readFile(_ path: String) -> [UInt8]? {
   guard let file = fopen(path, "r") else { return nil }
   defer { fclose(file) }

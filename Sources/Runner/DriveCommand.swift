@@ -4,7 +4,7 @@ import Real
 import Sim
 import System
 
-/// `parley drive`: a scenario's people against live servers.
+/// `parley drive`: runs the people of a scenario against live servers.
 enum DriveCommand {
   static let usage = """
     parley drive SCENARIO --against URL… [FLAGS]
@@ -15,24 +15,28 @@ enum DriveCommand {
     """
 
   static let flags = [
-    Flag(name: "against", placeholder: "URL", help: "a server of the scenario's; repeatable", isRepeatable: true),
-    Flag(name: "people", placeholder: "N", help: "so many of each kind of people, in place of what the scenario says"),
-    Flag(name: "time", placeholder: "TIME", help: "how long they act; what the scenario says without it"),
+    Flag(
+      name: "against", placeholder: "URL", help: "the URL of a server that the scenario uses; repeatable",
+      isRepeatable: true),
+    Flag(name: "people", placeholder: "N", help: "number of people of each kind; default: as in the scenario"),
+    Flag(name: "time", placeholder: "TIME", help: "how long people act; default: as in the scenario"),
     Flag(
       name: "service-token", placeholder: "T",
-      help: "what services show each other; the User Manager wants it over anything but loopback"),
-    Flag(name: "seed", placeholder: "N", help: "what people do is drawn from it; 1 without it"),
+      help: "the token that services show each other; the User Manager requires it beyond loopback"),
+    Flag(name: "seed", placeholder: "N", help: "seed of the people's actions; default 1"),
   ]
 
   static func run(_ words: [String]) throws(UsageError) -> Int32 {
     let arguments = try Arguments(words, flags: flags)
-    guard arguments.words.count == 1 else { throw UsageError("one scenario: parley drive FILE --against URL") }
+    guard arguments.words.count == 1 else { throw UsageError("expected one scenario: parley drive FILE --against URL") }
     var (_, scenario) = try ScenarioFiles.read(arguments.words[0])
     if let time = try arguments.time("time") { scenario.run = time }
     let seed = UInt64(try arguments.int("seed", in: 0...Int.max) ?? 1)
     let people = try arguments.int("people", in: 1...100_000)
     let urls = arguments.values["against"] ?? []
-    guard !urls.isEmpty else { throw UsageError("against which servers? --against http://127.0.0.1:8001") }
+    guard !urls.isEmpty else {
+      throw UsageError("missing --against; write for example --against http://127.0.0.1:8001")
+    }
     signal(SIGPIPE, SIG_IGN)
     FileLimit.raise()
     let node: RealNode
@@ -42,17 +46,17 @@ enum DriveCommand {
       let address = try Host.address(url, "against")
       servers[try service(at: address, url, node)] = address
     }
-    // Names that nobody has: the servers may know those of an earlier drive.
+    // Unused names: the servers may have accounts from an earlier drive.
     let tag = "x" + String(EventLoop.nanoseconds / 1_000_000, radix: 36)
     let runner = LiveRunner(
       scenario, servers: servers, tag: tag, people: people, serviceToken: arguments.value("service-token"))
     for name in runner.needed where servers[name] == nil {
-      throw UsageError("this scenario's people use the service \"\(name)\": --against its URL as well")
+      throw UsageError("the people of this scenario use the service \"\(name)\": add --against with its URL")
     }
     return report(scenario, try live(runner, node, seed))
   }
 
-  /// Asks a server what it is.
+  /// Asks a server which service it is.
   private static func service(at address: SocketAddress, _ url: String, _ node: RealNode) throws(UsageError) -> String {
     let titles = [
       "User Management Service": "users", "Chat Service": "chat", "Customer Server": "customers",
@@ -69,7 +73,7 @@ enum DriveCommand {
     } catch {
       throw UsageError("--against \(url): \(error)")
     }
-    throw UsageError("--against \(url): this is no service of Parley's")
+    throw UsageError("--against \(url): not a service of Parley")
   }
 
   private static func live(_ runner: LiveRunner, _ node: RealNode, _ seed: UInt64) throws(UsageError) -> RunResult {

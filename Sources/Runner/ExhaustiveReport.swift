@@ -2,7 +2,8 @@ import Glibc
 import Real
 import Sim
 
-/// `parley simulate --strategy exhaustive`: all schedules of a scenario, one after the other, up to a number.
+/// `parley simulate --strategy exhaustive`: runs the schedules of a scenario one after the other,
+/// up to a limit.
 enum ExhaustiveReport {
   static func run(
     _ scenarios: [SimulationReport.Entry], _ options: SimulateCommand.Options, preemptions: Int?, limit: Int

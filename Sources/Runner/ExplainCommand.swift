@@ -3,10 +3,10 @@ import Glibc
 import Sim
 import System
 
-/// `parley explain`: replays a run and tells what it broke, in words and as a space-time diagram.
+/// `parley explain`: replays a run and reports the failure in words and as a space-time diagram.
 ///
-/// Runs the scenario in a child process, which reports each event at once. A run that kills its process therefore has
-/// a story too.
+/// Runs the scenario in a child process that reports each event at once. A run that kills its
+/// process can therefore be explained, too.
 enum ExplainCommand {
   static let usage = """
     parley explain SCENARIO [FLAGS]
@@ -19,16 +19,16 @@ enum ExplainCommand {
   static let flags = [
     Flag(name: "seed", placeholder: "N", help: "the seed to replay"),
     Flag(
-      name: "strategy", placeholder: "S", help: StrategyName.list + "; without one the scenario's own, or random"),
-    Flag(name: "html", placeholder: "FILE", help: "where the diagram is written; explained.html without it"),
+      name: "strategy", placeholder: "S", help: StrategyName.list + "; default: the scenario's own, or random"),
+    Flag(name: "html", placeholder: "FILE", help: "file of the diagram; default explained.html"),
   ]
 
-  /// Seeds that are looked through for one that fails.
+  /// Number of seeds that are searched for a failure.
   private static let searched: ClosedRange<UInt64> = 1...200
 
   static func run(_ words: [String]) throws(UsageError) -> Int32 {
     let arguments = try Arguments(words, flags: flags)
-    guard arguments.words.count == 1 else { throw UsageError("one scenario: parley explain FILE") }
+    guard arguments.words.count == 1 else { throw UsageError("expected one scenario: parley explain FILE") }
     let (bytes, scenario) = try ScenarioFiles.read(arguments.words[0])
     guard var json = try? JSONParser.parse(bytes, as: .json5) else {
       throw UsageError("\(arguments.words[0]): not JSON5")
@@ -59,7 +59,7 @@ enum ExplainCommand {
   }
 }
 
-/// Runs in a child process, whose standard error is kept: a process that dies says there why.
+/// Runs in a child process. Its standard error is kept: it says why a process died.
 private struct Replay {
   private let worker: FuzzWorker
   private let errors: Int32
@@ -69,22 +69,22 @@ private struct Replay {
     errors = mkstemp(&name)
     guard errors >= 0, unlink(name) == 0 else { throw UsageError("/tmp: \(String(cString: strerror(errno)))") }
     _ = fcntl(errors, F_SETFD, FD_CLOEXEC)
-    // For the child alone: the runtime reads it when a process begins.
+    // Set for the child only. The runtime reads it at the start of a process.
     setenv("SWIFT_BACKTRACE", "enable=yes,color=no,interactive=no,threads=crashed,images=none,output-to=stderr", 0)
     worker = FuzzWorker(errors: errors)
   }
 
-  /// The first seed that fails; nil when none does.
+  /// The first seed that fails, or nil.
   func firstFailing(_ json: JSONValue, _ seeds: ClosedRange<UInt64>) throws(UsageError) -> UInt64? {
     let outcome = try outcome(.init(json: json, seeds: seeds))
     return outcome.diedIn ?? outcome.results.first { !$0.violations.isEmpty }?.seed
   }
 
-  /// What came of a run, which is recorded.
+  /// The outcome of a run, which is recorded.
   func run(
     _ json: JSONValue, seed: UInt64, _ record: RunRecord
   ) throws(UsageError) -> (violations: [Violation], acts: [Act]) {
-    // Children before this one may have died as well.
+    // Earlier children may have died as well.
     let begin = lseek(errors, 0, SEEK_CUR)
     let outcome = try outcome(.init(json: json, seeds: seed...seed, isRecorded: true)) { record.note($0) }
     if outcome.diedIn != nil { return ([.death(at: record.lastAt, saying: said(since: begin))], []) }
@@ -103,7 +103,7 @@ private struct Replay {
     }
   }
 
-  /// What the child has said on standard error.
+  /// The standard error of the child.
   private func said(since begin: off_t) -> [String] {
     var text: [UInt8] = []
     var buffer = [UInt8](repeating: 0, count: 65_536)

@@ -1,6 +1,7 @@
 import Sim
 
-/// What `simulate` prints at its end: failures by their cause, what was not reached, and the last line.
+/// The end of the output of `simulate`: failures grouped by cause, goals that were not reached, and
+/// the last line.
 struct FailureReport {
   private let scenarios: [SimulationReport.Entry]
   private let summaries: [ScenarioSummary]
@@ -17,7 +18,7 @@ struct FailureReport {
     self.options = options
   }
 
-  /// Prints it, and returns the exit code.
+  /// Prints the report, and returns the exit code.
   func print() -> Int32 {
     for (index, (entry, summary)) in zip(scenarios, summaries).enumerated() {
       printFailures(entry.file, summary)
@@ -31,7 +32,7 @@ struct FailureReport {
     return failed == 0 && unreached == 0 ? 0 : 1
   }
 
-  /// One run for each cause, with the seeds of those that failed alike.
+  /// One run for each cause, with the seeds of all runs that failed alike.
   private func printFailures(_ file: String, _ summary: ScenarioSummary) {
     var causes: [(cause: String, runs: [RunResult])] = []
     for result in summary.failures {
@@ -58,7 +59,7 @@ struct FailureReport {
       guard !seeds.isEmpty else { continue }
       let what =
         wasKilled
-        ? "the process was killed in this run; is there memory enough?" : "no-trap: the process died in this run"
+        ? "the process was killed in this run, perhaps for lack of memory" : "no-trap: the process died in this run"
       Swift.print("\nFAILED \(file) seed \(seeds[0])\n  \(what)")
       finish(file, seeds)
     }
@@ -72,7 +73,7 @@ struct FailureReport {
     Swift.print("  \(seeds.count) seeds failed alike: \(Self.list(seeds))")
   }
 
-  /// Seeds in order, with neighbours as ranges: `1...4, 9`.
+  /// Sorted seeds, with neighbours as ranges: `1...4, 9`.
   static func list(_ seeds: [UInt64]) -> String {
     var ranges: [ClosedRange<UInt64>] = []
     for seed in seeds {
@@ -86,7 +87,8 @@ struct FailureReport {
       .joined(separator: ", ")
   }
 
-  /// Prints what was not reached, and returns how much of it counts: with few seeds nothing does.
+  /// Prints the goals that were not reached. Returns how many of them count: with few seeds, none
+  /// does.
   private func printUnreached(_ file: String, _ summary: ScenarioSummary) -> Int {
     let unreached = summary.unreached
     guard !unreached.isEmpty, summary.runs > 0 else { return 0 }

@@ -26,16 +26,16 @@ enum HelpCommand {
   private static let overview = """
     parley: a session and chat platform that runs for real or inside a deterministic simulator
 
-    parley serve [SERVICE]…         serve: \(ServeCommand.services.joined(separator: ", ")); all of them without a name
-    parley simulate PATH…           run scenario files, and folders of them, in the simulator
-    parley fuzz [SCENARIO]…         draw scenarios, run them, shrink what fails
-    parley explain SCENARIO         replay a failure: its story, and the run as a space-time diagram
-    parley drive SCENARIO           the people of a scenario against live servers
+    parley serve [SERVICE]…         run services: \(ServeCommand.services.joined(separator: ", ")); default: all
+    parley simulate PATH…           run scenario files and folders in the simulator
+    parley fuzz [SCENARIO]…         draw and run random scenarios, and shrink failures
+    parley explain SCENARIO         replay a failure, and draw it as a space-time diagram
+    parley drive SCENARIO           run the people of a scenario against live servers
     parley hash-password            hash a password from standard input, as the accounts table stores it
     parley version                  print the version
     parley help [COMMAND]           explain a command
 
-    Exit codes: 0 fine, 1 an oracle failed, 2 usage or configuration.
+    Exit codes: 0 success, 1 an oracle failed, 2 usage or configuration error.
     """
 
   private static var serve: String {
@@ -47,9 +47,9 @@ enum HelpCommand {
     return """
       parley serve [SERVICE]… [FLAGS]
 
-      Serves until SIGTERM or SIGINT, then drains: no new connections, requests in flight are answered (at most 10 s),
-      the databases are closed. Prints `listening NAME URL` for each socket, then `ready`; logs go to standard error.
-      In brackets: the environment variable and the key of the JSON5 configuration that say the same as the flag.
+      Runs until SIGTERM or SIGINT, then drains: refuses new connections, answers the requests in flight (at most 10 s),
+      and closes the databases. Prints `listening NAME URL` for each socket, then `ready`; logs go to standard error.
+      In brackets: the environment variable and the key in the JSON5 configuration that set the same value.
 
       \(table(settings + ServeCommand.flags))
       """

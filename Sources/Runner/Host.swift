@@ -3,7 +3,7 @@ import Glibc
 import Real
 import System
 
-/// The services that run in this process, each a node with an event loop of its own.
+/// The services of this process. Each is a node with its own event loop.
 final class Host {
   private let configuration: Configuration
   private let storage: RealStorage
@@ -13,7 +13,7 @@ final class Host {
   private let say: (String) -> Void
   private var running: [(name: String, node: RealNode, service: any Service)] = []
 
-  /// `say` is told of each socket.
+  /// Makes a host. `say` gets a line for each listening socket.
   init(_ configuration: Configuration, storage: RealStorage, log: LogWriter, say: @escaping (String) -> Void) {
     self.say = say
     self.configuration = configuration
@@ -23,7 +23,7 @@ final class Host {
     compute = OffloadPool(threads: Processors.count)
   }
 
-  /// Starts a service, and says where it listens.
+  /// Starts a service, and reports its addresses.
   func start(_ name: String) throws {
     let node = RealNode(
       name, storage: storage, disk: OffloadPool(threads: 2), compute: compute, log: log, level: level,
@@ -43,7 +43,8 @@ final class Host {
     case "users":
       let options = configuration.users
       if options.secrets.contains(where: { $0.count < 32 }) {
-        node.environment.log.warning("short-jwt-secret", ["advice": "HS256 asks for 32 bytes or more (RFC 7518 §3.2)"])
+        node.environment.log.warning(
+          "short-jwt-secret", ["advice": "HS256 requires a key of 32 bytes or more (RFC 7518 §3.2)"])
       }
       return try node.run { try await UserService.start($0, options) }
     case "manager":
@@ -60,7 +61,7 @@ final class Host {
       options.users = try address(of: "users", "users-url")
       guard let broker = try brokerIfAny() else {
         node.environment.log.warning(
-          "no-user-server", ["advice": "without a broker the namespace /users leads nowhere: set --amqp"])
+          "no-user-server", ["advice": "the namespace /users needs a broker: set --amqp"])
         return try node.run { [options] in try await ChatService.start($0, options) }
       }
       return try node.run { [options] in
@@ -79,17 +80,17 @@ final class Host {
     }
   }
 
-  /// The name of this machine.
+  /// The host name of this machine.
   private static var machine: String {
     var name = [CChar](repeating: 0, count: 256)
     guard gethostname(&name, name.count - 1) == 0 else { return "host" }
     return String(decoding: name.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
   }
 
-  /// Where the broker is, and how to log in there.
+  /// The address of the broker, with credentials.
   private func broker() throws(UsageError) -> BrokerAddress {
     guard let broker = try brokerIfAny() else {
-      throw UsageError("no broker is served by this process: say with --amqp where it is")
+      throw UsageError("this process runs no broker: set --amqp to the URL of one")
     }
     return broker
   }
@@ -104,10 +105,10 @@ final class Host {
     return BrokerAddress(address: address, user: "parley", password: token)
   }
 
-  /// Where another service is: in this process, or where the configuration says.
+  /// The address of another service, in this process or from the configuration.
   private func address(of name: String, _ setting: String) throws(UsageError) -> SocketAddress {
     guard let address = try addressIfKnown(of: name, setting) else {
-      throw UsageError("\(name) is not served by this process: say with --\(setting) where it is")
+      throw UsageError("this process does not run \(name): set --\(setting) to its URL")
     }
     return address
   }
@@ -121,7 +122,7 @@ final class Host {
     return address
   }
 
-  /// `http://host:port`.
+  /// Parses `http://host:port`.
   static func address(_ url: String, _ setting: String) throws(UsageError) -> SocketAddress {
     let wrong = UsageError("--\(setting): \"\(url)\" is not of the form http://host:port")
     guard url.hasPrefix("http://") else { throw wrong }
@@ -135,7 +136,8 @@ final class Host {
     return SocketAddress(host: host, port: port)
   }
 
-  /// Stops everything in order: those first that need the others.
+  /// Stops the services in reverse order of their start, so that none loses a service that it
+  /// needs.
   func drain(_ signal: Int32) throws {
     for (_, node, service) in running.reversed() {
       node.environment.log.info("draining", ["signal": .int(Int64(signal))])

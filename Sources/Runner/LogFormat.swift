@@ -2,11 +2,11 @@ import Environment
 import Real
 import System
 
-/// How log lines look.
+/// The format of log lines.
 enum LogFormat: String, CaseIterable, Sendable {
   case json, text
 
-  /// Appends a record as one line, without its end.
+  /// Appends a record as one line, without the newline.
   func append(_ record: Log.Record, at time: Timestamp, to line: inout [UInt8]) {
     switch self {
     case .json: Self.json(record, time.rfc3339).write(to: &line)
@@ -32,7 +32,7 @@ enum LogFormat: String, CaseIterable, Sendable {
     }
   }
 
-  /// One line whatever the values hold: they come from outside.
+  /// Values come from outside and may contain newlines.
   private static func text(_ record: Log.Record, _ time: String) -> String {
     let fields = record.fields.map { " \($0.key)=\(value($0.value).text)" }.joined()
     return "\(time) \(record.level.name) \(record.node) \(record.event)\(fields)"
@@ -40,7 +40,7 @@ enum LogFormat: String, CaseIterable, Sendable {
 }
 
 extension LogWriter {
-  /// Writes lines to standard error; tests give another descriptor.
+  /// Makes a writer to standard error. Tests pass another descriptor.
   convenience init(_ format: LogFormat, descriptor: Int32 = 2, capacity: Int = 1 << 20) {
     self.init(descriptor: descriptor, capacity: capacity) { format.append($0, at: $1, to: &$2) }
   }

@@ -4,11 +4,11 @@ import Glibc
 import Real
 import System
 
-/// Checks a configuration for errors that `serve` would report, without binding or writing anything. `serve` makes the
-/// same checks before it starts.
+/// Checks a configuration for the errors that `serve` would report, without binding or writing
+/// anything. `serve` makes the same checks before it starts.
 ///
-/// Whether a port is taken or a database is in use is left to `serve`, so a configuration can be checked while an older
-/// one is served.
+/// It does not check whether a port or a database is in use, so that a configuration can be checked
+/// while an older one is served.
 struct Preflight {
   private let configuration: Configuration
   private let services: [String]
@@ -56,17 +56,17 @@ struct Preflight {
     if !isLocal { throw UsageError("--host \(host) is not an address of this machine") }
   }
 
-  /// What a service needs of others that are not in this process.
+  /// Checks that the services of other processes are configured.
   private func checkNeeds() throws(UsageError) {
     let mapping = try ServiceURLMapping(folder: configuration.text("data"))
     let hasBroker = services.contains("broker") || !configuration.list("amqp").isEmpty
     let hasUsers = services.contains("users") || !configuration.list("users-url").isEmpty
     for service in services {
       if ["manager", "supervisor", "customers"].contains(service), !hasBroker {
-        throw UsageError("\(service) needs a broker, which this process does not serve: say with --amqp where it is")
+        throw UsageError("\(service) needs a broker, which this process does not run: set --amqp to its URL")
       }
       if service == "chat" && !hasUsers || service == "customers" && !hasUsers && mapping.credentialServer == nil {
-        throw UsageError("\(service) needs users, which this process does not serve: say with --users-url where it is")
+        throw UsageError("\(service) needs users, which this process does not run: set --users-url to its URL")
       }
     }
   }
@@ -84,7 +84,7 @@ struct Preflight {
     if faccessat(AT_FDCWD, path, R_OK | W_OK | X_OK, AT_EACCESS) != 0 { throw failure(path, errno) }
   }
 
-  /// The directory is made at the start, in one that is there.
+  /// The directory is created at the start, if its parent exists.
   private func checkParent(of path: String) throws(UsageError) {
     let trimmed = path.last == "/" && path.count > 1 ? String(path.dropLast()) : path
     let parent = trimmed.lastIndex(of: "/").map { $0 == trimmed.startIndex ? "/" : String(trimmed[..<$0]) } ?? "."
@@ -92,7 +92,7 @@ struct Preflight {
     if statfs(parent, &system) != 0 || faccessat(AT_FDCWD, parent, W_OK | X_OK, AT_EACCESS) != 0 {
       throw failure(path, errno)
     }
-    // The kernel's own file systems let root write, and take no directories.
+    // Kernel file systems such as /proc appear writable to root but accept no directories.
     if [0x9FA0, 0x6265_6572].contains(Int(system.f_type)) { throw failure(path, ENOENT) }
   }
 
@@ -123,17 +123,17 @@ struct Preflight {
   }
 
   private func failure(_ path: String, _ code: Int32) -> UsageError {
-    if code == ENOENT { return UsageError("--data \(path): \(path) is not there") }
+    if code == ENOENT { return UsageError("--data \(path): \(path) does not exist") }
     return UsageError("--data \(path): \(String(cString: strerror(code)))")
   }
 }
 
-/// What this process may do beyond what everybody may.
+/// The privileges of this process.
 enum Privileges {
-  /// The first port that this process may listen on: 1024 for most (ip(7)).
+  /// The lowest port that this process may listen on: usually 1024 (ip(7)).
   static var firstFreePort: Int {
     if geteuid() == 0 { return 0 }
-    // CAP_NET_BIND_SERVICE is the tenth capability (capabilities(7)).
+    // CAP_NET_BIND_SERVICE is capability 10 (capabilities(7)).
     let status = readFile("/proc/self/status").map { String(decoding: $0, as: UTF8.self) } ?? ""
     let line = status.split(separator: "\n").first { $0.hasPrefix("CapEff:") }
     if let mask = line?.split(separator: "\t").last.flatMap({ UInt64($0, radix: 16) }), mask >> 10 & 1 == 1 { return 0 }

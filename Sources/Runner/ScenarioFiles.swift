@@ -2,16 +2,16 @@ import Glibc
 import Sim
 import System
 
-/// Finds scenario files, files as they are, folders with all below them, in the order of their names; and reads them.
+/// Finds and reads scenario files. Folders are searched recursively, in the order of names.
 enum ScenarioFiles {
-  /// The longest file that is read.
+  /// Maximum size of a scenario file in bytes.
   private static let mostBytes = 4 << 20
 
-  /// Reads one: its text and the scenario.
+  /// Reads a file. Returns its text and the scenario.
   static func read(_ file: String) throws(UsageError) -> (bytes: [UInt8], scenario: Scenario) {
     var status = stat()
     if stat(file, &status) == 0, status.st_size > mostBytes {
-      throw UsageError("\(file): a scenario file has at most \(mostBytes >> 20) MiB")
+      throw UsageError("\(file): a scenario file may have at most \(mostBytes >> 20) MiB")
     }
     guard let bytes = readFile(file) else { throw UsageError("\(file): \(String(cString: strerror(errno)))") }
     do throws(ScenarioError) {
@@ -21,7 +21,7 @@ enum ScenarioFiles {
     }
   }
 
-  /// Reads several; the errors of all of them are told together.
+  /// Reads several files, and reports the errors of all of them together.
   static func read(_ files: [String]) throws(UsageError) -> [(file: String, scenario: Scenario)] {
     var scenarios: [(file: String, scenario: Scenario)] = []
     var errors: [String] = []
@@ -51,7 +51,7 @@ enum ScenarioFiles {
     return files
   }
 
-  /// Whether it is a folder; nil when there is nothing.
+  /// Whether `path` is a folder; nil if it does not exist.
   static func isFolder(_ path: String) -> Bool? {
     var status = stat()
     guard stat(path, &status) == 0 else { return nil }

@@ -3,15 +3,15 @@ import Glibc
 import Real
 import System
 
-/// `parley serve`: the services of this process, until a signal ends them.
+/// `parley serve`: runs services until a signal ends them.
 enum ServeCommand {
   static let flags = [
-    Flag(name: "config", placeholder: "FILE", help: "default DIR/parley.json5 if it is there [PARLEY_CONFIG]"),
+    Flag(name: "config", placeholder: "FILE", help: "default DIR/parley.json5 if it exists [PARLEY_CONFIG]"),
     Flag(
       name: "check", placeholder: nil, help: "validate, print the effective configuration with secrets blanked, exit"),
   ]
 
-  /// The services that this version has, in the order in which they start.
+  /// The services of this version, in the order in which they start.
   static let services = ["broker", "users", "manager", "supervisor", "chat", "customers"]
 
   static func run(_ words: [String]) throws(UsageError) -> Int32 {
@@ -21,7 +21,7 @@ enum ServeCommand {
     let arguments = try Arguments(words, flags: settings + flags)
     for word in arguments.words where !services.contains(word) {
       let hint = Spelling.hint(word, among: services)
-      throw UsageError("no service \"\(word)\"; this version serves: \(services.joined(separator: ", "))\(hint)")
+      throw UsageError("unknown service \"\(word)\"; the services are: \(services.joined(separator: ", "))\(hint)")
     }
     let configuration = try Configuration(arguments, environment: environmentVariables())
     let chosen = services.filter { arguments.words.isEmpty || arguments.words.contains($0) }
@@ -52,12 +52,12 @@ enum ServeCommand {
       do { try host.start(service) } catch { throw UsageError(explain(error, service, data: data)) }
     }
     say("ready")
-    do { try host.drain(signals.wait()) } catch { throw UsageError("cannot stop in order: \(error)") }
+    do { try host.drain(signals.wait()) } catch { throw UsageError("shutdown failed: \(error)") }
     output.finish(withinSeconds: 1)
     return 0
   }
 
-  /// One line that says what an operator can do about it.
+  /// An error message that tells an operator what to do.
   private static func explain(_ error: any Error, _ service: String, data: String) -> String {
     switch error {
     case NetworkError.addressInUse(let address): "port \(address.port) on \(address.host) is in use"
@@ -72,9 +72,9 @@ enum ServeCommand {
 
   private static func describe(_ error: StorageError) -> String {
     switch error {
-    case .notFound(let path): "\(path) is not there"
+    case .notFound(let path): "\(path) does not exist"
     case .locked(let path): "\(path) is in use by another process"
-    case .full(let path): "\(path): no space is left"
+    case .full(let path): "\(path): no space left on device"
     case .denied(let what), .failed(let what): what
     case .nodeDown: "the node is down"
     }

@@ -2,19 +2,20 @@ import Environment
 import Real
 import System
 
-/// One setting of `serve`: a flag, an environment variable and a key that mean the same.
+/// A setting of `serve`: a flag, an environment variable and a configuration key with the same
+/// meaning.
 struct Setting {
-  /// What values it takes.
+  /// The values that a setting accepts.
   enum Kind {
     case text
-    /// An IP address or the name of a host.
+    /// An IP address or a host name.
     case host
     case port
     case integer(ClosedRange<Int>)
     case duration(ClosedRange<Duration>)
     case oneOf([String])
     case list
-    /// Any number of addresses or networks.
+    /// A list of addresses or networks.
     case networks
   }
 
@@ -25,9 +26,9 @@ struct Setting {
   let help: String
   var isSecret = false
 
-  /// `PARLEY_ACCESS_TOKEN_TTL`.
+  /// For example `PARLEY_ACCESS_TOKEN_TTL`.
   var variable: String { "PARLEY_" + String(flag.map { $0 == "-" ? "_" : $0 }).uppercased() }
-  /// `accessTokenTtl`.
+  /// For example `accessTokenTtl`.
   var key: String {
     let words = flag.split(separator: "-")
     return words[0] + words.dropFirst().map { $0.prefix(1).uppercased() + $0.dropFirst() }.joined()
@@ -39,21 +40,22 @@ struct Setting {
     }
   }
 
-  /// Times for clients: longer ones are slips.
+  /// Range of time-outs. Longer ones are typing errors.
   private static let patience: ClosedRange<Duration> = .milliseconds(1)...(.seconds(86_400))
-  /// Tokens count their time in whole seconds.
+  /// Range of lifetimes. Tokens count in whole seconds.
   private static let lifetime: ClosedRange<Duration> = .seconds(1)...(.seconds(3650 * 86_400))
 
-  /// A shorter key of the tokens could be guessed. One below 32 bytes is taken with a warning, for clients that have it.
+  /// Minimum size of a token key in bytes. Keys below 32 bytes are accepted with a warning, for
+  /// clients that have one.
   static let shortestSecret = 16
 
   static let all: [Setting] = [
     Setting(
       flag: "data", placeholder: "DIR", kind: .text, standard: "./parley-data",
-      help: "where databases and keys are kept"),
+      help: "directory of databases and keys"),
     Setting(
       flag: "host", placeholder: "ADDRESS", kind: .host, standard: "127.0.0.1",
-      help: "where to listen; anything but loopback needs a service token"),
+      help: "address to listen on; addresses other than loopback require a service token"),
     Setting(
       flag: "log-level", placeholder: "LEVEL", kind: .oneOf(Log.Level.allCases.map(\.name)), standard: "info",
       help: "debug, info, warning or error"),
@@ -62,38 +64,38 @@ struct Setting {
       standard: "json", help: "json or text"),
     Setting(
       flag: "users-port", placeholder: "PORT", kind: .port, standard: "8001",
-      help: "port of the User Service; 0 takes a free one"),
+      help: "port of the User Service; 0 selects a free port"),
     Setting(
       flag: "chat-port", placeholder: "PORT", kind: .port, standard: "5000",
-      help: "port of the Chat Service; 0 takes a free one"),
+      help: "port of the Chat Service; 0 selects a free port"),
     Setting(
       flag: "customers-port", placeholder: "PORT", kind: .port, standard: "5500",
-      help: "port of the Customer Server; 0 takes a free one"),
+      help: "port of the Customer Server; 0 selects a free port"),
     Setting(
       flag: "manager-port", placeholder: "PORT", kind: .port, standard: "20000",
-      help: "port of the User Manager; 0 takes a free one"),
+      help: "port of the User Manager; 0 selects a free port"),
     Setting(
       flag: "amqp-port", placeholder: "PORT", kind: .port, standard: "5672",
-      help: "port of the broker; 0 takes a free one"),
+      help: "port of the broker; 0 selects a free port"),
     Setting(
       flag: "users-url", placeholder: "URL", kind: .text, standard: nil,
-      help: "where the User Service is, for services in another process"),
+      help: "URL of the User Service, if another process runs it"),
     Setting(
       flag: "manager-url", placeholder: "URL", kind: .text, standard: nil,
-      help: "where the User Manager is, for the Customer Server's /health; messages go to it by the broker"),
+      help: "URL of the User Manager, for /health of the Customer Server; messages to it go through the broker"),
     Setting(
       flag: "amqp", placeholder: "URL", kind: .text, standard: nil,
-      help: "where the broker is, embedded or RabbitMQ: amqp://user:password@host:port/", isSecret: false),
+      help: "URL of the broker, embedded or RabbitMQ: amqp://user:password@host:port/", isSecret: false),
     Setting(
-      flag: "service-token", placeholder: "T", kind: .text, standard: nil, help: "what services show each other",
+      flag: "service-token", placeholder: "T", kind: .text, standard: nil, help: "token that services show each other",
       isSecret: true),
     Setting(
       flag: "trusted-proxy", placeholder: "NETWORK", kind: .networks, standard: nil,
-      help: "an address or network whose X-Forwarded-For and Forwarded are believed; repeatable"),
+      help: "address or network whose X-Forwarded-For and Forwarded are trusted; repeatable"),
     Setting(
       flag: "jwt-secret", placeholder: "S", kind: .list, standard: nil,
       help:
-        "key of the tokens, 32 bytes or more; repeatable, the first signs; without one a random one is kept in the data directory",
+        "key of the tokens, 32 bytes or more; repeatable, the first one signs; default: a random key in the data directory",
       isSecret: true),
     Setting(
       flag: "access-token-ttl", placeholder: "TIME", kind: .duration(lifetime), standard: "60m",
@@ -103,52 +105,52 @@ struct Setting {
       help: "how long a refresh token is valid"),
     Setting(
       flag: "jwt-issuer", placeholder: "NAME", kind: .text, standard: nil,
-      help: "the iss of the tokens; a token that names another is refused"),
+      help: "iss of the tokens; tokens with another iss are refused"),
     Setting(
       flag: "jwt-audience", placeholder: "NAME", kind: .text, standard: nil,
-      help: "the aud of the tokens; a token that names others alone is refused"),
+      help: "aud of the tokens; tokens for other audiences are refused"),
     Setting(
       flag: "session-ttl", placeholder: "TIME", kind: .duration(.zero...lifetime.upperBound), standard: "30d",
-      help: "how long after its last use a session ends; 0 for never"),
+      help: "time from the last use of a session to its end; 0 for never"),
     Setting(
       flag: "maximum-sessions", placeholder: "N", kind: .integer(1...1_000_000), standard: "1000",
-      help: "sessions that one user may have"),
+      help: "maximum number of sessions of a user"),
     Setting(
       flag: "registration-limit", placeholder: "N", kind: .integer(0...1_000_000), standard: "20",
-      help: "registrations from one address in 15 minutes, this machine aside; 0 for any number"),
+      help: "maximum number of registrations from an address in 15 minutes, except from this machine; 0 for no limit"),
     Setting(
       flag: "password-rounds", placeholder: "N", kind: .integer(1...10_000_000), standard: "600000",
       help: "rounds of PBKDF2-HMAC-SHA-256 for new passwords"),
     Setting(
       flag: "cors-origin", placeholder: "ORIGIN", kind: .list, standard: nil,
-      help: "a page that may call; repeatable; without one all may"),
+      help: "origin of pages that may call the services; repeatable; default: all"),
     Setting(
       flag: "max-head-bytes", placeholder: "N", kind: .integer(1024...1_048_576), standard: "32768",
-      help: "request line and header fields together"),
+      help: "maximum size of request line and header fields"),
     Setting(
       flag: "max-body-bytes", placeholder: "N", kind: .integer(1024...1_073_741_824), standard: "1048576",
-      help: "a request's body"),
+      help: "maximum size of a request body"),
     Setting(
       flag: "head-timeout", placeholder: "TIME", kind: .duration(patience), standard: "10s",
-      help: "time for a request's head to arrive"),
+      help: "maximum time for the head of a request to arrive"),
     Setting(
       flag: "idle-timeout", placeholder: "TIME", kind: .duration(patience), standard: "60s",
-      help: "time that a connection may be idle"),
+      help: "maximum time that a connection may be idle"),
     Setting(
       flag: "ping-interval", placeholder: "TIME", kind: .duration(patience), standard: "25s",
-      help: "time between the heartbeats of Socket.IO"),
+      help: "time between Socket.IO heartbeats"),
     Setting(
       flag: "ping-timeout", placeholder: "TIME", kind: .duration(patience), standard: "20s",
-      help: "time for the answer to a heartbeat"),
+      help: "maximum time for the answer to a heartbeat"),
     Setting(
       flag: "max-payload", placeholder: "N", kind: .integer(1024...104_857_600), standard: "1000000",
-      help: "bytes of a Socket.IO message"),
+      help: "maximum size of a Socket.IO message in bytes"),
     Setting(
       flag: "max-connections", placeholder: "N", kind: .integer(1...1_000_000), standard: "20000",
-      help: "connections at once; further ones get 503"),
+      help: "maximum number of connections; further ones get 503"),
   ]
 
-  /// An address as URLs write it, `[::1]`, without the brackets.
+  /// An address without the brackets of a URL: `[::1]` becomes `::1`.
   static func unbracketed(_ host: String) -> String {
     host.hasPrefix("[") && host.hasSuffix("]") ? String(host.dropFirst().dropLast()) : host
   }
@@ -160,12 +162,12 @@ struct Setting {
       && text.allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber || "-._".contains($0)) }
   }
 
-  /// Checks a value; `source` is where it stands.
+  /// Checks a value. `source` names the flag, variable or key in errors.
   func check(_ value: String, _ source: String) throws(UsageError) {
     switch kind {
     case .text, .list:
       if value.isEmpty { throw UsageError("\(source): must not be empty") }
-      // The system's calls would take what stands before it for the whole.
+      // System calls would use the part before the zero byte.
       if value.utf8.contains(0) { throw UsageError("\(source): must not contain a zero byte") }
     case .networks:
       guard IPNetwork(value) != nil else {
@@ -175,7 +177,7 @@ struct Setting {
       }
     case .host:
       guard Self.isHost(Self.unbracketed(value)) else {
-        throw UsageError("\(source): \"\(value)\" is not an IP address or the name of a host")
+        throw UsageError("\(source): \"\(value)\" is not an IP address or a host name")
       }
     case .port:
       guard let port = Int(value), (0...65_535).contains(port) else {
@@ -194,16 +196,16 @@ struct Setting {
     case .oneOf(let choices):
       guard choices.contains(value) else {
         let hint = Spelling.hint(value, among: choices, shown: { $0 })
-        throw UsageError("\(source): \"\(value)\" is none of \(choices.joined(separator: ", "))\(hint)")
+        throw UsageError("\(source): \"\(value)\" is not one of \(choices.joined(separator: ", "))\(hint)")
       }
     }
     if flag == "service-token", value.utf8.count < ServiceAccess.shortestToken {
       throw UsageError(
-        "\(source): a token has \(ServiceAccess.shortestToken) characters or more: this has \(value.utf8.count)")
+        "\(source): a token must have at least \(ServiceAccess.shortestToken) characters, not \(value.utf8.count)")
     }
     if flag == "jwt-secret", value.utf8.count < Self.shortestSecret {
       throw UsageError(
-        "\(source): a key for HS256 has 32 bytes or more (RFC 7518 §3.2), and never less than \(Self.shortestSecret): this has \(value.utf8.count)"
+        "\(source): a key for HS256 should have 32 bytes (RFC 7518 §3.2) and must have at least \(Self.shortestSecret), not \(value.utf8.count)"
       )
     }
   }

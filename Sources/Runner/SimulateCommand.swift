@@ -3,7 +3,7 @@ import Glibc
 import Sim
 import System
 
-/// `parley simulate`: scenario files, many seeds each, in one process or several.
+/// `parley simulate`: runs scenario files with many seeds, in one process or several.
 enum SimulateCommand {
   static let usage = """
     parley simulate PATH… [FLAGS]
@@ -15,38 +15,38 @@ enum SimulateCommand {
     recording, and a lesson about a planted bug, runs with its own seed.
     """
 
-  /// No strategy of a run, but all schedules.
+  /// Not a strategy of a run: it runs all schedules.
   private static let exhaustive = "exhaustive"
 
   static let flags = [
     Flag(name: "seed", placeholder: "N", help: "one seed"),
-    Flag(name: "seeds", placeholder: "A...B", help: "a range of seeds; without one the scenario's own, or 1...10"),
-    Flag(name: "jobs", placeholder: "N", help: "processes; as many as there are cores without it"),
+    Flag(name: "seeds", placeholder: "A...B", help: "a range of seeds; default: the scenario's own, or 1...10"),
+    Flag(name: "jobs", placeholder: "N", help: "number of processes; default: one for each core"),
     Flag(
       name: "strategy", placeholder: "S",
       help: StrategyName.list + ", \(exhaustive) (all schedules); without one the scenario's own, or random"),
     Flag(
       name: "preemptions", placeholder: "N",
-      help: "for the strategy exhaustive: how often a task may be interrupted; any number without it"),
+      help: "with strategy exhaustive: maximum number of preemptions; default: no limit"),
     Flag(
       name: "schedules", placeholder: "N",
-      help: "for the strategy exhaustive: the most schedules to run of a scenario; 10000 without it"),
-    Flag(name: "trace", placeholder: "FILE", help: "write every event of one run as JSON lines"),
+      help: "with strategy exhaustive: maximum number of schedules of a scenario; default 10000"),
+    Flag(name: "trace", placeholder: "FILE", help: "write all events of one run as JSON lines"),
     Flag(name: "hashes", placeholder: nil, help: "print FILE SEED HASH for each run"),
-    Flag(name: "counts", placeholder: nil, help: "print what all seeds of a scenario reached, a line a scenario"),
+    Flag(name: "counts", placeholder: nil, help: "print the counters of all seeds of a scenario, one line for each"),
     Flag(
       name: "worker", placeholder: "K/N/D",
       help:
-        "run every N-th seed from the K-th on, without the first D of them, and print results as JSON; used by --jobs"),
-    Flag(name: "cases", placeholder: nil, help: "run the scenarios that come on standard input; used by fuzz"),
+        "run every N-th seed from the K-th on except the first D, and print results as JSON; used by --jobs"),
+    Flag(name: "cases", placeholder: nil, help: "run scenarios from standard input; used by fuzz"),
   ]
 
   struct Options {
     var files: [String]
-    /// What was asked for; a scenario may name a seed of its own, and else it is the first ten.
+    /// The requested seeds. The default is the scenario's own seed, or the first ten.
     var seeds: ClosedRange<UInt64>?
     var jobs: Int
-    /// What was asked for; a scenario may name one of its own.
+    /// The requested strategy. The default is the scenario's own.
     var strategy: StrategyName?
     var trace: String?
     var printsHashes = false
@@ -68,7 +68,7 @@ enum SimulateCommand {
     let options = try options(arguments)
     let scenarios = try ScenarioFiles.read(options.files)
     if options.trace != nil, seeds(options, of: scenarios[0].scenario).count > 1 {
-      throw UsageError("--trace is for one scenario with one --seed")
+      throw UsageError("--trace requires one scenario and one --seed")
     }
     if arguments.value("strategy") == exhaustive {
       return ExhaustiveReport.run(
@@ -83,7 +83,9 @@ enum SimulateCommand {
   }
 
   private static func options(_ arguments: Arguments) throws(UsageError) -> Options {
-    guard !arguments.words.isEmpty else { throw UsageError("which scenarios? parley simulate scenarios") }
+    guard !arguments.words.isEmpty else {
+      throw UsageError("missing scenarios; write for example: parley simulate scenarios")
+    }
     let cores = Processors.count
     var options = Options(
       files: try ScenarioFiles.find(arguments.words), jobs: try arguments.int("jobs", in: 1...256) ?? cores)
@@ -93,12 +95,12 @@ enum SimulateCommand {
     if arguments.value("strategy") != exhaustive {
       options.strategy = try arguments.strategy()
       for flag in ["preemptions", "schedules"] where arguments.has(flag) {
-        throw UsageError("--\(flag) is for --strategy \(exhaustive)")
+        throw UsageError("--\(flag) requires --strategy \(exhaustive)")
       }
     }
     options.trace = arguments.value("trace")
     if options.trace != nil, options.files.count > 1 {
-      throw UsageError("--trace is for one scenario with one --seed")
+      throw UsageError("--trace requires one scenario and one --seed")
     }
     options.printsHashes = arguments.has("hashes")
     options.printsCounts = arguments.has("counts")
@@ -119,11 +121,11 @@ enum SimulateCommand {
     guard ends.count == 2, let low = ends[0], let high = ends[1], low >= 0, low <= high else {
       throw UsageError("--seeds: \"\(text)\" is not a range; write for example 1...200")
     }
-    guard high - low < mostSeeds else { throw UsageError("--seeds: \"\(text)\" are more than \(mostSeeds) seeds") }
+    guard high - low < mostSeeds else { throw UsageError("--seeds: \"\(text)\" is more than \(mostSeeds) seeds") }
     return UInt64(low)...UInt64(high)
   }
 
-  /// Runs a share of the seeds of every scenario; a line of JSON each.
+  /// Runs a share of the seeds of every scenario, and prints a line of JSON for each.
   private static func work(
     _ scenarios: [(file: String, scenario: Scenario)], _ options: Options, _ worker: (index: Int, count: Int, done: Int)
   ) {

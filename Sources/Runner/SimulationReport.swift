@@ -4,7 +4,8 @@ import Real
 import Sim
 import System
 
-/// Runs simulations and tells how they went: a progress line on a terminal, then a table, the failures, the last line.
+/// Runs simulations and reports the results: a progress line on a terminal, then a table, the
+/// failures and the last line.
 enum SimulationReport {
   typealias Entry = (file: String, scenario: Scenario)
 
@@ -61,7 +62,7 @@ enum SimulationReport {
     print("\(count) of the scenarios \(count == 1 ? "is" : "are") about one seed, and ran with that one alone")
   }
 
-  /// Counters in words: "requests 12, successes 10".
+  /// Counters in words, such as "requests 12, successes 10".
   static func counted(_ counts: [Counter: Int]) -> String {
     Counter.allCases.filter { counts[$0, default: 0] > 0 }.map { "\($0.rawValue) \(counts[$0]!)" }
       .joined(separator: ", ")
@@ -110,7 +111,7 @@ enum SimulationReport {
   private static func tenths(_ value: Double) -> String { "\((value * 10).rounded() / 10)" }
 }
 
-/// A line that is written again and again, on a terminal only.
+/// A line that is rewritten in place, on a terminal only.
 final class Progress {
   private let total: Int
   private let isTerminal = isatty(2) == 1

@@ -1,14 +1,15 @@
 import Glibc
 import Real
 
-/// SIGTERM and SIGINT. The first asks the process to stop in order, the second ends it.
+/// SIGTERM and SIGINT. The first asks the process to drain, the second ends it.
 ///
-/// A thread of its own takes them, so that whatever else waits, for a disk or for a reader of standard output, the second
-/// one always ends the process.
+/// A dedicated thread receives them, so that the second one ends the process even while other
+/// threads wait for a disk or for a reader of standard output.
 final class StopSignals: Sendable {
   private let first: Semaphore = Semaphore()
 
-  /// Takes signals from now on. Made before any other thread, since a thread inherits which signals are blocked.
+  /// Starts to receive signals. Call it before other threads start: a thread inherits the set of
+  /// blocked signals.
   init() {
     var signals = sigset_t()
     sigemptyset(&signals)
@@ -20,7 +21,7 @@ final class StopSignals: Sendable {
       var signal: Int32 = 0
       sigwait(&signals, &signal)
       first.post(signal)
-      // What the system does by itself with the second is right: it ends the process.
+      // The default action for the second signal is right: it ends the process.
       pthread_sigmask(SIG_UNBLOCK, &signals, nil)
       while true { pause() }
     }

@@ -5,15 +5,16 @@ import Glibc
 import Sim
 import System
 
-/// Child processes that each run a share of the seeds, so that a trap in the system is a finding and not the end.
+/// Child processes that each run a share of the seeds. A trap in one of them is a finding and does
+/// not end the search.
 enum Workers {
   private final class Worker {
     let process: pid_t
     let pipe: Int32
     var text: [UInt8] = []
-    /// The run that was begun and not reported.
+    /// The run that has begun and has not been reported.
     var running: (index: Int, seed: UInt64)?
-    /// Which share of the runs is its, and how many of them are done.
+    /// The share of the child, and how many of its runs are done.
     let share: Int
     var done: Int
 
@@ -28,7 +29,7 @@ enum Workers {
   /// A run in which a child died.
   typealias Crash = (index: Int, seed: UInt64, wasKilled: Bool)
 
-  /// Runs everything; hands each result over as it comes, and returns the runs in which a child died.
+  /// Runs everything. Passes on each result at once, and returns the runs in which a child died.
   static func run(
     _ options: SimulateCommand.Options, _ handle: (_ scenario: Int, RunResult) -> Void
   ) -> [Crash] {
@@ -49,7 +50,7 @@ enum Workers {
           workers.removeAll { $0 === worker }
           guard status != 0, let running = worker.running else { continue }
           crashed.append((running.index, running.seed, ChildProcess.wasKilled(status)))
-          // The runs after the one in which it died are somebody else's.
+          // Another child continues after the run in which this one died.
           workers.append(start(options, worker.share, after: worker.done + 1))
         }
       }
@@ -88,8 +89,8 @@ enum Workers {
   }
 }
 
-/// A line that a worker prints: that it begins a run, what happens in it, what came of it, that a scenario could not be read, that a
-/// case is done.
+/// A line of a worker: the start of a run, an event, a result, an unreadable scenario, or the end
+/// of a case.
 enum WorkerLine {
   case begin(scenario: Int, seed: UInt64)
   case event(TraceEvent)
@@ -124,16 +125,17 @@ enum WorkerLine {
     }
   }
 
-  /// Prints a line, at once: whoever waits for it must have it even when the next run dies. Without a reader the process ends.
+  /// Prints a line at once: the parent needs it even if the next run dies. Ends the process if
+  /// there is no reader.
   static func write(_ line: WorkerLine) {
     print(line.json.text)
     if parley_flush_stdout() != 0 { exit(2) }
   }
 }
 
-/// This program, started once more.
+/// Another process of this program.
 enum ChildProcess {
-  /// A child, and the pipes to its standard input and from its standard output.
+  /// A child with pipes to its standard input and from its standard output.
   struct Pipes {
     let process: pid_t
     let input: Int32
@@ -147,15 +149,16 @@ enum ChildProcess {
     return status
   }
 
-  /// Whether it was SIGKILL. Nothing in the system sends that: the kernel does, to whom there is no memory left for.
+  /// Whether it died of SIGKILL. The system sends none itself: the kernel does when memory runs
+  /// out.
   static func wasKilled(_ status: Int32) -> Bool { status & 0x7F == SIGKILL }
 
-  /// Starts it with these words. Its standard error is this process's, or another file.
+  /// Starts a child with these arguments. It inherits standard error, unless another file is given.
   static func start(_ words: [String], errors: Int32? = nil) -> Pipes {
     var input: [Int32] = [0, 0]
     var output: [Int32] = [0, 0]
-    require(pipe(&input) == 0 && pipe(&output) == 0, "no pipe: errno \(errno)")
-    // Ours must not stay open in other children, or nobody would see an end.
+    require(pipe(&input) == 0 && pipe(&output) == 0, "cannot create a pipe: errno \(errno)")
+    // Other children must not inherit this end, or the end of file would never be seen.
     for end in input + output { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
     var actions = posix_spawn_file_actions_t()
     posix_spawn_file_actions_init(&actions)

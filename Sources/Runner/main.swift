@@ -1,11 +1,11 @@
 import CLinux
 import Glibc
 
-// A peer that goes away must not end the process.
+// Writing to a closed connection must not end the process.
 signal(SIGPIPE, SIG_IGN)
-// A file that took the number of a closed standard stream would be written to in its place.
+// If a standard stream is closed, the next file would get its number and its output.
 for descriptor in 0...2 as ClosedRange<Int32> where fcntl(descriptor, F_GETFD) < 0 {
-  // The lowest free number, which is this one.
+  // The lowest free number: that of the closed stream.
   _ = open("/dev/null", O_RDWR)
 }
 parley_line_buffer_stdout()

@@ -6,7 +6,7 @@ import Testing
 @testable import Sim
 
 extension ConformanceTests {
-  @Test("a sleep takes as long as it says, and can be cancelled", arguments: Kind.allCases)
+  @Test("a sleep takes its time, and can be cancelled", arguments: Kind.allCases)
   func clock(kind: Kind) throws {
     try withNode(kind) { environment in
       let begin = environment.clock.now
@@ -24,7 +24,7 @@ extension ConformanceTests {
     }
   }
 
-  /// What work outside any task says. Used on the node's thread.
+  /// Records the results of work outside any task. Used on the node's thread.
   private final class Told: @unchecked Sendable {
     var lines: [String] = []
   }
@@ -38,11 +38,11 @@ extension ConformanceTests {
 
     func hear(_ number: Int) { heard.append(number) }
 
-    /// What came of work; a failure is heard as 0.
+    /// The result of work; 0 for a failure.
     func hear(_ result: Result<Int, any Error>) { heard.append((try? result.get()) ?? 0) }
   }
 
-  @Test("what is posted to an actor runs there, soon and not at once", arguments: Kind.allCases)
+  @Test("posted work runs on its actor, soon but not at once", arguments: Kind.allCases)
   func post(kind: Kind) throws {
     try withNode(kind) { environment in
       let listener = Listener(environment)
@@ -55,14 +55,14 @@ extension ConformanceTests {
       while await listener.heard.count < 3 || told.lines.count < 3 {
         try await environment.clock.sleep(for: .milliseconds(1))
       }
-      // The simulator may take them in any order, an event loop as they came.
+      // The simulator may run them in any order, an event loop in the order of the calls.
       #expect(await listener.heard.sorted() == [1, 2, 3])
       #expect(told.lines.sorted() == ["1", "2", "3"])
       if kind == .real { #expect(await listener.heard == [1, 2, 3]) }
     }
   }
 
-  @Test("blocking work runs elsewhere, in the lane's order, and throws what it throws", arguments: Kind.allCases)
+  @Test("blocking work runs on another thread in order, and its errors are passed on", arguments: Kind.allCases)
   func offload(kind: Kind) throws {
     struct Failed: Error, Equatable {}
     try withNode(kind) { environment in

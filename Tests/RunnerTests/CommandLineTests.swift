@@ -2,7 +2,7 @@
 import Foundation
 import Testing
 
-/// The binary as a user meets it.
+/// The binary, as a user sees it.
 @Suite("The command line")
 struct CommandLineTests {
   private static let binary = URL(filePath: CommandLine.arguments[0]).deletingLastPathComponent().appending(
@@ -17,18 +17,18 @@ struct CommandLineTests {
   }
 
   @Test(
-    "what is wrong is one clear line, exit code 2",
+    "each error is one line, with exit code 2",
     arguments: [
       (["srve"], "parley: unknown command \"srve\"; did you mean \"serve\"?\n"),
       (["serve", "--usrs-port", "1"], "parley: unknown flag --usrs-port; did you mean --users-port?\n"),
       (["serve", "--users-port", "70000"], "parley: --users-port: \"70000\" is not a port from 0 to 65535\n"),
       (
         ["serve", "--jwt-secret", "short"],
-        "parley: --jwt-secret: a key for HS256 has 32 bytes or more (RFC 7518 §3.2), and never less than 16: this has 5\n"
+        "parley: --jwt-secret: a key for HS256 should have 32 bytes (RFC 7518 §3.2) and must have at least 16, not 5\n"
       ),
       (
         ["serve", "--service-token", "0123456789abcde"],
-        "parley: --service-token: a token has 16 characters or more: this has 15\n"
+        "parley: --service-token: a token must have at least 16 characters, not 15\n"
       ),
       (
         ["serve", "--trusted-proxy", "10.0.0.0/33"],
@@ -36,7 +36,7 @@ struct CommandLineTests {
       ),
       (
         ["serve", "--log-level", "inof"],
-        "parley: --log-level: \"inof\" is none of debug, info, warning, error; did you mean info?\n"
+        "parley: --log-level: \"inof\" is not one of debug, info, warning, error; did you mean info?\n"
       ),
       (
         ["serve", "--access-token-ttl", "soon"],
@@ -44,15 +44,15 @@ struct CommandLineTests {
       ),
       (
         ["serve", "usrs"],
-        "parley: no service \"usrs\"; this version serves: broker, users, manager, supervisor, chat, customers; did you mean \"users\"?\n"
+        "parley: unknown service \"usrs\"; the services are: broker, users, manager, supervisor, chat, customers; did you mean \"users\"?\n"
       ),
-      (["serve", "--data", "/proc/nowhere"], "parley: --data /proc/nowhere: /proc/nowhere is not there\n"),
+      (["serve", "--data", "/proc/nowhere"], "parley: --data /proc/nowhere: /proc/nowhere does not exist\n"),
       (["simulate", "nowhere"], "parley: nowhere: No such file or directory\n"),
       (
         ["simulate", "scenarios", "--seeds", "9...1"],
         "parley: --seeds: \"9...1\" is not a range; write for example 1...200\n"
       ),
-      (["simulate"], "parley: which scenarios? parley simulate scenarios\n"),
+      (["simulate"], "parley: missing scenarios; write for example: parley simulate scenarios\n"),
     ])
   func complaints(arguments: [String], line: String) throws {
     let outcome = try FinishedProcess(Self.binary, arguments, in: Self.root)
@@ -63,7 +63,7 @@ struct CommandLineTests {
   private static let range = "is not a time from 1s to 3650d; write for example 500ms, 30s, 60m, 7d"
 
   @Test(
-    "`serve --check` refuses what `serve` would refuse, with one line that names the setting",
+    "`serve --check` reports the errors of `serve`, with one line that names the setting",
     arguments: [
       (["--access-token-ttl", "99999999999999d"], "--access-token-ttl: \"99999999999999d\" \(range)"),
       (["--refresh-token-ttl", "0"], "--refresh-token-ttl: \"0\" \(range)"),
@@ -93,19 +93,19 @@ struct CommandLineTests {
         ["--host", "nowhere.invalid", "--service-token", "0123456789abcdef"],
         "--host nowhere.invalid cannot be resolved"
       ),
-      (["--host", "a b"], "--host: \"a b\" is not an IP address or the name of a host"),
-      (["--host", "1:2:3"], "--host: \"1:2:3\" is not an IP address or the name of a host"),
+      (["--host", "a b"], "--host: \"a b\" is not an IP address or a host name"),
+      (["--host", "1:2:3"], "--host: \"1:2:3\" is not an IP address or a host name"),
       (["--host", "127.evil.example"], "can be reached from other machines"),
       (["--host", "::"], "can be reached from other machines"),
-      (["--data", "/proc/nowhere"], "--data /proc/nowhere: /proc/nowhere is not there"),
-      (["--data", "/nowhere/deeper"], "--data /nowhere/deeper: /nowhere/deeper is not there"),
+      (["--data", "/proc/nowhere"], "--data /proc/nowhere: /proc/nowhere does not exist"),
+      (["--data", "/nowhere/deeper"], "--data /nowhere/deeper: /nowhere/deeper does not exist"),
       (["--data", "/etc/passwd"], "--data /etc/passwd: Not a directory"),
       (["--data", "/etc/passwd/x"], "--data /etc/passwd/x: Not a directory"),
       (["--log-format", "jsn"], "did you mean json?"), (["--data", ""], "--data: must not be empty"),
-      (["chat"], "chat needs users, which this process does not serve: say with --users-url where it is"),
-      (["manager"], "manager needs a broker, which this process does not serve: say with --amqp where it is"),
+      (["chat"], "chat needs users, which this process does not run: set --users-url to its URL"),
+      (["manager"], "manager needs a broker, which this process does not run: set --amqp to its URL"),
       (["supervisor"], "supervisor needs a broker"), (["customers", "broker"], "customers needs users"),
-      (["--service-token", "0123456789abcde"], "--service-token: a token has 16 characters or more"),
+      (["--service-token", "0123456789abcde"], "--service-token: a token must have at least 16 characters"),
       (
         ["--trusted-proxy", "10.0.0.0/8", "--trusted-proxy", "x"], "--trusted-proxy: \"x\" is not an address or network"
       ),
@@ -120,7 +120,7 @@ struct CommandLineTests {
   }
 
   @Test(
-    "a configuration file that is empty or ends early is one line with file, line and column",
+    "an empty or incomplete configuration file is an error with file, line and column",
     arguments: [
       "", " ", "\n\n", "//", "/*", "{", "{ usersPort", "{ usersPort:", "{ usersPort: 1", "{ usersPort: 1,",
       "{ usersPort: -",
@@ -163,7 +163,7 @@ struct CommandLineTests {
   }
 
   @Test(
-    "loopback in all its forms needs no token", arguments: ["127.0.0.1", "127.0.0.9", "localhost", "::ffff:127.0.0.1"])
+    "loopback addresses need no token", arguments: ["127.0.0.1", "127.0.0.9", "localhost", "::ffff:127.0.0.1"])
   func loopbackForms(host: String) throws {
     #expect(try parley("serve", "--check", "--host", host).code == 0)
   }
@@ -171,13 +171,13 @@ struct CommandLineTests {
   @Test("::1 with and without brackets is loopback")
   func loopbackVersion6() throws {
     for host in ["::1", "[::1]", "0:0:0:0:0:0:0:1"] {
-      // A machine without IPv6 does not have it.
+      // A machine without IPv6 has no such address.
       let outcome = try parley("serve", "--check", "--host", host)
       #expect(!outcome.errors.contains("service token"), "\(outcome.errors)")
     }
   }
 
-  @Test("anything but loopback asks for a service token")
+  @Test("addresses other than loopback require a service token")
   func loopback() throws {
     let outcome = try parley("serve", "--check", "--host", "0.0.0.0")
     #expect(outcome.code == 2)
@@ -185,7 +185,7 @@ struct CommandLineTests {
     #expect(try parley("serve", "--check", "--host", "0.0.0.0", "--service-token", "0123456789abcdef").code == 0)
   }
 
-  @Test("a flag comes before the environment, that before the file, that before the default; secrets are blanked")
+  @Test("flags override the environment, which overrides the file, which overrides defaults; secrets are blanked")
   func layers() throws {
     let folder = FileManager.default.temporaryDirectory.appending(path: "parley-cli-\(getpid())")
     try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
@@ -235,7 +235,7 @@ struct CommandLineTests {
     #expect(try parley("serve", "--help").output.contains("--password-rounds"))
   }
 
-  @Test("hash-password makes what the users table stores")
+  @Test("hash-password prints a hash as the users table stores it")
   func hashPassword() throws {
     let outcome = try parley("hash-password", "--password-rounds", "5", input: "password123\n")
     #expect(outcome.code == 0)
@@ -243,7 +243,7 @@ struct CommandLineTests {
     #expect(try parley("hash-password", input: "short\n").code == 2)
   }
 
-  @Test("the hash of a seed is the same in another process, and with one job and two")
+  @Test("the hash of a seed does not depend on the process or the number of jobs")
   func hashes() throws {
     let file = "scenarios/accounts/racing-deletes.json5"
     let one = try parley("simulate", file, "--seeds", "1...4", "--hashes", "--jobs", "1")
@@ -254,7 +254,7 @@ struct CommandLineTests {
     #expect(one.output.split(separator: "\n").count == 5)
   }
 
-  @Test("a trap is a finding, of `simulate` and of `fuzz`, and not the end of either")
+  @Test("a trap is a finding of `simulate` and `fuzz`, and ends neither")
   func traps() throws {
     let folder = FileManager.default.temporaryDirectory.appending(path: "parley-traps-\(getpid())")
     try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
@@ -271,7 +271,7 @@ struct CommandLineTests {
     #expect(searched.code == 1 && searched.output.contains("no-trap: the system never traps"), "\(searched.output)")
   }
 
-  @Test("what was not reached with ten seeds or more is told apart from failures, exit code 1")
+  @Test("with ten seeds or more, unreached goals are reported apart from failures, with exit code 1")
   func unreached() throws {
     let file = FileManager.default.temporaryDirectory.appending(path: "parley-\(getpid()).json5")
     try Data("{ name: 'never crashes', run: '1s', people: [{ name: 'a' }], expect: { crashes: 1 } }".utf8).write(

@@ -7,8 +7,8 @@ import Testing
 @testable import Real
 @testable import Sim
 
-/// Each interface of the environment, by one suite for both worlds: what holds in one holds in the other.
-@Suite("Both environments keep the same promises")
+/// One suite for each interface of the environment, run in both worlds.
+@Suite("Environment conformance")
 struct ConformanceTests {
   enum Kind: CaseIterable { case real, simulated }
 
@@ -16,7 +16,7 @@ struct ConformanceTests {
     -> R
   {
     guard kind == .simulated else { return try withRealNode(body) }
-    // Each seed cuts and delays what is sent in other places.
+    // Each seed splits and delays the bytes differently.
     for seed in 2...6 as ClosedRange<UInt64> { _ = try World(seed: seed).perform(as: "a", body) }
     return try World(seed: 1).perform(as: "a", body)
   }
@@ -48,7 +48,7 @@ struct ConformanceTests {
     return (client, server)
   }
 
-  @Test("half-close: what comes back is still read", arguments: Kind.allCases)
+  @Test("after a half-close the answer can still be read", arguments: Kind.allCases)
   func halfClose(kind: Kind) throws {
     try withNode(kind) { environment in
       let (client, server) = try await Self.pair(environment)
@@ -64,7 +64,7 @@ struct ConformanceTests {
     }
   }
 
-  @Test("who does not read still knows that the peer has gone, by a close or a reset", arguments: Kind.allCases)
+  @Test("a side that does not read still learns of a close or a reset", arguments: Kind.allCases)
   func ended(kind: Kind) throws {
     try withNode(kind) { environment in
       for reset in [false, true] {
@@ -89,7 +89,7 @@ struct ConformanceTests {
       }
       let reader = environment.executor.spawn("reader") {
         await #expect(throws: CancellationError.self) { try await client.read(atMost: 1, deadline: nil) }
-        // What was cancelled waits for nothing any more.
+        // A cancelled task waits no longer.
         await #expect(throws: CancellationError.self) { try await client.read(atMost: 1, deadline: nil) }
       }
       try await environment.clock.sleep(for: .milliseconds(5))
@@ -104,7 +104,7 @@ struct ConformanceTests {
     }
   }
 
-  @Test("what is written at once is what there is room for; a closed end takes nothing", arguments: Kind.allCases)
+  @Test("writeNow takes what fits, and nothing after a close", arguments: Kind.allCases)
   func writesAtOnce(kind: Kind) throws {
     try withNode(kind) { environment in
       let (client, server) = try await Self.pair(environment)
@@ -122,7 +122,7 @@ struct ConformanceTests {
     }
   }
 
-  @Test("back-pressure: a writer waits for a reader who does not read, then all arrives", arguments: Kind.allCases)
+  @Test("back-pressure: a writer waits for its reader, then everything arrives", arguments: Kind.allCases)
   func backPressure(kind: Kind) throws {
     try withNode(kind) { environment in
       let (client, server) = try await Self.pair(environment)
@@ -138,7 +138,7 @@ struct ConformanceTests {
   }
 
   @Test(
-    "connecting is refused where nobody listens, and an address in use is refused to a second", arguments: Kind.allCases
+    "connecting without a listener is refused, and so is listening on an address in use", arguments: Kind.allCases
   )
   func refused(kind: Kind) throws {
     try withNode(kind) { environment in
@@ -180,7 +180,7 @@ struct ConformanceTests {
     }
   }
 
-  @Test("bytes arrive whole and in order, however they are cut", arguments: Kind.allCases)
+  @Test("bytes arrive complete and in order, however they are split", arguments: Kind.allCases)
   func order(kind: Kind) throws {
     try withNode(kind) { environment in
       let (client, server) = try await Self.pair(environment)
@@ -213,12 +213,12 @@ struct ConformanceTests {
       await #expect(throws: NetworkError.reset) {
         try await client.read(atMost: 1, deadline: environment.clock.now + .seconds(5))
       }
-      // What is still written goes nowhere.
+      // Later writes are lost.
       await #expect(throws: NetworkError.self) { try await client.write([4], deadline: nil) }
     }
   }
 
-  @Test("what was sent before a close is read before the end", arguments: Kind.allCases)
+  @Test("bytes sent before a close are read before the end", arguments: Kind.allCases)
   func closeAfterWrite(kind: Kind) throws {
     try withNode(kind) { environment in
       let (client, server) = try await Self.pair(environment)
@@ -232,7 +232,7 @@ struct ConformanceTests {
     }
   }
 
-  @Test("a listener that accepts nobody lets connections time out once its backlog is full", arguments: Kind.allCases)
+  @Test("connections time out once the backlog of a listener is full", arguments: Kind.allCases)
   func backlog(kind: Kind) throws {
     try withNode(kind) { environment in
       let listener = try environment.network.listen(SocketAddress(host: "127.0.0.1", port: 0), backlog: 1)
@@ -253,7 +253,7 @@ struct ConformanceTests {
     }
   }
 
-  @Test("a full disk says so, keeps what it has, and takes more once there is room")
+  @Test("a full disk reports it, keeps its data, and accepts more once there is room")
   func fullDisk() throws {
     @Sendable func fill(_ storage: any Storage) throws {
       let file = try storage.open("f", create: true)
@@ -287,13 +287,13 @@ struct ConformanceTests {
     let folder = Self.newFolder()
     try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
     defer { try? FileManager.default.removeItem(atPath: folder) }
-    // Only root may mount; for others the simulated half is all there is.
+    // Only root may mount. Without it the simulated half runs alone.
     guard mount("tmpfs", folder, "tmpfs", 0, "size=100k") == 0 else { return }
     defer { umount2(folder, Int32(MNT_DETACH)) }
     try fill(try RealStorage(path: folder))
   }
 
-  @Test("what a process has written outlives it, synced or not; what a machine has not synced may not")
+  @Test("writes survive a crash of the process; only synced writes survive a crash of the machine")
   func kill() throws {
     let folder = Self.newFolder()
     try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
@@ -330,7 +330,7 @@ struct ConformanceTests {
     #expect(Set((1...40).map { simulated(.power, seed: $0) }).contains(""))
   }
 
-  @Test("random bytes are given out once, however many are asked for at a time", arguments: Kind.allCases)
+  @Test("random bytes are never returned twice, whatever the size of requests", arguments: Kind.allCases)
   func entropy(kind: Kind) throws {
     let repeats = try withNode(kind) { environment in
       let lock = NSLock()
@@ -346,7 +346,7 @@ struct ConformanceTests {
       }
       let sizes = [12, 36, 16, 100, 127, 128, 129, 2000]
       for round in 0..<50 { take(sizes[round % sizes.count]) }
-      // The real one is asked by all threads.
+      // The real implementation is used by all threads.
       if kind == .real { DispatchQueue.concurrentPerform(iterations: 4) { _ in for _ in 0..<500 { take(24) } } }
       return repeats
     }

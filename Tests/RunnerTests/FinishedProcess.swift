@@ -2,16 +2,16 @@
 import Foundation
 import Glibc
 
-/// What came of a program that was run to its end.
+/// The outcome of a program that has ended.
 ///
-/// With `posix_spawn`, files and `waitpid`, and no pipe or socket whose end another child, started beside it, may hold open.
+/// Uses `posix_spawn`, files and `waitpid`. A pipe or socket could be held open by another child.
 struct FinishedProcess {
-  /// The exit code; nil when a signal ended it.
+  /// The exit code; nil if a signal ended the program.
   let code: Int32?
   let output: String
   let errors: String
 
-  /// Runs `program` in `folder`, with `environment` beside what this process has.
+  /// Runs `program` in `folder`, with `environment` added to that of this process.
   init(
     _ program: URL, _ arguments: [String], in folder: URL? = nil, environment: [String: String] = [:],
     input: String = ""
@@ -29,7 +29,7 @@ struct FinishedProcess {
       posix_spawn_file_actions_adddup2(&actions, stream, Int32(number))
     }
     let merged = ProcessInfo.processInfo.environment.merging(environment) { $1 }
-    // Glibc's module has no posix_spawn_file_actions_addchdir_np.
+    // Glibc's module lacks posix_spawn_file_actions_addchdir_np.
     let moved = folder.map { ["/bin/sh", "-c", "cd \"$0\" && exec \"$@\"", $0.path] } ?? []
     let command = moved + [program.path] + arguments
     var words = command.map { strdup($0) } + [nil]
@@ -47,7 +47,7 @@ struct FinishedProcess {
     errors = try Self.text(streams[2])
   }
 
-  /// A file for reading and writing that no other process finds or inherits.
+  /// A file for reading and writing that no other process can find or inherit.
   private static func namelessFile() throws -> Int32 {
     var name = Array("/tmp/parley-stream-XXXXXX".utf8CString)
     let descriptor = mkstemp(&name)

@@ -8,10 +8,10 @@ import Testing
 @testable import Real
 @testable import Runner
 
-/// What is said is bounded, and nobody waits for it to be read.
+/// The log is bounded, and no writer waits for its reader.
 @Suite("The log writer")
 struct LogWriterTests {
-  /// A pipe, with a reader that may or may not read.
+  /// A pipe, with a reader that may stop reading.
   private struct Pipe {
     let reader: Int32
     let writer: Int32
@@ -22,7 +22,7 @@ struct LogWriterTests {
       (reader, writer) = (ends[0], ends[1])
     }
 
-    /// Reads lines until one holds `text`.
+    /// Reads lines until one contains `text`.
     func lines(until text: String) -> [String] {
       var bytes: [UInt8] = []
       var buffer = [UInt8](repeating: 0, count: 65_536)
@@ -40,7 +40,7 @@ struct LogWriterTests {
       event, ["more": .string(String(repeating: "x", count: 200))])
   }
 
-  @Test("lines that nobody reads are dropped and counted, and those that were kept stay in order")
+  @Test("unread lines are dropped and counted, and the others stay in order")
   func drops() throws {
     let pipe = Pipe()
     let writer = LogWriter(.text, descriptor: pipe.writer, capacity: 8192)
@@ -57,7 +57,7 @@ struct LogWriterTests {
     #expect(pipe.lines(until: "after").last?.contains(" after") == true)
   }
 
-  @Test("an error of the descriptor is not waited for, and lost lines are told of when it works again")
+  @Test("an error of the descriptor does not block, and lost lines are reported when it works again")
   func recovers() throws {
     let pipe = Pipe()
     let full = open("/dev/full", O_WRONLY)

@@ -7,10 +7,10 @@ import Testing
 @testable import Real
 @testable import Sim
 
-/// One client flow, unchanged, against the service over the simulated and over the real network.
+/// One client flow against the service on the simulated and on the real network.
 @Suite("Parity")
 struct ParityTests {
-  /// Register, log in, sessions, refresh, delete; what the client saw, without what is random in both worlds.
+  /// Register, log in, sessions, refresh, delete. Returns the answers without random values.
   private static func flow(_ environment: Environment, _ address: SocketAddress) async throws -> [String] {
     let client = HTTPClient(environment, address: address)
     var seen: [String] = []
@@ -58,7 +58,7 @@ struct ParityTests {
     return options
   }
 
-  @Test("the same flow sees the same on both networks")
+  @Test("the same flow gets the same answers on both networks")
   func parity() throws {
     let world = World(seed: 11)
     let simulated = try world.perform(as: "users") { environment in

@@ -3,7 +3,7 @@ import Foundation
 import Glibc
 import Testing
 
-/// `simulate`, `fuzz` and `explain` as a user meets them: what they refuse, what they write, how they end.
+/// `simulate`, `fuzz` and `explain`, as a user sees them.
 @Suite("The commands of the simulator")
 struct SimulatorCommandTests {
   private static let binary = URL(filePath: CommandLine.arguments[0]).deletingLastPathComponent().appending(
@@ -29,7 +29,7 @@ struct SimulatorCommandTests {
   }
 
   @Test(
-    "arguments that mean nothing are one line, exit code 2",
+    "invalid arguments are one line, with exit code 2",
     arguments: [
       ["simulate", "scenarios", "--seeds", "1...18446744073709551615"], ["simulate", "scenarios", "--seeds", "5"],
       ["simulate", "scenarios", "--seeds", "-1...5"], ["simulate", "scenarios", "--seeds", "1...9223372036854775807"],
@@ -58,7 +58,7 @@ struct SimulatorCommandTests {
     #expect(outcome.errors.hasPrefix("parley: ") && outcome.errors.split(separator: "\n").count == 1)
   }
 
-  @Test("a file that is empty or ends early is one line with its place, in every command that reads one")
+  @Test("an empty or incomplete file is an error with its position, in every command")
   func early() throws {
     try withFolder { folder in
       for (text, place) in [("", "1:1"), ("{\n  name:", "2:8"), ("{\n  run: -", "2:8"), ("{ name: 'x", "1:9")] {
@@ -89,7 +89,7 @@ struct SimulatorCommandTests {
   }
 
   @Test(
-    "what cannot be written is an error",
+    "a failed write is an error",
     arguments: [
       "simulate \(lesson) --trace /dev/full", "simulate \(lesson) > /dev/full",
       "simulate \(lesson) --hashes > /dev/full",
@@ -104,11 +104,11 @@ struct SimulatorCommandTests {
 
   @Test("a closed pipe is an error, too", arguments: ["help", "simulate \(lesson) --hashes"])
   func closedPipe(command: String) throws {
-    // Once the shell cannot write any more nobody reads.
+    // The reader has gone when the shell can write no more.
     let outcome = try shell(
       "trap '' PIPE; { while echo 2> /dev/null; do :; done; \"$PARLEY_BINARY\" \(command); echo $? >&2; } | true")
     #expect(
-      outcome.errors.hasSuffix("parley: standard output: not everything could be written\n2\n"), "\(outcome.errors)")
+      outcome.errors.hasSuffix("parley: standard output: write failed\n2\n"), "\(outcome.errors)")
   }
 
   @Test("--trace - writes the events to standard output, before the report")
@@ -125,7 +125,7 @@ struct SimulatorCommandTests {
     }
   }
 
-  @Test("seeds that fail alike are one failure to read, with all of them counted")
+  @Test("seeds that fail alike are reported once, with their number")
   func grouped() throws {
     try withFolder { folder in
       let file = folder.appending(path: "fails.json5").path
@@ -142,7 +142,7 @@ struct SimulatorCommandTests {
     }
   }
 
-  @Test("a lesson is judged at its own seed, whatever seeds are asked for")
+  @Test("a lesson runs with its own seed, whatever seeds are requested")
   func lessons() throws {
     let outcome = try parley("simulate", Self.lesson, "--seeds", "1...200", "--jobs", "2")
     #expect(outcome.code == 0, "\(outcome.output)")
@@ -150,7 +150,7 @@ struct SimulatorCommandTests {
     #expect(outcome.output.hasSuffix("1 passed, 0 failed\n"))
   }
 
-  @Test("explain tells the story of a run that kills its process, with the backtrace")
+  @Test("explain reports a run that kills its process, with the backtrace")
   func explainsTraps() throws {
     try withFolder { folder in
       let file = folder.appending(path: "traps.json5").path
@@ -168,10 +168,11 @@ struct SimulatorCommandTests {
     }
   }
 
-  @Test("Ctrl-C ends a search and a simulation with their totals", arguments: ["INT", "TERM"])
+  @Test("Ctrl-C ends a search or a simulation with its totals", arguments: ["INT", "TERM"])
   func interrupted(signal: String) throws {
     try withFolder { folder in
-      // Job control gives the command a group of its own, which a terminal's Ctrl-C reaches as a whole.
+      // Job control gives the command its own process group, which a terminal's Ctrl-C reaches as a
+      // whole.
       let script = """
         set -m
         "$PARLEY_BINARY" fuzz --time 10m --jobs 2 --out "$0" > "$0/log" 2> "$0/errors" &

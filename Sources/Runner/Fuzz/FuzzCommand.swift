@@ -4,7 +4,8 @@ import Real
 import Sim
 import System
 
-/// `parley fuzz`: draws scenarios, runs each in a child process, shrinks what fails, and writes it down.
+/// `parley fuzz`: draws scenarios, runs each in a child process, shrinks failures, and writes them
+/// to files.
 enum FuzzCommand {
   static let usage = """
     parley fuzz [SCENARIO…] [FLAGS]
@@ -18,24 +19,24 @@ enum FuzzCommand {
 
   private static var bugs: String {
     let names = Scenario.UnknownBug.known
-    guard !names.isEmpty else { return "This binary is built without planted bugs: --plant needs one of scripts/run." }
-    return "Bugs that --plant knows:\n" + names.map { "  \($0)" }.joined(separator: "\n")
+    guard !names.isEmpty else { return "This binary is built without planted bugs; --plant needs a binary built by scripts/run." }
+    return "The bugs for --plant:\n" + names.map { "  \($0)" }.joined(separator: "\n")
   }
 
   static let flags = [
-    Flag(name: "time", placeholder: "TIME", help: "for how long; 60s without it and without --seeds"),
-    Flag(name: "seeds", placeholder: "N", help: "so many scenarios"),
-    Flag(name: "first", placeholder: "N", help: "the number of the first scenario; by the clock without it"),
-    Flag(name: "jobs", placeholder: "N", help: "processes; as many as there are cores without it"),
+    Flag(name: "time", placeholder: "TIME", help: "duration; default 60s without --seeds"),
+    Flag(name: "seeds", placeholder: "N", help: "number of scenarios"),
+    Flag(name: "first", placeholder: "N", help: "number of the first scenario; default: from the clock"),
+    Flag(name: "jobs", placeholder: "N", help: "number of processes; default: one for each core"),
     Flag(
       name: "strategy", placeholder: "S",
-      help: StrategyName.list + "; a mix of them without one"),
-    Flag(name: "out", placeholder: "DIR", help: "where failures are written; parley-fuzz without it"),
-    Flag(name: "all", placeholder: nil, help: "go on after a failure, and collect those of other oracles"),
+      help: StrategyName.list + "; default: a mix"),
+    Flag(name: "out", placeholder: "DIR", help: "directory of failures; default parley-fuzz"),
+    Flag(name: "all", placeholder: nil, help: "continue after a failure, and collect one for each oracle"),
     Flag(
-      name: "plant", placeholder: "BUG", help: "plant a bug in each drawn scenario, to see it found; repeatable",
+      name: "plant", placeholder: "BUG", help: "plant a bug in each drawn scenario, to test the search; repeatable",
       isRepeatable: true),
-    Flag(name: "shrink-time", placeholder: "TIME", help: "for how long a failure is made smaller; 60s without it"),
+    Flag(name: "shrink-time", placeholder: "TIME", help: "maximum time to shrink a failure; default 60s"),
   ]
 
   static func run(_ words: [String]) throws(UsageError) -> Int32 {
@@ -55,7 +56,7 @@ enum FuzzCommand {
     for name in options.planted {
       var settings = Scenario.ServiceSettings()
       do throws(Scenario.UnknownBug) { try settings.plant(name) } catch {
-        throw UsageError("--plant: \(error); `parley help fuzz` lists those that there are")
+        throw UsageError("--plant: \(error); `parley help fuzz` lists the bugs")
       }
     }
     if !arguments.words.isEmpty {

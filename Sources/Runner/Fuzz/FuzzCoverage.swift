@@ -1,15 +1,15 @@
 import Sim
 
-/// What all runs of a search reached together, and what none did.
+/// The events and orderings that the runs of a search reached together.
 struct FuzzCoverage {
   private(set) var counts: [Counter: Int] = [:]
-  /// In how many runs each order of two events was seen.
+  /// For each ordering of two events, the number of runs that showed it.
   private(set) var pairs: [Orderings.Pair: Int] = [:]
 
-  /// How many orders were seen.
+  /// The number of orderings seen.
   var count: Int { pairs.count }
 
-  /// Adds a run; returns how many orders were new.
+  /// Adds a run. Returns the number of new orderings.
   mutating func add(_ result: RunResult) -> Int {
     for (counter, count) in result.counts { counts[counter, default: 0] += count }
     var new = 0
@@ -20,7 +20,7 @@ struct FuzzCoverage {
     return new
   }
 
-  /// Orders never seen of events that were seen in the other order, those first that were seen the most.
+  /// Orderings never seen of pairs that were seen in the other order, the most frequent first.
   var missing: [(pair: Orderings.Pair, reversedRuns: Int)] {
     pairs.filter { pairs[$0.key.reversed] == nil }.map { ($0.key.reversed, $0.value) }
       .sorted { ($1.1, $0.0) < ($0.1, $1.0) }
@@ -37,7 +37,7 @@ struct FuzzCoverage {
       lines.append(
         "never seen: "
           + missing.prefix(8).map {
-            "\($0.pair.first) then \($0.pair.then) (the other way round in \($0.reversedRuns) runs)"
+            "\($0.pair.first) then \($0.pair.then) (the reverse in \($0.reversedRuns) runs)"
           }
           .joined(separator: ", "))
     }

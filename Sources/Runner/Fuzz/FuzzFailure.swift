@@ -4,16 +4,16 @@ import Real
 import Sim
 import System
 
-/// A failure that was found, made small, and written as a scenario file that replays it.
+/// A failure that was found, shrunk, and written as a scenario file that replays it.
 struct FuzzFailure {
-  /// A run in which a promise was broken.
+  /// A run that broke a promise.
   struct Broken {
     let oracle: String
     let promise: String
     let events: [String]
     let run: RunResult
 
-    /// The first violation in what came of a case that was looked for.
+    /// The first violation in the outcome of a case that matches.
     init?(_ outcome: FuzzWorker.Outcome, goal: FuzzWorker.Goal?) {
       for result in outcome.results where goal?.isMet(by: result) ?? true {
         for violation in result.violations where goal == nil || violation.oracle == goal!.oracle {
@@ -48,7 +48,7 @@ struct FuzzFailure {
     deedsBefore = broken.run.deeds
   }
 
-  /// Makes it smaller for a while, on several processes.
+  /// Shrinks the scenario for a limited time, on several processes.
   mutating func shrink(for time: Duration, jobs: Int) {
     let begin = EventLoop.nanoseconds
     let limit = begin + time.nanoseconds
@@ -60,7 +60,7 @@ struct FuzzFailure {
     var shrinker = Shrinker(failing, oracle: oracle, isOver: isOver) { candidates in
       Self.firstFailing(candidates, workers, oracle: oracle, until: limit).map { index, found in
         last = found
-        // Whoever is interrupted keeps the smallest so far.
+        // After an interruption, the smallest failure so far is kept.
         do throws(UsageError) {
           try OutputFile.write(Self.text(candidates[index].scenario, found, file), to: file)
         } catch {
@@ -76,8 +76,8 @@ struct FuzzFailure {
     seconds = Double(EventLoop.nanoseconds - begin) / 1e9
   }
 
-  /// Tries as many candidates at once as there are workers; the first that fails, by its place, is the one. The first of them
-  /// are tried however late it is, unless somebody interrupts.
+  /// Tries one candidate on each worker. The first candidate that fails, by position, is taken. The
+  /// first round is tried even after the time limit, unless interrupted.
   private static func firstFailing(
     _ candidates: ArraySlice<Shrinker.Candidate>, _ workers: [FuzzWorker], oracle: String, until limit: Int64
   ) -> (Int, Broken)? {
@@ -106,7 +106,7 @@ struct FuzzFailure {
     return nil
   }
 
-  /// The scenario as a file, with what it shows above it.
+  /// The scenario file, with a comment about the failure.
   var text: String { Self.text(scenario, broken, file) }
 
   private static func text(_ scenario: JSONValue, _ broken: Broken, _ file: String) -> String {

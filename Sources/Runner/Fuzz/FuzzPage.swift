@@ -1,7 +1,8 @@
 import Sim
 import System
 
-/// The summary of a fuzzing run as one page without outside assets: failures, seeds over time, and which events met in which order.
+/// The summary of a search as one page without external resources: failures, progress over time,
+/// and the order in which events met.
 enum FuzzPage {
   static func text(_ samples: [FuzzSample], _ coverage: FuzzCoverage, _ failures: [FuzzFailure]) -> String {
     """
@@ -33,14 +34,14 @@ enum FuzzPage {
     </div>
     <h2>Orders of events</h2>
     <p>A row's event, and soon after it a column's. <b style="color:#2b7a4b">Green</b>: seen, and the other way round too.
-    <b style="color:#b07d0c">Amber</b>: seen only this way. <b style="color:#c0605a">Red</b>: seen only the other way round.</p>
+    <b style="color:#b07d0c">Amber</b>: seen only this way. <b style="color:#c0605a">Red</b>: seen only in the reverse order.</p>
     \(matrix(coverage))
     </body></html>
     """
   }
 
   private static func summary(_ last: FuzzSample?) -> String {
-    guard let last else { return "Nothing was run." }
+    guard let last else { return "No scenario was run." }
     let rate = (Double(last.runs) / max(last.seconds, 0.001) * 10).rounded() / 10
     return
       "\(last.runs) scenarios in \(Int(last.seconds)) s, \(rate) a second; \(Int(last.simulated)) s simulated; \(last.failures) failed."
@@ -55,7 +56,7 @@ enum FuzzPage {
     """
   }
 
-  /// One line over time.
+  /// A line chart over time.
   private static func plot(_ title: String, _ points: [(x: Double, y: Double)]) -> String {
     let (width, height) = (400.0, 140.0)
     let right = max(points.last?.x ?? 1, 0.001)

@@ -4,21 +4,21 @@ import Glibc
 import Sim
 import System
 
-/// A child process that runs one case after the other, so that a trap in the system is a finding and not the end of the search. One that
-/// has died is replaced with the next case.
+/// A child process that runs one case after the other. A trap in the system is a finding and does
+/// not end the search: a worker that died is replaced at the next case.
 final class FuzzWorker {
-  /// A scenario, with the seeds to run it with.
+  /// A scenario and the seeds to run it with.
   struct Case {
     var number: UInt64 = 0
     let json: JSONValue
     let seeds: ClosedRange<UInt64>
-    /// What is looked for; nil for any failure.
+    /// The failure that is looked for; nil for any.
     var goal: Goal?
-    /// Whether everything that happens is told.
+    /// Whether all events are reported.
     var isRecorded = false
   }
 
-  /// A failure of this oracle, in no more steps.
+  /// A failure of this oracle, in at most this many steps.
   struct Goal {
     let oracle: String
     let maximumSteps: Int
@@ -28,10 +28,10 @@ final class FuzzWorker {
     }
   }
 
-  /// What came of a case.
+  /// The outcome of a case.
   struct Outcome {
     var results: [RunResult] = []
-    /// The seed in whose run the process died.
+    /// The seed whose run killed the process.
     var diedIn: UInt64?
     /// Why the scenario could not be read.
     var refusal: String?
@@ -42,33 +42,33 @@ final class FuzzWorker {
   private var text: [UInt8] = []
   private var outcome = Outcome()
   private var seed: UInt64?
-  /// Where the child's standard error goes; nil for that of this process.
+  /// The file of the child's standard error; nil for that of this process.
   private let errors: Int32?
-  /// Gets what happens in a case that is recorded.
+  /// Receives the events of a case that is recorded.
   var onEvent: (TraceEvent) -> Void = { _ in }
 
   init(errors: Int32? = nil) { self.errors = errors }
 
-  /// What `poll` has to look at; nil while nothing runs.
+  /// The descriptor for `poll`; nil when nothing runs.
   var descriptor: Int32? { running == nil ? nil : child?.output }
 
   deinit { stop() }
 
-  /// Ends the child, whatever it does.
+  /// Kills the child.
   func stop() {
     if let child { kill(child.process, SIGKILL) }
     running = nil
     end()
   }
 
-  /// Whether there is something to receive, within a while.
+  /// Waits for input for a limited time. Returns whether there is any.
   func isReadable(within milliseconds: Int32) -> Bool {
     guard let child else { return false }
     var descriptor = pollfd(fd: child.output, events: Int16(POLLIN), revents: 0)
     return poll(&descriptor, 1, milliseconds) > 0
   }
 
-  /// Starts a case; the last one has to be done.
+  /// Starts a case. The previous one must be done.
   func start(_ one: Case) {
     require(running == nil, "a worker runs one case at a time")
     if child == nil { child = ChildProcess.start(["parley", "simulate", "--cases"], errors: errors) }
@@ -87,13 +87,13 @@ final class FuzzWorker {
     var sent = 0
     while sent < line.count {
       let count = line[sent...].withUnsafeBytes { write(child!.input, $0.baseAddress, $0.count) }
-      // A child that is gone shows at its output.
+      // The death of a child shows at its output.
       guard count > 0 else { return }
       sent += count
     }
   }
 
-  /// Reads what there is; returns the outcome once the case is done.
+  /// Reads the available output. Returns the outcome when the case is done.
   func receive() -> (Case, Outcome)? {
     guard let child, let one = running else { return nil }
     var buffer = [UInt8](repeating: 0, count: 65_536)
@@ -101,7 +101,7 @@ final class FuzzWorker {
     guard count > 0 else {
       running = nil
       if ChildProcess.wasKilled(end()) {
-        outcome.refusal = "its process was killed; is there memory enough?"
+        outcome.refusal = "its process was killed, perhaps for lack of memory"
       } else {
         outcome.diedIn = seed ?? one.seeds.lowerBound
       }
@@ -125,7 +125,7 @@ final class FuzzWorker {
     return nil
   }
 
-  /// Waits for the child, which has nothing to read any more, and returns its status.
+  /// Waits for the end of the child, which has no more input, and returns its status.
   @discardableResult
   private func end() -> Int32 {
     guard let child else { return 0 }
@@ -137,7 +137,7 @@ final class FuzzWorker {
   }
 }
 
-/// The child's side: cases from standard input, a line of JSON each; results to standard output.
+/// The child's side: cases on standard input as lines of JSON, results on standard output.
 enum CaseRunner {
   static func run() {
     Interrupt.leaveToParent()

@@ -4,9 +4,11 @@ import Real
 import Sim
 import System
 
-/// The search: cases in child processes, a line of progress, failures shrunk and written down.
+/// The search: cases in child processes, a progress line, and failures that are shrunk and written
+/// to files.
 ///
-/// A scenario in which an order of events was seen that none before had shown is kept, and half of the next ones are variations of those.
+/// A scenario that shows a new ordering of events is kept. Half of the later scenarios are
+/// variations of kept ones.
 final class Fuzzer {
   struct Options {
     var count: Int?
@@ -29,13 +31,13 @@ final class Fuzzer {
   private var simulated = 0.0
   private var coverage = FuzzCoverage()
   private var failures: [FuzzFailure] = []
-  /// Cases that failed as one before did, or could not be run.
+  /// Cases that failed like an earlier one, or could not be run.
   private var others = 0
-  /// What showed something new.
+  /// The scenarios that showed a new ordering.
   private var kept: [ScenarioDraw.Given] = []
   private static let keptAtMost = 200
   private var samples: [FuzzSample] = []
-  /// Whether something could not be written.
+  /// Whether a file could not be written.
   private var isIncomplete = false
   private var lastLine: Int64 = 0
 
@@ -50,7 +52,7 @@ final class Fuzzer {
 
   func run() -> Int32 {
     Interrupt.listen()
-    print("scenarios from number \(options.first) on")
+    print("scenarios starting with number \(options.first)")
     while !Interrupt.isRequested, hasMore || workers.contains(where: { $0.running != nil }) {
       for worker in workers where worker.running == nil && hasMore { worker.start(nextCase()) }
       wait()
@@ -127,7 +129,7 @@ final class Fuzzer {
     }
     if let refusal = outcome.refusal {
       others += 1
-      print("\nFAILED scenario \(one.number): it could not be run: \(refusal)")
+      print("\nFAILED scenario \(one.number): it could not run: \(refusal)")
     } else if let broken = FuzzFailure.Broken(outcome, goal: nil) {
       clearProgress()
       if failures.contains(where: { $0.broken.oracle == broken.oracle }) {
@@ -182,7 +184,7 @@ final class Fuzzer {
   private func clearProgress() { if isatty(2) == 1 { writeToStandardError("\r\u{1B}[K") } }
 }
 
-/// Where a fuzzing run stood at a moment.
+/// The state of a search at a moment.
 struct FuzzSample {
   let seconds: Double
   let runs: Int

@@ -27,7 +27,7 @@ struct DocumentsTests {
     )
   }
 
-  @Test("a row that is added to a table is in its document and on the page, with all its limits")
+  @Test("every row of a table appears in its document and on the page, with all its limits")
   func rows() {
     let route = Route("POST", "/things", "Make a thing", body: shape, responses: []) { _ in .json(.null) }
     let events = MessageTable(.socketIO, [MessageRow(.receive, "/", "do_it", "Do it", shape, answer: .object([]))])
@@ -60,7 +60,7 @@ struct DocumentsTests {
     }
   }
 
-  @Test("a value beyond any limit is refused, and the error names the field and the limit")
+  @Test("a value beyond a limit is refused, and the error names the field and the limit")
   func limits() throws {
     let good: JSONValue = ["name": "abc", "id": "x", "count": 77, "list": [true], "who": "ALL"]
     #expect(shape.fault(in: good) == nil)
@@ -82,7 +82,7 @@ struct DocumentsTests {
     ("user server", QueueMessages.userServerAgent), ("supervisor", QueueMessages.supervisor),
   ]
 
-  @Test("the example of each row has the row's shape, and each reference in the document leads somewhere")
+  @Test("every example fits the schema of its row, and every reference in the document resolves")
   func examples() throws {
     for (name, table) in Self.tables {
       #expect(!table.rows.isEmpty)
@@ -105,11 +105,11 @@ struct DocumentsTests {
     }
   }
 
-  @Test("the manager reads a message of every row, and refuses data of another shape with the field's name")
+  @Test("the manager accepts a message of every row, and names the field of invalid data")
   func manager() throws {
     for row in QueueMessages.manager.rows where row.direction == .receive {
       let source = try #require(ManagerSource.allCases.first { $0.queue == row.channel })
-      // These two need one of several fields.
+      // Each of these two requires one of several fields.
       guard row.name != "END_SESSION" else { continue }
       _ = try ManagerInput(QueueMessage(row.name, row.data.example), from: source)
     }
@@ -127,7 +127,7 @@ struct DocumentsTests {
     }
   }
 
-  @Test("the page's commands name the host that the reader used, and no text of the request that is no host")
+  @Test("the page's commands use the host of the request, unless it is invalid")
   func hosts() {
     #expect(DocumentationPage.host("127.0.0.1:8001") == "127.0.0.1:8001")
     #expect(DocumentationPage.host("[::1]:8001") == "[::1]:8001")

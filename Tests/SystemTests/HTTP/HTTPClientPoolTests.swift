@@ -5,12 +5,12 @@ import Testing
 @testable import Sim
 @testable import System
 
-@Suite("HTTP requests over kept connections")
+@Suite("HTTP client pool")
 struct HTTPClientPoolTests {
   private static let users = SocketAddress(host: "users", port: 8001)
 
   @Test(
-    "of the connections that a server took with it, one costs a request if it died silently, and else none",
+    "a silent crash of the server costs one request, any other end none",
     arguments: [true, false])
   func serverRestarts(silently: Bool) throws {
     let world = World(seed: 7)
@@ -40,7 +40,7 @@ struct HTTPClientPoolTests {
     #expect(node.restarts == 1)
   }
 
-  @Test("a question and a login are asked again where the server has died silently")
+  @Test("a query and a login are repeated after a silent crash of the server")
   func askedAgain() throws {
     let world = World(seed: 8)
     let token = "a token that services show"

@@ -6,12 +6,12 @@ import Testing
 @testable import Sim
 @testable import System
 
-/// How a server treats connections: versions, memory, its log.
+/// How a server treats connections: versions, memory, log.
 @Suite("HTTP servers")
 struct HTTPServerTests {
   private static let address = SocketAddress(host: "server", port: 80)
 
-  /// A server whose only route answers with a text of 300,000 bytes, or keeps what it is sent.
+  /// A server with a large answer of 300,000 bytes, a stream, and a route that reads a body.
   private struct Fixture: Service {
     let addresses: [(name: String, address: SocketAddress)] = []
     let server: HTTPServer
@@ -48,7 +48,7 @@ struct HTTPServerTests {
     return world
   }
 
-  /// Sends `text` over a new connection, and returns what comes within a second or up to the end.
+  /// Sends `text` over a new connection. Returns the bytes of a second, or up to the end.
   private static func exchange(_ environment: Environment, _ text: String) async throws -> (text: String, ended: Bool) {
     let connection = try await environment.network.connect(
       to: address, deadline: environment.clock.now + .seconds(1))
@@ -67,7 +67,7 @@ struct HTTPServerTests {
     }
   }
 
-  @Test("a client of HTTP/1.0 is told that its connection goes on, or it ends")
+  @Test("a connection of HTTP/1.0 persists only when the response says so")
   func version10() throws {
     try world().perform(as: "ann") { environment in
       func ask(_ line: String, _ fields: String = "") async throws -> (text: String, ended: Bool) {
@@ -94,7 +94,7 @@ struct HTTPServerTests {
     }
   }
 
-  @Test("what is held of unfinished requests is charged, bounded, and given back")
+  @Test("the memory of incomplete requests is charged, limited and released")
   func requestMemory() throws {
     let memory = ClientMemory(strangers: 4 << 20, members: 4 << 20)
     let world = World(seed: 11)
@@ -115,7 +115,8 @@ struct HTTPServerTests {
       try await slow.write(Array((post(900_000) + String(repeating: " ", count: 800_000)).utf8), deadline: nil)
       try await environment.clock.sleep(for: .seconds(2))
       #expect((800_000...810_000).contains(strangers.used))
-      // A quarter of the budget is hardly more, so another one is refused; small requests are served.
+      // A quarter of the budget is little more, so another large request is refused. Small requests
+      // are served.
       let refused = try await Self.exchange(environment, post(900_000) + String(repeating: " ", count: 800_000))
       #expect(refused.text.hasPrefix("HTTP/1.1 503") && refused.text.contains("\r\nretry-after: 1\r\n"))
       let small = try await Self.exchange(environment, "GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -129,7 +130,7 @@ struct HTTPServerTests {
     }
   }
 
-  @Test("a client that does not read its answers is not read from")
+  @Test("the server stops reading from a client that does not read its answers")
   func unreadAnswers() throws {
     let budgets = Mutex<ClientMemory?>(nil)
     let world = World(seed: 12)
@@ -150,7 +151,7 @@ struct HTTPServerTests {
           sent += requests.count
         }
       }
-      // One answer waits, whatever was asked for after it.
+      // One answer waits, whatever was requested after it.
       #expect(members.used <= 400_000)
       connection.reset()
       try await environment.clock.sleep(for: .seconds(1))
@@ -158,7 +159,7 @@ struct HTTPServerTests {
     }
   }
 
-  @Test("a form of many parameters is refused before they are taken apart")
+  @Test("a form with too many parameters is refused before it is parsed")
   func parameters() throws {
     var parser = HTTPRequestParser()
     let body = String(repeating: "a&", count: 500_000)
@@ -169,7 +170,7 @@ struct HTTPServerTests {
     #expect(failure?.status == 400)
   }
 
-  @Test("one address takes a quarter of a budget at most, a trusted proxy all of it")
+  @Test("an address may use a quarter of a budget, a trusted proxy all of it")
   func shares() {
     let budget = ByteBudget(limit: 100_000)
     let memory = ConnectionMemory(budget, proxies: TrustedProxies([IPNetwork("10.0.0.1")!]))

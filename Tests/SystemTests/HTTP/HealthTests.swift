@@ -4,7 +4,7 @@ import Testing
 @testable import Sim
 @testable import System
 
-/// `/health` exercises each thing that a service needs.
+/// `/health` checks everything that a service needs.
 @Suite("Health")
 struct HealthTests {
   private static let services = [SessionWorld.manager, SessionWorld.customers, SessionWorld.chat]
@@ -13,7 +13,7 @@ struct HealthTests {
     try (Self.services + [SessionWorld.credentials]).map { try session.ask($0, "GET", "/health").status }
   }
 
-  @Test("a broker that stands still is told by each service that needs it, and so is its return")
+  @Test("each service that needs the broker reports when it hangs and when it is back")
   func broker() throws {
     let session = SessionWorld(seed: 31)
     session.addUsersAndChat()
@@ -30,7 +30,7 @@ struct HealthTests {
     session.world.end()
   }
 
-  @Test("each question to the broker has its own time")
+  @Test("each question to the broker has its own time-out")
   func patience() throws {
     let session = SessionWorld(seed: 32)
     #expect(try session.ask(SessionWorld.manager, "GET", "/health").status == 200)
@@ -38,12 +38,12 @@ struct HealthTests {
     let broker = session.world.node("broker")!
     broker.pause()
     session.world.at(session.world.now + .seconds(1)) { broker.resume() }
-    // The time of the first question is over before the broker goes on; that of this one is not.
+    // The time-out of the first question ends before the broker resumes; that of this one does not.
     #expect(try session.ask(SessionWorld.manager, "GET", "/health").status == 200)
     session.world.end()
   }
 
-  @Test("concurrent callers share one question, and a good answer holds for a second")
+  @Test("concurrent callers share a question, and a good answer is cached for a second")
   func cost() throws {
     let session = SessionWorld(seed: 33)
     let frames = try session.world.perform(as: "prober") { environment in
@@ -64,7 +64,7 @@ struct HealthTests {
     session.world.end()
   }
 
-  @Test("a chat without a broker needs none")
+  @Test("a chat that is configured without a broker is healthy")
   func alone() throws {
     let session = SessionWorld(seed: 34)
     session.add("chat") { environment in

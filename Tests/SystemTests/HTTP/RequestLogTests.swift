@@ -5,11 +5,11 @@ import Testing
 @testable import Sim
 @testable import System
 
-/// What is secret never appears in a log line.
+/// Secrets never appear in a log line.
 @Suite("The request log")
 struct RequestLogTests {
   @Test(
-    "queries",
+    "secrets in queries are replaced",
     arguments: [
       ("", ""), ("a=1&b=2", "a=1&b=2"),
       ("a=1&PASSWORD=x&sessionID=y&p%61ssword=z", "a=1&PASSWORD=***&sessionID=***&p%61ssword=***"),
@@ -23,7 +23,7 @@ struct RequestLogTests {
     ])
   func queries(query: String, blanked: String) { #expect(RequestLog.blanked(query: query) == blanked) }
 
-  @Test("of a long target, only its beginning is looked at and written")
+  @Test("a long target is cut off")
   func longTargets() {
     let short = String(repeating: "&", count: Log.Value.maximumBytes)
     #expect(RequestLog.blanked(query: short + "&sid=hush") == short + "…")
@@ -32,7 +32,7 @@ struct RequestLogTests {
   }
 
   @Test(
-    "paths that no route has",
+    "secrets in unknown paths are replaced",
     arguments: [
       ("/", "/"), ("/a/b", "/a/b"), ("/token/hush/x", "/token/***/x"),
       ("/get-sessions;sid=hush", "/get-sessions;sid=***"),
@@ -42,7 +42,7 @@ struct RequestLogTests {
     ])
   func paths(path: String, blanked: String) { #expect(RequestLog.blanked(path: path) == blanked) }
 
-  /// Every parameter, field of a body and argument of every service, by name.
+  /// The names of all parameters, body fields and arguments of all services.
   private static func names() throws -> [String] {
     let routes = try World(seed: 1).perform(as: "node") { environment in
       func address(_ port: UInt16) -> SocketAddress { SocketAddress(host: "node", port: port) }
@@ -68,7 +68,7 @@ struct RequestLogTests {
     }
   }
 
-  @Test("the secrets of all route tables are known as such, and what is public is not")
+  @Test("the secret parameters of all routes are recognized, and only those")
   func routeTables() throws {
     let names = Set(try Self.names())
     let secrets: Set = [
@@ -80,7 +80,7 @@ struct RequestLogTests {
     }
   }
 
-  @Test("a secret in a query, a path or a body of any route appears in no line of the log, and no line is long")
+  @Test("no log line contains a secret of a query, path or body, and no line is long")
   func lines() throws {
     let world = World(seed: 3)
     let lines = Lines()

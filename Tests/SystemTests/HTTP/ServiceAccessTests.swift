@@ -3,8 +3,8 @@ import Testing
 
 @testable import System
 
-/// Who counts as a service, and whose request it is.
-@Suite("Services only, and trusted proxies")
+/// Which requests count as those of services, and which client a request has.
+@Suite("Service access and trusted proxies")
 struct ServiceAccessTests {
   private static let token = "0123456789abcdef"
 
@@ -31,11 +31,11 @@ struct ServiceAccessTests {
   }
 
   @Test(
-    "without a token, a request of this machine to this machine is a service's",
+    "without a token, only requests from this machine to this machine are admitted",
     arguments: [
       ("Host: 127.0.0.1:20000\r\n", 200), ("Host: localhost\r\n", 200), ("Host: LOCALHOST:1\r\n", 200),
       ("Host: 127.8.9.1:80\r\n", 200), ("Host: [::1]:20000\r\n", 200), ("Host: [::1]\r\n", 200),
-      // DNS rebinding: the page's own name leads here.
+      // DNS rebinding: the page's own name resolves to this machine.
       ("Host: evil.example\r\n", 421), ("Host: evil.example:20000\r\n", 421), ("Host: 127.0.0.1.evil.example\r\n", 421),
       ("Host: 127.evil.example\r\n", 421), ("Host: localhost.evil.example\r\n", 421), ("Host: 192.168.0.1\r\n", 421),
       ("Host: [::2]\r\n", 421), ("Host: ::1\r\n", 421), ("Host: \r\n", 421), ("Host: localhost:x\r\n", 421),
@@ -45,7 +45,7 @@ struct ServiceAccessTests {
       ("Host: localhost\r\nX-Forwarded-For: 127.0.0.1\r\n", 403),
       ("Host: localhost\r\nX-Forwarded-Proto: https\r\n", 403), ("Host: localhost\r\nX-FORWARDED-anything: x\r\n", 403),
       ("Host: localhost\r\nVia: 1.1 proxy\r\n", 403), ("Host: localhost\r\nX-Forwarded-For: \r\n", 403),
-      // Pages.
+      // Web pages.
       ("Host: localhost:1\r\nOrigin: http://localhost:1\r\n", 200),
       ("Host: localhost:1\r\nOrigin: http://LOCALHOST:1\r\n", 200),
       ("Host: localhost:80\r\nOrigin: http://localhost\r\n", 200),
@@ -60,19 +60,19 @@ struct ServiceAccessTests {
       ("Host: localhost\r\nSec-Fetch-Site: cross-site\r\n", 403),
       ("Host: localhost\r\nSec-Fetch-Site: none\r\nSec-Fetch-Site: cross-site\r\n", 403),
       ("Host: localhost\r\nSec-Fetch-Site: anything\r\n", 403),
-      // A token that nobody configured is worth nothing.
+      // Without a configured token, a token proves nothing.
       ("Host: evil.example\r\nAuthorization: Bearer \(token)\r\n", 421),
     ])
   func withoutToken(fields: String, status: Int) throws {
     #expect(try Self.status(token: nil, fields) == status)
   }
 
-  @Test("without a token, only loopback counts", arguments: ["10.0.0.1", "::2", "users", "128.0.0.1", ""])
+  @Test("without a token, only loopback is admitted", arguments: ["10.0.0.1", "::2", "users", "128.0.0.1", ""])
   func elsewhere(peer: String) throws {
     #expect(try Self.status(token: nil, "Host: localhost\r\n", from: peer) == 403)
   }
 
-  @Test("an absolute target says where a request is addressed to, whatever its Host says")
+  @Test("an absolute target takes precedence over Host")
   func absoluteTargets() throws {
     #expect(try Self.status(token: nil, "Host: localhost\r\n", target: "http://evil.example/") == 421)
     #expect(try Self.status(token: nil, "Host: evil.example\r\n", target: "http://localhost:1/") == 200)
@@ -82,7 +82,7 @@ struct ServiceAccessTests {
   }
 
   @Test(
-    "with a token, whoever shows it is a service, and nobody else",
+    "with a token, only requests that show it are admitted",
     arguments: [
       ("Host: localhost\r\n", "127.0.0.1", 401),
       ("Host: localhost\r\nAuthorization: Bearer \(token)\r\n", "127.0.0.1", 200),
@@ -99,13 +99,13 @@ struct ServiceAccessTests {
   private static let proxies = TrustedProxies(["10.0.0.0/8", "::1", "2001:db8::/32"].compactMap { IPNetwork($0) })
 
   @Test(
-    "the client is the rightmost hop that is no trusted proxy",
+    "the client is the rightmost hop that is not a trusted proxy",
     arguments: [
       ("192.0.2.1", "X-Forwarded-For: 1.2.3.4\r\n", "192.0.2.1:4000"), ("10.0.0.1", "", "10.0.0.1:4000"),
       ("users", "X-Forwarded-For: 1.2.3.4\r\n", "users:4000"), ("", "X-Forwarded-For: 1.2.3.4\r\n", ":4000"),
       ("10.0.0.1", "X-Forwarded-For: 1.2.3.4\r\n", "1.2.3.4:0"), ("::1", "X-Forwarded-For: 1.2.3.4\r\n", "1.2.3.4:0"),
       ("::ffff:10.0.0.1", "X-Forwarded-For: 1.2.3.4\r\n", "1.2.3.4:0"),
-      // The first is what the client claims; only the last is what the proxy saw.
+      // The client claims the first; the proxy saw the last.
       ("10.0.0.1", "X-Forwarded-For: 6.6.6.6, 1.2.3.4\r\n", "1.2.3.4:0"),
       ("10.0.0.1", "X-Forwarded-For: 6.6.6.6\r\nX-Forwarded-For: 1.2.3.4\r\n", "1.2.3.4:0"),
       ("10.0.0.1", "X-Forwarded-For: 6.6.6.6, 1.2.3.4 ,10.9.9.9\t\r\n", "1.2.3.4:0"),
@@ -114,7 +114,7 @@ struct ServiceAccessTests {
       ("10.0.0.1", "X-Forwarded-For: 2001:DB9:0:0::1\r\n", "[2001:db9::1]:0"),
       ("10.0.0.1", "X-Forwarded-For: 1.2.3.4:5678\r\n", "1.2.3.4:5678"),
       ("10.0.0.1", "X-Forwarded-For: [2001:db9::1]:80\r\n", "[2001:db9::1]:80"),
-      // Bad input stands for nobody: the proxy that wrote it is the last that is known.
+      // An invalid hop ends the search: the proxy that wrote it is the last known hop.
       ("10.0.0.1", "X-Forwarded-For: 1.2.3.4, unknown\r\n", "10.0.0.1:4000"),
       ("10.0.0.1", "X-Forwarded-For: 1.2.3.4, junk, 10.9.9.9\r\n", "10.9.9.9:0"),
       ("10.0.0.1", "X-Forwarded-For: \r\n", "10.0.0.1:4000"), ("10.0.0.1", "X-Forwarded-For: , ,\r\n", "10.0.0.1:4000"),
@@ -127,11 +127,11 @@ struct ServiceAccessTests {
       ("10.0.0.1", "Forwarded: for=6.6.6.6, for=_hidden\r\n", "10.0.0.1:4000"),
       ("10.0.0.1", "Forwarded: for=6.6.6.6, proto=http\r\n", "10.0.0.1:4000"),
       ("10.0.0.1", "Forwarded: for=6.6.6.6;for=7.7.7.7\r\n", "10.0.0.1:4000"),
-      // A quote that the client leaves open does not swallow what the proxy adds.
+      // A quote that the client leaves open does not hide the part that the proxy adds.
       ("10.0.0.1", "Forwarded: for=\"6.6.6.6, for=1.2.3.4\r\n", "10.0.0.1:4000"),
       ("10.0.0.1", "Forwarded: for=\"\r\nForwarded: for=1.2.3.4\r\n", "1.2.3.4:0"),
       ("10.0.0.1", "Forwarded: for=\"1.2.3.\\4\"\r\n", "1.2.3.4:0"),
-      // The proxy writes one of them; the other is the client's.
+      // The proxy writes one field; the other is from the client.
       ("10.0.0.1", "Forwarded: for=6.6.6.6\r\nX-Forwarded-For: 1.2.3.4\r\n", "10.0.0.1:4000"),
       ("10.0.0.1", "Forwarded: for=1.2.3.4\r\nX-Forwarded-For: 1.2.3.4\r\n", "1.2.3.4:0"),
     ])
@@ -141,7 +141,7 @@ struct ServiceAccessTests {
     #expect(found.description == client)
   }
 
-  @Test("without trusted proxies nobody is believed")
+  @Test("without trusted proxies, forwarding fields are ignored")
   func nobodyTrusted() throws {
     let peer = SocketAddress(host: "10.0.0.1", port: 4000)
     let request = try Self.request("Host: x\r\nX-Forwarded-For: 1.2.3.4\r\nForwarded: for=1.2.3.4\r\n")

@@ -5,10 +5,10 @@ import Testing
 @testable import Sim
 @testable import System
 
-/// Steps of Socket.IO that are done twice, early, late and out of turn.
-@Suite("Socket.IO steps out of turn")
+/// Socket.IO packets that are sent twice, early, late or out of order.
+@Suite("Socket.IO packets out of order")
 struct SocketIOStepsTests {
-  /// Lets everybody in, after a while, and writes down who came and went.
+  /// Admits every socket after a pause, and records them.
   private struct Guests: SocketApplication {
     let log: Log
     let environment: Environment
@@ -48,7 +48,7 @@ struct SocketIOStepsTests {
   final class Log: @unchecked Sendable {
     var came: [String: Int] = [:]
     var present: [String: Int] = [:]
-    /// The most sockets that one namespace had at once.
+    /// The highest number of sockets that a namespace had at the same time.
     var most = 0
     var events: [String] = []
     var unacknowledged: [String] = []
@@ -77,7 +77,7 @@ struct SocketIOStepsTests {
 
   private static let address = SocketAddress(host: "server", port: 80)
 
-  /// A client that posts what it likes.
+  /// A client that posts arbitrary packets.
   private struct Poster {
     let environment: Environment
     let http: HTTPClient
@@ -93,7 +93,7 @@ struct SocketIOStepsTests {
 
     private var target: String { "/socket.io/?EIO=4&transport=polling&sid=\(session)" }
 
-    /// Posts packets of Engine.IO in one payload.
+    /// Posts Engine.IO packets in one payload.
     @discardableResult
     func post(_ packets: [String]) async throws -> Int {
       let body = packets.joined(separator: "\u{1E}")
@@ -101,11 +101,11 @@ struct SocketIOStepsTests {
       return try await http.send(Array((head + body).utf8), timeout: .seconds(5)).status
     }
 
-    /// What comes within 300 ms, without the ids of sockets.
+    /// Returns the packets of the next 300 ms, without the ids of sockets.
     func poll() async throws -> [String] {
       var heard: [String] = []
       try await environment.clock.sleep(for: .milliseconds(300))
-      // A packet that the client does not wait for in vain.
+      // A packet that is always answered.
       try await post(["40/nobody,"])
       while true {
         let answer = try await http.send("GET", target, timeout: .seconds(5))
@@ -121,22 +121,22 @@ struct SocketIOStepsTests {
   private static let twice = "{\"message\":\"the namespace is already connected\"}"
 
   @Test(
-    "what comes of packets in one breath",
+    "packets in one payload",
     arguments: [
       (["40", "40", "40"], ["44" + twice, "44" + twice, "40"], ["/": 1]),
       (
         ["40", "40/users,", "40/users,", "40"], ["44/users," + twice, "44" + twice, "40", "40/users,"],
         ["/": 1, "/users": 1]
       ),
-      // A CONNECT that is taken back is not answered, and the next one is another.
+      // A CONNECT that was cancelled is not answered. The next one is independent of it.
       (["40", "41"], [], [:]), (["40", "41", "40"], ["40"], ["/": 1]), (["40", "41", "41", "40", "41"], [], [:]),
       (["41", "41", "40"], ["40"], ["/": 1]),
-      // Too early, or elsewhere: nobody hears it.
+      // Too early, or for another namespace: ignored.
       (["421[\"early\"]", "40", "422[\"early\"]"], ["40"], ["/": 1]),
       (["42/other,1[\"a\"]", "41/other,", "43/other,1[]", "431[]", "439223372036854775807[]", "40"], ["40"], ["/": 1]),
       (["452-/other,[\"a\"]", "bAAAA", "bAAAA", "451-[\"a\"]", "bAAAA", "40"], ["40"], ["/": 1]),
       (["40/other,", "40"], ["44/other,{\"message\":\"Invalid namespace\"}", "40"], ["/": 1]),
-      // A refused one may be tried again.
+      // After a refusal the client may try again.
       (["40{\"token\":\"wrong\"}"], ["44{\"message\":\"wrong token\"}"], ["/": 1]),
     ] as [([String], [String], [String: Int])])
   func breath(packets: [String], answers: [String], came: [String: Int]) throws {
@@ -154,7 +154,7 @@ struct SocketIOStepsTests {
     #expect(log.present.values.allSatisfy { $0 == 0 })
   }
 
-  @Test("a second CONNECT is refused also when the first was answered, and after DISCONNECT it is none")
+  @Test("a second CONNECT is refused until a DISCONNECT")
   func later() throws {
     let log = Log()
     try world(log).perform(as: "ann") { environment in
@@ -172,7 +172,7 @@ struct SocketIOStepsTests {
     #expect(log.most == 1)
   }
 
-  @Test("a session that ends while a socket is let in leaves no socket behind", arguments: 0...30 as ClosedRange<Int64>)
+  @Test("a session that ends during admission leaves no socket behind", arguments: 0...30 as ClosedRange<Int64>)
   func endWhileConnecting(pause: Int64) throws {
     let log = Log()
     try world(log).perform(as: "ann") { environment in
@@ -187,7 +187,7 @@ struct SocketIOStepsTests {
   }
 
   @Test(
-    "an event that cannot be read is an error to its sender and nothing more",
+    "an unreadable event is an error to its sender only",
     arguments: [
       "[\"e\",\"\\ud800\"]", "[\"e\",{\"a\":\"\\udc00x\"}]", "[\"\\ud800\"]", "[1]", "[]", "{}", "[\"a\"", "x",
       "[\"e\"," + String(repeating: "[", count: 70) + String(repeating: "]", count: 70) + "]", "[\"e\",1e999999x]",
@@ -205,7 +205,7 @@ struct SocketIOStepsTests {
     #expect(log.unacknowledged == ["unreadable"])
   }
 
-  @Test("a CONNECT that cannot be read is refused, and may be tried again")
+  @Test("an unreadable CONNECT is refused, and the client may try again")
   func unreadableConnect() throws {
     let log = Log()
     try world(log).perform(as: "ann") { environment in
@@ -220,7 +220,7 @@ struct SocketIOStepsTests {
   }
 
   @Test(
-    "what is held for a client without a socket is bounded, and given back",
+    "the memory of a client without a socket is limited and released",
     arguments: [
       Array(repeating: "40{\"token\":\"" + String(repeating: "x", count: 100_000) + "\"}", count: 9),
       ["451-[\"a\",\"" + String(repeating: "x", count: 500_000) + "\"]"],
@@ -234,7 +234,7 @@ struct SocketIOStepsTests {
       for _ in 0..<20 {
         let poster = try await Poster.open(environment)
         _ = try await poster.post(packets)
-        // What is left of it is a session, or nothing.
+        // Either the session remains or nothing does.
         #expect(log.memory.strangers.used <= 20 * 131_072)
         try await environment.clock.sleep(for: .milliseconds(100))
         _ = try? await poster.post(["1"])
@@ -245,7 +245,7 @@ struct SocketIOStepsTests {
     #expect(log.memory.members.used == 0)
   }
 
-  @Test("two polling requests in one breath, and two WebSockets, leave one road")
+  @Test("two polling requests or two WebSockets leave one transport")
   func roads() throws {
     let log = Log()
     let world = world(log)
@@ -276,7 +276,7 @@ struct SocketIOStepsTests {
     #expect(log.present == ["/": 0])
   }
 
-  @Test("a payload of more packets than are taken at once is refused")
+  @Test("a payload with too many packets is refused")
   func manyPackets() {
     func payload(_ count: Int) -> [UInt8] { Array(repeatElement("6", count: count).joined(separator: "\u{1E}").utf8) }
     #expect(EngineIOPacket.payload(payload(1000))?.count == 1000)
@@ -285,7 +285,7 @@ struct SocketIOStepsTests {
     #expect(EngineIOPacket.payload(Array(repeating: EngineIOPacket.separator, count: 1_000_000)) == nil)
   }
 
-  @Test("leaving rooms keeps the order of those who stay")
+  @Test("leaving a room keeps the order of the others")
   func rooms() {
     final class Listener {
       let number: Int64

@@ -5,7 +5,7 @@ import Testing
 @testable import Sim
 @testable import System
 
-/// Server and client of Socket.IO over the simulated network.
+/// The Socket.IO server and client over the simulated network.
 @Suite("Socket.IO")
 struct SocketIOTests {
   private struct Echo: SocketApplication {
@@ -56,7 +56,7 @@ struct SocketIOTests {
   }
 
   @Test(
-    "messages come back once, in order, by every road and through the upgrade, however the bytes are split",
+    "messages arrive once and in order by every transport and across the upgrade, however the bytes are split",
     arguments: EngineIOClient.Transport.allCases, Array(1...60 as ClosedRange<UInt64>))
   func order(transport: EngineIOClient.Transport, seed: UInt64) throws {
     let world = world(seed: seed)
@@ -65,7 +65,7 @@ struct SocketIOTests {
     let heard = try world.perform(as: "ann") { environment in
       let client = Self.client(environment, transport)
       try await client.connect()
-      // Before the answer to CONNECT, nothing may be sent.
+      // Events may be sent after the answer to CONNECT only.
       _ = try await client.receive()
       environment.executor.spawn("sender") {
         for number in 0..<120 {
@@ -95,7 +95,7 @@ struct SocketIOTests {
   }
 
   @Test(
-    "a client that closes while something is on its way says both", arguments: EngineIOClient.Transport.allCases,
+    "a client that closes sends its packets in flight first", arguments: EngineIOClient.Transport.allCases,
     Array(1...20 as ClosedRange<UInt64>))
   func goodbye(transport: EngineIOClient.Transport, seed: UInt64) throws {
     let log = Log()
@@ -106,16 +106,16 @@ struct SocketIOTests {
       try await client.connect()
       _ = try await client.receive()
       environment.executor.spawn("sender") { _ = try? await client.emit("message", SocketPayload([1])) }
-      // A request of its own, or the upgrade, may be under way.
+      // A POST or the upgrade may be in flight.
       try await environment.clock.sleep(for: .milliseconds(Int64(seed * 2)))
       await client.close()
-      // No heartbeat misses anybody so soon.
+      // Too early for a missed heartbeat.
       try await environment.clock.sleep(for: .seconds(2))
     }
     #expect(log.reasons.count == 1)
   }
 
-  @Test("acknowledgements, refusals, and a namespace that is not there")
+  @Test("acknowledgements, refusals and unknown namespaces")
   func answers() throws {
     try world(seed: 1).perform(as: "ann") { environment in
       let client = Self.client(environment, .webSocket)
@@ -142,7 +142,7 @@ struct SocketIOTests {
     }
   }
 
-  @Test("a session lives by its heartbeats, and ends without them", arguments: EngineIOClient.Transport.allCases)
+  @Test("heartbeats keep a session alive, and it ends without them", arguments: EngineIOClient.Transport.allCases)
   func heartbeat(transport: EngineIOClient.Transport) throws {
     let log = Log()
     let world = world(seed: 2, log: log)
@@ -160,7 +160,7 @@ struct SocketIOTests {
     #expect(log.reasons.count == 1)
   }
 
-  @Test("a client that does not read is closed, and costs the others nothing")
+  @Test("a client that does not read is closed, and does not delay others")
   func backPressure() throws {
     let log = Log()
     let world = world(seed: 3, log: log) { $0.maximumBacklogBytes = 200_000 }
@@ -169,7 +169,7 @@ struct SocketIOTests {
       try await client.connect()
       _ = try await client.receive()
       await client.abandon()
-      // What it sent before comes back to nobody.
+      // The answer to the earlier request is lost.
       let poster = HTTPClient(environment, address: SocketAddress(host: "server", port: 80))
       let open = try await poster.send("GET", "/socket.io/?EIO=4&transport=polling", timeout: .seconds(5))
       let id = try JSONParser.parse(Array(open.body.dropFirst()))["sid"]!.string!
@@ -189,7 +189,7 @@ struct SocketIOTests {
     #expect(log.reasons.contains { $0.hasPrefix("the client reads too slowly") })
   }
 
-  @Test("a crash of the server leaves no task behind, and clients notice")
+  @Test("a crash of the server leaves no task behind, and clients notice it")
   func crash() throws {
     let world = world(seed: 4)
     final class Endings: @unchecked Sendable { var count = 0 }
@@ -215,7 +215,7 @@ struct SocketIOTests {
 }
 
 extension SocketIOTests {
-  @Test("a polling request that the client gives up ends the session at once")
+  @Test("a cancelled polling request ends the session at once")
   func cancelledPoll() throws {
     let log = Log()
     try world(seed: 9, log: log).perform(as: "ann") { environment in

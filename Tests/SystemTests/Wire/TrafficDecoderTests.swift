@@ -3,7 +3,7 @@ import Testing
 
 @testable import System
 
-@Suite("What passes over a connection, in words")
+@Suite("Traffic decoder")
 struct TrafficDecoderTests {
   private func words(_ parts: [(fromClient: Bool, bytes: [UInt8])]) -> [String] {
     var decoder = TrafficDecoder()
@@ -41,7 +41,7 @@ struct TrafficDecoderTests {
     #expect(polled == ["HTTP POST /socket.io/?sid=1 /users CONNECT", "HTTP 200 ping · noop"])
   }
 
-  @Test("AMQP, with what a queue's message says")
+  @Test("AMQP, with the contents of queue messages")
   func amqp() throws {
     var bytes = AMQPParser.protocolHeader
     AMQPFrames.write(
@@ -58,7 +58,7 @@ struct TrafficDecoderTests {
     #expect(found[0].payload?["USER_ID"] == 1 && found[1].summary == "heartbeat")
   }
 
-  @Test("nonsense is told as such, and nothing traps")
+  @Test("invalid bytes are reported, and nothing traps")
   func nonsense() {
     var state: UInt64 = 1
     for _ in 0..<3000 {

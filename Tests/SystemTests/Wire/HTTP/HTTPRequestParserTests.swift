@@ -19,7 +19,7 @@ struct HTTPRequestParserTests {
     return requests
   }
 
-  @Test("a request whole, and the same one byte at a time")
+  @Test("a request parses the same in one piece and byte by byte")
   func bytewise() throws {
     let text =
       "POST /a?b=c HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nX-A:  v \r\n\r\nabcGET /d HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -39,7 +39,7 @@ struct HTTPRequestParserTests {
     }
   }
 
-  @Test("a bare CR or LF anywhere in a head is refused, however it arrives")
+  @Test("a bare CR or LF in a head is refused, however the bytes are split")
   func bareLineEnds() {
     let head = Array("GET /a HTTP/1.1\r\nHost: x\r\nX-Longer-Name: some value\r\nX-Tab: a\tb\r\n\r\n".utf8)
     for place in 0..<head.count {
@@ -113,7 +113,7 @@ struct HTTPRequestParserTests {
     #expect(error?.status == 400)
   }
 
-  @Test("limits have their own answers")
+  @Test("each limit has its own status")
   func limits() {
     let long = String(repeating: "a", count: 40_000)
     let cases: [(String, Int)] = [
@@ -130,7 +130,7 @@ struct HTTPRequestParserTests {
     }
   }
 
-  @Test("Expect: 100-continue is told once, and only when the body has not come")
+  @Test("Expect: 100-continue is reported once, and only before the body")
   func expect() throws {
     var parser = HTTPRequestParser()
     parser.receive(Array("POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n".utf8))
@@ -164,7 +164,7 @@ struct HTTPRequestParserTests {
     #expect(try parse("\(method) \(target) HTTP/1.1\r\nHost: x\r\n\r\n")[0].path == path)
   }
 
-  /// A fixed generator: a failure is found again with the number of the round.
+  /// A fixed generator, so that the number of a round reproduces its failure.
   @Test("10,000 mutated requests: no trap, no hang, bounded memory")
   func mutations() {
     let seeds = [
@@ -212,13 +212,13 @@ struct HTTPRequestParserTests {
       }
       #expect(events < 20)
     }
-    // The mutations reach all three ends, or the test shows nothing.
+    // The mutations reach all three outcomes, or the test shows nothing.
     #expect(outcomes.requests > 500 && outcomes.errors > 2000 && outcomes.waiting > 20, "\(outcomes)")
   }
 }
 
 extension HTTPRequestParser.Event: Equatable {
-  /// Whether both are the same.
+  /// Whether both results are equal.
   public static func == (a: Self, b: Self) -> Bool {
     switch (a, b) {
     case (.expectsContinue, .expectsContinue): true
@@ -229,7 +229,7 @@ extension HTTPRequestParser.Event: Equatable {
 
 @Suite("HTTP responses")
 struct HTTPResponseParserTests {
-  @Test("by length, by chunks, to the end of the stream, and to HEAD")
+  @Test("bodies by length, in chunks, up to the end of the stream, and after HEAD")
   func framings() throws {
     var parser = HTTPResponseParser()
     parser.receive(
@@ -252,7 +252,7 @@ struct HTTPResponseParserTests {
     #expect(!parser.keepsAlive)
   }
 
-  @Test("a response that is cut off is an error")
+  @Test("an incomplete response is an error")
   func cutOff() throws {
     var parser = HTTPResponseParser()
     parser.receive(Array("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nab".utf8))
@@ -262,6 +262,6 @@ struct HTTPResponseParserTests {
 }
 
 extension HTTPResponse: Equatable {
-  /// Whether both are the same.
+  /// Whether both results are equal.
   public static func == (a: Self, b: Self) -> Bool { a.status == b.status && a.body == b.body }
 }

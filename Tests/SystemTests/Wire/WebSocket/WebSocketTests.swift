@@ -44,7 +44,7 @@ struct WebSocketTests {
     #expect(WebSocketHandshake.accept("dGhlIHNhbXBsZSBub25jZQ==") == "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=")
   }
 
-  @Test("fragments with control frames in between, whole and in pieces of every size", arguments: 1...30)
+  @Test("fragments with control frames in between, in pieces of every size", arguments: 1...30)
   func fragments(pieces: Int) throws {
     let bytes =
       frame(1, Array("κό".utf8), isFinal: false) + frame(9, [1, 2]) + frame(0, Array("σμε".utf8), isFinal: false)
@@ -59,7 +59,7 @@ struct WebSocketTests {
   }
 
   @Test(
-    "what is written is read, at the borders of the length's forms",
+    "frames round-trip at the limits of each length format",
     arguments: [0, 1, 125, 126, 127, 65_535, 65_536, 90_000])
   func roundTrip(count: Int) throws {
     let payload = (0..<count).map { UInt8(truncatingIfNeeded: $0 &* 31) }
@@ -71,7 +71,7 @@ struct WebSocketTests {
     #expect(try parse(plain, role: .client) == [.binary(payload)])
   }
 
-  @Test("violations close with their code")
+  @Test("each violation has its close code")
   func violations() {
     let cases: [(String, [UInt8], UInt16)] = [
       ("reserved bit 1", frame(1, [65], reserved: 0x40), 1002),
@@ -106,14 +106,14 @@ struct WebSocketTests {
     }
   }
 
-  @Test("a wrong byte of text is refused when it comes, not at the end of the message")
+  @Test("invalid UTF-8 is refused at once, not at the end of the message")
   func failsFast() {
     var parser = WebSocketParser(role: .server, limit: 1000)
     parser.receive(Array(frame(1, [0x61, 0xFF] + [UInt8](repeating: 0x61, count: 100)).prefix(10)))
     #expect(throws: WebSocketError(code: 1007, reason: "invalid UTF-8")) { try parser.next() }
   }
 
-  @Test("UTF-8 is judged as the standard library judges it, at every split")
+  @Test("UTF-8 validation agrees with the standard library, at every split")
   func utf8() {
     let samples: [[UInt8]] = [
       Array("κόσμε😀é\u{7FF}\u{800}\u{FFFF}\u{10FFFF}".utf8), [0xC1, 0xBF], [0xF5, 0x80, 0x80, 0x80], [0x80],
@@ -184,7 +184,7 @@ struct WebSocketTests {
 @Suite("Engine.IO and Socket.IO packets")
 struct SocketPacketTests {
   @Test(
-    "packets of Engine.IO there and back",
+    "Engine.IO packets round-trip",
     arguments: [
       "0{}", "1", "2", "2probe", "3", "3probe", "4hello", "4", "5", "6", "bAQIDBA==",
     ])
@@ -192,11 +192,11 @@ struct SocketPacketTests {
     #expect(EngineIOPacket(text: Array(text.utf8)[...])?.text == text)
   }
 
-  @Test("what is no packet of Engine.IO", arguments: ["", "7", "a", "1x", "5x", "6x", "bA", "b?", "bAQIDBA"])
+  @Test("invalid Engine.IO packets", arguments: ["", "7", "a", "1x", "5x", "6x", "bA", "b?", "bAQIDBA"])
   func notEngine(text: String) { #expect(EngineIOPacket(text: Array(text.utf8)[...]) == nil) }
 
   @Test(
-    "packets of Socket.IO there and back",
+    "Socket.IO packets round-trip",
     arguments: [
       "0", "0/custom,", "0{\"token\":\"123\"}", "0/custom,{\"token\":\"123\"}", "1", "1/custom,",
       "2[\"a\",1,\"2\",{\"3\":[true]}]",
@@ -209,14 +209,14 @@ struct SocketPacketTests {
   }
 
   @Test(
-    "what is no packet of Socket.IO",
+    "invalid Socket.IO packets",
     arguments: [
       "", "7", "abc", "2", "2{}", "2[]", "2[1]", "2abc[\"a\"]", "3[1]", "312{}", "1[]", "0[]", "5[\"a\"]", "5x-[\"a\"]",
       "517-[\"a\"]", "2[\"a\"", "4[]",
     ])
   func notSocket(text: String) { #expect(SocketIOPacket(text: text) == nil) }
 
-  @Test("base64 with padding, in its one form")
+  @Test("base64 requires padding and has one form")
   func base64() {
     #expect(Base64.encode([1, 2, 3, 4]) == "AQIDBA==")
     #expect(Base64.encode([0xFB, 0xFF]) == "+/8=")
