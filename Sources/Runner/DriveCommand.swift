@@ -9,9 +9,9 @@ enum DriveCommand {
   static let usage = """
     parley drive SCENARIO --against URL… [FLAGS]
 
-    Lets the people of a scenario use servers that run, over the real network and in real time, and judges what they saw with the same
-    oracles. Which service a URL belongs to, the server says itself. The scenario's faults are left out. The last line is always
-    `N passed, N failed`.
+    Runs the people of a scenario against live servers, over the real network and in real time, and checks
+    what they observe with the same oracles. Each server reports which service it is. Faults of the scenario
+    are skipped. The last line is always `N passed, N failed`.
     """
 
   static let flags = [

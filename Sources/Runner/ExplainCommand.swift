@@ -11,9 +11,10 @@ enum ExplainCommand {
   static let usage = """
     parley explain SCENARIO [FLAGS]
 
-    Replays a scenario with one seed, and tells the story of the first promise that was broken: what was promised, and what happened, one
-    sentence each, in the order of time. It writes the run as a space-time diagram, one HTML file without outside assets. Without
-    --seed it takes the scenario's own, or the first from 1 to 200 that fails.
+    Replays a scenario with one seed and explains the first broken promise: the promise, and the events that
+    broke it, one sentence each, in the order of time. Writes the run as a space-time diagram, an HTML file
+    without external resources. Without --seed it uses the scenario's own seed, or the first from 1 to 200
+    that fails.
     """
 
   static let flags = [

@@ -6,7 +6,8 @@ enum HashPasswordCommand {
   static let usage = """
     parley hash-password [--password-rounds N]
 
-    Reads a password, one line, from standard input and prints `password_hash` and `salt` as the users table stores them.
+    Reads a password from standard input, one line, and prints `password_hash` and `salt` as the users table
+    stores them.
     """
 
   static func run(_ words: [String]) throws(UsageError) -> Int32 {

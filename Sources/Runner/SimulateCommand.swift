@@ -8,11 +8,12 @@ enum SimulateCommand {
   static let usage = """
     parley simulate PATH… [FLAGS]
 
-    Runs scenario files, and all in folders, in the simulator. A failure prints the oracle, the broken promise, the seed and
-    the command that replays it. The last line is always `N passed, N failed`.
+    Runs scenario files, and all files in folders, in the simulator. For each failure it prints the oracle,
+    the broken promise, the seed, and the command that replays it. The last line is always
+    `N passed, N failed`.
 
-    What a scenario expects is about ten seeds, and scales with their number; with fewer it is reported and fails nothing. A
-    recording, and a lesson about a planted bug, runs with its own seed.
+    The expectations of a scenario are for ten seeds, and scale with their number. With fewer seeds they are
+    reported and do not fail. Recordings, and lessons about planted bugs, run with their own seed.
     """
 
   /// Not a strategy of a run: it runs all schedules.

@@ -10,16 +10,18 @@ enum FuzzCommand {
   static let usage = """
     parley fuzz [SCENARIO…] [FLAGS]
 
-    Draws whole scenarios: who is there, what they do, what goes wrong. Given scenarios are varied in their place. A failure is
-    shrunk and written to DIR as a scenario file that `parley simulate` replays and `parley explain` explains. DIR/index.html sums
-    the search up. The last line is always `N passed, N failed`.
+    Draws random scenarios: the people, their actions, the faults. Varies the given scenarios instead, if there
+    are any. Shrinks each failure and writes it to DIR as a scenario file, which `parley simulate` replays and
+    `parley explain` explains. DIR/index.html is a summary. The last line is always `N passed, N failed`.
 
     \(bugs)
     """
 
   private static var bugs: String {
     let names = Scenario.UnknownBug.known
-    guard !names.isEmpty else { return "This binary is built without planted bugs; --plant needs a binary built by scripts/run." }
+    guard !names.isEmpty else {
+      return "This binary is built without planted bugs; --plant needs a binary built by scripts/run."
+    }
     return "The bugs for --plant:\n" + names.map { "  \($0)" }.joined(separator: "\n")
   }
 
