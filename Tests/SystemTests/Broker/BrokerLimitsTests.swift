@@ -26,7 +26,7 @@ struct BrokerLimitsTests {
   }
 
   @Test(
-    "an expiration is below 2^32 milliseconds, also over a restart",
+    "an expiration is below 2^32 milliseconds",
     arguments: [
       ("0", true), ("4294967295", true), ("4294967296", false), ("9223372036854775807", false),
       ("9223372036854775808", false), ("-1", false), ("", false), ("5 s", false), ("1e3", false),
@@ -43,7 +43,7 @@ struct BrokerLimitsTests {
     #expect(code == (isGood ? nil : 406))
   }
 
-  @Test("the largest arguments that are taken are there after a restart")
+  @Test("the largest valid arguments survive a restart")
   func largest() throws {
     let arguments: AMQPTable = [
       "x-message-ttl": .int64(4_294_967_295), "x-max-length": .int32(1_000_000), "mine": .text("is not kept"),
@@ -62,7 +62,7 @@ struct BrokerLimitsTests {
     #expect(try world.perform(publish) == .queueDeclareOk(queue: "q", messages: 2, consumers: 0))
   }
 
-  /// What an earlier version, or an operator, may have left in the file.
+  /// Rows that an earlier version or an operator may have left in the database.
   private static let spoiled: @Sendable (Environment) async throws -> Void = { environment in
     let database = Database(
       environment, path: "broker.db", migrations: BrokerSchema.migrations, options: DatabaseOptions())
@@ -83,7 +83,7 @@ struct BrokerLimitsTests {
         .insert(id: 4, queue: "q", expires: 0, message(properties: [0xFF])),
         .insert(id: 5, queue: "q", expires: 0, message()),
         .insert(id: .max, queue: "q", expires: 0, message()),
-      ] { try change.apply(to: database) }
+      ] { try BrokerTables(database).apply(change) }
       try database.execute("UPDATE queues SET arguments = X'00' WHERE name = 'negative'")
     }
     await database.close()
@@ -93,7 +93,7 @@ struct BrokerLimitsTests {
     BrokerMessage(exchange: "", routingKey: routingKey, properties: properties, body: [1], isPersistent: true)
   }
 
-  @Test("rows with numbers and names out of bounds are clamped or set aside, and the rest is served")
+  @Test("stored numbers out of bounds are clamped, names out of bounds are set aside, and the rest is served")
   func storedRows() throws {
     let world = BrokerWorld(before: Self.spoiled)
     let bodies = try world.perform { environment in
@@ -104,13 +104,13 @@ struct BrokerLimitsTests {
       if try await client.get("q", within: .seconds(1)) != nil { bodies += 100 }
       return bodies
     }
-    // Those with ids 1, 2, 4 and 5, and the one that is published then.
+    // The messages 1, 2, 4 and 5, and the one that is published after them.
     #expect(bodies == 104)
     #expect(world.world.defects.isEmpty)
   }
 
   @Test(
-    "who is a service: with a token, who has it; without one, guest over loopback",
+    "with a token, only its holder logs in; without one, guest over loopback",
     arguments: [
       ("guest", "guest", nil, true, true), ("guest", "guest", nil, false, false),
       ("guest", "guest", "0123456789abcdef", true, false),
@@ -137,7 +137,7 @@ struct BrokerLimitsTests {
     #expect(read.hasSuffix("語…"))
   }
 
-  @Test("an error that quotes a long name is told, and closes only the channel")
+  @Test("an error that quotes a long name reaches the client, and closes the channel alone")
   func longNames() throws {
     let answer = try BrokerWorld().perform { environment in
       let client = try await RawAMQP(environment)

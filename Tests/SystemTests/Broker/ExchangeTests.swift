@@ -11,7 +11,7 @@ struct ExchangeTests {
   }
 
   @Test(
-    "each queue gets a message once, in the order in which they were bound",
+    "each queue gets a message once, in the order of the bindings",
     arguments: [(.direct, ["c", "a"]), (.fanout, ["c", "a", "b"]), (.topic, ["c", "a", "b"])]
       as [(ExchangeKind, [String])])
   func order(kind: ExchangeKind, expected: [String]) {
@@ -19,7 +19,7 @@ struct ExchangeTests {
     #expect(exchange.queues(for: "k.l") == expected)
   }
 
-  @Test("what is unbound is routed to no more", arguments: ExchangeKind.allCases)
+  @Test("an unbound queue gets no more messages", arguments: ExchangeKind.allCases)
   func unbinding(kind: ExchangeKind) {
     var exchange = Self.exchange(kind, [("a", "k"), ("b", "k"), ("a", "l"), ("c", "*")])
     let found = (0..<2).map { _ in exchange.unbind(Binding(queue: "a", routingKey: "k")) }
@@ -35,7 +35,7 @@ struct ExchangeTests {
   }
 
   @Test(
-    "100,000 bindings are made, and removed from the front, in linear time: with the square of it this takes hours",
+    "100,000 bindings are added, and removed from the front, in linear time",
     .timeLimit(.minutes(1)), arguments: ExchangeKind.allCases)
   func manyBindings(kind: ExchangeKind) {
     let count = 100_000
@@ -45,7 +45,7 @@ struct ExchangeTests {
     #expect(exchange.isUnused)
   }
 
-  @Test("an ordered set keeps its order while elements come and go")
+  @Test("an ordered set keeps its order while elements are added and removed")
   func orderedSet() {
     var set = OrderedSet<Int>()
     var model: [Int] = []
@@ -73,11 +73,11 @@ struct BrokerQueueTests {
   private static func entry(_ id: Int64) -> QueueEntry { QueueEntry(id: id, message: nil, expires: 0, isDurable: true) }
 
   @Test(
-    "100,000 entries that are put back come again in order, whatever order they come back in",
+    "100,000 requeued messages are in order, whatever order they return in",
     .timeLimit(.minutes(1)), arguments: [0, 1, 2])
   func returns(order: Int) {
     let queue = BrokerQueue(
-      id: 1, name: "q", isDurable: true, isAutoDelete: false, owner: nil, rules: QueueRules())
+      id: BrokerQueue.ID(name: "q", number: 1), isDurable: true, isAutoDelete: false, owner: nil, rules: QueueRules())
     let count: Int64 = 100_000
     for id in 1...2 * count { queue.append(Self.entry(id)) }
     var taken: [QueueEntry] = []

@@ -1,86 +1,53 @@
 import Environment
 
-/// How the broker is set up.
-public struct BrokerOptions: Sendable {
-  /// Where it listens.
-  public var address = SocketAddress(host: "127.0.0.1", port: 5672)
-  /// The password of the user `parley`. Without one, `guest` logs in with `guest`, over loopback alone.
-  public var serviceToken: String?
-  /// Connections at once; further ones are closed.
-  public var maximumConnections = 10_000
-  /// Bytes of ready messages in memory, above which the bodies of those that the disk has are let go of.
-  public var pagingBound = 64 << 20
-  /// Bytes of messages that are only in memory, above which nothing is read from who publishes more of them.
-  public var memoryBound = 256 << 20
-  /// Time between the heartbeats that are proposed to clients.
-  public var heartbeat: Duration = .seconds(60)
-  /// What the database promises.
-  public var database = DatabaseOptions()
-  /// Bugs to plant; none but in tests and scenarios.
-  public var planted = PlantedBugs()
-
-  /// The contract's defaults.
-  public init() {}
-}
-
-/// The embedded message broker: AMQP 0-9-1 over the environment's network, durable by group commit (contract section 5).
+/// The embedded message broker: AMQP 0-9-1 over the environment's network, durable by group commit
+/// (contract section 5).
 ///
-/// All state is on this actor. A publication goes into its queues at once and may be delivered at once; it is *confirmed* once
-/// the commit that holds it is done. Deliveries that were not acknowledged go back to their places when their channel ends.
+/// All state is on this actor. A publication enters its queues and may be delivered at once. It is
+/// confirmed after the commit that holds it. Deliveries that were not acknowledged return to their
+/// places when their channel ends.
 public actor Broker: Service {
-  /// Its database in the data directory.
+  /// The database in the data directory.
   public static let database = ServiceDatabase("broker.db", BrokerSchema.migrations)
 
-  let environment: Environment
-  let database: Database
-  let options: BrokerOptions
+  /// Time for the handshake.
+  private static let handshakePatience: Duration = .seconds(10)
+  /// Time for a client to take what it is sent.
+  private static let writePatience: Duration = .seconds(60)
+  /// Time for a client to answer a close, and for the broker to stop.
+  private static let closePatience: Duration = .seconds(2)
+
+  private let environment: Environment
+  private let options: BrokerOptions
+  private let database: Database
   private let listener: any Listener
   private let serialExecutor: ActorExecutor
-  var exchanges: [String: Exchange] = [:]
-  var queues: [String: BrokerQueue] = [:]
-  var connections: [Int: BrokerConnection] = [:]
-  private var nextConnection = 0
-  private var nextMessage: Int64
+  private let tasks = BrokerTasks()
+  private let journal: BrokerJournal
+  private let topology: BrokerTopology
+  private let ledger: MessageLedger
+  private let dispatcher: QueueDispatcher
+  private let removals: Removals
+  private let commands: BrokerCommands
+  private let handshake: BrokerHandshake
+  private let throttle: PublisherThrottle
+  private var connections: [Int: BrokerConnection] = [:]
+  private var lastConnection = 0
   private var isDraining = false
-  private var lastQueue = 0
-  /// Bytes of messages that are ready and in memory.
-  var memory = 0
-  /// Bytes of messages that the disk will never have, ready or unsettled.
-  var onlyInMemory = 0
-
-  /// What is to be done in this turn, and what is left for one after a rest.
-  var errands: [BrokerErrand] = []
-  var postponed: [BrokerErrand] = []
-  var isDispatching = false
-
-  // What waits for the disk.
-  private var changes: [BrokerChange] = []
-  private var insertions: [Int64: Int] = [:]
-  private var confirmations: [(channel: BrokerChannel, tag: UInt64)] = []
-  private var waiters: [UnsafeContinuation<Bool, Never>] = []
-  private(set) var pendingBytes = 0
-  private var isStoring = false
-  /// Whether somebody waits for what has come since the commit under way began.
-  private var isAwaited = false
-  /// Whether what is removed will be stored in a moment, with or without something else.
-  private var isStoringSoon = false
-  /// How long removals wait for another commit.
-  private static let removalDelay: Duration = .milliseconds(100)
-  private(set) var isClosed = false
 
   /// The executor that the environment gave to this actor.
   public nonisolated var unownedExecutor: UnownedSerialExecutor { serialExecutor.unowned }
-  /// Where it listens.
+  /// The address that it listens on.
   public nonisolated let addresses: [(name: String, address: SocketAddress)]
 
-  /// Starts the broker: reads what it had, listens.
-  /// - Throws: `DatabaseError`, `NetworkError`: what an operator has to mend.
+  /// Starts a broker with the state in its database.
+  /// - Throws: `DatabaseError`, `NetworkError`: an operator has to act.
   public static func start(_ environment: Environment, _ options: BrokerOptions) async throws -> Broker {
     let database = Database(
       environment, path: Self.database.path, migrations: Self.database.migrations, options: options.database)
-    let state = try await database.transaction { try $0.brokerState() }
+    let state = try await database.transaction { try BrokerTables($0).recover() }
     let listener = try environment.network.listen(options.address, backlog: 1024)
-    let broker = Broker(environment, options, database, listener, state)
+    let broker = Broker(environment, options, database, listener, nextMessage: (state.messages.last?.id ?? 0) + 1)
     await broker.restore(state)
     environment.executor.spawn("broker-accept") { await broker.acceptAll() }
     return broker
@@ -88,7 +55,7 @@ public actor Broker: Service {
 
   private init(
     _ environment: Environment, _ options: BrokerOptions, _ database: Database, _ listener: any Listener,
-    _ state: BrokerRecovery
+    nextMessage: Int64
   ) {
     self.environment = environment
     self.options = options
@@ -96,56 +63,38 @@ public actor Broker: Service {
     self.listener = listener
     addresses = [("amqp", listener.address)]
     serialExecutor = environment.executor.forActor("broker")
-    nextMessage = (state.messages.last?.id ?? 0) + 1
+    journal = BrokerJournal(environment, database, tasks)
+    topology = BrokerTopology(journal)
+    ledger = MessageLedger(journal, options, nextID: nextMessage)
+    dispatcher = QueueDispatcher(environment, journal, topology, ledger, tasks)
+    let settlements = Settlements(ledger, dispatcher, options.planted)
+    removals = Removals(journal, topology, ledger, dispatcher, settlements, options.planted)
+    commands = BrokerCommands(
+      environment, journal, topology, ledger, dispatcher, settlements, removals, options.planted)
+    throttle = PublisherThrottle(environment, journal, ledger)
+    handshake = BrokerHandshake(serviceToken: options.serviceToken, heartbeat: options.heartbeat)
   }
 
   private func restore(_ state: BrokerRecovery) {
-    for (name, kind) in [
-      ("", ExchangeKind.direct), ("amq.direct", .direct), ("amq.fanout", .fanout), ("amq.topic", .topic),
-    ] { exchanges[name] = Exchange(name: name, kind: kind, isDurable: true) }
-    for exchange in state.exchanges { exchanges[exchange.name] = exchange }
-    for (name, isAutoDelete, arguments) in state.queues {
-      addQueue(
-        name, isDurable: true, isAutoDelete: isAutoDelete, owner: nil, rules: QueueRules(stored: arguments))
-    }
-    for (exchange, binding) in state.bindings where exchanges[exchange] != nil {
-      guard let queue = queues[binding.queue], exchanges[exchange]!.bind(binding) else { continue }
-      queue.exchanges.insert(exchange)
-    }
-    // A stored time may be any number; within the bound it can be added and subtracted.
-    let latest = now + Int64(UInt32.max)
+    // These closures hold the broker. `acceptAll` and `drain` end them.
+    tasks.begin { work in self.start(work) }
+    journal.committed = { changes, confirmations in self.finishCommit(changes, confirmations) }
+    topology.restore(state)
+    // A stored time may be any number. Within the bound it can be added and subtracted.
+    let latest = environment.clock.wallTime.microseconds / 1000 + Int64(UInt32.max)
     for (id, queue, expires) in state.messages {
-      // Whether it was delivered before is not known, so it is said to have been.
-      queues[queue]?.append(
+      // Deliveries are not stored, so every message may have been delivered before.
+      topology.queue(queue)?.append(
         QueueEntry(
           id: id, message: nil, expires: min(max(0, expires), latest), isRedelivered: true, isDurable: true))
     }
     if state.setAside > 0 {
       environment.log.error("broker-rows-set-aside", ["count": .int(Int64(state.setAside))])
     }
-    for name in queues.keys.sorted() { dispatch(queues[name]!) }
+    for queue in topology.allQueues { dispatcher.dispatch(queue) }
   }
 
-  /// Adds a queue, bound to the default exchange by its name.
-  @discardableResult
-  func addQueue(
-    _ name: String, isDurable: Bool, isAutoDelete: Bool, owner: Int?, rules: QueueRules
-  ) -> BrokerQueue {
-    lastQueue += 1
-    let queue = BrokerQueue(
-      id: lastQueue, name: name, isDurable: isDurable, isAutoDelete: isAutoDelete, owner: owner, rules: rules)
-    queues[name] = queue
-    _ = exchanges[""]!.bind(Binding(queue: name, routingKey: name))
-    return queue
-  }
-
-  /// How many queues there have been since the process began.
-  var queuesEver: Int { lastQueue }
-
-  /// Wall-clock milliseconds.
-  var now: Int64 { environment.clock.wallTime.microseconds / 1000 }
-
-  /// Stops accepting, tells every client, waits for the disk, closes the database.
+  /// Stops: closes every connection, waits for the disk, closes the database.
   public func drain() async {
     isDraining = true
     listener.close()
@@ -154,15 +103,61 @@ public actor Broker: Service {
       client.send(
         .connectionClose(code: 320, text: "CONNECTION_FORCED - the broker is stopping", classID: 0, methodID: 0), on: 0)
       client.phase = .closing
-      flush(client)
+      client.flush()
     }
-    let deadline = environment.clock.now + .seconds(2)
-    while !connections.isEmpty || isStoring || isStoringSoon, environment.clock.now < deadline {
+    let deadline = environment.clock.now + Self.closePatience
+    while !connections.isEmpty || journal.isBusy, environment.clock.now < deadline {
       do { try await environment.clock.sleep(for: .milliseconds(5)) } catch { break }
     }
     for id in connections.keys.sorted() { connections[id]?.connection.reset() }
-    isClosed = true
+    release()
     await database.close()
+  }
+
+  /// Stops the parts, and ends the cycle of references between them and the broker.
+  private func release() {
+    journal.close()
+    tasks.end()
+    journal.committed = { _, _ in }
+  }
+
+  // MARK: Tasks of the parts
+
+  private func start(_ work: BrokerWork) -> Task<Void, Never>? {
+    let executor = environment.executor
+    switch work {
+    case .commit: return executor.spawn("broker-store") { await self.journal.commitAll() }
+    case .commitRemovals(let delay):
+      return executor.spawn("broker-removals") {
+        try? await self.environment.clock.sleep(for: delay)
+        self.journal.commitRemovals()
+      }
+    case .dispatch(let delay):
+      return executor.spawn("broker-errands") {
+        do { try await self.environment.clock.sleep(for: delay) } catch { return }
+        self.dispatcher.goOn()
+      }
+    case .load(let queue, let ids):
+      return executor.spawn("broker-load") { await self.dispatcher.load(queue, ids) }
+    case .expire(let queue, let delay):
+      return executor.spawn("broker-expiry") {
+        do { try await self.environment.clock.sleep(for: delay) } catch { return }
+        self.dispatcher.expire(queue)
+      }
+    case .write(let connection):
+      executor.post(to: self) { $0.writeAll(connection) }
+      return nil
+    }
+  }
+
+  private func finishCommit(_ changes: [BrokerChange], _ confirmations: [BrokerJournal.Confirmation]) {
+    ledger.pageOut(changes, from: topology)
+    for (channel, tag) in confirmations { channel.confirms.confirm(tag) }
+    // A channel that has ended gets no confirms, also when another has its number now.
+    for (channel, _) in confirmations where !channel.isClosing {
+      channel.sendConfirms()
+      channel.connection.flush()
+    }
   }
 
   // MARK: Connections
@@ -177,170 +172,221 @@ public actor Broker: Service {
           connection.reset()
           continue
         }
-        nextConnection += 1
+        lastConnection += 1
         let client = BrokerConnection(
-          nextConnection, connection, at: environment.clock.now, memory: environment.memory.members)
+          lastConnection, connection, tasks, at: environment.clock.now, memory: environment.memory.members)
         connections[client.id] = client
         environment.executor.spawn("broker-connection") { [id = client.id] in await self.serve(id) }
       } catch NetworkError.exhausted(let what) {
         environment.log.error("accept-failed", ["error": .string(what)])
-        do { try await environment.clock.sleep(for: .milliseconds(100)) } catch { return }
+        try? await environment.clock.sleep(for: .milliseconds(100))
+      } catch is NodeDown {
+        return release()
       } catch {
         return
       }
     }
   }
 
-  // MARK: What waits for the disk
-
-  func newMessageID() -> Int64 {
-    defer { nextMessage += 1 }
-    return nextMessage
+  private func serve(_ id: Int) async {
+    guard let client = connections[id] else { return }
+    do {
+      try await serve(client)
+    } catch let error as AMQPError {
+      _ = await release(client)
+      await refuse(client, error)
+    } catch {
+      // The client has left.
+    }
+    await end(client)
   }
 
-  /// Notes a change; it is on the disk with the next commit.
-  func store(_ change: BrokerChange) {
-    switch change {
-    case .insert(let id, _, _, let message):
-      insertions[id] = changes.count
-      pendingBytes += message.size
-    case .delete(let id):
-      // What came and went before it was written is never written.
-      if let index = insertions.removeValue(forKey: id) {
-        if case .insert(_, _, _, let message) = changes[index] { pendingBytes -= message.size }
-        changes[index] = .nothing
-        return
+  private func serve(_ client: BrokerConnection) async throws {
+    var parser = AMQPParser(isServer: true)
+    parser.takesContent = false
+    parser.frameMax = BrokerConnection.strangerFrame
+    let begin = environment.clock.now
+    var isGreeted = false
+    while !client.isGone {
+      let isOpen = client.phase == .open
+      let bytes = try await client.connection.read(
+        atMost: isOpen ? 131_072 : 4096, deadline: isOpen ? nil : begin + Self.handshakePatience)
+      if bytes.isEmpty { break }
+      client.lastHeard = environment.clock.now
+      parser.receive(bytes)
+      while !client.isGone, let event = try parser.next() {
+        if case .command(let command) = event {
+          try take(command, client)
+          if client.phase == .open, !parser.takesContent {
+            parser.takesContent = true
+            parser.frameMax = client.frameMax
+          }
+          try await catchUp(client)
+        }
       }
-    default: break
-    }
-    changes.append(change)
-    if case .delete = change { storeSoon() } else { startStoring() }
-  }
-
-  /// What was acknowledged may be delivered again after a crash, so its removal can wait for a commit that somebody waits for. When none
-  /// comes, it gets one of its own.
-  private func storeSoon() {
-    guard !isStoring, !isStoringSoon else { return }
-    isStoringSoon = true
-    environment.executor.spawn("broker-removals") {
-      try? await self.environment.clock.sleep(for: Self.removalDelay)
-      self.storeRemovals()
-    }
-  }
-
-  private func storeRemovals() {
-    isStoringSoon = false
-    if !changes.isEmpty { startStoring() }
-  }
-
-  /// Confirms a publication once everything that was stored so far is on the disk.
-  func confirm(_ tag: UInt64, on channel: BrokerChannel) {
-    confirmations.append((channel, tag))
-    startStoring()
-  }
-
-  /// Waits until everything that was stored so far is on the disk. False when the broker is down.
-  func stored() async -> Bool {
-    if isClosed { return false }
-    if changes.isEmpty, !isStoring { return true }
-    startStoring()
-    return await withUnsafeContinuation { waiters.append($0) }
-  }
-
-  private func startStoring() {
-    isAwaited = true
-    guard !isStoring else { return }
-    isStoring = true
-    environment.executor.spawn("broker-store") { await self.storeAll() }
-  }
-
-  private func storeAll() async {
-    while isAwaited {
-      isAwaited = false
-      let batch = changes
-      let safe = confirmations
-      let waiting = waiters
-      changes = []
-      insertions = [:]
-      confirmations = []
-      waiters = []
-      let isSafe = if batch.isEmpty { true } else { await write(batch) }
-      pendingBytes -= batch.reduce(0) { sum, change in
-        if case .insert(_, _, _, let message) = change { sum + message.size } else { sum }
+      try client.charge(parser.bytesUnderWay)
+      if !isGreeted, parser.isGreeted {
+        isGreeted = true
+        handshake.greet(client)
       }
-      for waiter in waiting { waiter.resume(returning: isSafe) }
-      guard isSafe else {
-        // The node is down: nobody waits for anything any more.
-        isClosed = true
-        for waiter in waiters { waiter.resume(returning: false) }
-        waiters = []
-        break
-      }
-      pageOut(batch)
-      for (channel, tag) in safe { channel.confirm(tag) }
-      for (channel, _) in safe { sendConfirms(channel) }
-    }
-    isStoring = false
-    if !changes.isEmpty { storeSoon() }
-  }
-
-  private func sendConfirms(_ channel: BrokerChannel) {
-    // Of a channel that has ended nobody hears, also when another has its number now.
-    guard !channel.isClosing else { return }
-    let client = channel.connection
-    for method in channel.takeConfirms() { client.send(method, on: channel.number) }
-    flush(client)
-  }
-
-  /// Writes a batch, again and again until it is done. False when the broker is down.
-  private func write(_ batch: [BrokerChange]) async -> Bool {
-    while !isClosed {
-      do {
-        try await database.transaction { database in for change in batch { try change.apply(to: database) } }
-        return true
-      } catch let error as DatabaseError {
-        if case .closed = error { return false }
-        environment.log.warning("broker-store", ["error": .string(error.reason)])
-        do { try await environment.clock.sleep(for: .milliseconds(100)) } catch { return false }
-      } catch {
-        return false
-      }
-    }
-    return false
-  }
-
-  /// Lets go of bodies that the disk has, when memory is short.
-  private func pageOut(_ batch: [BrokerChange]) {
-    for change in batch where memory > options.pagingBound {
-      if case .insert(let id, let queue, _, _) = change { memory -= queues[queue]?.pageOut(id) ?? 0 }
+      guard await release(client) else { throw AMQPError(541, "INTERNAL_ERROR - the broker is stopping") }
+      client.flush()
+      if client.phase == .open, !client.isGone { await throttle.wait(client) }
     }
   }
 
-  /// Waits while there is too much in memory, before more is read from a client that has published. Nobody else waits.
-  func waitForRoom(_ client: BrokerConnection) async {
-    guard client.hasPublished else { return }
-    while pendingBytes > options.pagingBound, !isClosed, !client.isGone { if await !stored() { return } }
-    if client.fillsMemory, onlyInMemory > options.memoryBound { await block(client) }
-    client.hasPublished = false
-    client.fillsMemory = false
+  private func take(_ command: AMQPCommand, _ client: BrokerConnection) throws(AMQPError) {
+    switch (client.phase, command.method) {
+    case (.closing, .connectionCloseOk): client.leave()
+    case (.closing, _): break
+    case (_, .connectionClose):
+      client.send(.connectionCloseOk, on: 0)
+      client.leave()
+    case (.open, _): try commands.take(command, client)
+    case (.starting, _), (.tuning, _), (.opening, _):
+      guard try handshake.take(command.method, client) else { return }
+      admit(client)
+      guard client.heartbeat > .zero else { return }
+      environment.executor.spawn("broker-heartbeat") { [id = client.id] in await self.beat(id) }
+    }
   }
 
-  private func block(_ client: BrokerConnection) async {
-    environment.log.warning("amqp-blocked", ["connection": .int(Int64(client.id))])
+  /// Waits until the last command is done and the client has taken most of its output. A client that
+  /// does not read is not read from.
+  private func catchUp(_ client: BrokerConnection) async throws {
+    while let (command, queue) = client.pendingGet, !client.isGone {
+      client.pendingGet = nil
+      await dispatcher.loaded(queue)
+      try take(command, client)
+    }
+    guard !client.hasRoom, !client.isGone else { return }
+    guard await release(client) else { throw AMQPError(541, "INTERNAL_ERROR - the broker is stopping") }
+    client.flush()
     client.isPaused = true
-    if client.hearsBlocking {
-      client.send(.connectionBlocked(reason: "low on memory"), on: 0)
-      flush(client)
-    }
-    // An eighth has to be free, so that publishers do not stop again with each message.
-    while onlyInMemory > options.memoryBound / 8 * 7, !isClosed, !client.isGone, !client.connection.hasEnded {
-      do { try await environment.clock.sleep(for: .milliseconds(20)) } catch { break }
-    }
-    client.lastHeard = environment.clock.now
+    await client.waitForRoom()
     client.isPaused = false
-    if client.hearsBlocking {
-      client.send(.connectionUnblocked, on: 0)
-      flush(client)
+    client.lastHeard = environment.clock.now
+  }
+
+  /// Waits until the answers in the output are true: one commit for all. Returns false when the broker is down.
+  private func release(_ client: BrokerConnection) async -> Bool {
+    guard client.output.isHolding else { return true }
+    // The commit may take long, and the client is not heard meanwhile.
+    client.isPaused = true
+    let isStored = await journal.stored()
+    client.isPaused = false
+    client.lastHeard = environment.clock.now
+    client.output.release(isStored: isStored)
+    return isStored
+  }
+
+  /// Closes a connection with an error, and waits a moment until the client has read it.
+  private func refuse(_ client: BrokerConnection, _ error: AMQPError) async {
+    environment.log.info("amqp-refused", ["code": .int(Int64(error.code)), "reason": .string(error.reason)])
+    if error.code == 0 {
+      // The client speaks another protocol. It gets the header of this one (§4.2.2).
+      client.output.bytes += AMQPParser.protocolHeader
+    } else {
+      client.send(.connectionClose(code: error.code, text: error.reason, classID: 0, methodID: 0), on: 0)
     }
+    client.phase = .closing
+    client.flush()
+    let deadline = environment.clock.now + Self.closePatience
+    var parser = AMQPParser(isServer: false)
+    parser.takesContent = false
+    var isReadable = true
+    // Only the answer to the close matters. Everything else is dropped, so that it fills no memory.
+    while let bytes = try? await client.connection.read(atMost: 65_536, deadline: deadline), !bytes.isEmpty {
+      guard isReadable else { continue }
+      parser.receive(bytes)
+      do throws(AMQPError) {
+        while let event = try parser.next() {
+          if case .command(let command) = event, case .connectionCloseOk = command.method { return }
+        }
+      } catch {
+        isReadable = false
+        parser = AMQPParser(isServer: false)
+      }
+    }
+  }
+
+  /// Ends a connection and everything that belongs to it.
+  private func end(_ client: BrokerConnection) async {
+    client.leave()
+    removals.close(client)
+    client.endCharge()
+    if !options.planted(.keepsStrangers) { admit(client) }
+    let deadline = environment.clock.now + Self.closePatience
+    while client.isWriting, environment.clock.now < deadline {
+      do { try await environment.clock.sleep(for: .milliseconds(1)) } catch { break }
+    }
+    client.connection.close()
+    connections[client.id] = nil
+  }
+
+  /// Releases the memory that is reserved for a client until its connection is open, or gone.
+  private func admit(_ client: BrokerConnection) {
+    guard client.isStranger else { return }
+    client.isStranger = false
+    environment.memory.strangers.release(BrokerConnection.strangerBytes)
+  }
+
+  private func beat(_ id: Int) async {
+    guard let interval = connections[id]?.heartbeat else { return }
+    while let client = connections[id], !client.isGone {
+      do { try await environment.clock.sleep(for: interval / 2) } catch { return }
+      guard !client.isGone else { return }
+      // A client that is not read from cannot be heard. `writePatience` ends it if it does not read.
+      if !client.isPaused, environment.clock.now - client.lastHeard > interval * 2 {
+        environment.log.info("amqp-heartbeat-missed", ["connection": .int(Int64(id))])
+        giveUp(client)
+        return
+      }
+      // Any output shows that the broker is alive (AMQP 0-9-1 §4.2.7).
+      guard environment.clock.now - client.lastSent >= interval / 2 else { continue }
+      client.output.writeHeartbeat()
+      client.flush()
+    }
+  }
+
+  // MARK: Output
+
+  /// Writes as much as the network takes at once. A task waits for it to take the rest.
+  private func writeAll(_ id: Int) {
+    guard let client = connections[id] else { return }
+    do {
+      while client.output.isSendable {
+        let batch = client.output.take()
+        client.lastSent = environment.clock.now
+        let count = try client.connection.writeNow(batch[...])
+        if count < batch.count {
+          client.underWrite = batch.count - count
+          environment.executor.spawn("broker-writer") { await self.write(Array(batch[count...]), id) }
+          return
+        }
+        dispatcher.goOn(client)
+      }
+    } catch {
+      giveUp(client)
+    }
+    client.isWriting = false
+  }
+
+  private func write(_ rest: [UInt8], _ id: Int) async {
+    guard let client = connections[id] else { return }
+    do {
+      try await client.connection.write(rest, deadline: environment.clock.now + Self.writePatience)
+      client.underWrite = 0
+      dispatcher.goOn(client)
+      writeAll(id)
+    } catch {
+      giveUp(client)
+      client.isWriting = false
+    }
+  }
+
+  private func giveUp(_ client: BrokerConnection) {
+    client.leave()
+    client.connection.reset()
   }
 }

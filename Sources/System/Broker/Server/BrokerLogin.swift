@@ -1,7 +1,7 @@
-/// Who may use the broker. SASL PLAIN (RFC 4616), the only mechanism that is served.
+/// SASL PLAIN (RFC 4616), the only mechanism that the broker serves.
 enum BrokerLogin {
-  /// The user that a response names. With a service token, `parley` logs in with it, from anywhere, and nobody else does. Without
-  /// one, `guest` logs in with `guest`, over loopback alone.
+  /// Checks a SASL response and returns its user. With a service token, `parley` logs in with it from
+  /// anywhere. Without one, `guest` logs in with `guest`, over loopback alone.
   /// - Throws: `AMQPError` 403.
   static func user(_ response: [UInt8], serviceToken: String?, isLoopback: Bool) throws(AMQPError) -> String {
     let refusal = AMQPError(403, "ACCESS_REFUSED - Login was refused using authentication mechanism PLAIN")

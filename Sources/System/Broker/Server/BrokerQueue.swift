@@ -1,89 +1,60 @@
-/// A message, as the broker holds it: what routed it, its properties as they came, its body.
-final class BrokerMessage: Sendable {
-  let exchange: String
-  let routingKey: String
-  /// Flags and list, as on the wire.
-  let properties: [UInt8]
-  let body: [UInt8]
-  let isPersistent: Bool
-  /// How often it has died since it was published or rejected, as far as this process knows.
-  let automaticDeaths: Int
-
-  init(
-    exchange: String, routingKey: String, properties: [UInt8], body: [UInt8], isPersistent: Bool,
-    automaticDeaths: Int = 0
-  ) {
-    self.exchange = exchange
-    self.routingKey = routingKey
-    self.properties = properties
-    self.body = body
-    self.isPersistent = isPersistent
-    self.automaticDeaths = automaticDeaths
+/// A queue: its messages in order, and its consumers. Used on the broker's actor.
+final class BrokerQueue {
+  /// Tells a queue from a later one of the same name.
+  struct ID: Hashable, Sendable {
+    let name: String
+    /// Counts the queues since the process began.
+    let number: Int
   }
 
-  /// Bytes that it holds in memory, about.
-  var size: Int { body.count + properties.count + exchange.utf8.count + routingKey.utf8.count + 160 }
-}
-
-/// A message's place in one queue.
-struct QueueEntry: Sendable {
-  /// Its place: what came later has a higher one, and it keeps it when it is put back.
-  let id: Int64
-  /// nil while only the disk has it.
-  var message: BrokerMessage?
-  /// Wall-clock milliseconds; 0 for no end.
-  var expires: Int64
-  var isRedelivered = false
-  /// Whether the disk has it, or is about to.
-  var isDurable: Bool
-}
-
-/// A queue: entries in order, and those who consume them. Used on the broker's actor.
-final class BrokerQueue {
-  /// Which it is of all that this process has had: a later queue of the same name is another one.
-  let id: Int
-  let name: String
+  let id: ID
   let isDurable: Bool
   let isAutoDelete: Bool
-  /// The connection that alone may use it.
+  /// The connection that may use it, when it is exclusive.
   let owner: Int?
   let rules: QueueRules
-  /// In their order, from `head` on.
+  /// Messages in order, from `head` on.
   private var entries: [QueueEntry?] = []
   private var head = 0
-  /// Entries that were put back.
   private var returned = ReturnedEntries()
-  /// Those that were cancelled are among them for a while.
+  /// Some of them may be cancelled.
   private(set) var consumers: [BrokerConsumer] = []
-  /// Those that were not.
+  /// Consumers that are not cancelled.
   private(set) var consumerCount = 0
-  /// Whether one consumer has the queue for itself.
+  /// Whether an exclusive consumer has the queue.
   private(set) var isTakenExclusively = false
-  /// Consumers that may have room, each once, in the order in which they get messages. One that turns
-  /// out to have none leaves the list until something makes room for it.
+  /// Consumers that may have room, each once, in the order in which they get messages. A consumer
+  /// without room leaves the list until something makes room for it.
   var ready = ConsumerList()
-  /// Exchanges that it is bound to, beside the default one.
+  /// The exchanges that it is bound to, beside the default exchange.
   var exchanges = OrderedSet<String>()
-  /// Ids of entries that the disk has, and that were delivered and are not settled.
+  /// Ids of durable messages that were delivered and are not settled.
   var unsettled: Set<Int64> = []
+  /// Whether bodies are being read from the disk.
   var isLoading = false
-  /// Whether it is in the broker's list of what is to be done.
+  /// Whether it is in the dispatcher's list of due work.
   var isDue = false
   var isDeleted = false
-  /// Wakes it when its first message expires, at `wakes`.
+  /// Wakes the queue when its first message expires, at `wakes`.
   var timer: Task<Void, Never>?
   var wakes: Int64 = .max
-  /// Who waits for bodies that are being read.
+  /// Callers that wait for bodies that are being read.
   var loadWaiters: [UnsafeContinuation<Void, Never>] = []
 
-  init(id: Int, name: String, isDurable: Bool, isAutoDelete: Bool, owner: Int?, rules: QueueRules) {
+  init(id: ID, isDurable: Bool, isAutoDelete: Bool, owner: Int?, rules: QueueRules) {
     self.id = id
-    self.name = name
     self.isDurable = isDurable
     self.isAutoDelete = isAutoDelete
     self.owner = owner
     self.rules = rules
   }
+
+  var name: String { id.name }
+
+  /// Whether the database keeps it. An exclusive queue ends with its connection, so it never survives a restart.
+  var isStored: Bool { isDurable && owner == nil }
+
+  // MARK: Messages
 
   /// Messages that are ready.
   var count: Int { entries.count - head + returned.count }
@@ -93,6 +64,7 @@ final class BrokerQueue {
     return head == entries.count || back.id < entries[head]!.id
   }
 
+  /// The oldest message.
   var first: QueueEntry? {
     if returned.count > 0, returnsFirst { return returned.first }
     return head < entries.count ? entries[head] : nil
@@ -116,8 +88,14 @@ final class BrokerQueue {
     return entry
   }
 
-  /// Puts an entry back in its place.
+  /// Returns a message to its place.
   func restore(_ entry: QueueEntry) { returned.insert(entry) }
+
+  func removeAll() -> [QueueEntry] {
+    var all: [QueueEntry] = []
+    while let entry = removeFirst() { all.append(entry) }
+    return all
+  }
 
   private func index(of id: Int64) -> Int? {
     var low = head
@@ -129,29 +107,26 @@ final class BrokerQueue {
     return low < entries.count && entries[low]!.id == id ? low : nil
   }
 
-  /// Forgets the body of an entry that the disk has. Returns the bytes that are free now.
+  /// Drops the body of a message that is on the disk. Returns the bytes that it frees.
   func pageOut(_ id: Int64) -> Int {
     guard let index = index(of: id), let message = entries[index]!.message else { return 0 }
     entries[index]!.message = nil
     return message.size
   }
 
-  /// Which of the next entries have no body.
+  /// Those of the next `limit` messages that are only on the disk.
   func pagedOut(_ limit: Int) -> [Int64] {
     entries[head...].prefix(limit).compactMap { entry in entry!.message == nil ? entry!.id : nil }
   }
 
+  /// Puts a message back into memory. Returns false when it is not missing there.
   func pageIn(_ id: Int64, _ message: BrokerMessage) -> Bool {
     guard let index = index(of: id), entries[index]!.message == nil else { return false }
     entries[index]!.message = message
     return true
   }
 
-  func removeAll() -> [QueueEntry] {
-    var all: [QueueEntry] = []
-    while let entry = removeFirst() { all.append(entry) }
-    return all
-  }
+  // MARK: Consumers
 
   func add(_ consumer: BrokerConsumer) {
     consumers.append(consumer)
@@ -167,7 +142,7 @@ final class BrokerQueue {
     ready.append(consumer)
   }
 
-  /// Takes out a consumer. The places of many are freed together, so that their removal is linear.
+  /// Cancels a consumer. The array shrinks once half of it is cancelled, so that removing all takes linear time.
   func remove(_ consumer: BrokerConsumer) {
     guard !consumer.isCancelled else { return }
     consumer.isCancelled = true
@@ -178,7 +153,7 @@ final class BrokerQueue {
   }
 }
 
-/// Entries that were put back, the oldest first: a binary heap, since they come back in any order.
+/// Messages that were requeued, oldest first: a binary heap, since they return in any order.
 private struct ReturnedEntries {
   private var heap: [QueueEntry] = []
 
@@ -209,46 +184,5 @@ private struct ReturnedEntries {
       heap.swapAt(child, parent)
       parent = child
     }
-  }
-}
-
-/// Who consumes a queue. Used on the broker's actor.
-final class BrokerConsumer {
-  let tag: String
-  unowned let channel: BrokerChannel
-  let queue: BrokerQueue
-  let noAck: Bool
-  let isExclusive: Bool
-  /// Deliveries that it may hold unsettled; 0 for any number.
-  let prefetch: Int
-  var unacknowledged = 0
-  var isCancelled = false
-  /// Whether it is in its queue's list of those that may have room.
-  var isReady = false
-  /// Whether it is in its channel's or its connection's list of those that wait for room there.
-  var waitsForChannel = false
-  var waitsForConnection = false
-
-  init(tag: String, channel: BrokerChannel, queue: BrokerQueue, noAck: Bool, isExclusive: Bool, prefetch: Int) {
-    self.tag = tag
-    self.channel = channel
-    self.queue = queue
-    self.noAck = noAck
-    self.isExclusive = isExclusive
-    self.prefetch = prefetch
-  }
-
-  /// Where another message for it finds no room.
-  enum Limit {
-    case consumer, channel, connection
-  }
-
-  /// The limit that keeps another message from it now; nil when it has room.
-  var limit: Limit? {
-    if isCancelled || channel.isClosing { return .consumer }
-    if !noAck, prefetch > 0, unacknowledged >= prefetch { return .consumer }
-    if !channel.isFlowing || !noAck && !channel.mayHoldMore { return .channel }
-    let client = channel.connection
-    return client.hasRoom && (noAck || client.mayHoldMore) ? nil : .connection
   }
 }

@@ -2,7 +2,7 @@
 struct ConsumerList {
   private var places: [BrokerConsumer?] = []
   private var head = 0
-  /// How long the list may become before those that were cancelled are taken out.
+  /// The length at which cancelled consumers are removed.
   private var limit = 16
 
   mutating func append(_ consumer: BrokerConsumer) {
@@ -22,7 +22,7 @@ struct ConsumerList {
     return consumer
   }
 
-  /// The limit doubles with the list, so that this takes constant time for each consumer.
+  /// Takes amortized constant time for each consumer, since the limit doubles with the list.
   private mutating func compact() {
     places.removeAll { $0?.isCancelled ?? true }
     head = 0

@@ -1,13 +1,14 @@
-/// Why a message leaves its queue for the dead-letter exchange, as RabbitMQ names it.
+/// The reason for a dead letter, in RabbitMQ's words.
 enum DeathReason: String, Sendable {
   case rejected, expired
   case tooMany = "maxlen"
 }
 
-/// What a message's header `x-death` says of its deaths, as RabbitMQ writes it: the latest first, one for each queue and reason.
+/// The header `x-death` of a message, as RabbitMQ writes it: one entry for each queue and reason, the latest
+/// first.
 struct Deaths {
-  /// Deaths that are kept, the latest of them. Each is read and written at each death, so that a chain of queues without this bound
-  /// takes time with the square of its length.
+  /// The latest deaths are kept. Without this bound, a chain of queues takes quadratic time, since each death
+  /// reads and writes all earlier ones.
   static let maximumCount = 64
 
   private var tables: [AMQPTable] = []
@@ -17,7 +18,7 @@ struct Deaths {
     for case .table(let table) in values.prefix(Self.maximumCount) { tables.append(table) }
   }
 
-  /// Notes a death. The counter stops at its end: a client may have sent any number.
+  /// Adds a death. The counter saturates, since a client may have sent any number.
   mutating func add(queue: String, reason: DeathReason, exchange: String, routingKey: String, at seconds: UInt64) {
     let known = tables.firstIndex { $0["queue"]?.text == queue && $0["reason"]?.text == reason.rawValue }
     if let known {
@@ -35,29 +36,29 @@ struct Deaths {
     }
   }
 
-  /// Whether a message that goes to a queue now has come round by itself: it has died there before, and nobody has rejected it
-  /// since. It would come round for ever, so it is dropped. RabbitMQ's rule, per target.
+  /// Whether a message that is routed to a queue now is in a cycle: it has died in that queue before, and
+  /// no client has rejected it since. Such a message is dropped. This is RabbitMQ's rule, for each target.
   func isCycle(to queue: String) -> Bool {
     guard let last = tables.firstIndex(where: { $0["queue"]?.text == queue }) else { return false }
     return tables[...last].allSatisfy { $0["reason"]?.text != DeathReason.rejected.rawValue }
   }
 
-  /// The header's value.
+  /// The value of the header.
   var value: AMQPValue { .array(tables.map { .table($0) }) }
 
-  /// Forgets the oldest half.
+  /// Removes the older half.
   mutating func halve() { tables.removeLast(tables.count - tables.count / 2) }
 
   var count: Int { tables.count }
 }
 
 extension BrokerMessage {
-  /// The message as it goes to a queue's dead-letter exchange, and the deaths that it tells of.
+  /// The dead letter of a message for its queue's dead-letter exchange, and its deaths.
   func deadLetter(from queue: BrokerQueue, because reason: DeathReason, to exchange: String, at seconds: UInt64) -> (
     letter: BrokerMessage, deaths: Deaths
   ) {
     var reader = AMQPReader(properties[...])
-    // What a client publishes is read first, so only a row that somebody has changed is not readable.
+    // Properties are parsed when they are published, so only a row that was changed since is malformed.
     var known = (try? AMQPProperties(&reader)) ?? AMQPProperties()
     var deaths = Deaths(known.headers)
     deaths.add(queue: queue.name, reason: reason, exchange: self.exchange, routingKey: routingKey, at: seconds)
@@ -71,7 +72,7 @@ extension BrokerMessage {
     }
     known.headers = headers
     var bytes = known.bytes
-    // The header has to fit one frame. Older deaths go first, and then what others have said.
+    // The header has to fit one frame. Older deaths are removed first, then all other headers.
     var written = deaths
     while bytes.count > Self.maximumHeader, written.count > 1 {
       written.halve()
@@ -90,8 +91,8 @@ extension BrokerMessage {
     return (letter, deaths)
   }
 
-  /// Properties that the frames of a connection hold. A client may have agreed on smaller frames than the publisher: it gets the
-  /// message without its headers, and is told how many bytes they had.
+  /// The properties for a connection with a certain size of frames. A client with smaller frames than the
+  /// publisher may get the message without its headers, but with their size.
   func properties(frameMax: Int) -> [UInt8] {
     guard properties.count > frameMax - AMQPFramingError.headerOverhead else { return properties }
     var reader = AMQPReader(properties[...])
@@ -100,7 +101,7 @@ extension BrokerMessage {
     return known.bytes
   }
 
-  /// The header of a message whose other headers no frame holds: the bytes that its properties had.
+  /// The header that replaces headers that do not fit a frame. Its value is the size of the properties in bytes.
   static let omission = "x-parley-omitted"
   private static let maximumHeader = AMQPParser.maximumFrame - AMQPFramingError.headerOverhead
 }

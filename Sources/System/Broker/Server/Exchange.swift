@@ -1,26 +1,26 @@
-/// The kinds of exchanges that are served.
+/// A type of exchange. The broker does not serve the type `headers`.
 enum ExchangeKind: String, Sendable, CaseIterable {
   case direct, fanout, topic
 }
 
-/// From an exchange to a queue.
+/// A binding of an exchange to a queue.
 struct Binding: Hashable, Sendable {
   let queue: String
   let routingKey: String
 }
 
-/// An exchange, and where it leads. A binding is made and removed in constant time, whatever others there are.
+/// An exchange and its bindings. Adding and removing a binding takes constant time.
 struct Exchange: Sendable {
   let name: String
   let kind: ExchangeKind
   let isDurable: Bool
   let isAutoDelete: Bool
   let isInternal: Bool
-  /// The queues that are bound, in the order in which they were first: the order in which they get a message.
+  /// The bound queues in the order of their first bindings. They get messages in this order.
   private var queues = OrderedSet<String>()
   private var keysByQueue: [String: OrderedSet<String>] = [:]
   private var queuesByKey: [String: OrderedSet<String>] = [:]
-  /// Routing keys that are patterns of a topic exchange.
+  /// The routing keys with wildcards, of a topic exchange.
   private var patterns = TopicTree()
 
   init(name: String, kind: ExchangeKind, isDurable: Bool, isAutoDelete: Bool = false, isInternal: Bool = false) {
@@ -31,14 +31,14 @@ struct Exchange: Sendable {
     self.isInternal = isInternal
   }
 
-  /// Whether nothing is bound to it.
+  /// Whether no queue is bound to it.
   var isUnused: Bool { queues.isEmpty }
-  /// The queues that are bound to it.
+  /// The bound queues.
   var boundQueues: [String] { queues.elements }
 
   func isBound(_ queue: String) -> Bool { queues.contains(queue) }
 
-  /// The queues for a routing key, each once.
+  /// The queues that get a message with a routing key, each once.
   func queues(for routingKey: String) -> [String] {
     switch kind {
     case .direct: return queuesByKey[routingKey]?.elements ?? []
@@ -54,7 +54,7 @@ struct Exchange: Sendable {
     }
   }
 
-  /// Whether it was not there.
+  /// Adds a binding. Returns false when it exists.
   mutating func bind(_ binding: Binding) -> Bool {
     guard queuesByKey[binding.routingKey, default: OrderedSet()].insert(binding.queue) else { return false }
     queues.insert(binding.queue)
@@ -63,7 +63,7 @@ struct Exchange: Sendable {
     return true
   }
 
-  /// Whether it was there.
+  /// Removes a binding. Returns false when it does not exist.
   mutating func unbind(_ binding: Binding) -> Bool {
     guard queuesByKey[binding.routingKey]?.remove(binding.queue) == true else { return false }
     if queuesByKey[binding.routingKey]!.isEmpty {
@@ -78,7 +78,7 @@ struct Exchange: Sendable {
     return true
   }
 
-  /// Removes every binding to a queue. Returns their routing keys.
+  /// Removes all bindings to a queue. Returns their routing keys.
   mutating func unbindAll(_ queue: String) -> [String] {
     let keys = keysByQueue[queue]?.elements ?? []
     for key in keys { _ = unbind(Binding(queue: queue, routingKey: key)) }
@@ -86,10 +86,11 @@ struct Exchange: Sendable {
   }
 }
 
-/// Patterns of topic exchanges: words between dots, `*` for exactly one, `#` for any number (AMQP 0-9-1 §3.1.3.3).
+/// Patterns of topic exchanges: words between dots, where `*` matches one word and `#` any number of words
+/// (AMQP 0-9-1 §3.1.3.3).
 enum Topic {
   static func words(_ key: String) -> [Substring] { key.split(separator: ".", omittingEmptySubsequences: false) }
 
-  /// Whether a binding's key may match other keys than itself.
+  /// Whether the key of a binding has wildcards.
   static func isPattern(_ key: String) -> Bool { words(key).contains { $0 == "*" || $0 == "#" } }
 }

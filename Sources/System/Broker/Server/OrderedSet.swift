@@ -1,20 +1,20 @@
-/// A set in the order of insertion, in which whatever is asked for takes constant time.
+/// A set that keeps the order of insertion. All operations take amortized constant time, but for `elements`.
 struct OrderedSet<Element: Hashable & Sendable>: Sendable {
-  /// nil where an element was removed. Half of them at most, beside a few.
+  /// nil where an element was removed. At most half of the places are nil, or 16.
   private var places: [Element?] = []
   private var index: [Element: Int] = [:]
 
   var count: Int { index.count }
   var isEmpty: Bool { index.isEmpty }
-  /// The elements, the oldest first.
+  /// The elements, oldest first.
   var elements: [Element] { places.compactMap { $0 } }
 
   func contains(_ element: Element) -> Bool { index[element] != nil }
 
-  /// A number that grows with the order. It holds until something is removed.
+  /// A number that grows with the order of insertion. It is valid until an element is removed.
   func place(of element: Element) -> Int? { index[element] }
 
-  /// Adds an element at the end; false when it is there.
+  /// Adds an element at the end. Returns false when the set contains it.
   @discardableResult
   mutating func insert(_ element: Element) -> Bool {
     guard index[element] == nil else { return false }
@@ -23,7 +23,7 @@ struct OrderedSet<Element: Hashable & Sendable>: Sendable {
     return true
   }
 
-  /// Removes an element; false when it is not there.
+  /// Removes an element. Returns false when the set does not contain it.
   @discardableResult
   mutating func remove(_ element: Element) -> Bool {
     guard let place = index.removeValue(forKey: element) else { return false }

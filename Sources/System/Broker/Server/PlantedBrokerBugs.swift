@@ -1,6 +1,6 @@
-/// The bodies of the broker's planted bugs. Reached only when a test plants them.
-extension Broker {
-  /// Traps on a time that does not fit: nothing has compared it with the bounds yet.
+/// The bodies of planted bugs. Reached only when a test plants them.
+extension BrokerCommands {
+  /// Traps on a time that is out of bounds, since nothing has checked it yet.
   static func convertTime(of arguments: AMQPTable) {
     guard let time = arguments["x-message-ttl"]?.int else { return }
     if UInt32(exactly: time) == nil { fatalError("planted: a time of \(time) ms") }

@@ -1,5 +1,5 @@
-/// A time that a client gives for its messages, within the wire contract's bound: below 2^32 milliseconds, 49 days. The
-/// end of it can be added to any clock.
+/// A duration that a client gives for its messages. The wire contract bounds it to less than 2^32 ms (49 days),
+/// so that it can be added to any time.
 struct Milliseconds: Hashable, Comparable, Sendable {
   let count: UInt32
 
@@ -8,12 +8,12 @@ struct Milliseconds: Hashable, Comparable, Sendable {
     self.count = count
   }
 
-  /// The nearest time within the bound.
+  /// Creates the nearest duration within the bound.
   init(clamping count: Int64) { self.count = UInt32(clamping: count) }
 
   static func < (a: Milliseconds, b: Milliseconds) -> Bool { a.count < b.count }
 
-  /// How long a message with the property `expiration` lives: as RabbitMQ reads it, digits alone.
+  /// Parses the property `expiration` of a message. As in RabbitMQ, it has digits alone.
   /// - Throws: `AMQPError` 406.
   static func lifetime(_ expiration: String?) throws(AMQPError) -> Milliseconds? {
     guard let expiration else { return nil }
@@ -24,7 +24,7 @@ struct Milliseconds: Hashable, Comparable, Sendable {
   }
 }
 
-/// What a queue's arguments say.
+/// The limits of a queue, and where its dead letters go: the arguments of `queue.declare`.
 struct QueueRules: Hashable, Sendable {
   /// The wire contract's bound on counts.
   static let maximumCount: Int64 = 1_000_000
@@ -36,7 +36,8 @@ struct QueueRules: Hashable, Sendable {
 
   init() {}
 
-  /// - Throws: `AMQPError` 406 for values that make no sense or are out of bounds, 540 for arguments that are not served.
+  /// Parses arguments.
+  /// - Throws: `AMQPError` 406 for values that are malformed or out of bounds, 540 for unsupported arguments.
   init(_ arguments: AMQPTable) throws(AMQPError) {
     for entry in arguments.entries {
       let invalid = AMQPError(406, "PRECONDITION_FAILED - invalid arg '\(entry.name)'")
@@ -69,8 +70,8 @@ struct QueueRules: Hashable, Sendable {
     AMQPError(540, "NOT_IMPLEMENTED - queue argument '\(name)'")
   }
 
-  /// The rules of arguments that were stored, maybe by a version with other bounds: numbers are clamped, and what makes no
-  /// sense is left out, since the queue's messages are worth more than its limits.
+  /// Reads stored arguments, perhaps of a version with other bounds. Numbers are clamped and malformed values are
+  /// left out, so that the queue keeps its messages.
   init(stored arguments: AMQPTable) {
     func name(_ argument: String) -> String? {
       arguments[argument]?.text.flatMap { $0.utf8.count <= AMQPWriter.maximumShortString ? $0 : nil }
@@ -81,7 +82,7 @@ struct QueueRules: Hashable, Sendable {
     maximumLength = arguments["x-max-length"]?.int.map { Int(min(max(0, $0), Self.maximumCount)) }
   }
 
-  /// The arguments that say the same: what is stored of a queue, whatever else its client declared it with.
+  /// The arguments to store. They leave out arguments without an effect.
   var arguments: AMQPTable {
     var table = AMQPTable()
     table["x-dead-letter-exchange"] = deadLetterExchange.map(AMQPValue.text)

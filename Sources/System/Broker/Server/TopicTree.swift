@@ -1,16 +1,16 @@
-/// The patterns of a topic exchange as a tree of their words, so that a routing key is compared with those that begin
-/// as it does, and not with all.
+/// The patterns of a topic exchange as a tree of words (a trie), so that a routing key is not compared with every
+/// pattern.
 ///
-/// A match follows all places of the tree at once, so it takes at most the words of the key times the places that they
-/// reach. Both are bounded, since a key and a pattern have at most 255 bytes.
+/// A match follows all matching nodes at once. It takes at most the number of words times the number of nodes that
+/// they reach. Both are bounded, since keys and patterns have at most 255 bytes.
 struct TopicTree: Sendable {
   private struct Node: Sendable {
     var parent = 0
     var word = ""
-    /// Whether it stands for `#`: any number of words.
+    /// Whether it is a `#`, which matches any number of words.
     var isHash = false
     var children: [String: Int] = [:]
-    /// The child for `*`, and the one for `#`.
+    /// The children for `*` and `#`.
     var star: Int?
     var hash: Int?
     /// The pattern that ends here.
@@ -70,12 +70,12 @@ struct TopicTree: Sendable {
     }
   }
 
-  /// The patterns that match a key, in no order that means something.
+  /// The patterns that match a key, in unspecified order.
   func patterns(matching words: [Substring]) -> [String] {
     var places: [Int] = []
-    // Only a `#` is reached in two ways, from itself and from its parent; the others are the child of one place.
+    // A `#` is reached from itself and from its parent. Every other node is reached from its parent alone.
     var hashes: Set<Int> = []
-    /// Adds a place, and those that are reached from it with no word.
+    /// Adds a node, and those that are reached from it without a word.
     func reach(_ place: Int) {
       var next: Int? = place
       while let place = next, !nodes[place].isHash || hashes.insert(place).inserted {

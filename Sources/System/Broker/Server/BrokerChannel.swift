@@ -1,0 +1,46 @@
+/// A channel of a connection. Used on the broker's actor.
+final class BrokerChannel {
+  /// Deliveries that a channel may hold unsettled, whatever it asks for. It bounds their memory.
+  private static let maximumUnsettled = 100_000
+
+  let number: UInt16
+  /// Do not use it once the channel is closing: the connection may be gone.
+  unowned let connection: BrokerConnection
+  /// By consumer tag.
+  var consumers: [String: BrokerConsumer] = [:]
+  var unsettled = UnsettledDeliveries()
+  var confirms = PublisherConfirms()
+  /// Deliveries that each new consumer may hold; 0 for no limit.
+  var prefetch = 0
+  /// Deliveries that all consumers together may hold; 0 for no limit.
+  var sharedPrefetch = 0
+  /// Whether one side has closed the channel.
+  var isClosing = false
+  /// Whether the client takes deliveries (`channel.flow`).
+  var isFlowing = true
+  /// Consumers that wait until others of the channel settle their deliveries, or it flows again.
+  var starved = ConsumerList()
+  /// The queue that was declared last. An empty name stands for it.
+  var lastQueue = ""
+
+  init(_ number: UInt16, _ connection: BrokerConnection) {
+    self.number = number
+    self.connection = connection
+  }
+
+  /// Whether its consumers together may hold another delivery.
+  var mayHoldMore: Bool { unsettled.count < (sharedPrefetch == 0 ? Self.maximumUnsettled : sharedPrefetch) }
+
+  func send(_ method: AMQPMethod) { connection.send(method, on: number) }
+
+  /// Sends a method with a message.
+  func send(_ method: AMQPMethod, _ message: BrokerMessage) {
+    let client = connection
+    AMQPFrames.write(
+      method, properties: message.properties(frameMax: client.frameMax), body: message.body, number,
+      frameMax: client.frameMax, to: &client.output.bytes)
+  }
+
+  /// Acknowledges the publications that are safe.
+  func sendConfirms() { if let method = confirms.takeAcknowledgement() { send(method) } }
+}
