@@ -1,15 +1,16 @@
-/// What goes through a queue: `{"TYPE", "DATA"}`, with the headers that say who sends it.
+/// A message of the services' queues (contract section 4): the body `{"TYPE", "DATA"}`, and headers that name the
+/// sender.
 struct QueueMessage: Sendable {
   /// At most 255 bytes.
   var type: String
   var data: JSONValue
-  /// `SESSION_SUPERVISOR_ID` and `SESSION_EPOCH`.
+  /// The headers `SESSION_SUPERVISOR_ID` and `SESSION_EPOCH`.
   var supervisor: SupervisorID?
   var epoch: Int64?
-  /// Where the answer goes, and what it repeats. Never empty.
+  /// The queue for the answer, and the id that the answer repeats. Never empty.
   var replyTo: String?
   var correlationID: String?
-  /// The same id means the same message.
+  /// Messages with the same id are the same message.
   var id: String?
 
   init(_ type: String, _ data: JSONValue = .object([])) {
@@ -19,20 +20,20 @@ struct QueueMessage: Sendable {
 
   var body: JSONValue { ["TYPE": .string(type), "DATA": data] }
 
-  /// Why a message cannot be read.
+  /// The reason why a message cannot be read.
   struct Malformed: Error {
-    /// At most 512 bytes and an ellipsis, however long the names are that it quotes.
+    /// At most 512 bytes and an ellipsis.
     let reason: String
 
     init(reason: String) { self.reason = reason.shortened(toBytes: 512) }
   }
 
-  /// Reads a delivery: JSON, or with `DATA_FORMAT: BYTES` a binary property list.
+  /// Parses a delivery: JSON, or with `DATA_FORMAT: BYTES` a binary property list.
   init(_ delivery: AMQPDelivery, depth: Int = JSONParser.innerDepth) throws(Malformed) {
     try self.init(delivery, try delivery.value(depth: depth))
   }
 
-  /// Reads a delivery whose body is parsed already.
+  /// Reads a delivery whose body has been parsed.
   init(_ delivery: AMQPDelivery, _ value: JSONValue) throws(Malformed) {
     try self.init(value)
     if let name = delivery.properties.headers?["SESSION_SUPERVISOR_ID"] {
@@ -59,12 +60,12 @@ struct QueueMessage: Sendable {
     self.init(type, value["DATA"] ?? .object([]))
   }
 
-  /// The message as it goes to an exchange.
+  /// The message for an exchange.
   func sent(to exchange: String, _ routingKey: String) -> AMQPMessage {
     AMQPMessage(exchange: exchange, routingKey: routingKey, properties: properties, body: body.bytes)
   }
 
-  /// The properties under which it is published.
+  /// The properties of the published message.
   var properties: AMQPProperties {
     var properties = AMQPProperties()
     properties.contentType = "application/json"
@@ -78,7 +79,7 @@ struct QueueMessage: Sendable {
     return properties
   }
 
-  /// A message id that stands for a text: the text where it has at most 255 bytes, else its hash.
+  /// A message id for a text: the text itself if it has at most 255 bytes, else its hash.
   static func id(_ text: String) -> String {
     guard text.utf8.count > ClientBounds.identifier else { return text }
     return "sha256/" + Hex.encode(Cryptography.sha256(Array(text.utf8)))
@@ -86,7 +87,7 @@ struct QueueMessage: Sendable {
 
   // MARK: Fields
 
-  /// An identifier of 1 to 255 bytes.
+  /// Reads an identifier of 1 to 255 bytes.
   static func identifier(_ data: JSONValue, _ name: String) throws(Malformed) -> String {
     guard let text = data[name]?.string, (1...ClientBounds.identifier).contains(text.utf8.count) else {
       throw Malformed(reason: "\(name): missing, or not a string of 1 to \(ClientBounds.identifier) bytes")
@@ -143,10 +144,10 @@ struct QueueMessage: Sendable {
 }
 
 extension AMQPDelivery {
-  /// Where an answer is asked for. An empty `reply_to` asks for none: no queue has that name.
+  /// The queue for the answer. An empty `reply_to` asks for no answer, since no queue has that name.
   var replyTo: String? { properties.replyTo.flatMap { $0.isEmpty ? nil : $0 } }
 
-  /// The body, in the format that the headers name.
+  /// Parses the body, in the format that the headers name.
   func value(depth: Int = JSONParser.innerDepth) throws(QueueMessage.Malformed) -> JSONValue {
     let format = properties.headers?["DATA_FORMAT"].map { $0.text ?? "" } ?? "JSON"
     if format.hasSameBytes(as: "JSON") {

@@ -1,7 +1,7 @@
-/// The messages of the queues (contract section 4). The service that consumes a queue checks what it
-/// takes against these rows.
+/// The messages of the services' queues (contract section 4). A service checks the messages that it consumes
+/// against these rows.
 enum QueueMessages {
-  /// The queues of a session, in documents.
+  /// The names of a session's queues in the documentation.
   private static let fromManager = "SSE_{id}_UM"
   private static let fromCustomer = "SSE_{id}_CA"
 
@@ -13,7 +13,7 @@ enum QueueMessages {
   static let customerAgent = table(receiving: [customers], sending: [customerServer, fromAgent])
   /// The messages of the User Server.
   static let userServerAgent = table(receiving: [communication], sending: [userServer])
-  /// The messages of hosts and their supervisors.
+  /// The messages of supervisor hosts and their supervisors.
   static let supervisor = table(receiving: [hosts, toSupervisor, fromAgent], sending: [supervisors])
 
   private struct Group {
@@ -36,7 +36,7 @@ enum QueueMessages {
       .queues(exchanges: exchanges), rows(receiving, .receive) + rows(sending, .send))
   }
 
-  /// The name in documents of a queue of a session.
+  /// The name of a session's queue in the documentation.
   static func kind(of queue: String) -> String { queue.hasSuffix("_CA") ? fromCustomer : fromManager }
 
   // MARK: Shapes
@@ -178,8 +178,8 @@ enum QueueMessages {
 }
 
 extension QueueMessage {
-  /// Checks the message against the rows of the table for a queue.
-  /// - Throws: `Malformed` for a `TYPE` that the queue has not, and for `DATA` of another shape.
+  /// Checks the message against a table's rows for a queue.
+  /// - Throws: `Malformed` for an unknown `TYPE`, and for `DATA` that does not match its schema.
   func check(against table: MessageTable, queue: String) throws(Malformed) {
     guard let row = table.row(type, in: queue) else {
       throw Malformed(reason: "TYPE: \"\(type.shortened(toBytes: 64))\" is not known in \(queue)")

@@ -1,4 +1,4 @@
-/// The exchanges and queues of contract section 4, and the shape of what goes through them: where services meet.
+/// The exchanges and queues through which the services talk to each other (contract section 4).
 public enum QueueNames {
   static let managerExchange = "USER_MANAGER_EXCHANGE"
   static let supervisorExchange = "SESSION_SUPERVISOR_EXCHANGE"
@@ -14,9 +14,10 @@ public enum QueueNames {
   static let deadLetters = "PARLEY_DEAD_LETTER"
 
   static func fromManager(to supervisor: SupervisorID) -> String { "SSE_\(supervisor.text)_UM" }
-  /// Where a host of supervisors hears whether a session is its own: until then it takes nothing from the session's queues.
+  /// The queue for answers to a supervisor host. Until a host knows that a session is its own, it consumes
+  /// nothing from the session's queues.
   static func answers(to host: String) -> String { "SSE_HOST_\(host)" }
-  /// Bytes of a host's name.
+  /// The longest name of a host, in bytes.
   static let maximumHost = 128
   static func fromCustomer(to supervisor: SupervisorID) -> String { "SSE_\(supervisor.text)_CA" }
   /// The queues of a session.
@@ -24,7 +25,7 @@ public enum QueueNames {
     [fromManager(to: supervisor), fromCustomer(to: supervisor)]
   }
 
-  /// All that stands from the beginning.
+  /// The exchanges and queues that every service declares.
   static let declarations: [AMQPDeclaration] = [
     .exchange(managerExchange), .exchange(supervisorExchange), .exchange(communicationExchange),
     .exchange(customerExchange), .queue(fromUserServer, exchange: managerExchange),
@@ -34,12 +35,12 @@ public enum QueueNames {
   ]
 }
 
-/// A Session Supervisor, and so the session that it runs.
+/// The id of a Session Supervisor, and of the session that it runs.
 public struct SupervisorID: Hashable, Comparable, Sendable {
   /// The name: 1 to 64 letters, digits, `_` and `-`.
   public let text: String
 
-  /// The supervisor of this name, or nil when no supervisor can be called so.
+  /// Creates the id with a name; nil for an invalid name.
   public init?(_ text: String) {
     let isGood = text.utf8.allSatisfy {
       $0.isDigit || $0.isLetter || $0 == UInt8(ascii: "_") || $0 == UInt8(ascii: "-")
@@ -48,6 +49,6 @@ public struct SupervisorID: Hashable, Comparable, Sendable {
     self.text = text
   }
 
-  /// By name.
+  /// Orders ids by name.
   public static func < (a: SupervisorID, b: SupervisorID) -> Bool { a.text < b.text }
 }

@@ -1,8 +1,8 @@
-/// A user of the User Server, as the queues name them: an integer, or with foreign servers a string.
+/// The id of a user in the queues: an integer, or a string from a foreign User Server.
 struct UserID: Hashable, Sendable {
   let json: JSONValue
 
-  /// nil for anything but an integer or a string of at most 255 bytes.
+  /// Returns nil for anything but an integer or a string of at most 255 bytes.
   init?(_ json: JSONValue?) {
     switch json {
     case .int?: self.json = json!
@@ -11,7 +11,7 @@ struct UserID: Hashable, Sendable {
     }
   }
 
-  /// The name in the database: the id as JSON text.
+  /// The key in the database: the id as JSON text.
   var key: String { json.text }
 }
 
@@ -32,14 +32,14 @@ struct CustomerEmail: Hashable, Sendable {
   var key: String { AccountName(text)?.key ?? text }
 }
 
-/// How many users a supervisor wants.
+/// The number of users that a supervisor asks for.
 enum UserCount: Hashable, Sendable {
   /// 1 to 1,000,000.
   case number(Int)
-  /// All that are free now.
+  /// All users that are free now.
   case all
 
-  /// The `USER_COUNT` of a message: 1 to 1,000,000 or `"ALL"`; 1 without one. nil for anything else.
+  /// Reads `USER_COUNT`: 1 to 1,000,000, `"ALL"`, or 1 when it is missing. Returns nil for anything else.
   init?(_ json: JSONValue?) {
     switch json {
     case nil, .null?: self = .number(1)
@@ -49,7 +49,7 @@ enum UserCount: Hashable, Sendable {
     }
   }
 
-  /// The nearest count to a stored number, which an older version may have stored unchecked.
+  /// Reads a stored count. An older version may have stored any number, so it is clamped.
   init(clamping json: JSONValue?) {
     guard let number = json?.int else {
       self = UserCount(json) ?? .number(1)

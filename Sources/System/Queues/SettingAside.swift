@@ -1,15 +1,15 @@
 import Environment
 
-/// How a message that cannot be processed is set aside by itself, so that it stops no queue.
+/// Sets aside messages that cannot be processed, so that they do not stop a queue.
 extension AMQPDelivery {
-  /// What the reason, the queue, a message id and the frame itself need beside the properties.
+  /// Bytes of a frame that the reason, the queue and a message id need beside the properties.
   private static let headerReserve = 2048
 
-  /// The message on its way to the dead letters, with the reason and the queue it came from. It has
-  /// its own headers, unless they would not fit into a frame with these two.
+  /// The message for the dead-letter queue, with the reason and the original queue as headers. It keeps
+  /// its own headers if they fit into a frame with these two.
   ///
-  /// It keeps no property that a broker acts upon: it must not expire there, be refused because
-  /// somebody else sends it, or be routed by `CC` and `BCC` (RabbitMQ's sender-selected distribution).
+  /// It keeps no property that a broker acts on: it must not expire, be refused because another user
+  /// sends it, or be routed by `CC` and `BCC` (RabbitMQ's sender-selected distribution).
   func deadLetter(from queue: String, because reason: String, _ log: Log) -> AMQPMessage {
     log.warning("dead-letter", ["queue": .string(queue), "reason": .string(reason)])
     var kept = properties
@@ -29,8 +29,8 @@ extension AMQPDelivery {
 }
 
 extension AMQPClient {
-  /// Publishes messages, one after the other, and returns once the broker has confirmed them. One that
-  /// no frame holds goes to the dead letters without its properties, or where its body is too large to the log.
+  /// Publishes messages in order, and returns once the broker has confirmed them. A message that no frame
+  /// holds goes to the dead-letter queue without its properties. If its body is too large, it is logged.
   func publishEach(_ messages: [AMQPMessage]) async throws {
     var sent: [AMQPMessage] = []
     for message in messages {
@@ -56,8 +56,8 @@ extension AMQPClient {
     return (try? letter.checkFraming()) == nil ? nil : letter
   }
 
-  /// Consumes a queue, and sets aside each delivery whose handling fails for a reason of its own. What
-  /// fails because of the connection, the database or a stopping node comes again.
+  /// Consumes a queue, and sets aside each delivery that cannot be handled. After an error of the
+  /// connection, the database or a stopping node, the deliveries are handled again.
   @discardableResult
   func consumeEach(_ queue: String, exclusive: Bool = false, _ handler: @escaping Handler) -> Int {
     consume(queue, exclusive: exclusive) { [weak self] deliveries in
@@ -91,7 +91,7 @@ extension AMQPClient {
     }
   }
 
-  /// Whether an error concerns the message that was handled or published, and will come again with it.
+  /// Whether an error is about the message that was handled or published, and would occur again with it.
   static func isAboutMessage(_ error: any Error) -> Bool {
     switch error {
     case is NetworkError, is NodeDown, is CancellationError: false

@@ -4,7 +4,7 @@ import Testing
 @testable import Sim
 @testable import System
 
-/// The client of brokers, against good and bad ones.
+/// The AMQP client against good and bad brokers.
 @Suite("The AMQP client")
 struct AMQPClientTests {
   static func message(_ text: String, to key: String = "q", exchange: String = "") -> AMQPMessage {
@@ -49,7 +49,7 @@ struct AMQPClientTests {
   }()
 
   @Test(
-    "a message that no frame holds is refused by itself, and those around it are published", arguments: framings.indices
+    "a message that no frame holds is refused, and the messages around it are published", arguments: framings.indices
   )
   func framing(index: Int) throws {
     let (bad, expected) = Self.framings[index]
@@ -70,7 +70,7 @@ struct AMQPClientTests {
     #expect(broker.connections == 1)
   }
 
-  @Test("a header that only the broker's smaller frames do not hold is refused by itself, too")
+  @Test("a header that is too large for this broker's frames is refused")
   func smallFrames() throws {
     let broker = ScriptedBroker()
     broker.frameMax = 4096
@@ -89,7 +89,7 @@ struct AMQPClientTests {
   }
 
   @Test(
-    "a publication that the broker refuses is set aside by itself, the rest goes on",
+    "a refused publication does not hold up the others",
     arguments: [404, 406, 403, 311] as [UInt16], [0, 1, 50, 99])
   func refusals(code: UInt16, place: Int) throws {
     let broker = ScriptedBroker()
@@ -108,7 +108,7 @@ struct AMQPClientTests {
       await client.post(Self.message("posted", to: "bad"))
       var refusal: AMQPError?
       do { try await client.publish(messages) } catch let error as AMQPError { refusal = error }
-      // What comes later is sent as before.
+      // Later publications are sent as before.
       try await client.publish((100..<200).map { Self.message("\($0)") })
       return refusal
     }
@@ -118,7 +118,7 @@ struct AMQPClientTests {
     #expect(broker.connections == 1)
   }
 
-  @Test("a broker of ours refuses a publication, and the others are stored")
+  @Test("our own broker refuses a publication and stores the others")
   func refusalByBroker() throws {
     let world = BrokerWorld()
     let counts = try world.perform { environment in
@@ -154,7 +154,7 @@ struct AMQPClientTests {
     let change: @Sendable (ScriptedBroker) -> Void
   }
 
-  /// What a broker does that no client can work with.
+  /// Brokers that no client can use.
   private static let badnesses: [Badness] = {
     var list = [
       Badness(name: "frames of 16 bytes") { $0.frameMax = 16 }, Badness(name: "frames of 4095") { $0.frameMax = 4095 },
@@ -197,7 +197,7 @@ struct AMQPClientTests {
     return list
   }()
 
-  @Test("a bad broker is left, and tried again after growing waits", arguments: badnesses.indices)
+  @Test("the client leaves a bad broker, and connects again after growing delays", arguments: badnesses.indices)
   func badBrokers(index: Int) throws {
     let broker = ScriptedBroker()
     Self.badnesses[index].change(broker)
@@ -208,7 +208,7 @@ struct AMQPClientTests {
       environment.executor.spawn("publisher") { try? await client.publish(Self.message("m")) }
       try await environment.clock.sleep(for: .seconds(60))
       let connections = broker.connections
-      // It goes on as soon as the broker is a good one.
+      // The client continues once the broker is a good one.
       Self.mend(broker)
       try await environment.clock.sleep(for: .seconds(30))
       return (connections, broker.published.contains("m"))
@@ -226,7 +226,7 @@ struct AMQPClientTests {
     broker.answer = { _ in nil }
   }
 
-  /// What a broker may do though it makes no sense: the client ignores it.
+  /// Odd behaviour of a broker that a client ignores.
   private static let oddities: [(String, @Sendable (ScriptedBroker) -> Void)] = [
     ("no bound for frames and channels", { ($0.frameMax, $0.channelMax) = (0, 0) }),
     ("huge frames", { ($0.frameMax, $0.heartbeat) = (.max, .max) }),
@@ -260,7 +260,7 @@ struct AMQPClientTests {
     ),
   ]
 
-  @Test("what makes no sense and does no harm is ignored", arguments: oddities.indices)
+  @Test("harmless oddities of a broker are ignored", arguments: oddities.indices)
   func odd(index: Int) throws {
     let broker = ScriptedBroker()
     Self.oddities[index].1(broker)
@@ -273,7 +273,7 @@ struct AMQPClientTests {
     #expect(broker.connections == 1)
   }
 
-  @Test("a broker that goes silent is found out, also one that proposed no heartbeats")
+  @Test("the client notices a silent broker, also when it proposed no heartbeats")
   func silence() throws {
     let broker = ScriptedBroker()
     broker.beats = false
@@ -286,7 +286,7 @@ struct AMQPClientTests {
     #expect(connections > 2)
   }
 
-  @Test("while the broker blocks, nothing is published and memory is bounded; then all of it goes")
+  @Test("nothing is published while the broker blocks, memory is bounded, and everything is published after it")
   func blocked() throws {
     let broker = ScriptedBroker()
     broker.heartbeat = 60

@@ -4,7 +4,7 @@ import Testing
 @testable import Sim
 @testable import System
 
-/// What the client of brokers does with consumers and their deliveries.
+/// The AMQP client's consumers and their deliveries.
 @Suite("Consumers of AMQP")
 struct AMQPConsumerTests {
   final class Heard: @unchecked Sendable {
@@ -13,7 +13,7 @@ struct AMQPConsumerTests {
   }
 
   @Test(
-    "numbers of channels are used again, and consumers beyond the broker's limit wait for one",
+    "channel numbers are reused, and consumers beyond the broker's limit wait",
     arguments: [1, 2, 20, 0])
   func channelNumbers(channelMax: UInt16) throws {
     let broker = ScriptedBroker()
@@ -40,7 +40,7 @@ struct AMQPConsumerTests {
     #expect(broker.connections == 1)
   }
 
-  @Test("more consumers than there are numbers end nothing")
+  @Test("there can be more consumers than channel numbers")
   func manyConsumers() throws {
     let broker = ScriptedBroker()
     broker.channelMax = 0
@@ -54,7 +54,7 @@ struct AMQPConsumerTests {
   }
 
   @Test(
-    "a delivery that cannot be read goes to the dead letters by itself",
+    "a malformed delivery goes to the dead-letter queue, and the others are handled",
     arguments: [[0, 1], [0x80, 0, 5], [0x20, 0, 0, 0, 0, 9, 1], [0, 0, 7]] as [[UInt8]])
   func unreadable(properties: [UInt8]) throws {
     let broker = ScriptedBroker()
@@ -75,7 +75,7 @@ struct AMQPConsumerTests {
     #expect(broker.connections == 1)
   }
 
-  @Test("a body that is too large is left out and set aside, and the queue goes on")
+  @Test("a body that is too large is left out, and the queue continues")
   func largeBody() throws {
     let broker = ScriptedBroker()
     broker.answer = { command in

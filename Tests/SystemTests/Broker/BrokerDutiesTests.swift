@@ -4,10 +4,10 @@ import Testing
 @testable import Sim
 @testable import System
 
-/// Timers, commands that wait for the disk, and what the broker says of its own state.
+/// Timers, commands that wait for the disk, and the broker's reports about its own state.
 @Suite("The broker's duties")
 struct BrokerDutiesTests {
-  @Test("a message that expires before those that came earlier is dead-lettered in time")
+  @Test("a message that expires before earlier messages is dead-lettered in time")
   func earlierExpiry() throws {
     let letters = try BrokerWorld().perform { environment in
       let client = try await RawAMQP(environment)
@@ -16,7 +16,7 @@ struct BrokerDutiesTests {
         "q", ["x-dead-letter-exchange": .text(""), "x-dead-letter-routing-key": .text("late")])
       try await client.write(RawAMQP.publication("q") { $0.expiration = "2000" })
       _ = try await client.get("q", within: .seconds(1))
-      // The timer is for this one, until the other is back in front of it.
+      // The timer is for this message until the other one is requeued in front of it.
       try await client.write(RawAMQP.publication("q") { $0.expiration = "60000" })
       try await client.send(.basicNack(tag: 1, multiple: false, requeue: true))
       let letters = try await client.get("late", noAck: true, within: .seconds(5)) == nil ? 0 : 1
@@ -25,7 +25,7 @@ struct BrokerDutiesTests {
     #expect(letters == 1)
   }
 
-  @Test("commands behind a get whose body is on the disk are answered behind it")
+  @Test("commands after a get that waits for the disk are answered after it")
   func pagedGet() throws {
     let world = BrokerWorld(change: { $0.pagingBound = 0 })
     let answers = try world.perform { environment in
@@ -58,14 +58,14 @@ struct BrokerDutiesTests {
     #expect(answers == ["get [1]", "qos", "get [2]", "purge 1", "empty"])
   }
 
-  @Test("who is refused and goes on writing fills no memory, and is gone in the end")
+  @Test("a refused client that keeps writing fills no memory, and its connection ends")
   func refusalFlood() throws {
     let world = BrokerWorld()
     let isServed = try world.perform { environment in
       let client = try await RawAMQP(environment)
       try await client.write([1, 0, 0, 0, 0, 0, 1, 0, 0])
       for _ in 0..<200 {
-        // The broker may be gone already.
+        // The broker may have closed the connection already.
         do { try await client.write([UInt8](repeating: 0, count: 100_000), within: .seconds(3)) } catch { break }
       }
       try await environment.clock.sleep(for: .seconds(5))
@@ -83,7 +83,7 @@ struct BrokerDutiesTests {
     }
   }
 
-  @Test("who begins to publish while memory is low is told, too, and each is told of the end")
+  @Test("a client that starts to publish while memory is low is blocked too, and each is unblocked")
   func lateBlocking() throws {
     let world = BrokerWorld(change: { $0.memoryBound = 1 << 20 })
     let story = try world.perform { environment in
@@ -109,7 +109,7 @@ struct BrokerDutiesTests {
     #expect(story == ["blocked", "blocked", "purged", "unblocked", "served", "unblocked", "served"])
   }
 
-  @Test("a client that does not read what it is told of blocking stops nobody")
+  @Test("a blocked client that does not read holds up no other client")
   func deafToBlocking() throws {
     let world = BrokerWorld(change: { $0.memoryBound = 1 << 20 })
     let isServed = try world.perform { environment in
@@ -117,7 +117,7 @@ struct BrokerDutiesTests {
       try await deaf.ask(.queueDeclare(.init(queue: "flood")))
       let other = try await RawAMQP(environment)
       for _ in 0..<20 {
-        // It is not read from while memory is low.
+        // The broker does not read from it while memory is low.
         try? await Self.flood(deaf)
         try await environment.clock.sleep(for: .milliseconds(100))
         try await other.ask(.queuePurge(queue: "flood", noWait: false))
@@ -131,7 +131,7 @@ struct BrokerDutiesTests {
     #expect(world.seen.memory?.members.used == 0)
   }
 
-  @Test("a broker whose disk fails answers nobody that it works, and does again when the disk does")
+  @Test("a broker with a failing disk does not answer, and answers again once the disk works")
   func failingDisk() throws {
     let world = BrokerWorld()
     let answers = try world.perform { environment in

@@ -24,7 +24,7 @@ struct BrokerMemoryTests {
     return writer.bytes
   }
 
-  /// A message of 16 MiB, of which only the beginning comes.
+  /// The beginning of a message of 16 MiB.
   private static func begun(_ channel: UInt16, _ frames: Int) -> [UInt8] {
     var bytes: [UInt8] = []
     AMQPFrames.write(
@@ -34,7 +34,7 @@ struct BrokerMemoryTests {
     return bytes
   }
 
-  @Test("no message is taken before the login, and no large frame", arguments: [true, false])
+  @Test("no content and no large frame is accepted before the login", arguments: [true, false])
   func strangers(isMessage: Bool) throws {
     let world = BrokerWorld()
     let code = try world.perform { environment in
@@ -47,14 +47,14 @@ struct BrokerMemoryTests {
     #expect(world.seen.memory?.strangers.used == 0)
   }
 
-  @Test("messages under way on many channels are bounded for a connection, and given back at its end")
+  @Test("incomplete messages of a connection are bounded, and their memory is released at its end")
   func manyChannels() throws {
     let world = BrokerWorld()
     let code = try world.perform { environment in
       let client = try await RawAMQP(environment)
       for channel in 2...20 as ClosedRange<UInt16> { try await client.ask(.channelOpen, on: channel) }
       for channel in 1...20 as ClosedRange<UInt16> {
-        // The broker may have given the connection up.
+        // The broker may have closed the connection.
         do { try await client.write(Self.begun(channel, 20)) } catch { break }
       }
       return try await client.closing()
@@ -87,12 +87,12 @@ struct BrokerMemoryTests {
         }
       }
       bytes += RawAMQP.publication("marker")
-      // The broker stops reading, so not all of it can be written.
+      // The broker stops reading, so not everything can be written.
       let isWritten = (try? await client.write(bytes, within: .seconds(5))) != nil
       let other = try await RawAMQP(environment)
       let isRead = try await other.get("marker", within: .seconds(5)) != nil
       client.connection.reset()
-      // Whoever reads is served meanwhile.
+      // A client that reads is served meanwhile.
       try await other.declare("fine")
       return isRead && isWritten
     }
@@ -100,7 +100,7 @@ struct BrokerMemoryTests {
     #expect(world.world.defects.isEmpty)
   }
 
-  @Test("who reads gets all of it, one answer after the other")
+  @Test("a client that reads gets all answers in order")
   func reads() throws {
     let count = try BrokerWorld().perform { environment in
       let client = try await RawAMQP(environment)
@@ -119,7 +119,7 @@ struct BrokerMemoryTests {
     #expect(count == 50)
   }
 
-  @Test("above the bound those wait who publish what is only in memory, and nobody else")
+  @Test("above the memory bound, only publishers of messages in memory wait")
   func blocking() throws {
     let world = BrokerWorld(change: { $0.memoryBound = 1 << 20 })
     let story = try world.perform { environment in
@@ -152,7 +152,7 @@ struct BrokerMemoryTests {
     #expect(story == ["blocked", "stored and got", "purged", "goes on"])
   }
 
-  @Test("what is unsettled is bounded: a consumer gets no more, a get is refused")
+  @Test("unsettled deliveries are bounded: a consumer gets no more, a get is refused")
   func unsettled() throws {
     let counts = try BrokerWorld().perform { environment in
       let client = try await RawAMQP(environment)
@@ -169,7 +169,7 @@ struct BrokerMemoryTests {
     #expect(counts == 207)
   }
 
-  @Test("a channel that is opened again hears nothing of what the one before it published")
+  @Test("a reopened channel gets no confirms of the channel before it")
   func confirmations() throws {
     for delay in 0..<12 {
       let world = BrokerWorld(seed: UInt64(delay) + 1)
@@ -199,7 +199,7 @@ struct BrokerMemoryTests {
     }
   }
 
-  @Test("a timer and a load of a deleted queue leave the next one of its name alone")
+  @Test("a timer and a load of a deleted queue do not affect the next queue of its name")
   func deletedQueues() throws {
     let world = BrokerWorld(change: { $0.pagingBound = 1000 })
     let story = try world.perform { environment in
@@ -213,7 +213,7 @@ struct BrokerMemoryTests {
             RawAMQP.publication("q", [UInt8](repeating: 1, count: 2000 + round)) { $0.expiration = "500" })
           _ = try await client.next()
         }
-        // The bodies are on the disk: the get waits for it, and the deletion behind it.
+        // The get waits for bodies on the disk, and the deletion waits for the get.
         try await client.send(.basicGet(queue: "q", noAck: true))
         try await client.send(.queueDelete(queue: "q", ifUnused: false, ifEmpty: false, noWait: false))
         if let got = try await client.next() { story.append(got.body.count - 2000) }

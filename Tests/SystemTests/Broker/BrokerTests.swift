@@ -5,7 +5,7 @@ import Testing
 @testable import Sim
 @testable import System
 
-/// The broker in simulated worlds: what it promises over crashes, and the client that holds on to it.
+/// The broker and its client in simulated worlds, over crashes.
 @Suite("The broker")
 struct BrokerTests {
   private static let token = "a service token"
@@ -50,7 +50,7 @@ struct BrokerTests {
     Int(String(decoding: delivery.body, as: UTF8.self).filter { $0 != " " }) ?? -1
   }
 
-  /// What a consumer gets, in order, when everything has come to rest.
+  /// The numbers that a consumer receives, in order.
   private func drained(_ world: World, count: Int) throws -> [Int] {
     let heard = Heard()
     try world.perform(as: "consumer") { environment in
@@ -66,7 +66,7 @@ struct BrokerTests {
     return heard.numbers
   }
 
-  /// The numbers that were confirmed while the broker died in the middle of commits.
+  /// The numbers that were confirmed while the broker crashed during commits.
   private func confirmedOverCrashes(_ world: World) throws -> [Int] {
     let confirmed = Heard()
     let broker = world.node("broker")!
@@ -88,21 +88,21 @@ struct BrokerTests {
   }
 
   @Test(
-    "a confirmed message on a durable queue survives any crash, in its order",
+    "confirmed messages in a durable queue survive any crash, in order",
     arguments: Array(1...12 as ClosedRange<UInt64>))
   func survives(seed: UInt64) throws {
     let world = world(seed: seed)
     let confirmed = try confirmedOverCrashes(world)
     let heard = try drained(world, count: confirmed.count)
     var seen: Set<Int> = []
-    // What was published again may be there twice; the first of each is in order.
+    // A message that was published again may be there twice. The first of each is in order.
     let firsts = heard.filter { seen.insert($0).inserted }
     #expect(firsts == confirmed)
     #expect(world.node("broker")!.deaths >= 3)
     #expect(world.defects.isEmpty)
   }
 
-  @Test("a broker that confirms before the disk has it is found out")
+  @Test("a broker that confirms before the commit is detected")
   func confirmsEarly() throws {
     var isFound = false
     for seed in 1...12 as ClosedRange<UInt64> where !isFound {
@@ -113,7 +113,7 @@ struct BrokerTests {
     #expect(isFound)
   }
 
-  /// What a consumer hears whose handler fails now and then.
+  /// The numbers that a consumer receives whose handler fails now and then.
   private func heardOverFailures(_ world: World) throws -> [Int] {
     let heard = Heard()
     try world.perform(as: "both") { environment in
@@ -135,15 +135,15 @@ struct BrokerTests {
     return heard.numbers
   }
 
-  @Test("what is put back comes again in its place", arguments: Array(1...6 as ClosedRange<UInt64>))
+  @Test("requeued messages return to their places", arguments: Array(1...6 as ClosedRange<UInt64>))
   func order(seed: UInt64) throws { #expect(try heardOverFailures(world(seed: seed)) == Array(0..<600)) }
 
-  @Test("a broker that puts back at the end is found out")
+  @Test("a broker that requeues at the end is detected")
   func requeuesAtTheEnd() throws {
     #expect(try heardOverFailures(world(seed: 1, [.requeuesAtTheEnd])) != Array(0..<600))
   }
 
-  @Test("a connection lives by its heartbeats, or by what else is said", arguments: [100, 900, 60_000])
+  @Test("a connection is kept alive by heartbeats or by other output", arguments: [100, 900, 60_000])
   func heartbeats(pause: Int) throws {
     let generations = try world(seed: 4).perform(as: "publisher") { environment in
       let client = await Self.client(environment)
@@ -161,11 +161,11 @@ struct BrokerTests {
     #expect(generations == 1)
   }
 
-  @Test("a queue that is deleted while the broker is down is gone when it is up again", arguments: [true, false])
+  @Test("a queue that is deleted while the broker is down is deleted once it is up", arguments: [true, false])
   func deletion(isDown: Bool) throws {
     let world = world(seed: 3)
     let broker = world.node("broker")!
-    // Before it is asked, or while it writes down what it was asked.
+    // Before it is asked, or during the commit of the deletion.
     world.at(.seconds(1)) {
       let restart = { broker.restart(after: .seconds(2)) }
       guard isDown else { return broker.crash(.power, afterDiskOperations: 1, then: restart) }
@@ -186,7 +186,7 @@ struct BrokerTests {
     #expect(broker.restarts == 1)
   }
 
-  @Test("a queue's messages go with it, also those that a consumer holds: another of its name finds none after a crash")
+  @Test("a deleted queue's messages do not return in another queue of its name, also after a crash")
   func deletedMessages() throws {
     let world = world(seed: 3)
     world.addNode("holder") { environment in
@@ -214,7 +214,7 @@ struct BrokerTests {
     #expect(depths == [1])
   }
 
-  @Test("bodies that were let go of come back from the disk, in order")
+  @Test("paged-out bodies are read back from the disk, in order")
   func paging() throws {
     let world = world(seed: 3, paging: 20_000)
     try world.perform(as: "publisher") { environment in
@@ -227,13 +227,13 @@ struct BrokerTests {
     #expect(try drained(world, count: 1000) == Array(0..<1000))
   }
 
-  @Test("an exclusive consumer waits until a dead one is gone, and gets what it held first")
+  @Test("an exclusive consumer waits until a dead one is gone, and gets its deliveries first")
   func exclusive() throws {
     let world = world(seed: 5)
     let heard = Heard()
     world.addNode("first") { environment in
       let client = await Self.client(environment)
-      // Holds what it gets for ever.
+      // Holds its deliveries for ever.
       await client.consume("q", exclusive: true) { _ in try await environment.clock.sleep(for: .seconds(10_000)) }
       try await client.publish((0..<10).map { Self.message($0) })
       return nil
@@ -260,7 +260,7 @@ struct BrokerTests {
 
 @Suite("Recent ids")
 struct RecentIDsTests {
-  @Test("the latest are known, the oldest forgotten, and never more than twice the limit held")
+  @Test("the latest ids are known, and at most twice the limit is held")
   func bound() {
     var ids = RecentIDs(limit: 10, ["a", "b"])
     var fresh = 0
@@ -325,7 +325,7 @@ struct AMQPWireTests {
     .confirmSelectOk,
   ]
 
-  @Test("every method is read as it was written, and cut off anywhere is an error", arguments: methods)
+  @Test("every method survives a round trip, and a truncated one is an error", arguments: methods)
   func roundTrip(method: AMQPMethod) throws {
     let bytes = method.bytes
     #expect(try AMQPMethod(parsing: bytes[...]) == method)
@@ -335,7 +335,7 @@ struct AMQPWireTests {
     #expect(throws: AMQPError.self) { try AMQPMethod(parsing: (bytes + [0])[...]) }
   }
 
-  @Test("frames are found however they are cut")
+  @Test("frames are parsed from any split of the bytes")
   func frames() throws {
     var properties = AMQPProperties()
     properties.messageID = "m"
@@ -364,7 +364,7 @@ struct AMQPWireTests {
     }
   }
 
-  @Test("100,000 mutated conversations: errors, and nothing worse")
+  @Test("100,000 mutated conversations cause errors and no trap")
   func mutations() {
     var bytes = AMQPParser.protocolHeader
     for (number, method) in Self.methods.enumerated() where !method.hasContent {

@@ -5,7 +5,7 @@ import Testing
 @testable import Sim
 @testable import System
 
-/// Doubles what one client asks of the broker, and bounds how the time grows.
+/// Doubles the work of one client, and bounds how the time grows.
 @Suite("The broker's time", .serialized)
 struct BrokerTimeTests {
   private static func declare(_ queue: String, _ change: (inout AMQPMethod.QueueDeclaration) -> Void = { _ in })
@@ -33,7 +33,7 @@ struct BrokerTimeTests {
   struct Load: CustomTestStringConvertible, Sendable {
     let testDescription: String
     let size: Int
-    /// What is not measured.
+    /// Preparation that is not measured.
     var before: @Sendable (Int) -> [UInt8] = { _ in [] }
     let bytes: @Sendable (Int) -> [UInt8]
 
@@ -127,7 +127,7 @@ struct BrokerTimeTests {
     try BrokerWorld().perform { environment in
       let client = try await RawAMQP(environment)
       let connection = client.connection
-      // What the broker answers is read all the while, so that it never waits for that.
+      // A task reads the answers, so that the broker never waits for the client.
       func write(_ bytes: [UInt8]) {
         let deadline = environment.clock.now + .seconds(100)
         environment.executor.spawn("write") { try? await connection.write(bytes, deadline: deadline) }
@@ -141,7 +141,7 @@ struct BrokerTimeTests {
       while let command = try await client.next() {
         if [Self.declared("last"), .connectionCloseOk].contains(command.method) { break }
       }
-      // Dead letters and the ends of connections come a share at a time.
+      // Dead letters and the ends of connections are worked off in shares.
       for _ in 0..<20 {
         try await environment.clock.sleep(for: .milliseconds(50))
         try await other.ask(.basicQos(size: 0, count: 0, isGlobal: false))

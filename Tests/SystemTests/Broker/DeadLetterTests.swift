@@ -11,7 +11,7 @@ struct DeadLetterTests {
   }
 
   @Test(
-    "a cycle is one whose target is among the deaths, with no rejection since: RabbitMQ's rule",
+    "a cycle is a target among the deaths without a rejection since (RabbitMQ's rule)",
     arguments: [
       ([], false), ([("q", "expired")], true), ([("q", "rejected")], false), ([("r", "expired")], false),
       ([("r", "rejected"), ("q", "expired")], false), ([("r", "expired"), ("q", "rejected")], false),
@@ -23,7 +23,7 @@ struct DeadLetterTests {
   }
 
   @Test(
-    "a count of any kind is counted on, and stops at its end",
+    "a count of any integer type increases, and saturates",
     arguments: [
       (.int64(3), 4), (.int64(.max), .max), (.int64(.min), 1), (.uint8(255), 256), (.text("many"), 1), (.void, 1),
     ] as [(AMQPValue, Int64)])
@@ -40,7 +40,7 @@ struct DeadLetterTests {
     #expect(death["count"]?.int == count)
   }
 
-  @Test("a header tells of the latest deaths, however long the chain")
+  @Test("the header has the latest deaths of a long chain")
   func bound() {
     var deaths = Deaths(nil)
     for number in 0..<1000 { deaths.add(queue: "\(number)", reason: .expired, exchange: "", routingKey: "", at: 1) }
@@ -57,7 +57,7 @@ struct DeadLetterTests {
       ] + more.entries)
   }
 
-  @Test("a delayed retry goes on for ever: rejected, waits, comes again")
+  @Test("a delayed retry with rejections continues for ever")
   func retries() throws {
     let rounds = try BrokerWorld().perform { environment in
       let client = try await RawAMQP(environment)
@@ -77,7 +77,7 @@ struct DeadLetterTests {
   }
 
   @Test(
-    "a queue whose dead letters come back to it drops them, and the broker goes on",
+    "a queue whose dead letters return to it drops them, and the broker continues",
     arguments: [
       ["x-max-length": .int64(0)], ["x-max-length": .int64(1)], ["x-message-ttl": .int64(0)],
       ["x-message-ttl": .int64(50)], [:],
@@ -110,7 +110,7 @@ struct DeadLetterTests {
     #expect(world.world.defects.isEmpty)
   }
 
-  @Test("a cycle of more queues than a header tells of ends, and a chain arrives", arguments: [true, false])
+  @Test("a cycle of more queues than the header holds ends, and a chain arrives", arguments: [true, false])
   func longWays(isCycle: Bool) throws {
     let count = 150
     let left = try BrokerWorld().perform { environment in
@@ -128,7 +128,7 @@ struct DeadLetterTests {
     #expect(left == (isCycle ? 0 : Deaths.maximumCount))
   }
 
-  @Test("a rejected batch and a queue that expires at once leave others their turns", arguments: [true, false])
+  @Test("a rejected batch and a queue that expires at once let other clients be served", arguments: [true, false])
   func fairness(isRejected: Bool) throws {
     let arrived = try BrokerWorld().perform { environment in
       let client = try await RawAMQP(environment)
@@ -149,7 +149,7 @@ struct DeadLetterTests {
     #expect(arrived == .queueDeclareOk(queue: "dead", messages: 1000, consumers: 0))
   }
 
-  @Test("a header that no frame holds with the deaths added goes without what others have said, to any client")
+  @Test("a header that exceeds a frame with its deaths loses the other headers, for any client")
   func largeHeaders() throws {
     let sizes = try BrokerWorld().perform { environment in
       let client = try await RawAMQP(environment)
@@ -157,7 +157,7 @@ struct DeadLetterTests {
       try await client.declare("q", Self.deadLetters(to: "dead", ["x-max-length": .int64(0)]))
       try await client.write(
         RawAMQP.publication("q") { $0.headers = ["big": .string([UInt8](repeating: 65, count: 130_950))] })
-      // It fits a frame as it is, but not this client's.
+      // It fits the largest frame, but not this client's.
       try await client.write(
         RawAMQP.publication("dead") { $0.headers = ["big": .string([UInt8](repeating: 65, count: 100_000))] })
       let small = try await RawAMQP(environment, frameMax: 4096)

@@ -3,7 +3,7 @@
 @testable import Sim
 @testable import System
 
-/// A client of the broker that says what a test tells it to, good or bad.
+/// A client of the broker that sends any frames, valid or not.
 final class RawAMQP {
   static let token = "a service token"
   static let address = SocketAddress(host: "broker", port: 5672)
@@ -12,7 +12,7 @@ final class RawAMQP {
   let connection: any Connection
   private var parser = AMQPParser(isServer: false)
 
-  /// Connects, and logs in unless told otherwise.
+  /// Connects, and logs in unless `logsIn` is false.
   init(_ environment: Environment, frameMax: UInt32 = 131_072, logsIn: Bool = true, heartbeat: UInt16 = 0) async throws
   {
     self.environment = environment
@@ -69,7 +69,7 @@ final class RawAMQP {
     try await ask(.queueDeclare(.init(queue: queue, durable: true, arguments: arguments)))
   }
 
-  /// The next message of a queue, or nil when there is none within a time.
+  /// Gets the next message of a queue. Returns nil when there is none within a time.
   func get(_ queue: String, noAck: Bool = false, within patience: Duration = .zero) async throws -> AMQPCommand? {
     let end = environment.clock.now + patience
     while true {
@@ -81,7 +81,7 @@ final class RawAMQP {
     }
   }
 
-  /// The next command; nil when the broker has ended the connection.
+  /// Reads the next command. Returns nil when the broker has closed the connection.
   func next(within patience: Duration = .seconds(30)) async throws -> AMQPCommand? {
     let deadline = environment.clock.now + patience
     while true {
@@ -92,7 +92,8 @@ final class RawAMQP {
     }
   }
 
-  /// The code with which the broker closes the channel or the connection; nil when it agrees to a close of ours.
+  /// Reads the code with which the broker closes the channel or the connection. Returns nil when it answers a
+  /// close of this client.
   func closing(within patience: Duration = .seconds(30)) async throws -> UInt16? {
     while let command = try await next(within: patience) {
       switch command.method {
@@ -107,7 +108,7 @@ final class RawAMQP {
 
 /// A world with a broker.
 struct BrokerWorld {
-  /// What the broker's node holds for its clients.
+  /// The memory that the broker's node holds for its clients.
   final class Seen: @unchecked Sendable {
     var memory: ClientMemory?
     var clients = 0

@@ -3,27 +3,27 @@
 @testable import Sim
 @testable import System
 
-/// A broker that does what a test tells it to, good or bad: what a client must survive. Used on one simulated world.
+/// A broker with scripted answers, valid or not. Used in one simulated world.
 final class ScriptedBroker: @unchecked Sendable {
   static let address = SocketAddress(host: "peer", port: 5672)
 
   var channelMax: UInt16 = 2047
   var frameMax: UInt32 = 131_072
   var heartbeat: UInt16 = 0
-  /// What is sent in place of the handshake.
+  /// Bytes to send in place of the handshake.
   var greeting: [UInt8]?
-  /// What is sent once a connection is open.
+  /// Bytes to send once a connection is open.
   var opening: [UInt8] = []
-  /// What is answered to a command, when it is not the usual.
+  /// The answer to a command; nil for the usual one.
   var answer: (AMQPCommand) -> [UInt8]? = { _ in nil }
-  /// Whether publications are confirmed.
+  /// Whether it confirms publications.
   var confirms = true
   /// Whether it sends heartbeats.
   var beats = true
 
   private(set) var connections = 0
   private(set) var commands: [AMQPCommand] = []
-  /// The bodies of the publications that were taken.
+  /// The bodies of the publications that it accepted.
   private(set) var published: [String] = []
   private var tag: UInt64 = 0
   private var connection: (any Connection)?
@@ -43,7 +43,7 @@ final class ScriptedBroker: @unchecked Sendable {
     return bytes
   }
 
-  /// A world in which it listens.
+  /// Creates a world in which it listens.
   func world() -> World {
     let world = World(seed: 1)
     world.addNode("peer") { environment in

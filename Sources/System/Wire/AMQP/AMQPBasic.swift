@@ -78,14 +78,14 @@ extension AMQPMethod {
     }
   }
 
-  /// The method as a frame's payload.
+  /// The method, encoded as the payload of a frame.
   var bytes: [UInt8] {
     var writer = AMQPWriter()
     write(to: &writer)
     return writer.bytes
   }
 
-  /// Writes the method as a frame's payload.
+  /// Writes the method as the payload of a frame.
   func write(to writer: inout AMQPWriter) {
     func close(_ code: UInt16, _ text: String, _ classID: UInt16, _ methodID: UInt16) {
       writer.number(code)
@@ -320,7 +320,7 @@ extension AMQPMethod {
       writer.number(tag)
       writer.flag(multiple)
       writer.flag(requeue)
-    default: fatalError("a method without a form on the wire: \(self)")
+    default: fatalError("no encoding for \(self)")
     }
   }
 }

@@ -4,36 +4,37 @@ public struct AMQPProperties: Hashable, Sendable {
   public var contentType: String?
   /// MIME encoding.
   public var contentEncoding: String?
-  /// The application's headers.
+  /// Headers of the application.
   public var headers: AMQPTable?
-  /// 2 is persistent.
+  /// 1 for transient, 2 for persistent.
   public var deliveryMode: UInt8?
-  /// 0 to 9.
+  /// From 0 to 9.
   public var priority: UInt8?
-  /// What an answer repeats.
+  /// An id that the answer repeats.
   public var correlationID: String?
   /// The queue for an answer.
   public var replyTo: String?
-  /// Milliseconds to live, as text.
+  /// Time to live in milliseconds, as text.
   public var expiration: String?
-  /// The application's id of the message.
+  /// The id that the application gives to the message.
   public var messageID: String?
-  /// Seconds since 1970.
+  /// In seconds since 1970.
   public var timestamp: UInt64?
-  /// The application's name of the kind of message.
+  /// The type that the application gives to the message.
   public var type: String?
-  /// Who sends it.
+  /// The user that sends it.
   public var userID: String?
   /// The application that sends it.
   public var appID: String?
 
-  /// No properties.
+  /// Creates empty properties.
   public init() {}
 
-  /// Whether a durable queue keeps the message over a restart.
+  /// Whether a message in a durable queue survives a restart.
   var isPersistent: Bool { deliveryMode == 2 }
 
-  /// Reads the property flags and the list from a content header, after the body size.
+  /// Parses the property flags and the property list of a content header, after the body size.
+  /// - Throws: `AMQPError` 502.
   init(_ reader: inout AMQPReader) throws(AMQPError) {
     let flags = try reader.short()
     guard flags & 1 == 0 else { throw .syntax("no more than one word of property flags is known") }
@@ -54,7 +55,7 @@ public struct AMQPProperties: Hashable, Sendable {
     if has(2) { _ = try reader.shortString() }
   }
 
-  /// The property flags and the list.
+  /// The property flags and the property list, encoded.
   var bytes: [UInt8] {
     var writer = AMQPWriter()
     var flags: UInt16 = 0
@@ -90,16 +91,17 @@ public struct AMQPProperties: Hashable, Sendable {
   }
 }
 
-/// A method, with the content that belongs to it.
+/// A method with its content.
 struct AMQPCommand: Sendable {
   let channel: UInt16
   let method: AMQPMethod
   var properties: [UInt8] = []
   var body: [UInt8] = []
-  /// Bytes of a body that is larger than what is held in memory: it is left out.
+  /// The size of a body that was left out because it is too large.
   var omittedBytes = 0
 
-  /// The properties, read.
+  /// Parses the properties.
+  /// - Throws: `AMQPError` 502.
   func readProperties() throws(AMQPError) -> AMQPProperties {
     var reader = AMQPReader(properties[...])
     let read = try AMQPProperties(&reader)
@@ -108,17 +110,22 @@ struct AMQPCommand: Sendable {
   }
 }
 
-/// Frames to commands: bytes in, commands out (AMQP 0-9-1 §2.3).
+/// Parses frames into commands: bytes in, commands out (AMQP 0-9-1 §2.3).
+///
+///     parser.receive(bytes)
+///     while let event = try parser.next() { handle(event) }
+///
+/// Any split of the bytes gives the same events.
 struct AMQPParser {
   enum Event {
     case command(AMQPCommand)
     case heartbeat
   }
 
-  /// What the other side may send; larger bodies come in several frames.
+  /// The largest frame, in bytes. Larger bodies have several frames.
   static let maximumFrame = 131_072
   static let protocolHeader: [UInt8] = Array("AMQP".utf8) + [0, 0, 9, 1]
-  /// A larger body would be held in memory.
+  /// The largest body, in bytes. A body is held in memory.
   static let maximumBody = 16 << 20
 
   private enum State {
@@ -130,9 +137,9 @@ struct AMQPParser {
     var command: AMQPCommand
     var size: Int?
 
-    /// Bytes of the body that are to come.
+    /// Bytes of the body that are missing.
     var rest: Int { (size ?? 0) - command.body.count - command.omittedBytes }
-    /// Bytes that it holds, about.
+    /// Approximate bytes in memory.
     var held: Int { 512 + command.properties.count + command.body.count }
   }
 
@@ -140,24 +147,25 @@ struct AMQPParser {
   private var buffer: [UInt8] = []
   private var start = 0
   private var pending: [UInt16: Pending] = [:]
-  /// Bytes of messages that are not complete, on all channels.
+  /// Bytes of incomplete messages on all channels.
   private(set) var bytesUnderWay = 0
-  /// The largest frame that is taken.
+  /// The largest frame to accept, in bytes.
   var frameMax = Self.maximumFrame
-  /// Whether messages are taken yet.
+  /// Whether methods with content are accepted. A server accepts none before the login.
   var takesContent = true
 
-  /// Whether a body that is too large is left out, in place of an error: a client cannot choose what is in a queue.
+  /// Whether a body that is too large is left out. Otherwise it is an error. A client cannot choose what it is
+  /// sent, so it leaves such bodies out.
   private let omitsLargeBodies: Bool
   private static let maximumOmitted = 1 << 40
 
-  /// A server expects the protocol header first.
+  /// Creates a parser. A server expects the protocol header first.
   init(isServer: Bool) {
     state = isServer ? .protocolHeader : .frames
     omitsLargeBodies = !isServer
   }
 
-  /// Whether the other side has said that it speaks this protocol.
+  /// Whether the peer has sent the protocol header of AMQP 0-9-1.
   var isGreeted: Bool { if case .frames = state { true } else { false } }
 
   mutating func receive(_ bytes: [UInt8]) {
@@ -173,13 +181,13 @@ struct AMQPParser {
     }
   }
 
-  /// The next thing that came, or nil when more has to come.
-  /// - Throws: `AMQPError`; the connection is of no more use then. Code 0 stands for a wrong protocol header.
+  /// Returns the next event, or nil when it is not complete.
+  /// - Throws: `AMQPError`. The connection is unusable after it. Code 0 stands for a wrong protocol header.
   mutating func next() throws(AMQPError) -> Event? {
     if case .protocolHeader = state {
       guard buffer.count - start >= 8 else { return nil }
       guard buffer[start..<start + 8].elementsEqual(Self.protocolHeader) else {
-        throw AMQPError(0, "another protocol than AMQP 0-9-1")
+        throw AMQPError(0, "not AMQP 0-9-1")
       }
       start += 8
       state = .frames
@@ -191,7 +199,7 @@ struct AMQPParser {
       let size = (3..<7).reduce(0) { $0 << 8 | Int(buffer[start + $1]) }
       guard size <= frameMax - 8 else { throw .frame("a frame of \(size) bytes") }
       guard buffer.count - start >= size + 8 else { return nil }
-      guard buffer[start + 7 + size] == 0xCE else { throw .frame("a frame does not end with its mark") }
+      guard buffer[start + 7 + size] == 0xCE else { throw .frame("a frame without its end octet") }
       let payload = buffer[start + 7..<start + 7 + size]
       start += size + 8
       if let event = try take(type, channel, payload) { return event }
@@ -202,11 +210,13 @@ struct AMQPParser {
   {
     switch type {
     case 1:
-      guard pending[channel] == nil else { throw AMQPError(505, "UNEXPECTED_FRAME - a method within a message") }
+      guard pending[channel] == nil else {
+        throw AMQPError(505, "UNEXPECTED_FRAME - a method before the content of another")
+      }
       let method = try AMQPMethod(parsing: payload)
       let command = AMQPCommand(channel: channel, method: method)
       guard method.hasContent else { return .command(command) }
-      guard takesContent else { throw AMQPError(503, "COMMAND_INVALID - a message before connection.open") }
+      guard takesContent else { throw AMQPError(503, "COMMAND_INVALID - content before connection.open") }
       return goOn(Pending(command: command))
     case 2:
       guard var message = takePending(channel), message.size == nil else {
@@ -222,9 +232,9 @@ struct AMQPParser {
       message.command.properties = Array(reader.rest)
       return goOn(message)
     case 3:
-      // Taken out, so that it is added to in place.
+      // It is out of the dictionary, so that the body grows in place.
       guard var message = takePending(channel), let size = message.size, payload.count <= message.rest else {
-        throw AMQPError(505, "UNEXPECTED_FRAME - a body that was not announced")
+        throw AMQPError(505, "UNEXPECTED_FRAME - a body without a header, or larger than announced")
       }
       if size > Self.maximumBody {
         message.command.omittedBytes += payload.count
@@ -235,11 +245,11 @@ struct AMQPParser {
     case 8:
       guard channel == 0 else { throw .frame("a heartbeat on a channel") }
       return .heartbeat
-    default: throw .frame("no frame type \(type)")
+    default: throw .frame("unknown frame type \(type)")
     }
   }
 
-  /// A message that is complete, or nil: then it waits for its next frame.
+  /// Returns a complete message. Otherwise the message waits for its next frame.
   private mutating func goOn(_ message: consuming Pending) -> Event? {
     if message.size != nil, message.rest == 0 { return .command(message.command) }
     bytesUnderWay += message.held
@@ -254,7 +264,7 @@ struct AMQPParser {
   }
 }
 
-/// Commands to frames.
+/// Writes commands as frames.
 enum AMQPFrames {
   private static func write(
     _ type: UInt8, _ channel: UInt16, to output: inout [UInt8], payload: (inout AMQPWriter) -> Void
@@ -273,7 +283,7 @@ enum AMQPFrames {
 
   static func writeHeartbeat(to output: inout [UInt8]) { write(8, 0, to: &output) { _ in } }
 
-  /// A method with its content; `properties` are flags and list.
+  /// Writes a method with its content. `properties` are encoded.
   static func write(
     _ method: AMQPMethod, properties: [UInt8], body: [UInt8], _ channel: UInt16, frameMax: Int, to output: inout [UInt8]
   ) {

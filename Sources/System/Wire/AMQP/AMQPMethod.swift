@@ -1,4 +1,4 @@
-/// A method of AMQP 0-9-1, as far as the broker and its client speak it. What is missing here is refused with 540.
+/// A method of AMQP 0-9-1 that the broker or the client supports. Other methods are refused with 540.
 public enum AMQPMethod: Hashable, Sendable {
   case connectionStart(properties: AMQPTable, mechanisms: String, locales: String)
   case connectionStartOk(properties: AMQPTable, mechanism: String, response: [UInt8], locale: String)
@@ -8,7 +8,7 @@ public enum AMQPMethod: Hashable, Sendable {
   case connectionOpenOk
   case connectionClose(code: UInt16, text: String, classID: UInt16, methodID: UInt16)
   case connectionCloseOk
-  /// RabbitMQ's extension: the broker reads nothing from this connection, since it is short of memory.
+  /// An extension of RabbitMQ: the broker is short of memory and does not read from this connection.
   case connectionBlocked(reason: String)
   case connectionUnblocked
   case channelOpen
@@ -86,9 +86,10 @@ public enum AMQPMethod: Hashable, Sendable {
     var arguments = AMQPTable()
   }
 
-  /// Class and method, as one number.
+  /// The class id in the upper 16 bits and the method id in the lower.
   var id: UInt32 { bytes.prefix(4).reduce(0) { $0 << 8 | UInt32($1) } }
-  /// Whether a header and a body follow.
+
+  /// Whether a content header and a body follow.
   var hasContent: Bool {
     switch self {
     case .basicPublish, .basicReturn, .basicDeliver, .basicGetOk: true
@@ -98,8 +99,8 @@ public enum AMQPMethod: Hashable, Sendable {
 }
 
 extension AMQPMethod {
-  /// The method of a frame's payload.
-  /// - Throws: `AMQPError` 502 for what does not parse, 540 for what is not served.
+  /// Parses the payload of a method frame.
+  /// - Throws: `AMQPError` 502 for malformed payloads, 540 for unsupported methods.
   init(parsing payload: ArraySlice<UInt8>) throws(AMQPError) {
     var reader = AMQPReader(payload)
     let classID = try reader.short()
@@ -116,7 +117,7 @@ extension AMQPMethod {
     default: found = nil
     }
     guard let found else { throw AMQPError(540, "NOT_IMPLEMENTED - method \(classID).\(methodID)") }
-    guard reader.isAtEnd else { throw .syntax("a method is longer than its fields") }
+    guard reader.isAtEnd else { throw .syntax("trailing bytes after the fields of a method") }
     self = found
   }
 

@@ -1,6 +1,6 @@
 import Environment
 
-/// A value of a field table (AMQP 0-9-1 §4.2.5.5, with the types as RabbitMQ and its clients write them).
+/// A value in a field table (AMQP 0-9-1 §4.2.5.5, with RabbitMQ's type letters).
 public enum AMQPValue: Hashable, Sendable {
   case boolean(Bool)
   case int8(Int8)
@@ -20,12 +20,12 @@ public enum AMQPValue: Hashable, Sendable {
   case table(AMQPTable)
   case void
 
-  /// The text of a string.
+  /// The string, if the value is one in UTF-8.
   public var text: String? {
     if case .string(let bytes) = self { String(utf8: bytes[...]) } else { nil }
   }
 
-  /// The value of an integer of any width.
+  /// The integer, if the value is one of any width.
   public var int: Int64? {
     switch self {
     case .int8(let number): Int64(number)
@@ -39,31 +39,31 @@ public enum AMQPValue: Hashable, Sendable {
     }
   }
 
-  /// A string.
+  /// Creates a string.
   public static func text(_ text: String) -> AMQPValue { .string(Array(text.utf8)) }
 }
 
-/// A field table, in the order in which it was written.
+/// A field table, in the order of the wire.
 public struct AMQPTable: Hashable, Sendable, ExpressibleByDictionaryLiteral {
-  /// One name and its value.
+  /// A name and its value.
   public struct Entry: Hashable, Sendable {
-    /// The name.
+    /// At most 255 bytes.
     public let name: String
-    /// The value.
+    /// The value of the name.
     public let value: AMQPValue
   }
 
-  /// The entries.
+  /// The entries in order. A name may occur more than once.
   public private(set) var entries: [Entry]
 
-  /// A table of these entries.
+  /// Creates a table.
   public init(_ entries: [Entry] = []) { self.entries = entries }
-  /// Makes one from a literal.
+  /// Creates a table of these names and values.
   public init(dictionaryLiteral elements: (String, AMQPValue)...) {
     entries = elements.map { Entry(name: $0.0, value: $0.1) }
   }
 
-  /// The value of a name.
+  /// The first value of a name. Setting it replaces all values of the name; nil removes them.
   public subscript(name: String) -> AMQPValue? {
     get { entries.first { $0.name == name }?.value }
     set {
@@ -73,14 +73,14 @@ public struct AMQPTable: Hashable, Sendable, ExpressibleByDictionaryLiteral {
   }
 }
 
-/// What is wrong with bytes that ought to be AMQP: the reply code says whose fault it is (§1.2 of the specification's XML).
+/// An error of the protocol, with its reply code (the constants in the specification's XML).
 public struct AMQPError: Error, Hashable, Sendable {
   /// The reply code, for example 501 (frame error).
   public let code: UInt16
-  /// What is wrong.
+  /// The reply text. It begins with the name of the code.
   public let reason: String
 
-  /// Makes an error.
+  /// Creates an error.
   public init(_ code: UInt16, _ reason: String) {
     self.code = code
     self.reason = reason
@@ -90,9 +90,9 @@ public struct AMQPError: Error, Hashable, Sendable {
   static func frame(_ reason: String) -> AMQPError { AMQPError(501, "FRAME_ERROR - \(reason)") }
 }
 
-/// Reads the fields of a method or a header from its payload.
+/// Reads the fields of a method or a content header from its payload.
 struct AMQPReader {
-  /// Tables within tables; deeper is refused, since each level is a call.
+  /// Levels of tables and arrays. Deeper values are refused, since each level is a call.
   static let maximumDepth = 16
 
   private let bytes: ArraySlice<UInt8>
@@ -111,7 +111,7 @@ struct AMQPReader {
   private mutating func number<N: FixedWidthInteger & UnsignedInteger>(_ type: N.Type) throws(AMQPError) -> N {
     bits = nil
     let size = N.bitWidth / 8
-    guard bytes.endIndex - position >= size else { throw .syntax("a field is cut off") }
+    guard bytes.endIndex - position >= size else { throw .syntax("a truncated field") }
     var value: N = 0
     for index in position..<position + size { value = value << 8 | N(truncatingIfNeeded: bytes[index]) }
     position += size
@@ -123,7 +123,7 @@ struct AMQPReader {
   mutating func long() throws(AMQPError) -> UInt32 { try number(UInt32.self) }
   mutating func longLong() throws(AMQPError) -> UInt64 { try number(UInt64.self) }
 
-  /// Consecutive bits share octets, the first in the lowest place (§4.2.5.2).
+  /// Reads a bit. Consecutive bits share octets, from the lowest place on (§4.2.5.2).
   mutating func bit() throws(AMQPError) -> Bool {
     if bits == nil || bits!.next == 8 { bits = (try number(UInt8.self), 0) }
     let value = bits!.octet >> bits!.next & 1 == 1
@@ -132,7 +132,7 @@ struct AMQPReader {
   }
 
   private mutating func take(_ count: Int) throws(AMQPError) -> ArraySlice<UInt8> {
-    guard bytes.endIndex - position >= count else { throw .syntax("a field is cut off") }
+    guard bytes.endIndex - position >= count else { throw .syntax("a truncated field") }
     defer { position += count }
     return bytes[position..<position + count]
   }
@@ -140,7 +140,7 @@ struct AMQPReader {
   mutating func shortString() throws(AMQPError) -> String {
     let size = Int(try octet())
     let raw = try take(size)
-    guard let text = String(utf8: raw) else { throw .syntax("a short string is not UTF-8") }
+    guard let text = String(utf8: raw) else { throw .syntax("a short string that is not UTF-8") }
     return text
   }
 
@@ -152,7 +152,7 @@ struct AMQPReader {
   mutating func table() throws(AMQPError) -> AMQPTable {
     depth += 1
     defer { depth -= 1 }
-    guard depth <= Self.maximumDepth else { throw .syntax("tables are nested too deeply") }
+    guard depth <= Self.maximumDepth else { throw .syntax("tables nested too deeply") }
     let size = Int(try long())
     let end = try end(size)
     var entries: [AMQPTable.Entry] = []
@@ -160,24 +160,24 @@ struct AMQPReader {
       let name = try shortString()
       entries.append(AMQPTable.Entry(name: name, value: try value()))
     }
-    guard position == end else { throw .syntax("a table does not end where it says") }
+    guard position == end else { throw .syntax("a table with a wrong size") }
     return AMQPTable(entries)
   }
 
   private func end(_ size: Int) throws(AMQPError) -> Int {
-    guard bytes.endIndex - position >= size else { throw .syntax("a table or array is cut off") }
+    guard bytes.endIndex - position >= size else { throw .syntax("a truncated table or array") }
     return position + size
   }
 
   private mutating func array() throws(AMQPError) -> [AMQPValue] {
     depth += 1
     defer { depth -= 1 }
-    guard depth <= Self.maximumDepth else { throw .syntax("arrays are nested too deeply") }
+    guard depth <= Self.maximumDepth else { throw .syntax("arrays nested too deeply") }
     let size = Int(try long())
     let end = try end(size)
     var values: [AMQPValue] = []
     while position < end { values.append(try value()) }
-    guard position == end else { throw .syntax("an array does not end where it says") }
+    guard position == end else { throw .syntax("an array with a wrong size") }
     return values
   }
 
@@ -202,25 +202,25 @@ struct AMQPReader {
     case UInt8(ascii: "T"): return .timestamp(try longLong())
     case UInt8(ascii: "F"): return .table(try table())
     case UInt8(ascii: "V"): return .void
-    case let type: throw .syntax("no field type \(type)")
+    case let type: throw .syntax("unknown field type \(type)")
     }
   }
 }
 
-/// Writes the fields of a method or a header.
+/// Writes the fields of a method or a content header.
 struct AMQPWriter {
-  /// The most bytes of a short string: its length is one octet (§4.2.5.3).
+  /// The longest short string, in bytes. Its length is one octet (§4.2.5.3).
   static let maximumShortString = 255
 
   private(set) var bytes: [UInt8] = []
   private var bit: UInt8 = 8
 
-  /// Has room for what most headers need.
+  /// Creates a writer with room for a usual header.
   init() { bytes.reserveCapacity(96) }
 
-  /// Takes `output`, to go on where it ends.
+  /// Creates a writer that continues `output`, which is empty until the caller takes `bytes` back.
   init(taking output: inout [UInt8]) {
-    // Room for a message, so that it does not grow with each of its first frames.
+    // Room for a small message, so that the array does not grow with each of its frames.
     if output.isEmpty { output.reserveCapacity(256) }
     swap(&bytes, &output)
   }
@@ -241,7 +241,7 @@ struct AMQPWriter {
     }
   }
 
-  /// What `body` writes, with its size before it.
+  /// Writes the size of what `body` writes, then that.
   mutating func sized(_ body: (inout AMQPWriter) -> Void) {
     let place = bytes.count
     number(UInt32(0))
@@ -250,7 +250,7 @@ struct AMQPWriter {
     bit = 8
   }
 
-  /// A method's class and its number.
+  /// Writes the class id and the method id.
   mutating func method(_ classID: UInt16, _ id: UInt16) {
     number(classID)
     number(id)
@@ -265,8 +265,8 @@ struct AMQPWriter {
     bit += 1
   }
 
-  /// Writes a name or a property. A longer one is refused where it comes from: by readers, by `AMQPMessage.checkFraming`, by
-  /// `QueueRules`, and where rows are read back.
+  /// Writes a name or a property of at most 255 bytes. Longer ones are refused at the doors: by readers,
+  /// `AMQPMessage.checkFraming` and `QueueRules`, and when rows are read back.
   mutating func shortString(_ text: String) {
     text.withUTF8Bytes { utf8 in
       require(utf8.count <= Self.maximumShortString, "a short string of \(utf8.count) bytes")
@@ -275,7 +275,7 @@ struct AMQPWriter {
     }
   }
 
-  /// Writes the reason of an error for people to read. One that quotes a long name is shortened, at the end of a character.
+  /// Writes the text of an error. A text that quotes a long name is shortened, at the end of a character.
   mutating func replyText(_ text: String) {
     guard text.utf8.count > Self.maximumShortString else { return shortString(text) }
     let mark = "…"
