@@ -5,7 +5,7 @@
 
 /// The choices of an attack, out of a fuzzer's input: one byte for a choice among few. Where the input ends, everything
 /// takes the first row of its table.
-final class InputBytes: AttackSource, @unchecked Sendable {
+final class InputBytes: AttackSource {
   private var rest: ArraySlice<UInt8>
 
   init(_ input: [UInt8]) { rest = input[...] }
@@ -44,14 +44,14 @@ extension FuzzTarget {
       let nodes = runner.scenario.serviceNodes.map { world.addNode($0, program: runner.program(of: $0)) }
       for node in nodes { node.start() }
       run(world, until: .seconds(4))
-      let source = InputBytes(input)
+      let source = Confined(InputBytes(input))
       let done = Done()
       world.addNode("eve") { environment in
         let conversation = AttackConversation(
-          environment, source: source, persona: AttackPersona(name: "eve", isAlone: true),
+          environment, source: source.value, persona: AttackPersona(name: "eve", isAlone: true),
           services: runner.scenario.attackedServices, serviceToken: Scenario.serviceToken)
         try await conversation.introduce()
-        while !source.isSpent { try await conversation.hold(source.pick(kinds)) }
+        while !source.value.isSpent { try await conversation.hold(source.value.pick(kinds)) }
         conversation.end()
         require(conversation.blunders.isEmpty, conversation.blunders.joined(separator: "\n"))
         done.isTrue = true

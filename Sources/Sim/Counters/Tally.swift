@@ -11,7 +11,7 @@ public struct Act: Sendable {
 }
 
 /// Counts what happens in a run, and keeps the actions of its users.
-final class Tally: @unchecked Sendable {
+final class Tally {
   private(set) var counts: [Counter: Int] = [:]
   /// The orders in which counted events and faults followed each other.
   private(set) var orderings = Orderings()

@@ -2,7 +2,7 @@
 struct ChatEvidence {
   let sendings: [Sending]
   let changes: [Change]
-  let sockets: [SocketRecord]
+  let sockets: [ChatSocketRecord]
   let readings: [Reading]
   let presence: [FinalPresence]
   let calls: [ServiceCall]

@@ -82,11 +82,13 @@ public struct LiveRunner: Sendable {
       choices, histories, manager: hasOperator ? servers["manager"] : nil, token: serviceToken)
     var tasks: [Task<Void, Never>] = []
     for person in people {
+      let confined = Confined(person)
       tasks.append(
         environment.executor.spawn("person") {
           // Whoever gives up was not served, and that is told below.
-          do { try await person.live(environment) } catch {
-            environment.log.warning("person-ended", ["who": .string(person.name), "error": .string("\(error)")])
+          do { try await confined.value.live(environment) } catch {
+            environment.log.warning(
+              "person-ended", ["who": .string(confined.value.name), "error": .string("\(error)")])
           }
         })
     }

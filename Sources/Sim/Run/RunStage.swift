@@ -6,7 +6,7 @@ import System
 struct RunStage {
   let world: World
   let services: [SimNode]
-  let users: [any Inhabitant]
+  let users: [any SimulatedUser]
   let histories: Histories
   let driver: FaultDriver
   private let scenario: Scenario
@@ -32,8 +32,9 @@ struct RunStage {
       world.choices, histories, manager: scenario.supervisorHosts > 0 ? Scenario.managerAddress : nil,
       token: Scenario.serviceToken)
     for user in users {
+      let confined = Confined(user)
       world.addNode(user.name) { environment in
-        try await user.live(environment)
+        try await confined.value.live(environment)
         return nil
       }
     }

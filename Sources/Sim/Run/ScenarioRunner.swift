@@ -54,7 +54,8 @@ public struct ScenarioRunner: Sendable {
     return RunResult(
       seed: seed, hash: world.hash.value, violations: violations, counts: tally.counts,
       strikes: stage.driver.strikes, steps: world.scheduler.steps, simulated: simulated,
-      orderings: tally.orderings.pairs, draws: world.choices.draws, acts: violations.isEmpty ? [] : tally.acts,
+      orderings: tally.orderings.pairs, draws: world.choices.draws.filter { $0.count > 0 },
+      acts: violations.isEmpty ? [] : tally.acts,
       struck: violations.isEmpty ? [] : stage.driver.struck)
   }
 }

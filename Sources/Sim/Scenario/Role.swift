@@ -1,20 +1,41 @@
-/// What people are.
+import System
+
+/// The role of the users of a group.
 enum Role: String, CaseIterable, Sendable {
-  /// Users of the User Service.
+  /// A user of the User Service: see `AccountUser`.
   case account
-  /// Users of the Chat Service.
+  /// A user of the Chat Service: see `ChatUser`.
   case chat
-  /// Users of the User Server, who are given to sessions.
+  /// A user of the User Server, assigned to supervised sessions: see `SupervisedUser`.
   case user
-  /// Customers, who ask for sessions.
+  /// A customer of supervised sessions: see `Customer`.
   case customer
-  /// Somebody who puts what nobody can read into the queues.
+  /// A program that publishes messages that no service can read: see `PoisonPublisher`.
   case vandal
-  /// A program that publishes to a queue of its own and works it off.
+  /// A program that publishes to a queue of its own and works it off: see `QueueWorker`.
   case worker
-  /// Somebody who keeps to no protocol, with the credentials of an ordinary client.
+  /// A client that keeps to no protocol: see `Attacker`.
   case attacker
 
-  /// Who does what chance says, and nothing that a script could.
+  /// The roles that have no actions.
   static let withoutScript: Set<Role> = [.vandal, .worker]
+
+  /// The actions of the role, at random or in a script.
+  var actions: [String] {
+    switch self {
+    case .account: AccountAction.allCases.map(\.rawValue)
+    case .chat: ChatAction.allCases.map(\.rawValue)
+    case .user: SupervisedUserAction.allCases.map(\.rawValue)
+    case .customer: CustomerAction.allCases.map(\.rawValue)
+    case .attacker: AttackKind.allCases.map(\.rawValue)
+    case .vandal, .worker: []
+    }
+  }
+
+  /// The error for an action that the role does not have.
+  func unknown(_ action: String) -> String {
+    guard !actions.isEmpty else { return "a \(self) has no actions" }
+    return "unknown action \"\(action)\"\(Spelling.hint(action, among: actions)); "
+      + "the role \(self) has \(actions.joined(separator: ", "))"
+  }
 }

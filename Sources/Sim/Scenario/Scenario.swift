@@ -7,7 +7,7 @@ public struct Scenario: Sendable {
   /// What it is called in reports.
   public var name = ""
   /// The people, in groups that behave alike.
-  public var people: [People] = []
+  public var people: [UserGroup] = []
   /// Simulated time in which people act and faults strike; then faults stop and everything has to come right.
   public var run: Duration = .seconds(60)
   /// Time after that in which everybody has to be served, and everything up.
@@ -63,7 +63,7 @@ public struct Scenario: Sendable {
   }
 
   /// Whether some of a group's people may do something, by chance or by the script.
-  func hasAction(_ action: ChatAction, in group: People) -> Bool {
+  func hasAction(_ action: ChatAction, in group: UserGroup) -> Bool {
     group.chatActions.contains { $0.action == action }
       || script.contains { $0.action == action.rawValue && group.names.contains($0.who) }
   }
@@ -77,16 +77,15 @@ public struct Scenario: Sendable {
   /// Whether a socket may have to be missed.
   var needsHeartbeats: Bool { !isCalm || somebodyVanishes }
 
-  /// Whether some people may give a socket up without a word. Whoever hangs up before a socket is open says nothing either.
-  var somebodyVanishes: Bool {
-    let silent: Set = [
-      "vanish", "put-away", "leave", "depart", "disconnect", "logout-elsewhere", "logout-while-connecting",
-      "delete-session", "delete-user",
-    ]
-    let actions = people.flatMap {
-      $0.role == .chat ? $0.chatActions.map(\.action.rawValue) : $0.sessionActions.map(\.action.rawValue)
-    }
-    return !silent.isDisjoint(with: actions + script.map(\.action))
+  /// Whether a user may end a socket without a word to the server.
+  private var somebodyVanishes: Bool {
+    let steps = script.map(\.action)
+    return people.contains { group in
+      group.role == .chat
+        ? group.chatActions.contains { $0.action.isSilent }
+        : group.role == .user && group.userActions.contains { $0.action.isSilent }
+    } || steps.contains { ChatAction(rawValue: $0)?.isSilent ?? false }
+      || steps.contains { SupervisedUserAction(rawValue: $0)?.isSilent ?? false }
   }
 
   /// The names of all people, in order.

@@ -23,7 +23,7 @@ extension Scenario {
     if let service = root["service"] { readService(service) }
     for entry in root.list("plant") { plant(entry) }
     if let network = root["network"] { link = Self.link(network) }
-    people = root.list("people").map(People.init)
+    people = root.list("people").map(UserGroup.init)
     checkPeople(root)
     for (node, rule) in root.table("clocks") {
       if let rule = clockRule(node, rule) { clocks.append(rule) }
@@ -56,7 +56,7 @@ extension Scenario {
       return place.note("there are more than \(Bounds.people.upperBound) people")
     }
     // Accounts are unique without regard to case. Somebody called operator looks at the manager in the end.
-    var names: Set<String> = Set(serviceNodes + ["operator"])
+    var names: Set<String> = Set(serviceNodes + [Self.operatorNode])
     for name in peopleNames where !name.isEmpty && !names.insert(name.lowercased()).inserted {
       place.note("two nodes have the same name")
     }
@@ -81,7 +81,7 @@ extension Scenario {
 
   /// Until everybody has noticed who is gone, and what that leads to is done; with sessions, until somebody else has been found for them, too.
   /// In a calm world what takes longer than a moment is waited for as it happens.
-  private func rest(of people: People) -> Duration {
+  private func rest(of people: UserGroup) -> Duration {
     isCalm ? .seconds(2) : service.vanishing + .seconds(people.role == .chat ? 10 : 15)
   }
 
@@ -172,14 +172,14 @@ extension Scenario {
 
   /// Towards whom a step is: another person of the same kind, or for what is done in a group the one who has made it.
   private func target(
-    _ step: ScenarioValue, of action: String, by name: String, in group: People
+    _ step: ScenarioValue, of action: String, by name: String, in group: UserGroup
   ) throws(ScenarioError) -> String? {
     guard let value = step["to"] else { return nil }
     let to = try value.string()
     guard group.role == .chat, let action = ChatAction(rawValue: action), action.target != .nobody else {
       throw value.error("\"to\" means nothing for \(action)")
     }
-    if action.target == .maker {
+    if action.target == .creator {
       let makers = people.filter { $0.role == .chat }.compactMap(\.names.first)
       guard makers.contains(to) else {
         throw value.error("\"\(to)\" has made no group: \(makers.joined(separator: ", ")) make one each")

@@ -7,6 +7,8 @@ extension Scenario {
   static let usersNode = "users"
   /// The node that runs the Chat Service.
   static let chatNode = "chat"
+  /// The node that reads the manager's overview in the end.
+  static let operatorNode = "operator"
 
   static let usersAddress = SocketAddress(host: usersNode, port: 8001)
   static let chatAddress = SocketAddress(host: chatNode, port: 5000)

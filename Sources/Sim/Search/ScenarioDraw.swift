@@ -175,7 +175,7 @@ public struct ScenarioDraw {
   private func accounts() -> [JSONValue] {
     var members: [JSONValue.Member] = [
       .init("name", "ann"), .init("count", .int(Int64(2 + stream.choose(8)))), .init("thinkTime", thinkTime()),
-      .init("actions", actions(Action.self, always: "login")),
+      .init("actions", actions(AccountAction.self, always: "login")),
     ]
     if stream.chance(0.3) { members.append(.init("sharedSessions", .int(Int64(1 + stream.choose(4))))) }
     if stream.chance(0.3) { members.append(.init("cutOff", .double(0.2))) }
@@ -214,9 +214,6 @@ public struct ScenarioDraw {
 
   /// A few people who think as they like, or many who think slowly: with those there is always somebody who needs somebody else.
   private func sessionPeople(crowded: Bool) -> [JSONValue] {
-    let forCustomers = ["disconnect", "vanish", "leave", "depart"]
-    // Who departs does so by the script: by chance all would be gone soon.
-    let forUsers = ["read", "more-users", "end-session", "race-for-session", "depart"]
     // Much that is said has to be heard.
     let isTalk = crowded && stream.chance(0.5)
     return [
@@ -224,13 +221,14 @@ public struct ScenarioDraw {
         "name": "cora", "role": "customer", "count": .int(Int64(crowded ? 3 : 1 + stream.choose(3))),
         "users": .int(Int64(crowded ? 2 : 1 + stream.choose(3))),
         "thinkTime": crowded ? "1s" : thinkTime(),
-        "actions": isTalk ? ["say": 1] : actions(SessionAction.self, without: forCustomers, always: "say"),
+        "actions": isTalk ? ["say": 1] : actions(CustomerAction.self, always: "say"),
       ],
       rude([
         "name": "ann", "role": "user", "count": .int(Int64(crowded ? Self.crowd : 2 + stream.choose(5))),
         "thinkTime": crowded ? "1s" : thinkTime(),
         "transports": .array(transports()),
-        "actions": isTalk ? ["say": 1] : actions(SessionAction.self, without: forUsers, always: "say"),
+        // Users depart by the script. At random all would be gone soon.
+        "actions": isTalk ? ["say": 1] : actions(SupervisedUserAction.self, without: ["depart"], always: "say"),
       ]),
     ]
   }

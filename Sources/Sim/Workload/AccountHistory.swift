@@ -112,7 +112,7 @@ extension Operation: CustomStringConvertible {
 }
 
 /// The requests to the User Service and their answers, in one order.
-final class AccountHistory: Timeline, @unchecked Sendable {
+final class AccountHistory: Timeline {
   private(set) var operations: [Operation] = []
   private let wall: () -> Int64
 

@@ -3,7 +3,7 @@ import System
 
 /// Conversations of one attacker with the services: the steps of the grammar, each sent whole or in pieces, once or twice,
 /// before the answer to the last one or after it, and now and then cut off after any byte. It reads what comes, or does not.
-final class AttackConversation: @unchecked Sendable {
+final class AttackConversation {
   private let environment: Environment
   private let source: any AttackSource
   private(set) var grammar: AttackGrammar

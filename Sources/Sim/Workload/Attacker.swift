@@ -2,51 +2,44 @@ import Environment
 import Simulation
 import System
 
-/// Somebody with an ordinary client's credentials who keeps to no protocol: it says everything twice, early, late, out of
-/// turn, too long or half, with each value at its limit or beyond, and hopes that others suffer from it. See `AttackGrammar`.
-final class Attacker: Inhabitant, @unchecked Sendable {
-  let name: String
-  private let tally: Tally
-  private let stream: ChoiceStream
-  private let scenario: Scenario
+/// A client with ordinary credentials that keeps to no protocol. Each value is at its limit or beyond
+/// it, each message may be sent twice, early, late, out of turn, or in part. See `AttackGrammar`.
+final class Attacker: SimulatedUser {
+  let state: UserState
+  private let services: [AttackedService]
   private var agenda: Agenda<AttackKind>
-  private(set) var isServed = false
-  private(set) var lastSeen = "nothing yet"
   private var conversation: AttackConversation?
   /// Answers that no client may cause.
   var blunders: [String] { conversation?.blunders ?? [] }
 
-  init(_ name: String, stream: ChoiceStream, tally: Tally, scenario: Scenario, agenda: Agenda<AttackKind>) {
-    self.name = name
-    self.stream = stream
-    self.tally = tally
-    self.scenario = scenario
+  init(_ state: UserState, services: [AttackedService], agenda: Agenda<AttackKind>) {
+    self.state = state
+    self.services = services
     self.agenda = agenda
   }
 
   func live(_ environment: Environment) async throws {
     let begin = environment.clock.now
     let conversation = AttackConversation(
-      environment, source: stream, persona: AttackPersona(name: name), services: scenario.attackedServices,
-      serviceToken: nil)
+      environment, source: state.stream, persona: AttackPersona(name: name), services: services, serviceToken: nil)
     self.conversation = conversation
     try await conversation.introduce()
-    while let kind = try await agenda.next(since: begin, stream, tally, environment) {
-      lastSeen = "attacks: \(kind.rawValue)"
+    while let kind = try await agenda.next(since: begin, environment) {
+      state.lastSeen = "attacks: \(kind.rawValue)"
       let before = conversation.steps
       try await conversation.hold(kind)
-      tally.add(conversation.steps - before, to: .attacks)
+      state.tally.add(conversation.steps - before, to: .attacks)
     }
     conversation.end()
-    isServed = true
+    state.isServed = true
   }
 }
 
 extension Scenario {
-  /// The HTTP services that there are.
+  /// The HTTP services of the topology.
   var attackedServices: [AttackedService] { AttackedService.allCases.filter { serviceNodes.contains($0.rawValue) } }
 
-  /// The kinds of attacks that find something to attack.
+  /// The attacks for which the topology has a service.
   var possibleAttacks: [AttackKind] {
     AttackKind.allCases.filter { kind in
       switch kind {

@@ -1,3 +1,5 @@
+import System
+
 /// Two people, or a group, as clients name them.
 enum Conversation: Hashable, Comparable, CustomStringConvertible {
   /// The two user ids in order; make it with `between`.
@@ -23,6 +25,19 @@ struct MessageFact: Hashable {
   let id: Int64
   let sender: Int64
   let content: String
+}
+
+extension MessageFact {
+  /// Reads a message as the Chat Service sends it; nil for anything else.
+  init?(_ data: JSONValue) {
+    guard let sequence = data["seq"]?.int, let id = data["message_id"]?.int, let sender = data["sender_id"]?.int,
+      let recipient = data["recipient_id"]?.int, let content = data["content"]?.string,
+      let isGroup = data["is_group"]?.bool
+    else { return nil }
+    self.init(
+      conversation: isGroup ? .group(recipient) : .between(sender, recipient), sequence: sequence, id: id,
+      sender: sender, content: content)
+  }
 }
 
 /// What an acknowledgement said.
@@ -77,7 +92,7 @@ struct Change {
 }
 
 /// A socket of the chat, from its CONNECT to its end, as its client saw it.
-struct SocketRecord {
+struct ChatSocketRecord {
   let person: String
   let user: Int64
   let session: String
@@ -118,10 +133,10 @@ struct ServiceCall {
 }
 
 /// Everything that people did and saw at the Chat Service, in one order.
-final class ChatHistory: Timeline, @unchecked Sendable {
+final class ChatHistory: Timeline {
   var sendings: [Sending] = []
   var changes: [Change] = []
-  var sockets: [SocketRecord] = []
+  var sockets: [ChatSocketRecord] = []
   var readings: [Reading] = []
   var presence: [FinalPresence] = []
   var calls: [ServiceCall] = []

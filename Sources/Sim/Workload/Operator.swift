@@ -1,47 +1,48 @@
 import Environment
 import System
 
-/// Looks at the manager once everything has come to rest and everybody is still there.
-final class Operator: Inhabitant, @unchecked Sendable {
-  let name = "operator"
+/// Reads the manager's overview when everything has come to rest and all users are still there.
+final class Operator: SimulatedUser {
+  let state: UserState
   private let history: SessionHistory
-  private let commons: SessionCommons
+  private let rendezvous: Rendezvous
   private let manager: SocketAddress
-  /// What the manager wants to be shown, where one is configured.
+  /// The service token; nil if the manager wants none.
   private let token: String?
-  private(set) var isServed = false
-  private(set) var lastSeen = "nothing yet"
 
-  init(history: SessionHistory, commons: SessionCommons, manager: SocketAddress, token: String?) {
+  init(
+    _ state: UserState, history: SessionHistory, rendezvous: Rendezvous, manager: SocketAddress, token: String?
+  ) {
+    self.state = state
     self.history = history
     self.manager = manager
     self.token = token
-    self.commons = commons
-    commons.isSeen = false
+    self.rendezvous = rendezvous
+    rendezvous.isOverviewRead = false
   }
 
   func live(_ environment: Environment) async throws {
-    while commons.looked < commons.people { try await environment.clock.sleep(for: .seconds(1)) }
-    // Who has come last is to be known by then.
-    let news = (history.sockets.map(\.connectedAt).max() ?? 0) + history.news.nanoseconds
-    try await environment.clock.sleep(for: .nanoseconds(max(0, news - history.time)))
+    try await rendezvous.waitForLooks(environment)
+    // By then the manager knows the last user that has connected.
+    let known = (history.sockets.map(\.connectedAt).max() ?? 0) + history.news.nanoseconds
+    try await environment.clock.sleep(for: .nanoseconds(max(0, known - history.time)))
     history.overviewAskedAt = history.time
     let client = HTTPClient(environment, address: manager)
     let fields = token.map { [(name: "authorization", value: "Bearer " + $0)] } ?? []
     while history.overview == nil {
       do {
         let response = try await client.send("GET", "/overview", fields: fields, timeout: .seconds(10))
-        lastSeen = "GET /overview: \(response.status)"
+        state.lastSeen = "GET /overview: \(response.status)"
         if response.status == 200 { history.overview = try? JSONParser.parse(response.body) }
       } catch is NetworkError {
-        lastSeen = "no answer"
+        state.lastSeen = "no answer"
       } catch is HTTPError {
-        lastSeen = "no answer"
+        state.lastSeen = "no answer"
       }
       if history.overview == nil { try await environment.clock.sleep(for: .milliseconds(500)) }
     }
     history.overviewAt = history.next()
-    commons.isSeen = true
-    isServed = true
+    rendezvous.isOverviewRead = true
+    state.isServed = true
   }
 }

@@ -7,51 +7,48 @@ extension Scenario {
   /// shows it `token`; without a manager there is no operator.
   func users(
     _ choices: Choices, _ histories: Histories, manager: SocketAddress?, token: String?
-  ) -> [any Inhabitant] {
-    let tally = histories.tally
-    let commons = ChatCommons()
-    let sessionCommons = SessionCommons()
-    var users: [any Inhabitant] = []
+  ) -> [any SimulatedUser] {
+    let (directory, rendezvous) = (ChatDirectory(), Rendezvous())
+    var users: [any SimulatedUser] = []
     for group in people {
       for name in group.names {
         // A tag makes names new; the choices stay those of the seed.
         let stream = choices.stream("person/" + (group.tag.isEmpty ? name : name.replacing(group.tag, with: "")))
-        func agenda<A>(_ weights: [(action: A, weight: Int)]) -> Agenda<A> {
-          Agenda(of: name, weights: weights, thinkTime: group.thinkTime, scenario: self)
-        }
-        func resident<P: Resident<SessionHistory, SessionCommons, SessionAction>>(_ type: P.Type) -> P {
-          sessionCommons.people += 1
-          return P(
-            name, behavior: group, stream: stream, history: histories.sessions, tally: tally, commons: sessionCommons,
-            agenda: agenda(group.sessionActions))
-        }
-        switch group.role {
-        case .account:
-          users.append(
-            Person(
-              name, behavior: group, stream: stream, history: histories.accounts, tally: tally, scenario: self))
-        case .chat:
-          commons.people += 1
-          users.append(
-            Chatter(
-              name, behavior: group, stream: stream, history: histories.chat, tally: tally, commons: commons,
-              agenda: agenda(group.chatActions)))
-        case .user: users.append(resident(SessionUser.self))
-        case .vandal: users.append(resident(Vandal.self))
-        case .worker: users.append(resident(Worker.self))
-        case .attacker:
-          let possible = possibleAttacks
-          users.append(
-            Attacker(
-              name, stream: stream, tally: tally, scenario: self,
-              agenda: agenda(group.attackActions.filter { possible.contains($0.action) })))
-        case .customer: users.append(resident(SessionCustomer.self))
-        }
+        let state = UserState(name, behavior: group, stream: stream, tally: histories.tally)
+        users.append(user(state, histories, directory, rendezvous))
       }
     }
     if let manager {
-      users.append(Operator(history: histories.sessions, commons: sessionCommons, manager: manager, token: token))
+      let state = UserState(
+        Self.operatorNode, behavior: UserGroup(), stream: choices.stream("operator"), tally: histories.tally)
+      users.append(
+        Operator(state, history: histories.sessions, rendezvous: rendezvous, manager: manager, token: token))
     }
     return users
+  }
+
+  private func user(
+    _ state: UserState, _ histories: Histories, _ directory: ChatDirectory, _ rendezvous: Rendezvous
+  ) -> any SimulatedUser {
+    let (group, sessions) = (state.behavior, histories.sessions)
+    func agenda<Action>(_ weights: [(action: Action, weight: Int)]) -> Agenda<Action> {
+      Agenda(of: state, weights: weights, in: self)
+    }
+    switch group.role {
+    case .account: return AccountUser(state, history: histories.accounts, agenda: agenda(group.actions))
+    case .chat:
+      return ChatUser(state, history: histories.chat, directory: directory, agenda: agenda(group.chatActions))
+    case .user:
+      return SupervisedUser(state, history: sessions, rendezvous: rendezvous, agenda: agenda(group.userActions))
+    case .customer:
+      return Customer(state, history: sessions, rendezvous: rendezvous, agenda: agenda(group.customerActions))
+    case .vandal: return PoisonPublisher(state, history: sessions, rendezvous: rendezvous, run: run)
+    case .worker: return QueueWorker(state, history: sessions, rendezvous: rendezvous, run: run)
+    case .attacker:
+      let possible = possibleAttacks
+      return Attacker(
+        state, services: attackedServices,
+        agenda: agenda(group.attackActions.filter { possible.contains($0.action) }))
+    }
   }
 }

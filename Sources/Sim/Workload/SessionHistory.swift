@@ -30,7 +30,7 @@ struct TranscriptEntry: Hashable {
 }
 
 /// A socket of a user in the namespace `/users`, and what it heard.
-struct UserSocket {
+struct UserSocketRecord {
   let person: String
   let user: Int64
   let connected: Int
@@ -58,9 +58,9 @@ struct CustomerRun {
 }
 
 /// Everything that users and customers of sessions did and saw.
-final class SessionHistory: Timeline, @unchecked Sendable {
+final class SessionHistory: Timeline {
   var sayings: [Saying] = []
-  var sockets: [UserSocket] = []
+  var sockets: [UserSocketRecord] = []
   /// Users who have gone for good.
   var departed: [(person: String, user: Int64)] = []
   var runs: [CustomerRun] = []
@@ -75,10 +75,4 @@ final class SessionHistory: Timeline, @unchecked Sendable {
   var overviewAskedAt = Int64.max
   /// Time in which the news of a socket gets to the manager, also over a slow network.
   var news: Duration = .seconds(10)
-}
-
-/// What all people of a scenario with sessions know of each other: how far they are.
-final class SessionCommons: Commons, @unchecked Sendable {
-  /// Whether the operator has looked at the manager, or there is none who would.
-  var isSeen = true
 }

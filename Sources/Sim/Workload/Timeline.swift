@@ -8,7 +8,7 @@ struct Interval {
 }
 
 /// The one order of everything that people did and saw in a run.
-class Timeline: @unchecked Sendable {
+class Timeline {
   private var position = 0
   private let now: () -> Int64
 

@@ -82,7 +82,7 @@ struct PlantedSessionBugTests {
     history.overview = ["USERS": []]
     history.overviewAt = 10
     history.overviewAskedAt = seconds * 1_000_000_000
-    history.sockets = [UserSocket(person: "ann", user: 1, connected: 0, connectedAt: 0)]
+    history.sockets = [UserSocketRecord(person: "ann", user: 1, connected: 0, connectedAt: 0)]
     #expect(SessionOracles.present(history).isEmpty == (seconds < 10))
   }
 
@@ -113,9 +113,9 @@ struct PlantedSessionBugTests {
         saying.isAccepted = true
         history.sayings.append(saying)
       }
-      var socket = UserSocket(person: "bob", user: 2, connected: 0, connectedAt: 0)
+      var socket = UserSocketRecord(person: "bob", user: 2, connected: 0, connectedAt: 0)
       socket.heard = heard.map { (0, $0) }
-      history.sockets = [UserSocket(person: "ann", user: 1, connected: 0, connectedAt: 0), socket]
+      history.sockets = [UserSocketRecord(person: "ann", user: 1, connected: 0, connectedAt: 0), socket]
       var run = CustomerRun(person: "cora", email: "c", interval: history.begin())
       run.transcript = transcript
       run.followed = followed
@@ -161,7 +161,7 @@ struct PlantedSessionBugTests {
     run.transcript = [entry(1, 1), entry(2, 2), entry(3, 1), entry(4, "CUSTOMER")]
     run.isFinal = true
     history.runs = [run]
-    history.sockets = [UserSocket(person: "ann", user: 1, connected: 0, connectedAt: 0)]
+    history.sockets = [UserSocketRecord(person: "ann", user: 1, connected: 0, connectedAt: 0)]
     history.sockets[0].heard = run.transcript.filter { places.contains($0.sequence) }.map { (0, $0) }
     history.overview = [
       "SESSIONS": [["EMAIL": "c", "SESSION_SUPERVISOR_ID": "s1", "STATUS": "running"]],

@@ -58,9 +58,9 @@ struct AccountRemovalTests {
       // The name is registered again before the deletion is known here.
       let account = AccountID("id-bob-2")
       let number = try chat.tables.users.number(of: account, username: "bob")!
-      let newBob = ChatUser(number: number, account: account, username: "bob")
+      let newBob = System.ChatUser(number: number, account: account, username: "bob")
       #expect(number != bob)
-      func contact(_ name: String, holder: ChatUser?) throws -> UserNumber {
+      func contact(_ name: String, holder: System.ChatUser?) throws -> UserNumber {
         try chat.contacts.contact(called: name, holder: holder, of: ann).number
       }
       // The name means the listed contact until that is removed or the new user is listed too.

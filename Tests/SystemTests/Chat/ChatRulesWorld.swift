@@ -7,7 +7,7 @@
 /// The rules of the chat in one transaction of a fresh database with the users ann, bob and cid.
 struct ChatRulesWorld {
   let connection: SQLConnection
-  let users: [ChatUser]
+  let users: [System.ChatUser]
 
   var tables: ChatTables { ChatTables(connection) }
   var contacts: ContactTransactions { ContactTransactions(tables: tables) }
@@ -25,7 +25,7 @@ struct ChatRulesWorld {
         let users = try ["ann", "bob", "cid"].map { name in
           let account = AccountID("id-\(name)")
           let number = try ChatTables(connection).users.number(of: account, username: name)!
-          return ChatUser(number: number, account: account, username: name)
+          return System.ChatUser(number: number, account: account, username: name)
         }
         return try body(ChatRulesWorld(connection: connection, users: users))
       }

@@ -1,16 +1,31 @@
 import Environment
 import System
 
-/// Publishes numbered messages to a queue of its own and works them off at its own pace, as a service beside Parley's would (contract
-/// section 5). Now and then working off fails, and what failed comes again.
-final class Worker: Resident<SessionHistory, SessionCommons, SessionAction>, Inhabitant, @unchecked Sendable {
+/// A program that publishes numbered messages to a queue of its own and works them off, as a service
+/// beside Parley's would (contract, section 5). Some of its work fails, and is delivered again.
+final class QueueWorker: SimulatedUser {
   private struct Failed: Error {}
 
+  let state: UserState
+  private let history: SessionHistory
+  private let rendezvous: Rendezvous
+  private let run: Duration
+  private let log: WorkLog
+
   private static let exchange = "WORK"
-  private lazy var log = WorkLog(worker: name)
+
+  init(_ state: UserState, history: SessionHistory, rendezvous: Rendezvous, run: Duration) {
+    self.state = state
+    self.history = history
+    self.rendezvous = rendezvous
+    self.run = run
+    log = WorkLog(worker: state.name)
+    rendezvous.users += 1
+  }
 
   func live(_ environment: Environment) async throws {
-    let end = environment.clock.now + agenda.run
+    let behavior = state.behavior
+    let end = environment.clock.now + run
     history.work.append(log)
     let publisher = AMQPClient(environment, broker: Scenario.broker)
     let consumer = AMQPClient(environment, broker: Scenario.broker)
@@ -19,15 +34,16 @@ final class Worker: Resident<SessionHistory, SessionCommons, SessionAction>, Inh
       await client.declare([.exchange(Self.exchange), .queue(queue, exchange: Self.exchange)])
       client.start()
     }
-    await consumer.consume(queue, exclusive: true) { [self] in try await workOff($0, environment) }
+    let worker = Confined(self)
+    await consumer.consume(queue, exclusive: true) { try await worker.value.workOff($0, environment) }
     while environment.clock.now < end {
-      try await environment.clock.sleep(for: stream.exponential(mean: behavior.thinkTime))
-      let numbers = log.confirmed + 1...log.confirmed + 1 + stream.choose(behavior.batch)
-      lastSeen = "publishes \(numbers)"
+      try await state.pause(mean: behavior.thinkTime, environment)
+      let numbers = log.confirmed + 1...log.confirmed + 1 + state.stream.choose(behavior.batch)
+      state.lastSeen = "publishes \(numbers)"
       try await publisher.publish(numbers.map { Self.message($0, queue) })
       log.confirmed = numbers.upperBound
     }
-    lastSeen = "works off what is left"
+    state.lastSeen = "works off what is left"
     var progress = (count: log.done.count, at: environment.clock.now)
     while !log.isDone, environment.clock.now - progress.at < behavior.stillness {
       try await environment.clock.sleep(for: .milliseconds(500))
@@ -35,9 +51,9 @@ final class Worker: Resident<SessionHistory, SessionCommons, SessionAction>, Inh
     }
     await publisher.close()
     await consumer.close()
-    commons.settled += 1
-    commons.looked += 1
-    isServed = true
+    rendezvous.settle()
+    rendezvous.look()
+    state.isServed = true
   }
 
   private static func message(_ number: Int, _ queue: String) -> AMQPMessage {
@@ -45,22 +61,22 @@ final class Worker: Resident<SessionHistory, SessionCommons, SessionAction>, Inh
   }
 
   private func workOff(_ deliveries: [AMQPDelivery], _ environment: Environment) async throws {
-    try await environment.clock.sleep(for: stream.exponential(mean: behavior.workTime))
-    let fails = stream.chance(behavior.failing)
-    for delivery in deliveries.prefix(fails ? stream.choose(deliveries.count) : deliveries.count) {
+    try await state.pause(mean: state.behavior.workTime, environment)
+    let fails = state.stream.chance(state.behavior.failing)
+    for delivery in deliveries.prefix(fails ? state.stream.choose(deliveries.count) : deliveries.count) {
       log.note(Int(String(decoding: delivery.body, as: UTF8.self)) ?? 0, at: history.time)
-      tally.count(.worked)
+      state.tally.count(.worked)
     }
     if fails { throw Failed() }
   }
 }
 
-/// What a worker has published and worked off.
-final class WorkLog: @unchecked Sendable {
+/// The messages that a worker has published and worked off.
+final class WorkLog {
   let worker: String
-  /// The number of the last message that the broker has confirmed: they are 1, 2, 3 …
+  /// The number of the last message that the broker has confirmed. They are 1, 2, 3 and so on.
   var confirmed = 0
-  /// What was worked off, and when; again, when it came again.
+  /// The messages that were worked off, and when. A message that is delivered again is there again.
   private(set) var done: [(number: Int, at: Int64)] = []
   private var numbers: Set<Int> = []
 
@@ -73,6 +89,6 @@ final class WorkLog: @unchecked Sendable {
 
   func isDone(_ number: Int) -> Bool { numbers.contains(number) }
 
-  /// Whether everything that was confirmed has been worked off.
+  /// Whether every confirmed message has been worked off.
   var isDone: Bool { numbers.count >= confirmed }
 }

@@ -2,44 +2,47 @@ import Environment
 import Simulation
 import System
 
-/// A step of the protocols that is done twice, early, late or out of turn. The service may refuse it, or end the session of the
-/// one who does it; what it promises to others holds.
-enum Rudeness {
-  /// Several CONNECTs in one breath.
+/// A step of a socket protocol that is done twice, early, late or out of turn.
+///
+/// The service may refuse the step or close the connection. Its promises to other users hold.
+enum RudeStep {
+  /// Several CONNECT packets at once.
   case connectTwice
   /// Events before CONNECT is answered.
   case speakEarly
   /// CONNECT, and DISCONNECT before it is answered, twice.
   case connectAndLeave
-  /// Acknowledgements of what nobody sent.
+  /// Acknowledgements of events that the server did not send.
   case acknowledge
   /// Events, attachments, acknowledgements and DISCONNECT for namespaces that are not connected.
   case speakElsewhere
   /// CONNECT for namespaces that do not exist.
   case connectElsewhere
-  /// An event that is not well-formed text.
+  /// An event whose name is not a string.
   case speakBadly
   /// DISCONNECT twice, and an event after it.
   case leaveTwice
-  /// A second polling request while one waits.
+  /// A second polling request while one is pending.
   case pollTwice
-  /// Two WebSockets for a session that has one, or is about to.
+  /// Two WebSockets for a connection that has one or is about to.
   case upgradeTwice
 
-  /// What leaves the socket as it is, by packets alone.
-  static let onOneSocket: [Rudeness] = [.connectTwice, .acknowledge, .speakElsewhere, .connectElsewhere, .speakBadly]
+  /// Steps that leave the socket open and consist of packets alone.
+  static let onOneSocket: [RudeStep] = [.connectTwice, .acknowledge, .speakElsewhere, .connectElsewhere, .speakBadly]
   static let whileConnected = onOneSocket + [.pollTwice, .upgradeTwice]
 
-  /// What a second CONNECT is told.
+  /// The message with which a second CONNECT is refused.
   static let refusal = "the namespace is already connected"
 
-  /// Now and then one of `steps`, for people who are rude. Others draw nothing.
-  static func drawn(from steps: [Rudeness], _ people: People, _ stream: ChoiceStream) -> Rudeness? {
-    people.rude > 0 && stream.chance(people.rude) ? stream.pick(steps) : nil
+  /// One of `steps` with the chance that the user's group has; nil otherwise.
+  static func drawn(from steps: [RudeStep], by user: UserState) -> RudeStep? {
+    let chance = user.behavior.rude
+    guard chance > 0, !steps.isEmpty else { return nil }
+    return user.stream.chance(chance) ? user.stream.pick(steps) : nil
   }
 
   /// Sends the packets of a step.
-  func act(_ client: SocketIOClient, _ namespace: String, _ auth: JSONValue) async throws {
+  func take(_ client: SocketIOClient, _ namespace: String, _ auth: JSONValue) async throws {
     for packet in packets(namespace, auth) {
       try await client.send(packet)
       for _ in 0..<packet.attachments { try await client.send(attachment: [1, 2, 3]) }
@@ -77,15 +80,15 @@ enum Rudeness {
     "/socket.io/?EIO=4&transport=\(transport)&sid=\(session)"
   }
 
-  /// Polls a session that is polled already.
+  /// Polls a connection that is being polled.
   static func poll(_ session: String, _ environment: Environment) async {
     let client = HTTPClient(environment, address: Scenario.chatAddress)
     defer { client.close() }
-    // Refused, empty or cut off: nothing is promised about it.
+    // The answer may be refused, empty or cut off.
     _ = try? await client.send("GET", target(session, "polling"), timeout: .milliseconds(50))
   }
 
-  /// Opens two WebSockets for a session that has one or is about to, and gives both up.
+  /// Opens two WebSockets for a connection that has one or is about to, and resets both.
   static func upgrade(_ session: String, _ environment: Environment) async {
     let deadline = environment.clock.now + .milliseconds(50)
     let request = """

@@ -1,33 +1,45 @@
 import Environment
 import System
 
-/// A simulated customer: asks for a session, talks, listens, asks for more users, ends it, and begins again.
-final class SessionCustomer: Resident<SessionHistory, SessionCommons, SessionAction>, Inhabitant, @unchecked Sendable {
+/// A customer: it requests a supervised session, talks to its users, requests more of them, ends the
+/// session, and begins again.
+final class Customer: SimulatedUser {
+  let state: UserState
+  private let history: SessionHistory
+  private let rendezvous: Rendezvous
+  private var agenda: Agenda<CustomerAction>
+  /// The token of the current session.
   private var token = ""
-  /// Requests for another user that were shown this token and never answered: held up, they may still be done.
+  /// Requests for another user with this token that were never answered. Delayed, they may still
+  /// take effect.
   private var unsure = 0
+  /// The index of the current session in the history.
   private var current: Int?
   private var said = 0
   private var email: String { "\(name)@example.com" }
   private static let password = "correct horse"
+
+  private var tally: Tally { state.tally }
+  private var behavior: UserGroup { state.behavior }
+
+  init(_ state: UserState, history: SessionHistory, rendezvous: Rendezvous, agenda: Agenda<CustomerAction>) {
+    self.state = state
+    self.history = history
+    self.rendezvous = rendezvous
+    self.agenda = agenda
+    rendezvous.users += 1
+  }
 
   func live(_ environment: Environment) async throws {
     let beginning = environment.clock.now
     try await register(environment)
     let client = HTTPClient(environment, address: Scenario.customersAddress)
     try await begin(client, environment)
-    while let action = try await agenda.next(since: beginning, stream, tally, environment) {
+    while let action = try await agenda.next(since: beginning, environment) {
       switch action {
-      case .say, .disconnect, .vanish, .leave, .depart: try await say(client, environment)
-      case .read: try await follow(client, environment)
-      case .moreUsers:
-        let answer = try await ask("ADDITIONAL_USERS", ["USER_COUNT": 1], client, environment)
-        // Without an answer, or with a 5xx, it may have been done.
-        guard let current, answer == nil || answer!.status == 200 || answer!.status >= 500 else { continue }
-        let wanted = history.runs[current].wanted
-        let isSure = answer?.status == 200
-        if !isSure { unsure += 1 }
-        history.runs[current].wanted = wanted.lowerBound + (isSure ? 1 : 0)...wanted.upperBound + 1
+      case .say: try await say(client)
+      case .read: try await follow(client)
+      case .moreUsers: try await requestUser(client)
       case .endSession:
         try await finish(client, environment)
         try await begin(client, environment)
@@ -37,36 +49,32 @@ final class SessionCustomer: Resident<SessionHistory, SessionCommons, SessionAct
         try await begin(client, environment)
       }
     }
-    try await say(client, environment)
-    commons.settled += 1
-    lastSeen = "waits for everything to come to rest"
-    while commons.settled < commons.people { try await environment.clock.sleep(for: .seconds(1)) }
-    try await comeToRest(environment)
-    try await read(client, environment, isFinal: true)
-    commons.looked += 1
-    isServed = true
+    try await say(client)
+    rendezvous.settle()
+    state.lastSeen = "waits for everything to come to rest"
+    try await rendezvous.waitForAll(environment)
+    try await rendezvous.comeToRest(behavior.rest, now: history.time, environment)
+    try await readToTheEnd(client, environment)
+    rendezvous.look()
+    state.isServed = true
   }
 
-  // MARK: Asking
+  // MARK: Requests
 
   private func send(
-    _ method: String, _ path: String, _ body: JSONValue, _ client: HTTPClient, _ environment: Environment
+    _ method: String, _ path: String, _ body: JSONValue, _ client: HTTPClient
   ) async throws -> (status: Int, body: JSONValue)? {
     tally.count(.requests)
     do {
       let response = try await client.send(method, path, json: body, timeout: behavior.patience)
-      lastSeen = "\(method) \(path): \(response.status)"
+      state.lastSeen = "\(method) \(path): \(response.status)"
       return (response.status, (try? JSONParser.parse(response.body)) ?? .null)
     } catch is NetworkError {
-      lastSeen = "\(method) \(path): no answer"
+      state.lastSeen = "\(method) \(path): no answer"
       return nil
     } catch is HTTPError {
       return nil
     }
-  }
-
-  private func pause(_ environment: Environment) async throws {
-    try await environment.clock.sleep(for: stream.exponential(mean: .milliseconds(700)))
   }
 
   private func register(_ environment: Environment) async throws {
@@ -74,10 +82,10 @@ final class SessionCustomer: Resident<SessionHistory, SessionCommons, SessionAct
     let body: JSONValue = [
       "email": .string(email), "username": .string(name), "password": .string(Self.password),
     ]
-    // 400: an attempt without an answer did it.
+    // 400: an attempt without an answer has registered the name.
     while true {
-      if let (status, _) = try await send("POST", "/register", body, client, environment), status < 500 { break }
-      try await pause(environment)
+      if let (status, _) = try await send("POST", "/register", body, client), status < 500 { break }
+      try await state.pause(mean: .milliseconds(700), environment)
     }
     client.close()
   }
@@ -89,22 +97,22 @@ final class SessionCustomer: Resident<SessionHistory, SessionCommons, SessionAct
     ]
   }
 
-  /// Asks for a session and begins it, until it runs.
+  /// Requests a session and initializes it, until it runs.
   private func begin(_ client: HTTPClient, _ environment: Environment) async throws {
     let interval = history.begin()
     while true {
-      if let (status, body) = try await send("POST", "/requestSessionCreation", request, client, environment) {
+      if let (status, body) = try await send("POST", "/requestSessionCreation", request, client) {
         if status == 200 { take(body["SESSION_TOKEN"]?.string) }
-        // Already running: an attempt without an answer was accepted, and its token is not known. It lapses.
+        // 400: an attempt without an answer was accepted. Its token is not known, and it expires.
         if status == 200 || status == 400 { break }
       }
-      try await pause(environment)
+      try await state.pause(mean: .milliseconds(700), environment)
     }
     while true {
       let answer = try await send(
-        "POST", "/initializeSession", ["EMAIL": .string(email)], client, environment)
+        "POST", "/initializeSession", ["EMAIL": .string(email)], client)
       if answer?.status == 200 || answer?.status == 404 { break }
-      try await pause(environment)
+      try await state.pause(mean: .milliseconds(700), environment)
     }
     var run = CustomerRun(person: name, email: email, interval: interval)
     run.wanted = behavior.users...behavior.users + unsure
@@ -120,80 +128,93 @@ final class SessionCustomer: Resident<SessionHistory, SessionCommons, SessionAct
   }
 
   private func ask(
-    _ what: String, _ data: JSONValue, _ client: HTTPClient, _ environment: Environment
+    _ what: String, _ data: JSONValue, _ client: HTTPClient
   ) async throws -> (status: Int, body: JSONValue)? {
     let body: JSONValue = [
       "EMAIL": .string(email), "SESSION_TOKEN": .string(token), "REQUEST": .string(what), "DATA": data,
     ]
-    return try await send("PUT", "/handleSessionRequests", body, client, environment)
+    return try await send("PUT", "/handleSessionRequests", body, client)
   }
 
-  private func say(_ client: HTTPClient, _ environment: Environment) async throws {
+  /// Requests another user for the session.
+  private func requestUser(_ client: HTTPClient) async throws {
+    let answer = try await ask("ADDITIONAL_USERS", ["USER_COUNT": 1], client)
+    // Without an answer, or with a 5xx, the request may have taken effect.
+    guard let current, answer == nil || answer!.status == 200 || answer!.status >= 500 else { return }
+    let wanted = history.runs[current].wanted
+    let isSure = answer?.status == 200
+    if !isSure { unsure += 1 }
+    history.runs[current].wanted = wanted.lowerBound + (isSure ? 1 : 0)...wanted.upperBound + 1
+  }
+
+  private func say(_ client: HTTPClient) async throws {
     guard let current else { return }
     said += 1
     let text = "\(name)/\(said)"
     let index = history.sayings.count
     history.sayings.append(
       Saying(person: name, from: "CUSTOMER", text: text, line: current, interval: history.begin()))
-    let answer = try await ask("SEND_MESSAGE", ["MESSAGE": .string(text)], client, environment)
+    let answer = try await ask("SEND_MESSAGE", ["MESSAGE": .string(text)], client)
     history.sayings[index].isAccepted = answer?.status == 200
     history.end(&history.sayings[index].interval)
     if answer?.status == 200 { tally.count(.messagesStored) }
   }
 
-  /// Asks for what is new, as an application does from time to time.
-  private func follow(_ client: HTTPClient, _ environment: Environment) async throws {
+  /// Requests what is new in the transcript, as an application does from time to time.
+  private func follow(_ client: HTTPClient) async throws {
     guard let current else { return }
     let after = history.runs[current].followed.last?.sequence ?? 0
-    guard let (status, body) = try await ask("GET_MESSAGES", ["AFTER": .int(after)], client, environment),
+    guard let (status, body) = try await ask("GET_MESSAGES", ["AFTER": .int(after)], client),
       status == 200, let page = body["MESSAGES"]?.array
     else { return }
     tally.count(.readings)
     history.runs[current].followed += page.compactMap { TranscriptEntry($0) }
   }
 
-  private func read(_ client: HTTPClient, _ environment: Environment, isFinal: Bool) async throws {
+  /// Reads the whole transcript.
+  private func readToTheEnd(_ client: HTTPClient, _ environment: Environment) async throws {
     guard let current else { return }
     var entries: [TranscriptEntry] = []
     while true {
       let after = entries.last?.sequence ?? 0
-      guard let (status, body) = try await ask("GET_MESSAGES", ["AFTER": .int(after)], client, environment) else {
-        if !isFinal { return }
-        try await pause(environment)
+      guard let (status, body) = try await ask("GET_MESSAGES", ["AFTER": .int(after)], client) else {
+        try await state.pause(mean: .milliseconds(700), environment)
         continue
       }
       if status >= 500 {
-        try await pause(environment)
+        try await state.pause(mean: .milliseconds(700), environment)
         continue
       }
       guard status == 200, let page = body["MESSAGES"]?.array else { return }
       entries += page.compactMap { TranscriptEntry($0) }
-      // A page is bounded in bytes as well, so only an empty one is the end.
+      // Pages are bounded in bytes too, so only an empty one is the last.
       if page.isEmpty { break }
     }
     history.runs[current].transcript = entries
-    history.runs[current].isFinal = isFinal
+    history.runs[current].isFinal = true
   }
 
   private func finish(_ client: HTTPClient, _ environment: Environment) async throws {
     guard let current else { return }
     history.runs[current].isEnding = true
     while true {
-      let answer = try await ask("END_SESSION", .object([]), client, environment)
-      // 404: an attempt without an answer did it. 401: the token is of another request.
+      let answer = try await ask("END_SESSION", .object([]), client)
+      // 404: an attempt without an answer has ended it. 401: the token is of another request.
       if let answer, answer.status < 500 { break }
-      try await pause(environment)
+      try await state.pause(mean: .milliseconds(700), environment)
     }
     self.current = nil
   }
 
-  /// Two ask for the same email at the same time: at most one is accepted.
+  /// Sends two requests for the same email at once. At most one is accepted.
   private func race(_ client: HTTPClient, _ environment: Environment) async throws {
     let other = HTTPClient(environment, address: Scenario.customersAddress)
     tally.count(.sessionRaces)
     var interval = history.begin()
-    async let first = send("POST", "/requestSessionCreation", request, other, environment)
-    let second = try await send("POST", "/requestSessionCreation", request, client, environment)
+    let (customer, connection) = (Confined(self), Confined(other))
+    async let first = customer.value.send(
+      "POST", "/requestSessionCreation", customer.value.request, connection.value)
+    let second = try await send("POST", "/requestSessionCreation", request, client)
     let answers = [try await first, second]
     other.close()
     history.end(&interval)

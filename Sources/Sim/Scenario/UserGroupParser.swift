@@ -1,8 +1,9 @@
 import System
 
-extension People {
-  /// What all people have, and what only those of some roles have.
+extension UserGroup {
+  /// The keys of all groups.
   private static let commonKeys = ["name", "count", "role", "thinkTime", "actions", "patience", "rest"]
+  /// The other keys of each role.
   private static let keys: [Role: [String]] = [
     .account: ["sharedNames", "mixesNames", "sharedSessions", "cutOff", "slow", "slowPause"],
     .chat: ["devices", "contacts", "transports", "rude"],
@@ -11,7 +12,7 @@ extension People {
     .worker: ["batch", "workTime", "failing"],
   ]
 
-  /// Reads a group of people; what is wrong is noted, and left as it is by default.
+  /// Reads a group. A wrong value is noted, and the default stays.
   init(_ value: ScenarioValue) {
     value.read("role", into: &role) { try $0.oneOf(Role.self) }
     Self.checkKeys(value, role)
@@ -42,7 +43,9 @@ extension People {
     case .account: actions = weights(value)
     case .chat: chatActions = weights(value)
     case .attacker: attackActions = weights(value)
-    case .user, .customer, .vandal, .worker: sessionActions = weights(value)
+    case .user: userActions = weights(value)
+    case .customer: customerActions = weights(value)
+    case .vandal, .worker: _ = weights(value) as [(action: CustomerAction, weight: Int)]
     }
   }
 
@@ -56,7 +59,7 @@ extension People {
     }
   }
 
-  /// A name that all services take, in a URL, an email address and a queue's name alike.
+  /// A name that fits in a URL, in an email address and in the name of a queue.
   private static func name(_ value: ScenarioValue) throws(ScenarioError) -> String {
     let name = try value.string()
     let bytes = Array(name.utf8)
@@ -82,26 +85,5 @@ extension People {
       }
       return weight.read { try $0.int(Bounds.weight) }.map { (action, $0) }
     }
-  }
-}
-
-extension Role {
-  /// What people of the role can do, by chance or by a script.
-  var actions: [String] {
-    switch self {
-    case .account: Action.allCases.map(\.rawValue)
-    case .chat: ChatAction.allCases.map(\.rawValue)
-    case .user: ["say", "disconnect", "vanish", "leave", "depart"]
-    case .customer: ["say", "read", "more-users", "end-session", "race-for-session"]
-    case .attacker: AttackKind.allCases.map(\.rawValue)
-    case .vandal, .worker: []
-    }
-  }
-
-  /// What an error says of an action that the role does not have.
-  func unknown(_ action: String) -> String {
-    guard !actions.isEmpty else { return "a \(self) has no actions" }
-    return "unknown action \"\(action)\"\(Spelling.hint(action, among: actions)); "
-      + "the role \(self) has \(actions.joined(separator: ", "))"
   }
 }

@@ -1,0 +1,11 @@
+/// The actions of attackers: a conversation over one kind of connection.
+enum AttackKind: String, CaseIterable, Sendable {
+  /// A logged-in client of the broker, with queues and exchanges of its own.
+  case amqp
+  /// A client of the sockets of the Chat Service.
+  case sockets
+  /// A client of the HTTP services.
+  case http
+  /// A client of the broker that publishes to the queues of the services.
+  case queues
+}

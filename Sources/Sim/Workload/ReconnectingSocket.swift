@@ -1,0 +1,254 @@
+import Environment
+import Simulation
+import System
+
+/// The owner of a socket: it knows what the events mean.
+protocol SocketOwner: AnyObject {
+  /// The user id that the next connection is for.
+  var userID: Int64 { get }
+  /// The namespace is connected. The owner keeps a record of it, ignores it or ends it.
+  func socketConnected(_ attempt: ReconnectingSocket.Attempt) async -> ReconnectingSocket.Admission
+  func socketReceived(_ event: String, _ data: JSONValue, record: Int?)
+  /// The server refused the connection with a message, or closed it (nil).
+  func socketRefused(_ message: String?, _ attempt: ReconnectingSocket.Attempt)
+  func socketEnded(record: Int)
+}
+
+/// A socket of a simulated user, which connects again whenever it ends.
+///
+/// Some users take rude steps on their sockets: see `RudeStep`.
+final class ReconnectingSocket {
+  /// One connection, from its beginning.
+  struct Attempt {
+    let session: String
+    let user: Int64
+    let transport: EngineIOClient.Transport
+    /// Virtual time in nanoseconds.
+    let begunAt: Int64
+  }
+
+  /// What the owner does with a connected socket.
+  enum Admission {
+    /// It stays; the owner keeps its record under this index.
+    case stays(record: Int)
+    /// It goes on without a record: the user has hung up, and the end is under way.
+    case ignored
+    /// It is ended at once.
+    case ends
+  }
+
+  /// What differs between the sockets of the services.
+  struct Settings {
+    let namespace: String
+    /// Mean time between the end of a connection and the next one.
+    let pause: Duration
+    /// Rude steps before the connection is answered, while it is open, and before it is closed.
+    let opening: [RudeStep]
+    let connected: [RudeStep]
+    let closing: [RudeStep]
+  }
+
+  /// The session to connect with; nil while there is none.
+  var session: String?
+  /// Whether the socket is to connect.
+  var isWanted = true
+  /// Whether the next connection follows without a pause.
+  var isHurried = false
+  /// The index of the owner's record; nil unless the socket is connected.
+  private(set) var record: Int?
+  /// Whether a connection is open or being opened.
+  private(set) var isActive = false
+  private var client: SocketIOClient?
+  /// The client that is being closed. It may still become connected.
+  private var closing: SocketIOClient?
+  private var isPolling = false
+  private var isRunning = false
+
+  private unowned let owner: any SocketOwner
+  private let settings: Settings
+  private let user: UserState
+  private let history: Timeline
+  private let rendezvous: Rendezvous
+  private let environment: Environment
+  private let acknowledgements = PendingAcknowledgements()
+
+  init(
+    of owner: any SocketOwner, _ user: UserState, _ settings: Settings, history: Timeline, rendezvous: Rendezvous,
+    _ environment: Environment
+  ) {
+    self.owner = owner
+    self.user = user
+    self.settings = settings
+    self.history = history
+    self.rendezvous = rendezvous
+    self.environment = environment
+  }
+
+  var isConnected: Bool { record != nil }
+  /// Whether the current client is the one that is being closed.
+  var isClosing: Bool { closing != nil && closing === client }
+
+  // MARK: Connecting
+
+  /// Keeps the socket connected while it is wanted, until `stop`.
+  func start() {
+    guard !isRunning else { return }
+    isRunning = true
+    let socket = Confined(self)
+    environment.executor.spawn("socket") { await socket.value.run() }
+  }
+
+  private func run() async {
+    while isRunning {
+      do {
+        if isWanted, let session { try await connect(session) }
+        // With and without a pause.
+        let isQuick = user.stream.chance(0.3) || isHurried
+        isHurried = false
+        let pause: Duration = isQuick ? .milliseconds(1) : user.stream.exponential(mean: settings.pause)
+        try await environment.clock.sleep(for: pause)
+      } catch {
+        return
+      }
+    }
+  }
+
+  private func connect(_ session: String) async throws {
+    let id = owner.userID
+    let transport = user.stream.pick(user.behavior.transports)
+    let client = SocketIOClient(environment, address: Scenario.chatAddress, transport: transport)
+    self.client = client
+    isActive = true
+    isPolling = transport != .webSocket
+    let attempt = Attempt(session: session, user: id, transport: transport, begunAt: history.time)
+    do {
+      try await client.connect(namespace: settings.namespace, auth: authentication(session))
+      if let step = rudeStep(from: settings.opening) {
+        try await step.take(client, settings.namespace, authentication(session))
+        if step == .connectAndLeave {
+          await hangUp(silently: false)
+          throw NetworkError.closed
+        }
+      }
+      while try await handle(try await client.receive(), attempt) {}
+    } catch is NodeDown {
+      throw NodeDown()
+    } catch {
+      // The connection has ended; another one follows.
+    }
+    markEnded()
+    await client.abandon()
+    isActive = false
+  }
+
+  private func authentication(_ session: String) -> JSONValue { ["sessionID": .string(session)] }
+
+  /// Handles an event; false ends the connection.
+  private func handle(_ event: SocketIOClient.Event, _ attempt: Attempt) async throws -> Bool {
+    switch event {
+    case .connected:
+      switch await owner.socketConnected(attempt) {
+      case .ignored: break
+      case .ends: return false
+      case .stays(let record):
+        self.record = record
+        if let step = rudeStep(from: settings.connected) { await take(step, attempt.session) }
+      }
+    case .refused(_, RudeStep.refusal): break
+    case .refused(_, let message):
+      owner.socketRefused(message, attempt)
+      return false
+    case .disconnected:
+      owner.socketRefused(nil, attempt)
+      return false
+    case .acknowledged(_, let id, let payload): acknowledgements.answer(id, payload.arguments.first ?? .null)
+    case .event(_, let name, let payload):
+      owner.socketReceived(name, payload.arguments.first ?? .null, record: record)
+    }
+    return true
+  }
+
+  private func rudeStep(from steps: [RudeStep]) -> RudeStep? {
+    let step = RudeStep.drawn(from: steps, by: user)
+    if step != nil { user.tally.count(.rudeSteps) }
+    return step
+  }
+
+  /// Takes a rude step on a connected socket.
+  private func take(_ step: RudeStep, _ session: String) async {
+    guard let client else { return }
+    do {
+      switch step {
+      case .upgradeTwice: await RudeStep.upgrade(await client.sessionID, environment)
+      case .pollTwice:
+        // The second request ends the connection, or gets what the first one waits for.
+        markEnded()
+        await RudeStep.poll(await client.sessionID, environment)
+        await hangUp(silently: true)
+      default: try await step.take(client, settings.namespace, authentication(session))
+      }
+    } catch {
+      // The connection has ended; another one follows.
+    }
+  }
+
+  // MARK: Sending
+
+  /// Emits an event and waits for its acknowledgement; nil if none comes.
+  /// - Throws: `NodeDown`.
+  func call(_ name: String, _ data: JSONValue, patience: Duration) async throws -> JSONValue? {
+    guard let client, isConnected, let id = try await emit(name, data, client, acknowledged: true) else { return nil }
+    guard isConnected, self.client === client else { return nil }
+    return await acknowledgements.wait(for: id, patience: patience, environment)
+  }
+
+  /// Emits an event without an acknowledgement.
+  /// - Throws: `NodeDown`.
+  func tell(_ name: String, _ data: JSONValue) async throws {
+    guard let client, isConnected else { return }
+    _ = try await emit(name, data, client, acknowledged: false)
+  }
+
+  private func emit(
+    _ name: String, _ data: JSONValue, _ client: SocketIOClient, acknowledged: Bool
+  ) async throws -> Int64? {
+    do {
+      return try await client.emit(
+        name, SocketPayload([data]), namespace: settings.namespace, acknowledged: acknowledged)
+    } catch is NodeDown {
+      throw NodeDown()
+    } catch {
+      return nil
+    }
+  }
+
+  // MARK: Ending
+
+  /// Closes the connection in order, or abandons it silently. Another one follows while it is wanted.
+  func hangUp(silently: Bool) async {
+    guard let client else { return }
+    closing = client
+    // Before the namespace is connected there is nothing to disconnect. The server sees the end of a
+    // WebSocket at once, and misses a polling client only by its heartbeats.
+    if !isConnected || silently && isPolling {
+      rendezvous.notice(within: user.behavior.missing, from: history.time)
+    }
+    if !silently, let step = rudeStep(from: settings.closing) {
+      markEnded()
+      try? await step.take(client, settings.namespace, .null)
+    }
+    if silently { await client.abandon() } else { await client.close() }
+  }
+
+  /// Lets no connection follow the current one.
+  func stop() {
+    isRunning = false
+    isWanted = false
+  }
+
+  private func markEnded() {
+    if let record { owner.socketEnded(record: record) }
+    record = nil
+    acknowledgements.endAll()
+  }
+}

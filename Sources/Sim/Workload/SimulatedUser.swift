@@ -1,0 +1,48 @@
+import Environment
+import Simulation
+import System
+
+/// A user of the system in a run: an account, a customer, a worker, an attacker.
+///
+/// Each is a node of its own in a simulated world. A run waits until every user has been served.
+protocol SimulatedUser: AnyObject {
+  var state: UserState { get }
+  /// What the user saw last, for a report of a run that does not end.
+  var lastSeen: String { get }
+  /// Acts until the run is over, and looks at the result.
+  /// - Throws: `NodeDown` when the user's own node dies, `CancellationError`.
+  func live(_ environment: Environment) async throws
+}
+
+extension SimulatedUser {
+  var name: String { state.name }
+  var lastSeen: String { state.lastSeen }
+  var isServed: Bool { state.isServed }
+  var isThrottled: Bool { state.isThrottled }
+}
+
+/// The state that every simulated user has.
+final class UserState {
+  let name: String
+  /// The behavior of the user's group.
+  let behavior: UserGroup
+  let stream: ChoiceStream
+  let tally: Tally
+  /// Whether the user has acted, and has seen the result after the faults.
+  var isServed = false
+  /// Whether a throttle delays the user in the end. That keeps a promise of the service too.
+  var isThrottled = false
+  var lastSeen = "nothing yet"
+
+  init(_ name: String, behavior: UserGroup, stream: ChoiceStream, tally: Tally) {
+    self.name = name
+    self.behavior = behavior
+    self.stream = stream
+    self.tally = tally
+  }
+
+  /// Sleeps for a random time with the given mean.
+  func pause(mean: Duration, _ environment: Environment) async throws {
+    try await environment.clock.sleep(for: stream.exponential(mean: mean))
+  }
+}
