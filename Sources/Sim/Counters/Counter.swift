@@ -1,4 +1,4 @@
-/// What a run counts, so that a scenario can say what it must have reached.
+/// An event that a run counts. A scenario can demand how often it happens.
 public enum Counter: String, CaseIterable, Sendable {
   case requests, successes, conflicts, unauthorized, throttled, unavailable
   case unanswered, retries, refused
@@ -31,14 +31,14 @@ public enum Counter: String, CaseIterable, Sendable {
   case sessionRaces = "session-races"
   case memberChanges = "member-changes"
   case groupMessagesStored = "group-messages-stored"
-  /// Steps of a protocol that were done twice, early, late or out of turn.
+  /// Steps of a protocol that were taken twice, early, late or out of turn.
   case rudeSteps = "rude-steps"
-  /// Messages that nobody can read.
+  /// Messages that no service can read.
   case poison
-  /// Messages that workers worked off, again included.
+  /// Messages that workers worked off, repetitions included.
   case worked
-  /// Users of sessions who went for good.
+  /// Users of supervised sessions who left for good.
   case departures
-  /// Steps of attackers.
+  /// Steps that attackers sent.
   case attacks
 }

@@ -1,26 +1,27 @@
-/// Which labelled events followed each other closely in a run: "crash chat, messages-stored". What matters for ordering bugs is not that
-/// both happened but that each came first at least once; so this is what coverage counts.
+/// The orders in which labelled events closely followed each other in a run, as in "crash chat,
+/// messages-stored". An ordering bug needs one of two events to come first, not just both to
+/// happen, so coverage counts orders.
 public struct Orderings: Sendable {
-  /// Events farther apart than this have nothing to do with each other.
+  /// Events farther apart than this do not count as following each other.
   public static let window: Duration = .milliseconds(500)
 
-  /// One event and another that came soon after it.
+  /// An event and another one that came soon after it.
   public struct Pair: Hashable, Comparable, Sendable {
-    /// What came first.
+    /// The event that came first.
     public let first: String
-    /// What came then.
+    /// The event that followed.
     public let then: String
 
-    /// Makes a pair.
+    /// Makes a pair of two events in order.
     public init(_ first: String, _ then: String) {
       self.first = first
       self.then = then
     }
 
-    /// By names.
+    /// Compares by names.
     public static func < (a: Pair, b: Pair) -> Bool { (a.first, a.then) < (b.first, b.then) }
 
-    /// The other order of the same two.
+    /// The same events in the other order.
     public var reversed: Pair { Pair(then, first) }
   }
 
@@ -29,10 +30,10 @@ public struct Orderings: Sendable {
   private var last: [Int64] = []
   private var seen: [[Bool]] = []
 
-  /// Nothing was seen.
+  /// Makes an empty record.
   public init() {}
 
-  /// An event happened at a virtual time.
+  /// Notes an event at a virtual time in nanoseconds.
   mutating func note(_ label: String, at time: Int64) {
     let number = numbers[label] ?? add(label)
     for other in labels.indices
@@ -51,7 +52,7 @@ public struct Orderings: Sendable {
     return labels.count - 1
   }
 
-  /// The pairs that were seen, sorted.
+  /// The pairs that were seen, in order of their names.
   public var pairs: [Pair] {
     labels.indices.flatMap { first in
       labels.indices.filter { seen[first][$0] }.map { Pair(labels[first], labels[$0]) }

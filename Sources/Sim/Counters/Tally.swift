@@ -1,12 +1,12 @@
-/// Something that somebody did in a run.
+/// An action of a user in a run.
 public struct Act: Sendable {
-  /// When, since the run began.
+  /// The time since the user began.
   public let at: Duration
-  /// Who.
+  /// The user.
   public let who: String
-  /// What, as a script names it.
+  /// The action, as a script names it.
   public let action: String
-  /// Towards whom, when a script said so.
+  /// The target, if the script named one.
   public var to: String?
 }
 

@@ -1,32 +1,33 @@
-/// What the numbers and times of a scenario file may be. Everything has a bound: a run has to end, and nothing may overflow.
+/// The ranges of the numbers and times of a scenario file. Each is bounded so that every run ends
+/// and no arithmetic overflows.
 enum Bounds {
-  /// Of a run, its end, and the time after it in which everything comes right.
+  /// `run`, `end` and `grace`.
   static let run: ClosedRange<Duration> = .milliseconds(1)...(.seconds(86_400))
-  /// Times that may be nothing: pauses, outages, latencies.
+  /// Times that may be zero: pauses, outages, latencies.
   static let pause: ClosedRange<Duration> = .zero...(.seconds(86_400))
-  /// Mean times between two events: without a pause between them time would stand still.
+  /// Mean times between two events. With zero, virtual time would not advance.
   static let interval: ClosedRange<Duration> = .milliseconds(1)...(.seconds(86_400))
-  /// Of what lives for long, such as tokens.
+  /// Lifetimes of tokens.
   static let lifetime: ClosedRange<Duration> = .milliseconds(1)...(.seconds(3650 * 86_400))
-  /// Of clocks that are wrong, both ways.
+  /// Offsets of clocks, in both directions.
   static let skew: ClosedRange<Duration> = .seconds(-3650 * 86_400)...(.seconds(3650 * 86_400))
-  /// Parts per million by which a clock may run wrong.
+  /// Drift of clocks, in parts per million.
   static let drift: ClosedRange<Int64> = -100_000...100_000
-  /// How many there may be of a kind of people, and of all together.
+  /// Users of one group, and of all groups together.
   static let people: ClosedRange<Int64> = 1...10_000
   static let hosts: ClosedRange<Int64> = 1...100
-  /// Of what each person has: devices, contacts, users, messages at once.
+  /// Devices, contacts, requested users and messages of one user.
   static let each: ClosedRange<Int64> = 1...1000
   static let weight: ClosedRange<Int64> = 1...1_000_000
   static let rounds: ClosedRange<Int64> = 1...10_000_000
-  /// Bytes on their way in one direction of a connection.
+  /// Bytes under way in one direction of a connection.
   static let window: ClosedRange<Int64> = 1...1 << 30
   static let count: ClosedRange<Int64> = 1...1_000_000_000
   static let draws: ClosedRange<Int64> = 0...1_000_000_000
   static let seed: ClosedRange<Int64> = 0...Int64.max
-  /// Names or ids that are shared; 0 for none.
+  /// Shared names or ids; 0 shares none.
   static let shared: ClosedRange<Int64> = 0...1_000_000
-  /// Bytes of a scenario's name, and of a person's.
+  /// Bytes of the name of a scenario, and of a user.
   static let title = 1...200
   static let name = 1...32
 }

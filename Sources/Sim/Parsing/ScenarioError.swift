@@ -1,6 +1,6 @@
 import System
 
-/// What is wrong with a scenario file, and where: all of it, in the order of the file.
+/// All errors of a scenario file, in the order of the file.
 public struct ScenarioError: Error, Sendable, CustomStringConvertible {
   /// A line for each error: `file:line:column: …`.
   public let lines: [String]

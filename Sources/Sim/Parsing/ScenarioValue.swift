@@ -1,7 +1,7 @@
 import System
 
-/// A scenario file while it is read: where each value stands, and the errors so far. Reading goes on after an error, so that
-/// one run reports all errors of a file.
+/// A scenario file while it is read: the position of each value, and the errors so far. Reading
+/// goes on after an error, so that all errors of a file are reported together.
 final class ScenarioDocument {
   let file: String
   fileprivate let positions: [String: TextPosition]
@@ -17,7 +17,7 @@ final class ScenarioDocument {
     errors.append((positions[path], error))
   }
 
-  /// Throws the errors that were noted, if there are any.
+  /// Throws the noted errors, if there are any.
   func throwErrors() throws(ScenarioError) {
     guard !errors.isEmpty else { return }
     let ordered = errors.enumerated().sorted { a, b in
@@ -28,7 +28,7 @@ final class ScenarioDocument {
   }
 }
 
-/// A value of a scenario file, with the place where it stands, for errors that say where.
+/// A value of a scenario file with its position, which errors name.
 struct ScenarioValue {
   let value: JSONValue
   let path: String
@@ -47,26 +47,26 @@ struct ScenarioValue {
 
   func error(_ reason: String) -> ScenarioError { ScenarioError(document.file, document.positions[path], reason) }
 
-  /// Notes an error here, and goes on.
+  /// Notes an error at the value.
   func note(_ reason: String) { document.note(error(reason), at: path) }
 
-  /// Notes an error at the name of a member, and goes on.
+  /// Notes an error at the name of a member.
   func note(key: String, _ reason: String) {
     let place = child(key) + "#"
     document.note(ScenarioError(document.file, document.positions[place], reason), at: place)
   }
 
-  /// Reads a member; nil where it is missing, or wrong, which is noted.
+  /// Reads a member. Returns nil if it is missing; notes an error and returns nil if it is invalid.
   func read<T>(_ key: String, _ parse: (ScenarioValue) throws -> T) -> T? {
     self[key].flatMap { $0.read(parse) }
   }
 
-  /// Reads a member into a variable, which stays as it is where the member is missing or wrong.
+  /// Reads a member into a variable, which keeps its value if the member is missing or invalid.
   func read<T>(_ key: String, into place: inout T, _ parse: (ScenarioValue) throws -> T) {
     if let found = read(key, parse) { place = found }
   }
 
-  /// Reads this value; nil where it is wrong, which is noted.
+  /// Reads the value. Notes an error and returns nil if it is invalid.
   func read<T>(_ parse: (ScenarioValue) throws -> T) -> T? {
     do {
       return try parse(self)
@@ -80,12 +80,12 @@ struct ScenarioValue {
 
   private func child(_ key: String) -> String { path.isEmpty ? key : "\(path).\(key)" }
 
-  /// The value of a key, if it is there.
+  /// The member with a name, if there is one.
   subscript(key: String) -> ScenarioValue? {
     value[key].map { ScenarioValue(value: $0, path: child(key), document: document) }
   }
 
-  /// Notes keys that mean nothing here.
+  /// Notes an error for each unknown key.
   func requireKeys(_ known: [String]) {
     guard let members = value.members else { return note("expected an object, found \(value.kind)") }
     for member in members where !known.contains(member.name) {
@@ -93,7 +93,7 @@ struct ScenarioValue {
     }
   }
 
-  /// The elements of an array that is a member: none where it is missing or wrong.
+  /// The elements of a member that is an array; empty if it is missing or invalid.
   func list(_ key: String) -> [ScenarioValue] {
     read(key) { try $0.elements() } ?? []
   }
@@ -105,7 +105,7 @@ struct ScenarioValue {
     }
   }
 
-  /// The members of an object that is a member: none where it is missing or wrong.
+  /// The members of a member that is an object; empty if it is missing or invalid.
   func table(_ key: String) -> [(name: String, value: ScenarioValue)] {
     read(key) { try $0.members() } ?? []
   }
@@ -117,7 +117,7 @@ struct ScenarioValue {
 
   // MARK: Values
 
-  /// A number as it stands in the file; the kind of anything else.
+  /// The text of a number; the kind of any other value.
   private var shown: String { value.number == nil ? value.kind : value.text }
 
   func string() throws(ScenarioError) -> String {
@@ -152,7 +152,7 @@ struct ScenarioValue {
     return try checked(duration, range)
   }
 
-  /// A time that may lie in the past: `-90s`.
+  /// A time that may be negative: `-90s`.
   func signedDuration(_ range: ClosedRange<Duration>) throws(ScenarioError) -> Duration {
     let text = try string()
     let isNegative = text.hasPrefix("-")
@@ -162,7 +162,7 @@ struct ScenarioValue {
     return try checked(isNegative ? .zero - duration : duration, range)
   }
 
-  /// `200ms…2s`, or one time for both ends.
+  /// A range of times, `200ms…2s`, or one time for both ends.
   func durations(_ range: ClosedRange<Duration>) throws(ScenarioError) -> ClosedRange<Duration> {
     let text = try string()
     let ends = text.split(separator: "…", omittingEmptySubsequences: false).map(DurationText.parse)
@@ -180,7 +180,7 @@ struct ScenarioValue {
     return duration
   }
 
-  /// `[from, to]`: draws of a stream, the last not among them.
+  /// The draws `from` to `to`, excluding `to`, of a stream: `[from, to]`.
   func window() throws(ScenarioError) -> Range<Int> {
     let ends = try elements()
     guard ends.count == 2, case let (low, high) = (try ends[0].int(Bounds.draws), try ends[1].int(Bounds.draws)),

@@ -2,49 +2,52 @@ import Environment
 import Simulation
 import System
 
-/// A scenario: who is there, what they do, what goes wrong, and what has to have happened. See `docs/scenarios.md`.
+/// A scenario: its users and their actions, its faults, and what its runs have to reach. See
+/// `docs/scenarios.md`.
 public struct Scenario: Sendable {
-  /// What it is called in reports.
+  /// The name in reports.
   public var name = ""
-  /// The people, in groups that behave alike.
+  /// The groups of users.
   public var people: [UserGroup] = []
-  /// Simulated time in which people act and faults strike; then faults stop and everything has to come right.
+  /// Virtual time in which users act and faults strike. Then the faults end and everything
+  /// recovers.
   public var run: Duration = .seconds(60)
-  /// Time after that in which everybody has to be served, and everything up.
+  /// Time after `run` in which every user has to be served and every service has to come up.
   var grace: Duration = .seconds(1800)
-  /// When the run ends whatever is under way: what it is about has happened by then.
+  /// When the run ends in any case. Only oracles that judge at once judge such a run.
   var end: Duration?
-  /// What goes wrong.
+  /// The faults.
   public var faults: [Fault] = []
-  /// Exact steps.
+  /// Actions at exact times.
   public var script: [ScriptStep] = []
-  /// Counters that have to reach at least so much over all seeds.
+  /// The least number that a counter has to reach over ten seeds.
   public var expect: [(counter: Counter, atLeast: Int)] = []
-  /// How the User Service is set up.
+  /// The settings of the services.
   public var service = ServiceSettings()
   var link = LinkSetting()
   var clocks: [ClockRule] = []
 
-  /// The seed to run it with when nobody names one: what fuzzing found fails with it.
+  /// The seed for a command that names none. A scenario that fuzzing found fails with it.
   public var seed: UInt64?
-  /// How its schedules are made when nobody says otherwise.
+  /// The strategy of the scheduler for a command that names none.
   public var strategy = StrategyName.random
-  /// What is left to the seed; all of it, but in what shrinking has made simple.
+  /// The choices that are left to the seed. Shrinking makes all others simple.
   var windows = ChoiceWindows()
-  /// Whether it stands for one run: what chance may do in it was cut down to that.
+  /// Whether the scenario is the recording of one run.
   public var isRecording: Bool { !windows.all.isEmpty }
-  /// Whether it is about its own seed alone: a recording, or the lesson of a planted bug.
+  /// Whether the scenario is only for its own seed: a recording, or the lesson of a planted bug.
   public var hasOneSeed: Bool { seed != nil && (isRecording || !fails.isEmpty) }
-  /// Orders of events that have to be seen over all seeds.
+  /// Orders of events that have to be seen over ten seeds.
   public var sometimes: [Orderings.Pair] = []
-  /// The oracles of which one has to fail: what a scenario with a planted bug is about.
+  /// The oracles of which one has to find the planted bug.
   public var fails: [String] = []
   /// Whether there is a Chat Service.
   var hasChat = false
 
-  /// Hosts of supervisors; with one or more there are the broker, the manager and the Customer Server as well.
+  /// The number of hosts of supervisors. With one or more there are also a broker, a manager, a
+  /// Chat Service and a Customer Server.
   var supervisorHosts = 0
-  /// Whether there is a broker, also without them.
+  /// Whether there is a broker.
   var hasBroker = false
   struct ClockRule: Sendable {
     let node: String
@@ -52,29 +55,29 @@ public struct Scenario: Sendable {
     let driftPartsPerMillion: Int64
   }
 
-  /// An exact step: somebody does something at a time.
+  /// An action of one user at an exact time.
   public struct ScriptStep: Sendable {
     let at: Duration
     let who: String
-    /// One of the actions of their role.
+    /// An action of the user's role.
     let action: String
-    /// Towards whom; nil leaves that to chance.
+    /// The target; nil picks one at random.
     var to: String?
   }
 
-  /// Whether some of a group's people may do something, by chance or by the script.
+  /// Whether a user of a group may take an action, at random or by the script.
   func hasAction(_ action: ChatAction, in group: UserGroup) -> Bool {
     group.chatActions.contains { $0.action == action }
       || script.contains { $0.action == action.rawValue && group.names.contains($0.who) }
   }
 
-  /// Whether nothing is on its way for long but by a fault.
+  /// Whether the network delivers every segment soon, faults aside.
   var isQuick: Bool { link.stalls == 0 && link.latency.upperBound <= .milliseconds(20) }
 
-  /// Whether nothing goes wrong.
+  /// Whether there are no faults and the network is quick.
   var isCalm: Bool { isQuick && faults.isEmpty }
 
-  /// Whether a socket may have to be missed.
+  /// Whether a service may need heartbeats to notice the end of a socket.
   var needsHeartbeats: Bool { !isCalm || somebodyVanishes }
 
   /// Whether a user may end a socket without a word to the server.
@@ -88,6 +91,6 @@ public struct Scenario: Sendable {
       || steps.contains { SupervisedUserAction(rawValue: $0)?.isSilent ?? false }
   }
 
-  /// The names of all people, in order.
+  /// The names of all users, in order.
   var peopleNames: [String] { people.flatMap(\.names) }
 }

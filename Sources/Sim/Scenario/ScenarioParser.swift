@@ -3,7 +3,8 @@ import Simulation
 import System
 
 extension Scenario {
-  /// Reads a scenario file. `file` is what errors call it. All errors of the file are reported together.
+  /// Reads a scenario file. Errors name it `file`. All errors of the file are reported together. -
+  /// Throws: `ScenarioError`.
   public init(parsing bytes: [UInt8], file: String) throws(ScenarioError) {
     let root = try ScenarioValue.parse(bytes, file: file)
     root.requireKeys([
@@ -49,13 +50,13 @@ extension Scenario {
     do throws(UnknownBug) { try service.plant(name) } catch { value.note(error.description) }
   }
 
-  /// Notes what is wrong with all people together.
+  /// Notes errors about the groups of users together.
   private func checkPeople(_ root: ScenarioValue) {
     guard let place = root["people"] else { return }
     guard people.reduce(0, { $0 + $1.count }) <= Bounds.people.upperBound else {
-      return place.note("there are more than \(Bounds.people.upperBound) people")
+      return place.note("there are more than \(Bounds.people.upperBound) users")
     }
-    // Accounts are unique without regard to case. Somebody called operator looks at the manager in the end.
+    // Accounts are unique without regard to case.
     var names: Set<String> = Set(serviceNodes + [Self.operatorNode])
     for name in peopleNames where !name.isEmpty && !names.insert(name.lowercased()).inserted {
       place.note("two nodes have the same name")
@@ -68,7 +69,7 @@ extension Scenario {
     if has(.chat), !hasChat { place.note("people of the role chat need a topology with chat: 1") }
   }
 
-  /// How long everybody waits until everything has come to rest, which depends on what goes wrong.
+  /// Sets how long users wait for everything to come to rest, which depends on the faults.
   private mutating func setRest(_ root: ScenarioValue) {
     for (index, entry) in root.list("people").enumerated() {
       people[index].rest = entry.read("rest") { try $0.duration(Bounds.pause) } ?? rest(of: people[index])
@@ -79,13 +80,14 @@ extension Scenario {
     }
   }
 
-  /// Until everybody has noticed who is gone, and what that leads to is done; with sessions, until somebody else has been found for them, too.
-  /// In a calm world what takes longer than a moment is waited for as it happens.
+  /// Time until the services have noticed every user who has gone and have reacted; with supervised
+  /// sessions, until they have assigned other users. In a calm world users wait for what takes
+  /// longer when it happens: see `Rendezvous.notice`.
   private func rest(of people: UserGroup) -> Duration {
     isCalm ? .seconds(2) : service.vanishing + .seconds(people.role == .chat ? 10 : 15)
   }
 
-  /// What the runs of the scenario have to show.
+  /// Reads the demands on the runs of the scenario.
   private mutating func readDemands(_ root: ScenarioValue) {
     for entry in root.list("fails") {
       if let oracle = entry.read({ try $0.string() }) { fails.append(oracle) }
@@ -109,7 +111,7 @@ extension Scenario {
   private mutating func read(topology: ScenarioValue) {
     topology.requireKeys(["users", "chat", "broker", "supervisorHosts"])
     for key in ["users", "chat", "broker"] where topology.read(key, { try $0.int(1...Int64.max) }) ?? 1 != 1 {
-      topology[key]?.note("there is one node of each service: several over one database come later")
+      topology[key]?.note("only one node of each service is supported")
     }
     topology.read("supervisorHosts", into: &supervisorHosts) { try $0.int(Bounds.hosts) }
     hasChat = topology["chat"] != nil || topology["supervisorHosts"] != nil
@@ -157,10 +159,10 @@ extension Scenario {
       throw value.error("a step needs \"at\", \"who\" and \"does\"")
     }
     let time = try at.duration(Bounds.pause)
-    guard time < run else { throw at.error("a step has to lie within the run") }
+    guard time < run else { throw at.error("a step must be within the run") }
     let name = try who.string()
     guard let group = people.first(where: { $0.names.contains(name) }) else {
-      throw who.error("nobody here is called \"\(name)\"\(Spelling.hint(name, among: peopleNames))")
+      throw who.error("there is no user called \"\(name)\"\(Spelling.hint(name, among: peopleNames))")
     }
     guard !Role.withoutScript.contains(group.role) else {
       throw who.error("a \(group.role) has no script")
@@ -170,30 +172,30 @@ extension Scenario {
     return ScriptStep(at: time, who: name, action: action, to: try target(value, of: action, by: name, in: group))
   }
 
-  /// Towards whom a step is: another person of the same kind, or for what is done in a group the one who has made it.
+  /// Reads the target of a step: another user of the group, or the creator of a group.
   private func target(
     _ step: ScenarioValue, of action: String, by name: String, in group: UserGroup
   ) throws(ScenarioError) -> String? {
     guard let value = step["to"] else { return nil }
     let to = try value.string()
     guard group.role == .chat, let action = ChatAction(rawValue: action), action.target != .nobody else {
-      throw value.error("\"to\" means nothing for \(action)")
+      throw value.error("\(action) takes no \"to\"")
     }
     if action.target == .creator {
-      let makers = people.filter { $0.role == .chat }.compactMap(\.names.first)
-      guard makers.contains(to) else {
-        throw value.error("\"\(to)\" has made no group: \(makers.joined(separator: ", ")) make one each")
+      let creators = people.filter { $0.role == .chat }.compactMap(\.names.first)
+      guard creators.contains(to) else {
+        throw value.error("\"\(to)\" has created no group; \(creators.joined(separator: ", ")) create one each")
       }
     } else if to == name || !group.names.contains(to) {
       let others = group.names.filter { $0 != name }
-      throw value.error("\"\(to)\" is not another of \(name)'s kind\(Spelling.hint(to, among: others))")
+      throw value.error("\"\(to)\" is not another user of the group of \(name)\(Spelling.hint(to, among: others))")
     }
     return to
   }
 }
 
 extension ScenarioValue {
-  /// `"crash chat, messages-stored"`: one event, and another soon after it. Both have to be known.
+  /// Reads an event and another one soon after it: `"crash chat, messages-stored"`.
   fileprivate func ordering(among known: [String]) throws(ScenarioError) -> Orderings.Pair {
     let parts = try string().split(separator: ", ").map(String.init)
     guard parts.count == 2, parts[0] != parts[1] else {

@@ -120,7 +120,7 @@ struct ScenarioBoundsTests {
       ("faults: [{ stalls: 0.1 }]", "a fault needs a time: \"at\", or \"from\""),
       (
         "faults: [{ from: '1s', crash: 'users' }]",
-        "a fault at one moment has \"at\"; with \"every\" it strikes again and again"
+        "a fault at one moment has \"at\"; with \"every\" it strikes repeatedly"
       ),
       ("faults: [{ at: '1s', stalls: 0.1 }]", "a fault that lasts has \"from\" and \"to\", not \"at\""),
       (
@@ -128,14 +128,14 @@ struct ScenarioBoundsTests {
         "a fault of a disk needs at least one of failingReads, failingWrites, failingSyncs, rot, slow, full"
       ),
       ("faults: [{ from: '1s', partition: [[], ['users']] }]", "a side of a partition has at least one node"),
-      ("faults: [{ from: '1s', partition: [['a'], ['a']] }]", "a node is on one side of a partition"),
+      ("faults: [{ from: '1s', partition: [['a'], ['a']] }]", "a node can be on one side of a partition only"),
       ("sometimes: ['requests, sucesses']", "unknown event \"sucesses\"; did you mean \"successes\"?"),
       ("sometimes: ['crash users, requests']", "unknown event \"crash users\""),
       (
         "sometimes: ['requests, requests']",
         "an ordering is two different events, for example \"crash chat, messages-stored\""
       ),
-      ("script: [{ at: '1s', who: 'a', does: 'login', to: 'a' }]", "\"to\" means nothing for login"),
+      ("script: [{ at: '1s', who: 'a', does: 'login', to: 'a' }]", "login takes no \"to\""),
       ("people2: []", "unknown key \"people2\"; did you mean \"people\"?"),
     ])
   func silent(part: String, reason: String) {

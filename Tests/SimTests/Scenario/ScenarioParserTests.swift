@@ -30,10 +30,10 @@ struct ScenarioParserTests {
         "{ name: 'x', faults: [{ at: '1s' }] }",
         "f:1:23: a fault is exactly one of crash, pause, drain, reset, partition, disk, stalls, skew"
       ),
-      ("{ name: 'x', faults: [{ at: '2m', crash: 'users' }] }", "f:1:23: a fault has to lie within the run"),
+      ("{ name: 'x', faults: [{ at: '2m', crash: 'users' }] }", "f:1:23: a fault must be within the run"),
       (
         "{ name: 'x', faults: [{ at: '1s', to: '2s', crash: 'users' }] }",
-        "f:1:23: \"at\" stands alone: a time that lasts has \"from\" and \"to\""
+        "f:1:23: \"at\" excludes \"from\", \"to\" and \"every\""
       ),
       ("{ name: 'x', expect: { crashs: 1 } }", "f:1:24: unknown counter \"crashs\"; did you mean \"crashes\"?"),
       (
@@ -42,14 +42,14 @@ struct ScenarioParserTests {
       ),
       ("{ name: 'x', people: [{ name: 'a', cutOff: 2 }] }", "f:1:44: expected a number from 0 to 1, found 2"),
       ("{ name: 'x', people: [{ name: 'a' }, { name: 'a' }] }", "f:1:22: two nodes have the same name"),
-      ("{ name: 'x', script: [{ at: '1s', who: 'b', does: 'login' }] }", "f:1:40: nobody here is called \"b\""),
+      ("{ name: 'x', script: [{ at: '1s', who: 'b', does: 'login' }] }", "f:1:40: there is no user called \"b\""),
       (
         "{ name: 'x', network: { latency: '2s…1s' } }",
         "f:1:34: \"2s…1s\" is not a time or a range of times; write for example 200ms…2s"
       ),
       (
         "{ name: 'x', topology: { users: 2 } }",
-        "f:1:33: there is one node of each service: several over one database come later"
+        "f:1:33: only one node of each service is supported"
       ),
     ])
   func errors(text: String, message: String) { #expect(error(text) == message) }
