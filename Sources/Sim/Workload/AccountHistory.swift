@@ -1,13 +1,13 @@
 import System
 
-/// What a token says to whoever holds it, read without its key.
+/// The claims of a token, read without its key.
 struct TokenFacts: Hashable, Sendable {
   let raw: String
   let subject: String
   let family: String
   let id: String
   let expires: Int64
-  /// The account it was given for, by its username in lower case.
+  /// The account of the token: its username in lower case.
   let account: String
 
   init?(_ raw: String, account: String) {
@@ -24,7 +24,7 @@ struct TokenFacts: Hashable, Sendable {
   }
 }
 
-/// What somebody asked for.
+/// A request to the User Service.
 enum Request: Sendable {
   case register(email: String, username: String, password: String)
   case login(user: String, password: String, account: String)
@@ -34,7 +34,7 @@ enum Request: Sendable {
   case deleteSession(String, TokenFacts)
   case deleteUser(TokenFacts)
 
-  /// The access or refresh token that it shows.
+  /// The access or refresh token in the request.
   var token: TokenFacts? {
     switch self {
     case .register, .login: nil
@@ -45,9 +45,9 @@ enum Request: Sendable {
   }
 }
 
-/// What somebody saw come back.
+/// The answer to a request, as its user saw it.
 enum Answer: Sendable {
-  /// No answer: whether it was done is unknown.
+  /// No answer came. The request may or may not have taken effect.
   case none
   case status(Int)
   case tokens(access: TokenFacts, refresh: TokenFacts)
@@ -61,26 +61,27 @@ enum Answer: Sendable {
     }
   }
 
-  /// Whether it may have been done and may not: nothing came back, or a 5xx did.
+  /// Whether the request may or may not have taken effect: no answer came, or a 5xx.
   var isUnknown: Bool { status.map { $0 >= 500 } ?? true }
-  /// Turned away unread: too slow in arriving, or too many wrong guesses. It was not done, and says nothing about the state.
+  /// Whether the service turned the request away unread: it arrived too slowly, or after too many
+  /// wrong guesses. It had no effect and shows nothing of the service's state.
   var isTurnedAway: Bool { status == 408 || status == 429 }
-  /// Whether it was done.
+  /// Whether the request took effect.
   var isSuccess: Bool { status.map { (200..<300).contains($0) } ?? false }
 }
 
-/// One request and its answer, as the one who made it saw them.
+/// A request and its answer, as the user saw them.
 struct Operation: Sendable {
   let id: Int
   let person: String
   let request: Request
-  /// When it was begun and answered: positions in the one order of all beginnings and answers.
+  /// The positions of the request and the answer in the order of all requests and answers.
   let invoked: Int
   var answered = Int.max
-  /// The same in virtual time.
+  /// The same in virtual nanoseconds.
   let invokedAt: Int64
   var answeredAt = Int64.max
-  /// The service's wall clock, in seconds, at both ends.
+  /// The service's wall clock at the request and at the answer, in seconds.
   let wallAtInvocation: Int64
   var wallAtAnswer = Int64.max
   var answer = Answer.none

@@ -1,8 +1,9 @@
 import System
 
-/// What an attacker says to the broker. It writes frames by itself, since the client's own writer refuses much of it.
+/// The frames of an attacker to the broker. It has its own writer, since that of the client refuses
+/// invalid frames.
 extension AttackGrammar {
-  /// Queues and exchanges: its own, those of the protocol, and names that nobody has.
+  /// A queue of the attacker's own, or any name.
   private func queue() -> String {
     source.once(in: 8) ? text() : persona.name + "-q\(source.number(below: 4))"
   }
@@ -19,7 +20,7 @@ extension AttackGrammar {
 
   // MARK: Fields
 
-  /// At most 255 bytes, unless the length is a lie.
+  /// A short string: at most 255 bytes.
   static func short(_ text: String) -> [UInt8] {
     let bytes = Array(text.utf8.prefix(255))
     return [UInt8(bytes.count)] + bytes
@@ -43,7 +44,7 @@ extension AttackGrammar {
     return output
   }
 
-  /// A field value of any type of the grammar, or of none.
+  /// A field value of any type, valid or not.
   func fieldValue(depth: Int = 0) -> [UInt8] {
     let number = source.pick(Self.integers)
     var output: [UInt8] = []
@@ -112,7 +113,8 @@ extension AttackGrammar {
     return output + long(payload) + [0xCE]
   }
 
-  /// From the protocol's name to an open channel. Few attacks begin before anybody has logged in.
+  /// The frames from the protocol header to two open channels. A few have invalid values, since an
+  /// invalid login ends the conversation.
   func amqpGreeting(user: String, password: String) -> [[UInt8]] {
     let secret = source.once(in: 16) ? text() : password
     let response = [0] + Array(user.utf8) + [0] + Array(secret.utf8)
@@ -134,7 +136,7 @@ extension AttackGrammar {
     ]
   }
 
-  /// Bits as the protocol packs them.
+  /// Packed bits.
   private func bits() -> UInt8 { UInt8(source.number(below: 32)) }
 
   private func tag() -> [UInt8] {
@@ -143,11 +145,11 @@ extension AttackGrammar {
     return output
   }
 
-  /// One step: a method on a channel, with its content where it has one.
+  /// One step: a method on a channel, with its content if it has one.
   func amqpStep() -> [UInt8] {
-    // An error of the connection ends the conversation, so those are rare.
+    // A wrong channel ends the conversation, so it is rare.
     let channel: UInt16 = source.mostly(source.pick([1, 1, 2]), [3, 0, 2047, 65_535])
-    // `exclusive` would make others' declarations of the same queue fail, which are this attacker's as well.
+    // The attacker never declares an exclusive queue: its own later declarations would fail.
     switch source.number(below: 26) {
     case 0, 1, 2:
       return one(
@@ -232,7 +234,7 @@ extension AttackGrammar {
       + (body.isEmpty ? [] : frame(3, channel, body))
   }
 
-  /// Property flags and the properties that they announce.
+  /// The property flags and the properties.
   func amqpProperties(_ more: [(name: String, value: [UInt8])] = [], replyTo: String? = nil) -> [UInt8] {
     var flags: UInt16 = 0
     var list: [UInt8] = []
@@ -262,7 +264,7 @@ extension AttackGrammar {
     return output + list
   }
 
-  /// A header, often the one in which the broker counts deaths.
+  /// A header, often `x-death`, in which the broker counts deaths.
   private func header() -> (name: String, value: [UInt8]) {
     switch source.number(below: 4) {
     case 0:
@@ -274,7 +276,7 @@ extension AttackGrammar {
       return ("x-death", [UInt8(ascii: "A")] + Self.long([UInt8(ascii: "F")] + death))
     case 1: return ("x-death", fieldValue())
     case 2: return (source.pick(["CC", "BCC", "x-delay", "x-first-death-queue"]), fieldValue())
-    // Nearly a whole frame: whatever is added to it does not fit any more.
+    // Nearly a whole frame, so that no other header fits.
     default: return (text(), source.once(in: 4) ? Self.value(String(repeating: "h", count: 130_000)) : fieldValue())
     }
   }

@@ -1,23 +1,25 @@
 import Environment
 import System
 
-/// Conversations of one attacker with the services: the steps of the grammar, each sent whole or in pieces, once or twice,
-/// before the answer to the last one or after it, and now and then cut off after any byte. It reads what comes, or does not.
+/// The conversations of one attacker with the services.  Each step of the grammar is sent whole or
+/// in pieces, once or twice, before or after the answer to the previous one, and may be cut off
+/// after any byte. The answers are read or not.
 final class AttackConversation {
   private let environment: Environment
   private let source: any AttackSource
   private(set) var grammar: AttackGrammar
   private let services: [AttackedService]
   private let serviceToken: String?
-  /// Connections that were left open, and that nobody reads.
+  /// Connections that were left open and are not read.
   private var abandoned: [any Connection] = []
   private static let mostAbandoned = 4
   /// Answers that no client may cause.
   private(set) var blunders: [String] = []
-  /// Steps that were sent.
+  /// The number of steps that were sent.
   private(set) var steps = 0
 
-  /// Whether an answer of 500 from a service is its fault: the Customer Server says so when others do not answer.
+  /// The services that never answer 500. The Customer Server does when other services do not
+  /// answer.
   private static let faultless: Set<AttackedService> = [.users, .chat, .manager]
 
   init(
@@ -31,7 +33,7 @@ final class AttackConversation {
     grammar = AttackGrammar(source: source, persona: persona)
   }
 
-  /// Holds one conversation. Whatever becomes of the connection ends it.
+  /// Holds one conversation, until the connection ends or all steps are sent.
   /// - Throws: `NodeDown`, `CancellationError`.
   func hold(_ kind: AttackKind) async throws {
     do {
@@ -44,7 +46,7 @@ final class AttackConversation {
     } catch is NetworkError {}
   }
 
-  /// Gives up what was left open.
+  /// Resets the connections that were left open.
   func end() {
     for connection in abandoned { connection.reset() }
     abandoned = []
@@ -52,7 +54,7 @@ final class AttackConversation {
 
   // MARK: Becoming somebody
 
-  /// Registers and logs in, as anybody may. What is not answered is left out.
+  /// Registers and logs in. Credentials whose request is not answered stay empty.
   func introduce() async throws {
     let persona = grammar.persona
     let client = HTTPClient(environment, address: Scenario.usersAddress)
@@ -86,7 +88,7 @@ final class AttackConversation {
 
   // MARK: Saying
 
-  /// Connects, holds a conversation over the connection, and then closes it, resets it, or leaves it as it is.
+  /// Connects, holds a conversation, and then closes the connection, resets it or leaves it open.
   private func connected(
     to address: SocketAddress, _ body: (any Connection) async throws -> Void
   ) async throws {
@@ -104,7 +106,7 @@ final class AttackConversation {
     }
   }
 
-  /// Sends bytes as one of the ways of the network.
+  /// Sends bytes once, twice, in pieces or in part.
   /// - Throws: `NetworkError`; `.closed` after the attacker has cut itself off.
   private func say(_ bytes: [UInt8], _ connection: any Connection) async throws {
     steps += 1
@@ -127,7 +129,7 @@ final class AttackConversation {
     }
   }
 
-  /// What comes within a moment, mostly; now and then nothing is read.
+  /// Reads what comes within a short time. Sometimes it reads nothing.
   private func listen(_ connection: any Connection, for time: Duration = .milliseconds(3)) async throws -> [UInt8] {
     var heard: [UInt8] = []
     guard source.number(below: 6) > 0 else { return heard }
@@ -165,7 +167,7 @@ final class AttackConversation {
     }
   }
 
-  /// Opens a channel again that the broker has closed: an error ends the channel, and not the attack.
+  /// Opens each channel again that the broker has closed because of an error.
   private func answer(_ heard: [UInt8], _ connection: any Connection) async throws {
     var rest = heard[...]
     while rest.count >= 12, let type = rest.first {
@@ -218,7 +220,7 @@ final class AttackConversation {
     if source.once(in: 3) { try await webSocket(sid: sid) }
   }
 
-  /// The session's id, out of the answer that opens it.
+  /// The connection's id in the answer that opens it.
   private static func sid(in heard: [UInt8]) -> String? {
     let text = String(decoding: heard, as: UTF8.self)
     guard let start = text.firstRange(of: "\"sid\":\"")?.upperBound else { return nil }

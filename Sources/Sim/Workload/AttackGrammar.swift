@@ -1,7 +1,7 @@
 import Simulation
 import System
 
-/// Where the choices of an attack come from: a stream of the seed, or the bytes of a fuzzer's input.
+/// The source of the choices of an attack: a stream of the seed, or the bytes of a fuzzer's input.
 protocol AttackSource: AnyObject {
   /// A number from 0 to `bound` - 1.
   func number(below bound: Int) -> Int
@@ -14,19 +14,19 @@ extension ChoiceStream: AttackSource {
 extension AttackSource {
   func pick<Element>(_ elements: [Element]) -> Element { elements[number(below: elements.count)] }
 
-  /// The usual value, and once in 24 one that ends most conversations.
+  /// The usual value; once in 24 a rare one, which ends most conversations.
   func mostly<Element>(_ usual: Element, _ rare: [Element]) -> Element { once(in: 24) ? pick(rare) : usual }
 
   /// True once in `count`.
   func once(in count: Int) -> Bool { number(below: count) == count - 1 }
 }
 
-/// Who attacks, and what the services have given to them: an ordinary client's credentials and names of its own.
+/// The identity of an attacker: its name and an ordinary client's credentials.
 struct AttackPersona: Sendable {
-  /// The name, with which all that the attacker makes begins.
+  /// The prefix of the names of everything that the attacker creates.
   let name: String
-  /// Whether nobody else is in the world. Otherwise the attacker leaves alone what a trusted client could take from
-  /// others in good order: the pool of users, and the queues of the services.
+  /// Whether there are no other users. Otherwise the attacker leaves alone what a trusted client
+  /// may take from others: the pool of users and the queues of the services.
   var isAlone = false
   var accessToken = "none"
   var refreshToken = "none"
@@ -37,21 +37,22 @@ struct AttackPersona: Sendable {
   var password: String { "password of \(name)" }
 }
 
-/// What an attacker says, one byte string after the other: each a choice among rows of tables that hold the limits, one
-/// beyond them, and extremes. It is the one grammar of the role `attacker` and of the fuzz targets above the parsers.
+/// The messages of an attacker.  Each value is chosen from a table of limits, values one beyond a
+/// limit, and extremes. The role `attacker` and the fuzz targets of conversations share the
+/// grammar.
 struct AttackGrammar {
   let source: any AttackSource
   var persona: AttackPersona
 
   // MARK: Values
 
-  /// The limits of the contract, one beyond each, and the ends of the machine's integers.
+  /// The limits of the contract, one beyond each, and the ends of the integer types.
   static let integers: [Int64] = [
     0, 1, -1, 2, 50, 64, 65, 127, 128, 255, 256, 65_535, 65_536, 1_000_000, 1_000_001, 2_147_483_647, 2_147_483_648,
     4_294_967_295, 4_294_967_296, 9_007_199_254_740_993, .max - 1, .max, .min, .min + 1,
   ]
 
-  /// Texts at the bounds of names, and those that Unicode makes hard.
+  /// Texts at the bounds of names, and difficult Unicode.
   func text() -> String {
     switch source.number(below: 12) {
     case 0: ""
@@ -69,7 +70,7 @@ struct AttackGrammar {
     }
   }
 
-  /// JSON as text, so that it can also be what no JSON value is.
+  /// JSON as text, which may be malformed.
   func json(depth: Int = 0) -> String {
     switch source.number(below: depth < 3 ? 13 : 9) {
     case 0: "null"
@@ -83,7 +84,7 @@ struct AttackGrammar {
     case 9: "[\(json(depth: depth + 1)),\(json(depth: depth + 1))]"
     case 10: "{\"a\":\(json(depth: depth + 1)),\(Self.quoted(text())):\(json(depth: depth + 1))}"
     case 11:
-      // The limit for depth, and one beyond: what is taken at the door is wrapped again further in.
+      // Depths around the limit. A service wraps an accepted value again further in.
       nested(source.pick([2, 60, 61, 62, 63, 64, 65, 1000]))
     default: "[" + Array(repeating: "0", count: source.pick([100, 1000])).joined(separator: ",") + "]"
     }
@@ -97,7 +98,8 @@ struct AttackGrammar {
 
   static func quoted(_ text: String) -> String { JSONValue.string(text).text }
 
-  /// An object with these members. Most have the value that is expected; one may be another, left out, or there twice.
+  /// An object with these members. Most have the expected value; some have another one, are missing
+  /// or are there twice.
   func object(_ members: [(name: String, value: String)]) -> String {
     var parts: [String] = []
     for member in members {
@@ -114,7 +116,7 @@ struct AttackGrammar {
 
   // MARK: Bytes
 
-  /// The bytes as they are, mostly; else cut off after any byte, with another byte in a place, or twice.
+  /// The bytes, mostly unchanged; else cut off, with one byte changed or missing, or twice.
   func mangled(_ bytes: [UInt8]) -> [UInt8] {
     guard !bytes.isEmpty else { return bytes }
     switch source.number(below: 32) {

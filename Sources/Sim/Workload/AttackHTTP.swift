@@ -1,7 +1,7 @@
 import Environment
 import System
 
-/// The HTTP services, as an attacker sees them: routes, and the parameters that they take.
+/// The HTTP services as an attacker sees them: routes and their parameters.
 enum AttackedService: String, CaseIterable, Sendable {
   case users, chat, customers, manager
 
@@ -66,15 +66,15 @@ enum AttackedService: String, CaseIterable, Sendable {
   }
 }
 
-/// What an attacker says to an HTTP service.
+/// The requests of an attacker to an HTTP service.
 extension AttackGrammar {
-  /// The value that a parameter ought to have, as JSON.
+  /// A valid value of a parameter, as JSON.
   private func parameter(_ name: String) -> String {
     switch name {
     case "email", "EMAIL": Self.quoted(persona.email)
     case "user", "username": Self.quoted(persona.name)
     case "password": Self.quoted(source.once(in: 3) ? "a wrong guess" : persona.password)
-    // With the right password it would have a session, and users that others wait for.
+    // With the right password the attacker would get a session, and users that others wait for.
     case "PASSWORD": Self.quoted(persona.isAlone ? persona.password : "a wrong guess")
     case "refresh_token": Self.quoted(persona.refreshToken)
     case "sessionID": Self.quoted(persona.sessionID)
@@ -100,7 +100,7 @@ extension AttackGrammar {
     }
   }
 
-  /// One request. `isLast` tells that what follows on the connection means nothing any more.
+  /// One request.
   func request(to service: AttackedService, serviceToken: String?) -> [UInt8] {
     let row = source.pick(service.rows)
     var line = row.line
@@ -176,7 +176,7 @@ extension AttackGrammar {
     }.joined(separator: "&")
   }
 
-  /// A property list of the same members, or one whose objects point to each other.
+  /// A property list with the same members, or one with many references to one object.
   private func propertyList(_ fields: [(name: String, value: String)]) -> [UInt8] {
     if source.once(in: 4) { return Self.sharedPropertyList(references: source.pick([10, 1000, 5000]), bytes: 1000) }
     let members = fields.map { field in
@@ -185,7 +185,8 @@ extension AttackGrammar {
     return mangled(PropertyList.bytes(.object(members)))
   }
 
-  /// A list of so many references to one string of so many bytes: small on the wire, and large for who copies it.
+  /// A property list with `references` to one string of `bytes` bytes. It is small on the wire, and
+  /// large for a parser that copies the string.
   static func sharedPropertyList(references: Int, bytes: Int) -> [UInt8] {
     var output = Array("bplist00".utf8)
     func integer(_ number: Int) -> [UInt8] {

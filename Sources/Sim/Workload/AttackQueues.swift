@@ -1,11 +1,11 @@
 import System
 
-/// What an attacker puts into the queues of the services.
+/// The messages of an attacker to the queues of the services.
 extension AttackGrammar {
   private struct Row {
     let exchange: String
     let queue: String
-    /// The types that it knows, and what they carry.
+    /// The types of messages, with the members of their data.
     let messages: [(type: String, members: [String])]
   }
 
@@ -44,7 +44,7 @@ extension AttackGrammar {
       ]),
   ]
 
-  /// The queue of a session's supervisor, which exists once somebody has initialized it.
+  /// The queue of a session's supervisor. It exists once the session is initialized.
   private static let sessionRow = Row(
     exchange: "SESSION_SUPERVISOR_EXCHANGE", queue: "SSE_1_UM",
     messages: [
@@ -81,7 +81,7 @@ extension AttackGrammar {
 
   private func supervisor() -> String { source.once(in: 4) ? text() : source.pick([persona.name, "1", "2"]) }
 
-  /// A body that nobody can read, whatever it goes to.
+  /// A body that no service can read.
   private func spoiled(_ type: String) -> String {
     source.pick([
       "", "no JSON", "[]", "{}", "{\"TYPE\":7}", "{\"TYPE\":\"NO_SUCH_TYPE\",\"DATA\":{}}",
@@ -91,8 +91,8 @@ extension AttackGrammar {
     ])
   }
 
-  /// A message to a queue of the services, as frames. Where others live it is one that cannot be read: what can be read is
-  /// the word of a service, and the broker's clients are trusted with that.
+  /// A message to a queue of the services, as frames. It is unreadable if there are other users:
+  /// the services trust a message that they can read.
   func queueStep() -> [UInt8] {
     let row = source.once(in: 8) && persona.isAlone ? Self.sessionRow : source.pick(Self.rows)
     let message = source.pick(row.messages)

@@ -1,6 +1,6 @@
 import System
 
-/// What an attacker says over Engine.IO and Socket.IO.
+/// The packets of an attacker over Engine.IO and Socket.IO.
 extension AttackGrammar {
   // MARK: Packets
 
@@ -8,7 +8,8 @@ extension AttackGrammar {
     source.once(in: 4) ? source.pick(["/users", "/unknown", "/" + text(), "/users?a=b"]) : "/"
   }
 
-  /// The data of CONNECT. Into the pool of users it gets only when there is nobody else who needs one.
+  /// The data of a CONNECT packet. The attacker joins the pool of users only if there are no other
+  /// users.
   private func authentication(for namespace: String) -> String {
     let session = namespace.hasPrefix("/users") && !persona.isAlone ? "none" : persona.sessionID
     return object([("sessionID", Self.quoted(session)), ("token", Self.quoted(persona.accessToken))])
@@ -20,7 +21,7 @@ extension AttackGrammar {
     return "0" + (namespace == "/" ? "" : namespace + ",") + data
   }
 
-  /// An event of the chat or of sessions, or of nobody.
+  /// An event of the Chat Service or the User Server, or an unknown one.
   private func event() -> String {
     let recipient = source.once(in: 3) ? json() : "\(source.pick([persona.userID, persona.userID, 0, -1, .max, .min]))"
     let content =
@@ -39,12 +40,12 @@ extension AttackGrammar {
     return "[\(name),\(object(members))\(source.once(in: 12) ? "," + json() : "")]"
   }
 
-  /// A number of an acknowledgement, or nothing.
+  /// The number of an acknowledgement, or nothing.
   private func number() -> String {
     source.once(in: 2) ? "" : source.pick(["0", "1", "12", "9223372036854775807", "9223372036854775808", "-1", "00"])
   }
 
-  /// A packet of Socket.IO, or what looks like one.
+  /// A packet of Socket.IO, valid or not.
   private func socketPacket() -> String {
     let prefix = { () -> String in
       let namespace = namespace()
@@ -65,7 +66,7 @@ extension AttackGrammar {
     }
   }
 
-  /// A packet of Engine.IO, as text.
+  /// A packet of Engine.IO as text, valid or not.
   func enginePacket() -> String {
     switch source.number(below: 16) {
     case 0: source.pick(["1", "2probe", "3", "3probe", "5", "6", "0{}", "9", "", "x"])
@@ -83,7 +84,7 @@ extension AttackGrammar {
 
   // MARK: Transports
 
-  /// The opening of a session over WebSocket.
+  /// The handshake of a WebSocket.
   func webSocketHandshake(sid: String?) -> [UInt8] {
     let version = source.once(in: 24) ? source.pick(["3", "5", "99999999999999999999", ""]) : "4"
     var target = "/socket.io/?EIO=\(version)&transport=\(source.once(in: 24) ? text() : "websocket")"
@@ -105,7 +106,7 @@ extension AttackGrammar {
     return mangled(Array((head + "\r\n").utf8) + body)
   }
 
-  /// A frame with a packet, or with what the protocol forbids.
+  /// A frame with a packet, or one that the protocol forbids.
   func webSocketFrame() -> [UInt8] {
     switch source.number(below: 12) {
     case 0: return Self.frame(0x88, source.pick([[], [3], [3, 232], [3, 237], [0, 0], [3, 232, 0xFF]]))
@@ -121,7 +122,7 @@ extension AttackGrammar {
     }
   }
 
-  /// A masked frame of a client (RFC 6455 §5.2).
+  /// A masked frame of a client (RFC 6455, section 5.2).
   private static func frame(_ first: UInt8, _ payload: [UInt8]) -> [UInt8] {
     var output = [first]
     switch payload.count {

@@ -1,8 +1,8 @@
 import System
 
-/// Two people, or a group, as clients name them.
+/// A conversation of two users or of a group, as clients name it.
 enum Conversation: Hashable, Comparable, CustomStringConvertible {
-  /// The two user ids in order; make it with `between`.
+  /// Two user ids in order: see `between`.
   case direct(Int64, Int64)
   case group(Int64)
 
@@ -18,7 +18,7 @@ enum Conversation: Hashable, Comparable, CustomStringConvertible {
   }
 }
 
-/// A message, as somebody saw it.
+/// A message, as a user saw it.
 struct MessageFact: Hashable {
   let conversation: Conversation
   let sequence: Int64
@@ -40,14 +40,14 @@ extension MessageFact {
   }
 }
 
-/// What an acknowledgement said.
+/// The acknowledgement of a message.
 struct Acknowledgement: Hashable {
   let id: Int64
   let sequence: Int64
   let timestamp: String
 }
 
-/// A message that somebody sent, over however many attempts.
+/// A message that a user sent, with all attempts.
 struct Sending {
   let person: String
   let sender: Int64
@@ -55,76 +55,77 @@ struct Sending {
   let content: String
   let clientID: String
   var interval: Interval
-  /// What each attempt that was answered well said.
+  /// The acknowledgements of all attempts.
   var acknowledgements: [Acknowledgement] = []
-  /// For each of those: on whose session it was sent, and when.
+  /// For each acknowledgement, the session of the attempt and the time of the request.
   var accepted: [(session: String, askedAt: Int64)] = []
-  /// Why it was refused, when it was.
+  /// The reason of a refusal; nil if the message was not refused.
   var refusal: String?
-  /// Whether an attempt ended without an answer: then it may have been stored.
+  /// Whether an attempt ended without an answer. The message may have been stored.
   var hasUnknown = false
 
   var isAcknowledged: Bool { !acknowledgements.isEmpty }
 }
 
-/// A change of who may write to whom, or of who is in a group.
+/// A change of a contact or of the members of a group.
 struct Change {
   enum Kind: Hashable {
     case member(group: Int64, user: Int64, isAdded: Bool)
-    /// Whoever is blocked no more may be made a friend again by either side.
+    /// A user who is no longer blocked can become a friend again, through either side.
     case contact(Conversation, isBlocked: Bool)
   }
 
   let kind: Kind
   var interval: Interval
-  /// nil when no answer came.
+  /// nil if no answer came.
   var succeeded: Bool?
-  /// Whether it was asked for before without an answer: held up, that may still be done.
+  /// Whether it was requested before without an answer. A delayed request may still take effect.
   var mayComeAgain = false
-  /// After this it was not done any more.
+  /// The position after which the change no longer takes effect.
   var end: Int { mayComeAgain ? .max : interval.answered }
 
-  /// It may have been done at any time from when it was asked for, or not at all.
+  /// Marks the change as one that took effect at any time after its request, or never.
   mutating func makeUncertain() {
     succeeded = nil
     mayComeAgain = true
   }
 }
 
-/// A socket of the chat, from its CONNECT to its end, as its client saw it.
+/// A connected socket of the Chat Service, as its client saw it.
 struct ChatSocketRecord {
   let person: String
   let user: Int64
   let session: String
-  /// When its device began to connect.
+  /// When the device began to connect.
   let begunAt: Int64
-  /// When its CONNECT was answered.
+  /// When the CONNECT packet was answered.
   let connected: Int
   let connectedAt: Int64
   var ended: Int?
   var heard: [(position: Int, time: Int64, fact: MessageFact)] = []
-  /// What it heard of the presence of others.
+  /// The presence of other users, as the socket received it.
   var presence: [(position: Int, user: Int64, isOnline: Bool)] = []
 }
 
-/// A reading of a conversation over REST.
+/// A conversation as it was read over REST.
 struct Reading {
   let person: String
   let user: Int64
   let conversation: Conversation
   let facts: [MessageFact]
-  /// Whether it was read from its beginning to its end, when everything had come to rest.
+  /// Whether it was read from beginning to end, when everything had come to rest.
   let isWhole: Bool
 }
 
-/// What somebody saw at the end of who is there.
+/// The presence of a user, as another one read it in the end.
 struct FinalPresence {
   let person: String
   let other: Int64
   let isOnline: Bool
 }
 
-/// What was asked of the Chat Service, over REST or a socket, and the status that came back; a socket hears of 500 and 503 in words.
+/// A request to the Chat Service, over REST or a socket, and its status. A socket receives 500 and
+/// 503 in words.
 struct ServiceCall {
   let person: String
   let what: String
@@ -132,7 +133,7 @@ struct ServiceCall {
   var status: Int?
 }
 
-/// Everything that people did and saw at the Chat Service, in one order.
+/// Everything that users did and saw at the Chat Service, in one order.
 final class ChatHistory: Timeline {
   var sendings: [Sending] = []
   var changes: [Change] = []
@@ -140,16 +141,17 @@ final class ChatHistory: Timeline {
   var readings: [Reading] = []
   var presence: [FinalPresence] = []
   var calls: [ServiceCall] = []
-  /// When the end of a session was acknowledged.
+  /// When the end of each session was acknowledged.
   var endedSessions: [String: Int64] = [:]
-  /// The users that each name has stood for, one after the other: an account that is deleted and registered again is another one.
+  /// The user ids that each name has had, in order. An account that is deleted and registered again
+  /// is another one.
   private(set) var accounts: [String: [Int64]] = [:]
-  /// The contacts in people's lists when everything has come to rest.
+  /// The contact lists when everything has come to rest.
   var lastContacts: [(person: String, other: Int64)] = []
-  /// Who is there when everything has come to rest.
+  /// Whether each user is online when everything has come to rest.
   var isOnlineAtEnd: [Int64: Bool] = [:]
 
-  /// Notes which user somebody is now.
+  /// Notes the user id that a name has now.
   func note(_ user: Int64, of name: String) {
     if accounts[name]?.last != user { accounts[name, default: []].append(user) }
   }

@@ -204,7 +204,8 @@ final class ChatUser: SimulatedUser {
 
   // MARK: The end
 
-  /// Some users go offline and the others stay. When everything has come to rest, all read what is there.
+  /// Some users go offline and the others stay. When everything has come to rest, all read what is
+  /// there.
   private func settle(_ client: ChatClient, _ environment: Environment) async throws {
     let stays = stream.chance(0.6)
     for device in devices where device.socket.session.map(endedSessions.contains) ?? true {

@@ -5,7 +5,8 @@ import System
 final class PendingAcknowledgements {
   private var waiting: [Int64: CheckedContinuation<JSONValue?, Never>] = [:]
 
-  /// Waits for the acknowledgement of event `id`. Returns nil if `patience` is over or the socket ends.
+  /// Waits for the acknowledgement of event `id`. Returns nil if `patience` is over or the socket
+  /// ends.
   func wait(for id: Int64, patience: Duration, _ environment: Environment) async -> JSONValue? {
     let pending = Confined(self)
     environment.executor.spawn("patience") {

@@ -19,7 +19,8 @@ final class PoisonPublisher: SimulatedUser {
     "", "no JSON", "[]", "{}", "{\"TYPE\":7}", "{\"TYPE\":\"NO_SUCH_TYPE\",\"DATA\":{}}",
     "{\"TYPE\":\"NEW_USER\",\"DATA\":", "\u{0}\u{1}",
   ]
-  /// The services declare their queues within this time. A message to a queue that does not exist is lost.
+  /// The services declare their queues within this time. A message to a queue that does not exist
+  /// is lost.
   private static let declaration: Duration = .seconds(4)
 
   init(_ state: UserState, history: SessionHistory, rendezvous: Rendezvous, run: Duration) {

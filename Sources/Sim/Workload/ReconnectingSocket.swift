@@ -224,12 +224,13 @@ final class ReconnectingSocket {
 
   // MARK: Ending
 
-  /// Closes the connection in order, or abandons it silently. Another one follows while it is wanted.
+  /// Closes the connection in order, or abandons it silently. Another one follows while it is
+  /// wanted.
   func hangUp(silently: Bool) async {
     guard let client else { return }
     closing = client
-    // Before the namespace is connected there is nothing to disconnect. The server sees the end of a
-    // WebSocket at once, and misses a polling client only by its heartbeats.
+    // Before the namespace is connected there is nothing to disconnect. The server sees the end of
+    // a WebSocket at once, and misses a polling client only by its heartbeats.
     if !isConnected || silently && isPolling {
       rendezvous.notice(within: user.behavior.missing, from: history.time)
     }

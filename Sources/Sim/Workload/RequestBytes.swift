@@ -2,7 +2,7 @@ import Environment
 import System
 
 extension Request {
-  /// The request as it goes over the wire.
+  /// The bytes of the HTTP request.
   func bytes(host: SocketAddress) -> [UInt8] {
     switch self {
     case .register(let email, let username, let password):

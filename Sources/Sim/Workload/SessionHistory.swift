@@ -1,19 +1,20 @@
 import System
 
-/// Something that a user or a customer said.
+/// A message of a user or a customer in a supervised session.
 struct Saying {
   let person: String
-  /// As transcripts name the sender: a user's id, or `CUSTOMER`.
+  /// The sender, as transcripts name it: a user id or `CUSTOMER`.
   let from: JSONValue
   let text: String
-  /// The socket that it was said on first, or the session of a customer; what is said on the same one is in order.
+  /// The index of the socket on which the message was first sent, or of a customer's session.
+  /// Messages of one line are in order.
   let line: Int
   var interval: Interval
-  /// Whether it was answered that it is safe.
+  /// Whether the message was acknowledged.
   var isAccepted = false
 }
 
-/// A message of a transcript, as somebody saw it.
+/// A message of a transcript, as a reader saw it.
 struct TranscriptEntry: Hashable {
   let sequence: Int64
   let from: JSONValue
@@ -29,7 +30,7 @@ struct TranscriptEntry: Hashable {
   }
 }
 
-/// A socket of a user in the namespace `/users`, and what it heard.
+/// A connected socket in the namespace `/users`, as its client saw it.
 struct UserSocketRecord {
   let person: String
   let user: Int64
@@ -39,40 +40,41 @@ struct UserSocketRecord {
   var heard: [(time: Int64, entry: TranscriptEntry)] = []
 }
 
-/// A customer's session, from its acceptance on.
+/// A supervised session of a customer, from its acceptance.
 struct CustomerRun {
   let person: String
   let email: String
   var interval: Interval
-  /// Whether the customer ended it, or tried to.
+  /// Whether the customer has ended the session, or tried to.
   var isEnding = false
-  /// The transcript as it was read last, and whether that was when everything had come to rest.
+  /// The transcript, as it was last read.
   var transcript: [TranscriptEntry] = []
   var isFinal = false
-  /// What was read in the meantime, each time what was new.
+  /// The transcript as the customer followed it, each time with what was new.
   var followed: [TranscriptEntry] = []
-  /// How many requests for it were accepted where only one may be.
+  /// How many of simultaneous requests were accepted. Only one may be.
   var acceptances = 1
-  /// Users that it asked for: those that were surely asked for, to those that may have been.
+  /// The users that the customer requested: at least those of requests that took effect, at most
+  /// those of all requests.
   var wanted = 1...1
 }
 
-/// Everything that users and customers of sessions did and saw.
+/// Everything that users and customers of supervised sessions did and saw.
 final class SessionHistory: Timeline {
   var sayings: [Saying] = []
   var sockets: [UserSocketRecord] = []
-  /// Users who have gone for good.
+  /// The users who have left for good.
   var departed: [(person: String, user: Int64)] = []
   var runs: [CustomerRun] = []
-  /// Messages that nobody can read, and that the broker has confirmed.
+  /// The number of confirmed messages that no service can read.
   var poison = 0
-  /// What workers did.
+  /// The logs of the workers.
   var work: [WorkLog] = []
-  /// What the manager showed of itself when everything had come to rest.
+  /// The manager's overview when everything had come to rest.
   var overview: JSONValue?
-  /// Where in the one order of things that was, and from when on it was asked for.
+  /// The position of the overview in the order of events, and the time of its first request.
   var overviewAt = Int.max
   var overviewAskedAt = Int64.max
-  /// Time in which the news of a socket gets to the manager, also over a slow network.
+  /// Time in which the manager learns of a new socket, on a slow network too.
   var news: Duration = .seconds(10)
 }

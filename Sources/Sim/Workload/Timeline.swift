@@ -1,5 +1,5 @@
-/// Times of something with a beginning and an end: positions in the one order of everything that people did and saw, and virtual
-/// time in nanoseconds.
+/// A request and its answer in time: as positions in the order of everything that users did and
+/// saw, and in virtual nanoseconds.
 struct Interval {
   let invoked: Int
   var answered = Int.max
@@ -7,7 +7,7 @@ struct Interval {
   var answeredAt = Int64.max
 }
 
-/// The one order of everything that people did and saw in a run.
+/// The order of everything that users did and saw in a run.
 class Timeline {
   private var position = 0
   private let now: () -> Int64
