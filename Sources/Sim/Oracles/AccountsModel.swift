@@ -1,21 +1,21 @@
 import Simulation
 
-/// Accounts as a client may think of them: written apart from the service, and as simple as can be.
+/// The accounts of the User Service as a sequential model, written independently of the service.
 enum AccountsModel: SequentialModel {
   struct User: Hashable {
     let email: String
     let username: String
     let password: String
-    /// Known from the first login on.
+    /// Known from the first login.
     var subject: String?
   }
 
   typealias State = [User]
 
   enum Input {
-    /// `succeeded` is nil when no answer came.
+    /// `succeeded` is nil if no answer came.
     case register(email: String, username: String, password: String, succeeded: Bool?)
-    /// The subject of the tokens, or nil for 401.
+    /// `subject` is that of the tokens, or nil for 401.
     case login(user: String, password: String, subject: String?)
     case delete(subject: String, succeeded: Bool?)
   }
@@ -49,7 +49,7 @@ enum AccountsModel: SequentialModel {
   }
 }
 
-/// One session id, and the users who ever touched it.
+/// A sequential model of one session id.
 enum SessionModel: SequentialModel {
   struct State: Hashable {
     var owner: String?
@@ -59,7 +59,7 @@ enum SessionModel: SequentialModel {
   enum Input {
     case add(subject: String, succeeded: Bool?)
     case delete(subject: String, succeeded: Bool?)
-    /// Whether the user's list held it.
+    /// `holds` says whether the user's list had the session.
     case list(subject: String, holds: Bool)
     case deleteUser(subject: String, succeeded: Bool?)
   }

@@ -26,7 +26,7 @@ enum ChatOracles {
     "\"\(fact.content)\" of user \(fact.sender): message \(fact.id), seq \(fact.sequence) of \(fact.conversation)"
   }
 
-  /// The time that services give each other.
+  /// The time-out of requests between services, in nanoseconds.
   private static let patience: Int64 = 5_000_000_000
 
   // MARK: Health
@@ -48,8 +48,9 @@ enum ChatOracles {
     return []
   }
 
-  /// Whether the network alone explains a refusal: the question had all its time, or for most of that time before the answer something was held
-  /// up between the services, so that the news may be missing without which nobody is believed for long.
+  /// Whether the network alone explains a refusal. It does if the request took its whole time-out
+  /// during a delay, or if segments between the services were delayed for most of that time before
+  /// the answer: without news of ended sessions the Chat Service trusts a session only for a while.
   private static func isLate(_ call: Interval, _ delays: [ClosedRange<Int64>]) -> Bool {
     let begin = min(call.invokedAt, call.answeredAt - patience)
     let recent = delays.filter { $0.upperBound >= begin && $0.lowerBound <= call.answeredAt }

@@ -1,6 +1,6 @@
-/// The oracles over what sockets heard.
+/// The oracles over the messages that sockets received.
 extension ChatOracles {
-  /// Each socket hears each message at most once, in the order of the conversation.
+  /// Each socket receives each message at most once, in the order of the conversation.
   static func socketOrder(_ evidence: ChatEvidence) -> [Breach] {
     for socket in evidence.sockets {
       var last: [Conversation: MessageFact] = [:]
@@ -16,8 +16,8 @@ extension ChatOracles {
     return []
   }
 
-  /// A socket that stays connected hears every message of its conversations from its connection on. What was under way when it ended
-  /// may be missing, but nothing before what it did hear.
+  /// A socket that stays connected receives every message of its conversations from its connection
+  /// on. Messages under way at its end may be missing, but none before one that it received.
   static func complete(_ evidence: ChatEvidence) -> [Breach] {
     let model = evidence.membership
     for socket in evidence.sockets {
@@ -30,7 +30,8 @@ extension ChatOracles {
         guard let answer = sending.acknowledgements.first, sending.interval.invoked > socket.connected,
           !heard.contains(sending.content)
         else { continue }
-        // At the end of the run everything has had its time; before, only what was overtaken is missing.
+        // An open socket has received everything at the end of the run. A closed one lacks a
+        // message only if a later one arrived.
         guard socket.ended == nil || answer.sequence < furthest[sending.conversation] ?? 0 else { continue }
         guard model.takesPart(socket.user, in: sending.conversation, during: sending.interval) else { continue }
         let end = socket.ended == nil ? "it was open to the end" : "it heard seq \(furthest[sending.conversation] ?? 0)"
@@ -45,12 +46,14 @@ extension ChatOracles {
     return []
   }
 
-  /// Nobody receives, by any road, a message of a conversation that they were not part of when it was stored.
+  /// No user receives, over a socket or REST, a message of a conversation that they were not part
+  /// of when it was stored.
   static func isPrivate(_ evidence: ChatEvidence) -> [Breach] {
     let model = evidence.membership
     for (fact, user, how) in evidence.sights {
       guard let sending = evidence.sendingByContent[fact.content] else { continue }
-      // It was stored between the first attempt and the first answer, or any time after when there was none.
+      // The message was stored between the first attempt and the first answer, or without an answer
+      // at any time after the first attempt.
       if !model.mayTakePart(user, in: fact.conversation, during: stored(sending)) {
         return breach(
           "nobody receives a message of a conversation that they were not part of when it was stored",
@@ -73,7 +76,8 @@ extension ChatOracles {
     return interval
   }
 
-  /// Presence is a count: it changes when the first socket opens and when the last one closes, and in the end it is right.
+  /// Presence counts sockets: it changes when the first one opens and when the last one closes, and
+  /// it is right in the end.
   static func presence(_ evidence: ChatEvidence) -> [Breach] {
     let model = evidence.membership
     for socket in evidence.sockets {
@@ -103,7 +107,7 @@ extension ChatOracles {
     return []
   }
 
-  /// An account that was deleted is nobody's contact any more, and a later account of its name is another one.
+  /// A deleted account is in no contact list, and a later account of its name is another one.
   static func deleted(_ evidence: ChatEvidence) -> [Breach] {
     let former = Set(evidence.replaced.flatMap { $0.dropLast() })
     for (person, other) in evidence.lastContacts where former.contains(other) {
@@ -118,7 +122,7 @@ extension ChatOracles {
     return []
   }
 
-  /// The contract's time for closing the sockets of an ended session.
+  /// The time in which the sockets of an ended session close (contract), in nanoseconds.
   private static let closing: Int64 = 5_000_000_000
 
   static func sessionEnded(_ evidence: ChatEvidence) -> [Breach] {
@@ -135,7 +139,7 @@ extension ChatOracles {
     }
     for socket in evidence.sockets {
       guard let end = evidence.endedSessions[socket.session] else { continue }
-      // By when it was asked for: the answer may have been under way for long.
+      // The time of the request counts, since the answer may have been under way for long.
       if socket.begunAt > end + closing {
         return breach(
           "an ended session opens no socket after 5 s",

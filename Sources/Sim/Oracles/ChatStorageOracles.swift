@@ -1,6 +1,6 @@
 /// The oracles over stored messages.
 extension ChatOracles {
-  /// What was sent is stored at most once, however often it was sent.
+  /// A message is stored at most once, however often it was sent.
   static func storedOnce(_ evidence: ChatEvidence) -> [Breach] {
     let promise = "the same client_id from the same sender gives the first answer again, and stores nothing"
     for sending in evidence.sendings where Set(sending.acknowledgements).count > 1 {
@@ -21,7 +21,7 @@ extension ChatOracles {
     let sequence: Int64
   }
 
-  /// Everybody sees the same message at the same place, and no place is empty.
+  /// All users see the same message at the same place, and no place is empty.
   static func oneOrder(_ evidence: ChatEvidence) -> [Breach] {
     let model = evidence.membership
     var places: [Place: (fact: MessageFact, how: String)] = [:]
@@ -56,7 +56,7 @@ extension ChatOracles {
     return []
   }
 
-  /// What was acknowledged is there when everything has come to rest, and what was heard as well.
+  /// A message that was acknowledged or received is there when everything has come to rest.
   static func durable(_ evidence: ChatEvidence) -> [Breach] {
     let model = evidence.membership
     for reading in evidence.readings where reading.isWhole {

@@ -2,8 +2,8 @@ import System
 
 /// The oracles over the manager's overview when everything has come to rest.
 extension SessionOracles {
-  /// When everything has come to rest, whoever has a socket is free or with one supervisor: no news of an older connection's end has
-  /// made them vanish.
+  /// In the end a user with an open socket is free or with one supervisor. A late report of the end
+  /// of an older connection must not make the user unavailable.
   static func present(_ history: SessionHistory) -> [Breach] {
     guard let users = history.overview?["USERS"]?.array else { return [] }
     let latest = history.overviewAskedAt - history.news.nanoseconds
@@ -19,7 +19,7 @@ extension SessionOracles {
     return []
   }
 
-  /// When everything has come to rest, whoever went for good is offline, and with no supervisor.
+  /// In the end a user who has left for good is offline and with no supervisor.
   static func gone(_ history: SessionHistory) -> [Breach] {
     guard let users = history.overview?["USERS"]?.array else { return [] }
     for (person, user) in history.departed {
@@ -33,7 +33,7 @@ extension SessionOracles {
     return []
   }
 
-  /// With whose session each user is, as the manager has shown when everything had come to rest.
+  /// The email of the session that each user is assigned to, by the manager's overview.
   static func places(_ history: SessionHistory) -> [Int64: String] {
     let sessions = (history.overview?["SESSIONS"]?.array ?? []).filter { $0["STATUS"] != "ended" }
     var places: [Int64: String] = [:]
@@ -45,7 +45,8 @@ extension SessionOracles {
     return places
   }
 
-  /// When everything has come to rest, a session has as many users as its customer asked for; what is missing is remembered.
+  /// In the end a session has the users that its customer requested, and the manager remembers how
+  /// many are missing.
   static func staffed(_ history: SessionHistory) -> [Breach] {
     let supervisors = history.overview?["SUPERVISORS"]?.array ?? []
     for run in history.runs where run.isFinal && !run.isEnding {
@@ -66,7 +67,7 @@ extension SessionOracles {
     return []
   }
 
-  /// When everything has come to rest, every session has one supervisor, and demand is met while users are free.
+  /// In the end every session has one supervisor, and demand is met while users are free.
   static func served(_ history: SessionHistory) -> [Breach] {
     guard let overview = history.overview else { return [] }
     let supervisors = overview["SUPERVISORS"]?.array ?? []

@@ -38,7 +38,7 @@ enum SessionOracles {
     return []
   }
 
-  /// A transcript has every word once, in the order in which its sender sent it.
+  /// A transcript has each message once, and the messages of one sender in their order.
   static func transcripts(_ history: SessionHistory) -> [Breach] {
     let places = Dictionary(
       history.sayings.enumerated().map { ($0.element.text, $0.offset) }, uniquingKeysWith: { first, _ in first })
@@ -55,7 +55,8 @@ enum SessionOracles {
         guard let place = places[entry.text], history.sayings[place].from == entry.from else {
           return breach("a transcript has what was said", ["\(run.person) read \(say(entry)), and nobody said that"])
         }
-        // What was never answered may be done at any time after it was asked for: a request that the network held back.
+        // A message without an answer may reach the transcript at any later time, if the network
+        // delays it.
         guard history.sayings[place].isAccepted else { continue }
         if let before = last[entry.from], before > place {
           return breach(
@@ -78,7 +79,7 @@ enum SessionOracles {
       ["\(run.person) read, at place \(index + 1), \(say(entries[index]))"])
   }
 
-  /// What somebody who follows a transcript has read is what stands there in the end.
+  /// The messages that a customer has read while following the transcript do not change.
   private static func rewritten(_ run: CustomerRun) -> [Breach] {
     guard run.isFinal, !run.transcript.starts(with: run.followed) else { return [] }
     let index = zip(run.followed, run.transcript).enumerated().first { $1.0 != $1.1 }?.offset ?? run.transcript.count
@@ -88,7 +89,7 @@ enum SessionOracles {
         + [run.transcript.count > index ? say(run.transcript[index]) : "no more than \(index) messages"])
   }
 
-  /// What was accepted is in the transcript when everything has come to rest.
+  /// An accepted message is in the transcript when everything has come to rest.
   static func complete(_ history: SessionHistory) -> [Breach] {
     for (number, run) in history.runs.enumerated() where run.isFinal {
       let texts = Set(run.transcript.map(\.text))
@@ -98,7 +99,8 @@ enum SessionOracles {
           "what a customer said is in the transcript",
           ["\"\(saying.text)\" was accepted at \(VirtualTime.text(saying.interval.answeredAt)), and is not there"])
       }
-      // On one connection a user stays with one supervisor: what was said between two messages that are there is there as well.
+      // On one connection a user stays with one supervisor, so a message between two messages of
+      // the transcript is in the transcript too.
       var present: [Int: ClosedRange<Int>] = [:]
       for (index, saying) in history.sayings.enumerated() where saying.from != "CUSTOMER" && texts.contains(saying.text)
       {
@@ -116,12 +118,12 @@ enum SessionOracles {
     return []
   }
 
-  /// Whether a message was answered on the socket that it was said on first.
+  /// Whether a message was acknowledged on the socket on which it was first sent.
   private static func staysOnLine(_ saying: Saying, _ history: SessionHistory) -> Bool {
     (history.sockets[saying.line].ended ?? .max) > saying.interval.answered
   }
 
-  /// Each user hears what the others say, in the order of the transcript, each word once.
+  /// Each user receives the messages of the others once, in the order of the transcript.
   static func relayed(_ history: SessionHistory) -> [Breach] {
     var transcripts: [String: (run: CustomerRun, entry: TranscriptEntry)] = [:]
     for run in history.runs { for entry in run.transcript { transcripts[entry.text] = (run, entry) } }
@@ -152,8 +154,9 @@ enum SessionOracles {
     return []
   }
 
-  /// Who has a message of a socket in the transcript is with that session, and hears over that socket all that comes behind it: up to the
-  /// end when they are there still, else up to the last that they heard.
+  /// A user with a message in the transcript belongs to the session. Over the socket of that
+  /// message they receive all later messages: to the end if they are still assigned, else up to the
+  /// last one that they received.
   static func heard(_ history: SessionHistory) -> [Breach] {
     let places = places(history)
     let runs = history.runs.filter(\.isFinal)

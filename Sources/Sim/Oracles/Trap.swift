@@ -19,7 +19,8 @@ enum Trap {
     return line[..<address.lowerBound].split(separator: " ").joined(separator: " ") + rest
   }
 
-  /// Whether a line is a frame: `12 [ra] [inlined] 0x0000aaaa some.function in parley at /path/File.swift:120:7`
+  /// Whether a line is a frame: `12 [ra] [inlined] 0x0000aaaa some.function in parley at
+  /// /path/File.swift:120:7`
   private static func isFrame(_ line: String) -> Bool {
     let number = line.prefix { $0.isNumber }
     return !number.isEmpty && line.dropFirst(number.count).first == " " && line.contains(" in ")
