@@ -1,7 +1,7 @@
 import Simulation
 
 extension ScenarioRunner {
-  /// Runs one schedule after the other, until all were run, `limit` were, or `handle` wants no more.
+  /// Runs one schedule after another, until all or `limit` have run or `handle` returns false.
   public func explore(
     seed: UInt64, preemptions: Int?, limit: Int, _ handle: (_ schedule: Int, RunResult) -> Bool
   ) -> (schedules: Int, isCovered: Bool) {

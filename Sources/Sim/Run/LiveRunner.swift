@@ -2,25 +2,27 @@ import Environment
 import Simulation
 import System
 
-/// The people of a scenario against servers that are there: the same people, the same oracles over what they saw, real time. What goes
-/// wrong in the scenario is left out: nobody here can make it.
+/// Runs the users of a scenario against live servers in real time, and judges the run with the same
+/// oracles. The faults of the scenario are left out.
 public struct LiveRunner: Sendable {
-  /// Where the servers are, by the name of the service.
+  /// The addresses of the servers, by the name of the service.
   public typealias Servers = [String: SocketAddress]
 
-  /// Time after the last action in which everybody has to be served.
+  /// Time after the last action in which every user has to be served.
   private static let grace: Duration = .seconds(120)
   private let scenario: Scenario
   private let servers: Servers
   private let serviceToken: String?
 
-  /// A runner of a scenario. `tag` makes the names of its people new; `people` is how many there are of each kind, when that is not to be
-  /// what the scenario says; `serviceToken` is shown to the manager, when that is among the servers, to see how everything stands in the end.
+  /// Makes a runner of a scenario. `tag` makes the names of the users new. `people` replaces the
+  /// number of users in each group. `serviceToken` opens the overview of the manager in the end, if
+  /// the manager is among the servers.
   public init(_ scenario: Scenario, servers: Servers, tag: String, people: Int? = nil, serviceToken: String? = nil) {
     var scenario = scenario
     for index in scenario.people.indices {
       scenario.people[index].tag = tag
-      // A socket that has vanished is noticed after an interval and a time-out of the heartbeats, 45 s by default.
+      // The service notices an abandoned socket after an interval and a time-out of its heartbeats,
+      // 45 s by default.
       scenario.people[index].rest = scenario.people[index].role == .chat ? .seconds(50) : .seconds(5)
       (scenario.people[index].missing, scenario.people[index].ending) = (.zero, .zero)
       scenario.people[index].stillness = .seconds(60)
@@ -37,7 +39,7 @@ public struct LiveRunner: Sendable {
     self.serviceToken = serviceToken
   }
 
-  /// `ann-1` is now `annTAG-1`.
+  /// The name with the tag: `ann-1` becomes `annTAG-1`.
   private static func tagged(_ name: String, _ tag: String, _ scenario: Scenario) -> String {
     for group in scenario.people {
       let before = group.name.dropLast(tag.count)
@@ -47,7 +49,7 @@ public struct LiveRunner: Sendable {
     return name
   }
 
-  /// The services that the people need.
+  /// The services that the users need.
   public var needed: [String] {
     var needed: [String] = []
     for group in scenario.people {
@@ -64,12 +66,12 @@ public struct LiveRunner: Sendable {
     return ["users", "chat", "customers", "broker"].filter(needed.contains)
   }
 
-  /// Whether somebody can look at the manager.
+  /// Whether an operator can read the manager's overview.
   private var hasOperator: Bool {
     servers["manager"] != nil && scenario.people.contains { $0.role == .user || $0.role == .customer }
   }
 
-  /// Lets the people live, and judges what they saw.
+  /// Runs the users and judges what they saw.
   public func run(_ real: Environment, seed: UInt64) async throws -> RunResult {
     let environment = Environment(
       node: real.node, clock: real.clock, network: RedirectedNetwork(real.network, servers), storage: real.storage,
@@ -85,7 +87,7 @@ public struct LiveRunner: Sendable {
       let confined = Confined(person)
       tasks.append(
         environment.executor.spawn("person") {
-          // Whoever gives up was not served, and that is told below.
+          // A user that gives up is not served, and the result says so.
           do { try await confined.value.live(environment) } catch {
             environment.log.warning(
               "person-ended", ["who": .string(confined.value.name), "error": .string("\(error)")])
@@ -93,7 +95,8 @@ public struct LiveRunner: Sendable {
         })
     }
     let end = begin + scenario.run + Self.grace
-    // In real time nobody waits for a throttle to end. All people share an address, so some may meet it.
+    // The run does not wait in real time for a throttle. All users share an address, so some may be
+    // throttled.
     while !people.allSatisfy({ $0.isServed || $0.isThrottled }), environment.clock.now < end {
       try await environment.clock.sleep(for: .milliseconds(50))
     }
@@ -112,7 +115,7 @@ public struct LiveRunner: Sendable {
   }
 }
 
-/// A network in which the nodes of a scenario are servers elsewhere.
+/// A network that connects the names of a scenario's nodes to live servers.
 struct RedirectedNetwork: Network {
   private let network: any Network
   private let servers: LiveRunner.Servers
@@ -127,7 +130,7 @@ struct RedirectedNetwork: Network {
   }
 
   func connect(to address: SocketAddress, deadline: Instant) async throws -> any Connection {
-    // The manager's own address is among them: what is for services is asked for by the address that it has.
+    // The operator uses the manager's own address.
     if servers.contains(where: { $0.value == address }) {
       return try await network.connect(to: address, deadline: deadline)
     }

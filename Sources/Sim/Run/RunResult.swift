@@ -20,7 +20,8 @@ public struct RunResult: Sendable {
   public let orderings: [Orderings.Pair]
   /// How many draws each stream of choices made.
   public let draws: [(stream: String, count: Int)]
-  /// The actions of the users if a promise was broken; otherwise empty. A script of these repeats them.
+  /// The actions of the users if a promise was broken; otherwise empty. A script of these repeats
+  /// them.
   public let acts: [Act]
   /// The faults that struck, by their index in the file, if a promise was broken; otherwise empty.
   public let struck: [(fault: Int, at: Duration)]

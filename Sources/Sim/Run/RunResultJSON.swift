@@ -1,6 +1,6 @@
 import System
 
-/// How results travel from child processes.
+/// The JSON form of a result, for child processes.
 extension RunResult {
   /// The result as JSON.
   public var json: JSONValue {
@@ -26,7 +26,7 @@ extension RunResult {
     ]
   }
 
-  /// Reads what `json` wrote; nil for anything else.
+  /// Reads the JSON form of a result; nil for anything else.
   public init?(json: JSONValue) {
     guard let seed = json["seed"]?.int, let hash = json["hash"]?.string.flatMap({ UInt64($0, radix: 16) }),
       let steps = json["steps"]?.int, let simulated = json["simulated"]?.int, let counts = json["counts"]?.members,

@@ -1,11 +1,11 @@
-/// Many runs of one scenario, and whether together they reached what the scenario is about.
+/// The runs of one scenario together, and whether they reached what the scenario demands.
 public struct ScenarioSummary: Sendable {
-  /// Expectations are about so many seeds.
+  /// The number of seeds that an expectation is for.
   public static let expectedSeeds = 10
 
   /// The runs that failed.
   public private(set) var failures: [RunResult] = []
-  /// How many runs there were.
+  /// The number of runs.
   public private(set) var runs = 0
   /// Scheduler steps of all runs.
   public private(set) var steps = 0
@@ -14,12 +14,12 @@ public struct ScenarioSummary: Sendable {
   /// The counters of all runs.
   public private(set) var counts: [Counter: Int] = [:]
   private var strikes: [Int]
-  /// Runs in which the planted bug was found.
+  /// The runs in which the planted bug was found.
   private var caught = 0
   private var orderings: Set<Orderings.Pair> = []
   private let scenario: Scenario
 
-  /// Nothing run yet.
+  /// Makes an empty summary.
   public init(_ scenario: Scenario) {
     self.scenario = scenario
     strikes = Array(repeating: 0, count: scenario.faults.count)
@@ -40,21 +40,25 @@ public struct ScenarioSummary: Sendable {
     for (index, count) in result.strikes.enumerated() { strikes[index] += count }
   }
 
-  /// What is wrong when no run has found the bug that the scenario plants; nil when one has, or none is planted.
+  /// The failure of a scenario whose planted bug no run has found; nil if a run has found it or no
+  /// bug is planted.
   public var missedBug: String? {
     guard !scenario.fails.isEmpty, caught == 0, runs > 0 else { return nil }
     return "none of the oracles \(scenario.fails.joined(separator: ", ")) has found the planted bug"
   }
 
-  /// How many runs failed; a planted bug that no run has found is one failure.
+  /// The number of failures. A planted bug that no run has found is one.
   public var failed: Int { failures.count + (missedBug == nil ? 0 : 1) }
 
-  /// Whether there were runs enough to judge `unreached`: what ten seeds have to reach, fewer may miss.
+  /// Whether there were enough runs to judge `unreached`. Fewer than ten may miss what ten have to
+  /// reach.
   public var isJudged: Bool { runs >= Self.expectedSeeds }
 
-  /// What the scenario names and the runs did not reach. A counter has to reach its number for each ten seeds.
+  /// The demands of the scenario that the runs did not reach. A counter has to reach its number in
+  /// each ten runs.
   public var unreached: [String] {
-    // What shrinking has left may be there only because without it the same seed means another run.
+    // A recording may keep a fault that never strikes, because without it the seed would give
+    // another run.
     let faults = strikes.indices.filter { strikes[$0] == 0 && !scenario.isRecording }.map {
       "fault \($0 + 1) never struck: \(scenario.faults[$0].sentence)"
     }

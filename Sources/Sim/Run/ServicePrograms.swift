@@ -4,7 +4,7 @@ import System
 
 /// The programs of the nodes that run services.
 extension ScenarioRunner {
-  /// What a service's node runs.
+  /// The program of the node of a service.
   func program(of node: String) -> SimNode.Program {
     let settings = scenario.service
     switch node {
@@ -54,7 +54,7 @@ extension ScenarioRunner {
     return { environment in
       var options = UserServiceOptions()
       options.address = Scenario.usersAddress
-      // A person who registers again and again is one of the workloads.
+      // Users of some scenarios register again and again.
       options.registrationLimit = 0
       options.accessTokenLifetime = settings.accessTokenLifetime
       options.refreshTokenLifetime = settings.refreshTokenLifetime
