@@ -1,4 +1,4 @@
-/// What the signs in a space-time diagram mean, and its keys.
+/// The legend of a space-time diagram: its signs and its keys.
 enum DiagramLegend {
   private static let signs = [
     (line("arrow"), "a message"), (line("arrow part"), "a part of one"), (line("arrow lost"), "never arrives"),

@@ -1,12 +1,12 @@
 import System
 
-/// A run as a space-time diagram (Lamport 1978): a lane for each node, messages as arrows, what goes wrong marked; one page without outside
-/// assets.
+/// A run as a space-time diagram (Lamport 1978) on one page without external assets: a lane for
+/// each node, messages as arrows, and marks for faults and failures.
 public enum DiagramPage {
-  /// Messages on the page; of longer runs the last ones before the break.
+  /// The most messages on the page. Of a longer run it shows the last ones before the breach.
   private static let mostArrows = 6000
 
-  /// The page for a run; with the story of what it broke, when it broke something.
+  /// The page for a run, with its story if it broke a promise.
   public static func text(_ scenario: Scenario, seed: UInt64, _ story: Story?, _ record: RunRecord) -> String {
     let data = data(scenario, story, record).text.replacing("</", with: "<\\/")
     let told =
@@ -62,7 +62,8 @@ public enum DiagramPage {
     ]
   }
 
-  /// Times in microseconds; the texts of all messages that became whole; whether it is lost.
+  /// An arrow with times in microseconds, the texts of its complete messages, and whether it is
+  /// lost.
   private static func arrow(_ arrow: RunRecord.Arrow) -> JSONValue {
     [
       .int(arrow.sentAt / 1000), arrow.arrivedAt.map { .int($0 / 1000) } ?? .null, .string(arrow.from),

@@ -1,4 +1,4 @@
-/// The style and the script of the space-time diagram. It draws what lies in the window of time that is looked at.
+/// The style and the script of the space-time diagram. The script draws the visible window of time.
 enum DiagramScript {
   static let style = """
     :root { color-scheme: light dark; --text: #222; --faint: #5a5a5a; --ground: #fff; --box: #f4f4f4; --edge: #ccc; --part: #8a8a8a;

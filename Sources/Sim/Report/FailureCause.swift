@@ -1,14 +1,15 @@
 extension RunResult {
-  /// What failures have in common that have one cause: which promises were broken, and what the first piece of evidence for
-  /// each says, without its names and numbers.
+  /// A text that failures with the same cause share: the broken promises, each with its first event
+  /// without names and numbers.
   public var cause: String {
     violations.map { "\($0.oracle): \($0.promise): \(Self.shape(of: $0.events.first ?? ""))" }.joined(separator: "\n")
   }
 
-  /// The text with `#` in place of each word with a digit, but for statuses that are errors; a list of those is one.
+  /// The text with `#` in place of each word with a digit, except statuses of errors. Several in a
+  /// row become one.
   static func shape(of text: String) -> String {
     var shape: [Substring] = []
-    // Behind a semicolon stands what somebody saw last, which differs.
+    // The text after a semicolon is what a user saw last, which differs.
     for word in text.prefix(while: { $0 != ";" }).split(
       omittingEmptySubsequences: false, whereSeparator: { !$0.isLetter && !$0.isNumber })
     {

@@ -1,24 +1,26 @@
 import Simulation
 import System
 
-/// Everything that happened in a run, read: bytes as the messages of their protocols, logs as changes of what they are about.
+/// The events of a run, decoded: bytes as the messages of their protocols, and log lines as changes
+/// of state.
 public final class RunRecord {
-  /// Bytes on their way from a node to another.
+  /// A transfer of bytes from one node to another.
   struct Arrow {
     let sentAt: Int64
-    /// nil when they did not arrive in this run.
+    /// Nil if the bytes did not arrive in this run.
     var arrivedAt: Int64?
-    /// Whether they never arrive: the node was dead when they came. All others are under way when the run ends.
+    /// Whether the bytes never arrive, because the node was dead. Other transfers without an
+    /// arrival are under way when the run ends.
     var isLost = false
     let from: String
     let to: String
     let connection: Int
-    /// What became whole with these bytes; empty for a part of a message.
+    /// The messages that these bytes complete; empty for a part of a message.
     let messages: [TrafficDecoder.Message]
     let size: Int
   }
 
-  /// Something at one node, or everywhere.
+  /// An event at one node, or everywhere.
   struct Mark {
     let at: Int64
     let node: String
@@ -26,7 +28,7 @@ public final class RunRecord {
     let text: String
   }
 
-  /// From then on, something of a group is so.
+  /// A change of state.
   struct StateChange {
     let at: Int64
     /// "pool", "sessions", "conversations".
@@ -35,26 +37,27 @@ public final class RunRecord {
     let value: String
   }
 
-  /// What a slot in the table of arrows under way is found by.
+  /// The key of a transfer under way.
   private struct Key: Hashable {
     let connection: Int
     let from: String
     let number: Int
   }
 
-  /// A run of more is cut at its beginning: the end is where promises break.
+  /// The most arrows. A longer run loses its beginning, since promises break at the end.
   private static let mostArrows = 20_000
 
-  /// Events that are kept as they came before they are read: most runs end with fewer, and cost no more than that.
+  /// The most events that are kept undecoded. Most runs have fewer, and are decoded only if a
+  /// report needs them.
   private static let mostUnread = 100_000
 
-  /// What happened since it was last read.
+  /// The events since the last decoding.
   private var unread: [TraceEvent] = []
   private var pieces = Pieces()
   private var decoders: [Int: (client: String, decoder: TrafficDecoder)] = [:]
   private var underWay: [Key: Int] = [:]
 
-  /// What the events say, once they are read.
+  /// The decoded events.
   private struct Pieces {
     var arrows: [Arrow] = []
     var marks: [Mark] = []
@@ -71,18 +74,18 @@ public final class RunRecord {
   var arrows: [Arrow] { read.arrows }
   var marks: [Mark] { read.marks }
   var states: [StateChange] { read.states }
-  /// The nodes, in the order in which they first did something.
+  /// The nodes, in the order of their first events.
   var nodes: [String] { read.nodes }
-  /// Arrows that were left out because there were too many.
+  /// The number of arrows that were left out.
   var omitted: Int { read.omitted }
 
-  /// When the last thing happened.
+  /// The time of the last event, in virtual nanoseconds.
   public private(set) var lastAt: Int64 = 0
 
-  /// Nothing has happened.
+  /// Makes an empty record.
   public init() {}
 
-  /// Takes the next event.
+  /// Adds the next event.
   public func note(_ event: TraceEvent) {
     lastAt = event.at
     unread.append(event)
@@ -125,7 +128,7 @@ public final class RunRecord {
     }
   }
 
-  /// The arrow that ends now; nil when it was left out.
+  /// The index of the arrow that ends now; nil if it was left out.
   private func place(_ event: TraceEvent) -> Int? {
     guard let transfer = event.transfer else { return nil }
     let key = Key(connection: transfer.connection, from: transfer.peer, number: transfer.number)

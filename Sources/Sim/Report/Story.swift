@@ -1,38 +1,41 @@
 import System
 
-/// A failure told to a person: what was promised, what broke it, and what happened around it, one sentence each, in the order of time.
+/// The story of a failure: the promise, the events that break it, and the events around them, in
+/// the order of time.
 public struct Story {
-  /// A sentence, and when it was so.
+  /// A sentence with its time.
   public struct Sentence: Sendable {
     let at: Int64
-    /// Whether it is one of the events that break the promise.
+    /// Whether the event breaks the promise.
     let isEvidence: Bool
     let text: String
   }
 
-  /// Things that happen shortly before the first piece of evidence belong to it.
+  /// The story begins this long before the first event that breaks the promise.
   private static let lead: Int64 = 2_000_000_000
-  /// What is said of the very same messages shortly after the last piece of evidence belongs to it as well.
+  /// Transfers of the same messages belong to the story for this long after the last event that
+  /// breaks the promise.
   private static let tail: Int64 = 3_000_000_000
   private static let mostSentences = 60
-  /// Beside evidence, however much there is of it.
+  /// The least number of other sentences, however many break the promise.
   private static let leastSentences = 30
-  /// The broken promise, as its oracle tells it.
+  /// The broken promise.
   public let violation: Violation
-  /// What happened, in order.
+  /// The sentences, in order of time.
   public let sentences: [Sentence]
-  /// Sentences that were left out, because there were too many.
+  /// The number of sentences that were left out.
   public let omitted: Int
-  /// When the promise was broken; nil when it is about the end. Evidence has milliseconds: this is the end of the last one, so that
-  /// what happened in it has happened.
+  /// The time of the breach, at the end of its millisecond, since events give times in
+  /// milliseconds. Nil for a promise about the end of the run.
   let brokenAt: Int64?
-  /// From the first to the last sentence that has a time.
+  /// The time from the first to the last sentence.
   let span: ClosedRange<Int64>?
 
-  /// So many things that people did are all told; of more, only those of the people whom the evidence names.
+  /// Up to this many actions are all in the story. Of more, only those of the users that the events
+  /// name.
   private static let fewActs = 24
 
-  /// Makes the story of a broken promise, with what people did.
+  /// Makes the story of a broken promise. `acts` are the actions of the users.
   public init(_ violation: Violation, _ record: RunRecord, acts: [Act] = []) {
     self.violation = violation
     let times = violation.events.flatMap(Self.times)
@@ -51,7 +54,8 @@ public struct Story {
       violation.events.contains { $0.contains(word: session) }
     }
     for state in record.states where state.at >= first && state.at <= last {
-      // What became of the sessions that the evidence names, with the pool they draw from, and of the users that it names.
+      // The states of the sessions and users that the events name, with the pool of a session's
+      // users.
       let isAbout =
         state.group == "pool"
         ? !sessions.isEmpty || violation.events.contains { $0.contains(word: state.subject) }
@@ -68,9 +72,10 @@ public struct Story {
     }
     let end = last == .max ? last : last + Self.tail
     for arrow in record.arrows where arrow.sentAt >= first && arrow.sentAt <= end {
-      // What carries the very words; or, when the evidence has none, what those people said and heard in its time.
+      // Transfers of the messages that the events name. If they name none, transfers of the users
+      // that they name, near their times.
       let isNear = texts.isEmpty && spans.contains { $0.contains(arrow.sentAt) }
-      // A process that dies names nobody.
+      // A process that dies names no user.
       let isTheirs =
         isNear
         && (people.contains(arrow.from) || people.contains(arrow.to) || violation.oracle == RunOracles.noTrap.name)
@@ -94,7 +99,8 @@ public struct Story {
     span = timed.min().flatMap { first in timed.max().map { first...$0 } }
   }
 
-  /// When what the evidence names happened. Who was never served, and a process that died, are told of by what was last.
+  /// The times of the events that break the promise. For `live` and for a process that died, the
+  /// end of the run.
   private static func spans(_ violation: Violation, _ record: RunRecord) -> [ClosedRange<Int64>] {
     switch violation.oracle {
     case "live": [record.lastAt - lead...record.lastAt]
@@ -128,7 +134,7 @@ public struct Story {
     return String(sentence.text.dropFirst(word.count + 1))
   }
 
-  /// An action in words: `send-direct` is "send direct", `leave-group` "leave group".
+  /// An action in words: `send-direct` is "send direct".
   private static func words(_ action: String) -> String { action.replacing("-", with: " ") }
 
   private static func brief(_ text: String) -> String { text.count <= 160 ? text : text.prefix(160) + " …" }
@@ -138,7 +144,7 @@ public struct Story {
     case .fault: mark.text
     case .mended: mark.text
     case .crash: "\(mark.node) dies (\(mark.text))"
-    // That everything starts in the beginning is no news.
+    // All nodes start at the beginning, so that is left out.
     case .boot: mark.at == 0 ? nil : "\(mark.node) starts (\(mark.text))"
     case .pause: "\(mark.node) stands still"
     case .resume: "\(mark.node) goes on"
@@ -163,7 +169,7 @@ public struct Story {
     return found
   }
 
-  /// The texts of messages that the evidence names, as people write them, `ann-1/7`; and the emails.
+  /// The contents of messages, such as `ann-1/7`, and the email addresses that the events name.
   private static func texts(_ events: [String]) -> [String] {
     let words = events.flatMap { $0.split(whereSeparator: { " \"'<>,;:()[]→".contains($0) }).map(String.init) }
     var texts: [String] = []
@@ -175,7 +181,7 @@ public struct Story {
 }
 
 extension String {
-  /// Whether the word is there, and not only as a part of a longer one.
+  /// Whether the text has the word, and not only as the beginning of a longer number.
   fileprivate func contains(word: String) -> Bool {
     let (bytes, wanted) = (Array(utf8), Array(word.utf8))
     guard !wanted.isEmpty, bytes.count >= wanted.count else { return false }

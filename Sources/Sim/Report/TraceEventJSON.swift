@@ -2,14 +2,14 @@ import Environment
 import Simulation
 import System
 
-/// The JSON forms of an event: a line of a trace, and the whole event for another process.
+/// The JSON forms of an event: a line of a trace, and the complete event for another process.
 extension TraceEvent {
   /// The event as JSON: `{"at":NANOSECONDS,"node":…,"event":…,"detail":…}`.
   public var json: JSONValue {
     ["at": .int(at), "node": .string(node), "event": .string("\(kind)"), "detail": .string(detail)]
   }
 
-  /// The event as JSON, with all that a `RunRecord` reads.
+  /// The event as JSON, with everything that a `RunRecord` needs.
   public var wholeJSON: JSONValue {
     var members: [JSONValue.Member] = [
       .init("at", .int(at)), .init("node", .string(node)), .init("kind", .int(Int64(kind.rawValue))),
@@ -29,7 +29,7 @@ extension TraceEvent {
     return .object(members)
   }
 
-  /// Reads what `wholeJSON` wrote; nil for anything else.
+  /// Reads the form that `wholeJSON` gives; nil for anything else.
   public init?(json: JSONValue) {
     guard let at = json["at"]?.int, let node = json["node"]?.string, let detail = json["detail"]?.string,
       let kind = json["kind"]?.int.flatMap({ UInt8(exactly: $0) }).flatMap(Trace.Kind.init(rawValue:))
