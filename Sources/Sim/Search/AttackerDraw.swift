@@ -2,13 +2,13 @@ import System
 
 /// Attackers among the people of drawn scenarios.
 extension ScenarioDraw {
-  /// Now and then with an attacker among the people.
+  /// The scenario, with a chance of 0.4 with an attacker among the users.
   func attacked(_ scenario: JSONValue, _ kind: String) -> JSONValue {
     guard attacks.chance(0.4) else { return scenario }
     return scenario.setting("people", .array((scenario["people"]?.array ?? []) + [attacker(of: kind)]))
   }
 
-  /// Somebody who keeps to no protocol, at all doors that there are or at some.
+  /// An attacker with all possible kinds of attacks, or some of them.
   private func attacker(of kind: String) -> JSONValue {
     let doors: [AttackKind] =
       switch kind {

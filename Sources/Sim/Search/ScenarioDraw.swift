@@ -1,15 +1,16 @@
 import Simulation
 import System
 
-/// Draws whole scenarios, as the JSON of their files: a random subset of what people can do and of what can go wrong, with random
-/// intensities (swarm testing: Groce et al., ISSTA 2012). A part that is left out makes room for the others to meet.
+/// Draws whole scenarios as JSON: a random subset of the actions and the faults, with random
+/// intensities (swarm testing: Groce et al., ISSTA 2012). With some parts left out, the others meet
+/// more often.
 public struct ScenarioDraw {
   private let stream: ChoiceStream
-  /// Of its own, so that attackers change nothing else of a drawing.
+  /// A stream of its own, so that attackers change nothing else of a drawn scenario.
   let attacks: ChoiceStream
   private let planted: [String]
 
-  /// A drawing that is a function of the seed. Bugs that are planted are planted in each scenario.
+  /// Makes a generator for a seed. Each scenario plants the bugs `planted`.
   public init(seed: UInt64, planted: [String] = []) {
     self.planted = planted
     let choices = Choices(seed: seed, hash: RunHash())
@@ -19,7 +20,7 @@ public struct ScenarioDraw {
 
   // MARK: Whole scenarios
 
-  /// A scenario of its own.
+  /// A new scenario.
   public func scenario(_ number: UInt64) -> JSONValue {
     let kind = stream.pick([
       "accounts", "accounts", "chat", "chat", "chat", "sessions", "sessions", "sessions", "sessions", "queues",
@@ -40,7 +41,8 @@ public struct ScenarioDraw {
     case "queues":
       nodes = ["broker"]
       members.append(.init("topology", ["broker": 1]))
-      // All along, with much to write: a log that was never synced has to be copied, cut off in the middle, before it shows.
+      // The disk fails to sync throughout, with much to write. An unsynced log shows only when it
+      // is copied and cut off in the middle.
       isLying = stream.chance(0.4)
       members.append(.init("people", .array(workers(busy: isLying))))
       if isLying {
@@ -53,13 +55,13 @@ public struct ScenarioDraw {
       nodes = ["broker", "manager", "chat", "customers", "users"] + (1...hosts).map { "supervisor-\($0)" }
       members.append(.init("topology", ["supervisorHosts": .int(Int64(hosts))]))
       members.append(.init("people", .array(sessionPeople(crowded: isCrowd))))
-      // What seemed to have failed, and was done, again and again.
+      // Many commits that seem to fail and did not.
       if !isCrowd, stream.chance(0.05) {
         faults.append(["from": "1s", "disk": "manager", "failingSyncs": .double(stream.pick([0.1, 0.4]))])
       }
     }
     if kind == "chat" || kind == "sessions" { members.append(.init("service", heartbeats())) }
-    // What those meet has to meet them alone.
+    // These special situations get few other faults.
     let isPlain = isCrowd || areLeavers || isLying
     if stream.chance(isPlain ? 0.2 : 0.5) { members.append(.init("network", network())) }
     var seconds = duration(of: members.last { $0.name == "people" }!.value)
@@ -73,7 +75,7 @@ public struct ScenarioDraw {
       members.append(.init("script", script))
       faults.append(fault)
       seconds = max(seconds, end)
-      // With people who think fast it would be a long run.
+      // With users who act fast it would be a long run.
     } else if kind == "chat" || kind == "sessions", seconds >= 10, stream.chance(0.4) {
       let (script, fault, end) =
         kind == "chat"
@@ -92,11 +94,11 @@ public struct ScenarioDraw {
     return isPlain ? .object(members) : attacked(.object(members), kind)
   }
 
-  /// Actions of all people together in a drawn scenario. More of them in one run say less than as many in several: each run begins with
-  /// other people, faults and orders.
+  /// Actions of all users together in a drawn scenario. Several short runs find more than a long
+  /// one, since each begins with other users, faults and orders.
   private static let actions = 150.0
 
-  /// How many seconds people act: the more slowly they think, the longer.
+  /// How many seconds users act. Users who act rarely act for longer.
   private func duration(of people: JSONValue) -> Int {
     let rate = (people.array ?? []).reduce(0.0) { sum, group in
       let pause = group["thinkTime"]?.string.flatMap(DurationText.parse)?.inSeconds ?? 1
@@ -112,7 +114,7 @@ public struct ScenarioDraw {
     let people: [String]
     let seconds: Int
 
-    /// Reads it; nil when it is none.
+    /// Reads a scenario; nil if it is invalid.
     public init?(_ json: JSONValue) {
       guard let scenario = try? Scenario(parsing: Array(json.text.utf8), file: "given") else { return nil }
       self.json = json
@@ -122,7 +124,7 @@ public struct ScenarioDraw {
     }
   }
 
-  /// A given scenario with other intensities and more that goes wrong.
+  /// A variation of a given scenario, with other intensities and more faults.
   public func variation(of given: Given) -> JSONValue {
     let (scenario, nodes, seconds) = (given.json, given.nodes, given.seconds)
     guard case .object(var members) = scenario else { return scenario }
@@ -153,14 +155,14 @@ public struct ScenarioDraw {
     return .object(members)
   }
 
-  /// Faults that variations of variations keep.
+  /// The most faults that a variation keeps.
   private static let mostFaults = 6
 
   // MARK: People
 
   private func thinkTime() -> JSONValue { .string(stream.pick(["50ms", "150ms", "400ms", "1s", "3s"])) }
 
-  /// Each action with an even chance to be there, and a weight.
+  /// A random half of the actions, each with a weight.
   private func actions<A: RawRepresentable & CaseIterable>(
     _ type: A.Type, without excluded: [String] = [], always: String
   ) -> JSONValue where A.RawValue == String {
@@ -193,13 +195,13 @@ public struct ScenarioDraw {
     ]
   }
 
-  /// The people, in a share of the scenarios rude.
+  /// The group, with a chance of 0.3 of rude users.
   private func rude(_ people: JSONValue) -> JSONValue {
     guard case .object(let members) = people, stream.chance(0.3) else { return people }
     return .object(members + [.init("rude", .double(stream.pick([0.05, 0.2])))])
   }
 
-  /// People whose sessions end at the User Service all the time, while they connect with them.
+  /// Users whose sessions end at the User Service while they connect with them.
   private static let leavers: [JSONValue] = [
     [
       "name": "ann", "role": "chat", "count": 4, "devices": 2, "thinkTime": "80ms",
@@ -212,9 +214,10 @@ public struct ScenarioDraw {
     return (chosen.isEmpty ? EngineIOClient.Transport.allCases : chosen).map { .string($0.rawValue) }
   }
 
-  /// A few people who think as they like, or many who think slowly: with those there is always somebody who needs somebody else.
+  /// A few users and customers at any pace, or a crowd at a slow pace, in which some session always
+  /// needs a user.
   private func sessionPeople(crowded: Bool) -> [JSONValue] {
-    // Much that is said has to be heard.
+    // Many messages have to be relayed.
     let isTalk = crowded && stream.chance(0.5)
     return [
       [
@@ -247,7 +250,7 @@ public struct ScenarioDraw {
     ]
   }
 
-  /// One or two users of sessions go for good; there are always two.
+  /// One or two users leave for good. There are always at least two users.
   private func departures(within seconds: Int) -> JSONValue {
     .array(
       (1...1 + stream.choose(2)).map { number in
@@ -255,8 +258,8 @@ public struct ScenarioDraw {
       })
   }
 
-  /// Two people do something that two services have to tell each other, and cannot, for longer than either may believe in what it
-  /// knows. A supervisor that hears and is not heard does as before, beside the one that has taken its place.
+  /// Two users act in a way that one service has to tell another, while a partition separates the
+  /// services for longer than a lease. A supervisor that is not heard goes on beside its successor.
   private func unheard(
     _ action: String, by other: String, from node: String
   ) -> (script: JSONValue, fault: JSONValue, end: Int) {
@@ -272,7 +275,8 @@ public struct ScenarioDraw {
     return (.array(steps), partition, end + 2)
   }
 
-  /// A host stands still for longer than it is waited for, and wakes up to what is its successor's: users go and come back all the time.
+  /// A host is paused for longer than its lease and resumes when its sessions are its successor's,
+  /// while users leave and return.
   private func standstill() -> (script: JSONValue, fault: JSONValue, end: Int) {
     let begin = 2 + stream.choose(3)
     let steps = (1...Self.crowd).flatMap { number in
@@ -288,7 +292,8 @@ public struct ScenarioDraw {
 
   // MARK: Faults
 
-  /// Shorter than by default, so that somebody who vanishes is noticed while others act, and a run comes to rest sooner.
+  /// Heartbeats shorter than the default: an abandoned socket is noticed while others act, and the
+  /// run comes to rest sooner.
   private func heartbeats() -> JSONValue {
     stream.pick([
       ["pingInterval": "2s", "pingTimeout": "2s"], ["pingInterval": "5s", "pingTimeout": "3s"],
@@ -303,18 +308,18 @@ public struct ScenarioDraw {
     ]
   }
 
-  /// Often all of them strike the same node: what one of them leaves behind meets the next.
+  /// Often all faults strike the same node, so that the effects of one meet the next.
   private func faults(_ nodes: [String], _ people: [String], _ seconds: Int, most: Int) -> [JSONValue] {
     let focus = stream.chance(0.4) ? stream.pick(nodes) : nil
     return (0..<stream.choose(most + 1)).flatMap { _ -> [JSONValue] in
       let node = focus ?? stream.pick(nodes)
       let drawn = fault(nodes, people, on: node, seconds)
-      // What came while it stood still is all there when it goes on, and the connection is not.
+      // When the node resumes, the data that came meanwhile is there and the connection is not.
       if drawn["pause"] != nil, stream.chance(0.4) {
         let every = JSONValue.string("\(1 + stream.choose(2))s")
         return [drawn, ["from": drawn["from"]!, "every": every, "reset": .string(node)]]
       }
-      // What a sync that failed has left on the disk is seen when the power goes.
+      // A loss of power shows what a failed sync has left on the disk.
       guard drawn["failingSyncs"] != nil, stream.chance(0.5) else { return [drawn] }
       return [drawn, powerLosses(of: node, from: drawn["from"]!, inCommit: 0.5)]
     }
@@ -331,7 +336,7 @@ public struct ScenarioDraw {
     (scenario["people"]?.array ?? []).compactMap { $0["name"]?.string }
   }
 
-  /// Who a node talks to: to cut it off from anybody else would change nothing.
+  /// The nodes that a node talks to. A partition from any other one would change nothing.
   private static func peers(of name: String, _ nodes: [String], _ people: [String]) -> [String] {
     let peers =
       switch name {
@@ -348,7 +353,8 @@ public struct ScenarioDraw {
     let begin = 1 + stream.choose(max(1, seconds / 3))
     var members: [JSONValue.Member] = [.init("from", .string("\(begin)s"))]
     let again = JSONValue.Member("every", .string("\(1 + stream.choose(max(2, seconds / 3)))s"))
-    // Longer than a lease and what is allowed for its end, once: who was cut off comes back as one that was replaced.
+    // Once, and longer than a lease with its end: a node that was cut off returns after it was
+    // replaced.
     let longest = seconds - begin
     let lasting =
       longest > 8 && stream.chance(0.5)

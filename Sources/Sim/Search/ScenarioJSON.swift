@@ -1,8 +1,9 @@
 import System
 
-/// Scenarios as the JSON of their files: how shrinking changes them, and how they are written.
+/// Scenarios as JSON: changes that shrinking makes, and the text of files.
 extension JSONValue {
-  /// The scenario with a shorter run: what lay behind its end is left out, what lasted beyond it ends with it.
+  /// The scenario with a shorter run. Later faults and steps are removed, and longer faults end
+  /// with the run.
   func shortened(to run: Duration) -> JSONValue {
     func time(_ entry: JSONValue, _ name: String) -> Duration? { entry[name]?.string.flatMap(DurationText.parse) }
     let faults = (self["faults"]?.array ?? []).compactMap { fault -> JSONValue? in
@@ -15,7 +16,7 @@ extension JSONValue {
       .settingList("script", script)
   }
 
-  /// The scenario with a shorter run, in which everything with a time comes as much sooner.
+  /// The scenario with a shorter run, in which all times are scaled.
   func quickened(to run: Duration) -> JSONValue {
     guard let whole = self["run"]?.string.flatMap(DurationText.parse), whole > .zero else { return self }
     let share = Double(run.nanoseconds) / Double(whole.nanoseconds)
@@ -40,7 +41,7 @@ extension JSONValue {
     return settingList("faults", changed("faults")).settingList("script", changed("script"))
   }
 
-  /// The object with a member set, in its place when it has one.
+  /// The object with a member set. An existing member keeps its position.
   public func setting(_ name: String, _ value: JSONValue) -> JSONValue {
     var members = self.members ?? []
     if let index = members.firstIndex(where: { $0.name == name }) {
@@ -53,7 +54,7 @@ extension JSONValue {
 
   func removing(_ name: String) -> JSONValue { .object((members ?? []).filter { $0.name != name }) }
 
-  /// The value as JSON5 that a person likes to read: names without quotes, short objects on one line.
+  /// The value as readable JSON5: names without quotes, short objects on one line.
   public func pretty(indent: String = "") -> String {
     func name(_ text: String) -> String {
       text.allSatisfy { $0.isASCII && $0.isLetter } ? text : JSONValue.string(text).text

@@ -2,11 +2,12 @@ import System
 
 /// Makes a failing scenario small, as long as the same oracle still fails.
 ///
-/// First leaps: scenarios so much smaller that the luck of the run at hand is lost, with other seeds to have it again. Then
-/// the file, the largest steps first (delta debugging: Zeller and Hildebrandt, 2002): a shorter run, fewer faults, people, actions.
-/// Then chance gives way to exact steps: what people did and which faults struck is written out as a script, and the script is cut
-/// down. Last, what is left to chance becomes simple: stream by stream of the run's choices, all draws but those of a window take their
-/// simplest value (as internal reduction does: MacIver and Donaldson, ECOOP 2020).
+/// First come leaps: much smaller scenarios, which need other seeds to fail. Then the file shrinks,
+/// in the largest steps first (delta debugging: Zeller and Hildebrandt, 2002): a shorter run, fewer
+/// faults, users and actions. Then random actions and faults are written out as exact steps, and
+/// the script is cut down. Last, the remaining choices become simple: stream by stream, all draws
+/// outside a window take their simplest value (internal reduction: MacIver and Donaldson, ECOOP
+/// 2020).
 public struct Shrinker {
   /// A run that failed.
   public struct Failing {
@@ -15,45 +16,47 @@ public struct Shrinker {
     /// The run, with the seed with which it fails.
     public let run: RunResult
 
-    /// Makes one.
+    /// Makes a failing run.
     public init(scenario: JSONValue, run: RunResult) {
       self.scenario = scenario
       self.run = run
     }
   }
 
-  /// Something to try: a scenario with a few seeds.
+  /// A scenario to try with a few seeds.
   public struct Candidate {
     /// The scenario.
     public let scenario: JSONValue
     /// The seeds to try.
     public let seeds: ClosedRange<UInt64>
-    /// A run of more steps is no gain.
+    /// A run with more steps does not count.
     public let maximumSteps: Int
   }
 
-  /// Tries candidates, some at once, and returns the first that fails as it should, by its place.
+  /// Tries candidates, some in parallel, and returns the index and the run of the first that fails
+  /// with the oracle.
   public typealias Trial = (ArraySlice<Candidate>) -> (index: Int, Failing)?
 
-  /// The smallest so far.
+  /// The smallest failing run so far.
   public private(set) var best: Failing
-  /// Candidates that were tried.
+  /// The number of candidates that were tried.
   public private(set) var tried = 0
-  /// Seeds that are tried where the one at hand does not do, since another scenario is another run: while runs are long, once they are
-  /// short, and where luck is what is left. A few with each candidate, then a few more.
+  /// Numbers of other seeds to try, since a changed scenario is another run: while runs are long,
+  /// for leaps, and once runs are short.
   private static let (fewSeeds, someSeeds, manySeeds): (UInt64, UInt64, UInt64) = (4, 16, 64)
   private static let seedsAtOnce = 8
-  /// What share of the steps another seed for the same scenario has to save.
+  /// The inverse of the share of steps that another seed has to save.
   private static let saving = 20
-  /// How long it is enough to see that somebody who is never served is not served.
+  /// A grace that is long enough to see that a user is never served.
   private static let shortGrace: Duration = .seconds(60)
   private let trial: Trial
   private let isOver: () -> Bool
   private let oracle: String
-  /// The fewest steps of what was the best.
+  /// The fewest steps of any best run.
   private var fewestSteps: Int
 
-  /// Begins with a scenario that fails. Shrinks until nothing smaller fails, or until `isOver` says so: what was found until then stays.
+  /// Makes a shrinker of a failing run. It shrinks until nothing smaller fails or `isOver` returns
+  /// true, and keeps the best run so far.
   public init(_ failing: Failing, oracle: String, isOver: @escaping () -> Bool, trial: @escaping Trial) {
     best = failing
     self.oracle = oracle
@@ -62,10 +65,10 @@ public struct Shrinker {
     self.isOver = isOver
   }
 
-  /// Shrinks the scenario, writes chance out, shrinks what that is, then its choices.
+  /// Shrinks the failing run.
   public mutating func run() {
     let whole = best
-    // Each try is cheap then.
+    // That makes each attempt cheap.
     endSooner()
     let isHasty = best.scenario != whole.scenario
     shrink()
@@ -89,21 +92,23 @@ public struct Shrinker {
     shrinkChoices()
   }
 
-  /// Streams of choices belong to components, so that most changes leave the rest of a run as it was. Not all: those are tried with other seeds.
+  /// Shrinks the file with the same seed, then with others. Each component draws from its own
+  /// stream, so most changes leave the rest of a run as it was; the others need another seed.
   private mutating func shrinkWidely(seeds: UInt64) {
     repeat {
       shrinkScenario()
     } while attempt(restless(best.scenario) + best.scenario.smallerWithLuck, seeds: seeds) != nil
   }
 
-  /// Tries candidates with the seed at hand or, where `seeds` says so, with as many after it. The place of the first that fails, which is
-  /// the best then; nil when none does. `most` is how many steps it may take; what `isLast` is tried even when the time is over.
+  /// Tries scenarios with the current seed, or with the `seeds` seeds after it. The first that
+  /// fails becomes the best, and its index is returned; nil if none fails. `most` bounds the steps
+  /// of a run. An attempt that `isLast` is made even when the time is over.
   private mutating func attempt(
     _ scenarios: [JSONValue], seeds: UInt64 = 0, most: Int? = nil, isLast: Bool = false
   ) -> Int? {
     guard !scenarios.isEmpty, isLast || !isOver() else { return nil }
     let seed = best.run.seed
-    // What is smaller may take a few steps more, by another turn of luck; not again and again.
+    // A smaller scenario may take a few more steps, but not repeatedly.
     let most = most ?? fewestSteps + fewestSteps / 8
     let parts =
       seeds == 0
@@ -124,15 +129,16 @@ public struct Shrinker {
     return index % scenarios.count
   }
 
-  /// The same scenario with a seed that shows the failure in fewer steps.
+  /// Looks for a seed that fails in fewer steps.
   private mutating func shorten() -> Bool {
     let steps = best.run.steps
-    // Of a run in which the process died nobody counted them.
+    // The steps of a run whose process died are not known.
     guard steps > 0 else { return false }
     return attempt([best.scenario], seeds: Self.manySeeds, most: steps - steps / Self.saving - 1) != nil
   }
 
-  /// Where somebody was waited for to the end of all patience, a little of it may show the same: it is the beginning of the same run.
+  /// Shortens the grace of a run that waited to its end. The shorter run is the beginning of the
+  /// same run.
   private mutating func endSooner() {
     let run = best.scenario["run"]?.string.flatMap(DurationText.parse) ?? .seconds(60)
     guard best.scenario["grace"] == nil, best.run.simulated > run + Self.shortGrace else { return }
@@ -140,12 +146,13 @@ public struct Shrinker {
     _ = attempt([short], most: best.run.steps, isLast: true)
   }
 
-  /// Whether what fails after a little patience fails after all of it. That is the best then.
+  /// Tries the best run with the whole grace, and keeps it if it fails.
   private mutating func lasts() -> Bool {
     attempt([best.scenario.removing("grace")], most: .max, isLast: true) != nil
   }
 
-  /// The run ends as soon as the promise is broken, to a fiftieth of its time: it is the beginning of the same run.
+  /// Ends the run as soon as the promise is broken, to a fiftieth of its time. It is the beginning
+  /// of the same run.
   private mutating func endAtOnce() {
     let whole = best.run.simulated
     var (before, after) = (Duration.zero, whole)
@@ -161,7 +168,7 @@ public struct Shrinker {
 
   // MARK: The file
 
-  /// Goes round the kinds of smaller scenarios until none has one that fails: what has just been of no use is not tried again at once.
+  /// Tries one kind of smaller scenarios after another, as long as each helps, until none does.
   private mutating func shrinkScenario() {
     var before: JSONValue
     repeat {
@@ -177,7 +184,7 @@ public struct Shrinker {
 
   /// Removes runs of elements from a list, long ones first.
   private mutating func cutDown(_ list: String) {
-    // Rounded up, so that the last one is tried too.
+    // Rounded up, so that a single element is tried too.
     var part = ((best.scenario[list]?.array?.count ?? 0) + 1) / 2
     while part > 0 {
       var from = 0
@@ -195,19 +202,19 @@ public struct Shrinker {
     }
   }
 
-  /// The scenario with hardly any rest after the last action.
+  /// The scenario with hardly any rest after the last action, for oracles that judge at once.
   private func restless(_ scenario: JSONValue) -> [JSONValue] {
     let people = scenario["people"]?.array ?? []
     guard Oracle.immediate.contains(oracle), people.contains(where: { $0["rest"] == nil }) else { return [] }
     return [scenario.setting("people", .array(people.map { $0.setting("rest", "100ms") }))]
   }
 
-  /// What people did becomes a script, or what faults struck becomes those faults at those times.
+  /// Replaces random actions by a script, or random strikes by faults at exact times.
   private mutating func writeOut(people: Bool) {
     let scenario = best.scenario
     let written = people ? scenario.scripted(as: best.run.acts) : scenario.struck(as: best.run.struck)
     guard written != scenario else { return }
-    // Exact steps are worth some of the scheduler's.
+    // An exact scenario may take more of the scheduler's steps.
     let most = 2 * best.run.steps
     if (attempt([written], most: most) ?? attempt([written], seeds: Self.manySeeds, most: most)) != nil {
       fewestSteps = best.run.steps
@@ -217,7 +224,7 @@ public struct Shrinker {
   // MARK: Choices
 
   private mutating func shrinkChoices() {
-    // The streams that draw the most say the least each.
+    // Streams with the most draws matter least for each draw.
     for (stream, count) in best.run.draws.sorted(by: { ($0.count, $0.stream) > ($1.count, $1.stream) }) {
       if isOver() { return }
       if tryWindows([0..<0], of: stream) == nil { narrow(0..<count, of: stream) }
@@ -234,7 +241,7 @@ public struct Shrinker {
     }
   }
 
-  /// The first of the windows with which it fails.
+  /// The first of the windows with which the run fails.
   private mutating func tryWindows(_ windows: [Range<Int>], of stream: String) -> Range<Int>? {
     let candidates = windows.map { window -> JSONValue in
       let choices = (best.scenario["choices"] ?? .object([]))

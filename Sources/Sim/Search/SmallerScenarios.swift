@@ -1,22 +1,24 @@
 import System
 
-/// Everything that is one step smaller than a scenario.
+/// The scenarios that are one step smaller than a scenario.
 extension JSONValue {
-  /// Smaller scenarios by what is smaller, those first that make each further try cheaper.
+  /// Smaller scenarios by kind. Those that make further attempts cheaper come first.
   var smallerScenarios: [[JSONValue]] {
     [shorterRuns, fewerPeople, fewerHosts, plainerWorlds, smallerPeople, earlierFaults, rounderTimes]
   }
 
-  /// Smaller scenarios for which another seed has to be found, mostly: without a fault, without a part of the script, and all of the others.
+  /// Smaller scenarios that mostly need another seed: without a fault, without a part of the
+  /// script, and all the others.
   var smallerWithLuck: [JSONValue] { plainerSchedules + fewerFaults + shorterScripts + smallerScenarios.joined() }
 
-  /// Nothing is left to chance of what runs when: then what is smaller is mostly the same run, but for what was left out.
+  /// The scenario with jobs in order. Without random schedules a smaller scenario is mostly the
+  /// same run.
   var plainerSchedules: [JSONValue] {
     self["strategy"] == "in-order" ? [] : [setting("strategy", "in-order")]
   }
 
-  /// Much smaller scenarios, the smallest first: a quarter of the people and the time, with none of the faults, one alone or all, in a
-  /// plain world or in this one; then half.
+  /// Much smaller scenarios, the smallest first: a quarter of the users and the time, with no
+  /// fault, one or all, in a plain world or in this one; then half.
   var leaps: [JSONValue] {
     ([4, 2] as [Int64]).flatMap { part -> [JSONValue] in
       let smaller = fraction(part)
@@ -28,7 +30,7 @@ extension JSONValue {
     }.filter { $0 != self }
   }
 
-  /// The scenario with one in so many of the people, the hosts and the time.
+  /// The scenario with one part of `part` of the users, the hosts and the time.
   private func fraction(_ part: Int64) -> JSONValue {
     func share(_ whole: Int64) -> Int64 { (whole + part - 1) / part }
     var smaller = self
@@ -61,7 +63,7 @@ extension JSONValue {
     return parts.map { shortened(to: $0) } + parts.prefix(1).map { quickened(to: $0) }
   }
 
-  /// The scenario without one of the people, or without a whole group.
+  /// The scenario without one user, or without a whole group.
   private var fewerPeople: [JSONValue] {
     var found: [JSONValue] = []
     for (index, group) in elements("people").enumerated() {
@@ -86,7 +88,7 @@ extension JSONValue {
     count == 1 ? [name] : (1...count).map { "\(name)-\($0)" }
   }
 
-  /// Only these of a group's people, under the names that so many have.
+  /// The scenario with only these users of a group, renamed to the names of a smaller group.
   private func keeping(_ numbers: [Int], of index: Int) -> JSONValue {
     let group = elements("people")[index]
     let name = group["name"]?.string ?? ""
@@ -130,7 +132,7 @@ extension JSONValue {
       }
     }
     if let transports = people["transports"]?.array {
-      // The least that is sent for the same events; else one alone.
+      // WebSocket sends the least for the same events. Otherwise one transport alone.
       if transports != ["webSocket"] { found.append(people.setting("transports", ["webSocket"])) }
       if transports.count > 1 { found += transports.map { people.setting("transports", [$0]) } }
     }
@@ -149,7 +151,8 @@ extension JSONValue {
     return [keepingHosts(hosts - 1)]
   }
 
-  /// The scenario without faults, or without one: what is promised may break without them, with more luck.
+  /// The scenario without faults, or without one. The promise may break without it under another
+  /// seed.
   private var fewerFaults: [JSONValue] {
     let faults = elements("faults")
     guard (1...8).contains(faults.count) else { return [] }
@@ -172,7 +175,7 @@ extension JSONValue {
 
   private var hosts: Int64? { self["topology"]?["supervisorHosts"]?.int }
 
-  /// What struck a host that is no more strikes the first.
+  /// The scenario with fewer hosts. Faults of removed hosts strike the first one.
   private func keepingHosts(_ count: Int64) -> JSONValue {
     guard let topology = self["topology"], let hosts else { return self }
     let gone = Set((1...max(1, hosts)).dropFirst(Int(count)).map { "supervisor-\($0)" })
@@ -189,7 +192,8 @@ extension JSONValue {
     }
   }
 
-  /// A better network, right clocks; and heartbeats so quick that those who vanish are noticed soon, or as rare as by default when nobody can.
+  /// The scenario with a good network, with right clocks, and with quick heartbeats so that an
+  /// abandoned socket is noticed soon, or default ones if no socket is abandoned.
   private var plainerWorlds: [JSONValue] {
     let quick: JSONValue = ["pingInterval": "2s", "pingTimeout": "2s"]
     let hasSockets = self["topology"]?["chat"] != nil || self["topology"]?["supervisorHosts"] != nil
@@ -203,12 +207,12 @@ extension JSONValue {
 
   private var plainest: JSONValue { plainerWorlds.last?.plainest ?? self }
 
-  /// The same with rounder times, which a person reads more easily.
+  /// The scenario with rounder times, which are easier to read.
   private var rounderTimes: [JSONValue] {
     [100, 10, 1].map { rounded(to: .milliseconds($0)) }.filter { $0 != self }
   }
 
-  /// Faults earlier, and what crashed back sooner, so that the run can end earlier.
+  /// The scenario with earlier faults and quicker restarts, so that the run can end earlier.
   private var earlierFaults: [JSONValue] {
     elements("faults").enumerated().flatMap { index, fault in
       let soon = JSONValue.string("10ms…200ms")
@@ -227,9 +231,9 @@ extension JSONValue {
   }
 }
 
-/// Chance written out.
+/// Random actions and strikes written out.
 extension JSONValue {
-  /// The scenario with exactly these steps: nobody does anything else. Who has no script goes on as before.
+  /// The scenario with exactly these actions. Users of roles without a script act as before.
   func scripted(as acts: [Act]) -> JSONValue {
     let people = self["people"]?.array ?? []
     func hasScript(_ group: JSONValue) -> Bool {
@@ -273,12 +277,12 @@ extension JSONValue {
     return settingList("faults", exact)
   }
 
-  /// To the microsecond, which is how finely a run draws its pauses.
+  /// A time in microseconds, the resolution of drawn pauses.
   private static func time(_ time: Duration) -> String {
     DurationText.format(.nanoseconds(time.nanoseconds / 1000 * 1000))
   }
 
-  /// The object with a list, or without it when it is empty.
+  /// The object with a list, or without it if it is empty.
   func settingList(_ name: String, _ elements: [JSONValue]) -> JSONValue {
     elements.isEmpty ? removing(name) : setting(name, .array(elements))
   }
