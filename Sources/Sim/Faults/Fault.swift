@@ -44,21 +44,21 @@ extension Fault {
     let times: (from: Duration, to: Duration)
     if let at = value["at"] {
       guard value["from"] == nil, value["to"] == nil, value["every"] == nil else {
-        throw value.error("\"at\" stands alone: a time that lasts has \"from\" and \"to\"")
+        throw value.error("\"at\" excludes \"from\", \"to\" and \"every\"")
       }
       guard !kind.lasts else { throw at.error("a fault that lasts has \"from\" and \"to\", not \"at\"") }
       let moment = try at.duration(Bounds.pause)
       times = (moment, moment)
     } else if let from = value["from"] {
       guard every != nil || kind.lasts else {
-        throw from.error("a fault at one moment has \"at\"; with \"every\" it strikes again and again")
+        throw from.error("a fault at one moment has \"at\"; with \"every\" it strikes repeatedly")
       }
       times = (try from.duration(Bounds.pause), try value["to"]?.duration(Bounds.pause) ?? run)
     } else {
       throw value.error("a fault needs a time: \"at\", or \"from\"")
     }
     guard times.from <= times.to, times.to <= run else {
-      throw value.error("a fault has to lie within the run")
+      throw value.error("a fault must be within the run")
     }
     return (times.from, times.to, every)
   }

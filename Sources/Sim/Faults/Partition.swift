@@ -16,7 +16,7 @@ struct Partition: FaultKind {
     let sides = try subject.elements()
     guard sides.count == 2 else { throw subject.error("a partition has two sides") }
     (from, to) = (try nodes.side(sides[0]), try nodes.side(sides[1]))
-    guard Set(from).isDisjoint(with: to) else { throw subject.error("a node is on one side of a partition") }
+    guard Set(from).isDisjoint(with: to) else { throw subject.error("a node can be on one side of a partition only") }
     isOneWay = try value["oneWay"]?.bool() ?? false
   }
 
