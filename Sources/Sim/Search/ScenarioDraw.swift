@@ -41,8 +41,7 @@ public struct ScenarioDraw {
     case "queues":
       nodes = ["broker"]
       members.append(.init("topology", ["broker": 1]))
-      // The disk fails to sync throughout, with much to write. An unsynced log shows only when it
-      // is copied and cut off in the middle.
+      // An unsynced log shows only when it is copied, and cut off in the middle.
       isLying = stream.chance(0.4)
       members.append(.init("people", .array(workers(busy: isLying))))
       if isLying {

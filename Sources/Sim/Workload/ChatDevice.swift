@@ -22,23 +22,6 @@ final class ChatDevice: SocketOwner {
 
   var isConnected: Bool { socket.isConnected }
 
-  /// Closes the connection in order, or abandons it silently. Does nothing between two connections.
-  func hangUp(silently: Bool) async {
-    if socket.isActive { await socket.hangUp(silently: silently) }
-  }
-
-  /// Abandons the connection and opens another one without a pause.
-  func reconnectAtOnce() async {
-    socket.isHurried = true
-    await hangUp(silently: true)
-  }
-
-  /// Ends for good.
-  func stop() async {
-    socket.stop()
-    await hangUp(silently: false)
-  }
-
   // MARK: Events of the socket
 
   var userID: Int64 { account.id }

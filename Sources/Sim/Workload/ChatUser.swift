@@ -79,8 +79,8 @@ final class ChatUser: SimulatedUser {
     case .typing:
       guard let peer = knownPeer(), let device = outbox.connectedDevice() else { return }
       try await device.socket.tell("typing", ["recipient_id": .int(peer), "is_group": false])
-    case .disconnect: await outbox.connectedDevice()?.hangUp(silently: false)
-    case .vanish: await outbox.connectedDevice()?.hangUp(silently: true)
+    case .disconnect: await outbox.connectedDevice()?.socket.hangUp(silently: false)
+    case .vanish: await outbox.connectedDevice()?.socket.hangUp(silently: true)
     case .putAway: guard try await putAway(environment) else { return }
     case .block:
       guard let peer = agenda.target ?? stream.pickAny(of: friends) else { return }
@@ -112,7 +112,7 @@ final class ChatUser: SimulatedUser {
   private func putAway(_ environment: Environment) async throws -> Bool {
     guard let device = outbox.connectedDevice() else { return false }
     device.socket.isWanted = false
-    await device.hangUp(silently: stream.chance(0.5))
+    await device.socket.hangUp(silently: stream.chance(0.5))
     try await state.pause(mean: .seconds(2), environment)
     device.socket.isWanted = true
     return true
@@ -136,7 +136,7 @@ final class ChatUser: SimulatedUser {
     let device = stream.pick(devices)
     guard let session = try await client.tryToLogin() else { return false }
     device.socket.session = session
-    await device.reconnectAtOnce()
+    await device.socket.reconnectAtOnce()
     try await environment.clock.sleep(for: stream.duration(.zero...(.milliseconds(20))))
     device.socket.session = nil
     try await client.logout(session)
@@ -209,12 +209,12 @@ final class ChatUser: SimulatedUser {
   private func settle(_ client: ChatClient, _ environment: Environment) async throws {
     let stays = stream.chance(0.6)
     for device in devices where device.socket.session.map(endedSessions.contains) ?? true {
-      await device.hangUp(silently: false)
+      await device.socket.hangUp(silently: false)
       device.socket.session = try await client.login()
     }
     for (index, device) in devices.enumerated() {
       device.socket.isWanted = stays && (index == 0 || device.isConnected)
-      if !device.socket.isWanted { await device.hangUp(silently: stream.chance(0.5)) }
+      if !device.socket.isWanted { await device.socket.hangUp(silently: stream.chance(0.5)) }
       device.socket.start()
     }
     history.isOnlineAtEnd[account.id] = stays
@@ -233,6 +233,6 @@ final class ChatUser: SimulatedUser {
     try await client.readEverything(friends)
     rendezvous.look()
     try await rendezvous.waitForLooks(environment)
-    for device in devices { await device.stop() }
+    for device in devices { await device.socket.stop() }
   }
 }

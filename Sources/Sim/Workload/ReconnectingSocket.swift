@@ -53,11 +53,10 @@ final class ReconnectingSocket {
   /// Whether the socket is to connect.
   var isWanted = true
   /// Whether the next connection follows without a pause.
-  var isHurried = false
+  private var isHurried = false
   /// The index of the owner's record; nil unless the socket is connected.
   private(set) var record: Int?
-  /// Whether a connection is open or being opened.
-  private(set) var isActive = false
+  /// The client of the current connection; nil between two connections.
   private var client: SocketIOClient?
   /// The client that is being closed. It may still become connected.
   private var closing: SocketIOClient?
@@ -118,7 +117,6 @@ final class ReconnectingSocket {
     let transport = user.stream.pick(user.behavior.transports)
     let client = SocketIOClient(environment, address: Scenario.chatAddress, transport: transport)
     self.client = client
-    isActive = true
     isPolling = transport != .webSocket
     let attempt = Attempt(session: session, user: id, transport: transport, begunAt: history.time)
     do {
@@ -138,7 +136,7 @@ final class ReconnectingSocket {
     }
     markEnded()
     await client.abandon()
-    isActive = false
+    self.client = nil
   }
 
   private func authentication(_ session: String) -> JSONValue { ["sessionID": .string(session)] }
@@ -225,7 +223,7 @@ final class ReconnectingSocket {
   // MARK: Ending
 
   /// Closes the connection in order, or abandons it silently. Another one follows while it is
-  /// wanted.
+  /// wanted. Between two connections this does nothing.
   func hangUp(silently: Bool) async {
     guard let client else { return }
     closing = client
@@ -241,10 +239,17 @@ final class ReconnectingSocket {
     if silently { await client.abandon() } else { await client.close() }
   }
 
-  /// Lets no connection follow the current one.
-  func stop() {
+  /// Abandons the connection and opens another one without a pause.
+  func reconnectAtOnce() async {
+    isHurried = true
+    await hangUp(silently: true)
+  }
+
+  /// Closes the connection for good.
+  func stop() async {
     isRunning = false
     isWanted = false
+    await hangUp(silently: false)
   }
 
   private func markEnded() {

@@ -59,8 +59,7 @@ final class SupervisedUser: SimulatedUser, SocketOwner {
       try await environment.clock.sleep(for: .seconds(1))
     }
     state.isServed = true
-    socket.stop()
-    await socket.hangUp(silently: false)
+    await socket.stop()
   }
 
   private func act(_ action: SupervisedUserAction, _ environment: Environment) async throws {
