@@ -3,8 +3,8 @@
 @testable import Sim
 @testable import System
 
-/// The choices of an attack, out of a fuzzer's input: one byte for a choice among few. Where the input ends, everything
-/// takes the first row of its table.
+/// The choices of an attack from a fuzzer's input: one byte for each choice among few. After the
+/// end of the input every choice is the first.
 final class InputBytes: AttackSource {
   private var rest: ArraySlice<UInt8>
 
@@ -21,8 +21,9 @@ final class InputBytes: AttackSource {
 }
 
 extension FuzzTarget {
-  /// Whole conversations with the services in a simulated world. Afterwards each service is killed and started again, since
-  /// causes are stored; then all have to serve, and a polite client has to be answered.
+  /// Whole conversations with the services in a simulated world. Afterwards each service is killed
+  /// and started again, since stored data may be harmful. Then all have to serve an ordinary
+  /// client.
   static let conversations = [
     conversation("amqp", "name: 'amqp', topology: { broker: 1 }", [.amqp]),
     conversation("sockets", "name: 'sockets', topology: { chat: 1 }", [.sockets]),
@@ -33,7 +34,7 @@ extension FuzzTarget {
     conversation("everything", "name: 'everything', topology: { supervisorHosts: 1 }", AttackKind.allCases),
   ]
 
-  /// Scheduler steps that no input of the size that is tried may take.
+  /// The most scheduler steps of an input.
   private static let mostSteps = 3_000_000
 
   private static func conversation(_ name: String, _ scenario: String, _ kinds: [AttackKind]) -> FuzzTarget {
@@ -73,13 +74,13 @@ extension FuzzTarget {
     var isTrue = false
   }
 
-  /// Runs the world, within the bound for its steps.
+  /// Runs the world within the bound for its steps.
   private static func run(_ world: World, until time: Duration, stop: () -> Bool = { false }) {
     world.run(until: time) { stop() || world.scheduler.steps > mostSteps }
     require(world.scheduler.steps <= mostSteps, "more than \(mostSteps) steps at \(world.now):\n\(world.waits)")
   }
 
-  /// What anybody may expect afterwards: every service says that it is well, and the broker delivers a message.
+  /// An ordinary client: every service reports its health, and the broker delivers a message.
   private static func politeVisit(_ world: World, _ runner: ScenarioRunner) {
     let done = Done()
     world.addNode("ann") { environment in

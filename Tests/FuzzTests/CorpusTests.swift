@@ -2,13 +2,13 @@
 import Foundation
 import Testing
 
-/// Every input that ever ended a process, and the seeds from which the search for others starts.
+/// The inputs that once ended a process, and the seeds of the search for others.
 @Suite("The corpus of inputs")
 struct CorpusTests {
   private static let folder = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
     .appending(path: "Corpus")
 
-  @Test("nothing in it ends the process", arguments: FuzzTarget.all.map(\.name))
+  @Test("no input ends the process", arguments: FuzzTarget.all.map(\.name))
   func replay(target name: String) throws {
     let target = try #require(FuzzTarget.named(name))
     let files = try FileManager.default.contentsOfDirectory(atPath: Self.folder.appending(path: name).path).sorted()

@@ -11,7 +11,7 @@ private let target: FuzzTarget = {
   return target
 }()
 
-/// Is called by libFuzzer with each input.
+/// Runs one input of libFuzzer.
 @_cdecl("LLVMFuzzerTestOneInput")
 public func testOneInput(_ bytes: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
   target.run(Array(UnsafeBufferPointer(start: bytes, count: count)))

@@ -6,7 +6,7 @@ import Glibc
 @testable import System
 
 extension FuzzTarget {
-  /// The readers of files and of the command line.
+  /// The parsers of files and of the command line.
   static let files = [
     FuzzTarget("scenario") { input in
       guard (try? Scenario(parsing: input, file: "input")) != nil else { return }
@@ -26,7 +26,7 @@ extension FuzzTarget {
     },
   ]
 
-  /// Calls `body` with the path of a file that holds `bytes`; what it refuses, it refuses with an error.
+  /// Calls `body` with the path of a file with these bytes. An error is a refusal.
   private static func withFile(_ bytes: [UInt8], _ body: (String) throws -> Void) {
     let path = "/tmp/parley-fuzz-\(getpid()).json5"
     let file = open(path, O_CREAT | O_TRUNC | O_WRONLY, 0o600)

@@ -1,8 +1,8 @@
-/// Code that has to survive any input: it may refuse it, and must neither trap nor run for ever.
+/// Code that has to survive any input. It may refuse an input, but must not trap or run for ever.
 struct FuzzTarget: Sendable {
   /// The name of its folder in `Tests/Corpus`.
   let name: String
-  /// Feeds it one input.
+  /// Runs one input.
   let run: @Sendable ([UInt8]) -> Void
 
   init(_ name: String, _ run: @escaping @Sendable ([UInt8]) -> Void) {
@@ -13,6 +13,6 @@ struct FuzzTarget: Sendable {
   /// Every target, in the order in which `scripts/fuzz-inputs` runs them.
   static let all = parsers + files + conversations
 
-  /// The target of a name.
+  /// The target with a name.
   static func named(_ name: String) -> FuzzTarget? { all.first { $0.name == name } }
 }

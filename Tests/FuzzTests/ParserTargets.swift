@@ -1,8 +1,8 @@
 @testable import Environment
 @testable import System
 
-/// Feeds a parser that keeps state: the first byte says in pieces of which size, since what is whole and what comes in
-/// pieces has to mean the same.
+/// Feeds a parser that keeps state. The first byte is the size of the pieces, since pieces have to
+/// mean the same as the whole.
 private func pieces(of input: [UInt8]) -> [[UInt8]] {
   guard let first = input.first else { return [] }
   let rest = input.dropFirst()
@@ -13,7 +13,7 @@ private func pieces(of input: [UInt8]) -> [[UInt8]] {
 }
 
 extension FuzzTarget {
-  /// The parsers of everything that arrives over a network.
+  /// The parsers of data from the network.
   static let parsers = http + values + sockets + queues + texts
 
   private static let http = [
@@ -52,7 +52,7 @@ extension FuzzTarget {
     FuzzTarget("json") { input in
       guard let value = try? JSONParser.parse(input) else { return }
       let written = value.bytes
-      // What was read is written so that it can be read, and means the same.
+      // A parsed value survives a round trip through its text.
       require((try? JSONParser.parse(written)) == value, "JSON does not survive being written")
     },
     FuzzTarget("json5") { input in _ = try? JSONParser.parseNotingPositions(input, as: .json5) },
@@ -142,7 +142,7 @@ extension FuzzTarget {
     FuzzTarget("jwt") { input in
       let jwt = JWT(secrets: [Array("a secret of 32 bytes or a few more".utf8)])
       _ = try? jwt.verify(String(decoding: input, as: UTF8.self))
-      // What nobody has signed says little about what follows: the same claims, signed.
+      // The same claims, signed: unsigned ones are refused early.
       if let claims = try? JSONParser.parse(input), claims.members != nil { _ = try? jwt.verify(jwt.sign(claims)) }
     },
     FuzzTarget("names") { input in

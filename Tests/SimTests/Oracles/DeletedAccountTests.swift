@@ -3,7 +3,7 @@ import Testing
 
 @testable import Sim
 
-@Suite("The oracles over chatters who delete their accounts")
+@Suite("The oracles over deleted chat accounts")
 struct DeletedAccountTests {
   private static func history() -> ChatHistory {
     let history = ChatHistory(now: { 0 })
@@ -15,7 +15,7 @@ struct DeletedAccountTests {
 
   private static func deleted(_ history: ChatHistory) -> [Breach] { ChatOracles.deleted(ChatEvidence(history)) }
 
-  @Test("a contact whose account was deleted is found in a list, and no other")
+  @Test("a contact whose account was deleted is found in a list")
   func ghosts() {
     let history = Self.history()
     history.lastContacts = [("ann", 3), ("bob", 1)]
@@ -24,14 +24,14 @@ struct DeletedAccountTests {
     #expect(Self.deleted(history).count == 1)
   }
 
-  @Test("a later account that is the earlier one is found")
+  @Test("a later account with the id of an earlier one is found")
   func sameAccount() {
     let history = Self.history()
     history.note(2, of: "bob")
     #expect(Self.deleted(history).count == 1)
   }
 
-  @Test("what was asked for by a name may have been done to each account of the name, and to nobody else")
+  @Test("a change requested by name may have been made to each account of the name, and to no other")
   func namesakes() {
     func change(_ user: Int64, isAdded: Bool, _ place: Int) -> Change {
       Change(

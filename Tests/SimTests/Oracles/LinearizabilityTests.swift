@@ -27,20 +27,20 @@ struct LinearizabilityTests {
       })
   }
 
-  @Test("what happens one after the other must fit in that order")
+  @Test("sequential operations must fit in their order")
   func sequential() {
     #expect(check([(1, 2, .write(1)), (3, 4, .read(1))]) == .linearizable)
     #expect(check([(1, 2, .write(1)), (3, 4, .read(0))]) == .violated(operation: 1))
   }
 
-  @Test("what overlaps may fit in either order")
+  @Test("overlapping operations may fit in either order")
   func concurrent() {
     #expect(check([(1, 10, .write(1)), (2, 3, .read(0)), (4, 5, .read(1))]) == .linearizable)
     #expect(check([(1, 10, .write(1)), (2, 3, .read(1)), (4, 5, .read(0))]) != .linearizable)
     #expect(check([(1, 8, .write(1)), (1, 8, .write(2)), (9, 10, .read(1))]) == .linearizable)
   }
 
-  @Test("what was never answered may have happened at any time after it began, or never, but not before")
+  @Test("an operation without an answer may take effect at any time after it began, or never, but not before")
   func unanswered() {
     #expect(check([(1, .max, .write(1)), (2, 3, .read(0)), (4, 5, .read(1))]) == .linearizable)
     #expect(check([(1, .max, .write(1)), (2, 3, .read(0))]) == .linearizable)
@@ -48,7 +48,7 @@ struct LinearizabilityTests {
     #expect(check([(1, .max, .write(1)), (2, 3, .read(1)), (4, 5, .read(0))]) != .linearizable)
   }
 
-  @Test("a long history without much at once is judged quickly")
+  @Test("a long history with little concurrency is judged quickly")
   func long() {
     var entries: [(Int, Int, Register.Input)] = []
     for index in 0..<20_000 { entries.append((4 * index, 4 * index + 5, .write(index))) }

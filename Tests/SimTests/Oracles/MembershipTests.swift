@@ -2,7 +2,7 @@ import Testing
 
 @testable import Sim
 
-@Suite("Who may have been a friend or a member, by what people asked for")
+@Suite("Friends and members, as far as requests and answers tell")
 struct MembershipTests {
   private let pair = Conversation.between(1, 2)
 
@@ -16,7 +16,7 @@ struct MembershipTests {
     return interval
   }
 
-  @Test("two are apart while one is blocked, and certainly only until the block is lifted")
+  @Test("two users are apart while one is blocked, and certainly only until the block ends")
   func blocks() {
     let block = change(.contact(pair, isBlocked: true), 1...2)
     let lift = change(.contact(pair, isBlocked: false), 5...6)
@@ -26,7 +26,7 @@ struct MembershipTests {
     #expect(!MembershipModel([block]).areApart(pair, during: interval(1...4)))
   }
 
-  @Test("what was asked for again without an answer may still be done after the answer")
+  @Test("a request that was repeated without an answer may still take effect after the answer")
   func comesAgain() {
     let again = change(.contact(pair, isBlocked: false), 1...2, mayComeAgain: true)
     let block = change(.contact(pair, isBlocked: true), 3...4)

@@ -24,7 +24,7 @@ struct OracleTests {
     #expect(Oracle.judge(evidence, endedEarly: true).map(\.oracle) == ["unwinds"])
   }
 
-  @Test("every oracle has a row in docs/simulation.md, and no row is of another")
+  @Test("docs/simulation.md has a row for each oracle, and no other")
   func documented() throws {
     let docs = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "../../../docs/simulation.md")
     let text = try String(contentsOf: docs, encoding: .utf8)

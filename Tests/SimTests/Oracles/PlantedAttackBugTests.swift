@@ -3,10 +3,10 @@ import Testing
 
 @testable import Sim
 
-/// The oracles over what attackers cause, and the attacks themselves, each shown to find a planted bug.
-@Suite("Bugs that only an attacker meets are found")
+/// Shows that the oracles over attackers and the attacks find planted bugs.
+@Suite("Bugs that only an attacker triggers are found")
 struct PlantedAttackBugTests {
-  /// The oracles that fail at the first seed of `seeds` at which any does.
+  /// The oracles that fail at the first failing seed.
   private static func found(
     _ file: String, seeds: ClosedRange<UInt64>, _ plant: (inout Scenario) -> Void
   ) throws -> Set<String> {
@@ -19,7 +19,7 @@ struct PlantedAttackBugTests {
     return []
   }
 
-  @Test("a service that answers 500 is found out by the attacker alone")
+  @Test("an attacker finds a service that answers 500")
   func blunders() throws {
     let found = try Self.found("accounts/hostile-client", seeds: 1...40) { scenario in
       scenario.service.planted = [.failsOnInvalidNames]
@@ -28,7 +28,7 @@ struct PlantedAttackBugTests {
     #expect(found == ["no-blunder"])
   }
 
-  @Test("a broker that keeps what was held for clients that left before their login is found out")
+  @Test("a broker that does not free the memory of clients that left before their login is found")
   func keepsStrangers() throws {
     let found = try Self.found("queues/hostile-client", seeds: 1...10) { scenario in
       scenario.service.planted = [.keepsStrangers]
@@ -49,7 +49,7 @@ struct PlantedAttackBugTests {
     #expect(message.contains("planted: a time of"), "\(message)")
   }
 
-  @Test("without the planted bugs the same runs are without a fault")
+  @Test("without the planted bugs the same runs keep their promises")
   func clean() throws {
     #expect(try Self.found("accounts/hostile-client", seeds: 1...2) { _ in } == [])
     #expect(try Self.found("queues/hostile-client", seeds: 1...2) { $0.faults = [] } == [])

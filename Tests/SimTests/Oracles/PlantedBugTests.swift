@@ -5,10 +5,10 @@ import Testing
 
 @testable import Sim
 
-/// An oracle that no bug can trip is none: each is shown to fire.
+/// Shows that each oracle over the User Service fails.
 @Suite("Planted bugs are found")
 struct PlantedBugTests {
-  /// The oracles that fail within `seeds` seeds, and at which one first.
+  /// The oracles that fail at the first failing seed, and that seed.
   private func found(_ name: String, seeds: ClosedRange<UInt64> = 1...50, _ plant: (inout Scenario) -> Void) throws -> (
     Set<String>, UInt64
   ) {
@@ -38,7 +38,7 @@ struct PlantedBugTests {
   }
 
   @Test(
-    "each planted bug trips its oracle",
+    "each planted bug fails its oracle",
     arguments: [
       (PlantedBug.refreshInTwoSteps, "stolen-refresh-token", "refresh-once"),
       (.sessionInTwoSteps, "racing-deletes", "linearizable-sessions"),
@@ -52,7 +52,7 @@ struct PlantedBugTests {
     #expect(oracles.contains(oracle), "seed \(seed): \(oracles)")
   }
 
-  @Test("an acknowledged write that is not there in the end trips the oracle of durability")
+  @Test("an acknowledged write that is missing in the end fails `durable`")
   func durable() throws {
     let token = TokenFacts.forTest(subject: "u", account: "ann")
     func operation(_ id: Int, _ request: Sim.Request, _ answer: Answer) -> Sim.Operation {

@@ -3,8 +3,8 @@ import Testing
 
 @testable import Sim
 
-/// The oracles over the chat, each shown to fire.
-@Suite("Planted bugs of the chat are found")
+/// Shows that each oracle over the Chat Service fails.
+@Suite("Planted bugs of the Chat Service are found")
 struct PlantedChatBugTests {
   private static func found(_ name: String, _ oracle: String, _ plant: (inout Scenario) -> Void) throws -> (
     seed: UInt64, others: Set<String>
@@ -21,7 +21,7 @@ struct PlantedChatBugTests {
   }
 
   @Test(
-    "each planted bug trips its oracle",
+    "each planted bug fails its oracle",
     arguments: [
       (PlantedBug.emitsBeforeCommit, "crash-between-store-and-emit", "durable"),
       (.emitsBeforeCommit, "crash-between-store-and-emit", "one-order"),
@@ -40,13 +40,13 @@ struct PlantedChatBugTests {
   }
 
   @Test(
-    "a 503 is explained by a fault, by a question that had all its time, or by news held back for most of it, and by nothing less",
+    "a 503 is explained by a fault, by a request that timed out during a delay, or by delays for most of the time-out",
     arguments: [
-      // In milliseconds: the question, the faults, what the network held up between the services.
+      // In milliseconds: the request, the faults, the delays between the services.
       (10_000...10_010, [], [], false), (10_000...10_010, [9_000...10_000], [], true),
       (10_000...10_010, [], [9_000...10_000], false), (10_000...10_010, [], [7_000...9_400], false),
       (10_000...10_010, [], [7_000...9_600], true), (10_000...10_010, [], [1_000...4_900], false),
-      // Two that overlap count once; two one after the other, together.
+      // Overlapping delays count once, consecutive ones together.
       (10_000...10_010, [], [7_000...8_500, 7_100...8_600, 7_200...8_700], false),
       (10_000...10_010, [], [6_000...7_500, 8_000...9_500], true),
       (10_000...15_000, [], [], false), (10_000...15_000, [], [12_000...12_300], true),
@@ -75,7 +75,7 @@ struct PlantedChatBugTests {
     #expect(!isFine(500) && isFine(200))
   }
 
-  @Test("synchronous = OFF in the chat loses acknowledged messages, or all of them")
+  @Test("synchronous = OFF in the Chat Service loses acknowledged messages")
   func synchronousOff() throws {
     var scenario = try Scenario.file("chat/crash-between-store-and-emit")
     scenario.service.planted = [.synchronousOff]

@@ -3,7 +3,7 @@ import Testing
 
 @testable import Sim
 
-/// The oracles over sessions and queues, each shown to fire.
+/// Shows that each oracle over sessions and queues fails.
 @Suite("Planted bugs of sessions and queues are found")
 struct PlantedSessionBugTests {
   private func oracles(_ file: String, _ plant: (inout Scenario) -> Void) throws -> Set<String> {
@@ -17,20 +17,20 @@ struct PlantedSessionBugTests {
     return found
   }
 
-  @Test("a broker that forgets what a dead client held loses what was said")
+  @Test("a broker that forgets the deliveries of a dead client loses messages")
   func losesUnacknowledged() throws {
     let found = try oracles("sessions/manager-crashes") { $0.service.planted = [.losesUnacknowledged] }
     #expect(!found.isDisjoint(with: ["complete", "served", "live"]), "\(found)")
   }
 
-  @Test("a manager that acknowledges before its commit loses what was said")
+  @Test("a manager that acknowledges before its commit loses messages")
   func acknowledgesEarly() throws {
     let found = try oracles("sessions/manager-crashes") { $0.service.planted = [.acknowledgesEarly] }
     #expect(!found.isDisjoint(with: ["complete", "served", "live"]), "\(found)")
   }
 
   @Test(
-    "a naive pool leaves sessions short of users, or forgets who is there",
+    "a naive pool leaves sessions short of users, or forgets users",
     arguments: [
       (PlantedBug.listBesideDictionary, "staffed"), (.dropsOnAnyDisconnect, "present"),
     ])
@@ -45,14 +45,14 @@ struct PlantedSessionBugTests {
     #expect(ScenarioRunner(mended).run(seed: scenario.seed!).violations.isEmpty)
   }
 
-  @Test("a chat that forgets who is gone when nobody hears it leaves them available")
+  @Test("a Chat Service that forgets departures leaves users available")
   func forgetsDepartures() throws {
     let found = try oracles("sessions/gone-for-good") { $0.service.planted = [.forgetsDepartures] }
     #expect(found.contains("gone"), "\(found)")
   }
 
   @Test(
-    "a broker that loses a worker's messages, or changes their order, is found out",
+    "a broker that loses a worker's messages or changes their order is found",
     arguments: [(PlantedBug.losesUnacknowledged, "worked-off"), (.requeuesAtTheEnd, "worked-in-order")])
   func workers(bug: PlantedBug, oracle: String) throws {
     let found = try oracles("queues/workers") { $0.service.planted = [bug] }
@@ -60,7 +60,7 @@ struct PlantedSessionBugTests {
   }
 
   @Test(
-    "what was confirmed is worked off, and only what was worked off before comes again",
+    "confirmed messages are worked off, and only those worked off before are delivered again",
     arguments: [
       ([1, 2, 3], 3, []), ([1, 2, 1, 2, 3, 3], 3, []), ([1, 2], 3, ["worked-off"]),
       ([1, 3, 2], 3, ["worked-in-order"]),
@@ -76,7 +76,7 @@ struct PlantedSessionBugTests {
     #expect(judged == expected)
   }
 
-  @Test("a user who is connected is available, once the manager has had time to hear of it", arguments: [3, 12])
+  @Test("a connected user is available once the manager has had time to learn of it", arguments: [3, 12])
   func present(seconds: Int64) {
     let history = SessionHistory { 0 }
     history.overview = ["USERS": []]
@@ -86,7 +86,7 @@ struct PlantedSessionBugTests {
     #expect(SessionOracles.present(history).isEmpty == (seconds < 10))
   }
 
-  @Test("poison that is not with the dead letters is missed")
+  @Test("an unreadable message that is no dead letter is missed")
   func deadLetters() {
     func judged(_ poison: Int, _ letters: Int64) -> [String] {
       let history = SessionHistory { 0 }
@@ -97,7 +97,7 @@ struct PlantedSessionBugTests {
     #expect(judged(3, 3) == [] && judged(3, 4) == [] && judged(3, 2) == ["dead-letters"])
   }
 
-  @Test("the oracles over transcripts, on histories made by hand")
+  @Test("the oracles over transcripts judge histories written by hand")
   func byHand() {
     func entry(_ sequence: Int64, _ text: String, _ from: JSONValue = 1) -> TranscriptEntry {
       TranscriptEntry(["SEQ": .int(sequence), "FROM": from, "MESSAGE": .string(text)])!
@@ -143,7 +143,7 @@ struct PlantedSessionBugTests {
   }
 
   @Test(
-    "a user of a session hears all that comes behind their own message: to the end when they stay, else to the last that they heard",
+    "a user of a session receives all messages after their own: to the end if they stay, else to the last that they received",
     arguments: [
       ([2, 4], true, true), ([2], true, false), ([4], true, false), ([4], false, false), ([2], false, true),
       ([], false, true),

@@ -7,13 +7,13 @@ import Testing
 
 @Suite("Stories and diagrams")
 struct StoryTests {
-  @Test("times are read as oracles write them")
+  @Test("the times that oracles write are read back")
   func times() {
     #expect(Story.times("1.250s–2.000s ann: login → 200") == [1_250_000_000, 2_000_000_000])
     #expect(Story.times("nobody said anything for seconds") == [])
   }
 
-  @Test("the story of a lesson has the evidence, what carried its words, and what went wrong, in order")
+  @Test("the story of a lesson has the breach, the transfers of its messages, and the faults, in order")
   func lesson() throws {
     let scenario = try Scenario.file("lessons/acknowledged-before-the-effect")
     let record = RunRecord()
@@ -29,7 +29,7 @@ struct StoryTests {
     }
     let page = DiagramPage.text(scenario, seed: result.seed, story, record)
     #expect(page.contains("<svg") && page.contains("USER_MESSAGE") && !page.contains("<script src"))
-    // What a message says never ends the script that carries it.
+    // The text of a message never ends the script of the page.
     #expect(page.components(separatedBy: "</script>").count == 3)
   }
 
@@ -40,7 +40,7 @@ struct StoryTests {
     "forgotten-with-the-client", "offline-with-any-socket",
   ]
 
-  @Test("an arrow is lost when it never arrives, and no other", arguments: lessons)
+  @Test("an arrow is lost only if it never arrives", arguments: lessons)
   func arrows(lesson: String) throws {
     let scenario = try Scenario.file("lessons/\(lesson)")
     let record = RunRecord()
@@ -55,11 +55,11 @@ struct StoryTests {
     #expect(record.omitted == 0 && record.arrows.count == sends && arrivals > 0)
     #expect(record.arrows.count { $0.arrivedAt == nil } == sends - arrivals)
     #expect(record.arrows.count { $0.isLost } == lost)
-    // What a message says arrives no sooner than it is sent.
+    // No message arrives before it is sent.
     #expect(record.arrows.allSatisfy { $0.arrivedAt.map { [sent = $0.sentAt] in $0 >= sent } ?? true })
   }
 
-  @Test("events travel as JSON and come back the same")
+  @Test("events survive a round trip through JSON")
   func events() throws {
     let scenario = try Scenario.file("lessons/dropped-on-any-disconnect").shortened(to: .milliseconds(400))
     let (here, there) = (RunRecord(), RunRecord())
@@ -90,7 +90,7 @@ struct StoryTests {
     #expect(atEnd.brokenAt == nil && atEnd.span == nil)
   }
 
-  @Test("a failing `live` is told with what those did last who were not served")
+  @Test("the story of a failing `live` has the last actions of the users that were not served")
   func live() throws {
     let text = """
       { name: 'live', run: '5s', grace: '1s', topology: { chat: 1 },
@@ -107,7 +107,7 @@ struct StoryTests {
     #expect(try #require(story.span).upperBound <= record.lastAt)
   }
 
-  @Test("what a process that died has said is its error and the frames of its backtrace")
+  @Test("the report of a process that died has its error and the frames of its backtrace")
   func trap() {
     let said = """
       System/PlantedBugs.swift:6: Fatal error: planted

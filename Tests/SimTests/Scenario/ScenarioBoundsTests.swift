@@ -5,7 +5,7 @@ import Testing
 
 @testable import Sim
 
-/// What a scenario file may say, and that everything else is an error with its place.
+/// The valid values of a scenario file. All others are errors with a position.
 @Suite("Bounds of scenario files")
 struct ScenarioBoundsTests {
   private func errors(_ text: String) -> [String] {
@@ -37,7 +37,7 @@ struct ScenarioBoundsTests {
       "\(found.joined(separator: "\n"))")
   }
 
-  /// Each is put where `_` stands; the first list is taken, the second is not.
+  /// Each value replaces `_`: those of the first list are valid, those of the second are not.
   @Test(
     "every number, time and chance has a range",
     arguments: [
@@ -100,7 +100,7 @@ struct ScenarioBoundsTests {
   }
 
   @Test(
-    "a name is one that all services take",
+    "names that all services accept are valid",
     arguments: [
       ("ann", true), ("Ann-2", true), ("a", true), ("x9", true), ("Zoë", false), ("a b", false), ("a:b", false),
       ("", false), ("9a", false), ("-a", false), ("a-", false), ("a/b", false), ("a@b", false), ("a.b", false),
@@ -112,7 +112,7 @@ struct ScenarioBoundsTests {
   }
 
   @Test(
-    "what would be taken silently is an error",
+    "keys and values without an effect are errors",
     arguments: [
       ("faults: [{ crash: 'users' }]", "a fault needs a time: \"at\", or \"from\""),
       ("faults: [{ to: '3s', crash: 'users' }]", "a fault needs a time: \"at\", or \"from\""),
@@ -144,7 +144,7 @@ struct ScenarioBoundsTests {
   }
 
   @Test(
-    "people have the keys and the actions of their role",
+    "a group has the keys and the actions of its role",
     arguments: [
       ("role: 'chat', cutOff: 0.1", "\"cutOff\" is for people of the role account"),
       ("role: 'user', devices: 2", "\"devices\" is for people of the role chat"),
@@ -165,7 +165,7 @@ struct ScenarioBoundsTests {
   }
 
   @Test(
-    "a step says towards whom",
+    "a step may name a target",
     arguments: [
       ("send-direct", "ann-2", true), ("typing", "ann-3", true), ("block", "ann-2", true),
       ("send-group", "ann-1", true),
@@ -189,7 +189,7 @@ struct ScenarioBoundsTests {
     return names.filter { $0.hasSuffix(".json5") }.sorted().map { root.appending(path: $0).path }
   }()
 
-  /// A file without the comments above it, so that all prefixes of it are soon read.
+  /// A file without its leading comments, so that all of its prefixes are parsed quickly.
   private static func text(_ file: String) throws -> [UInt8] {
     let lines = try String(contentsOfFile: file, encoding: .utf8).split(separator: "\n").map(String.init)
     return Array(lines.drop { $0.hasPrefix("//") }.joined(separator: "\n").utf8)
@@ -204,7 +204,7 @@ struct ScenarioBoundsTests {
     }
   }
 
-  @Test("all scenario files are read")
+  @Test("all scenario files are valid")
   func all() throws {
     #expect(Self.files.count > 50)
     for file in Self.files {
@@ -221,7 +221,7 @@ struct ScenarioBoundsTests {
     }
   }
 
-  @Test("a scenario file with any byte replaced is read or refused")
+  @Test("a scenario file with any byte replaced is parsed or refused")
   func mutations() throws {
     let stream = Choices(seed: 1, hash: RunHash()).stream("mutations")
     let bytes = Array("{}[]:,'\"\\/*-+.0189xXeEuINtfn\n\t \u{0}\u{7F}é".utf8)

@@ -16,7 +16,7 @@ struct ScenarioParserTests {
   }
 
   @Test(
-    "errors say where and what",
+    "errors have a position and a reason",
     arguments: [
       ("{\n  name: 'x',\n  peple: [],\n}", "f:3:3: unknown key \"peple\"; did you mean \"people\"?"),
       ("{ name: 'x', run: 'soon' }", "f:1:19: \"soon\" is not a time; write for example 200ms, 1.5s, 10m"),
@@ -54,7 +54,7 @@ struct ScenarioParserTests {
     ])
   func errors(text: String, message: String) { #expect(error(text) == message) }
 
-  @Test("results travel as JSON and come back the same")
+  @Test("results survive a round trip through JSON")
   func results() throws {
     let scenario = try Scenario.file("accounts/same-names").shortened(to: .milliseconds(200))
     let result = ScenarioRunner(scenario).run(seed: 4)

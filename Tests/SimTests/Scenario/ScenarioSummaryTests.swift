@@ -3,14 +3,14 @@ import Testing
 
 @testable import Sim
 
-@Suite("What many runs reach together")
+@Suite("Many runs of a scenario together")
 struct ScenarioSummaryTests {
   private func scenario(_ more: String) throws -> Scenario {
     let text = "{ name: 'x', run: '2s', people: [{ name: 'a', thinkTime: '1s' }], \(more) }"
     return try Scenario(parsing: Array(text.utf8), file: "f")
   }
 
-  /// A run in which nothing happened but what was counted.
+  /// A run with only these counts.
   private func run(_ seed: UInt64, _ counts: [Counter: Int], violations: [Violation] = []) -> RunResult {
     RunResult(
       seed: seed, hash: 0, violations: violations, counts: counts, strikes: [], steps: 0, simulated: .zero,
@@ -18,7 +18,7 @@ struct ScenarioSummaryTests {
   }
 
   @Test(
-    "an expectation is for ten seeds, scales with more of them, and is not judged with fewer",
+    "an expectation is for ten seeds, scales with more, and is not judged with fewer",
     arguments: [
       (runs: 1, each: 0, isJudged: false, least: 7), (9, 0, false, 7), (10, 0, true, 7), (10, 1, true, nil),
       (15, 0, true, 10), (200, 0, true, 140), (200, 1, true, nil),
@@ -47,7 +47,7 @@ struct ScenarioSummaryTests {
       ])
   }
 
-  @Test("a scenario with one seed of its own is a recording, or about a planted bug")
+  @Test("a scenario with only its own seed is a recording or the lesson of a planted bug")
   func ownSeed() throws {
     #expect(try scenario("seed: 3, choices: { network: [0, 0] }").hasOneSeed)
     #expect(try scenario("seed: 3, plant: ['users.fails'], fails: ['unique']").hasOneSeed)
@@ -55,7 +55,7 @@ struct ScenarioSummaryTests {
     #expect(try !scenario("plant: ['users.fails'], fails: ['unique']").hasOneSeed)
   }
 
-  @Test("failures are alike when they break the same promises in the same way")
+  @Test("failures that break the same promises in the same way have one cause")
   func causes() {
     func cause(_ oracle: String, _ event: String) -> String {
       run(1, [:], violations: [Violation(oracle: oracle, promise: "p", events: [event, "\(event.count) more"])]).cause

@@ -4,7 +4,7 @@ import Testing
 
 @testable import Sim
 
-@Suite("Search: orderings, windows of choices, shrinking")
+@Suite("Orderings, windows of choices and shrinking")
 struct SearchTests {
   @Test("an ordering is an event and another within half a second after it")
   func orderings() {
@@ -24,7 +24,7 @@ struct SearchTests {
       file: "x")
   }
 
-  @Test("an order that a scenario demands and no seed shows fails it")
+  @Test("a scenario fails if no seed shows an order that it demands")
   func sometimes() throws {
     func unreached(_ more: String) throws -> [String] {
       let scenario = try scenario(more)
@@ -39,7 +39,7 @@ struct SearchTests {
     #expect(try unreached(", sometimes: ['crash users, requests']" + faults).isEmpty)
   }
 
-  @Test("a planted bug that no seed shows fails the scenario that is about it")
+  @Test("a scenario fails if no seed finds its planted bug")
   func planted() throws {
     func missed(_ plant: String, _ oracle: String) throws -> String? {
       let scenario = try scenario(", plant: ['\(plant)'], fails: ['\(oracle)']")
@@ -58,7 +58,7 @@ struct SearchTests {
     }
   }
 
-  /// A run that failed, of which shrinking wants to know what was drawn, done and struck.
+  /// A failed run with its draws, actions and strikes.
   private func run(
     draws: [(stream: String, count: Int)], acts: [Act] = [], struck: [(fault: Int, at: Duration)] = [],
     seed: UInt64 = 7, steps: Int = 0, simulated: Duration = .zero
@@ -68,7 +68,7 @@ struct SearchTests {
       draws: draws, acts: acts, struck: struck)
   }
 
-  @Test("shrinking keeps what the failure needs, and cuts the choices down to it")
+  @Test("shrinking keeps only the parts and the choices that the failure needs")
   func shrinking() {
     let whole: JSONValue = [
       "name": "x", "run": "40s", "people": [["name": "ann", "count": 6], ["name": "bob", "count": 2]],
@@ -77,7 +77,8 @@ struct SearchTests {
         ["pause": "users", "at": "20s"],
       ],
     ]
-    // Fails while somebody is there and the reset is; and of the stream "network" it needs the draws 40 to 60.
+    // Fails while there is a user and the reset, and needs the draws 40 to 60 of the stream
+    // "network".
     var tries = 0
     func fails(_ scenario: JSONValue) -> Bool {
       tries += 1
@@ -102,13 +103,13 @@ struct SearchTests {
     #expect(window[0] <= 40 && window[1] >= 60 && window[1] - window[0] <= 80)
   }
 
-  @Test("what chance did is written out as exact steps, and cut down to those that matter")
+  @Test("random actions are written out as exact steps, and cut down to those that matter")
   func exactSteps() throws {
     let whole: JSONValue = [
       "name": "x", "run": "20s", "people": [["name": "ann", "count": 3, "thinkTime": "1s"]],
       "faults": [["crash": "users", "from": "2s", "every": "4s"]],
     ]
-    /// What came of a run of it: everybody there does something in turn, and one fault strikes.
+    /// A run of the scenario: each user acts in turn, and one fault strikes.
     func failing(_ scenario: JSONValue) -> Shrinker.Failing {
       let count = Int(scenario["people"]!.array![0]["count"]?.int ?? 1)
       let acts = (0..<24).map { index in
@@ -118,7 +119,7 @@ struct SearchTests {
       }
       return .init(scenario: scenario, run: run(draws: [], acts: acts, struck: [(0, .milliseconds(70))]))
     }
-    // Fails while somebody refreshes, in whatever way that comes about, and something crashes.
+    // Fails while a user refreshes, at random or by the script, and a node crashes.
     func fails(_ scenario: JSONValue) -> Bool {
       let isByChance = scenario["people"]!.array!.contains { $0["actions"] != .object([]) }
       let steps = scenario["script"]?.array ?? []
@@ -141,7 +142,7 @@ struct SearchTests {
     _ = try Scenario(parsing: Array(best.pretty().utf8), file: "x")
   }
 
-  @Test("a failure that is luck is looked for again where hardly anything is left")
+  @Test("a rare failure is looked for with other seeds in much smaller scenarios")
   func leaps() throws {
     let whole: JSONValue = [
       "name": "x", "run": "40s", "people": [["name": "ann", "count": 8], ["name": "bob", "count": 3]],
@@ -151,7 +152,7 @@ struct SearchTests {
       ],
     ]
     var tries = 0
-    // Any change of the seed at hand is another run, which fails for one seed in ten, while the reset is there.
+    // Any change gives another run, which fails for one seed in ten while the reset is there.
     var shrinker = Shrinker(
       .init(scenario: whole, run: run(draws: [])), oracle: "unique", isOver: { tries > 30 }
     ) { candidates in
@@ -172,11 +173,11 @@ struct SearchTests {
     _ = try Scenario(parsing: Array(best.pretty().utf8), file: "x")
   }
 
-  @Test("what is smaller but takes more steps is no gain, and luck is looked for")
+  @Test("a smaller scenario with more steps does not count, and other seeds are tried")
   func steps() {
     let whole: JSONValue = ["name": "x", "run": "1s", "people": [["name": "ann", "count": 2]]]
     func steps(_ scenario: JSONValue, _ seed: UInt64) -> Int {
-      // One alone takes long; of other seeds some are lucky.
+      // One user alone takes more steps; a few other seeds take fewer.
       (scenario["people"]?.array?[0]["count"] == 1 ? 5000 : 1000) - (seed % 40 == 3 ? 300 : 0)
     }
     var asked: Set<Int> = []
@@ -198,11 +199,11 @@ struct SearchTests {
     shrinker.run()
     #expect(shrinker.best.scenario["people"]?.array?[0]["count"] == 2)
     #expect(shrinker.best.run.steps == 700 && asked.contains(1125))
-    // A minute of patience shows what half an hour has shown.
+    // A grace of a minute shows the same as half an hour.
     #expect(shrinker.best.scenario["grace"] == "1m")
   }
 
-  @Test("what fails only for want of patience is not what is left, and the last questions are asked however late it is")
+  @Test("the shrunk scenario fails with the whole grace too, and that is checked even when the time is over")
   func patience() {
     let whole: JSONValue = ["name": "x", "run": "1s", "people": [["name": "ann", "count": 4]]]
     func shrunk(tries most: Int, smallestThatLasts: Int64) -> JSONValue {
@@ -229,7 +230,7 @@ struct SearchTests {
     #expect(count(interrupted) == 4 && interrupted["grace"] == "1m")
   }
 
-  @Test("a run ends when the promise is broken, and is asked for nothing that comes later")
+  @Test("a shrunk run ends when the promise is broken, and no later promise is judged")
   func ends() throws {
     let whole: JSONValue = ["name": "x", "run": "5s", "people": [["name": "ann", "rest": "100ms"]]]
     func failing(_ oracle: String) -> JSONValue {
@@ -237,7 +238,7 @@ struct SearchTests {
         .init(scenario: whole, run: run(draws: [], steps: 100, simulated: .seconds(10))), oracle: oracle,
         isOver: { false }
       ) { candidates in
-        // Nothing else helps.
+        // No other change helps.
         candidates.firstIndex {
           guard let end = $0.scenario["end"]?.string.flatMap(DurationText.parse) else { return false }
           return end >= .seconds(3) && $0.scenario["run"] == "5s"
@@ -257,7 +258,7 @@ struct SearchTests {
     #expect(ScenarioRunner(late).run(seed: 1).violations.isEmpty)
   }
 
-  @Test("the last fault and the last step go too, when the failure needs none")
+  @Test("the last fault and the last step are removed if the failure needs none")
   func nothingLeft() {
     let whole: JSONValue = [
       "name": "x", "run": "1s", "people": [["name": "ann", "actions": .object([])]],
@@ -274,7 +275,7 @@ struct SearchTests {
     #expect(shrinker.best.scenario["faults"] == nil && shrinker.best.scenario["script"] == nil)
   }
 
-  @Test("who has a script does what it says when it says so, whatever they are")
+  @Test("users of every role follow their script")
   func scripts() throws {
     let scenario = try Scenario(
       parsing: Array(
@@ -299,7 +300,7 @@ struct SearchTests {
     }
   }
 
-  @Test("all schedules of a small scenario are run up to a limit, and each keeps its promises")
+  @Test("all schedules of a small scenario run, up to a limit, and keep their promises")
   func explore() throws {
     let runner = ScenarioRunner(
       try Scenario(

@@ -3,9 +3,9 @@ import Testing
 
 @testable import Sim
 
-@Suite("Steps towards somebody")
+@Suite("Targets of script steps")
 struct TargetTests {
-  /// Whom a run shows to hear which of the words.
+  /// The users that received each message in a run.
   private func hearers(_ script: String, seed: UInt64) throws -> [String: Set<String>] {
     let text = """
       { name: "x", run: "6s", topology: { chat: 1 },
@@ -24,7 +24,7 @@ struct TargetTests {
     return hearers
   }
 
-  @Test("a script's message goes to whom it names, whatever the seed", arguments: [1, 2, 3] as [UInt64])
+  @Test("a script's message goes to its target under every seed", arguments: [1, 2, 3] as [UInt64])
   func direct(seed: UInt64) throws {
     let heard = try hearers(
       """
@@ -37,7 +37,7 @@ struct TargetTests {
     #expect(heard["ann-3/1"] == ["ann-3", "ann-4"])
   }
 
-  @Test("a script's message to a group is heard by those who are in it")
+  @Test("a script's message to a group is received by its members")
   func group() throws {
     let heard = try hearers(
       """

@@ -7,7 +7,8 @@ import Testing
 
 @Suite("The simulated network")
 struct NetworkTests {
-  /// A node that accepts one connection and does `serve` with it, and a visitor who connects and does `visit`.
+  /// A node that accepts one connection and does `serve` with it, and a visitor who connects and
+  /// does `visit`.
   private func meet<R: Sendable>(
     seed: UInt64 = 1, link: (inout LinkSetting) -> Void = { _ in },
     serve: @escaping @Sendable (any Connection, Environment) async throws -> Void,
