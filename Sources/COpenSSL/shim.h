@@ -5,7 +5,7 @@
 #include <openssl/hmac.h>
 #include <openssl/params.h>
 
-// Sets up HMAC-SHA-256 under a key. Here and not in Swift, since the parameters keep pointers to their names.
+// Initializes HMAC-SHA-256 with a key. In C, since the parameters keep pointers to their names.
 static inline int parley_hmac_sha256_init(EVP_MAC_CTX *context, const unsigned char *key, size_t length) {
   OSSL_PARAM parameters[] = {
     OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, (char *)"SHA256", 0), OSSL_PARAM_construct_end()};

@@ -36,7 +36,7 @@ class Person:
         self.sockets.append(socket)
         return socket
 
-    def hear(self, event, socket=0, timeout=5):
+    def receive(self, event, socket=0, timeout=5):
         """Returns the next event of this name, and skips others."""
         end = time.monotonic() + timeout
         while True:
@@ -44,12 +44,12 @@ class Person:
             if name == event:
                 return data[0]
 
-    def hears_nothing(self, event, socket=0, timeout=0.3):
+    def receives_nothing(self, event, socket=0, timeout=0.3):
         try:
-            heard = self.hear(event, socket, timeout)
+            heard = self.receive(event, socket, timeout)
         except queue.Empty:
             return
-        raise AssertionError(f"heard {event}: {heard}")
+        raise AssertionError(f"received {event}: {heard}")
 
     def post(self, path, **body):
         return self.client.send("POST", path, {"sessionID": self.session, **body})
@@ -116,12 +116,12 @@ class Chat(unittest.TestCase):
         ann, bob = self.person(), self.person()
         status, answer = ann.post("/addContact", contact=bob.name)
         self.assertEqual(answer["contact"], {"user_id": bob.id, "username": bob.name, "status": "new", "is_online": False})
-        self.assertEqual(bob.hear("contact_request"), {"user_id": ann.id, "username": ann.name})
-        self.assertEqual(ann.hear("contact_added")["username"], bob.name)
+        self.assertEqual(bob.receive("contact_request"), {"user_id": ann.id, "username": ann.name})
+        self.assertEqual(ann.receive("contact_added")["username"], bob.name)
         self.assertEqual(ann.post("/changeContact", contact=bob.name, status="friend")[0], 400)
         self.assertEqual(ann.send(bob.id, "too early")["status"], "error")
         self.assertEqual(bob.post("/changeContact", contact=ann.name, status="friend")[0], 200)
-        self.assertEqual(ann.hear("contact_changed")["status"], "friend")
+        self.assertEqual(ann.receive("contact_changed")["status"], "friend")
         self.assertTrue(ann.get("/getContacts")[1][0]["is_online"])
         self.assertEqual(bob.post("/changeContact", contact=ann.name, status="blocked")[0], 200)
         self.assertEqual(ann.post("/changeContact", contact=bob.name, status="new")[0], 400)
@@ -141,16 +141,16 @@ class Chat(unittest.TestCase):
                 self.assertEqual(first["status"], "ok")
                 self.assertEqual(first["seq"], 1)
                 for person, socket in ((ann, 0), (bob, 0), (bob, 1)):
-                    message = person.hear("new_message", socket)
+                    message = person.receive("new_message", socket)
                     self.assertEqual(message, {
                         "message_id": first["message_id"], "seq": 1, "sender_id": ann.id, "sender_username": ann.name,
                         "recipient_id": bob.id, "content": "hello ✓", "type": "text",
                         "timestamp": first["timestamp"], "is_group": False})
                 self.assertEqual(ann.send(bob.id, "hello ✓", client_id="c1"), first)
-                bob.hears_nothing("new_message")
+                bob.receives_nothing("new_message")
                 for number in range(2, 61):
                     self.assertEqual(bob.send(ann.id, f"m{number}", type="item")["seq"], number)
-                self.assertEqual([ann.hear("new_message")["seq"] for _ in range(59)], list(range(2, 61)))
+                self.assertEqual([ann.receive("new_message")["seq"] for _ in range(59)], list(range(2, 61)))
                 page = ann.get("/getContactMessages", contact=bob.name)[1]
                 self.assertEqual([m["seq"] for m in page], list(range(11, 61)))
                 page = ann.get("/getContactMessages", contact=bob.name, before=4)[1]
@@ -174,10 +174,10 @@ class Chat(unittest.TestCase):
         self.assertEqual(socket.call("send_message", timeout=5)["status"], "error")
         self.assertEqual(socket.call("send_massage", good, timeout=5)["status"], "error")
         socket.emit("send_message", {"sessionID": ann.session})
-        self.assertIn("recipient_id", ann.hear("error")["message"])
-        bob.hears_nothing("new_message")
+        self.assertIn("recipient_id", ann.receive("error")["message"])
+        bob.receives_nothing("new_message")
         socket.emit("add_contact", {"sessionID": ann.session, "contact_username": "nobody here"})
-        self.assertIn("contact", ann.hear("error")["message"])
+        self.assertIn("contact", ann.receive("error")["message"])
         for auth in ({}, {"sessionID": "0" * 64}):
             with self.assertRaises(socketio.exceptions.ConnectionError):
                 client = SocketClient(reconnection=False)
@@ -187,24 +187,24 @@ class Chat(unittest.TestCase):
         ann, bob = self.person(), self.person()
         befriend(ann, bob)
         phone = bob.connect()
-        ann.hears_nothing("user_status")
+        ann.receives_nothing("user_status")
         phone.disconnect()
-        ann.hears_nothing("user_status")
+        ann.receives_nothing("user_status")
         bob.sockets[0].disconnect()
-        self.assertEqual(ann.hear("user_status"), {"user_id": bob.id, "username": bob.name, "status": "offline"})
+        self.assertEqual(ann.receive("user_status"), {"user_id": bob.id, "username": bob.name, "status": "offline"})
         self.assertFalse(ann.get("/getContacts")[1][0]["is_online"])
         bob.connect()
-        self.assertEqual(ann.hear("user_status")["status"], "online")
+        self.assertEqual(ann.receive("user_status")["status"], "online")
 
     def test_typing(self):
         ann, bob, cid = self.person(), self.person(), self.person()
         befriend(ann, bob)
         ann.sockets[0].emit("typing", {"recipient_id": bob.id, "is_group": False})
-        self.assertEqual(bob.hear("typing"), {
+        self.assertEqual(bob.receive("typing"), {
             "sender_id": ann.id, "sender_username": ann.name, "recipient_id": bob.id, "is_group": False})
-        ann.hears_nothing("typing")
+        ann.receives_nothing("typing")
         ann.sockets[0].emit("typing", {"recipient_id": cid.id})
-        cid.hears_nothing("typing")
+        cid.receives_nothing("typing")
 
     def test_groups(self):
         ann, bob, cid = self.person(), self.person(), self.person()
@@ -212,9 +212,9 @@ class Chat(unittest.TestCase):
         self.assertEqual(status, 200)
         id = group["group_id"]
         self.assertEqual(group, {"group_id": id, "name": "readers", "members": [ann.name, bob.name]})
-        self.assertEqual(bob.hear("group_changed"), group)
+        self.assertEqual(bob.receive("group_changed"), group)
         self.assertEqual(ann.send(id, "one", is_group=True)["seq"], 1)
-        self.assertTrue(bob.hear("new_message")["is_group"])
+        self.assertTrue(bob.receive("new_message")["is_group"])
         self.assertEqual(cid.get("/getGroupMessages", group_id=id)[0], 404)
         self.assertEqual(cid.send(id, "let me in", is_group=True)["status"], "error")
         self.assertEqual(bob.post("/addGroupMember", group_id=id, member=cid.name)[0], 403)
@@ -222,13 +222,13 @@ class Chat(unittest.TestCase):
         self.assertEqual(ann.post("/addGroupMember", group_id=id, member=cid.name)[1]["members"], [ann.name, bob.name, cid.name])
         self.assertEqual(cid.send(id, "two", is_group=True)["seq"], 2)
         self.assertEqual([m["seq"] for m in cid.get("/getGroupMessages", group_id=id)[1]], [2])
-        self.assertEqual(cid.hear("new_message")["content"], "two")
+        self.assertEqual(cid.receive("new_message")["content"], "two")
         # The last admin leaves: the oldest member becomes admin.
         self.assertEqual(ann.post("/removeGroupMember", group_id=id, member=ann.name)[0], 200)
-        self.assertEqual(ann.hear("new_message")["seq"], 1)
-        self.assertEqual(ann.hear("new_message")["seq"], 2)
+        self.assertEqual(ann.receive("new_message")["seq"], 1)
+        self.assertEqual(ann.receive("new_message")["seq"], 2)
         self.assertEqual(bob.send(id, "three", is_group=True)["seq"], 3)
-        ann.hears_nothing("new_message")
+        ann.receives_nothing("new_message")
         self.assertEqual(ann.get("/getGroupMessages", group_id=id)[0], 404)
         self.assertEqual(ann.get("/getGroups")[1], [])
         self.assertEqual(bob.post("/removeGroupMember", group_id=id, member=cid.name)[0], 200)
