@@ -1,27 +1,27 @@
 import Foundation
 import Testing
 
-/// Reads the sources and refuses what the project has decided against.
+/// Checks the rules of the project in its source files.
 @Suite("Tidy")
 struct TidyTests {
   struct Rule: Sendable {
     let name: String
-    /// The folders under `Sources` that it is about.
+    /// The folders under `Sources` that the rule applies to.
     let folders: [String]
     let pattern: String
-    /// A line that has this as well is allowed, for the reason that it names.
+    /// A line that contains this text is allowed.
     let unless: String?
-    /// A line that the rule must refuse: a rule without one could be void.
+    /// A line that breaks the rule. It shows that the rule can fail.
     let example: String
   }
 
   static let rules: [Rule] = [
     Rule(
-      name: "tasks are started by the environment", folders: ["System", "Sim"],
+      name: "only the environment starts tasks", folders: ["System", "Sim"],
       pattern: #"\bTask(\.detached)?\s*(\{|\()"#, unless: "// The one place where tasks begin.",
       example: "    Task { await x() }"),
     Rule(
-      name: "tasks are started by the environment", folders: ["System"], pattern: #"\bTask\.immediate"#, unless: nil,
+      name: "only the environment starts tasks", folders: ["System"], pattern: #"\bTask\.immediate"#, unless: nil,
       example: "    Task.immediate { await x() }"),
     Rule(
       name: "no clock but the environment's", folders: ["System", "Sim"],
@@ -33,7 +33,7 @@ struct TidyTests {
         #"(\bUUID\(\)|\.random\(|\.randomElement\(|\.shuffled\(|SystemRandomNumberGenerator|getrandom|arc4random|RAND_bytes)"#,
       unless: nil, example: "let x = Int.random(in: 0..<3)"),
     Rule(
-      name: "no threads and no files but the environment's", folders: ["System", "Sim"],
+      name: "no threads and files but the environment's", folders: ["System", "Sim"],
       pattern: #"\b(DispatchQueue|Thread|pthread_|FileManager|ProcessInfo|getenv|fopen)\b"#, unless: nil,
       example: "DispatchQueue.main.async {"),
     Rule(
@@ -49,10 +49,10 @@ struct TidyTests {
       name: "no decision by an array's capacity: the allocator chooses it", folders: ["System", "Sim"],
       pattern: #"\.capacity\b"#, unless: nil, example: "if output.capacity > 4096 {"),
     Rule(
-      name: "wire formats wait for nothing", folders: ["System/Wire"], pattern: #"\b(await|async)\b"#, unless: "///",
+      name: "no await in wire formats", folders: ["System/Wire"], pattern: #"\b(await|async)\b"#, unless: "///",
       example: "  func read() async {"),
     Rule(
-      name: "nothing is left to do", folders: ["System", "Sim", "Runner"], pattern: #"\b(TODO|FIXME|XXX|HACK)\b"#,
+      name: "no TODO", folders: ["System", "Sim", "Runner"], pattern: #"\b(TODO|FIXME|XXX|HACK)\b"#,
       unless: nil, example: "// TODO: later"),
     Rule(
       name: "no print in the system", folders: ["System", "Sim"], pattern: #"(^|[^.\w])print\("#, unless: nil,
@@ -72,11 +72,11 @@ struct TidyTests {
     }
   }
 
-  @Test("each rule holds, and its example shows that it can be broken", arguments: rules)
+  @Test("the sources follow each rule, and its example breaks it", arguments: rules)
   func rule(_ rule: Rule) throws {
-    // The simple kind breaks words at full stops, as code does.
+    // The simple kind treats full stops as word boundaries, as code does.
     let pattern = try Regex(rule.pattern).wordBoundaryKind(.simple)
-    #expect(rule.example.contains(pattern), "the rule does not refuse its own example")
+    #expect(rule.example.contains(pattern), "the rule allows its example")
     for folder in rule.folders {
       let files = try Self.files(under: "Sources/\(folder)")
       #expect(!files.isEmpty)
@@ -92,7 +92,7 @@ struct TidyTests {
   @Test("a file has at most 400 lines, a function at most 70")
   func sizes() throws {
     for file in try Self.files(under: "Sources") {
-      #expect(file.lines.count <= 400, "\(file.name) has \(file.lines.count) lines and wants to be two")
+      #expect(file.lines.count <= 400, "\(file.name) has \(file.lines.count) lines")
       var start: (line: Int, indent: String)?
       for (number, line) in file.lines.enumerated() {
         let indent = String(line.prefix { $0 == " " })
@@ -106,7 +106,7 @@ struct TidyTests {
     }
   }
 
-  @Test("every scenario file is read, and nothing else lies beside them")
+  @Test("the folder scenarios has only scenario files")
   func scenarios() throws {
     let names = try FileManager.default.subpathsOfDirectory(atPath: Self.root.appending(path: "scenarios").path)
     let files = names.filter { $0.contains(".") }

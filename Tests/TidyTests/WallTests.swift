@@ -1,15 +1,17 @@
 import Foundation
 import Testing
 
-/// A top folder, its rooms from the bottom to the top, and the rooms that do not know each other at all.
+/// A folder of `Sources`, its rooms (folders) from the bottom layer to the top, and the rooms that
+/// must not use each other.
 struct House: Sendable {
   let folder: String
   let rooms: [String]
   var strangers: Set<String> = []
 }
 
-/// Derives who uses whom from the declarations, and compares it with the order of the rooms. The walls between targets are
-/// kept by the compiler; these are the walls between the folders of one target.
+/// Derives the dependencies between folders from the declarations, and compares them with the order
+/// of the rooms. The compiler checks dependencies between targets; these tests check those within a
+/// target.
 @Suite("Walls")
 struct WallTests {
   static let houses: [House] = [
@@ -29,7 +31,8 @@ struct WallTests {
       ]),
   ]
 
-  /// What a folder may import beside Swift. The compiler sees every module that was built before, declared or not.
+  /// The modules that each folder may import. The compiler also accepts undeclared modules if they
+  /// were built before.
   static let importsByFolder: [(folder: String, modules: Set<String>)] = [
     ("Sources/System/RuntimeHooks", ["CConcurrency", "_Concurrency"]),
     ("Sources/System/Environment", ["Synchronization"]),
@@ -40,7 +43,7 @@ struct WallTests {
     ("Sources/Runner/Real", ["CLinux", "Environment", "RuntimeHooks", "Foundation", "Glibc", "Synchronization"]),
   ]
 
-  /// One file without comments and without the text of its string literals.
+  /// A source file without comments and without the text of its string literals.
   private struct Source {
     let name: String
     let room: String
@@ -55,13 +58,13 @@ struct WallTests {
         line.firstRange(of: "//").map { String(line[..<$0.lowerBound]) } ?? line
       }.joined(separator: "\n")
       let bare = text.replacing(/"""(?s:.*?)"""/, with: "\"\"").replacing(/"(?:\\.|[^"\\\n])*"/) { literal in
-        // What is interpolated is code.
+        // Interpolations are code.
         literal.output.matches(of: /\\\(([^"]*?)\)/).map { String($0.output.1) }.joined(separator: " ")
       }
       lines = bare.split(separator: "\n", omittingEmptySubsequences: false)
     }
 
-    /// The names that the file declares for its whole module, and those that are nested in them.
+    /// The names that the file declares at the top level, and the nested or private ones.
     var declarations: (outer: Set<String>, nested: Set<String>) {
       var outer: Set<String> = []
       var nested: Set<String> = []
@@ -78,14 +81,14 @@ struct WallTests {
       return (outer, nested)
     }
 
-    /// Every name that the file uses, members aside.
+    /// Every name that the file uses, except members.
     var names: Set<String> {
       let name = /(?:^|[^.\w])([A-Za-z_]\w*)/
       return Set(lines.flatMap { $0.matches(of: name).map { String($0.output.1) } })
     }
   }
 
-  @Test("a room uses only the rooms below it", arguments: houses)
+  @Test("a folder uses only the folders below it", arguments: houses)
   func rooms(_ house: House) throws {
     let sources = try TidyTests.files(under: "Sources/\(house.folder)").map { Source($0, in: house) }
     var homes: [String: Set<String>] = [:]
@@ -99,8 +102,8 @@ struct WallTests {
     var uses = 0
     for source in sources {
       guard let place = order[source.room] else {
-        // The compiler keeps the walls of a folder that is of another target.
-        #expect(house.folder != "System", "\(source.name) is in no room of WallTests")
+        // The compiler checks folders of other targets.
+        #expect(house.folder != "System", "\(source.name) is in no folder that WallTests knows")
         continue
       }
       for name in source.names.subtracting(own[source.room]!) {
@@ -110,10 +113,10 @@ struct WallTests {
         #expect(other <= place && !areStrangers, "\(source.name) uses \(name) of \(rooms.first!)")
       }
     }
-    #expect(uses > 20, "no use was found: the test does not see any")
+    #expect(uses > 20, "the test found too few uses")
   }
 
-  @Test("a folder imports what it may", arguments: importsByFolder.map(\.folder))
+  @Test("a folder imports only the modules that it may", arguments: importsByFolder.map(\.folder))
   func modules(of folder: String) throws {
     let allowed = Self.importsByFolder.first { $0.folder == folder }!.modules
     let inner = Self.importsByFolder.map(\.folder).filter { $0 != folder && $0.hasPrefix(folder + "/") }

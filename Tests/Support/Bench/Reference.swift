@@ -1,10 +1,11 @@
 import CSQLite
 import System
 
-/// Fixed work that shows how fast the machine is at this moment. What the benchmark measures is bounded
-/// as a ratio to it, so that a slower machine misses no bound.
+/// Fixed work that measures the speed of the machine. The bounds of the benchmarks are scaled by
+/// it, so that they hold on slower machines, too.
 enum Reference {
-  /// Steps a second of a loop that hashes integers into a table: the kind of work of a scheduler's step.
+  /// Returns the steps a second of a loop that hashes integers into a table, which is similar to
+  /// the work of a scheduler step.
   static func hashing() -> Double {
     var table = [UInt64](repeating: 0, count: 4096)
     var state: UInt64 = 1
@@ -19,15 +20,16 @@ enum Reference {
         }
       }
     }
-    // The result is used, or the loop would be optimized away.
+    // Without a use of the result the compiler would remove the loop.
     guard table.reduce(0, ^) != 0 else { fatalError("the table is empty") }
     return Double(steps) / took.inSeconds
   }
 
-  /// Commits a second of a row to a database in memory: the kind of work of a simulated request.
+  /// Returns the commits a second of one row to a database in memory, which is similar to the work
+  /// of a simulated request.
   static func commits() -> Double {
     var database: OpaquePointer?
-    guard sqlite3_open(":memory:", &database) == SQLITE_OK else { fatalError("SQLite does not open") }
+    guard sqlite3_open(":memory:", &database) == SQLITE_OK else { fatalError("cannot open SQLite") }
     defer { sqlite3_close(database) }
     func run(_ text: String) {
       guard sqlite3_exec(database, text, nil, nil, nil) == SQLITE_OK else { fatalError("SQLite refuses \(text)") }
@@ -42,7 +44,7 @@ enum Reference {
     return Double(count) / took.inSeconds
   }
 
-  /// The best of several rounds, as the benchmark takes the best of its own.
+  /// Returns the best of several rounds.
   static func best(of rounds: Int = 5, _ work: () -> Double) -> Double {
     (0..<rounds).map { _ in work() }.max()!
   }

@@ -3,7 +3,7 @@ import Simulation
 import Sim
 import System
 
-/// Measures the simulator itself; `scripts/bench` runs it.
+/// Measures the speed of the simulator. `scripts/bench` runs it.
 actor Echo {
   nonisolated let executor: ActorExecutor
   nonisolated var unownedExecutor: UnownedSerialExecutor { executor.unowned }
@@ -56,11 +56,12 @@ let setUp = clock.measure {
   }
 }
 print("world_set_up_milliseconds \((setUp.inSeconds * 100_000 / Double(worlds)).rounded() / 100)")
-// The first world has configured SQLite, which takes no configuration once it is used.
+// Must come after the first world, which configures SQLite: SQLite cannot be configured after its
+// first use.
 print("reference_commits_per_second \(Int(Reference.best { Reference.commits() }))")
 
-/// Runs a scenario with a few seeds; returns the seconds that took and the seconds that were simulated. Of each run the fastest of
-/// some rounds counts, since others use the machine too.
+/// Runs a scenario with each seed. Returns the elapsed and the simulated seconds. The fastest of
+/// several rounds counts for each run, since the machine is shared.
 func run(
   _ text: String, seeds: ClosedRange<UInt64>, rounds: Int = 3, _ options: () -> RunOptions = { RunOptions() }
 ) throws -> (took: Double, simulated: Double) {
@@ -96,8 +97,9 @@ let sessions = try run(
   """, seeds: 1...3)
 print("sessions_times_faster_than_real_time \(Int(sessions.simulated / sessions.took))")
 
-// The default budget of a fuzzing run: ten people, mean think time 2 s, 30 simulated seconds, faults; one of each kind, with heartbeats
-// as `fuzz` draws them: how long everything rests in the end, until who vanished is noticed, goes by them.
+// The default size of a fuzzing run: ten people, mean think time 2 s, 30 simulated seconds, faults.
+// One run of each kind. The heartbeats are those that `fuzz` draws, since they determine how long a
+// run waits at its end for lost peers to be noticed.
 let drawn = [
   """
   { name: "a", run: "30s", people: [{ name: "ann", count: 10, thinkTime: "2s" }],
@@ -118,7 +120,8 @@ var spent = 0.0
 for text in drawn { spent += try run(text, seeds: 1...20).took }
 print("fuzzing_runs_per_second_on_one_core \(Int(60 / spent))")
 
-/// How much longer a run takes with something, in percent: the least of several rounds of both, in turn.
+/// Returns by how many percent a run takes longer with an option. The minimum of several rounds in
+/// turns counts.
 func cost(of text: String, seeds: ClosedRange<UInt64>, with: () -> RunOptions, without: () -> RunOptions) throws -> Int
 {
   var best = (with: Double.infinity, without: Double.infinity)
@@ -143,7 +146,7 @@ let traced = try cost(
   }, without: { RunOptions() })
 print("trace_costs_percent \(traced)")
 
-// What shrinking tries over and over: a small world for ten simulated seconds.
+// A typical candidate of shrinking: a small world for ten simulated seconds.
 let candidate = try run(
   """
   { name: "candidate", run: "10s", people: [{ name: "ann", count: 3, thinkTime: "2s" }],
@@ -151,7 +154,7 @@ let candidate = try run(
   """, seeds: 1...300)
 print("candidates_per_second_on_one_core \(Int(300 / candidate.took))")
 
-/// A register, the textbook's example of what is linearizable.
+/// A register, the usual example of a linearizable object.
 enum Register: SequentialModel {
   enum Input {
     case write(Int)
@@ -166,14 +169,14 @@ enum Register: SequentialModel {
   }
 }
 
-// A hundred keys, a hundred operations each, four of them at once.
+// 100 keys with 100 operations each, four of them concurrent.
 let checking = clock.measure {
   for _ in 0..<100 {
     let history = (0..<100).map { index -> HistoryEntry<Register.Input> in
       let input = index % 5 == 4 ? Register.Input.read(index - 1) : .write(index)
       return HistoryEntry(invoked: 10 * index, answered: 10 * index + 35, input: input, operation: index)
     }
-    require(Linearizability<Register>.check(history) == .linearizable, "a history that is linearizable")
+    require(Linearizability<Register>.check(history) == .linearizable, "the history is not linearizable")
   }
 }
 print("linearizability_of_10000_operations_milliseconds \(Int(checking.inSeconds * 1000))")

@@ -4,12 +4,13 @@ import Glibc
 import Real
 import System
 
-/// The load of the chat benchmarks: sockets that write to each other, as fast as they are answered or at a given rate.
+/// The load of the chat benchmarks: sockets that send messages to each other, as fast as they are
+/// acknowledged or at a given rate.
 ///
 ///     ChatLoad PORT FILE SECONDS [MESSAGES_PER_SECOND]
 ///
-/// Each line of the file is a socket: `SESSION RECIPIENT IS_GROUP`. Prints what was stored and delivered a second, and the
-/// latency from sending a message to hearing it.
+/// Each line of the file describes a socket: `SESSION RECIPIENT IS_GROUP`. Prints the stored and
+/// delivered messages a second, and the latency from sending a message to receiving it.
 final class Tally: @unchecked Sendable {
   var stored = 0
   var heard = 0
@@ -35,7 +36,7 @@ while fgets(&buffer, 4096, file) != nil {
 let rate = arguments.count > 4 ? Double(arguments[4])! : 0
 let node = try RealNode.visitor("load", level: .error)
 
-/// One socket: hears in one task, sends in another.
+/// A socket that receives in one task and sends in another.
 @Sendable func drive(
   _ environment: Environment, _ session: String, _ recipient: Int64, _ isGroup: Bool, _ index: Int, _ count: Int,
   _ tally: Tally

@@ -4,8 +4,9 @@ import Foundation
 import Sim
 import System
 
-// 1,000 crashes and restarts of the User Service, while a client is cut off by each: prints how many kB the process held after
-// the first hundred and after the last. Fails when the first life is still there after a hundred. A process of its own, since the memory that it looks at is the whole process's.
+// Crashes and restarts the User Service 1,000 times, with a connected client each time. Prints the
+// resident memory in kB after the first hundred and after the last. Fails if the first life of the
+// service is still in memory after a hundred. Runs in its own process, whose memory it measures.
 
 guard let world = try? crashAndRestart() else { exit(1) }
 exit(world.defects.isEmpty ? 0 : 1)
@@ -21,7 +22,7 @@ func crashAndRestart() throws -> World {
   world.addNode("client") { environment in
     let client = HTTPClient(environment, address: SocketAddress(host: "users", port: 8001))
     while true {
-      // It is refused and cut off again and again; that is what is looked at.
+      // The client is refused and disconnected repeatedly, as intended.
       _ = try? await client.send("POST", "/login", json: ["user": "a", "password": "password"], timeout: .seconds(1))
       try await environment.clock.sleep(for: .milliseconds(20))
     }

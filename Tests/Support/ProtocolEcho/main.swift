@@ -4,7 +4,8 @@ import Glibc
 import Real
 import System
 
-/// What the public protocol test suites of Engine.IO, Socket.IO and WebSocket talk to: everything comes back.
+/// A server for the public test suites of Engine.IO, Socket.IO and WebSocket. It echoes all
+/// messages.
 struct Echo: SocketApplication {
   let server: SocketIOServer<Echo>
   let clock: any Clock
@@ -14,7 +15,7 @@ struct Echo: SocketApplication {
   }
 
   func connected(_ socket: SocketID, auth: JSONValue) async {
-    // The suites listen for one message at a time, and miss one that arrives in the same read as another.
+    // The suites lose a message that arrives in the same read as another, so this one is delayed.
     do { try await clock.sleep(for: .milliseconds(5)) } catch { return }
     await server.emit("auth", SocketPayload([auth]), to: socket)
   }

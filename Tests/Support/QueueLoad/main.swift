@@ -4,20 +4,21 @@ import Glibc
 import Real
 import System
 
-/// The load of the broker benchmarks: persistent messages of 100 bytes, each confirmed to its publisher and acknowledged by its
-/// consumer. It speaks plain AMQP 0-9-1, so any broker will do.
+/// The load of the broker benchmarks: persistent messages of 100 bytes, confirmed by the broker and
+/// acknowledged by the consumer. It uses AMQP 0-9-1, so it works with any broker.
 ///
-///     QueueLoad PORT PAIRS SECONDS      so many publishers and consumers, a queue for each pair
-///     QueueLoad PORT fill MESSAGES      fills a queue that nobody consumes
+///     QueueLoad PORT PAIRS SECONDS      PAIRS publishers and consumers, with a queue for each pair
+///     QueueLoad PORT fill MESSAGES      fills a queue without consumers
 ///
-/// Publishers keep a window of unconfirmed messages. Prints what was consumed a second.
+/// Publishers keep a window of unconfirmed messages. Prints the confirmed and consumed messages a
+/// second.
 final class Tally: @unchecked Sendable {
   var confirmed = 0
   var consumed = 0
   var isOver = false
 }
 
-/// Messages that are published together, and batches of each publisher that wait for their confirms.
+/// The messages of a batch, and the unconfirmed batches of each publisher.
 let batch = 50
 let window = 8
 
@@ -74,7 +75,7 @@ let broker = BrokerAddress(address: SocketAddress(host: "127.0.0.1", port: port)
       }
     }
   }
-  // What the first second shows is the warming up.
+  // The first second is a warm-up.
   try await environment.clock.sleep(for: .seconds(1))
   tally.consumed = 0
   tally.confirmed = 0
@@ -90,6 +91,6 @@ if arguments[2] == "fill" {
   print("confirmed_per_second \(tally.confirmed / amount)")
   print("consumed_per_second \(tally.consumed / amount)")
 } else {
-  print("PAIRS is a number from 1 on")
+  print("PAIRS must be at least 1")
   exit(2)
 }

@@ -4,18 +4,20 @@ import Glibc
 import Real
 import System
 
-/// The load of the session benchmarks: customers with two users each, who say something again and again; what counts is what has
-/// reached the customer, through the queue, the manager, the supervisor and the Customer Server.
+/// The load of the session benchmarks: customers with two users each, who send messages
+/// continuously. It counts the messages that reach the customer through the queue, the manager, the
+/// supervisor and the Customer Server.
 ///
 ///     SessionLoad USERS_PORT CHAT_PORT CUSTOMERS_PORT SESSIONS SECONDS [MESSAGES_PER_SECOND]
 ///
-/// Without a rate each user keeps 16 messages under way to the customer, so that no more goes in than comes out. Prints the messages that reached the customers a second, and the latency
-/// from the user's socket to the customer, who asks again as soon as an answer has come.
+/// Without a rate each user has 16 undelivered messages at a time. Prints the messages that reach
+/// the customers a second, and the latency from the user's socket to the customer, who polls
+/// repeatedly.
 final class Tally: @unchecked Sendable {
   var reached = 0
   var latencies: [Int64] = []
   var failures = 0
-  /// By user: says something more, once a message has arrived.
+  /// By user: sends another message after one has arrived.
   var again: [Int: () -> Void] = [:]
   var begin: Instant?
   var end: Instant?
@@ -47,7 +49,7 @@ let node = try RealNode.visitor("load", level: .error)
   return try JSONParser.parse(response.body)
 }
 
-/// A user's socket: says things, and goes on as they arrive.
+/// The socket of a user, which sends a message whenever one has arrived.
 @Sendable func talk(_ environment: Environment, _ number: Int, _ tally: Tally, _ isReady: @escaping () -> Void)
   async throws
 {
@@ -99,7 +101,7 @@ let node = try RealNode.visitor("load", level: .error)
   }
 }
 
-/// A customer: begins a session, then reads the transcript as it grows.
+/// A customer, who starts a session and reads its growing transcript.
 @Sendable func listen(_ environment: Environment, _ name: String, _ tally: Tally, _ isReady: @escaping () -> Void)
   async throws
 {
@@ -134,7 +136,7 @@ let node = try RealNode.visitor("load", level: .error)
       tally.latencies.append(now - parts[0])
       if rate == 0 { tally.again[Int(parts[1])]?() }
     }
-    // Under full load the customers' questions are not what is measured.
+    // At full load the polling of customers should not dominate.
     try await environment.clock.sleep(for: rate == 0 ? .milliseconds(250) : .milliseconds(1))
   }
 }

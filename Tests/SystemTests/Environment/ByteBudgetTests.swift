@@ -17,7 +17,7 @@ struct ByteBudgetTests {
     #expect(budget.used == 0)
   }
 
-  @Test("a share is charged to the whole, and a whole that is full refuses it")
+  @Test("a charge counts for the parent, too, and fails if the parent is full")
   func shares() {
     let whole = ByteBudget(limit: 10)
     let (one, other) = (ByteBudget(limit: 8, parent: whole), ByteBudget(limit: 8, parent: whole))

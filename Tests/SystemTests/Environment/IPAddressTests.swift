@@ -3,11 +3,10 @@ import Testing
 
 @testable import System
 
-/// The text forms of addresses and networks.
 @Suite("IP addresses")
 struct IPAddressTests {
   @Test(
-    "each address has one text",
+    "each address has one canonical text",
     arguments: [
       ("127.0.0.1", "127.0.0.1"), ("0.0.0.0", "0.0.0.0"), ("255.255.255.255", "255.255.255.255"),
       ("::ffff:1.2.3.4", "1.2.3.4"), ("::FFFF:102:304", "1.2.3.4"), ("0:0:0:0:0:ffff:1.2.3.4", "1.2.3.4"),
@@ -24,7 +23,7 @@ struct IPAddressTests {
   }
 
   @Test(
-    "what is no address is refused",
+    "invalid addresses are refused",
     arguments: [
       "", "1", "1.2.3", "1.2.3.4.5", "1.2.3.256", "01.2.3.4", "1.2.3.04", "1.2.3.-4", "1.2.3.+4", "1.2.3.4 ",
       " 1.2.3.4",
@@ -37,7 +36,7 @@ struct IPAddressTests {
   func refuses(text: String) { #expect(IPAddress(text) == nil) }
 
   @Test(
-    "a network holds the addresses with its leading bits",
+    "a network contains the addresses with its prefix",
     arguments: [
       ("10.0.0.0/8", "10.255.1.2", true), ("10.0.0.0/8", "11.0.0.0", false), ("10.0.0.7", "10.0.0.7", true),
       ("10.0.0.7", "10.0.0.8", false), ("10.0.0.7/31", "10.0.0.6", true), ("0.0.0.0/0", "8.8.8.8", true),
@@ -52,12 +51,12 @@ struct IPAddressTests {
   }
 
   @Test(
-    "what is no network is refused",
+    "invalid networks are refused",
     arguments: ["", "/8", "10.0.0.0/", "10.0.0.0/33", "10.0.0.0/-1", "10.0.0.0/08", "10.0.0.0/8/8", "::/129", "host/8"])
   func refusesNetwork(text: String) { #expect(IPNetwork(text) == nil) }
 
   @Test(
-    "what is loopback",
+    "loopback hosts",
     arguments: [
       ("127.0.0.1", true), ("127.255.0.9", true), ("::1", true), ("localhost", true), ("LocalHost", true),
       ("::ffff:127.0.0.1", true), ("0:0:0:0:0:0:0:1", true), ("127.evil.example", false),

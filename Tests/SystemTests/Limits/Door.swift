@@ -1,12 +1,13 @@
 import Glibc
 import System
 
-/// A way for clients to bring something of any size, and the code that takes it.
+/// A kind of input from clients that may have any size, and the code that handles it.
 struct Door: Sendable {
   let name: String
-  /// The smallest of the sizes that are measured.
+  /// The smallest measured size.
   let size: Int
-  /// Makes an input of a size, and returns what takes it: only that is measured.
+  /// Makes an input of the given size, and returns a closure that handles it. Only the closure is
+  /// measured.
   let make: @Sendable (Int) throws -> () throws -> Void
 
   init(_ name: String, _ size: Int, _ make: @escaping @Sendable (Int) throws -> () throws -> Void) {
@@ -15,16 +16,16 @@ struct Door: Sendable {
     self.make = make
   }
 
-  /// Measures the door at its size and after two doublings. The line that tells the costs begins with
-  /// "FAIL" when either grows by more than 2.3 for each doubling.
+  /// Measures time and memory at `size` and after two doublings. Returns a line with the costs,
+  /// which begins with "FAIL" if one of them grows by more than 2.3 for each doubling.
   func row() throws -> String {
     var seconds: [Double] = []
     var bytes: [Double] = []
     let sizes = [size, size * 4]
     for size in sizes { bytes.append(try heldBytes(at: size)) }
     for size in sizes { seconds.append(try time(at: size)) }
-    // The least of several is the work; the rest is the machine's. The sizes alternate, since the
-    // machine's load changes.
+    // The minimum of several rounds excludes other load of the machine. The sizes alternate, since
+    // that load changes.
     for _ in 1..<Self.rounds {
       for (index, size) in sizes.enumerated() { seconds[index] = min(seconds[index], try time(at: size)) }
     }
@@ -37,14 +38,15 @@ struct Door: Sendable {
     return "\(isLinear ? "ok" : "FAIL"): \(name): \(text(seconds, 1e-6)) µs, \(text(bytes, 1024)) KiB"
   }
 
-  /// 2.3 for each of two doublings.
+  /// A factor of 2.3 for each of two doublings.
   private static let bound = 2.3 * 2.3
   private static let rounds = 5
-  /// Smaller costs count as these: an interrupt takes as long, and the allocator keeps freed memory.
+  /// Smaller costs are rounded up to these, since interrupts take time and the allocator keeps
+  /// freed memory.
   private static let leastSeconds = 0.001
   private static let leastBytes = 4_194_304.0
 
-  /// Processor time of this thread.
+  /// The CPU time of this thread in seconds.
   private func time(at size: Int) throws -> Double {
     let take = try make(size)
     let begin = Self.now
@@ -60,19 +62,19 @@ struct Door: Sendable {
 
   // MARK: Memory
 
-  /// The most memory of the process while the input is taken, less the memory before. Nothing else
-  /// may run in the process.
+  /// The peak memory of the process while it handles the input, minus the memory before. No other
+  /// thread may run.
   private func heldBytes(at size: Int) throws -> Double {
     let take = try make(size)
     Self.returnFreeMemory()
     let before = try Self.residentKilobytes("VmRSS:")
-    // Begins the peak anew: see proc_pid_clear_refs(5).
+    // Resets the peak (proc_pid_clear_refs(5)).
     try Self.write("5", to: "/proc/self/clear_refs")
     try take()
     return Double(max(0, try Self.residentKilobytes("VmHWM:") - before)) * 1024
   }
 
-  /// `malloc_trim`, which the module of the C library leaves out.
+  /// `malloc_trim`, which is missing in the module Glibc.
   private static let returnFreeMemory: @Sendable () -> Void = {
     let trim = unsafeBitCast(dlsym(nil, "malloc_trim"), to: (@convention(c) (Int) -> CInt).self)
     return { _ = trim(0) }

@@ -2,11 +2,11 @@
 import System
 import Testing
 
-/// Time and memory grow with the size of a client's input, and not with its square: twice the input
-/// takes at most 2.3 times as much. Each group is measured in a process of its own.
-@Suite("Twice the input takes twice the time and memory", .serialized)
+/// Twice the input takes at most 2.3 times the time and memory. Each group is measured in its own
+/// process.
+@Suite("Time and memory are linear in a client's input", .serialized)
 struct DoublingTests {
-  @Test("of the parsers")
+  @Test("in the parsers")
   func parsers() async {
     let ended = await #expect(processExitsWith: .success, observing: [\.standardOutputContent]) {
       try DoublingTests.measure(Door.parsers)
@@ -14,7 +14,7 @@ struct DoublingTests {
     expectLinear(ended, Door.parsers)
   }
 
-  @Test("of the services")
+  @Test("in the services")
   func services() async {
     let ended = await #expect(processExitsWith: .success, observing: [\.standardOutputContent]) {
       try DoublingTests.measure(Door.services)
@@ -22,7 +22,7 @@ struct DoublingTests {
     expectLinear(ended, Door.services)
   }
 
-  @Test("and what takes the square is found")
+  @Test("the measurement finds quadratic growth")
   func square() async {
     let ended = await #expect(processExitsWith: .success, observing: [\.standardOutputContent]) {
       try DoublingTests.measure(Door.squares)
@@ -48,16 +48,16 @@ struct DoublingTests {
 }
 
 extension Door {
-  /// Doors that are as bad as those that were found.
+  /// Code with quadratic growth.
   fileprivate static let squares = [
-    Door("square of time", 1000) { size in
+    Door("quadratic time", 1000) { size in
       {
         var sum = 0
         for a in 0..<size { for b in 0..<size { sum &+= a ^ b } }
         require(sum != 1, "the sum is used")
       }
     },
-    Door("square of memory", 3000) { size in
+    Door("quadratic memory", 3000) { size in
       {
         let list = (0..<size).map { [UInt8](repeating: UInt8(truncatingIfNeeded: $0), count: size) }
         require(list.count == size, "the list is used")

@@ -6,7 +6,7 @@ private func text(_ part: String, _ count: Int) -> String { String(repeating: pa
 private func list(_ count: Int, _ part: (Int) -> String) -> String { (0..<count).map(part).joined(separator: ",") }
 
 extension Door {
-  /// A door for bytes that are refused or not, as long as it does not take long.
+  /// A parser of bytes. It may accept or refuse the input.
   private static func bytes(
     _ name: String, _ size: Int, _ input: @escaping @Sendable (Int) -> [UInt8],
     _ take: @escaping @Sendable ([UInt8]) throws -> Void
@@ -21,7 +21,7 @@ extension Door {
     bytes("JSON: \(name)", size, { Array(input($0).utf8) }) { _ = try JSONParser.parse($0) }
   }
 
-  /// The parsers of what arrives over a network.
+  /// The parsers of input from the network.
   static let parsers = values + names + http + sockets + queues
 
   private static let values = [
@@ -31,7 +31,7 @@ extension Door {
       "{" + list(size) { "\"a\(text("\u{301}\u{323}", 500))\($0)\":0" } + "}"
     },
     json("one key with combining marks", 50_000) { "{\"a\(text("\u{301}\u{323}", $0))\":0}" },
-    json("depth, again and again", 500) { "[" + list($0) { _ in text("[", 60) + text("]", 60) } + "]" },
+    json("many deep arrays", 500) { "[" + list($0) { _ in text("[", 60) + text("]", 60) } + "]" },
     json("escapes", 50_000) { "\"" + text("\\u0041\\n", $0) + "\"" },
     json("one number", 50_000) { text("1", $0) },
     json("white space", 200_000) { text(" ", $0) + "1" },
@@ -166,7 +166,7 @@ extension Door {
   ]
 }
 
-/// Property lists that are larger than they look.
+/// Property lists that expand when they are read.
 enum PropertyLists {
   static func shared(references: Int, bytes: Int) -> [UInt8] {
     AttackGrammar.sharedPropertyList(references: references, bytes: bytes)

@@ -6,7 +6,7 @@
 extension Door {
   private typealias Body = @Sendable (Environment) async throws -> Void
 
-  /// A door of a scenario's services in a simulated world. `prepare` makes what `body` needs, and is
+  /// Requests to a scenario's services in a simulated world. `prepare` runs before `body` and is
   /// not measured.
   private static func world(
     _ name: String, _ size: Int, _ scenario: String,
@@ -34,7 +34,8 @@ extension Door {
 
   // MARK: The broker
 
-  /// Sends frames to the broker after a login, and waits until a last `queue.declare` has been answered.
+  /// Logs in to the broker, sends frames and a last `queue.declare`, and waits for the answer to
+  /// that.
   private static func broker(_ environment: Environment, _ frames: [UInt8]) async throws {
     let address = Scenario.broker
     let connection = try await environment.network.connect(
@@ -54,7 +55,7 @@ extension Door {
     var heard: [UInt8] = []
     while !heard.contains(Array("last".utf8)) {
       let bytes = try await connection.read(atMost: 1 << 20, deadline: environment.clock.now + .seconds(600))
-      require(!bytes.isEmpty, "the broker has closed: \(String(decoding: heard.suffix(200), as: UTF8.self))")
+      require(!bytes.isEmpty, "the broker closed the connection: \(String(decoding: heard.suffix(200), as: UTF8.self))")
       heard = heard.suffix(8) + bytes
     }
     connection.close()
@@ -164,7 +165,7 @@ extension Door {
     marks("/requestSessionCreation", sessions, Scenario.customersAddress, "POST /requestSessionCreation") {
       "{\"EMAIL\":\"\($0)@b\",\"PASSWORD\":\"p\",\"PERSONA_TYPE\":\"CUSTOMERS\"}"
     },
-    world("failed logins of as many names", 200, "") { size, environment in
+    world("failed logins with different names", 200, "") { size, environment in
       for number in 0..<size {
         _ = try await ask(
           environment, Scenario.usersAddress, "POST /login", "{\"user\":\"u\(number)\",\"password\":\"p\"}")
@@ -210,7 +211,7 @@ extension Door {
 
   // MARK: The User Manager
 
-  /// Runs sessions of as many customers, all at once.
+  /// Starts the sessions of `count` customers at once.
   private static func runSessions(_ count: Int) {
     var state = ManagerState()
     let ids = (1...count).map { SupervisorID("s\($0)")! }
@@ -232,7 +233,7 @@ extension Door {
       apply(.endSession(id))
       apply(.released(state.pool.users(of: id)), from: id)
     }
-    require(state.sessions.all.isEmpty, "every session has ended")
+    require(state.sessions.all.isEmpty, "a session has not ended")
   }
 
   private static let managerDoors = [
