@@ -193,15 +193,10 @@ final class Responder: @unchecked Sendable {
   /// A random prefix of this server and a counter: unique without entropy for each request.
   private func nextRequestID() -> String {
     requests += 1
+    var id = requestIDPrefix
     let digits = max(1, (67 - requests.leadingZeroBitCount) / 4)
-    return String(unsafeUninitializedCapacity: requestIDPrefix.count + digits) { bytes in
-      var index = bytes.update(fromContentsOf: requestIDPrefix)
-      for digit in (0..<digits).reversed() {
-        bytes[index] = Hex.digit(UInt8(requests >> UInt64(4 * digit) & 15))
-        index += 1
-      }
-      return index
-    }
+    for digit in (0..<digits).reversed() { id.append(Hex.digit(UInt8(requests >> UInt64(4 * digit) & 15))) }
+    return String(decoding: id, as: UTF8.self)
   }
 
   private func currentDate() -> [UInt8] {
