@@ -1,20 +1,21 @@
 import System
 
 extension Scenario {
-  /// What a scenario may set of the services.
+  /// The settings of the services that a scenario may change.
   public struct ServiceSettings: Sendable {
     var accessTokenLifetime: Duration = .seconds(3600)
     var refreshTokenLifetime: Duration = .seconds(7 * 86_400)
     /// One round: simulated passwords need no protection.
     var passwordRounds = 1
-    /// How the Chat Service keeps its sockets.
+    /// Heartbeats of the sockets of the Chat Service.
     var pingInterval = EngineIOOptions().pingInterval
     var pingTimeout = EngineIOOptions().pingTimeout
-    /// The longest time in which a client that has vanished is not noticed.
+    /// The longest time in which an abandoned socket is not noticed.
     var vanishing: Duration { pingInterval + pingTimeout }
     /// Bugs to plant in the services.
     public var planted: Set<PlantedBug> = []
-    /// How each service keeps its database: by default, but for a log so short that nearly every run checkpoints it.
+    /// The database options of each service: the defaults, with a log so short that nearly every
+    /// run checkpoints it.
     var database: DatabaseOptions {
       var options = DatabaseOptions()
       options.longLog = 1 << 18
@@ -26,7 +27,7 @@ extension Scenario {
     public init() {}
 
     /// Plants a bug by its name, `manager.taskPerMessage`.
-    /// - Throws: `UnknownBug`, whose description says what is wrong and names a bug that may be meant.
+    /// - Throws: `UnknownBug`, whose description suggests a similar name.
     public mutating func plant(_ name: String) throws(UnknownBug) {
       guard let bug = PlantedBug(rawValue: name) else { throw UnknownBug(name: name) }
       planted.insert(bug)
@@ -40,7 +41,7 @@ extension Scenario {
     /// The names of all bugs that this build can plant.
     public static var known: [String] { PlantedBug.allCases.map(\.rawValue) }
 
-    /// What is wrong with the name.
+    /// The error, with a suggestion.
     public var description: String {
       guard PlantedBug.isAvailable else { return "this binary is built without planted bugs: use scripts/run" }
       return "no bug is called \"\(name)\"\(Spelling.hint(name, among: Self.known))"
