@@ -1,6 +1,6 @@
 /// The Socket.IO events of the Chat Service.
 enum ChatEventTable {
-  /// All events. `ChatService.event` checks what clients send against their rows.
+  /// All events. `ChatApplication` checks the events of clients against their rows.
   static let table = MessageTable(.socketIO, fromClients + toClients)
 
   private static let sessionID = Schema.Field(
@@ -15,7 +15,7 @@ enum ChatEventTable {
   private static func acknowledgement(_ fields: [Schema.Field]) -> Schema {
     .object(
       [.init("status", .string(.init(values: ["ok", "error"])))] + fields + [
-        .init("message", .string(), isRequired: false, "of an error, what was wrong")
+        .init("message", .string(), isRequired: false, "the error")
       ])
   }
 
@@ -34,11 +34,11 @@ enum ChatEventTable {
         .init("timestamp", .string(.init(format: "date-time")), isRequired: false),
       ])),
     MessageRow(
-      .receive, "/", "add_contact", "Ask somebody, or answer who has asked",
+      .receive, "/", "add_contact", "Ask a user to be a contact, or accept a request",
       .object([sessionID, .init("contact_username", ChatRules.username)]),
       answer: acknowledgement([.init("contact", ChatRoutes.contact, isRequired: false)])),
     MessageRow(
-      .receive, "/", "typing", "Tell the other participants that the user types", .object([recipient, isGroup])),
+      .receive, "/", "typing", "Tell the other participants that the user is typing", .object([recipient, isGroup])),
     MessageRow(
       .receive, UserServer.namespace, "user_message", "Say something in the session that the user serves",
       .object([.init("MESSAGE", .any, "any value of at most \(ChatRules.maximumContent) bytes of JSON"), clientID]),
@@ -53,16 +53,16 @@ enum ChatEventTable {
     .send, "/", "user_status", "A friend's first socket has opened, or the last one has closed",
     .object([user, username, .init("status", .string(.init(values: ["online", "offline"])))]))
   static let contactAdded = MessageRow(
-    .send, "/", "contact_added", "The user has asked somebody, or has answered", ChatRoutes.contact)
+    .send, "/", "contact_added", "The user has asked, or has accepted a request", ChatRoutes.contact)
   static let contactRequest = MessageRow(
-    .send, "/", "contact_request", "Somebody asks the user", .object([user, username]))
+    .send, "/", "contact_request", "Another user asks to be a contact", .object([user, username]))
   static let contactChanged = MessageRow(
     .send, "/", "contact_changed", "A contact has changed, or its account was deleted",
     ChatRoutes.contact(statuses: ContactStatus.allCases.map(\.rawValue) + [ChatPayload.deleted]))
   static let groupChanged = MessageRow(
     .send, "/", "group_changed", "A group has changed, or the user has left it", ChatRoutes.group)
   static let typing = MessageRow(
-    .send, "/", "typing", "Somebody types",
+    .send, "/", "typing", "Another participant is typing",
     .object([
       .init("sender_id", .integer(minimum: 1)), .init("sender_username", .string()), recipient,
       .init("is_group", .boolean),
@@ -78,7 +78,7 @@ enum ChatEventTable {
     [newMessage, userStatus, contactAdded, contactRequest, contactChanged, groupChanged, typing, sessionMessage]
     + ["/", UserServer.namespace].map { namespace in
       MessageRow(
-        .send, namespace, "error", "What was wrong with an event that asked for no acknowledgement",
+        .send, namespace, "error", "The error of an event that asked for no acknowledgement",
         .object([.init("message", .string())]))
     }
 }

@@ -1,16 +1,16 @@
 import Environment
 
-/// How the Chat Service is set up.
+/// The settings of the Chat Service.
 public struct ChatServiceOptions: Sendable {
-  /// Where it listens.
+  /// The address on which it listens.
   public var address = SocketAddress(host: "127.0.0.1", port: 5000)
-  /// Where the User Service is.
+  /// The address of the User Service.
   public var users = SocketAddress(host: "127.0.0.1", port: 8001)
-  /// How the HTTP server behaves.
+  /// The settings of the HTTP server.
   public var server = HTTPServerOptions()
-  /// How Engine.IO behaves.
+  /// The settings of Engine.IO.
   public var sockets = EngineIOOptions()
-  /// What the database promises.
+  /// The settings of the database.
   public var database = DatabaseOptions()
   /// Bugs to plant; none but in tests and scenarios.
   public var planted = PlantedBugs()

@@ -56,8 +56,8 @@ enum ChatRefusal: Error, Hashable {
   var message: String {
     switch self {
     case .noSuchSession: "no such session"
-    case .needsAccessToken: "a session this short needs its owner's access token"
-    case .foreignSession: "sessionID: is another user's"
+    case .needsAccessToken: "a session id this short needs its owner's access token"
+    case .foreignSession: "sessionID: belongs to another user"
     case .socketClosed: "the socket is closed"
     case .accountDeleted: "the account is deleted"
     case .wrongCredentials(let text), .tooManyAttempts(let text, _), .invalid(let text): text
@@ -66,9 +66,9 @@ enum ChatRefusal: Error, Hashable {
     case .noSuchContact: "contact: no such contact"
     case .noSuchGroup: "group_id: no such group"
     case .contact(let refusal): refusal.reason
-    case .notFriends: "recipient_id: only friends can be written to"
-    case .notAdmin: "only an admin adds and removes others"
-    case .alreadyMember: "member: is a member already"
+    case .notFriends: "recipient_id: is not a friend"
+    case .notAdmin: "only an admin can add or remove other members"
+    case .alreadyMember: "member: is already a member"
     case .notMember: "member: is not a member"
     case .blockedMember: "member: one of you has blocked the other"
     case .groupFull: "member: the group is full"

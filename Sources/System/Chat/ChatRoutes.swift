@@ -100,15 +100,15 @@ enum ChatRoutes {
     let unknown = Route.Response(404, "No such contact")
     return [
       route(
-        "POST", "/addContact", "Ask somebody, or answer who has asked", [session, contactName], change,
+        "POST", "/addContact", "Ask a user to be a contact, or accept a request", [session, contactName], change,
         [noSession, unknown]
       ) {
         try await chat.addContact($0)
       },
       route(
-        "POST", "/changeContact", "Change how a contact stands",
+        "POST", "/changeContact", "Change the status of a contact",
         [session, contactName, .init("status", .string(.init(values: ContactStatus.allCases.map(\.rawValue))))], change,
-        [.init(400, "The step is not allowed"), noSession, unknown]
+        [.init(400, "The change is not allowed"), noSession, unknown]
       ) { try await chat.changeContact($0) },
       route(
         "GET", "/getContacts", "The user's contacts",
@@ -131,7 +131,7 @@ enum ChatRoutes {
     let notAdmin = Route.Response(403, "Not an admin of the group")
     return [
       route(
-        "POST", "/createGroup", "Make a group",
+        "POST", "/createGroup", "Create a group",
         [
           session, .init("name", .string(.init(minimumLength: 1, maximumLength: 150))),
           .init(

@@ -161,7 +161,7 @@ struct DeletedUserTests {
     }
   }
 
-  @Test("friends lose the contact, and a later account of the name is a new one", arguments: [false, true])
+  @Test("friends lose the contact, and a later account with the same name is a new user", arguments: [false, true])
   func ghost(whileDown: Bool) throws {
     let world = world()
     let people = try world.perform(as: "one") { environment in

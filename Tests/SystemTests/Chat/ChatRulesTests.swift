@@ -11,7 +11,7 @@ struct ContactRulesTests {
     Contact(status: status, asker: UserNumber(asker), blocker: blocker.map(UserNumber.init))
   }
 
-  @Test("asking, and answering by asking back")
+  @Test("a user asks, and the other accepts by asking back")
   func adding() throws {
     let asked = try Contact.adding(nil, by: ann, to: bob)
     #expect(asked.status == .new)
@@ -22,7 +22,7 @@ struct ContactRulesTests {
     #expect(throws: Contact.Refusal.blocked) { try Contact.adding(contact(.blocked, blocker: 2), by: ann, to: bob) }
   }
 
-  @Test("every step of /changeContact, and nothing else")
+  @Test("/changeContact allows these changes and no others")
   func changing() {
     func outcome(_ contact: Contact, _ user: UserNumber, _ status: ContactStatus) -> String {
       do throws(Contact.Refusal) {
@@ -48,7 +48,7 @@ struct ContactRulesTests {
     }
   }
 
-  @Test("the statuses that a user may set are those that a change to them is not refused")
+  @Test("the listed changes are those that are not refused")
   func changes() {
     let other = [ann: bob, bob: ann]
     for (contact, user, expected) in [
@@ -60,7 +60,7 @@ struct ContactRulesTests {
     }
   }
 
-  @Test("who ended a friendship may restore it, the other cannot do it alone")
+  @Test("only the user who ended a friendship can restore it")
   func restoring() throws {
     let ended = try contact(.friend).changed(by: ann, other: bob, to: .new)
     #expect(throws: Contact.Refusal.notAsked) { try ended.changed(by: bob, other: ann, to: .friend) }

@@ -4,8 +4,8 @@ import Testing
 @testable import Sim
 @testable import System
 
-/// A document of 64 levels is taken at each door, and is refused nowhere further in.
-@Suite("Nested values, from door to door")
+/// A JSON document of 64 levels is accepted by each service, and every later parser accepts it too.
+@Suite("Depth of JSON across all services")
 struct DepthTests {
   private static let email = "ann@example.com"
 
@@ -36,7 +36,7 @@ struct DepthTests {
     }
   }
 
-  @Test("a document of 64 levels arrives, and one of 65 is refused at the door", arguments: [62, 63, 64, 65])
+  @Test("a document of 64 levels is delivered, and one of 65 is refused on arrival", arguments: [62, 63, 64, 65])
   func throughAllServices(depth: Int) throws {
     let session = SessionWorld(seed: 21)
     session.addUsersAndChat()

@@ -4,12 +4,14 @@ import Testing
 @testable import Sim
 @testable import System
 
-/// Texts of a client that are compared are bounded first: a letter with many marks takes quadratic time to compare.
+/// The length of a client's text is limited before it is compared: comparing a letter with many combining
+/// marks takes quadratic time.
 @Suite("Long names on sockets")
 struct LongNamesTests {
   private static let marks = String(repeating: "\u{301}\u{323}", count: 10_000)
 
-  @Test("a long event name is refused with its beginning only", arguments: ["x", "send_message", "user_message"])
+  @Test(
+    "the error for a long event name has only the start of the name", arguments: ["x", "send_message", "user_message"])
   func events(beginning: String) throws {
     let session = SessionWorld(seed: 51, hosts: 0)
     session.addUsersAndChat()
@@ -30,7 +32,7 @@ struct LongNamesTests {
     session.world.end()
   }
 
-  @Test("a long session id is no session", arguments: ["x", ""])
+  @Test("a session id that is too long is refused", arguments: ["x", ""])
   func sessions(beginning: String) throws {
     let session = SessionWorld(seed: 52, hosts: 0)
     session.addUsersAndChat()

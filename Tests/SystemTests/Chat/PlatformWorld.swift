@@ -2,7 +2,7 @@
 @testable import Sim
 @testable import System
 
-/// The User Service and the Chat Service beside the nodes of a `SessionWorld`: then all four services run.
+/// Adds the User Service and the Chat Service to the nodes of a `SessionWorld`, so that all services run.
 extension SessionWorld {
   static let chat = SocketAddress(host: "chat", port: 5000)
   static let password = "correct horse"
@@ -40,7 +40,7 @@ extension SessionWorld {
     return try JSONParser.parse(answer.body)["sessionID"]?.string ?? ""
   }
 
-  /// Registers a customer, whose session then runs with one user; returns its token.
+  /// Registers a customer and starts a supervised session with one user. Returns its token.
   static func runningSession(_ email: String, _ environment: Environment) async throws -> String {
     let users = HTTPClient(environment, address: credentials)
     let customers = HTTPClient(environment, address: Self.customers)

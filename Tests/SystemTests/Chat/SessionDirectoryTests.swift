@@ -5,8 +5,8 @@ import Testing
 @testable import Sim
 @testable import System
 
-/// What the chat believes of sessions while a User Service answers questions, and nothing but questions.
-@Suite("Sessions that are known elsewhere")
+/// The leases of sessions while the User Service answers questions but sends no events.
+@Suite("Session directory")
 struct SessionDirectoryTests {
   private static let users = SocketAddress(host: "users", port: 8001)
 
@@ -21,11 +21,11 @@ struct SessionDirectoryTests {
     func drain() async {}
   }
 
-  /// A User Service whose events reach nobody: there is no `/session-events`, and no `/services/last-event`.
+  /// A User Service without `/session-events` and `/services/last-event`.
   private func world(_ state: State) -> World {
     let world = World(seed: 5)
     world.addNode("users") { environment in
-      let route = Route("POST", "/services/session", "Whose a session is", body: .any, responses: []) { call in
+      let route = Route("POST", "/services/session", "The owner of a session", body: .any, responses: []) { call in
         state.questions += 1
         if state.hasEnded { throw HTTPFailure(404, "no such session") }
         return .json(["user_id": "a", "username": "ann"])
@@ -41,7 +41,8 @@ struct SessionDirectoryTests {
   }
 
   @Test(
-    "sockets stay while nothing but questions is answered, and close soon after the answer is no", arguments: [1, 400])
+    "without events, sockets stay open while questions are answered, and close soon after a session ends",
+    arguments: [1, 400])
   func questionsAlone(count: Int) throws {
     let state = State()
     let sessions = (0..<count).map { ChatSessionID("session-\(10_000 + $0)-0123456789012345678901234")! }
@@ -66,7 +67,7 @@ struct SessionDirectoryTests {
     }
     #expect(kept == sessions)
     #expect(state.closed.sorted() == sessions.map(\.value))
-    // Asked about no more often than has to be.
+    // Each session is asked about at most once in two seconds.
     #expect(state.questions < count * 20)
   }
 }

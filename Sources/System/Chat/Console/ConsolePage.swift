@@ -1,4 +1,4 @@
-/// The page at `/console`, out of the binary.
+/// The page at `/console`, served from the binary.
 enum ConsolePage {
   static let routes: [Route] = [
     CommonRoutes.asset("/console", "text/html", ConsoleText.page),

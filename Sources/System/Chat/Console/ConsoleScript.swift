@@ -2,8 +2,8 @@ extension ConsoleText {
   /// The script of the page.
   static let script = connectionScript + "\n" + viewScript
 
-  /// Requests, the socket, and the state of the conversations. It speaks Socket.IO over a WebSocket
-  /// itself: the packets that this page needs, and no more.
+  /// Requests, the socket, and the state of the conversations. The script handles the few packets of
+  /// Socket.IO that the page needs itself.
   private static let connectionScript = #"""
     'use strict';
     const $ = id => document.getElementById(id);
@@ -101,7 +101,7 @@ extension ConsoleText {
       $('link').textContent = open ? 'online' : 'connecting …';
     }
 
-    // MARK: What is known
+    // MARK: State
 
     function reload() { refresh().catch(tell); }
 
@@ -119,7 +119,7 @@ extension ConsoleText {
     }
 
     const PAGE = 50;
-    /** Messages of a conversation in memory, before its oldest are dropped; they can be read again. */
+    /** Messages of a conversation that are kept in memory. Older ones can be read again. */
     const KEPT = 2000;
 
     function readPage(person, range) {
@@ -127,7 +127,7 @@ extension ConsoleText {
       return ask('GET', person.group ? '/getGroupMessages' : '/getContactMessages', { ...which, ...range });
     }
 
-    /** Reads the messages before the first that is shown. */
+    /** Reads the messages before the first one on the page. */
     async function readOlder(key) {
       const person = state.people.get(key);
       if (!person || person.readingOlder || !person.hasOlder) return;
@@ -147,7 +147,7 @@ extension ConsoleText {
       person.hasOlder = true;
     }
 
-    /** Reads the messages that came while there was no socket, and those in a gap. */
+    /** Reads the messages that were missed without a socket, or in a gap. */
     async function catchUp(key) {
       const person = state.people.get(key);
       if (!person) return;
@@ -178,7 +178,7 @@ extension ConsoleText {
       while (at > 0 && person.messages[at - 1].seq > message.seq) at--;
       if (at > 0 && person.messages[at - 1].seq === message.seq) return false;
       person.messages.splice(at, 0, message);
-      // What was sent from here is shown once, whether it is the answer, the event or a page read that comes first.
+      // An own message is shown once, whether the answer, the event or a page arrives first.
       state.outbox = state.outbox.filter(o => !(o.seq === message.seq && state.people.get(o.key) === person));
       return true;
     }

@@ -1,6 +1,6 @@
 import Environment
 
-/// The console's page and style; the script stands in `ConsoleScript`.
+/// The page and the style of the console. The script is in `ConsoleScript` and `ConsoleView`.
 enum ConsoleText {
   static let page = """
     <!doctype html>

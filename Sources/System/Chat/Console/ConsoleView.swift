@@ -1,7 +1,7 @@
 extension ConsoleText {
-  /// What is shown, and what people do.
+  /// The view, and the actions of the user.
   static let viewScript = #"""
-    // MARK: What is shown
+    // MARK: View
 
     function element(tag, text, kind) {
       const made = document.createElement(tag);
@@ -30,7 +30,7 @@ extension ConsoleText {
         const says = stateOf(person);
         if (says) button.append(element('span', says, 'state'));
         if (person.unread) button.append(element('span', String(person.unread), 'count'));
-        // The state and the unread messages describe the button; they are no part of its name.
+        // The state and the unread messages describe the button and are not part of its name.
         const described = element('span', [says, person.unread ? count(person.unread, 'unread message') : ''].filter(Boolean).join(', '));
         described.id = 'about-' + key;
         described.hidden = true;
@@ -79,7 +79,7 @@ extension ConsoleText {
     function showTools() {
       const person = state.people.get(state.open);
       $('text').disabled = !person || (!person.group && person.status !== 'friend');
-      // Tools that are unchanged stay: the focus may be on a button, or somebody may be typing a name.
+      // Unchanged tools stay: one of them may have the focus, or a half-typed name.
       const shown = person ? [state.open, person.status, ...(person.changes || [])].join(' ') : '';
       if ($('tools').dataset.shown !== shown) drawTools(person);
       if (person && person.group) $('tools').firstChild.textContent = person.members.join(', ');
@@ -116,7 +116,7 @@ extension ConsoleText {
 
     function toEnd() { const area = $('scroll'); area.scrollTop = area.scrollHeight; $('newer').hidden = true; }
 
-    /** The rows of a conversation, each with a key and a function that makes it: days, messages, and what is not sent yet. */
+    /** The rows of a conversation, each with a key and a function that makes it: days, messages, and unsent messages. */
     function rowsOf(person) {
       const rows = [];
       let day = null;
@@ -157,8 +157,8 @@ extension ConsoleText {
     }
 
     /**
-     * Makes the list show the open conversation. Rows that are there stay, so that a screen reader hears new ones
-     * alone and a reader of older messages stays at their place.
+     * Shows the open conversation. Existing rows stay, so that a screen reader announces only new ones and the
+     * scroll position is kept.
      */
     function showMessages() {
       const person = state.people.get(state.open);
@@ -172,7 +172,7 @@ extension ConsoleText {
       const wanted = new Set(rows.map(([key]) => key));
       const known = new Map();
       for (const row of [...list.children]) if (wanted.has(row.dataset.key)) known.set(row.dataset.key, row); else row.remove();
-      // The first message on the screen, and its place. A day is no mark: older messages go below it.
+      // The first visible message and its place. A day does not serve: older messages go below it.
       const first = [...list.querySelectorAll('.message')].find(row => row.offsetTop + row.offsetHeight > area.scrollTop);
       const place = first && first.offsetTop - area.scrollTop;
       const last = list.lastElementChild;
@@ -195,7 +195,7 @@ extension ConsoleText {
       }
     }
 
-    // MARK: What people do
+    // MARK: Actions
 
     async function send(content) {
       const person = state.people.get(state.open);
@@ -206,7 +206,7 @@ extension ConsoleText {
       await flush();
     }
 
-    /** Sends what is in the outbox, in order, until it is acknowledged; what is sent again is the same message. */
+    /** Sends the outbox in order. A repeated message has the same client_id, so it is stored once. */
     async function flush() {
       if (state.flushing) return;
       state.flushing = true;
@@ -222,7 +222,7 @@ extension ConsoleText {
             if (!person || person.messages.some(m => m.seq === answer.seq)) state.outbox = state.outbox.filter(o => o !== next);
           } else {
             state.outbox = state.outbox.filter(o => o !== next);
-            // The text goes back to where it was written, unless something else is there by now.
+            // The text returns to the input, unless the input holds another text by now.
             if (next.key === state.open && !$('text').value) $('text').value = next.content;
             tell(answer);
           }
@@ -256,7 +256,7 @@ extension ConsoleText {
       sessionStorage.removeItem('parley');
       const { socket, visit } = state;
       Object.assign(state, { visit: new AbortController(), session: null, socket: null, people: new Map(), outbox: [], open: null });
-      visit.abort(); // what waits for an answer would go on without a session
+      visit.abort(); // pending requests must not continue without a session
       if (socket) socket.close();
       clearTimeout(state.retry);
       clearNotice();

@@ -1,40 +1,41 @@
-/// How a contact stands, as both sides see it (contract section 2).
+/// The status of a contact, the same for both sides (contract section 2).
 public enum ContactStatus: String, Sendable, CaseIterable {
-  /// Asked for and not yet answered.
+  /// One side has asked, and the other has not answered.
   case new
   case friend
   case blocked
 }
 
-/// The one relation between two users. What is not among the steps below is refused.
+/// The relation between two users. Changes that are not listed below are refused.
 public struct Contact: Hashable, Sendable {
-  /// How it stands.
+  /// The status.
   public private(set) var status: ContactStatus
-  /// Who asked: the other one may answer. Whoever ends a friendship or lifts a block counts as asked.
+  /// The user who asked; only the other may accept. After a friendship is ended or a block is lifted, the
+  /// other side counts as the one who asked.
   private(set) var asker: UserNumber
-  /// Who blocked, and so may lift the block.
+  /// The user who blocked the other; only this user may lift the block.
   private(set) var blocker: UserNumber?
 
-  /// Why a step is refused.
+  /// The reason why a change is refused.
   public enum Refusal: Error, Hashable, Sendable {
     case withOneself
     case alreadyFriends
     case blocked
-    /// Who asked cannot answer.
+    /// The user who asked cannot accept.
     case notAsked
-    /// Only the one who blocked lifts it.
+    /// Only the user who blocked the other can lift the block.
     case notBlocker
     case noChange
 
-    /// What to tell the user.
+    /// The text for the user.
     public var reason: String {
       switch self {
-      case .withOneself: "nobody is a contact of their own"
-      case .alreadyFriends: "you are friends already"
+      case .withOneself: "you cannot add yourself"
+      case .alreadyFriends: "you are already friends"
       case .blocked: "the contact is blocked"
-      case .notAsked: "only the one who was asked can accept"
-      case .notBlocker: "only the one who blocked can lift the block"
-      case .noChange: "the contact has this status already"
+      case .notAsked: "only the user who was asked can accept"
+      case .notBlocker: "only the user who blocked the other can lift the block"
+      case .noChange: "the contact already has this status"
       }
     }
   }
@@ -45,7 +46,7 @@ public struct Contact: Hashable, Sendable {
     self.blocker = blocker
   }
 
-  /// `/addContact`: asks, or answers when the other side has asked.
+  /// `/addContact`: asks, or accepts when the other side has asked.
   static func adding(_ contact: Contact?, by user: UserNumber, to other: UserNumber) throws(Refusal) -> Contact {
     guard user != other else { throw .withOneself }
     guard let contact else { return Contact(status: .new, asker: user, blocker: nil) }

@@ -1,43 +1,46 @@
 import Environment
 
-/// Whose the sessions are: asked of the User Service, kept for a moment, and forgotten as soon as they end.
+/// A cache of sessions, which belong to the User Service. An ended session is removed at once.
 ///
-/// What is kept is only believed while a *lease* runs. Once a second the directory asks for the id of the last session event; when
-/// the stream of events has come as far, every session that had ended when the question was asked is known here, and the lease
-/// begins anew at that time. Without a lease nothing is believed, and the sockets that stand on it are closed: so no ended session
-/// lives for longer than the contract's 5 s, whatever has failed. While events do not come and answers do, each session that has
-/// sockets is asked about by itself before its time is up.
+/// A cached session may be used only under a *lease*. Once a second the directory asks for the id of the
+/// latest session event. When the stream of events has reached that id, every session that had ended at the
+/// time of the question is known here, and the lease starts again at that time. When the lease runs out, the
+/// sockets of the sessions are closed. So no ended session is used for longer than the contract's 5 s,
+/// whatever has failed. While events do not arrive but questions are answered, the directory asks about each
+/// session that has sockets before its lease runs out.
 actor SessionDirectory {
-  /// Sessions that are kept without sockets on them; beyond, all of those are forgotten.
+  /// Sessions in the cache. A full cache drops all sessions without sockets.
   static let maximumIdle = 50_000
-  /// The stream shows a sign of life every 2 s.
+  /// The time for which the stream may be silent. The User Service sends something every 2 s.
   private static let streamPatience: Duration = .seconds(5)
-  /// A session with sockets of which nothing was known for so long is asked about.
+  /// The age of the latest knowledge at which the directory asks about a session with sockets.
   private static let worry: Duration = .seconds(2)
-  /// How many of them are asked about at once.
+  /// Sessions that are asked about at once.
   private static let maximumRechecks = 8
 
   private let environment: Environment
   private let accounts: AccountsClient
   private let database: Database
   private let serialExecutor: ActorExecutor
-  /// What is known now; to be read without waiting, too.
+  /// The cached sessions. Other actors read it without waiting.
   nonisolated let book: SessionBook
-  /// Sessions that are being asked about: by how many, and how often they were said to have ended meanwhile.
+  /// Sessions that callers are asking about: the number of callers, and the number of events since then that
+  /// ended the session.
   private var pending: [ChatSessionID: (askers: Int, endings: Int)] = [:]
+  /// The id of the latest event of the stream.
   private var position: Int64?
   private var isClosed = false
   private var rechecks = 0
   private var stream: EventStreamClient?
   private let onEnd: @Sendable ([SocketID], String) async -> Void
   private let onRemoval: @Sendable (PublishedAt) async -> Void
-  /// The event of the last deletion that the database knows of.
+  /// The id of the event of the last deletion that was applied.
   private var lastRemoval: Int64
 
   nonisolated var unownedExecutor: UnownedSerialExecutor { serialExecutor.unowned }
 
-  /// Removes accounts that were deleted after the event `lastRemoval`, and tells what follows from it by `onRemoval`. `onEnd`
-  /// closes sockets whose session has ended.
+  /// Removes accounts that were deleted after the event `lastRemoval` and publishes the changes through
+  /// `onRemoval`. `onEnd` closes sockets whose session has ended.
   init(
     _ environment: Environment, _ accounts: AccountsClient, _ database: Database,
     planted: PlantedBugs = PlantedBugs(), lastRemoval: Int64 = 0,
@@ -65,9 +68,9 @@ actor SessionDirectory {
     await accounts.close()
   }
 
-  // MARK: Asking
+  // MARK: Questions
 
-  /// Whose a session is.
+  /// The user of a session.
   /// - Throws: `ChatRefusal`.
   func user(of session: ChatSessionID, token: String?) async throws -> ChatUser {
     let needsToken = session.isGuessable
@@ -93,7 +96,7 @@ actor SessionDirectory {
     }
   }
 
-  /// The user of an account, numbered when it is met first; nil when the account is known to be deleted.
+  /// The user of an account; nil when the account is known to be deleted. A new account gets a number.
   func chatUser(_ account: AccountsClient.Account) async throws -> ChatUser? {
     let number = try await database.transaction {
       try ChatTables($0).users.number(of: account.id, username: account.username)
@@ -114,14 +117,14 @@ actor SessionDirectory {
 
   // MARK: Sockets
 
-  /// Ties a socket to its session; false when that has ended meanwhile.
+  /// Adds a socket to its session. Returns false when the session has ended meanwhile.
   func attach(_ socket: SocketID, to session: ChatSessionID) -> Bool {
     guard book.sessions[session] != nil else { return false }
     book.sessions[session]!.sockets.append(socket)
     return true
   }
 
-  /// Whether a socket is still tied to its session.
+  /// Whether a socket still belongs to its session.
   func isAttached(_ socket: SocketID, to session: ChatSessionID) -> Bool {
     book.sessions[session]?.sockets.contains(socket) == true
   }
@@ -130,7 +133,7 @@ actor SessionDirectory {
     book.sessions[session]?.sockets.remove(socket)
   }
 
-  /// Forgets a session and closes its sockets.
+  /// Removes a session and closes its sockets.
   func end(_ session: ChatSessionID) async {
     if book.planted(.trustsSessionsForever) { return }
     pending[session]?.endings += 1
@@ -138,7 +141,7 @@ actor SessionDirectory {
     await onEnd(ended.sockets.inOrder, "the session has ended")
   }
 
-  /// Closes the sockets of all sessions that are no longer believed.
+  /// Removes all sessions without a lease and closes their sockets.
   func doubtAll() async {
     book.doubtedAt = environment.clock.now
     let doubted = book.sessions.filter { !book.isBelieved($0.value) }
@@ -178,13 +181,13 @@ actor SessionDirectory {
       let data = try? JSONParser.parse(Array(event.data.utf8))
       if let session = data?["session_id"]?.string.flatMap(ChatSessionID.init) { await end(session) }
     case "user_deleted": try await removeAccounts()
+    // Events were lost, or the ids of the User Service began again.
     case "reset":
       doubtEverything()
       if id < lastRemoval { lastRemoval = 0 }
       try await removeAccounts()
-      // The ids may have begun anew.
       position = id
-    // A stream that begins now tells nothing of what ended before.
+    // A stream without a position does not have the earlier events.
     case "ready":
       if position == nil { doubtEverything() }
       try await removeAccounts()
@@ -193,8 +196,8 @@ actor SessionDirectory {
     position = max(position ?? 0, id)
   }
 
-  /// Removes the accounts that were deleted since somebody looked last, while this service was down too. When that fails, the
-  /// stream is opened again, and begins with it.
+  /// Removes the accounts that were deleted since the last call, also while this service was down. When it
+  /// throws, the stream is opened again and calls it first.
   private func removeAccounts() async throws {
     while case let deleted = try await accounts.deletedAccounts(after: lastRemoval),
       let last = deleted.last?.event, last > lastRemoval
@@ -212,15 +215,15 @@ actor SessionDirectory {
     }
   }
 
-  /// Some events will not come, and with them what they would have ended.
+  /// Marks all sessions as doubtful after events were lost.
   private func doubtEverything() {
     book.sessions = book.sessions.filter { !$0.value.sockets.isEmpty }
     for id in book.sessions.keys.sorted() { book.sessions[id]!.isDoubtful = true }
     recheckSoon()
   }
 
-  /// Asks again about the sessions that are in doubt, and those with sockets of which nothing was heard for long, or that
-  /// the User Service would end as unused.
+  /// Asks again about doubtful sessions, and about those with sockets whose latest knowledge is old or which
+  /// would expire at the User Service.
   private func recheckSoon() {
     guard rechecks == 0 else { return }
     let now = environment.clock.now
@@ -234,7 +237,8 @@ actor SessionDirectory {
     }
   }
 
-  /// One lane's share of the questions. When nobody answers, what is left is asked next time, or closed when its time is up.
+  /// Asks about one lane's share of the sessions. When a question fails, the rest is left for the next time;
+  /// sessions whose lease runs out before are closed.
   private func recheck(_ ids: [ChatSessionID], from lane: Int) async {
     defer { rechecks -= 1 }
     for id in stride(from: lane, to: ids.count, by: Self.maximumRechecks).map({ ids[$0] })
@@ -266,10 +270,10 @@ actor SessionDirectory {
   private func renewLease() async {
     let begin = environment.clock.now
     guard let last = try? await accounts.lastEvent() else { return }
-    // The stream may be a moment behind.
+    // The stream may be a moment late.
     while (position ?? -1) < last {
       guard environment.clock.now - begin < .seconds(2) else {
-        // It is not coming: begin a new one, where the old one stopped.
+        // The stream is stuck. Open a new one at the same position.
         stream?.close()
         return
       }

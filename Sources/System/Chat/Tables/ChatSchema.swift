@@ -1,4 +1,5 @@
-/// The database of the Chat Service. Accounts and passwords are the User Service's; here they are numbers and names.
+/// The schema of the chat database. Accounts and passwords belong to the User Service; here a user has a
+/// number and a name.
 enum ChatSchema {
   static let migrations = Migrations(
     """
@@ -65,7 +66,7 @@ enum ChatSchema {
     CREATE TABLE followed_events (stream INTEGER PRIMARY KEY, event_id BIGINT NOT NULL);
     """,
     from: [
-      // The messages and publications say themselves what the last number of each was.
+      // The last numbers are read from the messages and publications themselves.
       """
       DROP TABLE conversations;
       DROP TABLE positions;
@@ -93,7 +94,7 @@ enum ChatSchema {
       DROP TABLE publications;
       ALTER TABLE next_publications RENAME TO publications;
       """,
-      // Whose account is deleted, and the event that told of the last deletion.
+      // The deleted accounts, and the event of the last deletion.
       """
       CREATE TABLE removed_users (user_number INTEGER PRIMARY KEY);
       CREATE TABLE followed_events (stream INTEGER PRIMARY KEY, event_id BIGINT NOT NULL);
