@@ -1,20 +1,23 @@
-/// An email address that the seed's `EmailStr` would take (pydantic over email-validator 2, without a DNS query).
+/// An email address that the seed's `EmailStr` accepts (pydantic with email-validator 2, without a
+/// DNS query).
 ///
 /// The local part is a dot-atom of ASCII `atext` or of letters and digits beyond ASCII (RFC 5322
-/// §3.2.3, RFC 6531); the domain has at least two labels, at most 253 bytes, and is none that RFC 6761 keeps from being an
-/// address. A display name (`Ann <ann@example.com>`) and white space around are taken off, as pydantic does.
-/// Labels beyond ASCII are taken as they are, in lower case and NFC, without the mapping tables of UTS 46.
+/// §3.2.3, RFC 6531). The domain has at least two labels, at most 253 bytes, and no top-level
+/// domain of special use (RFC 6761). A display name (`Ann <ann@example.com>`) and white space
+/// around the address are removed, as pydantic does. Labels beyond ASCII are kept in lower case and
+/// NFC, without the mapping tables of UTS 46.
 struct EmailAddress: Hashable, Sendable {
-  /// As it is stored and shown: the domain in lower case.
+  /// The address as it is stored and shown, with the domain in lower case.
   let text: String
-  /// What has to be unique: its `AccountName`.
+  /// The key of its `AccountName`, which is unique.
   let key: String
 
   struct Invalid: Error {
     let reason: String
   }
 
-  /// The address of an account that was registered without one: unique, and under a name that no mail reaches (RFC 6761 §6.4).
+  /// Makes the unique address of an account that was registered without one. No mail reaches it
+  /// (RFC 6761 §6.4).
   init(placeholderFor user: String) {
     text = user + "@chat.invalid"
     key = text
@@ -76,7 +79,7 @@ struct EmailAddress: Hashable, Sendable {
     guard let last = domain.unicodeScalars.last, last.properties.isAlphabetic else {
       throw Invalid(reason: "has a top-level domain that ends with a digit")
     }
-    // RFC 6761 and RFC 7686: names that no mail reaches.
+    // RFC 6761 and RFC 7686.
     let special: Set<Substring> = ["arpa", "invalid", "local", "localhost", "onion", "test"]
     guard !special.contains(labels[labels.count - 1]) else { throw Invalid(reason: "has a domain of special use") }
   }

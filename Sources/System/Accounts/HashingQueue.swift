@@ -1,35 +1,37 @@
-/// Whose password is hashed.
+/// The source of a password to hash.
 enum HashingLane: Hashable {
-  /// One at a time, whoever registers.
+  /// Registrations of all clients, one at a time.
   case registrations
   case logins(ClientAddress)
-  /// Of clients whose address a service does not say.
+  /// Logins of clients whose address is not known.
   case loginsFromAnywhere
 
-  /// Rounds that may be under way; a single password may exceed it.
+  /// The maximum number of rounds in progress. A single password may exceed it.
   var share: Int {
     switch self {
     case .registrations: 0
-    // Four passwords of the default strength: a third of a second on one core.
+    // Four passwords of the default strength, half a second on one core.
     case .logins: 4 * PasswordHash.defaultRounds
     case .loginsFromAnywhere: .max
     }
   }
 }
 
-/// Which passwords are being hashed, and which wait for that.
+/// The passwords that are being hashed, and those that wait.
 ///
-/// Each lane has a share of the rounds that are under way. Beyond it a lane's work waits in order, so that one client's many
-/// logins take turns with each other and not with everybody else's, and registrations hold up nobody's login.
+/// Each lane has a share of the rounds in progress, and work beyond it waits in order. The many
+/// logins of one client so wait for each other and not hold up others, and registrations hold up no
+/// login.
 struct HashingQueue<Waiter> {
   enum Verdict {
     case start
-    /// It may start once `enqueue` was told of it and `finish` has returned it.
+    /// The work must be passed to `enqueue`, and may start when `finish` returns it.
     case wait
     case refuse
   }
 
-  /// Passwords that may be hashed at once, and that may wait: each holds a client and its request.
+  /// The maximum numbers of passwords in progress, waiting, and waiting in one lane. Each holds a
+  /// client and its request.
   static var maximumUnderWay: Int { 256 }
   static var maximumWaiting: Int { 2048 }
   static var maximumWaitingInLane: Int { 256 }
@@ -44,7 +46,7 @@ struct HashingQueue<Waiter> {
   private(set) var underWay = 0
   private(set) var waiting = 0
 
-  /// Takes work of `rounds` up, and counts it if it may start.
+  /// Decides whether work of `rounds` may start, and counts it if so.
   mutating func begin(_ rounds: Int, in lane: HashingLane) -> Verdict {
     if let state = lanes[lane], !state.waiting.isEmpty || state.rounds > lane.share - rounds {
       return state.waiting.count < Self.maximumWaitingInLane && waiting < Self.maximumWaiting ? .wait : .refuse
@@ -60,13 +62,13 @@ struct HashingQueue<Waiter> {
     lanes[lane]!.count += 1
   }
 
-  /// Adds work that waits.
+  /// Adds waiting work.
   mutating func enqueue(_ waiter: Waiter, _ rounds: Int, in lane: HashingLane) {
     lanes[lane]!.waiting.append((rounds, waiter))
     waiting += 1
   }
 
-  /// Notes that work is done; returns those who may start now, and are counted.
+  /// Ends work. Returns the waiters that may start now; they are counted.
   mutating func finish(_ rounds: Int, in lane: HashingLane) -> [Waiter] {
     underWay -= 1
     lanes[lane]!.rounds -= rounds

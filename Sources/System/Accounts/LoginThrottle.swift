@@ -1,7 +1,7 @@
 import Environment
 
-/// Counts failed logins by account and by address, and says how long to wait before the next. In memory: a restart forgets
-/// them, and an attacker who can restart the service needs no guessing.
+/// Limits failed logins by account and by address. The counts are in memory: a restart forgets
+/// them, but an attacker who can restart the service needs no guessing.
 struct LoginThrottle {
   struct Limits: Sendable {
     var perAccount = 10
@@ -9,11 +9,11 @@ struct LoginThrottle {
     var window: Duration = .seconds(15 * 60)
   }
 
-  /// Whose password is guessed.
+  /// The account whose password is tried.
   enum Account: Hashable, Sendable {
-    /// An account, by its id: its email and its username share one count.
+    /// An account by its id, so that its email and its username share one count.
     case known(ExactText)
-    /// A name that is nobody's, by the hash of its folded form: 16 bytes for a name of any length.
+    /// A name without an account, by 16 bytes of the hash of its folded form.
     case unknown(UInt64, UInt64)
 
     init(id: AccountID) { self = .known(ExactText(id.value)) }
@@ -33,20 +33,20 @@ struct LoginThrottle {
     addresses = RecentEvents(limit: limits.perAddress, window: limits.window)
   }
 
-  /// How long an address has to wait before its next attempt, or nil when it may try now, or is not known.
+  /// Returns the time until an address may try again, or nil if it may now or is not known.
   mutating func wait(address: ClientAddress?, at now: Instant) -> Duration? {
     address.flatMap { addresses.wait($0, at: now) }
   }
 
-  /// How long to wait before the next attempt for an account, or nil when it may be made now.
+  /// Returns the time until the next attempt for an account, or nil if it may be made now.
   mutating func wait(account: Account, at now: Instant) -> Duration? { accounts.wait(account, at: now) }
 
-  /// A wrong password, or an unknown user.
+  /// Counts a wrong password or an unknown name.
   mutating func failed(account: Account, address: ClientAddress?, at now: Instant) {
     accounts.add(account, at: now)
     if let address { addresses.add(address, at: now) }
   }
 
-  /// The right password: the account's failures no longer count.
+  /// Resets the count of an account after a right password.
   mutating func succeeded(account: Account) { accounts.forget(account) }
 }

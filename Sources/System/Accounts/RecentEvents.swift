@@ -1,15 +1,16 @@
 import Environment
 
-/// Events of the last while, counted by key: at most `limit` in `window` for each.
+/// A rate limit by key: at most `limit` events in `window` for each key.
 struct RecentEvents<Key: Hashable & Sendable>: Sendable {
-  /// Keys that are remembered; past it the oldest go, so that made-up names cannot fill the memory.
+  /// The maximum number of keys. Beyond it the oldest are dropped, so that invented names cannot
+  /// fill the memory.
   static var maximumKeys: Int { 100_000 }
 
   private let limit: Int
   private let window: Duration
-  /// The times of the last events of each key, oldest first, at most `limit`.
+  /// The times of the last events of each key, at most `limit`, oldest first.
   private var times: [Key: [Instant]] = [:]
-  /// The keys in order of their first event, for forgetting.
+  /// The keys in the order of their first event.
   private var order: [Key] = []
 
   init(limit: Int, window: Duration) {
@@ -17,10 +18,10 @@ struct RecentEvents<Key: Hashable & Sendable>: Sendable {
     self.window = window
   }
 
-  /// How many keys are remembered.
+  /// The number of keys.
   var count: Int { times.count }
 
-  /// How long to wait before the next event is within the limit, or nil when it is now.
+  /// Returns the time until the next event is within the limit, or nil if it is now.
   mutating func wait(_ key: Key, at now: Instant) -> Duration? {
     guard !times.isEmpty, var own = times[key] else { return nil }
     own.removeAll { now - $0 >= window }
@@ -43,7 +44,7 @@ struct RecentEvents<Key: Hashable & Sendable>: Sendable {
     order.removeFirst(Self.maximumKeys / 10)
   }
 
-  /// Forgets the events of one key.
+  /// Removes the events of a key.
   mutating func forget(_ key: Key) {
     if !times.isEmpty { times[key] = nil }
   }

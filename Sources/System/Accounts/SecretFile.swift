@@ -1,11 +1,11 @@
 import Environment
 
-/// The key of the tokens when the configuration has none: random, made once, kept in the data directory.
+/// The random key of the tokens in the data directory, for a configuration without keys.
 enum SecretFile {
   static let path = "jwt-secret"
   private static let length = 64
 
-  /// Reads the key, or makes it; the directory's owner alone can read the file.
+  /// Reads the key, or makes it. Only the owner of the directory can read the file.
   static func read(_ environment: Environment) async throws -> [UInt8] {
     let fresh = Array(Hex.encode(environment.entropy.bytes(length / 2)).utf8)
     return try await environment.executor.offload(.disk) { [storage = environment.storage] in
@@ -19,7 +19,7 @@ enum SecretFile {
       defer { file.close() }
       var secret = [UInt8](repeating: 0, count: length)
       let count = try secret.withUnsafeMutableBytes { try file.read(into: $0, at: 0) }
-      // A file that is shorter was cut off by a crash before anybody was given a token of it.
+      // A shorter file was cut off by a crash before the first token was signed.
       if count == length { return secret }
     }
     let temporary = path + ".new"

@@ -1,4 +1,4 @@
-/// The part of the User Service's route table that is for other services alone.
+/// The routes of the User Service for other services.
 enum ServiceRoutes {
   private static let user = Schema.object([.init("user_id", .string()), .init("username", .string())])
   private static let sessionOwner = Schema.object([

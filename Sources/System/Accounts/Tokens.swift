@@ -67,26 +67,15 @@ struct TokenIssuer {
 
   /// Issues an access token and a refresh token, as the JSON body that login and refresh answer.
   /// - Parameter family: The login to continue; nil begins a new one.
-  @inline(never)
   func issue(to subject: AccountID, family: LoginID?, at now: Timestamp, entropy: any Entropy) -> [UInt8] {
-    withUnsafeTemporaryAllocation(byteCount: family == nil ? 36 : 24, alignment: 1) { random in
-      entropy.fill(random)
-      return issue(to: subject.value, family?.value, UnsafeRawBufferPointer(random), at: now)
-    }
-  }
-
-  private func issue(to subject: String, _ family: String?, _ random: UnsafeRawBufferPointer, at now: Timestamp)
-    -> [UInt8]
-  {
-    let writeFamily = { (output: inout ByteWriter) in
-      if let family { output.append(jsonEscaped: family) } else { output.append(hex: random[24...]) }
-    }
+    let random = entropy.bytes(family == nil ? 36 : 24)
+    let login = family ?? LoginID(Hex.encode(random[24...]))
     return [UInt8](expecting: 1024) { answer in
       // A token has no character that JSON escapes.
       answer.append("{\"access_token\":\"")
-      sign(.access, subject, writeFamily, random[..<12], now, now + accessLifetime, to: &answer)
+      sign(.access, subject, login, random[..<12], now, now + accessLifetime, to: &answer)
       answer.append("\",\"refresh_token\":\"")
-      sign(.refresh, subject, writeFamily, random[12..<24], now, now + refreshLifetime, to: &answer)
+      sign(.refresh, subject, login, random[12..<24], now, now + refreshLifetime, to: &answer)
       answer.append("\",\"token_type\":\"bearer\",\"expires_in\":")
       answer.append(decimal: accessLifetime.components.seconds)
       answer.append("}")
@@ -95,12 +84,12 @@ struct TokenIssuer {
 
   /// Signs the claims that `read` expects; the `jti` is a `TokenID`.
   private func sign(
-    _ kind: TokenKind, _ subject: String, _ writeFamily: (inout ByteWriter) -> Void,
-    _ unique: Slice<UnsafeRawBufferPointer>, _ now: Timestamp, _ expires: Timestamp, to output: inout ByteWriter
+    _ kind: TokenKind, _ subject: AccountID, _ login: LoginID, _ unique: ArraySlice<UInt8>, _ now: Timestamp,
+    _ expires: Timestamp, to output: inout ByteWriter
   ) {
     jwt.sign(to: &output) { claims in
       claims.append("{\"sub\":")
-      claims.append(json: subject)
+      claims.append(json: subject.value)
       claims.append(",\"type\":")
       claims.append(json: kind.rawValue)
       claims.append(",\"exp\":")
@@ -108,7 +97,7 @@ struct TokenIssuer {
       claims.append(",\"iat\":")
       claims.append(decimal: now.seconds)
       claims.append(",\"jti\":\"")
-      writeFamily(&claims)
+      claims.append(jsonEscaped: login.value)
       claims.append(".")
       claims.append(hex: unique)
       claims.append("\"")

@@ -18,7 +18,7 @@ public actor UserService: HTTPBackend {
   private var isDraining = false
   private var throttle = LoginThrottle(.init())
   private var registrations: RecentEvents<ClientAddress>
-  var hashing = HashingQueue<UnsafeContinuation<Void, Never>>()
+  private let passwords: PasswordHasher
   let sessionRules: SessionRules
   /// The second of the last login, and its RFC 3339 text.
   private var second: (number: Int64, text: String) = (.min, "")
@@ -60,6 +60,7 @@ public actor UserService: HTTPBackend {
     bell = EventBell(environment)
     registrations = RecentEvents(limit: options.registrationLimit, window: .seconds(15 * 60))
     sessionRules = SessionRules(lifetime: options.sessionLifetime, maximum: options.maximumSessions)
+    passwords = PasswordHasher(environment, rounds: options.passwordRounds)
     issuer = TokenIssuer(options)
     verifier = AccessTokenVerifier(environment.clock, options)
   }
@@ -111,7 +112,7 @@ public actor UserService: HTTPBackend {
       try await naming { try await database.transaction { try AccountsTables($0).users.requireFree(email, username) } }
     }
     try admitRegistration(from: host.flatMap(ClientAddress.init))
-    let hash = try await hash(chosen, in: .registrations)
+    let hash = try await passwords.hash(chosen, in: .registrations)
     let now = environment.clock.wallTime.rfc3339
     try await naming {
       try await database.transaction { connection in
@@ -169,7 +170,7 @@ public actor UserService: HTTPBackend {
     try admit(account, nil)
     let password = Password(trying: password)
     let lane = address.map { HashingLane.logins($0) } ?? .loginsFromAnywhere
-    let match = try await match(password, stored?.password ?? .decoy(rounds: options.passwordRounds), in: lane)
+    let match = try await passwords.match(password, stored?.password, in: lane)
     // Checked again, so that guesses sent at once learn no more than the same guesses one by one.
     try admit(account, address)
     guard let stored, match != .none else {
@@ -178,7 +179,7 @@ public actor UserService: HTTPBackend {
     }
     throttle.succeeded(account: account)
     if match == .unprepared || stored.password.isOutdated(rounds: options.passwordRounds) {
-      let new = try await hash(password, in: lane)
+      let new = try await passwords.hash(password, in: lane)
       try await database.transaction {
         try AccountsTables($0).users.setPassword(stored.id, from: stored.password, to: new)
       }

@@ -1,30 +1,31 @@
 import Environment
 
-/// How the User Service is set up.
+/// The settings of the User Service.
 public struct UserServiceOptions: Sendable {
-  /// Where it listens.
+  /// The address to listen on.
   public var address = SocketAddress(host: "127.0.0.1", port: 8001)
-  /// The keys of the tokens; the first signs, any verifies. Without one, a random one is kept in the data directory.
+  /// The keys of the tokens: the first signs, each verifies. Without any, the service keeps a
+  /// random key in the data directory.
   public var secrets: [[UInt8]] = []
-  /// How long an access token is valid.
+  /// The lifetime of an access token.
   public var accessTokenLifetime: Duration = .seconds(3600)
-  /// How long a refresh token is valid.
+  /// The lifetime of a refresh token.
   public var refreshTokenLifetime: Duration = .seconds(7 * 86_400)
-  /// What the tokens' `iss` and `aud` are, where they are set: tokens that name another are refused.
+  /// The `iss` of tokens, if it is set. Tokens with another one are refused.
   public var issuer: String?
-  /// See `issuer`.
+  /// The `aud` of tokens, if it is set. Tokens with another one are refused.
   public var audience: String?
-  /// How long after its last use a session ends; zero for never.
+  /// The time after its last use at which a session ends; zero for never.
   public var sessionLifetime: Duration = .seconds(30 * 86_400)
-  /// Sessions that one user may have.
+  /// The maximum number of sessions of a user.
   public var maximumSessions = 1000
-  /// Registrations from one address in 15 minutes; 0 for any number.
+  /// The maximum number of registrations from one address in 15 minutes; 0 for no limit.
   public var registrationLimit = 20
-  /// Rounds of PBKDF2 for new passwords.
+  /// The rounds of PBKDF2 for new passwords.
   public var passwordRounds = PasswordHash.defaultRounds
-  /// How the HTTP server behaves.
+  /// The settings of the HTTP server.
   public var server = HTTPServerOptions()
-  /// What the database promises.
+  /// The settings of the database.
   public var database = DatabaseOptions()
   /// Bugs to plant; none but in tests and scenarios.
   public var planted = PlantedBugs()

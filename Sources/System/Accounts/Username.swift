@@ -1,8 +1,8 @@
-/// A name that people see: 1–150 characters (Unicode scalars) in NFC.
+/// A username: 1 to 150 Unicode scalars in NFC.
 struct Username: Hashable, Sendable {
-  /// As it is stored and shown.
+  /// The name as it is stored and shown.
   let text: String
-  /// What has to be unique: its `AccountName`.
+  /// The key of its `AccountName`, which is unique.
   let key: String
 
   struct Invalid: Error {
