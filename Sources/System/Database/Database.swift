@@ -1,21 +1,22 @@
 import Environment
 
-/// What a database promises; all of it by default.
+/// How a database behaves.
 public struct DatabaseOptions: Sendable {
-  /// Bytes in the log after which it is copied into the database. Under load a long one costs fewer syncs.
+  /// The length of the write-ahead log in bytes after which it is copied into the database. Under
+  /// load a long log costs fewer syncs.
   public var longLog: Int64 = 4 << 20
   /// Bugs to plant; none but in tests and scenarios.
   public var planted = PlantedBugs()
 
-  /// Everything that is promised.
+  /// The defaults.
   public init() {}
 }
 
-/// What a database does, told to whoever counts it.
+/// Callbacks for the metrics of a database.
 public struct DatabaseObserver: Sendable {
-  /// A commit that wrote, with how many transactions were in it.
+  /// Called after a commit that wrote, with the number of transactions in it.
   public var committed: @Sendable (_ transactions: Int) -> Void
-  /// The database failed, and everybody who waited was told.
+  /// Called after a failure, which failed all waiting transactions.
   public var failed: @Sendable (DatabaseError) -> Void
 
   /// Makes an observer.
@@ -30,16 +31,23 @@ public struct DatabaseObserver: Sendable {
 
 /// A durable SQLite database with group commit.
 ///
-/// All transactions that wait run inside one SQLite transaction, and those that throw are undone by savepoints; then one sync
-/// makes all of them durable, and then all are answered: nothing is answered before. A transaction is a synchronous closure that runs
-/// off the event loop, one at a time, so there is no interleaving inside one.
+/// All waiting transactions run inside one SQLite transaction, and savepoints undo those that
+/// throw. Then one sync makes all of them durable, and only then do they return. A transaction is a
+/// synchronous closure that runs off the event loop, one at a time, so nothing interleaves with it.
 ///
-/// When the disk fails, everybody who waits gets the error, the connection is given up, and the next transaction opens the
-/// database anew from what is on the disk: it recovers by itself when the disk does.
+/// ```swift
+/// let database = Database(environment, path: "chat.db", migrations: ChatSchema.migrations)
+/// let count = try await database.transaction { try $0.execute("DELETE FROM sockets") }
+/// ```
+///
+/// When the disk fails, all waiting transactions throw, and the connection is closed. The next
+/// transaction opens the database again from the disk, so the database recovers when the disk does.
 public actor Database {
-  /// Transactions that may wait; more are refused, since each holds memory and a client.
+  /// The maximum number of waiting transactions. More are refused, since each holds memory and a
+  /// client.
   static let maximumWaiting = 10_000
-  /// Transactions in one commit, so that a long queue does not make the first of them wait for the last.
+  /// The maximum number of transactions in one commit, so that the first of a long queue does not
+  /// wait for the last.
   static let maximumBatch = 512
 
   private let environment: Environment
@@ -56,7 +64,7 @@ public actor Database {
   /// The executor that the environment gave to this actor.
   public nonisolated var unownedExecutor: UnownedSerialExecutor { serialExecutor.unowned }
 
-  /// A database at `path` in the environment's storage; nothing is opened before the first transaction.
+  /// Makes a database at `path` in the environment's storage. The first transaction opens it.
   public init(
     _ environment: Environment, path: String, migrations: Migrations, options: DatabaseOptions = DatabaseOptions(),
     observer: DatabaseObserver = DatabaseObserver()
@@ -69,14 +77,15 @@ public actor Database {
       storage: environment.storage, path: path, migrations: migrations, options: options, log: environment.log)
   }
 
-  /// Runs `body` in a transaction and returns what it returned, once that is durable. When `body` throws, its changes are
-  /// undone and its error is thrown here. It may be run twice, so it has no effect but on the database.
-  /// - Throws: `DatabaseError` when the database is not available; what `body` throws; `NodeDown`.
+  /// Runs `body` in a transaction and returns its result once the transaction is durable. If `body`
+  /// throws, its changes are undone. `body` may run twice, so it must have no effect but on the
+  /// database.
+  /// - Throws: `DatabaseError` if the database is not available; the error of `body`; `NodeDown`.
   @discardableResult
   public func transaction<R: Sendable>(_ body: @escaping @Sendable (SQLConnection) throws -> R) async throws -> R {
     guard !isClosed else { throw DatabaseError.closed }
     guard waiting.count < Self.maximumWaiting else { throw DatabaseError.overloaded }
-    // The transaction itself knows nothing of the type, which the runtime would look up again and again.
+    // A generic `Transaction` would make the runtime look up its metadata for each one.
     let returned = Returned<R>()
     try await withUnsafeThrowingContinuation { continuation in
       waiting.append(Transaction(continuation) { returned.value = try body($0) })
@@ -89,7 +98,7 @@ public actor Database {
     var value: R?
   }
 
-  /// Whether the database can be written now. Asks the disk at most once a second while all is well.
+  /// Returns whether the database can be written. Writes at most once a second while it can.
   public func checkHealth() async -> Bool {
     let now = environment.clock.now
     if isAvailable, let lastCheck, now - lastCheck < .seconds(1) { return true }
@@ -101,7 +110,8 @@ public actor Database {
     }
   }
 
-  /// Waits for the transactions under way and gives the file up. Later transactions throw `DatabaseError.closed`.
+  /// Waits for the running transactions and closes the file. Later transactions throw
+  /// `DatabaseError.closed`.
   public func close() async {
     guard !isClosed else { return }
     isClosed = true
@@ -121,7 +131,7 @@ public actor Database {
     environment.executor.post(to: self) { $0.work() }
   }
 
-  /// Commits what waits, and then what came meanwhile, until nothing does.
+  /// Commits the waiting transactions in batches until none waits.
   private func work() {
     guard !waiting.isEmpty else {
       isWorking = false
@@ -139,7 +149,7 @@ public actor Database {
       note(outcome, batch)
       for transaction in batch { transaction.finish() }
     case .failure(let error):
-      // The node died, or is about to: nobody may believe anything.
+      // The node has died or is about to: nothing is known of the commit.
       for transaction in batch { transaction.fail(error) }
     }
     work()

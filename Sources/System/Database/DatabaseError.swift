@@ -1,26 +1,27 @@
-/// Why the database did not do what was asked.
+/// The reason why a transaction failed.
 public enum DatabaseError: Error, Hashable, Sendable {
   /// The disk is full. Nothing of the transaction is kept.
   case full
-  /// A page or the log is not what was written. Nothing is served from it.
+  /// A page or the log differs from what was written. Nothing is read from it.
   case corrupt(String)
-  /// The disk failed, or the file is gone; whether the transaction is kept is unknown until the next one.
+  /// The disk failed or the file is missing. Whether the transaction is durable is unknown until
+  /// the next one.
   case failed(String)
-  /// Another process has the database.
+  /// Another process has the database open.
   case locked(String)
   /// A newer version of the program wrote this database.
   case newerSchema(found: Int, known: Int)
   /// A UNIQUE, PRIMARY KEY, FOREIGN KEY, NOT NULL or CHECK constraint refused the row.
   case constraint(String)
-  /// More transactions wait than may wait.
+  /// Too many transactions wait.
   case overloaded
-  /// It was closed.
+  /// The database was closed.
   case closed
 
-  /// Whether trying again later may help: the service answers 503.
+  /// Whether a later attempt may succeed: the service answers 503.
   public var isUnavailable: Bool { if case .constraint = self { false } else { true } }
 
-  /// What the log says.
+  /// The text for the log.
   public var reason: String {
     switch self {
     case .full: "the disk is full"

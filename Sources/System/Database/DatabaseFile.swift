@@ -1,7 +1,6 @@
 import Environment
 
-/// A database file and the connection to it, when it has one: what the disk lane works on. Used by one thread at a time,
-/// which `Database` sees to.
+/// A database file and its connection. `Database` uses it in the disk lane, one thread at a time.
 final class DatabaseFile: @unchecked Sendable {
   private let storage: any Storage
   private let path: String
@@ -10,7 +9,7 @@ final class DatabaseFile: @unchecked Sendable {
   private let log: Log
   private let vfs: StorageVFS
   private var connection: SQLConnection?
-  /// Whether the file was there once: then its absence is a failure, and no reason to make a new one.
+  /// Whether the file has existed. If so, its absence is a failure, and no new file is made.
   private var existed = false
   private var witness: (any File)?
 
@@ -25,14 +24,14 @@ final class DatabaseFile: @unchecked Sendable {
 
   private var isSynchronous: Bool { !options.planted(.synchronousOff) }
 
-  /// The open connection; opens it when there is none.
+  /// Returns the connection; opens it if it is closed.
   func connected() throws(DatabaseError) -> SQLConnection {
     try checkName()
     if let connection { return connection }
     try rewriteLog()
     let connection = try SQLConnection(path: path, vfs: vfs, synchronous: isSynchronous, log: log)
-    // Everything in the log goes into the database before anything else is promised, and a log that the disk
-    // refuses to copy is found out now.
+    // The log is copied into the database first, so that a log that cannot be copied is a failure
+    // now.
     try checkpoint(connection, "TRUNCATE")
     try migrations.apply(to: connection)
     do throws(StorageError) {
@@ -45,14 +44,14 @@ final class DatabaseFile: @unchecked Sendable {
     return connection
   }
 
-  /// Gives the connection up: after a failure nothing in its memory is believed any more.
+  /// Closes the connection: after a failure its memory is not trusted.
   func disconnect() {
     connection = nil
     witness?.close()
     witness = nil
   }
 
-  /// Copies the log into the database once it is long.
+  /// Copies the log into the database if it is long.
   func checkpointWhenLong() throws(DatabaseError) {
     guard let connection, vfs.logEnd > options.longLog else { return }
     try checkpoint(connection, "RESTART")
@@ -74,12 +73,13 @@ final class DatabaseFile: @unchecked Sendable {
     }
   }
 
-  /// Writes the log once more, as it reads, and syncs it.
+  /// Writes the log again as it reads, and syncs it.
   ///
-  /// After a failed sync the kernel may call pages clean that never reached the platter (Rebello et al., "Can applications
-  /// recover from fsync failures?", ATC 2020). They read well and vanish with the power: a checkpoint from such a log,
-  /// cut off in the middle, would leave a database that is neither the old nor the new one. Written again, they are
-  /// dirty again, and this sync says the truth about them.
+  /// After a failed sync the kernel may mark pages clean that never reached the disk (Rebello et
+  /// al., "Can applications recover from fsync failures?", ATC 2020). They read well and are lost
+  /// with the power: a checkpoint from such a log, cut off in the middle, would leave a database
+  /// that is neither the old nor the new one. Written again, the pages are dirty again, and the
+  /// sync reports the truth about them.
   private func rewriteLog() throws(DatabaseError) {
     do throws(StorageError) {
       let log = path + "-wal"

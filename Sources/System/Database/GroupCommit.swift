@@ -1,9 +1,9 @@
-/// A transaction that waits for its turn. What it returns its body keeps.
+/// A waiting transaction. Its body keeps its result.
 final class Transaction: @unchecked Sendable {
   private let body: (SQLConnection) throws -> Void
   private var continuation: UnsafeContinuation<Void, any Error>?
   private var isRun = false
-  /// What the body threw when it was last run.
+  /// The error of the body's last run.
   private var error: (any Error)?
 
   init(_ continuation: UnsafeContinuation<Void, any Error>, _ body: @escaping (SQLConnection) throws -> Void) {
@@ -11,7 +11,8 @@ final class Transaction: @unchecked Sendable {
     self.body = body
   }
 
-  /// Runs it, in a savepoint of its own where asked. Throws when the database failed; an error of the body's own is kept for `finish`.
+  /// Runs the body, if asked in a savepoint of its own. An error of the body is kept for `finish`.
+  /// - Throws: `DatabaseError` if the database failed.
   func run(on connection: SQLConnection, inSavepoint: Bool) throws(DatabaseError) {
     if inSavepoint { try connection.execute("SAVEPOINT one") }
     error = nil
@@ -20,7 +21,7 @@ final class Transaction: @unchecked Sendable {
       if inSavepoint { try connection.execute("RELEASE one") }
     } catch {
       if let failure = error as? DatabaseError, failure.isUnavailable { throw failure }
-      // Some errors roll everything back by themselves: then the others' changes are gone too.
+      // Some errors roll back the whole SQLite transaction, with the changes of the others.
       if connection.isOutsideTransaction { throw .failed("the transaction was rolled back") }
       self.error = error
       if inSavepoint {
@@ -33,7 +34,7 @@ final class Transaction: @unchecked Sendable {
 
   var hasThrown: Bool { error != nil }
 
-  /// Tells whoever waits that it is done, or what the body threw.
+  /// Resumes the caller, with the error of the body if it threw.
   func finish() {
     guard isRun else { return fail(DatabaseError.failed("the transaction was not run")) }
     if let error { return fail(error) }
@@ -41,19 +42,20 @@ final class Transaction: @unchecked Sendable {
     continuation = nil
   }
 
-  /// Hands an error to whoever waits. Only the first of `finish` and `fail` counts.
+  /// Resumes the caller with an error. Only the first of `finish` and `fail` has an effect.
   func fail(_ error: any Error) {
     continuation?.resume(throwing: error)
     continuation = nil
   }
 }
 
-/// One SQLite transaction around all that wait: what the disk lane runs.
+/// One SQLite transaction around a batch of transactions, to run in the disk lane.
 struct GroupCommit: Sendable {
   enum Outcome: Sendable {
     /// Nothing was written.
     case read
-    /// So many transactions were made durable together; copying the log afterwards may have failed.
+    /// The number of transactions that became durable together, and the error of the checkpoint
+    /// that followed.
     case committed(Int, afterwards: DatabaseError?)
     case failed(DatabaseError)
   }
@@ -88,8 +90,9 @@ struct GroupCommit: Sendable {
     }
   }
 
-  /// Runs all of them without savepoints, which few need: most that throw have looked and not written. False when one
-  /// threw after it had written; then everything is undone and run again, each in its savepoint.
+  /// Runs all transactions without savepoints, since most that throw have not written.
+  /// - Returns: False if one threw after it had written. All are then undone and run again with
+  ///   savepoints.
   private func runPlainly(_ connection: SQLConnection) throws(DatabaseError) -> Bool {
     for transaction in transactions {
       let before = connection.totalChanges

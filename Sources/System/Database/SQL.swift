@@ -1,20 +1,21 @@
 import Environment
 import CSQLite
 
-/// A value that goes into a statement or comes out of it.
+/// A value of a parameter or a column.
 public enum SQLValue: Hashable, Sendable, ExpressibleByStringLiteral, ExpressibleByIntegerLiteral {
   case null
   case int(Int64)
   case text(String)
   case blob([UInt8])
 
-  /// Makes one from a literal.
+  /// A text value.
   public init(stringLiteral value: String) { self = .text(value) }
-  /// Makes one from a literal.
+  /// An integer value.
   public init(integerLiteral value: Int64) { self = .int(value) }
 }
 
-/// The text of a statement. A literal is known by its place in the program, which is looked up sooner than its letters.
+/// The text of a statement. The address of a literal identifies it, so its compiled statement is
+/// found without hashing the text.
 public struct SQLText: ExpressibleByStringLiteral, CustomStringConvertible, Sendable {
   fileprivate enum Source {
     case literal(StaticString)
@@ -22,12 +23,12 @@ public struct SQLText: ExpressibleByStringLiteral, CustomStringConvertible, Send
   }
   fileprivate let source: Source
 
-  /// Makes one from a literal.
+  /// A text that is known at compile time.
   public init(stringLiteral value: StaticString) { source = .literal(value) }
-  /// One that is put together: made once and kept, or seldom.
+  /// A text that is composed at run time. Make few: each stays compiled with its connection.
   public init(_ text: String) { source = .made(text) }
 
-  /// The letters.
+  /// The SQL.
   public var description: String {
     switch source {
     case .literal(let text): "\(text)"
@@ -36,7 +37,7 @@ public struct SQLText: ExpressibleByStringLiteral, CustomStringConvertible, Send
   }
 }
 
-/// One row of a result, valid while it is being read.
+/// A row of a result, valid inside the closure that reads it.
 public struct SQLRow {
   fileprivate let statement: OpaquePointer
 
@@ -44,12 +45,12 @@ public struct SQLRow {
   public func int(_ column: Int32) -> Int64 { sqlite3_column_int64(statement, column) }
   /// Whether a column is NULL.
   public func isNull(_ column: Int32) -> Bool { sqlite3_column_type(statement, column) == SQLITE_NULL }
-  /// A column of bytes; NULL reads as none.
+  /// A column of bytes; NULL reads as no bytes.
   public func bytes(_ column: Int32) -> [UInt8] {
     guard let start = sqlite3_column_blob(statement, column) else { return [] }
     return Array(UnsafeRawBufferPointer(start: start, count: Int(sqlite3_column_bytes(statement, column))))
   }
-  /// A column of JSON text, which was written as such; what is none reads as `null`.
+  /// A column of JSON text; anything else reads as `null`.
   func json(_ column: Int32) -> JSONValue {
     (try? JSONParser.parse(Array(text(column).utf8), depth: JSONParser.innerDepth)) ?? .null
   }
@@ -61,23 +62,24 @@ public struct SQLRow {
   }
 }
 
-/// One connection to a database, as transactions see it. Statements are compiled once and kept. Parameters are written
-/// `$1`, `$2` …, which PostgreSQL reads too.
+/// A connection to a database, as transactions use it. Each statement is compiled once and kept.
+/// Parameters are `$1`, `$2` …, as in PostgreSQL.
 public final class SQLConnection {
   private struct Statement {
     let pointer: OpaquePointer
-    /// For each parameter of SQLite's, which of ours it is.
+    /// The index of the value for each parameter of SQLite.
     let parameters: [Int]
   }
 
   private let handle: OpaquePointer
   private let vfs: StorageVFS
   private let log: Log?
-  /// Those of literals, by where they are in memory.
+  /// The statements of literals, by the address of the text.
   private var statements: [UnsafePointer<UInt8>: Statement] = [:]
   private var madeStatements: [String: Statement] = [:]
 
-  /// Opens `path` on the VFS's storage and sets it up: WAL, full durability, exclusive locking.
+  /// Opens `path` in the storage of the VFS, with a write-ahead log, full durability and exclusive
+  /// locking.
   init(path: String, vfs: StorageVFS, synchronous: Bool, log: Log? = nil) throws(DatabaseError) {
     self.vfs = vfs
     self.log = log
@@ -106,7 +108,7 @@ public final class SQLConnection {
     sqlite3_close_v2(handle)
   }
 
-  /// Runs a statement and returns how many rows it changed.
+  /// Runs a statement. Returns the number of rows that it changed.
   @discardableResult
   public func execute(_ sql: SQLText, _ values: SQLValue...) throws(DatabaseError) -> Int {
     let statement = try bind(sql, values)
@@ -120,7 +122,7 @@ public final class SQLConnection {
     }
   }
 
-  /// Runs a query and returns what `row` makes of each row.
+  /// Runs a query. Returns the result of `row` for each row.
   public func query<T>(_ sql: SQLText, _ values: SQLValue..., row: (SQLRow) -> T) throws(DatabaseError) -> [T] {
     let statement = try bind(sql, values)
     defer { sqlite3_reset(statement) }
@@ -129,14 +131,14 @@ public final class SQLConnection {
     return result
   }
 
-  /// Runs a query and returns what `row` makes of the first row, if there is one.
+  /// Runs a query. Returns the result of `row` for the first row; nil if there is none.
   public func first<T>(_ sql: SQLText, _ values: SQLValue..., row: (SQLRow) -> T) throws(DatabaseError) -> T? {
     let statement = try bind(sql, values)
     defer { sqlite3_reset(statement) }
     return try step(statement, row)
   }
 
-  /// What `row` makes of the next row; nil when there is none.
+  /// Returns the result of `row` for the next row; nil if there is none.
   private func step<T>(_ statement: OpaquePointer, _ row: (SQLRow) -> T) throws(DatabaseError) -> T? {
     switch sqlite3_step(statement) {
     case SQLITE_ROW: row(SQLRow(statement: statement))
@@ -145,20 +147,20 @@ public final class SQLConnection {
     }
   }
 
-  /// Runs SQL that has no parameters, any number of statements, and keeps nothing compiled.
+  /// Runs any number of statements without parameters, and keeps none of them compiled.
   func run(_ sql: String) throws(DatabaseError) {
     let code = sqlite3_exec(handle, sql, nil, nil, nil)
     if code != SQLITE_OK { throw failure(code) }
   }
 
-  /// Tells the operator of a row that does not hold what this program writes, and is not used.
+  /// Warns the operator of a row that this program did not write and does not use.
   func setAside(_ table: String, _ key: String) {
     log?.warning("row-set-aside", ["table": .string(table), "row": .string(key)])
   }
 
-  /// How many rows all statements so far have changed.
+  /// The number of rows that all statements so far have changed.
   var totalChanges: Int64 { sqlite3_total_changes64(handle) }
-  /// Whether no transaction is open: an error may have rolled it back.
+  /// Whether no transaction is open. An error may have rolled it back.
   var isOutsideTransaction: Bool { sqlite3_get_autocommit(handle) != 0 }
 
   private func bind(_ sql: SQLText, _ values: [SQLValue]) throws(DatabaseError) -> OpaquePointer {

@@ -1,20 +1,19 @@
-/// A service's database: the name of its file, and what brings it to the newest version.
+/// The database of a service: the name of its file, and its migrations.
 public struct ServiceDatabase: Sendable {
   /// The file's name in the data directory.
   public let path: String
-  /// How its schema is made.
   let migrations: Migrations
 
-  /// Makes a description; opens nothing.
   init(_ path: String, _ migrations: Migrations) {
     self.path = path
     self.migrations = migrations
   }
 
-  /// Why a file that begins with these bytes is refused, or nil: another format, or a schema of a later release. Of the
-  /// file's 100 bytes of header, the last four of the first 64 are the schema's version (SQLite file format, §1.3).
+  /// Returns why a file with these first bytes is refused: it is no database, or a later release
+  /// wrote it. Nil if it is accepted. Bytes 60 to 63 of the header are the version of the schema
+  /// (SQLite file format, §1.3).
   ///
-  /// A version that is only in the write-ahead log yet is found when the database is opened.
+  /// A version that is still in the write-ahead log is found when the database is opened.
   public func refusal(ofHeader bytes: [UInt8]) -> String? {
     if bytes.isEmpty { return nil }
     guard bytes.count >= 100, bytes.starts(with: "SQLite format 3\0".utf8) else { return "is not a database" }

@@ -3,32 +3,32 @@ import CSQLite
 
 /// SQLite's view of a node's `Storage`: a VFS (sqlite.org/vfs.html), methods of version 1.
 ///
-/// It adds what SQLite leaves to its VFS. Reads are verified: a checksum of each page is kept in memory from its first
-/// write or read, and the first read is made twice. So rot on the way from the platter is an error, and never a wrong
-/// answer. Checksums inside the pages (as in SQLite's cksumvfs) would also notice rot on the platter itself; they were left
-/// out because a database that somebody repaired with `sqlite3` would then be refused. A new file's name is made durable at
-/// the file's first sync.
+/// Reads are verified: a checksum of each page is kept in memory from its first write or read, and
+/// the first read is made twice. A bit that flips on the way from the disk is then an error and
+/// never a wrong answer. Checksums inside the pages, as in SQLite's cksumvfs, would also notice a
+/// bit that flips on the disk itself, but a database that an operator repaired with `sqlite3` would
+/// be refused. The first sync of a file also makes its name durable.
 final class StorageVFS {
   let storage: any Storage
   private let pointer: UnsafeMutablePointer<sqlite3_vfs>
   private let nameBytes: UnsafeMutablePointer<CChar>
-  /// The last failure that a method met, which has more to say than SQLite's code.
+  /// The last failure of a method. It says more than SQLite's code.
   var lastFailure: StorageError?
-  /// Where the last write to the log ended, in bytes.
+  /// The offset of the end of the last write to the log.
   var logEnd: Int64 = 0
   /// Set when a checksum did not match.
   var foundRot = false
 
   var name: String { String(cString: nameBytes) }
 
-  /// Once in a process, before anything else is asked of SQLite.
+  /// Runs once in a process, before any other call of SQLite.
   private static let configured: Int32 = parley_sqlite_configure()
 
   init(_ storage: any Storage) {
     require(Self.configured == SQLITE_OK, "SQLite refused its configuration")
     self.storage = storage
     pointer = .allocate(capacity: 1)
-    // SQLite finds a VFS by name; the address of this one's structure is unique as long as it lives.
+    // SQLite finds a VFS by its name. The address of this structure is unique while it lives.
     let text = Array("parley-\(UInt(bitPattern: UnsafeRawPointer(pointer)))".utf8CString)
     nameBytes = .allocate(capacity: text.count)
     nameBytes.initialize(from: text, count: text.count)
@@ -60,7 +60,7 @@ final class StorageVFS {
     nameBytes.deallocate()
   }
 
-  /// Runs `work`; a storage error is kept and becomes SQLite's `code`, or SQLITE_FULL.
+  /// Runs `work`. A storage error is kept and becomes `code`, or SQLITE_FULL.
   func attempt(_ code: Int32, _ work: () throws(StorageError) -> Void) -> Int32 {
     do throws(StorageError) {
       try work()
@@ -72,7 +72,7 @@ final class StorageVFS {
   }
 }
 
-/// SQLite's extended result codes: macros, which Swift does not import.
+/// SQLite's extended result codes, which are macros that Swift does not import.
 enum ExtendedCode {
   static let readFailed = SQLITE_IOERR | 1 << 8
   static let shortRead = SQLITE_IOERR | 2 << 8
@@ -84,7 +84,7 @@ enum ExtendedCode {
   static let accessFailed = SQLITE_IOERR | 13 << 8
 }
 
-/// What SQLite allocates for an open file: its own header, then our object.
+/// The memory that SQLite allocates for an open file: its header, then our object.
 private struct Handle {
   var base: sqlite3_file
   var file: Unmanaged<VFSFile>?
@@ -162,7 +162,7 @@ private func copyText(_ output: UnsafeMutablePointer<CChar>, _ size: Int32, _ te
   output[index] = 0
 }
 
-/// SQLite asks for randomness to name temporary files and to salt logs; nothing that anybody sees depends on it.
+/// SQLite names temporary files and salts logs with this. No visible behavior depends on it.
 private func vfsRandomness(
   _ vfs: UnsafeMutablePointer<sqlite3_vfs>?, _ count: Int32, _ output: UnsafeMutablePointer<CChar>?
 ) -> Int32 {

@@ -1,7 +1,7 @@
 import Environment
 import CSQLite
 
-/// An open file of SQLite's: the database, its write-ahead log, or a rollback journal.
+/// An open file of SQLite: the database, its write-ahead log, or a rollback journal.
 final class VFSFile {
   enum Kind { case database, log, journal }
 
@@ -18,12 +18,13 @@ final class VFSFile {
   private var isNew: Bool
   private unowned let owner: StorageVFS
   private var isLocked = false
-  /// Checksums of what was written or read before, by offset: 24 bytes for a page of 4,096.
+  /// The checksums of pages that were written or read before, by offset.
   private var known: [Int64: Extent] = [:]
-  /// What SQLite has written in one piece and the file does not have yet: a commit's frames go there together, before its sync.
+  /// Adjacent writes that are not in the file yet. The frames of a commit are written together
+  /// before its sync.
   private var held: [UInt8] = []
   private var heldOffset: Int64 = 0
-  /// So much is held at most.
+  /// The maximum number of bytes that are held.
   private static let longestHeld = 1 << 18
 
   init(_ file: any File, kind: Kind, isNew: Bool, owner: StorageVFS) {
@@ -34,7 +35,7 @@ final class VFSFile {
   }
 
   func close() {
-    // Whatever is held was not synced, and so never promised to anybody.
+    // Held bytes were never synced, so no commit depends on them.
     _ = owner.attempt(ExtendedCode.writeFailed) { () throws(StorageError) in try flush() }
     file.close()
   }
@@ -80,13 +81,14 @@ final class VFSFile {
       if !goesOn { try flush() }
       if held.isEmpty { heldOffset = offset }
       held.append(contentsOf: bytes)
-      // The headers of a log's frames are verified by SQLite.
+      // SQLite verifies the headers of the frames of a log.
       if kind != .journal, bytes.count >= Self.smallestPage { remember(bytes, at: offset) } else { known[offset] = nil }
       if kind == .log { owner.logEnd = offset + Int64(bytes.count) }
     }
   }
 
-  /// Writes what is held. If that fails nobody knows what the file has, and SQLite, which is told, writes it anew.
+  /// Writes the held bytes. If that fails, the contents of the file are unknown, and SQLite writes
+  /// them again.
   private func flush() throws(StorageError) {
     guard !held.isEmpty else { return }
     defer { held.removeAll(keepingCapacity: true) }
