@@ -1,18 +1,18 @@
-/// A name that a client gives for an account: an email if it has an `@`, else a username.
+/// The name of an account in a request: an email if it has an `@`, else a username.
 ///
-/// Names that differ only in case, or in how their letters are composed, are the same.
+/// Names that differ only in case or in the composition of letters are equal.
 struct AccountName: Sendable {
-  /// Longer names are nobody's. A username of 150 characters has at most 600 bytes, and at most twice as many scalars when it
-  /// is decomposed; the bound is on what the client sends, before it is normalized.
+  /// The maximum length of a name in a request, before it is normalized. A username of 150
+  /// characters has at most 600 bytes, and at most twice as many scalars when it is decomposed.
   static let maximumBytes = 2048
 
   /// The form in which names are compared.
   let key: String
-  /// The form in which earlier releases compared names: lower case. Nil where it is the same.
+  /// The form in which earlier releases compared names: lower case. Nil if it equals `key`.
   let formerKey: String?
   let isEmail: Bool
 
-  /// Reads a name; nil when it is longer than any name may be.
+  /// Reads a name; nil if it is too long.
   init?(_ raw: String) {
     guard raw.utf8.count <= Self.maximumBytes else { return nil }
     if raw.isASCII {
@@ -28,7 +28,8 @@ struct AccountName: Sendable {
     formerKey = former.hasSameBytes(as: key) ? nil : former
   }
 
-  /// The domain keeps letters that fold into others: `straße.example` and `strasse.example` are two domains (RFC 5892).
+  /// Folds the local part, and lowers the domain: `straße.example` and `strasse.example` are two
+  /// domains (RFC 5892).
   private static func key(ofEmail text: String) -> String {
     let bytes = text.utf8
     let at = bytes.lastIndex(of: UInt8(ascii: "@"))!

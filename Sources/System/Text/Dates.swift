@@ -2,8 +2,8 @@ import Environment
 
 /// A date of the proleptic Gregorian calendar in UTC, computed from days since the epoch.
 ///
-/// By Howard Hinnant's `civil_from_days` and `days_from_civil` ("chrono-compatible low-level date algorithms"), which need
-/// neither tables nor a time zone database; so a service's timestamps cost nothing and never depend on the machine.
+/// Howard Hinnant's `civil_from_days` ("chrono-compatible low-level date algorithms") needs neither
+/// tables nor a time zone database, so timestamps do not depend on the machine.
 struct CivilDate {
   var year: Int64
   var month: Int64
@@ -31,7 +31,7 @@ extension Timestamp {
   /// `2026-11-21T07:44:26.123456Z` (RFC 3339), with microseconds.
   public var rfc3339: String {
     let (date, _, second) = civil
-    // Not the difference to whole seconds, which may lie before the earliest time that there is.
+    // The difference to whole seconds could underflow at the earliest time.
     let fraction = (microseconds % 1_000_000 + 1_000_000) % 1_000_000
     return String(expecting: 40) { output in
       output.append(decimal: date.year, width: 4)

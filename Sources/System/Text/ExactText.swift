@@ -1,8 +1,9 @@
 extension String {
-  /// Whether two strings have the same bytes.
+  /// Returns whether two strings have the same bytes.
   ///
-  /// `==` compares what strings look like: it normalizes both, which takes quadratic time on a letter with many combining
-  /// marks, and it calls some strings equal that differ. Compare text of a client's with this.
+  /// `==` compares canonical equivalence. That takes quadratic time on a letter with many combining
+  /// marks, and strings with different bytes may be equal. Compare text from clients with this
+  /// method.
   @inline(__always)
   func hasSameBytes(as other: String) -> Bool {
     guard utf8.count == other.utf8.count else { return false }
@@ -12,7 +13,8 @@ extension String {
   }
 }
 
-/// A string that is compared and hashed by its bytes, as a key for text of a client's. See `String.hasSameBytes(as:)`.
+/// A string that is compared and hashed by its bytes, for keys from clients. See
+/// `String.hasSameBytes(as:)`.
 struct ExactText: Hashable, Sendable {
   let text: String
 

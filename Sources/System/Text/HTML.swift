@@ -1,6 +1,6 @@
-/// What pages are made of.
+/// HTML text.
 public enum HTML {
-  /// Text as it stands in an element or in a quoted attribute (WHATWG HTML §13.3).
+  /// Escapes text for an element or a quoted attribute (WHATWG HTML §13.3).
   public static func escape(_ text: String) -> String {
     var output = ""
     for character in text {

@@ -1,10 +1,11 @@
-/// Where U+200C and U+200D, which nobody sees, may stand in a name: where they change the shape of the letters beside them
-/// (RFC 5892, appendix A.1 and A.2). Elsewhere they would make two names of one.
+/// The places in a name where U+200C and U+200D are allowed: where they change the shape of the
+/// letters beside them (RFC 5892, appendix A.1 and A.2). Elsewhere they are invisible, and two
+/// different names would look the same.
 enum JoinControls {
   static let nonJoiner: Unicode.Scalar = "\u{200C}"
   static let joiner: Unicode.Scalar = "\u{200D}"
 
-  /// Whether the join control at `index` may stand there.
+  /// Returns whether the join control at `index` is allowed.
   static func isAllowed(at index: Int, in scalars: [Unicode.Scalar]) -> Bool {
     if index > 0, scalars[index - 1].properties.canonicalCombiningClass == .virama { return true }
     return scalars[index] == nonJoiner && breaksJoin(at: index, in: scalars)
@@ -20,7 +21,7 @@ enum JoinControls {
       && (isIn(joiningBoth, after) || isIn(joiningBackwards, after))
   }
 
-  /// Joining type T. Format characters are left out: names hold none.
+  /// Joining type T, without format characters, which names may not contain.
   private static func isTransparent(_ scalar: Unicode.Scalar) -> Bool {
     switch scalar.properties.generalCategory {
     case .nonspacingMark, .enclosingMark: true

@@ -1,13 +1,14 @@
-/// A password as a client sends it, and the forms in which it may have been hashed.
+/// A password from a request, in the forms in which it may have been hashed.
 struct Password: Sendable {
   static let minimumCharacters = 8
   static let maximumBytes = 1024
-  /// What is normalized: a password of 1,024 bytes may have three times as many when it is decomposed.
+  /// The maximum length before normalization. A password of 1,024 bytes may have three times as
+  /// many when it is decomposed.
   static let maximumRawBytes = 4096
 
-  /// The form that is hashed today: in form C, with every space as U+0020 (RFC 8265 §4.2, OpaqueString).
+  /// The form that is hashed: form C, with each space as U+0020 (RFC 8265 §4.2, OpaqueString).
   let text: String
-  /// As it came, where that differs: earlier releases hashed this.
+  /// The password as typed, if that differs. Earlier releases hashed this.
   let raw: String?
 
   struct Invalid: Error {
@@ -24,7 +25,7 @@ struct Password: Sendable {
     }
   }
 
-  /// A password that is tried. One that is too long is nobody's, and is hashed like any other that is wrong.
+  /// A password of a login attempt. One that is too long is hashed like any other wrong password.
   init(trying raw: String) {
     self.init(prepared: raw.utf8.count <= Self.maximumRawBytes ? raw : "")
   }

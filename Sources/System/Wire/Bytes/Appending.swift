@@ -1,7 +1,7 @@
 import Environment
 
 extension String {
-  /// Calls `body` with the text's bytes, where they are.
+  /// Calls `body` with the UTF-8 bytes of the text, without a copy if they are contiguous.
   @inline(__always)
   func withUTF8Bytes<R>(_ body: (UnsafeBufferPointer<UInt8>) -> R) -> R {
     if let result = utf8.withContiguousStorageIfAvailable(body) { return result }
@@ -9,7 +9,7 @@ extension String {
     return native.withUTF8(body)
   }
 
-  /// The text that `body` writes in UTF-8, in about `expected` bytes.
+  /// Makes the text that `body` writes in UTF-8. `expected` is its approximate length in bytes.
   @inline(never)
   init(expecting expected: Int, _ body: (inout ByteWriter) -> Void) {
     self = withByteWriter(expecting: expected) { writer in
@@ -23,13 +23,13 @@ extension [UInt8] {
   /// Appends a constant.
   mutating func append(_ text: StaticString) { text.withUTF8Buffer { append(contentsOf: $0) } }
 
-  /// As bytes that lie in one piece, which a view of them is not known to do.
+  /// Appends the UTF-8 bytes of a text in one piece.
   mutating func append(utf8 text: String) { text.withUTF8Bytes { append(contentsOf: $0) } }
 
-  /// Appends a number.
+  /// Appends a number in decimal digits.
   mutating func append(decimal number: Int64) { append(expecting: 20) { $0.append(decimal: number) } }
 
-  /// Appends what `body` writes, in about `expected` bytes: many small pieces together.
+  /// Appends the bytes that `body` writes. `expected` is their approximate number.
   @inline(never)
   mutating func append(expecting expected: Int, _ body: (inout ByteWriter) -> Void) {
     withByteWriter(expecting: expected) { writer in
@@ -38,7 +38,7 @@ extension [UInt8] {
     }
   }
 
-  /// The bytes that `body` writes, in about `expected`.
+  /// Makes the bytes that `body` writes. `expected` is their approximate number.
   @inline(never)
   init(expecting expected: Int, _ body: (inout ByteWriter) -> Void) {
     self = withByteWriter(expecting: expected) { writer in
@@ -48,8 +48,9 @@ extension [UInt8] {
   }
 }
 
-/// Calls `body` with a writer that needs no memory for `expected` bytes: they are on the stack. Its callers are not inlined into what
-/// waits, where they would be the task's, which keeps them: a kilobyte for each idle connection.
+/// Calls `body` with a writer that has room for `expected` bytes on the stack. Its callers are not
+/// inlined into asynchronous functions: the room would become part of the task, a kilobyte for each
+/// idle connection.
 func withByteWriter<R>(expecting expected: Int, _ body: (inout ByteWriter) -> R) -> R {
   withUnsafeTemporaryAllocation(of: UInt8.self, capacity: expected) { bytes in
     var writer = ByteWriter(bytes)
@@ -57,8 +58,8 @@ func withByteWriter<R>(expecting expected: Int, _ body: (inout ByteWriter) -> R)
   }
 }
 
-/// Writes bytes one after the other: to room that it is lent, and what that does not hold to memory of its own. A small piece
-/// costs a few instructions, where an array asks with each whether it is shared.
+/// Writes bytes to a buffer that it borrows, and to memory of its own when that is full. A small
+/// piece costs a few instructions; an array would check for uniqueness with each.
 struct ByteWriter: ~Copyable {
   private var bytes: UnsafeMutablePointer<UInt8>
   private var room: Int
@@ -66,17 +67,17 @@ struct ByteWriter: ~Copyable {
   private var ownsBytes = false
 
   fileprivate init(_ lent: UnsafeMutableBufferPointer<UInt8>) {
-    // There is always an address, even of no bytes.
+    // An empty buffer may have no address.
     bytes = lent.baseAddress!
     room = lent.count
   }
 
   deinit { if ownsBytes { bytes.deallocate() } }
 
-  /// What was written, until more is.
+  /// The bytes so far; valid until the next write.
   var written: UnsafeBufferPointer<UInt8> { UnsafeBufferPointer(start: bytes, count: count) }
 
-  /// Where the next `more` bytes go.
+  /// Returns the address of the next `more` bytes.
   @inline(__always)
   private mutating func next(_ more: Int) -> UnsafeMutablePointer<UInt8> {
     if room - count < more { grow(more) }
@@ -112,7 +113,7 @@ struct ByteWriter: ~Copyable {
 
   mutating func append(utf8 text: String) { text.withUTF8Bytes { append($0) } }
 
-  /// Appends what `body` writes to room for `limit` bytes; it returns how many.
+  /// Appends at most `limit` bytes. `body` writes them and returns their number.
   @inline(__always)
   mutating func append(atMost limit: Int, _ body: (UnsafeMutablePointer<UInt8>) -> Int) {
     let written = body(next(limit))
@@ -120,13 +121,13 @@ struct ByteWriter: ~Copyable {
     count += written
   }
 
-  /// A number, with leading zeros up to `width` digits (20 at most).
+  /// Appends a number, with leading zeros up to `width` digits (at most 20).
   mutating func append(decimal number: Int64, width: Int = 1) {
     if number < 0 { append(UInt8(ascii: "-")) }
     let magnitude = number.magnitude
     var digits = 1
     var bound: UInt64 = 10
-    // No `Int64` has more than nineteen digits, and ten to their power is a `UInt64` still.
+    // An `Int64` has at most 19 digits, and 10^19 fits a `UInt64`.
     while digits < 19, magnitude >= bound {
       digits += 1
       bound &*= 10
@@ -142,7 +143,7 @@ struct ByteWriter: ~Copyable {
     }
   }
 
-  /// Two hexadecimal digits, in lower case, for each byte.
+  /// Appends two lower-case hexadecimal digits for each byte.
   mutating func append(hex part: some Collection<UInt8>) {
     if part.withContiguousStorageIfAvailable({ append(hexOf: $0) }) == nil {
       Array(part).withUnsafeBufferPointer { append(hexOf: $0) }

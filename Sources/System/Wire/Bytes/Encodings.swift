@@ -1,17 +1,17 @@
 /// Lower-case hexadecimal.
 public enum Hex {
-  /// The digit for a value below 16.
+  /// Returns the digit of a value below 16.
   @inline(__always)
   static func digit(_ value: UInt8) -> UInt8 { value < 10 ? 0x30 + value : 0x57 + value }
 
-  /// Two digits for each byte.
+  /// Returns two digits for each byte.
   public static func encode(_ bytes: some Collection<UInt8>) -> String {
     String(expecting: 64) { $0.append(hex: bytes) }
   }
 
-  /// The bytes, or nil where `text` (ASCII) is not an even number of hexadecimal digits of either case.
+  /// Decodes ASCII text; nil unless it is an even number of hexadecimal digits of either case.
   public static func decode(_ text: some Collection<UInt8>) -> [UInt8]? {
-    // In one piece, and not byte by byte through whatever collection it is.
+    // Contiguous bytes are read without the collection's indices.
     text.withContiguousStorageIfAvailable { decode($0) } ?? Array(text).withUnsafeBufferPointer { decode($0) }
   }
 
@@ -21,7 +21,8 @@ public enum Hex {
     }
   }
 
-  /// Writes the bytes to `output`, which has room for half as many as there are digits, unless `text` is something else.
+  /// Decodes `text` into `output`. Returns false unless `text` is two hexadecimal digits for each
+  /// byte of `output`.
   static func decode(_ text: UnsafeBufferPointer<UInt8>, to output: UnsafeMutableBufferPointer<UInt8>) -> Bool {
     guard text.count == 2 * output.count else { return false }
     for index in output.indices {
@@ -50,7 +51,7 @@ public enum Base64URL {
     return table
   }()
 
-  /// Two digits for each twelve bits, the first of them in the lower byte.
+  /// The two digits of each value of twelve bits, the first in the lower byte.
   private static let pairs = (0..<4096).map { UInt16(alphabet[$0 >> 6]) | UInt16(alphabet[$0 & 63]) << 8 }
 
   /// Appends the encoding of `bytes` to `output`.
@@ -74,7 +75,7 @@ public enum Base64URL {
         default: break
         }
       }
-      // Of the last four digits those say nothing that stand for no byte.
+      // Digits that encode no byte are left out: there is no padding.
       return (bytes.count * 4 + 2) / 3
     }
   }
@@ -86,10 +87,10 @@ public enum Base64URL {
     }
   }
 
-  /// The bytes, or nil: a character outside the alphabet, an impossible length, or bits beyond the last byte that are
-  /// not zero (so that no two texts mean the same bytes).
+  /// Decodes text; nil if it has a character outside the alphabet, an impossible length, or bits
+  /// after the last byte that are not zero. No two texts decode to the same bytes.
   public static func decode(_ text: some Collection<UInt8>) -> [UInt8]? {
-    // In one piece, and not byte by byte through whatever collection it is.
+    // Contiguous bytes are read without the collection's indices.
     text.withContiguousStorageIfAvailable { decode($0) } ?? Array(text).withUnsafeBufferPointer { decode($0) }
   }
 
@@ -122,7 +123,7 @@ public enum Base64URL {
 
 /// Percent-encoding in URLs and forms (RFC 3986 §2.1; WHATWG URL, application/x-www-form-urlencoded).
 public enum PercentEncoding {
-  /// Decodes one component; nil where an escape is broken or the bytes are not UTF-8.
+  /// Decodes one component; nil if an escape is invalid or the bytes are not UTF-8.
   public static func decode(_ bytes: some Collection<UInt8>, plusIsSpace: Bool) -> String? {
     decode(Array(bytes)[...], plusIsSpace: plusIsSpace)
   }
@@ -130,7 +131,7 @@ public enum PercentEncoding {
   private static func decode(_ bytes: ArraySlice<UInt8>, plusIsSpace: Bool) -> String? {
     let percent = UInt8(ascii: "%")
     let plus = UInt8(ascii: "+")
-    // Most components stand for themselves.
+    // Most components have no escapes.
     guard bytes.contains(where: { $0 == percent || $0 == plus && plusIsSpace }) else { return String(utf8: bytes) }
     var output: [UInt8] = []
     output.reserveCapacity(bytes.count)
@@ -149,7 +150,7 @@ public enum PercentEncoding {
     return String(utf8: output[...])
   }
 
-  /// Decodes `name=value&name=value`; nil where a component does not decode.
+  /// Decodes `name=value&name=value`; nil if a component is invalid.
   public static func decodeForm(_ bytes: some Collection<UInt8>) -> [(name: String, value: String)]? {
     var pairs: [(name: String, value: String)] = []
     var rest = Array(bytes)[...]
@@ -166,7 +167,7 @@ public enum PercentEncoding {
     return pairs
   }
 
-  /// Encodes one component: all but RFC 3986's unreserved characters.
+  /// Encodes one component: escapes all but the unreserved characters of RFC 3986.
   public static func encode(_ text: String) -> String {
     var output: [UInt8] = []
     for byte in text.utf8 {
@@ -183,7 +184,7 @@ public enum PercentEncoding {
 
 /// Base64 with padding (RFC 4648 §4), as Engine.IO and WebSocket handshakes use it.
 public enum Base64 {
-  /// The text for `bytes`.
+  /// Encodes bytes.
   public static func encode(_ bytes: some Collection<UInt8>) -> String {
     var output: [UInt8] = []
     Base64URL.encode(Array(bytes), to: &output)
@@ -195,7 +196,7 @@ public enum Base64 {
     return String(decoding: output, as: UTF8.self)
   }
 
-  /// The bytes, or nil where `text` is not padded base64 in its one form.
+  /// Decodes text; nil unless it is canonical base64 with padding.
   public static func decode(_ text: some Collection<UInt8>) -> [UInt8]? {
     guard text.count % 4 == 0 else { return nil }
     var plain = Array(text)
@@ -217,7 +218,7 @@ public enum Base64 {
 }
 
 extension String {
-  /// The text that bytes are in UTF-8, or nil when they are not. ASCII, which most of it is, goes a shorter way.
+  /// Decodes UTF-8; nil if the bytes are invalid. ASCII, the usual case, needs no validation.
   init?(utf8 bytes: ArraySlice<UInt8>) {
     let isASCII = bytes.withUnsafeBytes { $0.allSatisfy { $0 < 0x80 } }
     if isASCII {

@@ -1,15 +1,16 @@
-/// Checks UTF-8 as it streams (RFC 3629), so that a wrong byte is refused when it comes and not at the end of a message.
+/// Validates a stream of UTF-8 (RFC 3629). An invalid byte is found when it arrives, not at the end
+/// of the message.
 struct UTF8Stream {
-  /// Continuation bytes that the scalar under way still needs.
+  /// The number of continuation bytes that the current scalar still needs.
   private var missing = 0
-  /// What the next continuation byte may be: narrower than usual right after some lead bytes.
+  /// The range of the next continuation byte, which is narrower after some lead bytes.
   private var low: UInt8 = 0x80
   private var high: UInt8 = 0xBF
 
   /// Whether the text may end here.
   var isComplete: Bool { missing == 0 }
 
-  /// Takes bytes; false as soon as they cannot be UTF-8.
+  /// Takes bytes. Returns false once the stream is not valid UTF-8.
   mutating func take(_ bytes: some Sequence<UInt8>) -> Bool {
     for byte in bytes {
       if missing > 0 {

@@ -1,6 +1,6 @@
-/// A place in a text; both count from 1, the column in bytes.
+/// A position in a text. Lines and columns count from 1.
 public struct TextPosition: Hashable, Sendable, CustomStringConvertible {
-  /// The line.
+  /// The line, from 1.
   public let line: Int
   /// The column, in bytes of UTF-8.
   public let column: Int
@@ -8,31 +8,35 @@ public struct TextPosition: Hashable, Sendable, CustomStringConvertible {
   public var description: String { "\(line):\(column)" }
 }
 
-/// Why a text is not JSON.
+/// The error of an invalid JSON text.
 public struct JSONError: Error, Hashable, Sendable, CustomStringConvertible {
-  /// What is wrong there.
+  /// The problem.
   public let reason: String
-  /// Where.
+  /// The position of the problem.
   public let position: TextPosition
   /// `line 3, column 7: …`.
   public var description: String { "line \(position.line), column \(position.column): \(reason)" }
 }
 
-/// A parser for JSON (RFC 8259) and for JSON5 (spec.json5.org, version 1.0.0), over bytes.
+/// A parser of JSON (RFC 8259) and JSON5 (spec.json5.org, version 1.0.0).
 ///
-/// Ours rather than Foundation's because the same code has to be quick on the request path, keep the order of members,
-/// bound the depth, refuse duplicate names (RFC 8259 §4 leaves their meaning open) and say where in a scenario file an
-/// unknown key stands.
+/// Unlike Foundation's, it keeps the order of members, bounds the depth, refuses duplicate names
+/// (RFC 8259 §4 leaves their meaning open), and reports positions for scenario files.
+///
+/// ```swift
+/// let value = try JSONParser.parse(Array(#"{"name": "ann"}"#.utf8))
+/// let name = value["name"]?.string
+/// ```
 public struct JSONParser {
-  /// Which grammar.
+  /// A grammar.
   public enum Dialect: Sendable { case json, json5 }
 
-  /// Levels of arrays and objects that are taken from clients: recursion has to end.
+  /// The maximum depth of arrays and objects from clients, which bounds the recursion.
   public static let maximumDepth = 64
-  /// The depth that a service takes from another by queue: a service wraps a client's value in a message.
+  /// The maximum depth of a queue message: a service wraps a client's value in one.
   static let queueDepth = 72
-  /// The depth inside the platform: what was taken at a door is wrapped a few more times, and is never
-  /// refused for that.
+  /// The maximum depth inside the platform. An accepted value is wrapped a few more times and must
+  /// not be refused for that.
   static let innerDepth = 128
 
   private let input: [UInt8]
@@ -40,7 +44,8 @@ public struct JSONParser {
   private let depth: Int
   private var index = 0
   private var positions: [String: TextPosition]?
-  /// The last line that `position` looked at, where it starts, and up to where lines were counted.
+  /// The state of `position`: the last line, its start, and the offset up to which lines are
+  /// counted.
   private var line = 1
   private var lineStart = 0
   private var counted = 0
@@ -52,7 +57,7 @@ public struct JSONParser {
     positions = noting ? [:] : nil
   }
 
-  /// Parses a whole text with at most `depth` levels of arrays and objects.
+  /// Parses a text with at most `depth` levels of arrays and objects.
   public static func parse(
     _ bytes: [UInt8], as dialect: Dialect = .json, depth: Int = maximumDepth
   ) throws(JSONError) -> JSONValue {
@@ -60,7 +65,8 @@ public struct JSONParser {
     return try parser.document()
   }
 
-  /// Parses a whole text and notes where each value (`people[0].count`) and each key (`people[0].count#`) stands.
+  /// Parses a text, and returns the position of each value (`people[0].count`) and each key
+  /// (`people[0].count#`).
   public static func parseNotingPositions(
     _ bytes: [UInt8], as dialect: Dialect
   ) throws(JSONError) -> (JSONValue, [String: TextPosition]) {
@@ -104,7 +110,7 @@ public struct JSONParser {
       if members.isEmpty { members.reserveCapacity(6) }
       let start = index
       let name = try key()
-      // A linear look is fine: objects here are small, and one with many members is bounded by the body limit …
+      // A linear search is fast for small objects; large ones are checked once below.
       if members.count < 32 {
         for member in members where member.name.hasSameBytes(as: name) {
           throw error("\"\(name)\" appears twice", at: start)
@@ -127,7 +133,7 @@ public struct JSONParser {
       }
     }
     index += 1
-    // … and is looked through once, by a set, when it is large.
+    // One check with a set keeps large objects linear.
     if members.count > 32, Set(members.map { ExactText($0.name) }).count < members.count {
       throw error("a name appears twice")
     }
@@ -348,8 +354,8 @@ public struct JSONParser {
     return byte > 0x20 && byte < 0x7F ? "\"\(Character(Unicode.Scalar(byte)))\"" : "byte 0x\(String(byte, radix: 16))"
   }
 
-  /// The position of a byte. Positions are noted mostly in order, so each one continues from the last: that keeps a whole
-  /// text linear.
+  /// Returns the position of a byte. Positions are mostly asked for in order, so each continues
+  /// from the last, and a whole text takes linear time.
   private mutating func position(_ index: Int) -> TextPosition {
     if index < lineStart { (line, lineStart, counted) = (1, 0, 0) }
     for place in counted..<max(counted, index) where input[place] == 10 {

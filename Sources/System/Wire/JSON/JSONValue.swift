@@ -1,5 +1,10 @@
-/// A JSON value (RFC 8259). Objects keep the order of their members, so that what is written never depends on a hash.
-/// Text is compared by its bytes (`String.hasSameBytes(as:)`).
+/// A JSON value (RFC 8259). Objects keep the order of their members. Text is compared by its bytes
+/// (`String.hasSameBytes(as:)`).
+///
+/// ```swift
+/// let answer: JSONValue = ["success": true, "count": 3]
+/// let text = answer.text  // {"success":true,"count":3}
+/// ```
 public enum JSONValue: Hashable, Sendable {
   case null
   case bool(Bool)
@@ -16,16 +21,16 @@ public enum JSONValue: Hashable, Sendable {
     /// The value.
     public var value: JSONValue
 
-    /// Makes a member.
+    /// A member of an object.
     public init(_ name: String, _ value: JSONValue) {
       self.name = name
       self.value = value
     }
 
-    /// Whether two members have the same name and value.
+    /// Compares the names by their bytes.
     public static func == (a: Member, b: Member) -> Bool { a.name.hasSameBytes(as: b.name) && a.value == b.value }
 
-    /// Hashes the name and the value.
+    /// Hashes the bytes of the name, and the value.
     public func hash(into hasher: inout Hasher) {
       hasher.combine(ExactText(name))
       hasher.combine(value)
@@ -59,7 +64,7 @@ public enum JSONValue: Hashable, Sendable {
     }
   }
 
-  /// The member called `name`, when this is an object that has one.
+  /// The value of the member `name`; nil if the value is not an object or has no such member.
   public subscript(name: String) -> JSONValue? {
     guard case .object(let members) = self else { return nil }
     return members.first { $0.name.hasSameBytes(as: name) }?.value
@@ -84,7 +89,7 @@ public enum JSONValue: Hashable, Sendable {
   /// The members of an object.
   public var members: [Member]? { if case .object(let members) = self { members } else { nil } }
 
-  /// What kind of value it is, in words for an error.
+  /// The kind of the value, for an error.
   public var kind: String {
     switch self {
     case .null: "null"
@@ -101,15 +106,15 @@ public enum JSONValue: Hashable, Sendable {
 extension JSONValue: ExpressibleByStringLiteral, ExpressibleByIntegerLiteral, ExpressibleByBooleanLiteral,
   ExpressibleByArrayLiteral, ExpressibleByDictionaryLiteral
 {
-  /// Makes one from a literal.
+  /// A string.
   public init(stringLiteral value: String) { self = .string(value) }
-  /// Makes one from a literal.
+  /// An integer.
   public init(integerLiteral value: Int64) { self = .int(value) }
-  /// Makes one from a literal.
+  /// A Boolean.
   public init(booleanLiteral value: Bool) { self = .bool(value) }
-  /// Makes one from a literal.
+  /// An array.
   public init(arrayLiteral elements: JSONValue...) { self = .array(elements) }
-  /// Makes one from a literal. Inlined, so that the literal itself needs no memory.
+  /// An object. Inlined, so that the literal itself is not allocated.
   @inline(__always)
   public init(dictionaryLiteral elements: (String, JSONValue)...) {
     self = .object(elements.map { Member($0.0, $0.1) })
@@ -117,16 +122,16 @@ extension JSONValue: ExpressibleByStringLiteral, ExpressibleByIntegerLiteral, Ex
 }
 
 extension JSONValue {
-  /// Room in which most values fit.
+  /// A size in bytes that fits most values.
   private static let expectedSize = 512
 
-  /// The value as JSON text without needless white space.
+  /// The value as compact JSON text.
   public var text: String { String(expecting: Self.expectedSize) { write(to: &$0) } }
 
-  /// The value as JSON text in UTF-8.
+  /// The value as compact JSON text in UTF-8.
   public var bytes: [UInt8] { [UInt8](expecting: Self.expectedSize) { write(to: &$0) } }
 
-  /// Appends the value as JSON text to `output`. A number that JSON cannot say (NaN, infinity) becomes `null`.
+  /// Appends the value as JSON text to `output`. NaN and infinity become `null`.
   public func write(to output: inout [UInt8]) { output.append(expecting: Self.expectedSize) { write(to: &$0) } }
 
   func write(to output: inout ByteWriter) {
@@ -157,14 +162,14 @@ extension JSONValue {
 }
 
 extension ByteWriter {
-  /// A string of JSON, in its quotes.
+  /// Appends a JSON string with its quotes.
   mutating func append(json text: String) {
     append(UInt8(ascii: "\""))
     append(jsonEscaped: text)
     append(UInt8(ascii: "\""))
   }
 
-  /// What a string of JSON has between its quotes.
+  /// Appends the contents of a JSON string, escaped.
   mutating func append(jsonEscaped text: String) {
     text.withUTF8Bytes { bytes in
       var rest = bytes
@@ -177,8 +182,8 @@ extension ByteWriter {
     }
   }
 
-  /// Where the first byte is that has to be escaped. Eight are asked at once: `x - 1` borrows into the top bit of a byte
-  /// that is 0, and of few others.
+  /// Returns the offset of the first byte that must be escaped. Tests eight bytes at once: `x - 1`
+  /// borrows into the top bit of a byte that is 0, and of few others.
   private static func firstSpecial(_ bytes: UnsafeBufferPointer<UInt8>) -> Int? {
     guard let start = UnsafeRawPointer(bytes.baseAddress) else { return nil }
     let ones: UInt64 = 0x0101_0101_0101_0101

@@ -1,26 +1,27 @@
-/// Binary property lists, version `bplist00`, as Foundation and Python's `plistlib` write and read them: what the documents call
-/// `application/bytes`. Values are those of JSON; dates and sets have no place in them.
+/// Binary property lists, version `bplist00`, as Foundation and Python's `plistlib` read and write
+/// them. Queue messages use them as `application/bytes`. Values are those of JSON; dates and sets
+/// are refused.
 public enum PropertyList {
-  /// Why bytes are no property list that is taken here.
+  /// The error of an invalid or unsupported property list.
   public struct Failure: Error, Hashable, Sendable {
-    /// What is wrong.
+    /// The problem.
     public let reason: String
   }
 
   private static let magic = Array("bplist00".utf8)
-  /// Objects in one list: each is memory.
+  /// The maximum number of objects in a list, since each takes memory.
   private static let maximumObjects = 100_000
-  /// The size of a list, as a multiple of its bytes, when each object is counted as often as it is
-  /// referred to: a reference takes a byte, and stands for a whole object.
+  /// The maximum size of the value as a multiple of the list's bytes. A reference takes one byte
+  /// and stands for a whole object, so a small list could expand without bound.
   private static let maximumExpansion = 16
 
-  /// Whether the bytes say that they are a binary property list.
+  /// Whether the bytes begin as a binary property list.
   public static func isOne(_ bytes: [UInt8]) -> Bool { bytes.starts(with: magic) }
 
   // MARK: Reading
 
-  /// The value of a property list with at most `depth` levels of arrays and dictionaries. It takes
-  /// linear time, and at most 16 times as many bytes as there are.
+  /// Parses a property list with at most `depth` levels of arrays and dictionaries. Takes linear
+  /// time, and at most 16 times the memory of the bytes.
   public static func parse(_ bytes: [UInt8], depth: Int = JSONParser.maximumDepth) throws(Failure) -> JSONValue {
     guard isOne(bytes), bytes.count >= 40 else { throw Failure(reason: "not a binary property list") }
     let trailer = bytes.count - 32
@@ -35,17 +36,17 @@ public enum PropertyList {
     return try reader.object(number(bytes[trailer + 16..<trailer + 24]), depth: 0, &budget)
   }
 
-  /// Big-endian; what does not fit is far beyond every bound.
+  /// Reads a big-endian number; saturates, since such a number is beyond every bound.
   private static func number(_ bytes: ArraySlice<UInt8>) -> Int {
     bytes.reduce(0) { $0 > Int.max >> 9 ? Int.max >> 8 : $0 << 8 | Int($1) }
   }
 
-  /// What a list may still expand to.
+  /// The size to which a list may still expand.
   private struct Budget {
     var objects: Int
     var bytes: Int
 
-    /// Charges a part of the value before it is made.
+    /// Charges a part of the value before it is allocated.
     mutating func charge(_ count: Int) throws(Failure) {
       guard count <= bytes else {
         throw Failure(reason: "it expands to more than \(maximumExpansion) times its size")
@@ -56,7 +57,7 @@ public enum PropertyList {
     mutating func chargeObject() throws(Failure) {
       guard objects > 0 else { throw Failure(reason: "more than \(maximumObjects) objects") }
       objects -= 1
-      // A number has eight bytes; so has whatever refers to an object.
+      // A number has eight bytes, and so has a reference.
       try charge(8)
     }
   }
@@ -109,7 +110,8 @@ public enum PropertyList {
     }
 
     private func integer(_ raw: ArraySlice<UInt8>) throws(Failure) -> JSONValue {
-      // Eight bytes are signed, fewer are not; sixteen hold what does not fit into eight.
+      // Eight bytes are signed, fewer are unsigned. Sixteen hold numbers that do not fit into
+      // eight.
       let low = raw.suffix(8).reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
       guard raw.count == 16 || raw.count <= 8 else { throw Failure(reason: "an integer of that size") }
       if raw.count == 16, low > UInt64(Int64.max) || raw.prefix(8).contains(where: { $0 != 0 }) {
@@ -133,7 +135,7 @@ public enum PropertyList {
       if kind == 0xA || kind == 0xD, depth >= maximumDepth {
         throw Failure(reason: "nested deeper than \(maximumDepth) levels")
       }
-      // A unit of UTF-16 takes up to three bytes of UTF-8, three bytes of data take four of base64.
+      // A unit of UTF-16 takes up to three bytes of UTF-8. Three bytes of data take four of base64.
       let factor = kind == 0x6 ? 3 : kind == 0x4 ? 2 : 1
       try budget.charge(length * factor)
       switch kind {
@@ -177,8 +179,8 @@ public enum PropertyList {
 
   // MARK: Writing
 
-  /// A value as a binary property list. `null`, which property lists do not have, is written as their null object, which
-  /// `plistlib` reads as `None`.
+  /// Encodes a value as a binary property list. `null` becomes the null object, which `plistlib`
+  /// reads as `None`.
   public static func bytes(_ value: JSONValue) -> [UInt8] {
     var writer = Writer()
     _ = writer.add(value)
