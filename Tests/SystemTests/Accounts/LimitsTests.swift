@@ -9,7 +9,7 @@ struct LimitsTests {
   private func account(_ id: String) -> LoginThrottle.Account { .init(id: AccountID(id)) }
   private func address(_ host: String) -> ClientAddress { ClientAddress(host)! }
 
-  @Test("ten failures for an account, a hundred for an address, within a quarter of an hour")
+  @Test("an account has ten failures, and an address a hundred, in a quarter of an hour")
   func throttle() {
     var throttle = LoginThrottle(.init())
     for _ in 0..<10 {
@@ -31,7 +31,7 @@ struct LimitsTests {
     #expect(throttle.wait(address: nil, at: start) == nil)
   }
 
-  @Test("an unknown name is one in all of its forms, and is remembered in 16 bytes")
+  @Test("all forms of an unknown name count together, in 16 bytes")
   func unknownNames() throws {
     let one = LoginThrottle.Account(unknown: try #require(AccountName("ΝΙΚΟΣ")))
     #expect(one == LoginThrottle.Account(unknown: try #require(AccountName("νικος"))))
@@ -39,7 +39,7 @@ struct LimitsTests {
     #expect(MemoryLayout<LoginThrottle.Account>.size <= 24)
   }
 
-  @Test("made-up names do not fill the memory")
+  @Test("invented names do not fill the memory")
   func bounded() {
     var events = RecentEvents<Int>(limit: 10, window: .seconds(900))
     for index in 0..<(RecentEvents<Int>.maximumKeys + 10) { events.add(index, at: start) }
@@ -57,10 +57,10 @@ struct LimitsTests {
     #expect((address(one) == address(other)) == isSame)
   }
 
-  @Test("texts that are no address", arguments: ["", String(repeating: "a", count: 256)])
+  @Test("texts that are not addresses", arguments: ["", String(repeating: "a", count: 256)])
   func noAddress(text: String) { #expect(ClientAddress(text) == nil) }
 
-  @Test("of one address four strong passwords are hashed at once, and the rest in order")
+  @Test("four strong passwords of one address are hashed at once, and the rest in order")
   func shares() {
     var queue = HashingQueue<Int>()
     let rounds = PasswordHash.defaultRounds
@@ -79,7 +79,7 @@ struct LimitsTests {
     #expect(queue.waiting == 0 && queue.underWay == 2)
   }
 
-  @Test("registrations are hashed one at a time; weak hashes and unknown clients wait for nobody")
+  @Test("registrations are hashed one at a time; weak hashes and unknown clients do not wait")
   func lanes() {
     var queue = HashingQueue<Int>()
     #expect(queue.begin(2, in: .registrations) == .start)

@@ -22,7 +22,7 @@ struct PasswordTests {
     #expect(stored.isOutdated(rounds: 1))
   }
 
-  @Test("a hash matches its password alone, and fewer rounds are outdated")
+  @Test("a hash matches only its password, and fewer rounds are outdated")
   func roundsCount() {
     let stored = hash("password123")
     #expect(matches(stored, "password123"))
@@ -32,7 +32,7 @@ struct PasswordTests {
   }
 
   @Test(
-    "rows that hold no hash match nothing",
+    "rows without a valid hash match nothing",
     arguments: [
       ("nonsense", ""), ("", ""), ("sha256$", ""), ("sha256$00", "00"), ("pbkdf2-sha256$999999999999$00", ""),
       ("pbkdf2-sha256$9223372036854775808$" + String(repeating: "0", count: 64), "00"),
@@ -50,14 +50,14 @@ struct PasswordTests {
     #expect(!matches(stored, ""))
   }
 
-  /// The time that this thread has used: others on the machine do not count.
+  /// The processor time of this thread, which other processes do not change.
   private static var processorTime: Duration {
     var time = timespec()
     clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time)
     return .seconds(time.tv_sec) + .nanoseconds(time.tv_nsec)
   }
 
-  @Test("whatever hash a row holds, a wrong password takes the time of a strong one")
+  @Test("a wrong password takes the time of a strong hash, whatever the row holds")
   func time() {
     let zeros = String(repeating: "0", count: 64)
     let rounds = 20_000
@@ -81,7 +81,7 @@ struct PasswordTests {
   }
 
   @Test(
-    "one password however it is typed",
+    "a password matches in each of its Unicode forms",
     arguments: [
       ("pässword1", "pa\u{308}ssword1"), ("ångström1", "a\u{30A}ngstro\u{308}m1"), ("two words1", "two\u{A0}words1"),
       ("한국어비밀번호입니다", "한국어비밀번호입니다".decomposed),
@@ -91,7 +91,7 @@ struct PasswordTests {
     #expect(matches(hash(other), composed))
   }
 
-  @Test("a hash of the bytes that earlier releases hashed still matches, and asks to be made anew")
+  @Test("a hash of the raw bytes, from an earlier release, matches and is upgraded")
   func unprepared() {
     let raw = "pa\u{308}ssword1"
     let key = Cryptography.pbkdf2(password: Array(raw.utf8), salt: [0xCA], rounds: 10)
@@ -102,7 +102,7 @@ struct PasswordTests {
   }
 
   @Test(
-    "8 characters to 1,024 bytes, counted in form C",
+    "a password has 8 characters to 1,024 bytes, counted in form C",
     arguments: [
       ("1234567", false), ("12345678", true), (String(repeating: "a\u{308}", count: 7), false),
       (String(repeating: "a\u{308}", count: 8), true), (String(repeating: "a", count: 1024), true),
@@ -115,7 +115,7 @@ struct PasswordTests {
 }
 
 extension String {
-  /// Hangul syllables as their letters, which no other form here has.
+  /// The Hangul syllables as their letters.
   fileprivate var decomposed: String {
     String(
       String.UnicodeScalarView(

@@ -15,7 +15,7 @@ struct TokensTests {
     return TokenIssuer(options)
   }
 
-  /// The claims of a good token, with some of them replaced; an empty text leaves one out.
+  /// The claims of a valid token, with some of them replaced. An empty text removes a claim.
   private func token(_ changes: [String: String]) -> String {
     var claims = ["sub": "\"ann\"", "type": "\"access\"", "exp": "1000060", "iat": "1000000", "jti": "\"f.u\""]
     claims.merge(changes) { $1 }
@@ -44,7 +44,7 @@ struct TokensTests {
   }
 
   @Test(
-    "claims that are taken and refused",
+    "claims that are accepted and refused",
     arguments: [
       (["exp": "1000000.5"], true), (["exp": "999999.5"], false), (["exp": "1000000"], false), (["exp": "1e308"], true),
       (["exp": "-1e308"], false), (["exp": "-1"], false), (["exp": "9223372036854775807"], true),
@@ -66,7 +66,7 @@ struct TokensTests {
   }
 
   @Test(
-    "the issuer and the audience, when they are configured and there",
+    "the issuer and the audience are checked when both the setting and the claim exist",
     arguments: [
       ([:], true), (["iss": "\"us\""], true), (["iss": "\"them\""], false), (["iss": "7"], false),
       (["iss": "null"], false),
@@ -85,7 +85,7 @@ struct TokensTests {
   }
 
   @Test(
-    "headers that are taken and refused",
+    "headers that are accepted and refused",
     arguments: [
       ("{\"alg\":\"HS256\"}", true), ("{\"typ\":\"at+jwt\",\"alg\":\"HS256\"}", true),
       ("{\"alg\":\"HS256\",\"typ\":7}", true),
@@ -100,7 +100,7 @@ struct TokensTests {
   }
 
   @Test(
-    "what is made from a token by refreshing belongs to its login",
+    "a token made by refreshing belongs to the same login",
     arguments: [("f.u", "f"), ("7d1e", "7d1e"), ("a.b.c", "a.b"), (".", "."), ("x.", "x"), (".x", ".x")])
   func families(text: String, family: String) throws {
     let id = try #require(TokenID(text))
@@ -110,7 +110,7 @@ struct TokensTests {
   }
 }
 
-/// The same bytes each time.
+/// Returns the same bytes each time.
 private struct FixedEntropy: Entropy {
   func fill(_ buffer: UnsafeMutableRawBufferPointer) {
     for index in buffer.indices { buffer[index] = UInt8(truncatingIfNeeded: index) }

@@ -5,8 +5,8 @@ import Testing
 @testable import Sim
 @testable import System
 
-/// Names, limits and lifetimes of the User Service, as its clients meet them.
-@Suite("The User Service's rules at its door")
+/// Names, limits and lifetimes of the User Service, over the simulated network.
+@Suite("The limits of the User Service")
 struct UserServiceLimitsTests {
   private static let token = "the service token"
   private typealias Visitor = UserServiceTests.Visitor
@@ -45,7 +45,7 @@ struct UserServiceLimitsTests {
     ["user": .string(user), "password": .string(password)]
   }
 
-  @Test("failures by the email and by the username of an account count together")
+  @Test("failed logins by email and by username count together")
   func oneAccount() throws {
     try visit(world()) { ann in
       _ = try await ann.send("POST /register", Self.account("ann"))
@@ -58,7 +58,7 @@ struct UserServiceLimitsTests {
     }
   }
 
-  @Test("the Customer Server's failures count for the customer's address, and for none where it names none")
+  @Test("failures at the Customer Server count for the customer's address, if it sends one")
   func customersAddress() throws {
     try visit(world()) { ann in
       _ = try await ann.send("POST /register", Self.account("ann"))
@@ -69,7 +69,7 @@ struct UserServiceLimitsTests {
         if let address { question.append(.init("ADDRESS", .string(address))) }
         return try await ann.send("POST /check_node", .object(question), token: Self.token).status
       }
-      // The Customer Server's own machine is not a customer's: a proxy on it may serve many.
+      // A loopback address may be a proxy for many customers.
       for address in [nil, "127.0.0.1", "::1"] {
         for index in 0..<120 { #expect(try await check("x\(index)@example.com", "wrong guess", address) == 200) }
       }
@@ -82,7 +82,7 @@ struct UserServiceLimitsTests {
     }
   }
 
-  @Test("20 registrations of one address in 15 minutes; names that are taken cost none")
+  @Test("an address has 20 registrations in 15 minutes; a taken name does not count")
   func registrations() throws {
     let world = world()
     try visit(world) { ann in
@@ -113,7 +113,7 @@ struct UserServiceLimitsTests {
     }
   }
 
-  @Test("many registrations at once hold up no login")
+  @Test("many registrations at once do not delay a login")
   func lanes() throws {
     try visit(world { $0.registrationLimit = 0 }) { ann in
       _ = try await ann.send("POST /register", Self.account("ann"))
@@ -139,7 +139,7 @@ struct UserServiceLimitsTests {
     }
   }
 
-  @Test("names that differ in case alone are one, in every alphabet")
+  @Test("names that differ only in case are equal, in every alphabet")
   func folded() throws {
     try visit(world()) { ann in
       #expect(try await ann.send("POST /register", Self.account("ΝΙΚΟΣ", "nikos@example.com")).status == 201)
@@ -155,7 +155,7 @@ struct UserServiceLimitsTests {
     }
   }
 
-  @Test("a password logs in however its letters are composed")
+  @Test("a password logs in in each of its Unicode forms")
   func composedPasswords() throws {
     try visit(world()) { ann in
       let composed = "pässwörd1"
@@ -170,7 +170,7 @@ struct UserServiceLimitsTests {
     }
   }
 
-  @Test("a letter with 300 kB of marks costs no time, at whatever door and in whatever field")
+  @Test("a letter with 300 kB of marks takes linear time at each endpoint and in each field")
   func marks() throws {
     try visit(world()) { ann in
       let marks = "a" + String(repeating: "\u{301}\u{323}", count: 75_000)
@@ -201,7 +201,7 @@ struct UserServiceLimitsTests {
     }
   }
 
-  @Test("a session ends after its last use, an unused one is told, and one that is asked about goes on")
+  @Test("an unused session ends and sends an event, and a used one lives on")
   func sessionLifetime() throws {
     try visit(world { $0.sessionLifetime = .seconds(40) }) { ann in
       _ = try await ann.send("POST /register", Self.account("ann"))
@@ -230,7 +230,7 @@ struct UserServiceLimitsTests {
     }
   }
 
-  @Test("a session without a lifetime ends by no lack of use")
+  @Test("without a session lifetime an unused session does not end")
   func sessionsForEver() throws {
     try visit(world { $0.sessionLifetime = .zero }) { ann in
       _ = try await ann.send("POST /register", Self.account("ann"))
@@ -243,7 +243,7 @@ struct UserServiceLimitsTests {
     }
   }
 
-  @Test("a user has so many sessions and no more; the unused ones make room")
+  @Test("the number of sessions is limited, and unused ones make room")
   func maximumSessions() throws {
     try visit(
       world {
@@ -271,7 +271,7 @@ struct UserServiceLimitsTests {
     }
   }
 
-  @Test("a silent stream of events shows every two seconds that it lives")
+  @Test("a silent stream of events sends a heartbeat every two seconds")
   func heartbeats() throws {
     try visit(world()) { ann in
       let stream = EventStream(ann.environment, SocketAddress(host: "users", port: 8001))

@@ -65,7 +65,7 @@ struct UserServiceTests {
     }
   }
 
-  @Test("registering, and what is refused with the name of the field")
+  @Test("registration works, and a refusal names the field")
   func register() throws {
     try visit(world()) { ann in
       let done = try await ann.send(
@@ -94,7 +94,7 @@ struct UserServiceTests {
     }
   }
 
-  @Test("login by email or name; an unknown user and a wrong password look the same")
+  @Test("login works by email or username; an unknown user and a wrong password look the same")
   func login() throws {
     try visit(world()) { ann in
       #expect(try await ann.register() == 201)
@@ -112,7 +112,7 @@ struct UserServiceTests {
     }
   }
 
-  @Test("sessions: added, listed in order, deleted, unique across users")
+  @Test("sessions are added, listed in order, deleted, and unique across users")
   func sessions() throws {
     try visit(world()) { ann in
       _ = try await ann.register()
@@ -134,7 +134,7 @@ struct UserServiceTests {
     }
   }
 
-  @Test("a refresh token works once; its second use ends the login, access tokens too")
+  @Test("a refresh token works once; its second use revokes the login with its access tokens")
   func refresh() throws {
     try visit(world()) { ann in
       _ = try await ann.register()
@@ -155,7 +155,7 @@ struct UserServiceTests {
     }
   }
 
-  @Test("what a deleted user's token still gets")
+  @Test("the token of a deleted user is refused")
   func deletedUser() throws {
     try visit(world()) { ann in
       _ = try await ann.register()
@@ -170,7 +170,7 @@ struct UserServiceTests {
     }
   }
 
-  @Test("tokens end with their time")
+  @Test("expired tokens are refused")
   func expiry() throws {
     try visit(world { $0.accessTokenLifetime = .seconds(10) }) { ann in
       _ = try await ann.register()
@@ -183,7 +183,7 @@ struct UserServiceTests {
     }
   }
 
-  @Test("the eleventh wrong guess waits, a volley of guesses learns no more, and the wait ends")
+  @Test("the eleventh wrong guess is refused, also among guesses at once, until the window ends")
   func throttle() throws {
     try visit(world()) { ann in
       _ = try await ann.register()
@@ -212,13 +212,13 @@ struct UserServiceTests {
     }
   }
 
-  @Test("the seed's hash logs in and is upgraded by it; so is one with fewer rounds")
+  @Test("a login upgrades the seed's hash, and a hash with fewer rounds")
   func upgrade() throws {
     let world = world()
     try visit(world) { ann in _ = try await ann.register("old") }
     world.node("users")!.crash(.kill)
     try world.perform(as: "operator") { environment in
-      // The operator works on the same disk, while the service is down.
+      // The operator uses the disk of the service while it is down.
       let environment = world.node("users")!.environmentForOperator(environment)
       let database = Database(environment, path: "accounts.db", migrations: AccountsSchema.migrations)
       let digest = Hex.encode(Cryptography.sha256(Array("cafepassword123".utf8)))
@@ -247,7 +247,7 @@ struct UserServiceTests {
     #expect(hash?.hasPrefix("pbkdf2-sha256$2$") == true)
   }
 
-  @Test("services only: the token is needed over anything but loopback")
+  @Test("endpoints for services need the service token")
   func services() throws {
     try visit(world()) { ann in
       _ = try await ann.register()
@@ -264,7 +264,7 @@ struct UserServiceTests {
     }
   }
 
-  @Test("session events: told at once, resumed where they were left, with a reset when too much was missed")
+  @Test("session events arrive at once, resume after the last one, and reset when too many were missed")
   func sessionEvents() throws {
     let world = world()
     try visit(world) { ann in
@@ -295,7 +295,7 @@ struct UserServiceTests {
     }
   }
 
-  @Test("deleted accounts are told by id, for good, in order, and from where the asker left off")
+  @Test("deleted accounts are listed for good, in order, after the given event")
   func deletedUsers() throws {
     try visit(world()) { ann in
       let ask = { (after: Int64) in
@@ -318,7 +318,7 @@ struct UserServiceTests {
     }
   }
 
-  @Test("the rules for every HTTP service")
+  @Test("the rules of every HTTP service hold")
   func common() throws {
     try visit(world { $0.server.cors = CORSPolicy(origins: ["https://a.example"]) }) { ann in
       let missing = try await ann.send("GET /nowhere")
@@ -358,7 +358,7 @@ struct UserServiceTests {
     }
   }
 
-  @Test("a head that does not come in time is answered 408, an idle connection is closed")
+  @Test("a head that does not arrive in time is answered 408, and an idle connection is closed")
   func timeouts() throws {
     try visit(world()) { ann in
       let connection = try await ann.environment.network.connect(
@@ -373,7 +373,7 @@ struct UserServiceTests {
     }
   }
 
-  @Test("after answers that fill the buffer to the brim, a connection may be idle as long as after any other")
+  @Test("after answers that fill the buffer exactly, a connection may be idle as long as after others")
   func idleAfterLargeAnswers() throws {
     try visit(world()) { ann in
       let size = try await ann.client.send("GET", "/docs", timeout: .seconds(5)).body.count
@@ -400,7 +400,7 @@ struct UserServiceTests {
     }
   }
 
-  @Test("without its disk the service answers 503 everywhere, and recovers by itself")
+  @Test("without its disk the service answers 503, and it recovers by itself")
   func diskGone() throws {
     let world = world()
     try visit(world) { ann in
@@ -425,7 +425,7 @@ struct UserServiceTests {
   }
 }
 
-/// Reads a stream of server-sent events off a connection.
+/// Reads a stream of server-sent events from a connection.
 final class EventStream: @unchecked Sendable {
   private let environment: Environment
   private let address: SocketAddress

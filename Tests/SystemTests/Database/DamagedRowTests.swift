@@ -4,7 +4,7 @@ import Testing
 @testable import Sim
 @testable import System
 
-/// Each column of each table of each service holds, in all rows, a value that the service never writes. It starts and answers.
+/// Each column of each table holds, in all rows, a value that its service never writes. The service starts and answers.
 @Suite("Damaged rows")
 struct DamagedRowTests {
   private struct Column: Sendable, CustomStringConvertible {
@@ -15,18 +15,18 @@ struct DamagedRowTests {
     var description: String { "\(table).\(name)" }
   }
 
-  /// As SQL, so that a value has the type that stands here. Text and bytes are larger than every number.
+  /// The values as SQL, which keeps their types. Text and bytes are greater than every number.
   private static let values = ["NULL", "'not one'", "9223372036854775807", "-9223372036854775808", "x'00FF'", "1e300"]
 
-  /// A database as its service left it, as statements, and its columns.
+  /// The contents of a database as SQL statements, and its columns.
   private final class Pristine: @unchecked Sendable {
     var statements: [String] = []
     var columns: [Column] = []
-    /// The next damage; nil for none.
+    /// The next damage; nil to record the contents.
     var damage: String?
   }
 
-  /// At a wrong number the manager would do something twice, or not at all: it says so, and does not start.
+  /// With a wrong counter the manager would do something twice or not at all, so it refuses to start.
   private static let counters = ["manager.last_commit", "manager.next_session"]
 
   private static let databases: [(node: String, database: ServiceDatabase, address: SocketAddress?)] = [
@@ -37,7 +37,7 @@ struct DamagedRowTests {
 
   private static let email = "customer@example.com"
 
-  @Test("a service starts and answers whatever a column holds", arguments: databases.map(\.node))
+  @Test("a service starts and answers with any value in a column", arguments: databases.map(\.node))
   func columns(node: String) throws {
     let service = try #require(Self.databases.first { $0.node == node })
     let session = SessionWorld(seed: 41)
@@ -78,7 +78,7 @@ struct DamagedRowTests {
     ) { $0.text(0) }
   }
 
-  /// Notes what a database holds.
+  /// Records the contents of a database.
   private static func note(_ connection: SQLConnection, _ pristine: Pristine) throws {
     for table in try tables(connection) {
       let columns = try connection.query(SQLText("SELECT name, type, pk FROM pragma_table_xinfo('\(table)')")) { row in
@@ -93,9 +93,9 @@ struct DamagedRowTests {
     }
   }
 
-  /// Puts back what a database held, and damages it.
+  /// Restores the contents of a database, and damages it.
   private static func damage(_ connection: SQLConnection, _ pristine: Pristine, _ statement: String) throws {
-    // In whatever order the tables refer to each other.
+    // The tables refer to each other in any order.
     try connection.run("PRAGMA defer_foreign_keys = on")
     for table in try tables(connection) { try connection.run("DELETE FROM \(table)") }
     for statement in pristine.statements { try connection.run(statement) }
@@ -103,7 +103,7 @@ struct DamagedRowTests {
     do throws(DatabaseError) {
       try connection.run(statement)
     } catch {
-      // A constraint that refuses the value keeps it out for good.
+      // A constraint refuses the value.
       guard case .constraint = error else { throw error }
     }
   }

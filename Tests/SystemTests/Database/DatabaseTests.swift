@@ -13,7 +13,7 @@ struct DatabaseTests {
     Database(environment, path: "t.db", migrations: Self.schema, observer: observer)
   }
 
-  @Test("transactions that wait are committed together, and one that throws undoes only itself")
+  @Test("waiting transactions commit together, and one that throws undoes only itself")
   func groups() throws {
     final class Sizes: @unchecked Sendable { var all: [Int] = [] }
     let sizes = Sizes()
@@ -38,7 +38,7 @@ struct DatabaseTests {
     #expect(sizes.all.count < 25)
   }
 
-  @Test("a constraint is an error of its transaction alone")
+  @Test("a constraint fails only its transaction")
   func constraint() throws {
     try World(seed: 1).perform { environment in
       let database = self.database(environment)
@@ -51,7 +51,7 @@ struct DatabaseTests {
     }
   }
 
-  @Test("parameters are bound by their numbers, in any order")
+  @Test("parameters are bound by number, in any order")
   func parameters() throws {
     let values = try World(seed: 1).perform { environment in
       try await self.database(environment).transaction {
@@ -76,7 +76,7 @@ struct DatabaseTests {
     }
   }
 
-  @Test("a file that was taken away is noticed, not replaced, and found again")
+  @Test("a missing file is noticed, not replaced, and found again")
   func takenAway() throws {
     try World(seed: 1).perform { environment in
       let database = self.database(environment)
@@ -93,7 +93,7 @@ struct DatabaseTests {
     }
   }
 
-  @Test("bytes that were changed behind its back are an error, and never an answer")
+  @Test("bytes that another program changed are an error and never an answer")
   func corrupt() throws {
     try World(seed: 1).perform { environment in
       let database = self.database(environment)
@@ -116,7 +116,7 @@ struct DatabaseTests {
     }
   }
 
-  @Test("two databases over one file: the second is told that it is in use")
+  @Test("a file that another database has open is refused as in use")
   func locked() throws {
     try World(seed: 1).perform { environment in
       let first = self.database(environment)
@@ -128,7 +128,7 @@ struct DatabaseTests {
     }
   }
 
-  @Test("a long log is copied into the database, and nothing is lost by it")
+  @Test("a long log is copied into the database without loss")
   func checkpoint() throws {
     let (count, size) = try World(seed: 1).perform { environment in
       let database = self.database(environment)

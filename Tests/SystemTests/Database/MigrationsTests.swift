@@ -33,7 +33,7 @@ import Testing
   }
 
   @Test(
-    "what older releases made becomes what is made today",
+    "a migrated schema equals a new one",
     arguments: ["accounts", "broker", "chat", "customers", "manager"])
   func becomesTheSame(_ name: String) throws {
     let service = try #require(Self.services.first { $0.name == name })
@@ -51,7 +51,7 @@ import Testing
     }
   }
 
-  @Test("accounts whose names fold to one go on, each by its own, and nobody else gets the name")
+  @Test("accounts whose names fold to one keep their names, which stay taken")
   func foldedNames() throws {
     try World(seed: 1).perform { environment in
       let old = Database(environment, path: "accounts.db", migrations: Migrations(Self.firstAccounts))
@@ -108,7 +108,7 @@ import Testing
     }
   }
 
-  @Test("rows of an operator's get their keys at the start; a name that is taken is said")
+  @Test("an operator's rows get their keys at the start, and a taken name is reported")
   func operatorsRows() throws {
     try World(seed: 1).perform { environment in
       let accounts = Database(environment, path: "accounts.db", migrations: AccountsSchema.migrations)
@@ -158,7 +158,7 @@ import Testing
     }
   }
 
-  @Test("contacts and what was published stay, and numbers go on where they were")
+  @Test("contacts and publications stay, and numbers continue")
   func chatKeeps() throws {
     try World(seed: 1).perform { environment in
       let old = Database(environment, path: "chat.db", migrations: Migrations(Self.firstChat))

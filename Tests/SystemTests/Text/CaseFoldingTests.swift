@@ -6,7 +6,7 @@ import Testing
 
 @Suite("Case folding")
 struct CaseFoldingTests {
-  @Test("is full case folding as Python has it, for every scalar of Unicode 14")
+  @Test("equals Python's str.casefold for every scalar of Unicode 14")
   func all() throws {
     let file = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "../../Fixtures/case-folding.txt")
     var expected: [UInt32: String] = [:]
@@ -27,7 +27,7 @@ struct CaseFoldingTests {
 
 @Suite("Text compared by its bytes")
 struct ExactTextTests {
-  @Test("strings that look the same are not the same")
+  @Test("canonically equivalent strings with different bytes differ")
   func bytes() {
     #expect("é" == "e\u{301}")
     #expect(!"é".hasSameBytes(as: "e\u{301}"))

@@ -5,7 +5,7 @@ import Testing
 @Suite("JSON")
 struct JSONTests {
   @Test(
-    "reads what RFC 8259 allows",
+    "accepts what RFC 8259 allows",
     arguments: [
       ("{}", "{}"), ("[ ]", "[]"), (" null ", "null"), ("-0", "0"), ("12345678901234567890", "1.2345678901234567e+19"),
       ("1e3", "1000.0"), (#""a\u00e9\ud83d\ude00\n""#, "\"aé😀\\n\""),
@@ -26,7 +26,7 @@ struct JSONTests {
     #expect(throws: JSONError.self) { try JSONParser.parse(Array(text.utf8)) }
   }
 
-  @Test("what is written reads back, wherever in eight bytes it stands")
+  @Test("strings round trip at every alignment")
   func writes() throws {
     let scalars = (0...0x7F).map { Unicode.Scalar(UInt8($0)) } + ["é", "😀"]
     for scalar in scalars {
@@ -40,7 +40,7 @@ struct JSONTests {
     for number in [Int64.min, -10, -1, 0, 9, 10, .max] { #expect(JSONValue.int(number).text == "\(number)") }
   }
 
-  @Test("refuses bytes that are not UTF-8, and what nests too deep")
+  @Test("refuses invalid UTF-8 and values that nest too deep")
   func bounds() {
     #expect(throws: JSONError.self) { try JSONParser.parse([0x22, 0xFF, 0x22]) }
     let deep = String(repeating: "[", count: 65) + String(repeating: "]", count: 65)
@@ -53,7 +53,7 @@ struct JSONTests {
     #expect(throws: Never.self) { try JSONParser.parse(Array(deep.utf8), depth: 65) }
   }
 
-  @Test("strings and names are the same when their bytes are, and are compared in linear time")
+  @Test("strings and names are compared by their bytes, in linear time")
   func bytes() throws {
     #expect(JSONValue.string("\u{E9}") != .string("e\u{301}"))
     #expect(throws: Never.self) { try JSONParser.parse(Array("{\"\u{E9}\":1,\"e\u{301}\":2}".utf8)) }
@@ -66,12 +66,12 @@ struct JSONTests {
       #expect(JSONValue.string(long) != .string(long + "b"))
       #expect(Set([value, value]).count == 1)
     }
-    // In quadratic time each look at a long name takes several seconds.
+    // In quadratic time each comparison of a long name would take several seconds.
     #expect(took < .seconds(10))
   }
 
   @Test(
-    "a text that ends early is an error at its end",
+    "a truncated text is an error at its end",
     arguments: [
       "", " ", "{", "[", "{a", "{a:", "{a:-", "{a:+", "-", "+", "[1,", "'", "'\\", "\"\\u12", "0x", "-0x", "1e", "/*",
       "/", "//",
@@ -83,7 +83,7 @@ struct JSONTests {
     }
   }
 
-  @Test("reads JSON5 and says where an error is")
+  @Test("accepts JSON5 and reports the position of an error")
   func json5() throws {
     let text = "// one\n{ a: 'x', 'b': [1, 0x10, .5, +2,], /* two */ \"c\": { d: 'l\\\ng' }, }"
     let (value, positions) = try JSONParser.parseNotingPositions(Array(text.utf8), as: .json5)
@@ -94,7 +94,7 @@ struct JSONTests {
     #expect(error?.position == TextPosition(line: 3, column: 3))
   }
 
-  @Test("a number beyond a double is refused, a member of a large object found twice too")
+  @Test("a number beyond a double is refused, and a duplicate member of a large object")
   func large() {
     #expect(throws: JSONError.self) { try JSONParser.parse(Array("1e999".utf8)) }
     let members = (0..<40).map { "\"k\($0 % 39)\":0" }.joined(separator: ",")

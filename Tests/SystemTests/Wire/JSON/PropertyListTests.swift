@@ -4,7 +4,7 @@ import Testing
 
 @Suite("Property lists")
 struct PropertyListTests {
-  @Test("what is written is read")
+  @Test("property lists round trip")
   func roundTrip() throws {
     let value: JSONValue = [
       "TYPE": "ü€𝄞", "DATA": ["a": 1, "b": [true, false, .double(2.5), -7, "x"], "c": .object([])], "e": .null,
@@ -13,7 +13,7 @@ struct PropertyListTests {
     #expect(try PropertyList.parse(PropertyList.bytes(value)) == value)
   }
 
-  /// A list whose top object has these bytes, before objects of which each may be referred to.
+  /// Makes a list whose top object has these bytes, followed by objects to refer to.
   private func list(_ objects: [[UInt8]]) -> [UInt8] {
     var bytes = Array("bplist00".utf8)
     var offsets: [Int] = []
@@ -32,7 +32,7 @@ struct PropertyListTests {
     [0xAF, 0x12] + (0..<4).map { UInt8(references.count >> (24 - 8 * $0) & 255) } + references
   }
 
-  @Test("an object that is referred to often is charged each time, whatever it is")
+  @Test("each reference to an object is charged")
   func bombs() {
     let text: [UInt8] = [0x5F, 0x11, 0xC3, 0x50] + [UInt8](repeating: 0x41, count: 50_000)
     let wide: [UInt8] = [0x6F, 0x11, 0x61, 0xA8] + [UInt8](repeating: 0x41, count: 50_000)
@@ -41,19 +41,19 @@ struct PropertyListTests {
       let bytes = list([array([UInt8](repeating: 1, count: 20_000)), object])
       #expect(throws: PropertyList.Failure.self) { try PropertyList.parse(bytes) }
     }
-    // Ten arrays, each with ten references to the next: a thousand million empty arrays.
+    // Ten arrays, each with ten references to the next, expand to a thousand million empty arrays.
     let tree = (1...9).map { array([UInt8](repeating: UInt8($0), count: 10)) } + [array([])]
     #expect(throws: PropertyList.Failure.self) { try PropertyList.parse(list(tree)) }
     #expect(throws: PropertyList.Failure.self) { try PropertyList.parse(list([array([0, 0])])) }
   }
 
-  @Test("lists that refer often to what is small are taken", arguments: [1, 100, 10_000])
+  @Test("lists with many references to small objects are accepted", arguments: [1, 100, 10_000])
   func shared(count: Int) throws {
     let bytes = list([array([UInt8](repeating: 1, count: count)), [0x10, 0x07]])
     #expect(try PropertyList.parse(bytes) == .array((0..<count).map { _ in 7 }))
   }
 
-  @Test("levels are bounded like those of JSON")
+  @Test("the depth is bounded like that of JSON")
   func depth() throws {
     func nested(_ depth: Int) -> [UInt8] {
       list((1..<depth).map { array([UInt8($0)]) } + [array([])])
@@ -63,7 +63,7 @@ struct PropertyListTests {
     #expect(throws: Never.self) { try PropertyList.parse(nested(72), depth: 72) }
   }
 
-  @Test("what JSON does not have is refused: a key twice, and numbers that are not finite")
+  @Test("duplicate keys and numbers that are not finite are refused")
   func notJSON() {
     let twice = list([[0xD2, 1, 1, 2, 2], [0x51, 0x61], [0x08]])
     #expect(throws: PropertyList.Failure.self) { try PropertyList.parse(twice) }
@@ -72,7 +72,7 @@ struct PropertyListTests {
     }
   }
 
-  @Test("what is none is refused, and 100,000 mutations do no harm")
+  @Test("invalid lists are refused, and 100,000 mutations do not crash")
   func mutations() {
     #expect(throws: PropertyList.Failure.self) { try PropertyList.parse([]) }
     #expect(throws: PropertyList.Failure.self) { try PropertyList.parse(Array("bplist00".utf8)) }

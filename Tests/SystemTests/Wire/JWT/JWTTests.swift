@@ -18,14 +18,14 @@ struct JWTTests {
     return String(decoding: text, as: UTF8.self)
   }
 
-  @Test("what was signed verifies, also with a header written otherwise")
+  @Test("a signed token verifies, also with another spelling of its header")
   func roundTrip() throws {
     #expect(try jwt.verify(jwt.sign(claims)) == claims)
     #expect(try jwt.verify(token(header: #"{ "typ":"JWT", "alg":"HS256" }"#)) == claims)
   }
 
   @Test(
-    "another algorithm is refused though the signature is right",
+    "another algorithm is refused even with a valid signature",
     arguments: [
       #"{"alg":"none"}"#, #"{"alg":"HS512"}"#, #"{"alg":"RS256"}"#, #"{"alg":"hs256"}"#, #"{}"#,
       #"{"alg":"HS256","crit":["x"]}"#, "[]",
@@ -34,14 +34,14 @@ struct JWTTests {
     #expect(throws: JWT.Failure.algorithm) { try jwt.verify(token(header: header)) }
   }
 
-  @Test("an old secret verifies, an unknown one does not")
+  @Test("an old secret verifies, and an unknown one does not")
   func rotation() throws {
     let new = JWT(secrets: [[1], Array("a secret of at least thirty-two bytes".utf8)])
     #expect(try new.verify(jwt.sign(claims)) == claims)
     #expect(throws: JWT.Failure.signature) { try jwt.verify(new.sign(claims)) }
   }
 
-  @Test("every changed or missing byte is noticed")
+  @Test("every changed or missing byte is detected")
   func tampering() {
     let good = Array(jwt.sign(claims).utf8)
     for index in good.indices {
