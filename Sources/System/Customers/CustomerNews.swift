@@ -1,70 +1,58 @@
-import Environment
+/// News from the manager: a session runs, has a new message, or has ended.
+enum CustomerNews: Sendable {
+  /// A supervisor runs the customer's session. `request` is nil if the session ran before.
+  case running(CustomerEmail, SupervisorID, RequestID?)
+  case message(SupervisorID, TranscriptEntry)
+  case ended(SupervisorID)
 
-/// What comes from the manager: which sessions run, what is said in them, and which have ended.
-extension CustomerServer {
-  private enum News: Sendable {
-    case runs(String, SupervisorID, request: String)
-    case message(SupervisorID, Int64, from: JSONValue, JSONValue, id: String?)
-    case ended(SupervisorID)
-  }
-
-  func take(_ deliveries: [AMQPDelivery]) async throws {
-    var news: [News] = []
-    for delivery in deliveries {
-      do throws(QueueMessage.Malformed) { news.append(try Self.read(try QueueMessage(delivery))) } catch {
-        try await client.publishEach([
-          delivery.deadLetter(from: QueueNames.toCustomerServer, because: error.reason, environment.log)
-        ])
-      }
-    }
-    let items = news
-    let (again, running) = try await database.transaction { try Self.apply(items, $0) }
-    for request in running { wake(request, true) }
-    try await client.publishEach(again)
-  }
-
-  private static func read(_ message: QueueMessage) throws(QueueMessage.Malformed) -> News {
+  /// Parses a message.
+  /// - Throws: `QueueMessage.Malformed` for a message that belongs in the dead-letter queue.
+  init(_ message: QueueMessage) throws(QueueMessage.Malformed) {
     try message.check(against: QueueMessages.customerAgent, queue: QueueNames.toCustomerServer)
     let data = message.data
-    let id: SupervisorID
+    let session: SupervisorID
     if data["SESSION_SUPERVISOR_ID"] == nil, let sender = message.supervisor {
-      id = sender
+      session = sender
     } else {
-      id = try QueueMessage.supervisor(data)
+      session = try QueueMessage.supervisor(data)
     }
     switch message.type {
     case "SESSION_RUNNING":
-      return .runs(try QueueMessage.email(data).key, id, request: message.correlationID ?? "")
+      self = .running(try QueueMessage.email(data), session, message.correlationID.flatMap { RequestID($0) })
     case "SESSION_MESSAGE":
       guard let sequence = data["SEQ"]?.int, (1...ClientBounds.counter).contains(sequence) else {
         throw .init(reason: "SEQ: missing, or not an integer from 1 to \(ClientBounds.counter)")
       }
-      return .message(
-        id, sequence, from: try QueueMessage.user(data, "FROM").json, try QueueMessage.value(data, "MESSAGE"),
-        id: data["MESSAGE_ID"] == nil ? nil : try QueueMessage.identifier(data, "MESSAGE_ID"))
-    case "SESSION_ENDED": return .ended(id)
+      let entry = TranscriptEntry(
+        sequence: sequence, sender: try QueueMessage.user(data, "FROM"), text: try QueueMessage.value(data, "MESSAGE"),
+        id: data["MESSAGE_ID"] == nil ? nil : try QueueMessage.messageID(data))
+      self = .message(session, entry)
+    case "SESSION_ENDED": self = .ended(session)
     default:
       throw .init(reason: "TYPE: \"\(message.type.shortened(toBytes: 64))\" is not known to the Customer Server")
     }
   }
 
-  /// Notes news; returns what has to be said again, and the requests whose sessions run now.
-  private static func apply(_ news: [News], _ database: SQLConnection) throws(DatabaseError) -> (
-    [AMQPMessage], [String]
-  ) {
-    var again: [AMQPMessage] = []
-    var running: [String] = []
+  /// What to do once news is stored.
+  struct Outcome: Sendable {
+    /// Messages to send to supervisors.
+    var messages: [AMQPMessage] = []
+    /// The requests whose sessions run.
+    var served: [RequestID] = []
+  }
+
+  static func store(_ news: [CustomerNews], in tables: CustomerTables) throws(DatabaseError) -> Outcome {
+    var outcome = Outcome()
     for item in news {
       switch item {
-      case .runs(let key, let id, let request):
-        guard let unheard = try database.sessionRuns(key, id, request: request) else { continue }
-        running.append(request)
-        again += unheard.map { customerMessage($0.id, $0.previous, $0.message, id) }
-      case .message(let id, let sequence, let from, let text, let messageID):
-        try database.sessionHears(id, sequence, from: from, text, id: messageID)
-      case .ended(let id): try database.sessionEnds(id)
+      case .running(let email, let session, let request):
+        guard let unheard = try tables.run(email, session, request) else { continue }
+        if let request { outcome.served.append(request) }
+        outcome.messages += unheard.map { $0.message(to: session) }
+      case .message(let session, let entry): try tables.add(entry, to: session)
+      case .ended(let session): try tables.end(session)
       }
     }
-    return (again, running)
+    return outcome
   }
 }

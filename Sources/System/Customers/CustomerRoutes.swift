@@ -2,16 +2,39 @@ import Environment
 
 /// The route table of the Customer Server.
 enum CustomerRoutes {
-  /// An answer is a code; what is no code is `INVALID_REQUEST`, with what was wrong beside it.
+  fileprivate static let unavailableCode = "SERVICE_UNAVAILABLE"
+
+  /// A failure answers with a code. A text that is not a code becomes the `DETAIL` of `INVALID_REQUEST`.
   static let description = ServiceDescription(
     name: "customers", title: "Customer Server", version: Release.version,
     errorSchema: .object([.init("MESSAGE", .string()), .init("DETAIL", .string(), isRequired: false)])
   ) { text in
+    if text.hasPrefix("\(unavailableCode): ") {
+      return [
+        "MESSAGE": .string(unavailableCode), "DETAIL": .string(String(text.dropFirst(unavailableCode.count + 2))),
+      ]
+    }
     let isCode = !text.isEmpty && text.utf8.allSatisfy { $0 == UInt8(ascii: "_") || $0 >= 0x41 && $0 <= 0x5A }
     return isCode ? ["MESSAGE": .string(text)] : ["MESSAGE": "INVALID_REQUEST", "DETAIL": .string(text)]
   }
 
-  static func failure(_ status: Int, _ code: String) -> HTTPFailure { HTTPFailure(status, code) }
+  /// Maps the refusals of the service to answers.
+  private static func answering(_ body: () async throws -> Reply) async throws -> Reply {
+    do {
+      return try await body()
+    } catch CustomerRefusal.sessionExists(let token) {
+      return .json(["MESSAGE": "SESSION_ALREADY_RUNNING", "SESSION_TOKEN": .string(token.text)], status: 400)
+    } catch let refusal as CustomerRefusal {
+      throw refusal.failure
+    }
+  }
+
+  private static func email(_ text: String) throws(CustomerRefusal) -> CustomerEmail {
+    guard let email = CustomerEmail(text) else {
+      throw .invalidField("EMAIL: must have an @ and at most 255 bytes")
+    }
+    return email
+  }
 
   private static let unavailable = Route.Response(503, "The customer database is not available")
 
@@ -47,7 +70,7 @@ enum CustomerRoutes {
           .init(429, "TOO_MANY_ATTEMPTS: after too many failed ones, with Retry-After"),
           .init(500, "The credential server does not answer"), unavailable,
         ]
-      ) { try await customers.requestSession($0) },
+      ) { call in try await answering { try await requestSession(call, customers) } },
       Route(
         "POST", "/initializeSession", "Begin the session that was asked for",
         body: .object([email, .init("SESSION_TOKEN", .string(.init(maximumBytes: 255)), isRequired: false)]),
@@ -57,7 +80,13 @@ enum CustomerRoutes {
           .init(404, "No session is pending"), .init(500, "No supervisor took it in 5 s; it is pending again"),
           unavailable,
         ]
-      ) { try await customers.initializeSession($0) },
+      ) { call in
+        try await answering {
+          let shown = call.body["SESSION_TOKEN"]?.string.map { SessionToken($0) }
+          try await customers.initializeSession(try Self.email(call.string("EMAIL")), shown: shown)
+          return .json(["MESSAGE": "SESSION_INITIALIZED"])
+        }
+      },
       Route(
         "PUT", "/handleSessionRequests", "Speak, listen, ask for users, end",
         body: .object([
@@ -79,8 +108,33 @@ enum CustomerRoutes {
           .init(200, "Done", .object([.init("MESSAGE", .string())])), .init(401, "Wrong token"),
           .init(404, "No session is running"), .init(429, "TOO_MANY_MESSAGES: no supervisor takes them"), unavailable,
         ]
-      ) { try await customers.handleRequest($0) },
+      ) { call in
+        try await answering {
+          let answer = try await customers.handle(
+            call.string("REQUEST"), call.body["DATA"] ?? .object([]), of: try Self.email(call.string("EMAIL")),
+            shown: SessionToken(call.string("SESSION_TOKEN")))
+          return .json(answer.json)
+        }
+      },
     ]
+  }
+
+  private static func requestSession(_ call: Call, _ customers: CustomerServer) async throws -> Reply {
+    let email = try Self.email(call.string("EMAIL"))
+    guard call.body["PERSONA_TYPE"] == "CUSTOMERS", UserCount(call.body["DATA"]?["USER_COUNT"]) != nil else {
+      throw CustomerRefusal.invalidRequest
+    }
+    let token = try await customers.requestSession(
+      email, password: call.string("PASSWORD"), data: call.body["DATA"] ?? .object([]), from: call.client.host)
+    return .json(["MESSAGE": "SESSION_CREATION_REQUEST_ACCEPTED", "SESSION_TOKEN": .string(token.text)])
+  }
+
+  private static func statusCode(_ status: CustomerSession.Status?) -> String {
+    switch status {
+    case nil: "IDLE"
+    case .pending?, .initializing?: "PENDING"
+    case .running?: "RUNNING"
+    }
   }
 
   private static func others(_ customers: CustomerServer) -> [Route] {
@@ -93,12 +147,51 @@ enum CustomerRoutes {
         arguments: [.init("message", .string(.init(maximumBytes: 4096)), "JSON with PERSONA_TYPE and EMAIL")],
         responses: [.init(200, "The status", answer("IDLE", "PENDING", "RUNNING")), unavailable]
       ) { call in
-        guard let question = try? JSONParser.parse(Array(call.string("message").utf8)),
-          question["PERSONA_TYPE"] == "CUSTOMERS", let email = question["EMAIL"]?.string
-        else { throw failure(400, "INVALID_REQUEST") }
-        return try await customers.status(of: email)
+        try await answering {
+          guard let question = try? JSONParser.parse(Array(call.string("message").utf8)),
+            question["PERSONA_TYPE"] == "CUSTOMERS",
+            let email = question["EMAIL"]?.string.flatMap({ CustomerEmail($0) })
+          else { throw CustomerRefusal.invalidRequest }
+          let status = try await customers.status(of: email)
+          return .json(["MESSAGE": .string(statusCode(status))])
+        }
       },
-      CommonRoutes.health(unavailable) { try await customers.health() },
+      CommonRoutes.health(unavailable) {
+        do { return try await customers.health() } catch let refusal as CustomerRefusal {
+          throw refusal.failure
+        }
+      },
     ]
+  }
+}
+
+extension SessionCommand.Answer {
+  fileprivate var json: JSONValue {
+    switch self {
+    case .messageSent(let id): ["MESSAGE": "MESSAGE_SENT", "MESSAGE_ID": .string(id.text)]
+    case .messages(let messages): ["MESSAGE": "MESSAGES", "MESSAGES": .array(messages)]
+    case .usersRequested: ["MESSAGE": "ADDITIONAL_USERS_REQUESTED"]
+    case .ended: ["MESSAGE": "SESSION_ENDED"]
+    }
+  }
+}
+
+extension CustomerRefusal {
+  /// The answer over HTTP: a code of the contract, or the field that is invalid.
+  fileprivate var failure: HTTPFailure {
+    switch self {
+    case .invalidRequest: HTTPFailure(400, "INVALID_REQUEST")
+    case .invalidField(let reason): HTTPFailure(400, reason)
+    case .invalidEmailOrPassword: HTTPFailure(401, "INVALID_EMAIL_OR_PASSWORD")
+    case .invalidSessionToken: HTTPFailure(401, "INVALID_SESSION_TOKEN")
+    case .noSessionPending: HTTPFailure(404, "NO_SESSION_PENDING")
+    case .noSessionRunning: HTTPFailure(404, "NO_SESSION_RUNNING")
+    case .sessionExists: HTTPFailure(400, "SESSION_ALREADY_RUNNING")
+    case .sessionCreationFailed: HTTPFailure(500, "SESSION_CREATION_FAILED")
+    case .tooManyAttempts(let fields): HTTPFailure(429, "TOO_MANY_ATTEMPTS", fields: fields)
+    case .tooManyMessages: HTTPFailure(429, "TOO_MANY_MESSAGES")
+    case .unavailable: HTTPFailure(503, "SERVICE_UNAVAILABLE")
+    case .brokerUnavailable(let fault): HTTPFailure(503, "\(CustomerRoutes.unavailableCode): \(fault)")
+    }
   }
 }

@@ -1,55 +1,31 @@
 import Environment
 
-/// How the Customer Server is set up.
-public struct CustomerServerOptions: Sendable {
-  /// Where it listens.
-  public var address = SocketAddress(host: "127.0.0.1", port: 5500)
-  /// Who says whether an email and a password belong together.
-  public var credentials = SocketAddress(host: "127.0.0.1", port: 8001)
-  /// Where the User Manager is, which `/health` asks how it is; nil when nobody has said.
-  public var manager: SocketAddress?
-  /// Where the broker is.
-  public var broker = BrokerAddress(address: SocketAddress(host: "127.0.0.1", port: 5672))
-  /// How the HTTP server behaves.
-  public var server = HTTPServerOptions()
-  /// What the database promises.
-  public var database = DatabaseOptions()
-  /// Time for a supervisor to take a session.
-  public var initializeTimeout: Duration = .seconds(5)
-  /// Bugs to plant; none but in tests and scenarios.
-  public var planted = PlantedBugs()
-
-  /// The contract's defaults.
-  public init() {}
-}
-
-/// The Customer Server: customers ask for supervised sessions (contract section 3). What the customer agents of the documents are, is
-/// here a row for each session: what it heard, and what it said that is not in the transcript yet.
+/// The Customer Server (contract section 3): customers ask for supervised sessions, and speak in them.
+///
+/// A row for each session takes the place of the customer agents of the documents. It holds what the
+/// customer sent that is not in the transcript yet, and the transcript.
 public actor CustomerServer: HTTPBackend {
-  /// Its database in the data directory.
+  /// The database of the Customer Server.
   public static let database = ServiceDatabase("customers.db", CustomerSchema.migrations)
 
-  let environment: Environment
-  let database: Database
-  let options: CustomerServerOptions
-  let client: AMQPClient
-  private let credentials: HTTPClientPool
-  private let serialExecutor: ActorExecutor
-  /// Those who wait for a supervisor, by the id of their request: an email may have a later one.
-  private var waiting: [String: Waiter] = [:]
+  /// Messages in one answer to `GET_MESSAGES`.
+  private static let maximumPage = 500
+  /// Time for the User Manager to answer a health check.
+  private static let managerTimeout: Duration = .seconds(1)
 
-  private enum Waiter {
-    /// The request is on its way, and nobody waits yet.
-    case expected
-    /// The answer came before anybody waited for it.
-    case answered
-    case waits(UnsafeContinuation<Bool, Never>)
-  }
+  private let environment: Environment
+  private let database: Database
+  private let options: CustomerServerOptions
+  private let client: AMQPClient
+  private let credentials: CredentialServer
+  private let serialExecutor: ActorExecutor
+  private var pending = PendingInitializations()
 
   /// The executor that the environment gave to this actor.
   public nonisolated var unownedExecutor: UnownedSerialExecutor { serialExecutor.unowned }
-  /// Starts the service: opens its database, connects to the broker, listens.
-  /// - Throws: `DatabaseError`, `NetworkError`: what an operator has to mend.
+
+  /// Starts the service: opens its database, connects to the broker, and listens.
+  /// - Throws: `DatabaseError`, `NetworkError`: a fault that an operator has to mend.
   public static func start(
     _ environment: Environment, _ options: CustomerServerOptions
   ) async throws -> HTTPService<CustomerServer> {
@@ -57,10 +33,8 @@ public actor CustomerServer: HTTPBackend {
     let database = Database(
       environment, path: Self.database.path, migrations: Self.database.migrations, options: options.database,
       observer: metrics.databaseObserver)
-    // What was being initialized when the last life ended is asked for anew.
-    _ = try await database.transaction {
-      try $0.execute("UPDATE customer_sessions SET status = 'PENDING' WHERE status = 'INITIALIZING'")
-    }
+    // The requests that the last life made are void: nobody waits for their answers.
+    try await database.transaction { try CustomerTables($0).giveUpAll() }
     let listener = try environment.network.listen(options.address, backlog: options.server.backlog)
     let customers = CustomerServer(environment, options, database)
     let server = HTTPServer(
@@ -75,7 +49,8 @@ public actor CustomerServer: HTTPBackend {
     self.options = options
     self.database = database
     client = AMQPClient(environment, broker: options.broker)
-    credentials = HTTPClientPool(environment, address: options.credentials)
+    credentials = CredentialServer(
+      environment, address: options.credentials, serviceToken: options.server.serviceToken)
     serialExecutor = environment.executor.forActor("customer-server")
   }
 
@@ -87,7 +62,7 @@ public actor CustomerServer: HTTPBackend {
     client.start()
   }
 
-  /// Stops taking requests, closes the database.
+  /// Stops taking requests and messages, and closes the database.
   public func drain(_ server: HTTPServer) async {
     await server.drain()
     await client.close()
@@ -95,225 +70,175 @@ public actor CustomerServer: HTTPBackend {
     await database.close()
   }
 
-  // MARK: Requests
+  // MARK: Requests for a session
 
-  private static func key(of call: Call) throws(HTTPFailure) -> String {
-    guard let email = CustomerEmail(call.string("EMAIL")) else {
-      throw HTTPFailure(400, "EMAIL: must have an @ and at most 255 bytes")
+  /// Accepts a request for a session. Returns the token that later requests show.
+  /// - Throws: `CustomerRefusal`, `DatabaseError`.
+  func requestSession(
+    _ email: CustomerEmail, password: String, data: JSONValue, from address: String
+  ) async throws -> SessionToken {
+    guard try await credentials.isRegistered(email, password, from: address) else {
+      throw CustomerRefusal.invalidEmailOrPassword
     }
-    return email.key
-  }
-
-  func requestSession(_ call: Call) async throws -> Reply {
-    let email = call.string("EMAIL")
-    let key = try Self.key(of: call)
-    guard call.body["PERSONA_TYPE"] == "CUSTOMERS", UserCount(call.body["DATA"]?["USER_COUNT"]) != nil else {
-      throw CustomerRoutes.failure(400, "INVALID_REQUEST")
-    }
-    guard try await isRegistered(email, call.string("PASSWORD"), call.client.host) else {
-      throw CustomerRoutes.failure(401, "INVALID_EMAIL_OR_PASSWORD")
-    }
-    let token = Hex.encode(environment.entropy.bytes(32))
+    let token = SessionToken(from: environment.entropy)
     let now = environment.clock.wallTime
-    let data = call.body["DATA"] ?? .object([])
     let known: CustomerSession?
     if options.planted(.checksThenSets) {
-      known = try await database.transaction { try $0.customerSession(key, at: now) }
+      known = try await database.transaction { try CustomerTables($0).session(of: email, at: now) }
       if known == nil {
-        try await database.transaction {
-          try $0.noteRequest(email, key: key, token: token, data: data, at: now)
-        }
+        try await database.transaction { try CustomerTables($0).put(email, token: token, data: data, at: now) }
       }
     } else {
       known = try await database.transaction {
-        try $0.requestSession(email, key: key, token: token, data: data, at: now)
+        try CustomerTables($0).request(email, token: token, data: data, at: now)
       }
     }
-    if let known {
-      // Whoever knows the password may have lost the token.
-      return .json(["MESSAGE": "SESSION_ALREADY_RUNNING", "SESSION_TOKEN": .string(known.token)], status: 400)
-    }
-    return .json(["MESSAGE": "SESSION_CREATION_REQUEST_ACCEPTED", "SESSION_TOKEN": .string(token)])
+    if let known { throw CustomerRefusal.sessionExists(known.token) }
+    return token
   }
 
-  /// Asks the credential server.
-  private func isRegistered(_ email: String, _ password: String, _ address: String) async throws -> Bool {
-    let fields = options.server.serviceToken.map { [(name: "authorization", value: "Bearer \($0)")] } ?? []
-    let question: JSONValue = [
-      "EMAIL": .string(email), "PASSWORD": .string(password), "TYPE": "CUSTOMERS", "ADDRESS": .string(address),
-    ]
-    do {
-      let response = try await credentials.ask(
-        "POST", "/check_node", fields: fields, json: question, timeout: .seconds(5))
-      if response.status == 429 {
-        throw HTTPFailure(
-          429, "TOO_MANY_ATTEMPTS", fields: response.fields.filter { $0.name.lowercased() == "retry-after" })
-      }
-      if response.status != 200 {
-        environment.log.warning("credential-server-refuses", ["status": .int(Int64(response.status))])
-      }
-      guard response.status == 200, let answer = try? JSONParser.parse(response.body)["MESSAGE"]?.string else {
-        throw CustomerRoutes.failure(500, "SESSION_CREATION_FAILED")
-      }
-      return answer == "REGISTERED"
-    } catch is NetworkError {
-      throw CustomerRoutes.failure(500, "SESSION_CREATION_FAILED")
-    } catch is HTTPError {
-      throw CustomerRoutes.failure(500, "SESSION_CREATION_FAILED")
-    }
-  }
-
-  /// Asks for a supervisor and waits until one has taken the session.
-  func initializeSession(_ call: Call) async throws -> Reply {
-    let key = try Self.key(of: call)
-    let shown = call.body["SESSION_TOKEN"]?.string
+  /// Asks for a supervisor, and returns once one has taken the session. The token is optional.
+  /// - Throws: `CustomerRefusal`, `DatabaseError`.
+  func initializeSession(_ email: CustomerEmail, shown: SessionToken?) async throws {
     let now = environment.clock.wallTime
-    let request = "start/\(Hex.encode(environment.entropy.bytes(8)))"
-    let session = try await database.transaction { database -> CustomerSession? in
-      guard let session = try database.customerSession(key, at: now), session.status == .pending else { return nil }
-      // A wrong token changes nothing.
-      if shown.map({ Cryptography.constantTimeEqual($0.utf8, session.token.utf8) }) ?? true {
-        try database.initializes(key, request: request)
+    let request = RequestID("start/\(Hex.encode(environment.entropy.bytes(8)))")!
+    let session = try await database.transaction { connection -> CustomerSession in
+      let tables = CustomerTables(connection)
+      guard let session = try tables.session(of: email, at: now), session.status == .pending else {
+        throw CustomerRefusal.noSessionPending
       }
+      if let shown, !session.token.matches(shown) { throw CustomerRefusal.invalidSessionToken }
+      try tables.initialize(email, request)
       return session
     }
-    guard let session else { throw CustomerRoutes.failure(404, "NO_SESSION_PENDING") }
-    if let shown, !Cryptography.constantTimeEqual(shown.utf8, session.token.utf8) {
-      throw CustomerRoutes.failure(401, "INVALID_SESSION_TOKEN")
-    }
-    var start = QueueMessage("START_SESSION", ["EMAIL": .string(session.email), "SESSION_DATA": session.data])
-    start.id = request
-    waiting[request] = .expected
+    var start = QueueMessage(
+      "START_SESSION", ["EMAIL": .string(session.email.text), "SESSION_DATA": session.data])
+    start.id = request.text
+    pending.expect(request)
     await post(start)
-    if await supervisorComes(request) { return .json(["MESSAGE": "SESSION_INITIALIZED"]) }
-    let isPending = try await database.transaction { try $0.givesUp(key, request: request) }
-    // One may have come at the last moment.
-    guard isPending else { return .json(["MESSAGE": "SESSION_INITIALIZED"]) }
-    var end = QueueMessage("END_SESSION", ["EMAIL": .string(session.email), "REQUEST": .string(request)])
+    if await supervisorTakes(request) { return }
+    // A supervisor may take the session until it is given up.
+    guard try await database.transaction({ try CustomerTables($0).giveUp(email, request) }) else { return }
+    var end = QueueMessage(
+      "END_SESSION", ["EMAIL": .string(session.email.text), "REQUEST": .string(request.text)])
     end.id = "end/\(Hex.encode(environment.entropy.bytes(8)))"
     await post(end)
-    throw CustomerRoutes.failure(500, "SESSION_CREATION_FAILED")
+    throw CustomerRefusal.sessionCreationFailed
   }
 
-  /// Waits until a supervisor has taken the session that a request is for; false when none does in time.
-  private func supervisorComes(_ request: String) async -> Bool {
-    if case .answered? = waiting[request] {
-      waiting[request] = nil
-      return true
-    }
+  /// Waits for a supervisor to take the session of a request. Returns false if none does in time.
+  private func supervisorTakes(_ request: RequestID) async -> Bool {
+    if pending.takeServed(request) { return true }
     let timer = environment.executor.spawn("initialize-timeout") { [environment, options] in
-      // Cancelled by the answer, it wakes nobody: the request is not waited for any more.
+      // After a cancellation the wait is over, and ending it again does nothing.
       try? await environment.clock.sleep(for: options.initializeTimeout)
-      self.wake(request, false)
+      self.pending.end(request, isServed: false)
     }
     defer { timer.cancel() }
-    return await withUnsafeContinuation { waiting[request] = .waits($0) }
+    return await withUnsafeContinuation { pending.wait(for: request, $0) }
   }
 
-  func wake(_ request: String, _ runs: Bool) {
-    switch waiting[request] {
-    case nil, .answered?: break
-    case .expected?: waiting[request] = .answered
-    case .waits(let continuation)?:
-      waiting[request] = nil
-      continuation.resume(returning: runs)
-    }
-  }
-
-  /// Sends a message to the manager, after those before. The client sends it again until the broker has it, so nobody waits.
+  /// Queues a message to the manager, after those before. The client sends it until the broker has it.
   private func post(_ message: QueueMessage) async {
     await client.post(message.sent(to: QueueNames.managerExchange, QueueNames.fromCustomerServer))
   }
 
-  func handleRequest(_ call: Call) async throws -> Reply {
-    let key = try Self.key(of: call)
+  /// Returns where a customer's session stands; nil without a session.
+  func status(of email: CustomerEmail) async throws -> CustomerSession.Status? {
     let now = environment.clock.wallTime
-    guard let session = try await database.transaction({ try $0.customerSession(key, at: now) }) else {
-      throw CustomerRoutes.failure(404, "NO_SESSION_RUNNING")
+    return try await database.transaction { try CustomerTables($0).session(of: email, at: now) }?.status
+  }
+
+  // MARK: Requests in a session
+
+  /// Carries out a command of the customer, `name` and `data`, in its running session.
+  /// - Throws: `CustomerRefusal`, `DatabaseError`.
+  func handle(
+    _ name: String, _ data: JSONValue, of email: CustomerEmail, shown: SessionToken
+  ) async throws -> SessionCommand.Answer {
+    let now = environment.clock.wallTime
+    guard let session = try await database.transaction({ try CustomerTables($0).session(of: email, at: now) }) else {
+      throw CustomerRefusal.noSessionRunning
     }
-    guard Cryptography.constantTimeEqual(call.string("SESSION_TOKEN").utf8, session.token.utf8) else {
-      throw CustomerRoutes.failure(401, "INVALID_SESSION_TOKEN")
-    }
+    guard session.token.matches(shown) else { throw CustomerRefusal.invalidSessionToken }
     guard session.status == .running, let supervisor = session.supervisor else {
-      throw CustomerRoutes.failure(404, "NO_SESSION_RUNNING")
+      throw CustomerRefusal.noSessionRunning
     }
-    let data = call.body["DATA"] ?? .object([])
-    switch call.string("REQUEST") {
-    case "SEND_MESSAGE": return try await say(data["MESSAGE"], key, supervisor)
-    case "GET_MESSAGES":
-      let after = data["AFTER"] ?? 0
-      guard let after = after.int else { throw CustomerRoutes.failure(400, "INVALID_REQUEST") }
-      let messages = try await database.transaction { try $0.transcript(supervisor, after: after, limit: 500) }
-      return .json(["MESSAGE": "MESSAGES", "MESSAGES": .array(messages)])
-    case "ADDITIONAL_USERS":
-      let count = data["USER_COUNT"] ?? 1
-      guard UserCount(count) != nil else { throw CustomerRoutes.failure(400, "INVALID_REQUEST") }
-      try await tell("ADDITIONAL_USERS", ["SESSION_SUPERVISOR_ID": .string(supervisor.text), "USER_COUNT": count])
-      return .json(["MESSAGE": "ADDITIONAL_USERS_REQUESTED"])
-    case "END_SESSION":
-      try await tell("END_SESSION", ["SESSION_SUPERVISOR_ID": .string(supervisor.text)])
-      try await database.transaction { try $0.sessionEnds(supervisor) }
-      return .json(["MESSAGE": "SESSION_ENDED"])
-    default: throw CustomerRoutes.failure(400, "INVALID_REQUEST")
+    switch try SessionCommand(name, data) {
+    case .sendMessage(let text): return .messageSent(try await send(text, from: email, to: supervisor))
+    case .readMessages(let after):
+      return .messages(
+        try await database.transaction {
+          try CustomerTables($0).transcript(of: supervisor, after: after, limit: Self.maximumPage)
+        })
+    case .addUsers(let count):
+      try await tell("ADDITIONAL_USERS", of: supervisor, [.init("USER_COUNT", count.json)])
+      return .usersRequested
+    case .end:
+      try await tell("END_SESSION", of: supervisor)
+      try await database.transaction { try CustomerTables($0).end(supervisor) }
+      return .ended
     }
   }
 
-  /// Sends a message to the manager, and returns once the broker has it.
-  private func tell(_ type: String, _ data: JSONValue) async throws {
-    var message = QueueMessage(type, data)
+  /// Keeps a message of the customer, and sends it to the supervisor.
+  private func send(
+    _ text: JSONValue, from email: CustomerEmail, to supervisor: SupervisorID
+  ) async throws -> MessageID {
+    let message = try await database.transaction { connection -> UnheardMessage in
+      let tables = CustomerTables(connection)
+      if try tables.isFull(supervisor) { throw CustomerRefusal.tooManyMessages }
+      guard let message = try tables.add(text, from: email, to: supervisor) else {
+        throw CustomerRefusal.noSessionRunning
+      }
+      return message
+    }
+    try await publish(message.message(to: supervisor))
+    return message.id
+  }
+
+  /// Sends a message about a session to the manager.
+  private func tell(_ type: String, of supervisor: SupervisorID, _ more: [JSONValue.Member] = []) async throws {
+    var message = QueueMessage(type, .object([.init("SESSION_SUPERVISOR_ID", .string(supervisor.text))] + more))
     message.id = "customer/\(Hex.encode(environment.entropy.bytes(8)))"
     try await publish(message.sent(to: QueueNames.managerExchange, QueueNames.fromCustomerServer))
   }
 
+  /// Publishes a message, and returns once the broker has it.
   private func publish(_ message: AMQPMessage) async throws {
-    do { try await client.publish(message) } catch is NetworkError {
-      throw HTTPFailure(503, "SERVICE_UNAVAILABLE")
+    do { try await client.publish(message) } catch is NetworkError { throw CustomerRefusal.unavailable }
+  }
+
+  // MARK: News
+
+  private func take(_ deliveries: [AMQPDelivery]) async throws {
+    var news: [CustomerNews] = []
+    for delivery in deliveries {
+      do throws(QueueMessage.Malformed) { news.append(try CustomerNews(try QueueMessage(delivery))) } catch {
+        try await client.publishEach([
+          delivery.deadLetter(from: QueueNames.toCustomerServer, because: error.reason, environment.log)
+        ])
+      }
     }
+    let items = news
+    let outcome = try await database.transaction { try CustomerNews.store(items, in: CustomerTables($0)) }
+    for request in outcome.served { pending.end(request, isServed: true) }
+    try await client.publishEach(outcome.messages)
   }
 
-  /// Keeps what the customer says, and sends it to the supervisor: it is answered once the broker has it.
-  private func say(_ message: JSONValue?, _ key: String, _ supervisor: SupervisorID) async throws -> Reply {
-    guard let message, message.bytes.count <= 65_536 else { throw CustomerRoutes.failure(400, "INVALID_REQUEST") }
-    let kept = try await database.transaction { database -> (id: String, previous: String?)? in
-      if try database.hasTooMuchUnheard(supervisor) { throw HTTPFailure(429, "TOO_MANY_MESSAGES") }
-      return try database.customerSays(message, key, supervisor)
-    }
-    guard let (id, previous) = kept else { throw CustomerRoutes.failure(404, "NO_SESSION_RUNNING") }
-    try await publish(Self.customerMessage(id, previous, message, supervisor))
-    return .json(["MESSAGE": "MESSAGE_SENT", "MESSAGE_ID": .string(id)])
-  }
+  // MARK: Health
 
-  static func customerMessage(
-    _ id: String, _ previous: String?, _ message: JSONValue, _ supervisor: SupervisorID
-  ) -> AMQPMessage {
-    var members: [JSONValue.Member] = [.init("MESSAGE_ID", .string(id)), .init("MESSAGE", message)]
-    if let previous { members.append(.init("PREVIOUS", .string(previous))) }
-    return QueueMessage("CUSTOMER_MESSAGE", .object(members))
-      .sent(to: QueueNames.supervisorExchange, QueueNames.fromCustomer(to: supervisor))
-  }
-
-  func status(of email: String) async throws -> Reply {
-    guard let key = CustomerEmail(email)?.key else { throw CustomerRoutes.failure(400, "INVALID_REQUEST") }
-    let now = environment.clock.wallTime
-    let session = try await database.transaction { try $0.customerSession(key, at: now) }
-    switch session?.status {
-    case nil: return .json(["MESSAGE": "IDLE"])
-    case .pending?, .initializing?: return .json(["MESSAGE": "PENDING"])
-    case .running?: return .json(["MESSAGE": "RUNNING"])
-    }
-  }
-
+  /// Checks the database and the broker; returns a description for `/health`.
+  ///
+  /// The User Manager is in the description only. Without it requests are still taken, and served when
+  /// it is back.
   func health() async throws -> String {
-    guard await database.checkHealth() else { throw HTTPFailure(503, "SERVICE_UNAVAILABLE") }
-    if let fault = await self.client.fault() { throw HTTPFailure(503, "SERVICE_UNAVAILABLE: \(fault)") }
+    guard await database.checkHealth() else { throw CustomerRefusal.unavailable }
+    if let fault = await client.fault() { throw CustomerRefusal.brokerUnavailable(fault) }
     guard let manager = options.manager else { return "the customer database and the broker answer" }
     let client = HTTPClient(environment, address: manager)
     defer { client.close() }
-    // Without it requests are still taken, and served when it is back: so its absence is told, and is no 503.
-    let answer = try? await client.send("GET", "/health", timeout: Self.managerPatience)
+    let answer = try? await client.send("GET", "/health", timeout: Self.managerTimeout)
     return "the customer database and the broker answer, the User Manager \(answer?.status == 200 ? "too" : "does not")"
   }
-
-  /// Time for the User Manager to say how it is.
-  private static let managerPatience: Duration = .seconds(1)
 }

@@ -6,7 +6,7 @@ struct QueueMessage: Sendable {
   var data: JSONValue
   /// The headers `SESSION_SUPERVISOR_ID` and `SESSION_EPOCH`.
   var supervisor: SupervisorID?
-  var epoch: Int64?
+  var epoch: Epoch?
   /// The queue for the answer, and the id that the answer repeats. Never empty.
   var replyTo: String?
   var correlationID: String?
@@ -46,7 +46,7 @@ struct QueueMessage: Sendable {
       guard let number = value.int ?? value.text.flatMap({ Int64($0) }) else {
         throw Malformed(reason: "SESSION_EPOCH: must be an integer")
       }
-      epoch = number
+      epoch = Epoch(number)
     }
     replyTo = delivery.replyTo
     correlationID = delivery.properties.correlationID
@@ -74,7 +74,7 @@ struct QueueMessage: Sendable {
     properties.correlationID = correlationID
     var headers: AMQPTable = ["DATA_FORMAT": .text("JSON")]
     if let supervisor { headers["SESSION_SUPERVISOR_ID"] = .text(supervisor.text) }
-    if let epoch { headers["SESSION_EPOCH"] = .int64(epoch) }
+    if let epoch { headers["SESSION_EPOCH"] = .int64(epoch.number) }
     properties.headers = headers
     return properties
   }
@@ -87,18 +87,24 @@ struct QueueMessage: Sendable {
 
   // MARK: Fields
 
-  /// Reads an identifier of 1 to 255 bytes.
-  static func identifier(_ data: JSONValue, _ name: String) throws(Malformed) -> String {
-    guard let text = data[name]?.string, (1...ClientBounds.identifier).contains(text.utf8.count) else {
-      throw Malformed(reason: "\(name): missing, or not a string of 1 to \(ClientBounds.identifier) bytes")
-    }
-    return text
+  static func messageID(_ data: JSONValue, _ name: String = "MESSAGE_ID") throws(Malformed) -> MessageID {
+    guard let id = data[name]?.string.flatMap({ MessageID($0) }) else { throw notAnIdentifier(name) }
+    return id
   }
 
-  /// The `EMAIL` of a customer.
+  static func requestID(_ data: JSONValue, _ name: String = "REQUEST") throws(Malformed) -> RequestID {
+    guard let id = data[name]?.string.flatMap({ RequestID($0) }) else { throw notAnIdentifier(name) }
+    return id
+  }
+
+  private static func notAnIdentifier(_ name: String) -> Malformed {
+    Malformed(reason: "\(name): missing, or not a string of 1 to \(ClientBounds.identifier) bytes")
+  }
+
   static func email(_ data: JSONValue) throws(Malformed) -> CustomerEmail {
-    guard let email = CustomerEmail(try identifier(data, "EMAIL")) else {
-      throw Malformed(reason: "EMAIL: must have an @ and 3 to \(ClientBounds.identifier) bytes")
+    guard let email = data["EMAIL"]?.string.flatMap({ CustomerEmail($0) }) else {
+      throw Malformed(
+        reason: "EMAIL: missing, or not a string of 3 to \(ClientBounds.identifier) bytes with an @")
     }
     return email
   }

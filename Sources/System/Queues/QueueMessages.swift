@@ -65,7 +65,7 @@ enum QueueMessages {
   private static let previous = Schema.Field(
     "PREVIOUS", identifier, isRequired: false, "the message of the same customer before this one")
   private static let host = Schema.Field(
-    "HOST", .string(.init(maximumBytes: QueueNames.maximumHost)), isRequired: false)
+    "HOST", .string(.init(maximumBytes: HostName.maximumBytes)), isRequired: false)
   private static let list = Schema.Field("LIST_USER_ID", users)
 
   private static func status(_ more: [Schema.Field] = []) -> Schema {

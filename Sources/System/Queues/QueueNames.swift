@@ -16,9 +16,7 @@ public enum QueueNames {
   static func fromManager(to supervisor: SupervisorID) -> String { "SSE_\(supervisor.text)_UM" }
   /// The queue for answers to a supervisor host. Until a host knows that a session is its own, it consumes
   /// nothing from the session's queues.
-  static func answers(to host: String) -> String { "SSE_HOST_\(host)" }
-  /// The longest name of a host, in bytes.
-  static let maximumHost = 128
+  static func answers(to host: HostName) -> String { "SSE_HOST_\(host.text)" }
   static func fromCustomer(to supervisor: SupervisorID) -> String { "SSE_\(supervisor.text)_CA" }
   /// The queues of a session.
   static func queues(of supervisor: SupervisorID) -> [String] {

@@ -11,6 +11,9 @@ struct UserID: Hashable, Sendable {
     }
   }
 
+  /// The sender of the customer's messages in a transcript.
+  static let customer = UserID("CUSTOMER")!
+
   /// The key in the database: the id as JSON text.
   var key: String { json.text }
 }
@@ -46,6 +49,13 @@ enum UserCount: Hashable, Sendable {
     case .string(let text)? where text.hasSameBytes(as: "ALL"): self = .all
     case .int(let number)? where number > 0 && number <= ClientBounds.users: self = .number(Int(number))
     default: return nil
+    }
+  }
+
+  var json: JSONValue {
+    switch self {
+    case .number(let number): .int(Int64(number))
+    case .all: "ALL"
     }
   }
 

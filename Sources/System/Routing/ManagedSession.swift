@@ -1,28 +1,31 @@
-/// What the User Manager knows of a session.
+/// A supervised session, as the User Manager knows it.
 struct ManagedSession: Hashable, Sendable {
   enum Status: String, Sendable {
-    /// A host was asked to take it.
+    /// The session is offered to the hosts.
     case starting
     case running
     case ended
   }
 
+  /// The session's supervisor, which names the session too.
   let id: SupervisorID
-  /// The customer; nil for a foreign supervisor, which registered itself.
-  let email: CustomerEmail?
-  var epoch: Int64
+  /// The customer; nil for a foreign supervisor, which the manager did not start.
+  let customer: CustomerEmail?
+  var epoch: Epoch
   var status: Status
-  var host: String
+  /// The host that runs the session; unnamed while it is offered.
+  var host: HostName
+  /// The `DATA` of the customer's request.
   let data: JSONValue
-  /// Started by this manager, and so failed over.
+  /// Whether the manager started the session, and so starts it again when its host fails.
   let isOwn: Bool
-  /// Users that the customer has asked for beyond those of the beginning.
+  /// Users that the customer has asked for since the beginning.
   var additional: Int64 = 0
-  /// The id of the `START_SESSION` that asked for it last.
-  var request = ""
+  /// The customer's latest request for the session.
+  var request: RequestID?
 }
 
-/// The manager's sessions: by supervisor, and by customer.
+/// The manager's sessions, by supervisor and by customer.
 struct ManagedSessions: Sendable {
   private var bySupervisor: [SupervisorID: ManagedSession] = [:]
   /// The sessions of each customer that have not ended. There is at most one, except in rows that an
@@ -34,7 +37,7 @@ struct ManagedSessions: Sendable {
     set {
       let old = bySupervisor.removeValue(forKey: id)
       bySupervisor[id] = newValue
-      let (before, after) = (old.flatMap(Self.customer), newValue.flatMap(Self.customer))
+      let (before, after) = (old.flatMap(Self.currentCustomer), newValue.flatMap(Self.currentCustomer))
       guard before != after else { return }
       if let before {
         current[before]?.removeAll { $0 == id }
@@ -44,14 +47,15 @@ struct ManagedSessions: Sendable {
     }
   }
 
-  /// All sessions, by the names of their supervisors.
+  /// All sessions, ordered by the names of their supervisors.
   var all: [ManagedSession] { bySupervisor.values.sorted { $0.id < $1.id } }
 
   /// The session of a customer that is starting or running.
-  func current(of email: CustomerEmail) -> ManagedSession? { current[email]?.min().flatMap { bySupervisor[$0] } }
+  func current(of customer: CustomerEmail) -> ManagedSession? {
+    current[customer]?.min().flatMap { bySupervisor[$0] }
+  }
 
-  /// The customer of a session that has not ended.
-  private static func customer(_ session: ManagedSession) -> CustomerEmail? {
-    session.status == .ended ? nil : session.email
+  private static func currentCustomer(_ session: ManagedSession) -> CustomerEmail? {
+    session.status == .ended ? nil : session.customer
   }
 }

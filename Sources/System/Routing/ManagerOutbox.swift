@@ -1,74 +1,129 @@
 import Environment
 
-/// How what a commit left to publish gets to the broker.
-extension UserManager {
-  /// How long rows that were published wait for another commit.
-  private static let forgettingDelay: Duration = .milliseconds(500)
+/// Publishes the rows of the outbox in order, and deletes them once the broker has confirmed them.
+///
+/// A row whose deletion a crash prevents is published again by the next life, with the same message id.
+/// The outbox runs on the manager's executor, so calls between the two cost no hop.
+actor ManagerOutbox {
+  /// Time that published rows wait for another commit to delete them.
+  private static let deletionDelay: Duration = .milliseconds(500)
+  /// Messages that are published together.
+  private static let maximumBatch = 512
+
+  private let environment: Environment
+  private let database: Database
+  private let client: AMQPClient
+  /// The manager's name in the ids of its messages.
+  private let identity: String
+  private let serialExecutor: ActorExecutor
+  private var rows: [OutboxRow]
+  private var isPublishing = false
+  private var publishedThrough: Int64 = 0
+  private var deletedThrough: Int64 = 0
+  private var isDeletionScheduled = false
+
+  nonisolated var unownedExecutor: UnownedSerialExecutor { serialExecutor.unowned }
+
+  /// - Parameter rows: What the last life left, in order.
+  init(
+    _ environment: Environment, _ database: Database, _ client: AMQPClient, identity: String, rows: [OutboxRow],
+    on executor: ActorExecutor
+  ) {
+    self.environment = environment
+    self.database = database
+    self.client = client
+    self.identity = identity
+    self.rows = rows
+    serialExecutor = executor
+  }
+
+  var isEmpty: Bool { rows.isEmpty }
+
+  /// The last row that is known here.
+  var lastPosition: Int64 { rows.last?.position ?? publishedThrough }
+
+  /// The last published row that is still in the database, if there is one. A commit can delete the
+  /// rows up to it.
+  var deletablePosition: Int64? { publishedThrough > deletedThrough ? publishedThrough : nil }
+
+  func noteDeleted(through position: Int64) { deletedThrough = max(deletedThrough, position) }
+
+  /// Publishes rows that a commit has stored.
+  func publish(_ new: [OutboxRow]) {
+    rows += new
+    startPublishing()
+  }
 
   func startPublishing() {
-    guard !isPublishing, !outbox.isEmpty else { return }
+    guard !isPublishing, !rows.isEmpty else { return }
     isPublishing = true
     environment.executor.spawn("manager-publisher") { await self.publishAll() }
   }
 
-  /// Publishes what was committed, in its order, and forgets what the broker has confirmed.
   private func publishAll() async {
-    while !outbox.isEmpty {
-      let batch = Array(outbox.prefix { $0.kind == .publish }.prefix(Self.maximumBatch))
+    while !rows.isEmpty {
+      let batch = Array(rows.prefix { $0.kind == .publish }.prefix(Self.maximumBatch))
       do {
         if batch.isEmpty {
-          let row = outbox[0]
-          switch row.kind {
-          case .remove: try await client.delete(row.routingKey, exchange: row.exchange)
-          case .declare, .publish: await client.declare([.queue(row.routingKey, exchange: row.exchange)])
-          }
+          try await changeQueue(rows[0])
         } else {
           try await client.publishEach(batch.compactMap(message))
         }
       } catch  where AMQPClient.isAboutMessage(error) {
-        environment.log.error(
-          "row-set-aside", ["row": .string("outbox \(outbox[0].position)"), "error": .string("\(error)")])
+        setAside(rows[0], because: "\(error)")
       } catch {
-        // The client was closed: the next life publishes it.
+        // The client is closed. The next life publishes the rest.
         break
       }
-      let last = outbox[max(0, batch.count - 1)].position
-      outbox.removeFirst(max(1, batch.count))
-      publishedThrough = last
-      forgetSoon()
+      publishedThrough = rows[max(0, batch.count - 1)].position
+      rows.removeFirst(max(1, batch.count))
+      scheduleDeletion()
     }
     isPublishing = false
   }
 
-  /// The message of a row; nil for one whose properties cannot be read.
+  private func changeQueue(_ row: OutboxRow) async throws {
+    if row.kind == .remove {
+      try await client.delete(row.routingKey, exchange: row.exchange)
+    } else {
+      await client.declare([.queue(row.routingKey, exchange: row.exchange)])
+    }
+  }
+
+  /// The message of a row, or nil if its properties cannot be read.
   private func message(_ row: OutboxRow) -> AMQPMessage? {
     var reader = AMQPReader(row.properties[...])
     guard var properties = try? AMQPProperties(&reader) else {
-      environment.log.error("row-set-aside", ["row": .string("outbox \(row.position)")])
+      setAside(row, because: "the properties cannot be read")
       return nil
     }
     if properties.messageID == nil { properties.messageID = "um-\(identity)-\(row.position)" }
     return AMQPMessage(exchange: row.exchange, routingKey: row.routingKey, properties: properties, body: row.body)
   }
 
-  /// A row that stays is published once more by the next life, under the same id, so it can wait for a commit that somebody waits
-  /// for. When none comes, it gets one of its own.
-  private func forgetSoon() {
-    guard !isForgettingSoon else { return }
-    isForgettingSoon = true
+  private func setAside(_ row: OutboxRow, because reason: String) {
+    environment.log.error(
+      "row-set-aside", ["row": .string("outbox \(row.position)"), "error": .string(reason)])
+  }
+
+  // MARK: Deletion
+
+  /// Deletes published rows in a moment, unless a commit does so before.
+  private func scheduleDeletion() {
+    guard !isDeletionScheduled else { return }
+    isDeletionScheduled = true
     environment.executor.spawn("manager-forget") {
-      do { try await self.environment.clock.sleep(for: Self.forgettingDelay) } catch { return }
-      await self.forgetPublished()
+      do { try await self.environment.clock.sleep(for: Self.deletionDelay) } catch { return }
+      await self.deletePublished()
     }
   }
 
-  func forgetPublished() async {
-    isForgettingSoon = false
-    let last = publishedThrough
-    guard last > forgottenThrough else { return }
+  func deletePublished() async {
+    isDeletionScheduled = false
+    guard let last = deletablePosition else { return }
     do {
-      try await database.transaction { try $0.forgetOutbox(through: last) }
-      forgottenThrough = max(forgottenThrough, last)
+      try await database.transaction { try ManagerTables($0).outbox.delete(through: last) }
+      noteDeleted(through: last)
     } catch {
       environment.log.info("outbox-rows-stay", ["error": .string("\(error)")])
     }

@@ -24,7 +24,7 @@ enum ManagerRoutes {
       Route(
         "GET", "/SessionSupervisor", "The supervisors: epoch, host, users, demand", access: .service,
         responses: [.init(200, "The supervisors", .object([.init("SUPERVISORS", .array(of: .any))]))]
-      ) { _ in .json(await manager.supervisorOverview()) },
+      ) { _ in .json(await manager.overview.supervisors) },
       Route(
         "POST", "/SessionSupervisor/NewSession", "NEW_SESSION over HTTP", access: .service,
         body: .object([.init("USER_COUNT", QueueMessages.userCount, isRequired: false, "1 without it")]),
@@ -44,10 +44,20 @@ enum ManagerRoutes {
         }
         message.supervisor = id
         // The table says that it is an integer.
-        message.epoch = call.request.fields["session_epoch"].flatMap { Int64($0) }
-        return .json(try await manager.ask(message, from: .supervisors))
+        message.epoch = call.request.fields["session_epoch"].flatMap { Int64($0) }.map { Epoch($0) }
+        return try await ask(manager, message, from: .supervisors)
       },
     ]
+  }
+
+  private static func ask(
+    _ manager: UserManager, _ message: QueueMessage, from source: ManagerSource
+  ) async throws -> Reply {
+    do throws(ManagerRefusal) {
+      return .json(try await manager.ask(message, from: source))
+    } catch {
+      throw error.failure
+    }
   }
 
   private static func message(_ body: JSONValue) throws(HTTPFailure) -> QueueMessage {
@@ -60,7 +70,7 @@ enum ManagerRoutes {
         "POST", path, "The messages of \(source.queue) over HTTP: /asyncapi.json has the shape of each DATA",
         access: .service, body: QueueMessages.manager.body(of: source.queue),
         responses: [.init(200, "Handled", answer), unavailable]
-      ) { call in .json(try await manager.ask(try Self.message(call.body), from: source)) }
+      ) { call in try await ask(manager, try message(call.body), from: source) }
       route.example = QueueMessages.manager.example(of: source.queue)
       return route
     }
@@ -70,98 +80,32 @@ enum ManagerRoutes {
         responses: [
           .init(200, "The pool", .object([.init("USERS", .array(of: .any)), .init("FREE", .integer(minimum: 0))]))
         ]
-      ) { _ in .json(await manager.poolOverview()) },
+      ) { _ in .json(await manager.overview.users) },
       post("/UserServer", .userServer),
       Route(
         "GET", "/CustomerServer", "The sessions", access: .service,
         responses: [.init(200, "The sessions", .object([.init("SESSIONS", .array(of: .any))]))]
-      ) { _ in .json(await manager.sessionOverview()) },
+      ) { _ in .json(await manager.overview.customers) },
       post("/CustomerServer", .customerServer),
-      CommonRoutes.health(unavailable) { try await manager.health() },
+      CommonRoutes.health(unavailable) {
+        do throws(ManagerRefusal) { return try await manager.health() } catch { throw error.failure }
+      },
       Route(
         "GET", "/overview", "What the operator's page shows", access: .service,
         responses: [.init(200, "All of it", .any)]
-      ) { _ in .json(await manager.overview()) },
+      ) { _ in .json(await manager.operatorOverview()) },
     ]
   }
 }
 
-/// What the manager shows of itself.
-extension UserManager {
-  func health() async throws -> String {
-    guard await database.checkHealth() else { throw HTTPFailure(503, "the manager's database is not available") }
-    if let fault = await client.fault() { throw HTTPFailure(503, fault) }
-    return "the manager's database and the broker answer"
-  }
-
-  func supervisorOverview() -> JSONValue {
-    [
-      "SUPERVISORS": .array(
-        state.sessions.all.map { session in
-          [
-            "SESSION_SUPERVISOR_ID": .string(session.id.text), "EPOCH": .int(session.epoch),
-            "HOST": .string(session.host), "STATUS": .string(session.status.rawValue),
-            "LIST_USER_ID": .array(state.pool.users(of: session.id).map(\.json)),
-            "DEMAND": .int(Int64(state.pool.demand(of: session.id))),
-          ]
-        })
-    ]
-  }
-
-  func poolOverview() -> JSONValue {
-    let users = state.pool.users.sorted {
-      $0.value.turn < $1.value.turn || $0.value.turn == $1.value.turn && $0.key.key < $1.key.key
+extension ManagerRefusal {
+  /// The answer over HTTP.
+  var failure: HTTPFailure {
+    switch self {
+    case .malformed(let reason): HTTPFailure(400, reason)
+    case .stopping: HTTPFailure(503, "the service is stopping")
+    case .databaseUnavailable: HTTPFailure(503, "the manager's database is not available")
+    case .brokerUnavailable(let fault): HTTPFailure(503, fault)
     }
-    return [
-      "USERS": .array(
-        users.map { id, user in
-          let (place, supervisor): (JSONValue, JSONValue) =
-            switch user.place {
-            case .offline: ("OFFLINE", .null)
-            case .free: ("FREE", .null)
-            case .serving(let id): ("SERVING", .string(id.text))
-            }
-          return [
-            "USER_ID": id.json, "STATUS": place, "SESSION_SUPERVISOR_ID": supervisor,
-            "CONNECTION": .int(user.connection),
-          ]
-        }), "FREE": .int(Int64(users.count { $0.value.place == .free })),
-    ]
-  }
-
-  func sessionOverview() -> JSONValue {
-    [
-      "SESSIONS": .array(
-        state.sessions.all.filter(\.isOwn).map { session in
-          [
-            "EMAIL": .string(session.email?.text ?? ""), "SESSION_SUPERVISOR_ID": .string(session.id.text),
-            "STATUS": .string(session.status.rawValue),
-          ]
-        })
-    ]
-  }
-
-  func overview() async -> JSONValue {
-    let now = environment.clock.now
-    let hosts = heard.keys.sorted().map { name -> JSONValue in
-      ["HOST": .string(name), "SECONDS_SINCE": .int((now - heard[name]!).components.seconds)]
-    }
-    guard case .object(let supervisors) = supervisorOverview(), case .object(let pool) = poolOverview(),
-      case .object(let sessions) = sessionOverview()
-    else { return .null }
-    return .object(
-      supervisors + pool + sessions + [
-        .init("HOSTS", .array(hosts)), .init("DEAD_LETTERS", .int(Int64(deadLetters))),
-        .init("BROKER", .bool(await client.isConnected)), .init("QUEUES", .array(await queueDepths())),
-      ])
-  }
-
-  /// How much each queue holds.
-  private func queueDepths() async -> [JSONValue] {
-    var names = QueueNames.declarations.compactMap { if case .queue(let name, _) = $0 { name } else { nil } }
-    for session in state.sessions.all where session.status != .ended {
-      names += QueueNames.queues(of: session.id)
-    }
-    return await client.depths(names).map { ["QUEUE": .string($0.queue), "MESSAGES": .int(Int64($0.messages))] }
   }
 }

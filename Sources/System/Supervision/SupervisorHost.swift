@@ -1,42 +1,33 @@
 import Environment
 
-/// How a host of Session Supervisors is set up.
-public struct SupervisorHostOptions: Sendable {
-  /// Where the broker is.
-  public var broker = BrokerAddress(address: SocketAddress(host: "127.0.0.1", port: 5672))
-  /// What the host is called; something that no other has is added. Without one, its node's name.
-  public var name: String?
-  /// Time between two heartbeats.
-  public var heartbeat: Duration = .seconds(2)
-
-  /// The contract's defaults.
-  public init() {}
-}
-
-/// Runs any number of Session Supervisors (contract section 4): takes what `SSE_HOSTS` offers, shows that it lives, and hands its
-/// sessions over when it stops.
+/// Runs any number of Session Supervisors (contract section 4).
+///
+/// The host takes the sessions that `SSE_HOSTS` offers, sends heartbeats, and gives its sessions up when
+/// it stops. `SupervisorSession` decides what a supervisor does; the host does it.
 public actor SupervisorHost: Service {
-  let environment: Environment
+  /// Time between two requests for an offered session.
+  private static let requestInterval: Duration = .seconds(3)
+  /// Time to tell the manager that the host is leaving.
+  private static let drainTimeout: Duration = .seconds(2)
+
+  private let environment: Environment
   private let options: SupervisorHostOptions
   private let client: AMQPClient
-  /// Names this life of the host.
-  private let name: String
+  /// Differs in each life of the host.
+  private let name: HostName
   private let serialExecutor: ActorExecutor
   private var sessions: [SupervisorID: Running] = [:]
   private var isClosed = false
 
   private struct Running {
     var session: SupervisorSession
-    /// What it consumes, once the manager has said that the session is this host's.
+    /// The consumers of the session's queues, once the manager has accepted the host.
     var consumers: [Int] = []
   }
 
-  /// Time between two requests for a session that nobody has answered.
-  private static let insistence: Duration = .seconds(3)
-
   /// The executor that the environment gave to this actor.
   public nonisolated var unownedExecutor: UnownedSerialExecutor { serialExecutor.unowned }
-  /// It listens nowhere.
+  /// Empty: a host does not listen.
   public nonisolated let addresses: [(name: String, address: SocketAddress)] = []
 
   /// Starts the host.
@@ -51,11 +42,14 @@ public actor SupervisorHost: Service {
     self.environment = environment
     self.options = options
     client = AMQPClient(environment, broker: options.broker)
-    let life = "-" + Hex.encode(environment.entropy.bytes(6))
-    let base = options.name ?? environment.node
-    // Names of queues are made of it; the life tells two hosts apart, however alike they are called.
-    name = (base.utf8.count + life.utf8.count <= QueueNames.maximumHost ? base : "host") + life
+    name = Self.makeName(options.name ?? environment.node, environment.entropy)
     serialExecutor = environment.executor.forActor("supervisor-host")
+  }
+
+  /// Adds a random part, which tells apart two lives of a host and two hosts of one name.
+  private static func makeName(_ base: String, _ entropy: any Entropy) -> HostName {
+    let life = "-" + Hex.encode(entropy.bytes(6))
+    return HostName(base + life) ?? HostName("host" + life)!
   }
 
   private func begin() async {
@@ -65,21 +59,21 @@ public actor SupervisorHost: Service {
     await client.consumeEach(answers) { deliveries in try await self.takeAnswers(deliveries) }
     await client.consumeEach(QueueNames.hosts) { deliveries in try await self.takeOffers(deliveries) }
     client.start()
-    environment.executor.spawn("supervisor-heartbeat") { await self.beat() }
+    environment.executor.spawn("supervisor-heartbeat") { await self.sendHeartbeats() }
   }
 
-  /// Hands the sessions over and stops.
+  /// Gives the sessions up and stops.
   public func drain() async {
     isClosed = true
     sessions = [:]
-    var leaving = QueueMessage("HEARTBEAT", ["HOST": .string(name), "LEAVING": true])
-    leaving.id = "\(name)/leaving"
+    var leaving = QueueMessage("HEARTBEAT", ["HOST": .string(name.text), "LEAVING": true])
+    leaving.id = "\(name.text)/leaving"
     let message = Self.toManager(leaving)
     let task = environment.executor.spawn("supervisor-leaving") { [client] in
-      // Without a broker nobody hears it: then the manager finds out by itself. It deletes the queue of answers, too.
+      // If the broker does not get it, the manager misses the heartbeats.
       try? await client.publish(message)
     }
-    let deadline = environment.clock.now + .seconds(2)
+    let deadline = environment.clock.now + Self.drainTimeout
     environment.executor.spawn("supervisor-patience") { [environment, client] in
       try? await environment.clock.sleep(until: deadline)
       await client.close()
@@ -92,11 +86,11 @@ public actor SupervisorHost: Service {
     message.sent(to: QueueNames.managerExchange, QueueNames.fromSupervisors)
   }
 
-  private func beat() async {
+  private func sendHeartbeats() async {
     while !isClosed {
-      // The next one waits for this one: what a broker that is away would be told later says nothing any more.
       do {
-        try await client.publish(Self.toManager(QueueMessage("HEARTBEAT", ["HOST": .string(name)])))
+        // Waits for the broker, so that heartbeats do not pile up while it is away.
+        try await client.publish(Self.toManager(QueueMessage("HEARTBEAT", ["HOST": .string(name.text)])))
         try await environment.clock.sleep(for: options.heartbeat)
       } catch {
         return
@@ -104,75 +98,64 @@ public actor SupervisorHost: Service {
     }
   }
 
-  // MARK: Sessions
+  // MARK: Offers
 
   private func takeOffers(_ deliveries: [AMQPDelivery]) async throws {
     guard !isClosed else { throw NetworkError.closed }
-    var messages: [AMQPMessage] = []
+    var letters: [AMQPMessage] = []
     for delivery in deliveries {
-      let id: SupervisorID
-      let epoch: Int64
-      let data: JSONValue
+      let offer: SessionOffer
       do throws(QueueMessage.Malformed) {
-        (id, epoch, data) = try Self.offer(try QueueMessage(delivery))
+        offer = try SessionOffer(try QueueMessage(delivery))
       } catch {
-        messages.append(delivery.deadLetter(from: QueueNames.hosts, because: error.reason, environment.log))
+        letters.append(delivery.deadLetter(from: QueueNames.hosts, because: error.reason, environment.log))
         continue
       }
-      if let known = sessions[id] {
-        guard known.session.epoch < epoch else { continue }
-        await stop(id, known.session.epoch)
+      if let known = sessions[offer.session]?.session {
+        guard known.epoch < offer.epoch else { continue }
+        await stop(known)
       }
-      let session = SupervisorSession(id: id, epoch: epoch, data: data, host: name)
-      sessions[id] = Running(session: session)
-      environment.executor.spawn("supervisor-insists") { await self.insist(id, epoch) }
+      sessions[offer.session] = Running(session: SupervisorSession(offer, host: name))
+      environment.executor.spawn("supervisor-insists") { await self.requestSession(offer) }
     }
-    try await client.publishEach(messages)
+    try await client.publishEach(letters)
   }
 
-  private static func offer(
-    _ message: QueueMessage
-  ) throws(QueueMessage.Malformed) -> (id: SupervisorID, epoch: Int64, data: JSONValue) {
-    try message.check(against: QueueMessages.supervisor, queue: QueueNames.hosts)
-    guard let epoch = message.data["EPOCH"]?.int, (0...ClientBounds.counter).contains(epoch) else {
-      throw .init(reason: "EPOCH: missing, or not an integer from 0 to \(ClientBounds.counter)")
-    }
-    return (try QueueMessage.supervisor(message.data), epoch, message.data["SESSION_DATA"] ?? .object([]))
-  }
-
-  /// Asks for a session until there is an answer.
-  private func insist(_ id: SupervisorID, _ epoch: Int64) async {
+  /// Asks for an offered session until the manager answers.
+  private func requestSession(_ offer: SessionOffer) async {
     var attempt = 0
-    while !isClosed, let session = sessions[id]?.session, session.epoch == epoch, session.status == .starting {
+    while !isClosed, let session = sessions[offer.session]?.session, session.epoch == offer.epoch,
+      session.status == .starting
+    {
       attempt += 1
       await client.post(Self.toManager(session.begin(attempt: attempt)))
-      do { try await environment.clock.sleep(for: Self.insistence) } catch { return }
+      do { try await environment.clock.sleep(for: Self.requestInterval) } catch { return }
     }
   }
 
-  /// Whether sessions are this host's.
+  /// Takes the manager's answers to requests for sessions.
   private func takeAnswers(_ deliveries: [AMQPDelivery]) async throws {
     guard !isClosed else { throw NetworkError.closed }
     for delivery in deliveries {
-      let correlation = delivery.properties.correlationID ?? ""
-      let parts = correlation.split(separator: "/")
-      guard parts.count == 3, let id = SupervisorID(String(parts[2])), let answer = try? delivery.value() else {
+      guard let question = SupervisorQuestion(delivery.properties.correlationID ?? ""), let id = question.session,
+        let answer = try? delivery.value()
+      else {
         try await client.publishEach([
           delivery.deadLetter(from: QueueNames.answers(to: name), because: "not an answer", environment.log)
         ])
         continue
       }
       guard var running = sessions[id] else { continue }
-      let asked = running.session
+      let before = running.session
       let out = running.session.take(
-        answer: answer, to: correlation, deliveryID: delivery.properties.messageID ?? "")
+        answer: answer, to: question, deliveryID: delivery.properties.messageID ?? "")
       sessions[id] = running
       switch running.session.status {
-      case .over: await stop(id, asked.epoch)
-      case .running where asked.status == .starting:
+      case .over: await stop(before)
+      case .running where before.status == .starting:
         let consumers = await consume(id)
-        // Consuming takes its time: the session may be over meanwhile, or have been offered anew.
-        if sessions[id]?.session.epoch == asked.epoch {
+        // Meanwhile the session may have ended, or have been offered again.
+        if sessions[id]?.session.epoch == before.epoch {
           sessions[id]?.consumers = consumers
         } else {
           for consumer in consumers { await client.cancel(consumer) }
@@ -182,6 +165,8 @@ public actor SupervisorHost: Service {
       try await client.publishEach((out ?? []).map(Self.toManager))
     }
   }
+
+  // MARK: Sessions
 
   private func consume(_ id: SupervisorID) async -> [Int] {
     var consumers: [Int] = []
@@ -198,7 +183,7 @@ public actor SupervisorHost: Service {
     var messages: [AMQPMessage] = []
     var belongsToAnother = false
     for delivery in deliveries {
-      // One that is over touches nothing more: what comes is for whoever has the session now.
+      // The messages after the end of a supervisor are for the next one.
       guard var running = sessions[id], running.session.status != .over else {
         belongsToAnother = true
         break
@@ -217,28 +202,31 @@ public actor SupervisorHost: Service {
     }
     try await client.publishEach(messages)
     if let session = sessions[id]?.session, session.status == .over {
-      environment.executor.spawn("supervisor-end") { await self.stop(id, session.epoch) }
+      environment.executor.spawn("supervisor-end") { await self.stop(session) }
     }
     if belongsToAnother { throw NetworkError.closed }
   }
 
-  /// An answer has no `TYPE` and says what it answers; all else is a message.
+  /// An answer has a correlation id and no `TYPE`. Anything else is a message.
   private static func take(
     _ delivery: AMQPDelivery, from queue: String, for session: inout SupervisorSession
   ) throws(QueueMessage.Malformed) -> [QueueMessage]? {
-    let name = delivery.properties.messageID ?? ""
+    let id = delivery.properties.messageID ?? ""
     let value = try delivery.value()
-    if value["TYPE"] == nil, let correlation = delivery.properties.correlationID {
-      return session.take(answer: value, to: correlation, deliveryID: name)
+    if value["TYPE"] == nil, let correlationID = delivery.properties.correlationID {
+      guard let question = SupervisorQuestion(correlationID) else { return [] }
+      return session.take(answer: value, to: question, deliveryID: id)
     }
     let message = try QueueMessage(delivery, value)
     try message.check(against: QueueMessages.supervisor, queue: QueueMessages.kind(of: queue))
-    return try session.take(message, deliveryID: name)
+    return try session.take(message, deliveryID: id)
   }
 
-  /// Consumes no more for a session under one epoch; the session may be here anew under another. Its queues are the manager's to delete.
-  private func stop(_ id: SupervisorID, _ epoch: Int64) async {
-    guard sessions[id]?.session.epoch == epoch, let running = sessions.removeValue(forKey: id) else { return }
+  /// Stops consuming for a supervisor. The session may be here again with a later epoch. The manager
+  /// deletes its queues.
+  private func stop(_ session: SupervisorSession) async {
+    guard sessions[session.id]?.session.epoch == session.epoch, let running = sessions.removeValue(forKey: session.id)
+    else { return }
     for consumer in running.consumers { await client.cancel(consumer) }
   }
 }

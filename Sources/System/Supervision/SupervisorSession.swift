@@ -1,104 +1,108 @@
-/// What a Session Supervisor does, as a machine without effects: messages in, messages out.
+/// A Session Supervisor as a state machine: messages in, messages out, no effects.
 ///
-/// It takes its users, has each message given its place in the transcript, passes each on to the other users in the order of the
-/// transcript, asks for another user when one leaves, and in the end releases all of them. What it knows the manager knows as well,
-/// so that another one can go on where this one stops.
+/// It asks for its users, has each message appended to the transcript, relays each message to the other
+/// users in the order of the transcript, asks for another user when one leaves, and releases all of
+/// them at the end. The manager knows everything that it knows, so another supervisor can continue the
+/// session.
 struct SupervisorSession: Sendable {
-  /// What it asked for, as the answer names it.
-  private enum Question: String {
-    case initialize, users, append
-  }
-
   enum Status: Hashable, Sendable {
     case starting, running
-    /// It is over, or another one has taken over: nothing that comes is of interest.
+    /// The session has ended, or another supervisor has it. Every further message is ignored.
     case over
   }
 
   let id: SupervisorID
-  let epoch: Int64
+  let epoch: Epoch
   let data: JSONValue
-  let host: String
+  let host: HostName
   private(set) var status = Status.starting
   private(set) var users: [UserID] = []
-  /// Where in the manager's order of messages the briefing was: it accounts for all news before it.
+  /// The position of the briefing among the manager's messages. The briefing includes all news before.
   private var briefedAt: Int64 = 0
-  /// When users came and when they left: older news that comes late, because a stale host had it, changes nothing.
+  /// The positions at which users came and left last. Older news has no effect; it comes late when a
+  /// stale host held it.
   private var came: [UserID: Int64] = [:]
   private var left: [UserID: Int64] = [:]
 
-  init(id: SupervisorID, epoch: Int64, data: JSONValue, host: String) {
-    self.id = id
-    self.epoch = epoch
-    self.data = data
+  init(_ offer: SessionOffer, host: HostName) {
+    id = offer.session
+    epoch = offer.epoch
+    data = offer.data
     self.host = host
   }
 
   // MARK: Out
 
-  private func message(_ type: String, _ data: JSONValue, id: String, asking question: Question? = nil) -> QueueMessage
-  {
+  private func message(
+    _ type: String, _ data: JSONValue, id: String, asking kind: SupervisorQuestion.Kind? = nil
+  ) -> QueueMessage {
     var message = QueueMessage(type, data)
     message.supervisor = self.id
     message.epoch = epoch
-    // The same thing that is said twice has the same name; what another epoch says has another.
-    message.id = QueueMessage.id("\(self.id.text)/\(epoch)/\(id)")
-    if let question {
+    // A message that is sent again in one epoch has the same id.
+    message.id = QueueMessage.id("\(self.id.text)/\(epoch.number)/\(id)")
+    if let kind {
       message.replyTo = QueueNames.fromManager(to: self.id)
-      message.correlationID = "\(epoch)/\(question.rawValue)"
+      message.correlationID = SupervisorQuestion(kind, epoch: epoch).correlationID
     }
     return message
   }
 
-  /// The first thing it says, and says again until it is answered: an offer that comes twice may have reached two hosts, and the
-  /// manager has one of them. The answer goes to the host.
+  /// Asks for the session. An offer that is delivered twice may reach two hosts, and the manager accepts
+  /// one of them, so the answer goes to the host's queue.
   func begin(attempt: Int) -> QueueMessage {
-    var message = message("INITIALIZE_SESSION", ["HOST": .string(host)], id: "initialize/\(host)/\(attempt)")
+    var message = message(
+      "INITIALIZE_SESSION", ["HOST": .string(host.text)], id: "initialize/\(host.text)/\(attempt)")
     message.replyTo = QueueNames.answers(to: host)
-    message.correlationID = "\(epoch)/\(Question.initialize.rawValue)/\(id.text)"
+    message.correlationID = SupervisorQuestion(.initialize, epoch: epoch, session: id).correlationID
     return message
   }
 
   private func relay(_ entry: JSONValue) -> [QueueMessage] {
     guard let sequence = entry["SEQ"], let from = entry["FROM"], let text = entry["MESSAGE"] else { return [] }
-    let passed: JSONValue = ["SEQ": sequence, "FROM": from, "MESSAGE": text]
+    let relayed: JSONValue = ["SEQ": sequence, "FROM": from, "MESSAGE": text]
     return users.filter { $0.json != from }.map { user in
       message(
-        "SEND_MESSAGE_TO_USER", ["USER_ID": user.json, "MESSAGE_FOR_USER": passed],
+        "SEND_MESSAGE_TO_USER", ["USER_ID": user.json, "MESSAGE_FOR_USER": relayed],
         id: "tell/\(sequence.text)/\(user.key)")
     }
   }
 
-  private func append(_ data: JSONValue, from: JSONValue) throws(QueueMessage.Malformed) -> [QueueMessage] {
+  private func append(_ data: JSONValue, from sender: UserID) throws(QueueMessage.Malformed) -> [QueueMessage] {
     var members: [JSONValue.Member] = [
-      .init("MESSAGE_ID", .string(try QueueMessage.identifier(data, "MESSAGE_ID"))), .init("FROM", from),
+      .init("MESSAGE_ID", .string(try QueueMessage.messageID(data).text)), .init("FROM", sender.json),
       .init("MESSAGE", try QueueMessage.value(data, "MESSAGE")),
     ]
     if data["PREVIOUS"] != nil {
-      members.append(.init("PREVIOUS", .string(try QueueMessage.identifier(data, "PREVIOUS"))))
+      members.append(.init("PREVIOUS", .string(try QueueMessage.messageID(data, "PREVIOUS").text)))
     }
-    // Asked again, it has to be answered again: what comes twice may have been refused before.
     var request = message("APPEND_TRANSCRIPT", .object(members), id: "", asking: .append)
+    // Without an id the manager answers it each time: the answer before may have been a refusal.
     request.id = nil
     return [request]
   }
 
-  // MARK: In
+  private func ask(for count: JSONValue, id: String) -> QueueMessage {
+    message("NEW_SESSION", ["USER_COUNT": count], id: id, asking: .users)
+  }
 
-  /// An answer of the manager; `deliveryID` names it. nil when it is for the next one, which has taken over: then this one is over.
-  mutating func take(answer: JSONValue, to correlationID: String, deliveryID: String) -> [QueueMessage]? {
-    let parts = correlationID.split(separator: "/")
-    guard status != .over, parts.count >= 2, let asker = Int64(parts[0]),
-      let question = Question(rawValue: String(parts[1]))
-    else { return [] }
-    if isTakenOver(by: asker) { return nil }
-    guard asker == epoch else { return [] }
+  // MARK: Answers
+
+  /// Takes an answer of the manager. `deliveryID` is its message id.
+  ///
+  /// Returns nil if the answer is for a later supervisor; then this one is over.
+  mutating func take(
+    answer: JSONValue, to question: SupervisorQuestion, deliveryID: String
+  ) -> [QueueMessage]? {
+    guard status != .over else { return [] }
+    if isReplaced(by: question.epoch) { return nil }
+    guard question.epoch == epoch else { return [] }
     if answer["STATUS"] == "FAILED" {
-      // Out of order: it comes again. Anything else means that this one is over.
+      // The message that was out of order is sent again. Any other failure ends the supervisor.
       if answer["ERROR"] != "out of order" { status = .over }
       return []
     }
-    switch question {
+    switch question.kind {
     case .initialize: return initialized(answer, at: Self.position(of: deliveryID))
     case .users:
       add(Self.users(in: answer), at: Self.position(of: deliveryID))
@@ -115,12 +119,11 @@ struct SupervisorSession: Sendable {
     guard case .number(let wanted) = UserCount(clamping: data["USER_COUNT"]) else {
       return users.isEmpty ? [ask(for: "ALL", id: "users")] : []
     }
-    // Whoever was here before may have asked already.
+    // The last supervisor may have asked for some already.
     let missing = wanted + Self.count("ADDITIONAL", in: answer) - users.count - Self.count("DEMAND", in: answer)
     return missing > 0 ? [ask(for: .int(Int64(min(missing, ClientBounds.users))), id: "users")] : []
   }
 
-  /// A count in an answer of the manager, which was bounded there.
   private static func count(_ name: String, in answer: JSONValue) -> Int {
     Int(min(max(answer[name]?.int ?? 0, 0), Int64(ClientBounds.users)))
   }
@@ -129,60 +132,60 @@ struct SupervisorSession: Sendable {
     (answer["LIST_USER_ID"]?.array ?? []).compactMap { UserID($0) }
   }
 
-  private func ask(for count: JSONValue, id: String) -> QueueMessage {
-    message("NEW_SESSION", ["USER_COUNT": count], id: id, asking: .users)
-  }
-
   private mutating func add(_ more: [UserID], at position: Int64) {
+    var known = Set(users)
     for user in more where left[user, default: 0] <= position {
       came[user] = max(came[user, default: 0], position)
-      if !users.contains(user) { users.append(user) }
+      if known.insert(user).inserted { users.append(user) }
     }
   }
 
-  /// The number at the end of the name of a message from the manager: its place in the order of all of them. What has none is new.
+  /// The position of a message among all that the manager sends: the number at the end of its id. A
+  /// message without one counts as the newest.
   private static func position(of deliveryID: String) -> Int64 {
     deliveryID.split(separator: "-").last.flatMap { Int64($0) } ?? .max
   }
 
-  /// Whether a message shows that another one has the session now: then this one is over.
-  private mutating func isTakenOver(by other: Int64) -> Bool {
+  private mutating func isReplaced(by other: Epoch) -> Bool {
     guard other > epoch else { return false }
     status = .over
     return true
   }
 
-  /// A message from the manager or from the customer. `deliveryID` names it. nil when it has to be put back: it is for the next one, which
-  /// has taken over, or this one has not been briefed yet, and its predecessor on the same host was still being given things.
-  /// - Throws: for a message that belongs to the dead letters.
+  // MARK: Messages
+
+  /// Takes a message of the manager or the customer. `deliveryID` is its message id.
+  ///
+  /// Returns nil if the message has to be put back: it is for a later supervisor, or this one has not
+  /// been briefed, and a predecessor on the same host still consumed the queue.
+  /// - Throws: `QueueMessage.Malformed` for a message that belongs in the dead-letter queue.
   mutating func take(
     _ incoming: QueueMessage, deliveryID: String
   ) throws(QueueMessage.Malformed) -> [QueueMessage]? {
     guard status != .over else { return [] }
     guard status == .running else { return nil }
-    if let epoch = incoming.epoch, isTakenOver(by: epoch) { return nil }
+    if let epoch = incoming.epoch, isReplaced(by: epoch) { return nil }
     switch incoming.type {
-    case "USER_MESSAGE": return try append(incoming.data, from: try QueueMessage.user(incoming.data).json)
-    case "CUSTOMER_MESSAGE": return try append(incoming.data, from: "CUSTOMER")
+    case "USER_MESSAGE": return try append(incoming.data, from: try QueueMessage.user(incoming.data))
+    case "CUSTOMER_MESSAGE": return try append(incoming.data, from: .customer)
     case "USER_MANAGER_MESSAGE":
-      let news = try QueueMessage(incoming.data)
-      return try told(news.type, news.data, deliveryID)
-    default: throw .init(reason: "TYPE: \"\(incoming.type.shortened(toBytes: 64))\" is not known to supervisors")
+      return try takeNews(try QueueMessage(incoming.data), deliveryID)
+    default: throw Self.unknown(incoming.type)
     }
   }
 
-  private mutating func told(
-    _ what: String, _ data: JSONValue, _ deliveryID: String
+  private mutating func takeNews(
+    _ news: QueueMessage, _ deliveryID: String
   ) throws(QueueMessage.Malformed) -> [QueueMessage] {
     let position = Self.position(of: deliveryID)
-    switch what {
+    switch news.type {
     case "USERS_ASSIGNED":
-      let users = try QueueMessage.users(data)
+      let users = try QueueMessage.users(news.data)
       if position > briefedAt { add(users, at: position) }
       return []
     case "USER_DISCONNECT":
-      // The manager says so of users that the session has, whether or not this one has heard yet that it has them.
-      let user = try QueueMessage.user(data)
+      // The user is one of the session's, though this supervisor may not have heard that yet.
+      let user = try QueueMessage.user(news.data)
       guard position > briefedAt else { return [] }
       left[user] = max(left[user, default: 0], position)
       if came[user, default: 0] <= position { users.removeAll { $0 == user } }
@@ -192,7 +195,11 @@ struct SupervisorSession: Sendable {
     case "END_SESSION":
       status = .over
       return [message("USER_RELEASED", ["LIST_USER_ID": .array(users.map(\.json))], id: "release")]
-    default: throw .init(reason: "TYPE: \"\(what.shortened(toBytes: 64))\" is not known to supervisors")
+    default: throw Self.unknown(news.type)
     }
+  }
+
+  private static func unknown(_ type: String) -> QueueMessage.Malformed {
+    QueueMessage.Malformed(reason: "TYPE: \"\(type.shortened(toBytes: 64))\" is not known to supervisors")
   }
 }

@@ -150,7 +150,7 @@ import Testing
       try await customers.transaction { connection in
         let asked = ["Straße@example.com", "strasse@example.com", "νικος@example.com", "ANN@example.com"]
         let tokens = try asked.map {
-          try connection.customerSession(CustomerEmail($0)!.key, at: Timestamp(seconds: 0))?.token
+          try CustomerTables(connection).session(of: CustomerEmail($0)!, at: Timestamp(seconds: 0))?.token.text
         }
         #expect(tokens == ["b", "b", "c", "d"])
         #expect(try connection.first("SELECT count(*) FROM customer_sessions") { $0.int(0) } == 5)

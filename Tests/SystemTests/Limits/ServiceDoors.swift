@@ -218,15 +218,15 @@ extension Door {
     func apply(_ input: ManagerInput, from id: SupervisorID? = nil) {
       var message = QueueMessage("")
       message.supervisor = id
-      message.epoch = 1
+      message.epoch = .first
       _ = state.apply(input, message, answer: nil)
     }
     for number in 1...count {
       apply(.newUser(UserID(.int(Int64(number)))!, connection: 1))
-      apply(.startSession(email: CustomerEmail("\(number)@example.com")!, data: .object([])))
+      apply(.startSession(CustomerEmail("\(number)@example.com")!, data: .object([])))
     }
     for id in ids {
-      apply(.initialize(host: "host"), from: id)
+      apply(.initialize(host: HostName("host")!), from: id)
       apply(.wantsUsers(.number(1)), from: id)
     }
     for id in ids {

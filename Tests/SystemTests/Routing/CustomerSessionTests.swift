@@ -114,15 +114,15 @@ struct CustomerSessionTests {
     func start(_ id: String) {
       var message = QueueMessage("START_SESSION")
       message.id = id
-      _ = state.apply(.startSession(email: email, data: .object([])), message, answer: nil)
+      _ = state.apply(.startSession(email, data: .object([])), message, answer: nil)
     }
     start("first")
     start("second")
     _ = state.apply(
-      .cancelSession(email: email, request: "first"), QueueMessage("END_SESSION"), answer: nil)
+      .cancelSession(email, request: RequestID("first")), QueueMessage("END_SESSION"), answer: nil)
     #expect(state.sessions.all.contains { $0.status != .ended })
     _ = state.apply(
-      .cancelSession(email: email, request: "second"), QueueMessage("END_SESSION"), answer: nil)
+      .cancelSession(email, request: RequestID("second")), QueueMessage("END_SESSION"), answer: nil)
     #expect(!state.sessions.all.contains { $0.status != .ended })
   }
 

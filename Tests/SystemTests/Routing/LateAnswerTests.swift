@@ -27,8 +27,8 @@ struct LateAnswerTests {
   private func taken(_ id: String, _ state: inout ManagerState) -> [String?] {
     var initialize = QueueMessage("INITIALIZE_SESSION", .object([]))
     initialize.supervisor = SupervisorID(id)
-    initialize.epoch = 1
-    return answered(state.apply(.initialize(host: "h"), initialize, answer: nil))
+    initialize.epoch = .first
+    return answered(state.apply(.initialize(host: HostName("h")!), initialize, answer: nil))
   }
 
   @Test("the manager says which request a session that runs is for")
@@ -36,15 +36,15 @@ struct LateAnswerTests {
     var state = ManagerState()
     func start(_ id: String) -> [ManagerEffect] {
       state.apply(
-        .startSession(email: email, data: .object([])), message("START_SESSION", id: id), answer: nil)
+        .startSession(email, data: .object([])), message("START_SESSION", id: id), answer: nil)
     }
     _ = start("first")
     #expect(taken("s1", &state) == ["first"])
     #expect(answered(start("again")) == ["again"])
-    _ = state.apply(.cancelSession(email: email, request: "again"), message("END_SESSION"), answer: nil)
+    _ = state.apply(.cancelSession(email, request: RequestID("again")), message("END_SESSION"), answer: nil)
     _ = start("second")
     #expect(taken("s2", &state) == ["second"])
-    #expect(state.takeChangedSessions().last { $0.id == SupervisorID("s2") }?.request == "second")
+    #expect(state.takeChangedSessions().last { $0.id == SupervisorID("s2") }?.request?.text == "second")
   }
 
   @Test("a request without an id, as an agent of somebody else's may publish it, takes the answer from nobody")
@@ -52,29 +52,31 @@ struct LateAnswerTests {
     var state = ManagerState()
     for id in ["first", ""] {
       _ = state.apply(
-        .startSession(email: email, data: .object([])), message("START_SESSION", id: id), answer: nil)
+        .startSession(email, data: .object([])), message("START_SESSION", id: id), answer: nil)
     }
     #expect(taken("s1", &state) == ["first"])
   }
 
   @Test("the Customer Server takes no answer to a request that was given up")
   func customer() throws {
-    try World(seed: 1).perform { environment in
+    try World(seed: 1).perform { [email] environment in
       let database = Database(environment, path: "c.db", migrations: CustomerSchema.migrations)
       let (stale, fresh) = (SupervisorID("s1")!, SupervisorID("s2")!)
-      try await database.transaction { database in
-        _ = try database.requestSession(
-          "Ann", key: "ann", token: "t", data: .object([]), at: environment.clock.wallTime)
-        try database.initializes("ann", request: "first")
-        _ = try database.givesUp("ann", request: "first")
-        #expect(try database.sessionRuns("ann", stale, request: "first") == nil)
-        try database.initializes("ann", request: "second")
-        #expect(try database.sessionRuns("ann", stale, request: "first") == nil)
-        #expect(try database.sessionRuns("ann", stale, request: "") == nil)
-        try database.sessionEnds(stale)
-        #expect(try database.sessionRuns("ann", fresh, request: "second") != nil)
-        // A supervisor that takes over says so, too.
-        #expect(try database.sessionRuns("ann", fresh, request: "") != nil)
+      let (first, second) = (RequestID("first")!, RequestID("second")!)
+      try await database.transaction { connection in
+        let tables = CustomerTables(connection)
+        _ = try tables.request(
+          email, token: SessionToken("t"), data: .object([]), at: environment.clock.wallTime)
+        try tables.initialize(email, first)
+        _ = try tables.giveUp(email, first)
+        #expect(try tables.run(email, stale, first) == nil)
+        try tables.initialize(email, second)
+        #expect(try tables.run(email, stale, first) == nil)
+        #expect(try tables.run(email, stale, nil) == nil)
+        try tables.end(stale)
+        #expect(try tables.run(email, fresh, second) != nil)
+        // The next supervisor of a running session names no request.
+        #expect(try tables.run(email, fresh, nil) != nil)
       }
     }
   }

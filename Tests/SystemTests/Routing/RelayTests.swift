@@ -21,25 +21,27 @@ struct RelayTests {
     try World(seed: 1).perform { [ann, bob, session] environment in
       let database = Database(environment, path: "m.db", migrations: ManagerSchema.migrations)
       return try await database.transaction { database in
-        _ = try database.managerState(identity: "m")
+        let tables = ManagerTables(database)
+        _ = try tables.stored(identity: "m")
         var before = ManagerCommit(number: 1)
         before.sessions = [
           ManagedSession(
-            id: session, email: CustomerEmail("c@example.com"), epoch: 1, status: .running, host: "h",
-            data: .object([]), isOwn: isOwn)
+            id: session, customer: CustomerEmail("c@example.com"), epoch: .first, status: .running,
+            host: HostName("h")!, data: .object([]), isOwn: isOwn)
         ]
         before.effects = [.join([ann], session)]
         before.effects += (1...5).map {
           .append(
-            session, id: "m\($0)", from: $0 == 4 ? ann.json : "CUSTOMER", message: .string("\($0)"), previous: nil,
+            session,
+            SessionMessage(id: MessageID("m\($0)")!, sender: $0 == 4 ? ann : .customer, text: .string("\($0)")),
             answer: nil)
         }
-        _ = try before.run(on: database, forgetting: nil, missedAfter: nil)
+        _ = try before.run(on: tables, deleting: nil, missedAfter: nil)
         var passed: [String] = []
         for (index, effects) in commits.enumerated() {
           var commit = ManagerCommit(number: Int64(index) + 2)
           commit.effects = effects
-          for row in try commit.run(on: database, forgetting: nil, missedAfter: nil).outbox {
+          for row in try commit.run(on: tables, deleting: nil, missedAfter: nil).outbox {
             let data = try JSONParser.parse(row.body)["DATA"]!
             passed.append("\(data["USER_ID"] == bob.json ? "bob" : "ann") \(data["MESSAGE_FOR_USER"]!["SEQ"]!.text)")
           }

@@ -49,7 +49,7 @@ struct StoredRowTests {
       guard node == "manager" else { return }
       let database = Database(environment, path: "manager.db", migrations: ManagerSchema.migrations)
       try await database.transaction { database in
-        _ = try database.managerState(identity: "m")
+        _ = try ManagerTables(database).stored(identity: "m")
         for row in Self.managerRows { try database.run(row) }
       }
       await database.close()

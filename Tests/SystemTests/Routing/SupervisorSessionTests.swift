@@ -2,49 +2,61 @@ import Testing
 
 @testable import System
 
-/// What a Session Supervisor makes of news that come in another order than the manager's. Found by fuzzing.
-@Suite("News that come late to a Session Supervisor")
+/// News that reach a Session Supervisor in another order than the manager sent them. Found by fuzzing.
+@Suite("A Session Supervisor and late news")
 struct SupervisorSessionTests {
+  /// News of user 1, with its position among the manager's messages.
   private enum News {
     case assigned(Int64)
-    case gone(Int64)
+    case disconnected(Int64)
   }
 
-  /// Who is told of a message after these news of user 1, each with its place in the manager's order; and how often a replacement is asked for.
-  private func told(after news: [News]) throws -> (told: Bool, replacements: Int) {
-    var session = SupervisorSession(id: SupervisorID("s1")!, epoch: 2, data: ["USER_COUNT": 1], host: "h")
+  /// Returns whether user 1 gets a message after the news, and how many replacements were asked for.
+  private func outcome(of news: [News]) throws -> (isPresent: Bool, replacements: Int) {
+    let offer = SessionOffer(session: SupervisorID("s1")!, epoch: Epoch(2), data: ["USER_COUNT": 1])
+    var session = SupervisorSession(offer, host: HostName("h")!)
     _ = session.take(
-      answer: ["STATUS": "SUCCESS", "LIST_USER_ID": [], "DEMAND": 1], to: "2/initialize/s1", deliveryID: "um-m-10")
+      answer: ["STATUS": "SUCCESS", "LIST_USER_ID": [], "DEMAND": 1], to: SupervisorQuestion("2/initialize/s1")!,
+      deliveryID: "um-m-10")
     var replacements = 0
     for news in news {
-      let (type, data, place): (JSONValue, JSONValue, Int64) =
+      let (type, data, position): (JSONValue, JSONValue, Int64) =
         switch news {
-        case .assigned(let place): ("USERS_ASSIGNED", ["LIST_USER_ID": [1]], place)
-        case .gone(let place): ("USER_DISCONNECT", ["USER_ID": 1], place)
+        case .assigned(let position): ("USERS_ASSIGNED", ["LIST_USER_ID": [1]], position)
+        case .disconnected(let position): ("USER_DISCONNECT", ["USER_ID": 1], position)
         }
       let message = QueueMessage("USER_MANAGER_MESSAGE", ["TYPE": type, "DATA": data])
-      let out = try session.take(message, deliveryID: "um-m-\(place)") ?? []
+      let out = try session.take(message, deliveryID: "um-m-\(position)") ?? []
       replacements += out.count { $0.type == "ADDITIONAL_USERS" }
     }
     let out = session.take(
-      answer: ["STATUS": "SUCCESS", "SEQ": 1, "FROM": "CUSTOMER", "MESSAGE": "a"], to: "2/append", deliveryID: "um-m-99"
-    )
+      answer: ["STATUS": "SUCCESS", "SEQ": 1, "FROM": "CUSTOMER", "MESSAGE": "a"], to: SupervisorQuestion("2/append")!,
+      deliveryID: "um-m-99")
     return (out?.contains { $0.type == "SEND_MESSAGE_TO_USER" } ?? false, replacements)
   }
 
-  @Test(
-    "whoever came again after they had left is there, in whatever order that is heard; each departure is made up for")
+  @Test("a user who leaves and comes back is present in any order of the news, and is replaced once")
   func reordered() throws {
-    #expect(try told(after: [.assigned(20), .gone(30), .assigned(40)]) == (true, 1))
-    #expect(try told(after: [.assigned(40), .assigned(20), .gone(30)]) == (true, 1))
-    #expect(try told(after: [.assigned(20), .assigned(40), .gone(30)]) == (true, 1))
-    #expect(try told(after: [.assigned(20), .gone(30)]) == (false, 1))
-    #expect(try told(after: [.gone(30), .assigned(20)]) == (false, 1))
-    #expect(try told(after: [.assigned(40), .gone(50), .gone(30), .assigned(40)]) == (false, 2))
+    #expect(try outcome(of: [.assigned(20), .disconnected(30), .assigned(40)]) == (true, 1))
+    #expect(try outcome(of: [.assigned(40), .assigned(20), .disconnected(30)]) == (true, 1))
+    #expect(try outcome(of: [.assigned(20), .assigned(40), .disconnected(30)]) == (true, 1))
+    #expect(try outcome(of: [.assigned(20), .disconnected(30)]) == (false, 1))
+    #expect(try outcome(of: [.disconnected(30), .assigned(20)]) == (false, 1))
+    #expect(try outcome(of: [.assigned(40), .disconnected(50), .disconnected(30), .assigned(40)]) == (false, 2))
   }
 
-  @Test("what the briefing accounts for is no news")
+  @Test("news from before the briefing has no effect")
   func briefed() throws {
-    #expect(try told(after: [.assigned(5), .gone(6)]) == (false, 0))
+    #expect(try outcome(of: [.assigned(5), .disconnected(6)]) == (false, 0))
+  }
+
+  @Test("the correlation id of an answer names its question", arguments: [nil, SupervisorID("s1")])
+  func questions(session: SupervisorID?) {
+    for kind in [SupervisorQuestion.Kind.initialize, .users, .append] {
+      let question = SupervisorQuestion(kind, epoch: Epoch(7), session: session)
+      let parsed = SupervisorQuestion(question.correlationID)
+      #expect(parsed?.kind == kind && parsed?.epoch == Epoch(7) && parsed?.session == session)
+    }
+    for text in ["", "7", "x/users", "7/other", "/", "7//"] { #expect(SupervisorQuestion(text) == nil) }
   }
 }

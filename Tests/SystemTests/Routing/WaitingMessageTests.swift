@@ -8,7 +8,8 @@ import Testing
 /// Messages that wait because nobody takes them: how many a service keeps, and its answer beyond that.
 @Suite("Messages that wait")
 struct WaitingMessageTests {
-  private static let email = "ann@example.com"
+  private static let email = CustomerEmail("ann@example.com")!
+  private static let request = RequestID("r")!
   private static let supervisor = SupervisorID("s1")!
 
   /// A Customer Server on which a session runs whose supervisor never says a word.
@@ -17,14 +18,16 @@ struct WaitingMessageTests {
       guard node == "customers" else { return }
       let database = Database(environment, path: "customers.db", migrations: CustomerSchema.migrations)
       let text = JSONValue.string(String(repeating: "x", count: bytes - 2))
-      try await database.transaction { database in
-        _ = try database.requestSession(
-          Self.email, key: Self.email, token: "t", data: .object([]), at: environment.clock.wallTime)
-        try database.initializes(Self.email, request: "r")
-        _ = try database.sessionRuns(Self.email, Self.supervisor, request: "r")
-        for _ in 0..<unheard { _ = try database.customerSays(text, Self.email, Self.supervisor) }
+      try await database.transaction { connection in
+        let tables = CustomerTables(connection)
+        _ = try tables.request(
+          Self.email, token: SessionToken("t"), data: .object([]), at: environment.clock.wallTime)
+        try tables.initialize(Self.email, Self.request)
+        _ = try tables.run(Self.email, Self.supervisor, Self.request)
+        for _ in 0..<unheard { _ = try tables.add(text, from: Self.email, to: Self.supervisor) }
         for sequence in 0..<heard {
-          try database.sessionHears(Self.supervisor, Int64(sequence + 1), from: "CUSTOMER", text, id: nil)
+          let entry = TranscriptEntry(sequence: Int64(sequence + 1), sender: .customer, text: text, id: nil)
+          try tables.add(entry, to: Self.supervisor)
         }
       }
       await database.close()
@@ -36,7 +39,7 @@ struct WaitingMessageTests {
   ) throws -> (status: Int, body: JSONValue) {
     let answer = try session.ask(
       SessionWorld.customers, "PUT", "/handleSessionRequests",
-      ["EMAIL": .string(Self.email), "SESSION_TOKEN": "t", "REQUEST": .string(request), "DATA": data])
+      ["EMAIL": .string(Self.email.text), "SESSION_TOKEN": "t", "REQUEST": .string(request), "DATA": data])
     return (answer.status, answer.body)
   }
 
@@ -85,15 +88,16 @@ struct WaitingMessageTests {
   func ended() throws {
     try World(seed: 1).perform { environment in
       let database = Database(environment, path: "c.db", migrations: CustomerSchema.migrations)
-      try await database.transaction { database in
-        _ = try database.requestSession(
-          Self.email, key: Self.email, token: "t", data: .object([]), at: environment.clock.wallTime)
-        try database.initializes(Self.email, request: "r")
-        _ = try database.sessionRuns(Self.email, Self.supervisor, request: "r")
-        #expect(try database.customerSays("before", Self.email, Self.supervisor) != nil)
-        try database.sessionEnds(Self.supervisor)
-        #expect(try database.customerSays("after", Self.email, Self.supervisor) == nil)
-        #expect(try database.first("SELECT count(*) FROM unheard") { $0.int(0) } == 0)
+      try await database.transaction { connection in
+        let tables = CustomerTables(connection)
+        _ = try tables.request(
+          Self.email, token: SessionToken("t"), data: .object([]), at: environment.clock.wallTime)
+        try tables.initialize(Self.email, Self.request)
+        _ = try tables.run(Self.email, Self.supervisor, Self.request)
+        #expect(try tables.add("before", from: Self.email, to: Self.supervisor) != nil)
+        try tables.end(Self.supervisor)
+        #expect(try tables.add("after", from: Self.email, to: Self.supervisor) == nil)
+        #expect(try connection.first("SELECT count(*) FROM unheard") { $0.int(0) } == 0)
       }
     }
   }

@@ -1,0 +1,63 @@
+import Environment
+
+/// A customer's supervised session, or the request for one.
+struct CustomerSession: Sendable {
+  enum Status: String, Sendable {
+    case pending = "PENDING"
+    /// The customer waits for a supervisor.
+    case initializing = "INITIALIZING"
+    case running = "RUNNING"
+  }
+
+  let email: CustomerEmail
+  let status: Status
+  let token: SessionToken
+  /// The `DATA` of the request, for the supervisor.
+  let data: JSONValue
+  let requestedAt: Timestamp
+  let supervisor: SupervisorID?
+}
+
+/// The token of a customer's session. Requests show it.
+struct SessionToken: Sendable {
+  let text: String
+
+  /// A token that was stored or shown.
+  init(_ text: String) { self.text = text }
+
+  /// A new token, of 256 random bits.
+  init(from entropy: any Entropy) { text = Hex.encode(entropy.bytes(32)) }
+
+  /// Compares in a time that does not depend on where two tokens of one length differ.
+  func matches(_ other: SessionToken) -> Bool {
+    Cryptography.constantTimeEqual(text.utf8, other.text.utf8)
+  }
+}
+
+/// A message of a customer that is not in the transcript. Each names the one before, so that the
+/// transcript keeps their order.
+struct UnheardMessage: Sendable {
+  let id: MessageID
+  let previous: MessageID?
+  let text: JSONValue
+
+  /// The customer's message of this number in a session, counted from 1.
+  init(number: Int64, in session: SupervisorID, _ text: JSONValue) {
+    id = Self.id(number, session)
+    previous = number > 1 ? Self.id(number - 1, session) : nil
+    self.text = text
+  }
+
+  private static func id(_ number: Int64, _ session: SupervisorID) -> MessageID {
+    // At most 64 bytes of the supervisor's name and 20 of the number.
+    MessageID("customer/\(session.text)/\(number)")!
+  }
+
+  /// The message on its way to the session's supervisor.
+  func message(to session: SupervisorID) -> AMQPMessage {
+    var members: [JSONValue.Member] = [.init("MESSAGE_ID", .string(id.text)), .init("MESSAGE", text)]
+    if let previous { members.append(.init("PREVIOUS", .string(previous.text))) }
+    return QueueMessage("CUSTOMER_MESSAGE", .object(members))
+      .sent(to: QueueNames.supervisorExchange, QueueNames.fromCustomer(to: session))
+  }
+}

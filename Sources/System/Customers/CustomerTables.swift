@@ -1,0 +1,185 @@
+import Environment
+
+/// The tables of the Customer Server, for the time of one transaction.
+struct CustomerTables {
+  private let connection: SQLConnection
+
+  init(_ connection: SQLConnection) { self.connection = connection }
+
+  // MARK: Sessions
+
+  /// A request that nobody initializes is void after this time.
+  private static let requestLifetime: Duration = .seconds(600)
+
+  /// The session of a customer, pending or running.
+  func session(of email: CustomerEmail, at now: Timestamp) throws(DatabaseError) -> CustomerSession? {
+    let found = try connection.first(
+      "SELECT email, status, token, data, requested_at, supervisor FROM customer_sessions WHERE email_key = $1",
+      .text(email.key)
+    ) { row -> CustomerSession? in
+      // A row that cannot be read counts as no session. A new request takes its place.
+      guard let status = CustomerSession.Status(rawValue: row.text(1)), let email = CustomerEmail(row.text(0)) else {
+        return nil
+      }
+      return CustomerSession(
+        email: email, status: status, token: SessionToken(row.text(2)), data: row.json(3),
+        requestedAt: Timestamp(microseconds: row.int(4)), supervisor: SupervisorID(row.text(5)))
+    }
+    guard let found = found ?? nil else { return nil }
+    let isVoid = found.status == .pending && found.requestedAt <= now + (.zero - Self.requestLifetime)
+    return isVoid ? nil : found
+  }
+
+  /// Stores a request, unless the customer has a session. Returns that session.
+  func request(
+    _ email: CustomerEmail, token: SessionToken, data: JSONValue, at now: Timestamp
+  ) throws(DatabaseError) -> CustomerSession? {
+    if let known = try session(of: email, at: now) { return known }
+    try put(email, token: token, data: data, at: now)
+    return nil
+  }
+
+  /// Stores a request in place of any session.
+  func put(_ email: CustomerEmail, token: SessionToken, data: JSONValue, at now: Timestamp) throws(DatabaseError) {
+    try connection.execute(
+      """
+      INSERT INTO customer_sessions (email_key, email, status, token, data, requested_at, supervisor, last_sent)
+      VALUES ($1, $2, 'PENDING', $3, $4, $5, '', 0)
+      ON CONFLICT (email_key) DO UPDATE SET email = $2, status = 'PENDING', token = $3, data = $4, requested_at = $5,
+        supervisor = '', last_sent = 0
+      """, .text(email.key), .text(email.text), .text(token.text), .text(data.text), .int(now.microseconds))
+  }
+
+  /// Notes that a supervisor was asked for.
+  func initialize(_ email: CustomerEmail, _ request: RequestID) throws(DatabaseError) {
+    try connection.execute(
+      "UPDATE customer_sessions SET status = 'INITIALIZING', request = $2 WHERE email_key = $1", .text(email.key),
+      .text(request.text))
+  }
+
+  /// Makes a session pending again. Returns false if a supervisor took it, or a later request is under
+  /// way.
+  func giveUp(_ email: CustomerEmail, _ request: RequestID) throws(DatabaseError) -> Bool {
+    try connection.execute(
+      """
+      UPDATE customer_sessions SET status = 'PENDING'
+      WHERE email_key = $1 AND status = 'INITIALIZING' AND request = $2
+      """, .text(email.key), .text(request.text)) == 1
+  }
+
+  /// Makes every session that was being initialized pending again.
+  func giveUpAll() throws(DatabaseError) {
+    try connection.execute("UPDATE customer_sessions SET status = 'PENDING' WHERE status = 'INITIALIZING'")
+  }
+
+  /// Notes that a supervisor runs the session that a request asked for. A later supervisor of a running
+  /// session names no request.
+  ///
+  /// Returns the customer's messages to send to the supervisor, or nil if the news comes too late: the
+  /// session of a request that was given up has ended.
+  func run(
+    _ email: CustomerEmail, _ session: SupervisorID, _ request: RequestID?
+  ) throws(DatabaseError) -> [UnheardMessage]? {
+    let changed = try connection.execute(
+      """
+      UPDATE customer_sessions SET status = 'RUNNING', supervisor = $2
+      WHERE email_key = $1
+        AND (status = 'INITIALIZING' AND request = $3 OR status = 'RUNNING' AND supervisor = $2)
+      """, .text(email.key), .text(session.text), .text(request?.text ?? ""))
+    guard changed == 1 else { return nil }
+    return try connection.query(
+      "SELECT number, message FROM unheard WHERE supervisor = $1 ORDER BY number", .text(session.text)
+    ) { UnheardMessage(number: $0.int(0), in: session, $0.json(1)) }
+  }
+
+  func end(_ session: SupervisorID) throws(DatabaseError) {
+    try connection.execute("DELETE FROM customer_sessions WHERE supervisor = $1", .text(session.text))
+    try connection.execute("DELETE FROM unheard WHERE supervisor = $1", .text(session.text))
+  }
+
+  // MARK: The customer's messages
+
+  /// Messages of a customer that may wait for a supervisor.
+  private static let maximumUnheard: Int64 = 1000
+  /// Their bytes. The next supervisor gets all of them at once.
+  private static let maximumUnheardBytes: Int64 = 4 << 20
+
+  /// Whether a session may have no more messages outside its transcript.
+  func isFull(_ session: SupervisorID) throws(DatabaseError) -> Bool {
+    try connection.first(
+      "SELECT count(*), coalesce(sum(length(CAST(message AS BLOB))), 0) FROM unheard WHERE supervisor = $1",
+      .text(session.text)
+    ) { $0.int(0) >= Self.maximumUnheard || $0.int(1) >= Self.maximumUnheardBytes } ?? false
+  }
+
+  /// Keeps a customer's message until it is in the transcript. Returns nil if the session has ended.
+  func add(_ text: JSONValue, from email: CustomerEmail, to session: SupervisorID) throws(DatabaseError)
+    -> UnheardMessage?
+  {
+    let number = try connection.first(
+      """
+      UPDATE customer_sessions SET last_sent = last_sent + 1
+      WHERE email_key = $1 AND supervisor = $2 AND status = 'RUNNING' RETURNING last_sent
+      """, .text(email.key), .text(session.text)
+    ) { $0.int(0) }
+    guard let number else { return nil }
+    let message = UnheardMessage(number: number, in: session, text)
+    try connection.execute(
+      "INSERT INTO unheard (supervisor, number, message_id, message) VALUES ($1, $2, $3, $4)", .text(session.text),
+      .int(number), .text(message.id.text), .text(text.text))
+    return message
+  }
+
+  // MARK: The transcript
+
+  /// Bytes of the messages in one page, unless the first alone has more.
+  private static let maximumPageBytes = 512 << 10
+  /// Rows that are read at a time, so that few are read that the page has no room for.
+  private static let rowsAtATime = 8
+
+  /// Stores a message of the transcript. The same SEQ is the same message.
+  func add(_ entry: TranscriptEntry, to session: SupervisorID) throws(DatabaseError) {
+    try connection.execute(
+      "INSERT INTO session_messages (supervisor, seq, sender, message) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
+      .text(session.text), .int(entry.sequence), .text(entry.sender.key), .text(entry.text.text))
+    if let id = entry.id {
+      try connection.execute(
+        "DELETE FROM unheard WHERE supervisor = $1 AND message_id = $2", .text(session.text), .text(id.text))
+    }
+  }
+
+  /// The messages after a SEQ, in order: at most `limit`.
+  func transcript(of session: SupervisorID, after: Int64, limit: Int) throws(DatabaseError) -> [JSONValue] {
+    var page: [JSONValue] = []
+    var bytes = 0
+    var last = after
+    while page.count < limit {
+      let rows = try connection.query(
+        "SELECT seq, sender, message FROM session_messages WHERE supervisor = $1 AND seq > $2 ORDER BY seq LIMIT $3",
+        .text(session.text), .int(last), .int(Int64(min(Self.rowsAtATime, limit - page.count)))
+      ) { row in
+        (
+          sequence: row.int(0), bytes: row.text(1).utf8.count + row.text(2).utf8.count,
+          message: ["SEQ": .int(row.int(0)), "FROM": row.json(1), "MESSAGE": row.json(2)] as JSONValue
+        )
+      }
+      guard let end = rows.last?.sequence else { break }
+      for row in rows {
+        bytes += row.bytes
+        guard page.isEmpty || bytes <= Self.maximumPageBytes else { return page }
+        page.append(row.message)
+      }
+      last = end
+    }
+    return page
+  }
+}
+
+/// A message of a transcript, as the manager tells the Customer Server.
+struct TranscriptEntry: Sendable {
+  let sequence: Int64
+  let sender: UserID
+  let text: JSONValue
+  /// Nil from a foreign manager.
+  let id: MessageID?
+}

@@ -1,0 +1,67 @@
+/// The epoch of a supervised session: it grows each time the session is offered to the hosts.
+///
+/// A supervisor with a lower epoch than its session's was replaced; what it sends has no effect.
+struct Epoch: Hashable, Comparable, Sendable {
+  let number: Int64
+
+  init(_ number: Int64) { self.number = number }
+
+  /// The epoch of a foreign supervisor, one that the manager did not start.
+  static let foreign = Epoch(0)
+  /// The epoch of a session's first offer.
+  static let first = Epoch(1)
+
+  var next: Epoch { Epoch(number + 1) }
+
+  static func < (a: Epoch, b: Epoch) -> Bool { a.number < b.number }
+}
+
+/// The `MESSAGE_ID` of a message in a supervised session: 1 to 255 bytes. The same id means the same
+/// message.
+struct MessageID: Hashable, Sendable {
+  let text: String
+
+  init?(_ text: String) {
+    guard (1...ClientBounds.identifier).contains(text.utf8.count) else { return nil }
+    self.text = text
+  }
+}
+
+/// The id of a customer's `START_SESSION`: 1 to 255 bytes. Answers to the request carry it.
+struct RequestID: Hashable, Sendable {
+  let text: String
+
+  init?(_ text: String) {
+    guard (1...ClientBounds.identifier).contains(text.utf8.count) else { return nil }
+    self.text = text
+  }
+}
+
+/// A host of Session Supervisors: at most 128 bytes.
+struct HostName: Hashable, Comparable, Sendable {
+  /// Leaves room in the name of the host's queue.
+  static let maximumBytes = 128
+  /// The name of a foreign host, which need not have one.
+  static let unnamed = HostName("")!
+
+  let text: String
+
+  init?(_ text: String) {
+    guard text.utf8.count <= Self.maximumBytes else { return nil }
+    self.text = text
+  }
+
+  var isUnnamed: Bool { text.isEmpty }
+
+  static func < (a: HostName, b: HostName) -> Bool { a.text < b.text }
+}
+
+/// A message on its way into the transcript of a supervised session.
+struct SessionMessage: Sendable {
+  let id: MessageID
+  /// A user, or `UserID.customer`.
+  let sender: UserID
+  let text: JSONValue
+  /// The message of the same customer before this one. Only the Customer Server gives it.
+  var previous: MessageID?
+}

@@ -1,0 +1,67 @@
+/// One commit of the manager: the rows and effects of a batch of inputs, in one transaction.
+struct ManagerCommit: Sendable {
+  /// Message ids that are remembered, so that a redelivered message is handled once.
+  static let keptHandled: Int64 = 50_000
+  /// Commits between two deletions of older message ids.
+  private static let trimming: Int64 = 64
+  /// More rows than a commit can add to the outbox.
+  static let maximumRows: Int64 = 1 << 20
+  /// Above it, the positions of the commit's rows overflow.
+  static let maximumNumber = Int64.max / maximumRows - 1
+
+  /// One more than the number of the commit before.
+  let number: Int64
+  var effects: [ManagerEffect] = []
+  var users: [(UserID, UserPool.User)] = []
+  /// Demands by id; nil for one that is met.
+  var demands: [(Int64, UserPool.Demand?)] = []
+  var sessions: [ManagedSession] = []
+  var nextSession: Int64 = 1
+  var handled: [String] = []
+
+  init(number: Int64) { self.number = number }
+
+  /// Whether there is nothing to store: heartbeats and redelivered messages change nothing.
+  var isEmpty: Bool { effects.isEmpty && users.isEmpty && demands.isEmpty && sessions.isEmpty && handled.isEmpty }
+
+  /// Stores the commit, once: a commit that seemed to fail may be in the database.
+  ///
+  /// - Parameters:
+  ///   - published: The rows of the outbox up to this position are deleted.
+  ///   - missedAfter: With it, the outcome has every row of the outbox after this position, also those
+  ///     of earlier commits.
+  func run(
+    on tables: ManagerTables, deleting published: Int64?, missedAfter: Int64?
+  ) throws(DatabaseError) -> ManagerOutcome {
+    if let published { try tables.outbox.delete(through: published) }
+    var outcome = ManagerOutcome()
+    if try tables.begin(number) {
+      try writeRows(tables)
+      var writer = EffectWriter(tables, commit: number)
+      for effect in effects { try writer.perform(effect) }
+      outcome = writer.outcome
+    }
+    if let missedAfter { outcome.outbox = try tables.outbox.rows(after: missedAfter) }
+    return outcome
+  }
+
+  private func writeRows(_ tables: ManagerTables) throws(DatabaseError) {
+    for (id, user) in users { try tables.put(user, id) }
+    for (id, demand) in demands {
+      if let demand { try tables.put(demand) } else { try tables.deleteDemand(id) }
+    }
+    for session in sessions { try tables.put(session) }
+    if !sessions.isEmpty { try tables.setNextSession(nextSession) }
+    for id in handled { try tables.addHandled(id) }
+    if !handled.isEmpty, number % Self.trimming == 0 { try tables.trimHandled(to: Self.keptHandled) }
+  }
+}
+
+/// What a commit leaves to do once it is durable.
+struct ManagerOutcome: Sendable {
+  /// Rows that were added to the outbox.
+  var outbox: [OutboxRow] = []
+  var answers: [(caller: PendingAnswers.Caller, value: JSONValue)] = []
+  /// Users whose messages were refused, and why.
+  var refused: [(user: UserID, reason: String)] = []
+}

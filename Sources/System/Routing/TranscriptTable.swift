@@ -1,0 +1,60 @@
+/// The transcripts of sessions, and how far each user has got them.
+struct TranscriptTable {
+  private let connection: SQLConnection
+
+  init(_ connection: SQLConnection) { self.connection = connection }
+
+  /// The SEQ of the last message, or 0.
+  func lastSequence(in session: SupervisorID) throws(DatabaseError) -> Int64 {
+    try connection.first(
+      "SELECT max(seq) FROM transcripts WHERE supervisor = $1 AND seq < $2", .text(session.text),
+      .int(ClientBounds.counter)
+    ) { $0.int(0) } ?? 0
+  }
+
+  func sequence(of message: MessageID, in session: SupervisorID) throws(DatabaseError) -> Int64? {
+    try connection.first(
+      "SELECT seq FROM transcripts WHERE supervisor = $1 AND message_id = $2", .text(session.text),
+      .text(message.text)
+    ) { $0.int(0) }
+  }
+
+  func add(_ message: SessionMessage, at sequence: Int64, in session: SupervisorID) throws(DatabaseError) {
+    try connection.execute(
+      "INSERT INTO transcripts (supervisor, seq, message_id, sender, message) VALUES ($1, $2, $3, $4, $5)",
+      .text(session.text), .int(sequence), .text(message.id.text), .text(message.sender.key),
+      .text(message.text.text))
+  }
+
+  /// The messages in a range that others than `user` sent, as supervisors relay them. Empty for the
+  /// session of a foreign supervisor, which itself decides who gets what.
+  func messages(
+    in session: SupervisorID, _ sequences: Range<Int64>, notFrom user: UserID
+  ) throws(DatabaseError) -> [JSONValue] {
+    try connection.query(
+      """
+      SELECT seq, sender, message FROM transcripts JOIN sessions USING (supervisor)
+      WHERE supervisor = $1 AND is_own = 1 AND seq >= $2 AND seq < $3 AND sender <> $4 ORDER BY seq
+      """, .text(session.text), .int(sequences.lowerBound), .int(sequences.upperBound), .text(user.key)
+    ) { ["SEQ": .int($0.int(0)), "FROM": $0.json(1), "MESSAGE": $0.json(2)] }
+  }
+
+  // MARK: Users
+
+  /// The SEQ up to which a user has got the transcript, or 0.
+  func relayedSequence(to user: UserID, in session: SupervisorID) throws(DatabaseError) -> Int64 {
+    try connection.first(
+      "SELECT last_seq FROM relayed WHERE supervisor = $1 AND user_key = $2", .text(session.text), .text(user.key)
+    ) { $0.int(0) } ?? 0
+  }
+
+  func setRelayedSequence(
+    _ sequence: Int64, to user: UserID, in session: SupervisorID
+  ) throws(DatabaseError) {
+    try connection.execute(
+      """
+      INSERT INTO relayed (supervisor, user_key, last_seq) VALUES ($1, $2, $3)
+      ON CONFLICT (supervisor, user_key) DO UPDATE SET last_seq = $3
+      """, .text(session.text), .text(user.key), .int(sequence))
+  }
+}
