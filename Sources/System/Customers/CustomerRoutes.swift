@@ -4,7 +4,8 @@ import Environment
 enum CustomerRoutes {
   fileprivate static let unavailableCode = "SERVICE_UNAVAILABLE"
 
-  /// A failure answers with a code. A text that is not a code becomes the `DETAIL` of `INVALID_REQUEST`.
+  /// A failure answers with a code. A text that is not a code becomes the `DETAIL` of
+  /// `INVALID_REQUEST`.
   static let description = ServiceDescription(
     name: "customers", title: "Customer Server", version: Release.version,
     errorSchema: .object([.init("MESSAGE", .string()), .init("DETAIL", .string(), isRequired: false)])
@@ -61,23 +62,24 @@ enum CustomerRoutes {
           email, .init("PASSWORD", .password),
           .init("PERSONA_TYPE", .string(.init(values: ["CUSTOMERS"]))),
           .init(
-            "DATA", .object([users]), isRequired: false, "for the supervisor, which is handed all of it"),
+            "DATA", .object([users]), isRequired: false, "passed on to the supervisor as it is"),
         ]), takesPropertyLists: true,
         responses: [
           .init(200, "Accepted", answer("SESSION_CREATION_REQUEST_ACCEPTED", more: [token])),
           .init(400, "A session is pending or running, or the request is invalid"),
           .init(401, "Wrong email or password"),
-          .init(429, "TOO_MANY_ATTEMPTS: after too many failed ones, with Retry-After"),
+          .init(429, "TOO_MANY_ATTEMPTS: too many failed attempts, with Retry-After"),
           .init(500, "The credential server does not answer"), unavailable,
         ]
       ) { call in try await answering { try await requestSession(call, customers) } },
       Route(
-        "POST", "/initializeSession", "Begin the session that was asked for",
+        "POST", "/initializeSession", "Start the requested session",
         body: .object([email, .init("SESSION_TOKEN", .string(.init(maximumBytes: 255)), isRequired: false)]),
         takesPropertyLists: true,
         responses: [
-          .init(200, "A supervisor has taken it", answer("SESSION_INITIALIZED")), .init(401, "Wrong token"),
-          .init(404, "No session is pending"), .init(500, "No supervisor took it in 5 s; it is pending again"),
+          .init(200, "A supervisor has taken the session", answer("SESSION_INITIALIZED")), .init(401, "Wrong token"),
+          .init(404, "No session is pending"),
+          .init(500, "No supervisor took the session in 5 s; the request is pending again"),
           unavailable,
         ]
       ) { call in
@@ -88,7 +90,7 @@ enum CustomerRoutes {
         }
       },
       Route(
-        "PUT", "/handleSessionRequests", "Speak, listen, ask for users, end",
+        "PUT", "/handleSessionRequests", "Send and read messages, ask for users, or end the session",
         body: .object([
           email, token,
           .init(
@@ -100,13 +102,14 @@ enum CustomerRoutes {
               .init("MESSAGE", .any, isRequired: false, "of SEND_MESSAGE"),
               .init(
                 "AFTER", .integer(), isRequired: false,
-                "of GET_MESSAGES: the last SEQ that is known. Ask again until the answer is empty"),
+                "of GET_MESSAGES: the last SEQ that was read. Ask again until the answer is empty"),
               users,
             ]), isRequired: false),
         ]), takesPropertyLists: true,
         responses: [
           .init(200, "Done", .object([.init("MESSAGE", .string())])), .init(401, "Wrong token"),
-          .init(404, "No session is running"), .init(429, "TOO_MANY_MESSAGES: no supervisor takes them"), unavailable,
+          .init(404, "No session is running"), .init(429, "TOO_MANY_MESSAGES: too many wait for a supervisor"),
+          unavailable,
         ]
       ) { call in
         try await answering {
@@ -140,10 +143,11 @@ enum CustomerRoutes {
   private static func others(_ customers: CustomerServer) -> [Route] {
     [
       Route(
-        "GET", "/serverRunning", "Whether the server runs", responses: [.init(200, "It does", answer("SERVER_RUNNING"))]
+        "GET", "/serverRunning", "Whether the server runs",
+        responses: [.init(200, "The server runs", answer("SERVER_RUNNING"))]
       ) { _ in .json(["MESSAGE": "SERVER_RUNNING"]) },
       Route(
-        "GET", "/sessionSTATUS", "How a customer's session stands",
+        "GET", "/sessionSTATUS", "The status of a customer's session",
         arguments: [.init("message", .string(.init(maximumBytes: 4096)), "JSON with PERSONA_TYPE and EMAIL")],
         responses: [.init(200, "The status", answer("IDLE", "PENDING", "RUNNING")), unavailable]
       ) { call in

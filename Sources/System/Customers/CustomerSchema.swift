@@ -38,8 +38,8 @@ enum CustomerSchema {
 
   /// Gives each session the folded key of its email.
   ///
-  /// Of two sessions that now share a key, a running one gets it. The other keeps its old key, under
-  /// which nobody finds it, and ends like a session whose customer is gone.
+  /// Of two sessions that now share a key, a running one gets it. The other keeps its old key,
+  /// under which nobody finds it, and ends like a session whose customer is gone.
   private static func foldEmailKeys(_ connection: SQLConnection) throws(DatabaseError) {
     let rows = try connection.query(
       "SELECT email_key, email FROM customer_sessions ORDER BY status DESC, requested_at, email_key"

@@ -1,9 +1,10 @@
 import Environment
 
-/// The Customer Server (contract section 3): customers ask for supervised sessions, and speak in them.
+/// The Customer Server (contract section 3): customers ask for supervised sessions, and speak in
+/// them.
 ///
-/// A row for each session takes the place of the customer agents of the documents. It holds what the
-/// customer sent that is not in the transcript yet, and the transcript.
+/// A row for each session takes the place of the customer agents of the documents. It holds what
+/// the customer sent that is not in the transcript yet, and the transcript.
 public actor CustomerServer: HTTPBackend {
   /// The database of the Customer Server.
   public static let database = ServiceDatabase("customers.db", CustomerSchema.migrations)
@@ -138,7 +139,8 @@ public actor CustomerServer: HTTPBackend {
     return await withUnsafeContinuation { pending.wait(for: request, $0) }
   }
 
-  /// Queues a message to the manager, after those before. The client sends it until the broker has it.
+  /// Queues a message to the manager, after those before. The client sends it until the broker has
+  /// it.
   private func post(_ message: QueueMessage) async {
     await client.post(message.sent(to: QueueNames.managerExchange, QueueNames.fromCustomerServer))
   }
@@ -230,8 +232,8 @@ public actor CustomerServer: HTTPBackend {
 
   /// Checks the database and the broker; returns a description for `/health`.
   ///
-  /// The User Manager is in the description only. Without it requests are still taken, and served when
-  /// it is back.
+  /// The User Manager is in the description only. Without it requests are still taken, and served
+  /// when it is back.
   func health() async throws -> String {
     guard await database.checkHealth() else { throw CustomerRefusal.unavailable }
     if let fault = await client.fault() { throw CustomerRefusal.brokerUnavailable(fault) }

@@ -57,8 +57,8 @@ struct CustomerTables {
       .text(request.text))
   }
 
-  /// Makes a session pending again. Returns false if a supervisor took it, or a later request is under
-  /// way.
+  /// Makes a session pending again. Returns false if a supervisor took it, or a later request is
+  /// under way.
   func giveUp(_ email: CustomerEmail, _ request: RequestID) throws(DatabaseError) -> Bool {
     try connection.execute(
       """
@@ -72,11 +72,11 @@ struct CustomerTables {
     try connection.execute("UPDATE customer_sessions SET status = 'PENDING' WHERE status = 'INITIALIZING'")
   }
 
-  /// Notes that a supervisor runs the session that a request asked for. A later supervisor of a running
-  /// session names no request.
+  /// Notes that a supervisor runs the session that a request asked for. A later supervisor of a
+  /// running session names no request.
   ///
-  /// Returns the customer's messages to send to the supervisor, or nil if the news comes too late: the
-  /// session of a request that was given up has ended.
+  /// Returns the customer's messages to send to the supervisor, or nil if the news comes too late:
+  /// the session of a request that was given up has ended.
   func run(
     _ email: CustomerEmail, _ session: SupervisorID, _ request: RequestID?
   ) throws(DatabaseError) -> [UnheardMessage]? {
@@ -112,7 +112,8 @@ struct CustomerTables {
     ) { $0.int(0) >= Self.maximumUnheard || $0.int(1) >= Self.maximumUnheardBytes } ?? false
   }
 
-  /// Keeps a customer's message until it is in the transcript. Returns nil if the session has ended.
+  /// Keeps a customer's message until it is in the transcript. Returns nil if the session has
+  /// ended.
   func add(_ text: JSONValue, from email: CustomerEmail, to session: SupervisorID) throws(DatabaseError)
     -> UnheardMessage?
   {

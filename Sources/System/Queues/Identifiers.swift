@@ -16,8 +16,8 @@ struct Epoch: Hashable, Comparable, Sendable {
   static func < (a: Epoch, b: Epoch) -> Bool { a.number < b.number }
 }
 
-/// The `MESSAGE_ID` of a message in a supervised session: 1 to 255 bytes. The same id means the same
-/// message.
+/// The `MESSAGE_ID` of a message in a supervised session: 1 to 255 bytes. The same id means the
+/// same message.
 struct MessageID: Hashable, Sendable {
   let text: String
 

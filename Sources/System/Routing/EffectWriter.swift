@@ -170,8 +170,8 @@ struct EffectWriter {
 
   /// Passes a supervisor's message on to a user, each SEQ once and in order.
   ///
-  /// First passes on what the supervisor skipped: a stale host took the answer with that message, and
-  /// the supervisor gets it too late.
+  /// First passes on what the supervisor skipped: a stale host took the answer with that message,
+  /// and the supervisor gets it too late.
   private mutating func tell(
     _ message: JSONValue, to user: UserID, in session: SupervisorID
   ) throws(DatabaseError) {

@@ -26,8 +26,8 @@ struct ForwardedTable {
 
   /// Keeps a message until it is in the transcript.
   ///
-  /// `total` counts the messages of all users. A commit counts them once and adds to the number, which
-  /// may become too high, never too low.
+  /// `total` counts the messages of all users. A commit counts them once and adds to the number,
+  /// which may become too high, never too low.
   func add(
     _ message: SessionMessage, for session: SupervisorID, total: inout Total?
   ) throws(DatabaseError) -> Outcome {

@@ -28,8 +28,8 @@ struct ManagedSession: Hashable, Sendable {
 /// The manager's sessions, by supervisor and by customer.
 struct ManagedSessions: Sendable {
   private var bySupervisor: [SupervisorID: ManagedSession] = [:]
-  /// The sessions of each customer that have not ended. There is at most one, except in rows that an
-  /// earlier release stored.
+  /// The sessions of each customer that have not ended. There is at most one, except in rows that
+  /// an earlier release stored.
   private var current: [CustomerEmail: [SupervisorID]] = [:]
 
   subscript(id: SupervisorID) -> ManagedSession? {

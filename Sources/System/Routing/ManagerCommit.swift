@@ -28,8 +28,8 @@ struct ManagerCommit: Sendable {
   ///
   /// - Parameters:
   ///   - published: The rows of the outbox up to this position are deleted.
-  ///   - missedAfter: With it, the outcome has every row of the outbox after this position, also those
-  ///     of earlier commits.
+  ///   - missedAfter: With it, the outcome has every row of the outbox after this position, also
+  ///     those of earlier commits.
   func run(
     on tables: ManagerTables, deleting published: Int64?, missedAfter: Int64?
   ) throws(DatabaseError) -> ManagerOutcome {

@@ -1,9 +1,9 @@
-/// An effect of an input. The commit that stores the changed users and sessions performs its effects
-/// in order.
+/// An effect of an input. The commit that stores the changed users and sessions performs its
+/// effects in order.
 enum ManagerEffect: Sendable {
   case send(exchange: String, key: String, QueueMessage)
-  /// Sends a user's message to a supervisor, and keeps it until it is in the transcript. Refused when
-  /// too many messages wait.
+  /// Sends a user's message to a supervisor, and keeps it until it is in the transcript. Refused
+  /// when too many messages wait.
   case forward(SessionMessage, SupervisorID, answer: Answer?)
   /// Prepares a session for its next supervisor: declares its queues, and sends the users' messages
   /// that are not in the transcript again, because the last supervisor may hold them.

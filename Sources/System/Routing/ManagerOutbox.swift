@@ -2,8 +2,8 @@ import Environment
 
 /// Publishes the rows of the outbox in order, and deletes them once the broker has confirmed them.
 ///
-/// A row whose deletion a crash prevents is published again by the next life, with the same message id.
-/// The outbox runs on the manager's executor, so calls between the two cost no hop.
+/// A row whose deletion a crash prevents is published again by the next life, with the same message
+/// id. The outbox runs on the manager's executor, so calls between the two cost no hop.
 actor ManagerOutbox {
   /// Time that published rows wait for another commit to delete them.
   private static let deletionDelay: Duration = .milliseconds(500)

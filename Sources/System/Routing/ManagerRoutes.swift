@@ -22,7 +22,7 @@ enum ManagerRoutes {
   private static func supervisors(_ manager: UserManager) -> [Route] {
     [
       Route(
-        "GET", "/SessionSupervisor", "The supervisors: epoch, host, users, demand", access: .service,
+        "GET", "/SessionSupervisor", "Lists the supervisors: epoch, host, users, demand", access: .service,
         responses: [.init(200, "The supervisors", .object([.init("SUPERVISORS", .array(of: .any))]))]
       ) { _ in .json(await manager.overview.supervisors) },
       Route(
@@ -31,7 +31,7 @@ enum ManagerRoutes {
         parameters: [
           .header("SESSION_SUPERVISOR_ID", QueueMessages.supervisorID, "the supervisor"),
           .header("SESSION_EPOCH", .integer(minimum: 0), "its epoch"),
-        ], responses: [.init(200, "The users, or why there are none", answer), unavailable]
+        ], responses: [.init(200, "The users, or the reason for the failure", answer), unavailable]
       ) { call in
         var message: QueueMessage
         if call.body["TYPE"] != nil {
@@ -40,10 +40,10 @@ enum ManagerRoutes {
           message = QueueMessage("NEW_SESSION", call.body)
         }
         guard let id = call.request.fields["session_supervisor_id"].flatMap({ SupervisorID($0) }) else {
-          throw HTTPFailure(400, "SESSION_SUPERVISOR_ID: missing, or no name of a supervisor")
+          throw HTTPFailure(400, "SESSION_SUPERVISOR_ID: missing, or not a name of a supervisor")
         }
         message.supervisor = id
-        // The table says that it is an integer.
+        // The route's parameter is an integer.
         message.epoch = call.request.fields["session_epoch"].flatMap { Int64($0) }.map { Epoch($0) }
         return try await ask(manager, message, from: .supervisors)
       },
@@ -91,8 +91,8 @@ enum ManagerRoutes {
         do throws(ManagerRefusal) { return try await manager.health() } catch { throw error.failure }
       },
       Route(
-        "GET", "/overview", "What the operator's page shows", access: .service,
-        responses: [.init(200, "All of it", .any)]
+        "GET", "/overview", "The data of the operator's page", access: .service,
+        responses: [.init(200, "Supervisors, users, sessions, hosts and queues", .any)]
       ) { _ in .json(await manager.operatorOverview()) },
     ]
   }

@@ -1,4 +1,4 @@
-/// The database of the User Manager: sessions, users, demand, transcripts, and what is still to be published.
+/// The database of the User Manager: sessions, users, demand, transcripts, and the outbox.
 enum ManagerSchema {
   static let migrations = Migrations(
     """
@@ -66,7 +66,7 @@ enum ManagerSchema {
       "ALTER TABLE sessions ADD COLUMN additional BIGINT NOT NULL DEFAULT 0;",
       "ALTER TABLE manager ADD COLUMN last_commit BIGINT NOT NULL DEFAULT 0;",
       "ALTER TABLE sessions ADD COLUMN request VARCHAR(255) NOT NULL DEFAULT '';",
-      // A commit's number gives its rows their places; what came before is known without an index.
+      // Drops AUTOINCREMENT and indexes: positions come from the number of the commit.
       """
       CREATE TABLE next_forwarded (
         position INTEGER PRIMARY KEY,
@@ -95,7 +95,7 @@ enum ManagerSchema {
       DROP TABLE outbox;
       ALTER TABLE next_outbox RENAME TO outbox;
       """,
-      // Counted from the index alone, however long the messages are.
+      // Sizes are summed from the index, without reading the messages.
       """
       ALTER TABLE forwarded ADD COLUMN size BIGINT NOT NULL DEFAULT 0;
       UPDATE forwarded SET size = length(message);

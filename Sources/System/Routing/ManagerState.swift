@@ -1,4 +1,5 @@
-/// The sessions, users and demand of the manager, with its rules. A value: it has no effects of its own.
+/// The sessions, users and demand of the manager, with its rules. A value: it has no effects of its
+/// own.
 struct ManagerState: Sendable {
   var pool = UserPool()
   private(set) var sessions = ManagedSessions()
@@ -101,7 +102,8 @@ struct ManagerState: Sendable {
       type, ["EMAIL": .string(session.customer?.text ?? ""), "SESSION_SUPERVISOR_ID": .string(session.id.text)])
     message.supervisor = session.id
     message.epoch = session.epoch
-    // Names the request that it answers, so that a late answer is not taken for that to a later request.
+    // Names the request that it answers, so that a late answer is not taken for that to a later
+    // request.
     if type == "SESSION_RUNNING" { message.correlationID = session.request?.text }
     return .send(exchange: QueueNames.customerExchange, key: QueueNames.toCustomerServer, message)
   }

@@ -78,8 +78,8 @@ struct ManagerTables {
 
   /// Reads the state that the manager's last life left. `identity` becomes its name if it has none.
   ///
-  /// An earlier release may have stored values that are refused today. A value is clamped where that
-  /// keeps its meaning; otherwise its row is set aside: it stays in the table and is not used.
+  /// An earlier release may have stored values that are refused today. A value is clamped where
+  /// that keeps its meaning; otherwise its row is set aside: it stays in the table and is not used.
   func stored(identity: String) throws(DatabaseError) -> StoredManager {
     try connection.execute(
       "INSERT INTO manager (only, identity, next_session) VALUES (1, $1, 1) ON CONFLICT DO NOTHING", .text(identity))

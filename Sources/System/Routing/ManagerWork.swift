@@ -15,7 +15,8 @@ struct ManagerWork {
   let key: String?
   /// The delivery that brought the message, and its queue.
   private let delivery: (queue: String, delivery: AMQPDelivery)?
-  /// Resumed with true once the work and all before it are committed, with false if the manager stops.
+  /// Resumed with true once the work and all before it are committed, with false if the manager
+  /// stops.
   var done: UnsafeContinuation<Bool, Never>?
 
   private init(

@@ -18,9 +18,9 @@ enum OperatorPage {
     <script src="/operator.js" defer></script>
     </head>
     <body>
-    <header><h1>User Manager</h1><span id="state" role="status">loading …</span></header>
+    <header><h1>User Manager</h1><span id="state" role="status">loading…</span></header>
     <form id="token" hidden><label>Service token <input id="secret" type="password" autocomplete="off"></label><button>Show</button></form>
-    <section id="numbers" aria-label="In short"></section>
+    <section id="numbers" aria-label="Summary"></section>
     <section><h2>Supervisors</h2><div class="scroll"><table id="supervisors"></table></div></section>
     <section><h2>Users</h2><div class="scroll"><table id="users"></table></div></section>
     <section><h2>Hosts</h2><div class="scroll"><table id="hosts"></table></div></section>
@@ -57,7 +57,7 @@ enum OperatorPage {
   private static let script = #"""
     'use strict';
     const $ = id => document.getElementById(id);
-    // Kept for this tab only, and shown to the manager alone.
+    // Kept for this tab, and sent to the manager only.
     let token = sessionStorage.getItem('service-token');
 
     function cell(tag, text, kind) {
@@ -77,9 +77,9 @@ enum OperatorPage {
       });
       if (!lines.length) {
         const row = document.createElement('tr');
-        const none = cell('td', 'none');
-        none.colSpan = heads.length;
-        row.append(none);
+        const empty = cell('td', 'none');
+        empty.colSpan = heads.length;
+        row.append(empty);
         lines.push(row);
       }
       $(id).replaceChildren(head, ...lines);
@@ -90,16 +90,16 @@ enum OperatorPage {
       const running = all.SUPERVISORS.filter(s => s.STATUS === 'running').length;
       const demand = all.SUPERVISORS.reduce((sum, s) => sum + s.DEMAND, 0);
       $('numbers').replaceChildren(...[
-        [running, 'sessions running'], [all.FREE, 'users free'], [serving, 'users serving'], [demand, 'users wanted'],
+        [running, 'sessions running'], [all.FREE, 'users free'], [serving, 'users serving'], [demand, 'users missing'],
         [all.HOSTS.length, 'hosts'], [all.DEAD_LETTERS, 'dead letters'],
       ].map(([value, what]) => { const box = document.createElement('div'); box.append(cell('b', value), cell('span', what)); return box; }));
-      table('supervisors', [['Supervisor'], ['Status'], ['Epoch', 'number'], ['Host'], ['Users'], ['Wanted', 'number']],
+      table('supervisors', [['Supervisor'], ['Status'], ['Epoch', 'number'], ['Host'], ['Users'], ['Missing', 'number']],
         all.SUPERVISORS.map(s => [s.SESSION_SUPERVISOR_ID, s.STATUS, s.EPOCH, s.HOST || '–', s.LIST_USER_ID.join(', ') || '–', s.DEMAND]));
       table('users', [['User'], ['Status'], ['Supervisor'], ['Connection', 'number']],
         all.USERS.filter(u => u.STATUS !== 'OFFLINE').slice(0, 200).map(u => [u.USER_ID, u.STATUS.toLowerCase(), u.SESSION_SUPERVISOR_ID || '–', u.CONNECTION]));
-      table('hosts', [['Host'], ['Heard, s ago', 'number']], all.HOSTS.map(h => [h.HOST, h.SECONDS_SINCE]));
+      table('hosts', [['Host'], ['Last heartbeat (s ago)', 'number']], all.HOSTS.map(h => [h.HOST, h.SECONDS_SINCE]));
       table('queues', [['Queue'], ['Messages', 'number']], all.QUEUES.map(q => [q.QUEUE, q.MESSAGES]));
-      $('state').textContent = all.BROKER ? 'live' : 'the broker is not available';
+      $('state').textContent = all.BROKER ? 'live' : 'broker not available';
       $('state').className = all.BROKER ? 'good' : 'bad';
     }
 
@@ -109,7 +109,7 @@ enum OperatorPage {
         $('token').hidden = answer.status !== 401 && answer.status !== 403;
         if (answer.ok) show(await answer.json());
         else { $('state').textContent = 'answer ' + answer.status; $('state').className = 'bad'; }
-      } catch (error) { $('state').textContent = 'not reachable'; $('state').className = 'bad'; }
+      } catch (error) { $('state').textContent = 'manager not reachable'; $('state').className = 'bad'; }
       setTimeout(refresh, 1000);
     }
 

@@ -3,10 +3,10 @@ import Environment
 /// The User Manager (contract section 4): it keeps the pool of users, assigns users to supervised
 /// sessions, starts the sessions anew when their host fails, and writes their transcripts.
 ///
-/// The manager handles messages of all queues and of HTTP in one order, in batches. It applies a batch
-/// to a copy of its state and commits the changed rows with the effects. Only then does the copy become
-/// the state, and only then are deliveries acknowledged and callers answered. Messages to publish are
-/// part of the commit (a transactional outbox) and go out in its order.
+/// The manager handles messages of all queues and of HTTP in one order, in batches. It applies a
+/// batch to a copy of its state and commits the changed rows with the effects. Only then does the
+/// copy become the state, and only then are deliveries acknowledged and callers answered. Messages
+/// to publish are part of the commit (a transactional outbox) and go out in its order.
 public actor UserManager: HTTPBackend {
   /// The manager's database.
   public static let database = ServiceDatabase("manager.db", ManagerSchema.migrations)
@@ -200,7 +200,8 @@ public actor UserManager: HTTPBackend {
         environment.log.warning("manager-commit", ["error": .string(error.reason)])
         if case .closed = error { break }
         if case .constraint = error { return await handleEach(batch, error) }
-        // The commit may be in the database. Then the next attempt stores nothing, and reads its rows.
+        // The commit may be in the database. Then the next attempt stores nothing, and reads its
+        // rows.
         missesOutbox = true
         refuseCallers(of: batch)
         do { try await environment.clock.sleep(for: Self.retryDelay) } catch { break }

@@ -1,16 +1,16 @@
 import Environment
 
-/// How the User Manager is set up.
+/// The settings of the User Manager.
 public struct UserManagerOptions: Sendable {
-  /// Where it listens.
+  /// Where the manager listens.
   public var address = SocketAddress(host: "127.0.0.1", port: 20000)
-  /// Where the broker is.
+  /// The broker.
   public var broker = BrokerAddress(address: SocketAddress(host: "127.0.0.1", port: 5672))
-  /// How the HTTP server behaves.
+  /// The settings of the HTTP server.
   public var server = HTTPServerOptions()
-  /// What the database promises.
+  /// The settings of the database.
   public var database = DatabaseOptions()
-  /// Time without a heartbeat after which a host is taken for dead.
+  /// Time without a heartbeat after which a host counts as lost.
   public var hostTimeout: Duration = .seconds(6)
   /// Bugs to plant; none but in tests and scenarios.
   public var planted = PlantedBugs()
@@ -18,7 +18,9 @@ public struct UserManagerOptions: Sendable {
   /// The contract's defaults.
   public init() {}
 
-  /// Time for a host to take a session that was offered again so often. A new offer ends the old one, which
-  /// may be on its way, so on a slow network each has to have more time than the last, up to 16 times.
+  /// Time for a host to take a session that was offered again `times` times.
+  ///
+  /// A new offer voids the last one, which may still be on its way. So the time doubles with each
+  /// offer, up to 16 times the first, until a slow network has delivered one.
   func patience(withOffers times: Int) -> Duration { hostTimeout * (1 << min(times, 4)) }
 }

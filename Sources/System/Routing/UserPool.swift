@@ -1,20 +1,21 @@
-/// What a supervisor gets.
+/// The users that a supervisor got for its request.
 struct Grant: Hashable, Sendable {
   let users: [UserID]
-  /// How many more it wanted.
+  /// The users that are missing.
   let shortfall: Int
-  /// Whether it has what it asked for.
+  /// Whether the request is met. `"ALL"` is met by one user.
   let isSufficient: Bool
 }
 
-/// Who is free and who serves whom. A user is offline, free, or with one supervisor: never in two places.
+/// The users and what supervisors want of them. A user is in one place: offline, free, or with one
+/// supervisor.
 struct UserPool: Sendable {
   enum Place: Hashable, Sendable {
     case offline
     case free
     case serving(SupervisorID)
 
-    /// The place in words.
+    /// The place, for the log.
     var name: String {
       switch self {
       case .offline: "offline"
@@ -25,44 +26,44 @@ struct UserPool: Sendable {
   }
 
   struct User: Hashable, Sendable {
-    /// The latest connection that was heard of.
+    /// The latest connection that is known.
     var connection: Int64
     var place: Place
-    /// When the user became free, in the order of all that did; who is free for longest comes first.
+    /// Counts the times at which users became free. The lowest is granted first.
     var turn: Int64
   }
 
-  /// What a supervisor still waits for.
+  /// Users that a supervisor waits for.
   struct Demand: Hashable, Sendable {
     let id: Int64
     let supervisor: SupervisorID
     var count: Int
   }
 
-  /// A supervisor's demands together.
+  /// The sum of a supervisor's demands.
   private struct Wait {
     var users = 0
     var rows = 0
-    /// The id of the latest.
+    /// The id of the latest demand.
     var last: Int64 = 0
   }
 
-  /// Demands that a supervisor may have at once. What it wants beyond them is added to its latest.
+  /// Demands of one supervisor. Further ones are added to its latest.
   private static let maximumDemands = 64
 
   private(set) var users: [UserID: User] = [:]
   /// The users of each supervisor that has some.
   private var served: [SupervisorID: Set<UserID>] = [:]
-  /// Oldest first, which is also by id.
+  /// By id, so oldest first.
   private(set) var demands: [Demand] = []
-  /// What `demands` has of each supervisor that waits.
+  /// The sums of `demands` by supervisor.
   private var waits: [SupervisorID: Wait] = [:]
-  /// The free users, by turn. Entries of those who are free no more are passed over.
+  /// The free users, by turn. Entries of users that are no longer free are skipped.
   private var queue: [(turn: Int64, user: UserID)] = []
   private var head = 0
   private var lastTurn: Int64 = 0
   private var lastDemand: Int64 = 0
-  /// What changed since `takeChanges`: whom to write to the database.
+  /// The changes since the last call of `takeChanges`.
   private var touchedUsers: [UserID] = []
   private var touchedDemands: [Int64] = []
 
@@ -71,7 +72,7 @@ struct UserPool: Sendable {
 
   init() {}
 
-  /// The pool as it was stored.
+  /// Makes a pool from stored rows.
   init(users stored: [(UserID, User)], demands: [Demand]) {
     for (id, user) in stored {
       users[id] = user
@@ -92,11 +93,14 @@ struct UserPool: Sendable {
     }
   }
 
-  // MARK: Coming and going
+  // MARK: Connections
 
-  /// A user has connected. An older connection than the latest, or one that has ended already, changes nothing.
-  /// Without a number it is the one after the latest. Numbers end at `ClientBounds.counter`, and each
-  /// connection that has that number is later than those before it: otherwise the user could never come back.
+  /// Notes that a user has connected. Connections that are older than the latest, or have ended,
+  /// have no effect.
+  ///
+  /// Without a number the connection is the one after the latest. Numbers end at
+  /// `ClientBounds.counter`: each connection of that number counts as new, so that the user can
+  /// still come back.
   mutating func connect(_ id: UserID, connection number: Int64?) {
     let connection = number ?? min((users[id]?.connection ?? 0) + 1, ClientBounds.counter)
     if let known = users[id] {
@@ -109,10 +113,11 @@ struct UserPool: Sendable {
     }
   }
 
-  /// A user's connection has ended; without a number it is the latest. Returns the supervisor that has lost the user.
+  /// Notes that a connection has ended, without a number the latest. Returns the supervisor that
+  /// lost the user, if it had one.
   mutating func disconnect(_ id: UserID, connection number: Int64?) -> SupervisorID? {
     let connection = number ?? users[id]?.connection ?? 0
-    // It may be heard of before the connection itself: then that is over before it began.
+    // The news may overtake that of the connection's beginning, which then has no effect.
     var user = users[id] ?? User(connection: connection, place: .offline, turn: 0)
     guard connection >= user.connection || planted(.dropsOnAnyDisconnect) else { return nil }
     let place = user.place
@@ -165,11 +170,11 @@ struct UserPool: Sendable {
 
   func isServing(_ user: UserID, _ supervisor: SupervisorID) -> Bool { users[user]?.place == .serving(supervisor) }
 
-  /// Gives a supervisor as many users as there are; what is missing is remembered.
+  /// Gives a supervisor free users, and remembers how many are missing.
   mutating func grant(_ count: UserCount, to supervisor: SupervisorID) -> Grant {
     let wanted = if case .number(let number) = count { number } else { Int.max }
     var granted: [UserID] = []
-    // Older demand comes first: while there is some, nobody is free for this one.
+    // Older demand comes first. While there is some, no user is free.
     if demands.isEmpty {
       while granted.count < wanted, let id = takeFree() {
         move(id, to: .serving(supervisor))
@@ -182,13 +187,13 @@ struct UserPool: Sendable {
     return Grant(users: granted, shortfall: shortfall, isSufficient: shortfall == 0)
   }
 
-  /// Adds to the demand of a supervisor, up to the bound of all that one may want.
+  /// Adds to the demand of a supervisor, which is at most `ClientBounds.users`.
   private mutating func remember(_ shortfall: Int, for supervisor: SupervisorID) {
     var wait = waits[supervisor, default: Wait()]
     let more = min(shortfall, ClientBounds.users - wait.users)
     guard more > 0 else { return }
     wait.users += more
-    // Where nothing stands between the two, one row says the same.
+    // With no other supervisor's demand after it, the latest demand can grow.
     if wait.rows > 0, wait.last == demands.last?.id || wait.rows >= Self.maximumDemands {
       demands[index(of: wait.last)!].count += more
     } else {
@@ -211,19 +216,19 @@ struct UserPool: Sendable {
     return low < demands.count && demands[low].id == demand ? low : nil
   }
 
-  /// Frees users, those that the supervisor has and no others.
+  /// Frees users, if the supervisor has them.
   mutating func release(_ released: [UserID], from supervisor: SupervisorID) {
     for id in released where isServing(id, supervisor) { free(id) }
   }
 
-  /// The session is over: its demand is gone.
+  /// Deletes the demand of a supervisor whose session is over.
   mutating func forget(_ supervisor: SupervisorID) {
     guard waits.removeValue(forKey: supervisor) != nil else { return }
     for demand in demands where demand.supervisor == supervisor { touchedDemands.append(demand.id) }
     demands.removeAll { $0.supervisor == supervisor }
   }
 
-  /// Meets demand as users are free, oldest first. Returns who got whom.
+  /// Meets demand with free users, oldest demand first. Returns the users by supervisor.
   mutating func assign() -> [(supervisor: SupervisorID, users: [UserID])] {
     var assigned: [(supervisor: SupervisorID, users: [UserID])] = []
     var met = 0
@@ -249,12 +254,12 @@ struct UserPool: Sendable {
     return assigned
   }
 
-  /// How many users a supervisor still waits for.
+  /// The number of users that a supervisor waits for.
   func demand(of supervisor: SupervisorID) -> Int {
     waits[supervisor]?.users ?? 0
   }
 
-  /// What has to be written: rows as they are now, nil for those that are gone.
+  /// Returns the rows that changed since the last call, as they are now; nil for a deleted demand.
   mutating func takeChanges() -> (users: [(UserID, User)], demands: [(Int64, Demand?)]) {
     var seen: Set<UserID> = []
     let changedUsers = touchedUsers.filter { seen.insert($0).inserted }.map { ($0, users[$0]!) }

@@ -2,8 +2,8 @@ import Environment
 
 /// Runs any number of Session Supervisors (contract section 4).
 ///
-/// The host takes the sessions that `SSE_HOSTS` offers, sends heartbeats, and gives its sessions up when
-/// it stops. `SupervisorSession` decides what a supervisor does; the host does it.
+/// The host takes the sessions that `SSE_HOSTS` offers, sends heartbeats, and gives its sessions up
+/// when it stops. `SupervisorSession` decides what a supervisor does; the host does it.
 public actor SupervisorHost: Service {
   /// Time between two requests for an offered session.
   private static let requestInterval: Duration = .seconds(3)
@@ -222,8 +222,8 @@ public actor SupervisorHost: Service {
     return try session.take(message, deliveryID: id)
   }
 
-  /// Stops consuming for a supervisor. The session may be here again with a later epoch. The manager
-  /// deletes its queues.
+  /// Stops consuming for a supervisor. The session may be here again with a later epoch. The
+  /// manager deletes its queues.
   private func stop(_ session: SupervisorSession) async {
     guard sessions[session.id]?.session.epoch == session.epoch, let running = sessions.removeValue(forKey: session.id)
     else { return }

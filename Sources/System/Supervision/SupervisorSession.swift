@@ -1,9 +1,9 @@
 /// A Session Supervisor as a state machine: messages in, messages out, no effects.
 ///
-/// It asks for its users, has each message appended to the transcript, relays each message to the other
-/// users in the order of the transcript, asks for another user when one leaves, and releases all of
-/// them at the end. The manager knows everything that it knows, so another supervisor can continue the
-/// session.
+/// It asks for its users, has each message appended to the transcript, relays each message to the
+/// other users in the order of the transcript, asks for another user when one leaves, and releases
+/// all of them at the end. The manager knows everything that it knows, so another supervisor can
+/// continue the session.
 struct SupervisorSession: Sendable {
   enum Status: Hashable, Sendable {
     case starting, running
@@ -17,10 +17,11 @@ struct SupervisorSession: Sendable {
   let host: HostName
   private(set) var status = Status.starting
   private(set) var users: [UserID] = []
-  /// The position of the briefing among the manager's messages. The briefing includes all news before.
+  /// The position of the briefing among the manager's messages. The briefing includes all news
+  /// before.
   private var briefedAt: Int64 = 0
-  /// The positions at which users came and left last. Older news has no effect; it comes late when a
-  /// stale host held it.
+  /// The positions at which users came and left last. Older news has no effect; it comes late when
+  /// a stale host held it.
   private var came: [UserID: Int64] = [:]
   private var left: [UserID: Int64] = [:]
 
@@ -48,8 +49,8 @@ struct SupervisorSession: Sendable {
     return message
   }
 
-  /// Asks for the session. An offer that is delivered twice may reach two hosts, and the manager accepts
-  /// one of them, so the answer goes to the host's queue.
+  /// Asks for the session. An offer that is delivered twice may reach two hosts, and the manager
+  /// accepts one of them, so the answer goes to the host's queue.
   func begin(attempt: Int) -> QueueMessage {
     var message = message(
       "INITIALIZE_SESSION", ["HOST": .string(host.text)], id: "initialize/\(host.text)/\(attempt)")
@@ -156,8 +157,8 @@ struct SupervisorSession: Sendable {
 
   /// Takes a message of the manager or the customer. `deliveryID` is its message id.
   ///
-  /// Returns nil if the message has to be put back: it is for a later supervisor, or this one has not
-  /// been briefed, and a predecessor on the same host still consumed the queue.
+  /// Returns nil if the message has to be put back: it is for a later supervisor, or this one has
+  /// not been briefed, and a predecessor on the same host still consumed the queue.
   /// - Throws: `QueueMessage.Malformed` for a message that belongs in the dead-letter queue.
   mutating func take(
     _ incoming: QueueMessage, deliveryID: String

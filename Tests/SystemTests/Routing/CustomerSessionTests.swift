@@ -4,8 +4,8 @@ import Testing
 @testable import Sim
 @testable import System
 
-/// The Customer Server against a scripted User Service and with nobody but a scripted manager.
-@Suite("Sessions of customers")
+/// The Customer Server with a scripted User Service.
+@Suite("Customers' sessions")
 struct CustomerSessionTests {
   /// Adds a User Service that knows one password, or answers with a failure.
   private func addUsers(_ session: SessionWorld, failure: HTTPFailure? = nil) {
@@ -35,7 +35,7 @@ struct CustomerSessionTests {
       ["EMAIL": .string(email), "PASSWORD": .string(password), "PERSONA_TYPE": "CUSTOMERS"])
   }
 
-  @Test("a session that exists is told of with the right password only, and its token with it")
+  @Test("the right password reveals a session that exists, with its token")
   func tokenAgain() throws {
     let session = SessionWorld(seed: 1)
     addUsers(session)
@@ -50,7 +50,7 @@ struct CustomerSessionTests {
     session.world.end()
   }
 
-  @Test("too many attempts are told as such, and for how long")
+  @Test("too many attempts get a 429 with Retry-After")
   func throttled() throws {
     let session = SessionWorld(seed: 2)
     addUsers(session, failure: HTTPFailure(429, "too many", fields: [("retry-after", "60")]))
@@ -62,7 +62,7 @@ struct CustomerSessionTests {
   }
 
   @Test(
-    "an email without an @ or of more than 255 bytes is refused at every door",
+    "an email without an @, or of more than 255 bytes, is refused by every route",
     arguments: [
       "ann", "", "@", String(repeating: "é", count: 127) + "@x", "a" + String(repeating: "\u{301}\u{323}", count: 9000),
     ])
@@ -85,7 +85,7 @@ struct CustomerSessionTests {
     session.world.end()
   }
 
-  @Test("an initialization that was served long ago does not disturb a later one of the same email")
+  @Test("the timer of an earlier initialization does not end a later one of the same email")
   func timers() throws {
     let session = SessionWorld(seed: 4)
     addUsers(session)
@@ -97,7 +97,7 @@ struct CustomerSessionTests {
       ["EMAIL": "ann@example.com", "SESSION_TOKEN": token, "REQUEST": "END_SESSION"])
     #expect(end.status == 200)
     _ = try request(session)
-    // The host takes the second session only after the first timer's time.
+    // The host is back after the first timer has fired.
     session.world.node("host-0")!.crash(.power)
     session.world.node("host-0")!.restart(after: .milliseconds(4500))
     let begun = session.world.now
@@ -107,7 +107,7 @@ struct CustomerSessionTests {
     session.world.end()
   }
 
-  @Test("an initialization that was given up does not end the session of the next one")
+  @Test("giving up one initialization does not end the session of the next")
   func givenUp() {
     var state = ManagerState()
     let email = CustomerEmail("ann@example.com")!
@@ -126,7 +126,7 @@ struct CustomerSessionTests {
     #expect(!state.sessions.all.contains { $0.status != .ended })
   }
 
-  @Test("a session that nobody takes is offered with growing patience, however often")
+  @Test("each offer of a session has at least the time of the one before, at most 16 times the first")
   func patience() {
     let options = UserManagerOptions()
     let times = (0...200).map { options.patience(withOffers: $0) }

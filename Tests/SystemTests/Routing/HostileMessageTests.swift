@@ -4,15 +4,16 @@ import Testing
 @testable import Sim
 @testable import System
 
-/// Messages that no honest service sends, in every queue: none may stop the queue, now or after a restart.
+/// Messages that no honest service sends. None of them may stop a queue, now or after a restart.
 @Suite("Hostile queue messages")
 struct HostileMessageTests {
-  /// The messages that a queue is for, by the tables that serve.
+  /// The rows of a queue in the message tables of the services that consume it.
   private static func rows(_ queue: String, in tables: [MessageTable] = [QueueMessages.manager]) -> [MessageRow] {
     tables.flatMap(\.rows).filter { $0.direction == .receive && $0.channel == queue }
   }
 
-  /// What the schemas cannot say: names of supervisors, and fields that depend on others.
+  /// Messages that the schemas allow and the manager refuses: names of supervisors, emails, and
+  /// fields that depend on others.
   private static let refused: [(ManagerSource, String, String)] =
     [
       (.customerServer, "END_SESSION", "{}"), (.supervisors, "HEARTBEAT", #"{"LEAVING":true}"#),
@@ -23,7 +24,7 @@ struct HostileMessageTests {
     + ["0", "1000001", "9223372036854775807", "-1", "0.5", "true", #""all""#, "[1]"].map {
       (.customerServer, "START_SESSION", #"{"EMAIL":"ann@example.com","SESSION_DATA":{"USER_COUNT":\#($0)}}"#)
     }
-    // What no value of the schema's kinds is: numbers out of range, text that is not text, too much depth.
+    // Numbers out of range, invalid Unicode and too much depth.
     + ["9223372036854775808", "1e308", "1e999", #""\ud800""#, nested(200), nested(20_000)].map {
       (.userServer, "NEW_USER", #"{"USER_ID":\#($0),"CONNECTION":1}"#)
     }
@@ -68,7 +69,8 @@ struct HostileMessageTests {
     #expect(table.rows.filter { !$0.data.isBounded }.map(\.name) == [])
   }
 
-  @Test("what is one beyond a bound is refused and set aside, what is at it is not", arguments: ManagerSource.allCases)
+  @Test(
+    "a value beyond a bound is refused and set aside; a value at the bound is not", arguments: ManagerSource.allCases)
   func fields(source: ManagerSource) throws {
     let session = SessionWorld(seed: 1)
     let supervisors: AMQPTable = ["SESSION_SUPERVISOR_ID": .text("foreign"), "SESSION_EPOCH": .int64(0)]
@@ -90,8 +92,8 @@ struct HostileMessageTests {
     }
     #expect(answers.count == count, "each request is answered")
     let aside = letters.map { String(decoding: $0.body, as: UTF8.self) }
-    #expect(aside.first { !bad.contains($0) } == nil, "nothing within the bounds is set aside")
-    #expect(aside == bad, "each that is out of bounds is set aside, in order")
+    #expect(aside.first { !bad.contains($0) } == nil, "no message within the bounds is set aside")
+    #expect(aside == bad, "each message out of bounds is set aside, in order")
     #expect(try session.managerAnswers())
     session.restart("manager")
     #expect(try session.managerAnswers())
@@ -99,7 +101,7 @@ struct HostileMessageTests {
   }
 
   @Test(
-    "what is one beyond a bound is set aside by whoever reads it",
+    "every consumer sets aside a value beyond a bound",
     arguments: [QueueNames.hosts, QueueNames.toCustomerServer, "SSE_s1_UM", "SSE_s1_CA"])
   func fieldsOfOthers(queue: String) throws {
     let session = SessionWorld(seed: 9)
@@ -109,7 +111,7 @@ struct HostileMessageTests {
       row.data.cases.map { (type: row.name, one: $0) }
     }
     #expect(cases.contains { !$0.one.isAllowed })
-    // What is beyond the bounds comes first: what is not may end the session.
+    // Messages out of bounds come first, because a valid one may end the session.
     for isAllowed in [false, true] {
       let messages = cases.filter { $0.one.isAllowed == isAllowed }.map { type, one in
         SessionWorld.message(
@@ -133,7 +135,7 @@ struct HostileMessageTests {
     session.world.end()
   }
 
-  @Test("headers of any value stop no queue of the manager", arguments: ManagerSource.allCases)
+  @Test("no value of a header stops a queue of the manager", arguments: ManagerSource.allCases)
   func headers(source: ManagerSource) throws {
     let session = SessionWorld(seed: 2)
     let messages = Self.rows(source.queue).flatMap { row in
@@ -150,7 +152,7 @@ struct HostileMessageTests {
     session.world.end()
   }
 
-  @Test("bodies, types and properties of any form stop no queue of the manager", arguments: ManagerSource.allCases)
+  @Test("no form of a body, type or property stops a queue of the manager", arguments: ManagerSource.allCases)
   func bodies(source: ManagerSource) throws {
     let session = SessionWorld(seed: 3)
     var bodies = [
@@ -173,7 +175,7 @@ struct HostileMessageTests {
     }
     #expect(answers.count == count, "each is answered")
     #expect(answers.allSatisfy { $0["STATUS"] == "FAILED" })
-    #expect(letters.map(\.body) == messages.map(\.body), "each is set aside, whole and in order")
+    #expect(letters.map(\.body) == messages.map(\.body), "each is set aside, unchanged and in order")
     #expect(letters.allSatisfy { $0.properties.headers?["PARLEY_REASON"]?.text?.isEmpty == false })
     session.restart("manager")
     #expect(try session.managerAnswers())
@@ -192,7 +194,7 @@ struct HostileMessageTests {
     session.world.end()
   }
 
-  /// Every queue that a service reads, with what has to be there before.
+  /// Every queue that a service reads.
   private static let readers = [
     QueueNames.fromUserServer, QueueNames.fromCustomerServer, QueueNames.fromSupervisors, QueueNames.hosts,
     QueueNames.toCustomerServer, "SSE_s1_UM", "SSE_s1_CA",
@@ -230,7 +232,7 @@ struct HostileMessageTests {
     session.world.run(until: session.world.now + .seconds(3))
   }
 
-  /// What the customer says reaches the transcript, and a user.
+  /// A message of the customer reaches the transcript and a user.
   private static func expectSessionGoesOn(_ session: SessionWorld) throws {
     let said = #"{"TYPE":"CUSTOMER_MESSAGE","DATA":{"MESSAGE_ID":"customer/1","MESSAGE":"still there?"}}"#
     let there = #"{"TYPE":"NEW_USER","DATA":{"USER_ID":5,"CONNECTION":1}}"#
@@ -279,7 +281,7 @@ struct HostileMessageTests {
   }
 
   @Test(
-    "a session of any USER_COUNT is refused or runs, and goes on when it is asked for more users", arguments: extremes)
+    "a session of any USER_COUNT is refused or runs, and survives requests for more users", arguments: extremes)
   func userCounts(count: String) throws {
     let session = SessionWorld(seed: 7)
     let start = #"{"TYPE":"START_SESSION","DATA":{"EMAIL":"ann@example.com","SESSION_DATA":{"USER_COUNT":\#(count)}}}"#
@@ -299,7 +301,7 @@ struct HostileMessageTests {
     session.world.end()
   }
 
-  @Test("what goes in at the greatest depth comes out", arguments: [1, 61, 62])
+  @Test("a message of the greatest depth passes", arguments: [1, 61, 62])
   func depth(depth: Int) throws {
     let session = SessionWorld(seed: 8)
     try Self.begin(session, data: #"{"USER_COUNT":1,"x":\#(Self.nested(depth))}"#)

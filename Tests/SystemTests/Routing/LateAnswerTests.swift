@@ -5,7 +5,7 @@ import Testing
 
 @testable import System
 
-/// A customer's request for a supervisor that was given up, and made again. Found by fuzzing.
+/// A customer gives up a request for a supervisor, and makes another. Found by fuzzing.
 @Suite("Late answers to customers")
 struct LateAnswerTests {
   private let email = CustomerEmail("ann@example.com")!
@@ -16,7 +16,7 @@ struct LateAnswerTests {
     return message
   }
 
-  /// The requests that are answered by the `SESSION_RUNNING` among effects.
+  /// The requests that the `SESSION_RUNNING` among the effects answer.
   private func answered(_ effects: [ManagerEffect]) -> [String?] {
     effects.compactMap { effect in
       guard case .send(_, _, let message) = effect, message.type == "SESSION_RUNNING" else { return nil }
@@ -31,7 +31,7 @@ struct LateAnswerTests {
     return answered(state.apply(.initialize(host: HostName("h")!), initialize, answer: nil))
   }
 
-  @Test("the manager says which request a session that runs is for")
+  @Test("the manager names the request that a running session answers")
   func manager() {
     var state = ManagerState()
     func start(_ id: String) -> [ManagerEffect] {
@@ -47,7 +47,7 @@ struct LateAnswerTests {
     #expect(state.takeChangedSessions().last { $0.id == SupervisorID("s2") }?.request?.text == "second")
   }
 
-  @Test("a request without an id, as an agent of somebody else's may publish it, takes the answer from nobody")
+  @Test("a request without an id, as a foreign agent sends, does not take the answer of another")
   func withoutID() {
     var state = ManagerState()
     for id in ["first", ""] {
@@ -57,7 +57,7 @@ struct LateAnswerTests {
     #expect(taken("s1", &state) == ["first"])
   }
 
-  @Test("the Customer Server takes no answer to a request that was given up")
+  @Test("the Customer Server ignores an answer to a request that was given up")
   func customer() throws {
     try World(seed: 1).perform { [email] environment in
       let database = Database(environment, path: "c.db", migrations: CustomerSchema.migrations)

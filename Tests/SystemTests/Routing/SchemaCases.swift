@@ -17,7 +17,7 @@ extension Schema {
     .null, .bool(true), .int(1), .double(0.5), .string("x"), .array([]), .object([]),
   ]
 
-  /// Values at each bound of the schema, one beyond each, and one of every other kind.
+  /// Values at each bound of the schema and one beyond it, and a value of every other kind.
   var cases: [SchemaCase] {
     switch self {
     case .any: return (Self.kinds + [Self.nested(60)]).map { SchemaCase($0, true) }
@@ -30,7 +30,7 @@ extension Schema {
       return others { if case .array = $0 { true } else { false } } + [.init([], true)]
         + element.cases.map { .init([$0.value], $0.isAllowed) }
     case .either(let shapes, _):
-      // A value that one shape refuses may be what another one is for.
+      // A value that one shape refuses may fit another.
       return shapes.flatMap(\.cases).map { .init($0.value, fault(in: $0.value) == nil) }
     case .object(let fields):
       return others { if case .object = $0 { true } else { false } } + Self.cases(fields)
@@ -65,7 +65,7 @@ extension Schema {
     return found
   }
 
-  /// The object with all its fields, and with each field changed to each of its cases, and left out.
+  /// The object with all its fields; then, for each field, without it and with each of its cases.
   private static func cases(_ fields: [Field]) -> [SchemaCase] {
     guard case .object(let whole) = Schema.object(fields).full else { return [] }
     var found = [SchemaCase(.object(whole), true)]
@@ -91,7 +91,7 @@ extension Schema.StringRule {
       return values.map { .init(.string($0), true) }
         + ["", values[0] + "\u{301}", values[0].lowercased() + " "].map { .init(.string($0), false) }
     }
-    // Only the pattern of emails asks for a letter that these texts lack.
+    // Emails are the only texts with a pattern that these values do not match.
     let end = pattern == "@" ? "@" : ""
     func text(_ letter: String, _ count: Int) -> JSONValue {
       .string(String(repeating: letter, count: max(0, count - end.utf8.count / letter.utf8.count)) + end)
@@ -106,7 +106,7 @@ extension Schema.StringRule {
     }
     if let maximumBytes {
       found += [.init(text("x", maximumBytes), true), .init(text("x", maximumBytes + 1), false)]
-      // Of two bytes each, and one that no bound in letters would refuse.
+      // Letters of two bytes; then one character of many scalars.
       found += [.init(text("é", maximumBytes / 2), true), .init(text("é", maximumBytes / 2 + 1), false)]
       found.append(.init(.string("a" + String(repeating: "\u{301}", count: maximumBytes)), false))
     }

@@ -12,7 +12,7 @@ struct SessionWorld {
   static let credentials = SocketAddress(host: "users", port: 8001)
   static let broker = BrokerAddress(
     address: SocketAddress(host: "broker", port: 5672), user: "parley", password: token)
-  /// The queue of the answers to what `publish` sends.
+  /// The queue of the answers to messages of `publish`.
   static let answers = "answers"
 
   let world: World
@@ -61,7 +61,7 @@ struct SessionWorld {
     world.run(until: .seconds(1))
   }
 
-  /// What runs on a node's disk before the node starts.
+  /// Runs on a node's disk before the node starts.
   final class StartHooks: @unchecked Sendable {
     typealias Hook = @Sendable (String, Environment) async throws -> Void
     private let beforeFirst: Hook
@@ -87,7 +87,7 @@ struct SessionWorld {
     world.run(until: world.now + .seconds(2))
   }
 
-  /// A message with a body as it stands. Nobody has to be able to read it.
+  /// A message with this body, which need not be valid.
   static func message(
     _ queue: String, _ body: String, id: String? = nil, replyTo: String? = answers, correlation: String? = "c",
     headers: AMQPTable? = nil
@@ -100,7 +100,8 @@ struct SessionWorld {
     return AMQPMessage(exchange: "", routingKey: queue, properties: properties, body: Array(body.utf8))
   }
 
-  /// Publishes, waits until `isDone` says so of the bodies of the answers and dead letters, or for `limit`, and returns both.
+  /// Publishes messages. Returns the answers and dead letters once `isDone` is true of them, or
+  /// after `limit`.
   func publish(
     _ messages: [AMQPMessage], answers: String = answers, within limit: Duration = .seconds(120),
     until isDone: @escaping @Sendable ([JSONValue], [AMQPDelivery]) -> Bool
@@ -129,7 +130,8 @@ struct SessionWorld {
     var letters: [AMQPDelivery] = []
   }
 
-  /// Whether each queue of the manager answers a request that is in order. What was answered before a restart may come again.
+  /// Whether each queue of the manager answers a valid request. The queue of answers is a new one,
+  /// since earlier answers may be redelivered after a restart.
   func managerAnswers() throws -> Bool {
     let queue = "probes-\(world.now)"
     let probes = [

@@ -4,7 +4,7 @@ import Testing
 @testable import Sim
 @testable import System
 
-/// Rows that an older version stored unchecked. A service that reads them starts, and goes on.
+/// Rows that an earlier release stored without a check. A service that reads them starts and works.
 @Suite("Stored rows out of bounds")
 struct StoredRowTests {
   private static let deep = String(repeating: "[", count: 120) + String(repeating: "]", count: 120)

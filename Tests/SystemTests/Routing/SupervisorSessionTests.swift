@@ -2,7 +2,8 @@ import Testing
 
 @testable import System
 
-/// News that reach a Session Supervisor in another order than the manager sent them. Found by fuzzing.
+/// News that reach a Session Supervisor in another order than the manager sent them. Found by
+/// fuzzing.
 @Suite("A Session Supervisor and late news")
 struct SupervisorSessionTests {
   /// News of user 1, with its position among the manager's messages.
@@ -11,7 +12,8 @@ struct SupervisorSessionTests {
     case disconnected(Int64)
   }
 
-  /// Returns whether user 1 gets a message after the news, and how many replacements were asked for.
+  /// Returns whether user 1 gets a message after the news, and how many replacements were asked
+  /// for.
   private func outcome(of news: [News]) throws -> (isPresent: Bool, replacements: Int) {
     let offer = SessionOffer(session: SupervisorID("s1")!, epoch: Epoch(2), data: ["USER_COUNT": 1])
     var session = SupervisorSession(offer, host: HostName("h")!)

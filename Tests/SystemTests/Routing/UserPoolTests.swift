@@ -8,7 +8,7 @@ struct UserPoolTests {
   private let one = SupervisorID("one")!
   private let two = SupervisorID("two")!
 
-  @Test("who is free for longest is granted first, and what is missing is remembered")
+  @Test("the user who is free longest is granted first, and the missing ones are remembered")
   func grant() {
     var pool = UserPool()
     for number in 1...3 { pool.connect(id(Int64(number)), connection: 1) }
@@ -16,14 +16,14 @@ struct UserPoolTests {
     #expect(pool.grant(.number(3), to: two) == Grant(users: [id(3)], shortfall: 2, isSufficient: false))
     #expect(pool.demand(of: two) == 2)
     pool.release([id(1)], from: two)
-    #expect(pool.isServing(id(1), one), "only its own users can be released")
+    #expect(pool.isServing(id(1), one), "a supervisor releases only its own users")
     pool.release([id(1)], from: one)
     #expect(pool.assign().map(\.supervisor) == [two])
     #expect(pool.isServing(id(1), two))
     #expect(pool.demand(of: two) == 1)
   }
 
-  @Test("the oldest demand comes first, also before a new request")
+  @Test("the oldest demand is met first, also before a new request")
   func oldestFirst() {
     var pool = UserPool()
     _ = pool.grant(.number(1), to: one)
@@ -33,7 +33,7 @@ struct UserPoolTests {
     #expect(pool.assign().map(\.supervisor) == [one])
   }
 
-  @Test("ALL is what is free now")
+  @Test("ALL means the users that are free now")
   func all() {
     var pool = UserPool()
     #expect(pool.grant(.all, to: one) == Grant(users: [], shortfall: 0, isSufficient: false))
@@ -42,12 +42,12 @@ struct UserPoolTests {
     #expect(pool.grant(.all, to: one).users.count == 3)
   }
 
-  @Test("demand is bounded, however often more is asked for, and keeps its order")
+  @Test("demand is bounded and keeps its order")
   func bounded() {
     var pool = UserPool()
     for _ in 0..<3 { _ = pool.grant(.number(600_000), to: one) }
     #expect(pool.demand(of: one) == 1_000_000)
-    #expect(pool.demands.count == 1, "one row says what three would")
+    #expect(pool.demands.count == 1, "one row holds all three")
     for _ in 0..<2 {
       _ = pool.grant(.number(1), to: two)
       _ = pool.grant(.number(1), to: one)
@@ -75,13 +75,13 @@ struct UserPoolTests {
     }
   }
 
-  @Test("an older connection changes nothing, whichever way the news comes")
+  @Test("an older connection has no effect, in any order of the news")
   func connections() {
     var pool = UserPool()
     pool.connect(id(1), connection: 2)
     #expect(pool.disconnect(id(1), connection: 1) == nil)
     #expect(pool.users[id(1)]?.place == .free)
-    // Heard of after its own end.
+    // The end overtakes the beginning.
     _ = pool.disconnect(id(2), connection: 1)
     pool.connect(id(2), connection: 1)
     #expect(pool.users[id(2)]?.place == .offline)
@@ -91,17 +91,17 @@ struct UserPoolTests {
     #expect(pool.disconnect(id(1), connection: 2) == one)
     #expect(pool.users[id(1)]?.place == .offline)
     pool.release([id(1)], from: one)
-    #expect(pool.users[id(1)]?.place == .offline, "who is gone is not freed")
+    #expect(pool.users[id(1)]?.place == .offline, "an offline user is not freed")
   }
 
-  /// What the manager makes of a message of a User Server.
+  /// Applies a message of a User Server.
   private func take(_ state: inout ManagerState, _ type: String, _ connection: JSONValue?) throws {
     let fields: [JSONValue.Member] = [.init("USER_ID", 1)] + (connection.map { [.init("CONNECTION", $0)] } ?? [])
     let message = QueueMessage(type, .object(fields))
     _ = state.apply(try ManagerInput(message, from: .userServer), message, answer: nil)
   }
 
-  @Test("a CONNECTION out of its bounds is refused", arguments: [-1, ClientBounds.counter + 1, .max, .min])
+  @Test("a CONNECTION out of bounds is refused", arguments: [-1, ClientBounds.counter + 1, .max, .min])
   func connectionBounds(connection: Int64) throws {
     var state = ManagerState()
     for type in ["NEW_USER", "REMOVE_USER"] {
@@ -111,7 +111,7 @@ struct UserPoolTests {
   }
 
   @Test(
-    "a user comes back after a connection of any number, and with a server that numbers none",
+    "a user comes back after a connection of any number, and without numbers",
     arguments: [0, 1, ClientBounds.counter - 1, ClientBounds.counter, nil])
   func comesBack(connection: Int64?) throws {
     var state = ManagerState()
@@ -120,14 +120,14 @@ struct UserPoolTests {
       #expect(state.pool.users[id(1)]?.place == .free)
       try take(&state, "REMOVE_USER", connection.map { .int($0) })
       #expect(state.pool.users[id(1)]?.place == .offline)
-      // One that numbers its connections never gives a number below the bound twice.
+      // A server that numbers connections uses only the highest number twice.
       guard connection == nil || connection == ClientBounds.counter else { break }
     }
     try take(&state, "NEW_USER", connection.map { .int(min($0 + 1, ClientBounds.counter)) })
     #expect(state.pool.users[id(1)]?.place == .free)
   }
 
-  @Test("a supervisor that asks again and again in turn with another has few rows, and all its demand")
+  @Test("two supervisors that ask in turn have few rows and all their demand")
   func rows() {
     var pool = UserPool()
     for _ in 0..<5_000 {

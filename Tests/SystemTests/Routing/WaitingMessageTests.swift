@@ -5,14 +5,14 @@ import Testing
 @testable import Sim
 @testable import System
 
-/// Messages that wait because nobody takes them: how many a service keeps, and its answer beyond that.
+/// Messages that wait for a supervisor: how many a service keeps, and how it refuses more.
 @Suite("Messages that wait")
 struct WaitingMessageTests {
   private static let email = CustomerEmail("ann@example.com")!
   private static let request = RequestID("r")!
   private static let supervisor = SupervisorID("s1")!
 
-  /// A Customer Server on which a session runs whose supervisor never says a word.
+  /// A Customer Server with a running session whose supervisor sends nothing.
   private func customers(unheard: Int = 0, bytes: Int = 3, heard: Int = 0) -> SessionWorld {
     SessionWorld(seed: 1, hosts: 0) { node, environment in
       guard node == "customers" else { return }
@@ -44,7 +44,7 @@ struct WaitingMessageTests {
   }
 
   @Test(
-    "a customer's messages wait for a supervisor up to 1,000 and 4 MiB",
+    "at most 1,000 messages and 4 MiB of a customer wait for a supervisor",
     arguments: [(999, 3), (63, 65_536)])
   func unheard(count: Int, bytes: Int) throws {
     let session = customers(unheard: count, bytes: bytes)
@@ -57,7 +57,7 @@ struct WaitingMessageTests {
     session.world.end()
   }
 
-  @Test("the answer to GET_MESSAGES is bounded in bytes, and AFTER pages on to the end")
+  @Test("the answer to GET_MESSAGES is bounded in bytes, and AFTER pages to the end")
   func transcript() throws {
     let (count, bytes) = (150, 65_536)
     let session = customers(bytes: bytes, heard: count)
@@ -76,7 +76,7 @@ struct WaitingMessageTests {
     session.world.end()
   }
 
-  @Test("one message that is larger than a page is a page")
+  @Test("a message that is larger than a page is a page of its own")
   func largeMessage() throws {
     let session = customers(bytes: 700 << 10, heard: 2)
     let messages = try ask(session, "GET_MESSAGES", ["AFTER": 0]).body["MESSAGES"]?.array ?? []
@@ -102,7 +102,7 @@ struct WaitingMessageTests {
     }
   }
 
-  /// Users 1 and 2 are with a supervisor that takes nothing from its queue.
+  /// A world in which users 1 and 2 are with a supervisor that consumes nothing.
   private func served() throws -> SessionWorld {
     let session = SessionWorld(seed: 2, hosts: 0)
     let headers: AMQPTable = ["SESSION_SUPERVISOR_ID": .text("foreign"), "SESSION_EPOCH": .int64(0)]
@@ -129,7 +129,7 @@ struct WaitingMessageTests {
   }
 
   @Test(
-    "a user's messages wait for a supervisor up to 1,000 and 1 MiB, and other users' go on",
+    "at most 1,000 messages and 1 MiB of a user wait for a supervisor, and other users are not affected",
     arguments: [(1_000, 3), (16, 65_536)])
   func forwarded(count: Int, bytes: Int) throws {
     let session = try served()
@@ -141,7 +141,7 @@ struct WaitingMessageTests {
     let refused: JSONValue = ["STATUS": "FAILED", "ERROR": "too many messages of the user wait for the supervisor"]
     #expect(answers.prefix(count).allSatisfy { $0 == success })
     #expect(answers.dropFirst(count).prefix(5).allSatisfy { $0 == refused })
-    #expect(answers.suffix(2) == [success, success], "what is kept already, and what another user says")
+    #expect(answers.suffix(2) == [success, success], "a message that is kept already, and one of another user")
     session.world.end()
   }
 }
