@@ -45,27 +45,29 @@ enum CustomerRoutes {
 
   static func table(_ customers: CustomerServer, metrics: Metrics) -> [Route] {
     CommonRoutes.adding(
-      to: sessions(customers) + others(customers), messages: [QueueMessages.customerAgent], service: description,
+      to: requests(customers) + commands(customers) + others(customers), messages: [QueueMessages.customerAgent],
+      service: description,
       metrics: metrics)
   }
 
-  private static func sessions(_ customers: CustomerServer) -> [Route] {
-    let email = Schema.Field(
-      "EMAIL", .string(.init(maximumBytes: 255, pattern: "@", example: "user@example.com")))
-    let token = Schema.Field(
-      "SESSION_TOKEN", .string(.init(maximumBytes: 255)), "the token that requestSessionCreation gave")
-    let users = Schema.Field("USER_COUNT", QueueMessages.userCount, isRequired: false, "1 without it")
-    return [
+  private static let emailField = Schema.Field(
+    "EMAIL", .string(.init(maximumBytes: 255, pattern: "@", example: "user@example.com")))
+  private static let tokenField = Schema.Field(
+    "SESSION_TOKEN", .string(.init(maximumBytes: 255)), "the token that requestSessionCreation gave")
+  private static let users = Schema.Field("USER_COUNT", QueueMessages.userCount, isRequired: false, "1 without it")
+
+  private static func requests(_ customers: CustomerServer) -> [Route] {
+    [
       Route(
         "POST", "/requestSessionCreation", "Ask for a session",
         body: .object([
-          email, .init("PASSWORD", .password),
+          emailField, .init("PASSWORD", .password),
           .init("PERSONA_TYPE", .string(.init(values: ["CUSTOMERS"]))),
           .init(
             "DATA", .object([users]), isRequired: false, "passed on to the supervisor as it is"),
         ]), takesPropertyLists: true,
         responses: [
-          .init(200, "Accepted", answer("SESSION_CREATION_REQUEST_ACCEPTED", more: [token])),
+          .init(200, "Accepted", answer("SESSION_CREATION_REQUEST_ACCEPTED", more: [tokenField])),
           .init(400, "A session is pending or running, or the request is invalid"),
           .init(401, "Wrong email or password"),
           .init(429, "TOO_MANY_ATTEMPTS: too many failed attempts, with Retry-After"),
@@ -74,7 +76,7 @@ enum CustomerRoutes {
       ) { call in try await answering { try await requestSession(call, customers) } },
       Route(
         "POST", "/initializeSession", "Start the requested session",
-        body: .object([email, .init("SESSION_TOKEN", .string(.init(maximumBytes: 255)), isRequired: false)]),
+        body: .object([emailField, .init("SESSION_TOKEN", .string(.init(maximumBytes: 255)), isRequired: false)]),
         takesPropertyLists: true,
         responses: [
           .init(200, "A supervisor has taken the session", answer("SESSION_INITIALIZED")), .init(401, "Wrong token"),
@@ -85,14 +87,19 @@ enum CustomerRoutes {
       ) { call in
         try await answering {
           let shown = call.body["SESSION_TOKEN"]?.string.map { SessionToken($0) }
-          try await customers.initializeSession(try Self.email(call.string("EMAIL")), shown: shown)
+          try await customers.initializeSession(try email(call.string("EMAIL")), shown: shown)
           return .json(["MESSAGE": "SESSION_INITIALIZED"])
         }
       },
+    ]
+  }
+
+  private static func commands(_ customers: CustomerServer) -> [Route] {
+    [
       Route(
         "PUT", "/handleSessionRequests", "Send and read messages, ask for users, or end the session",
         body: .object([
-          email, token,
+          emailField, tokenField,
           .init(
             "REQUEST",
             .string(.init(values: ["SEND_MESSAGE", "GET_MESSAGES", "ADDITIONAL_USERS", "END_SESSION"]))),
@@ -114,16 +121,16 @@ enum CustomerRoutes {
       ) { call in
         try await answering {
           let answer = try await customers.handle(
-            call.string("REQUEST"), call.body["DATA"] ?? .object([]), of: try Self.email(call.string("EMAIL")),
+            call.string("REQUEST"), call.body["DATA"] ?? .object([]), of: try email(call.string("EMAIL")),
             shown: SessionToken(call.string("SESSION_TOKEN")))
           return .json(answer.json)
         }
-      },
+      }
     ]
   }
 
   private static func requestSession(_ call: Call, _ customers: CustomerServer) async throws -> Reply {
-    let email = try Self.email(call.string("EMAIL"))
+    let email = try email(call.string("EMAIL"))
     guard call.body["PERSONA_TYPE"] == "CUSTOMERS", UserCount(call.body["DATA"]?["USER_COUNT"]) != nil else {
       throw CustomerRefusal.invalidRequest
     }
