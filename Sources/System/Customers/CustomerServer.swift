@@ -186,7 +186,7 @@ public actor CustomerServer: HTTPBackend {
   /// Keeps a message of the customer, and sends it to the supervisor.
   private func send(
     _ text: JSONValue, from email: CustomerEmail, to supervisor: SupervisorID
-  ) async throws -> MessageID {
+  ) async throws -> SessionMessageID {
     let message = try await database.transaction { connection -> UnheardMessage in
       let tables = CustomerTables(connection)
       if try tables.isFull(supervisor) { throw CustomerRefusal.tooManyMessages }

@@ -37,8 +37,8 @@ struct SessionToken: Sendable {
 /// A message of a customer that is not in the transcript. Each names the one before, so that the
 /// transcript keeps their order.
 struct UnheardMessage: Sendable {
-  let id: MessageID
-  let previous: MessageID?
+  let id: SessionMessageID
+  let previous: SessionMessageID?
   let text: JSONValue
 
   /// The customer's message of this number in a session, counted from 1.
@@ -48,9 +48,9 @@ struct UnheardMessage: Sendable {
     self.text = text
   }
 
-  private static func id(_ number: Int64, _ session: SupervisorID) -> MessageID {
+  private static func id(_ number: Int64, _ session: SupervisorID) -> SessionMessageID {
     // At most 64 bytes of the supervisor's name and 20 of the number.
-    MessageID("customer/\(session.text)/\(number)")!
+    SessionMessageID("customer/\(session.text)/\(number)")!
   }
 
   /// The message on its way to the session's supervisor.

@@ -182,5 +182,5 @@ struct TranscriptEntry: Sendable {
   let sender: UserID
   let text: JSONValue
   /// Nil from a foreign manager.
-  let id: MessageID?
+  let id: SessionMessageID?
 }

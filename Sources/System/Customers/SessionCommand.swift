@@ -29,7 +29,7 @@ enum SessionCommand {
 
   /// The answer to a command.
   enum Answer: Sendable {
-    case messageSent(MessageID)
+    case messageSent(SessionMessageID)
     case messages([JSONValue])
     case usersRequested
     case ended

@@ -18,7 +18,7 @@ struct Epoch: Hashable, Comparable, Sendable {
 
 /// The `MESSAGE_ID` of a message in a supervised session: 1 to 255 bytes. The same id means the
 /// same message.
-struct MessageID: Hashable, Sendable {
+struct SessionMessageID: Hashable, Sendable {
   let text: String
 
   init?(_ text: String) {
@@ -58,10 +58,10 @@ struct HostName: Hashable, Comparable, Sendable {
 
 /// A message on its way into the transcript of a supervised session.
 struct SessionMessage: Sendable {
-  let id: MessageID
+  let id: SessionMessageID
   /// A user, or `UserID.customer`.
   let sender: UserID
   let text: JSONValue
   /// The message of the same customer before this one. Only the Customer Server gives it.
-  var previous: MessageID?
+  var previous: SessionMessageID?
 }

@@ -87,8 +87,8 @@ struct QueueMessage: Sendable {
 
   // MARK: Fields
 
-  static func messageID(_ data: JSONValue, _ name: String = "MESSAGE_ID") throws(Malformed) -> MessageID {
-    guard let id = data[name]?.string.flatMap({ MessageID($0) }) else { throw notAnIdentifier(name) }
+  static func messageID(_ data: JSONValue, _ name: String = "MESSAGE_ID") throws(Malformed) -> SessionMessageID {
+    guard let id = data[name]?.string.flatMap({ SessionMessageID($0) }) else { throw notAnIdentifier(name) }
     return id
   }
 

@@ -56,13 +56,13 @@ struct ForwardedTable {
     return .added
   }
 
-  func delete(_ message: MessageID, of session: SupervisorID) throws(DatabaseError) {
+  func delete(_ message: SessionMessageID, of session: SupervisorID) throws(DatabaseError) {
     try connection.execute(
       "DELETE FROM forwarded WHERE supervisor = $1 AND message_id = $2", .text(session.text), .text(message.text))
   }
 
   /// Whether an earlier message of the same user is still here.
-  func hasEarlier(than message: MessageID, of session: SupervisorID) throws(DatabaseError) -> Bool {
+  func hasEarlier(than message: SessionMessageID, of session: SupervisorID) throws(DatabaseError) -> Bool {
     try connection.first(
       """
       SELECT 1 FROM forwarded f JOIN forwarded e ON e.supervisor = f.supervisor AND e.user_key = f.user_key
@@ -88,7 +88,7 @@ struct ForwardedTable {
   }
 
   private func message(_ row: SQLRow) -> SessionMessage? {
-    guard let user = UserID(row.json(0)), let id = MessageID(row.text(1)) else {
+    guard let user = UserID(row.json(0)), let id = SessionMessageID(row.text(1)) else {
       connection.setAside("forwarded", row.text(1).shortened(toBytes: 64))
       return nil
     }

@@ -12,7 +12,7 @@ struct TranscriptTable {
     ) { $0.int(0) } ?? 0
   }
 
-  func sequence(of message: MessageID, in session: SupervisorID) throws(DatabaseError) -> Int64? {
+  func sequence(of message: SessionMessageID, in session: SupervisorID) throws(DatabaseError) -> Int64? {
     try connection.first(
       "SELECT seq FROM transcripts WHERE supervisor = $1 AND message_id = $2", .text(session.text),
       .text(message.text)

@@ -34,7 +34,7 @@ struct RelayTests {
         before.effects += (1...5).map {
           .append(
             session,
-            SessionMessage(id: MessageID("m\($0)")!, sender: $0 == 4 ? ann : .customer, text: .string("\($0)")),
+            SessionMessage(id: SessionMessageID("m\($0)")!, sender: $0 == 4 ? ann : .customer, text: .string("\($0)")),
             answer: nil)
         }
         _ = try before.run(on: tables, deleting: nil, missedAfter: nil)
