@@ -176,7 +176,7 @@ struct SimulatorCommandTests {
       let script = """
         set -m
         "$PARLEY_BINARY" fuzz --time 10m --jobs 2 --out "$0" > "$0/log" 2> "$0/errors" &
-        until grep -q "scenarios from" "$0/log"; do sleep 0.05; done
+        until grep -q "scenarios starting with" "$0/log" || ! kill -0 $!; do sleep 0.05; done
         kill -\(signal) -$!; wait $!; echo "code $?"; cat "$0/log"
         """
       let outcome = try FinishedProcess(
