@@ -167,7 +167,7 @@ class Chat(unittest.TestCase):
         for change, word in (({"recipient_id": str(bob.id)}, "recipient_id"), ({"content": 5}, "content"),
                              ({"content": "x" * 65537}, "content"), ({"type": "song"}, "type"),
                              ({"sessionID": bob.session}, "sessionID"), ({"sessionID": "0" * 64}, "session"),
-                             ({"client_id": ""}, "client_id"), ({"recipient_id": 999999}, "friends")):
+                             ({"client_id": ""}, "client_id"), ({"recipient_id": 999999}, "friend")):
             answer = socket.call("send_message", {**good, **change}, timeout=5)
             self.assertEqual(answer["status"], "error", change)
             self.assertIn(word, answer["message"])

@@ -71,6 +71,12 @@ class Documents(unittest.TestCase):
             self.assertTrue(os.access(script, os.X_OK), command)
             subprocess.run(["bash", "-n", script], check=True)
             return ""
+        if command.startswith(("cd Examples", "swift run")):
+            # scripts/example builds the package in Examples and runs its products.
+            script = (ROOT / "scripts/example").read_text()
+            for product in re.findall(r"^swift run (\w+)", command):
+                self.assertIn(f'"$bin/{product}"', script)
+            return ""
         command = documents.bounded(self.at_our_ports(command))
         if command.startswith("parley serve") and "--check" not in command:
             return self.serves(command)

@@ -92,6 +92,9 @@
     /// Whether this build can plant bugs.
     public static let isAvailable = false
 
+    /// The name in scenario files, which this build does not contain.
+    public var rawValue: String { "" }
+
     /// Nil: this build knows no bug.
     public init?(rawValue: String) { nil }
     private init() {}
