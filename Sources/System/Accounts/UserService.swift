@@ -320,11 +320,11 @@ public actor UserService: HTTPBackend {
   private func act<R: Sendable>(
     _ principal: Principal, _ body: @escaping @Sendable (AccountsTables) throws -> R
   ) async throws -> R {
-    let ignoresRevocation = options.planted(.ignoresRevocation)
+    let looksUpRevocation = !options.planted(.ignoresRevocation)
     return try await translated {
       try await database.transaction { connection in
         let tables = AccountsTables(connection)
-        if !ignoresRevocation { try tables.tokens.requireLive(principal.loginID) }
+        if looksUpRevocation { try tables.tokens.requireLive(principal.loginID) }
         return try body(tables)
       }
     }
