@@ -1,13 +1,25 @@
 import Environment
 
 /// The Socket.IO side of the Chat Service: admits sockets and handles their events.
-struct ChatApplication: SocketApplication {
+final class ChatApplication: SocketApplication {
   let sockets: SocketIOServer<ChatApplication>
   let presence: Presence
   let directory: SessionDirectory
   let contacts: Contacts
   let messages: Messages
   let userServer: UserServer
+
+  init(
+    sockets: SocketIOServer<ChatApplication>, presence: Presence, directory: SessionDirectory, contacts: Contacts,
+    messages: Messages, userServer: UserServer
+  ) {
+    self.sockets = sockets
+    self.presence = presence
+    self.directory = directory
+    self.contacts = contacts
+    self.messages = messages
+    self.userServer = userServer
+  }
 
   // MARK: Sockets
 

@@ -1,12 +1,24 @@
 /// The handlers of the REST side. They read the parameters of a call, whose shape `ChatRoutes` has checked,
-/// and write the answer as JSON.
-struct ChatEndpoints: Sendable {
+/// and write the answer as JSON. An object: every route refers to it.
+final class ChatEndpoints: Sendable {
   let users: ChatUsers
   let contacts: Contacts
   let groups: Groups
   let messages: Messages
   let database: Database
   let userManager: any UserServerBackend
+
+  init(
+    users: ChatUsers, contacts: Contacts, groups: Groups, messages: Messages, database: Database,
+    userManager: any UserServerBackend
+  ) {
+    self.users = users
+    self.contacts = contacts
+    self.groups = groups
+    self.messages = messages
+    self.database = database
+    self.userManager = userManager
+  }
 
   // MARK: Accounts and sessions
 

@@ -6,7 +6,7 @@ import Synchronization
 /// changes it opens the gate.
 ///
 /// ```swift
-/// while !clients.isEmpty, await gate.wait(until: deadline) {}
+/// while !clients.isEmpty, await gate.wait(until: deadline, in: environment) {}
 /// ```
 public final class Gate: Sendable {
   private struct Waiters {
@@ -15,15 +15,15 @@ public final class Gate: Sendable {
     var waiting: [(id: Int, continuation: UnsafeContinuation<Bool, Never>)] = []
   }
 
-  private let environment: Environment
   private let waiters = Mutex(Waiters())
 
-  /// Makes a gate for tasks of the node of `environment`.
-  public init(_ environment: Environment) { self.environment = environment }
+  /// Makes a gate that nobody waits at.
+  public init() {}
 
   /// Waits until the gate is opened. Returns false when `deadline` passes first, and when the node is down.
+  /// `environment` is that of the calling task's node.
   public func wait(
-    until deadline: Instant, isolation: isolated (any Actor)? = #isolation
+    until deadline: Instant, in environment: Environment, isolation: isolated (any Actor)? = #isolation
   ) async -> Bool {
     guard environment.clock.now < deadline else { return false }
     let id = waiters.withLock { waiters in
@@ -35,7 +35,7 @@ public final class Gate: Sendable {
       waiters.withLock { $0.waiting.append((id, continuation)) }
       timer = environment.executor.spawn("gate") {
         // A cancelled timer has nothing to do: the gate was opened.
-        try? await self.environment.clock.sleep(until: deadline)
+        try? await environment.clock.sleep(until: deadline)
         self.giveUp(id)
       }
     }

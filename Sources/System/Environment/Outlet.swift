@@ -9,6 +9,8 @@
 public final class Outlet: @unchecked Sendable {
   /// A change that the owner may have to react to.
   public enum Event: Sendable {
+    /// The network has taken what `next` returned.
+    case written
     /// The network does not take more for now; `underWay` says how much it left.
     case stalled
     /// The peer is gone, or took nothing for too long. The connection was reset.
@@ -21,37 +23,44 @@ public final class Outlet: @unchecked Sendable {
   public private(set) var lastWrite: Instant
   /// Whether a write is under way or about to begin.
   public private(set) var isWriting = false
-  private let environment: Environment
+  private let name: StaticString
+  // Not the whole environment: there is an outlet for each idle connection.
+  private let clock: any Clock
+  private let executor: any NodeExecutor
   private let connection: any Connection
   private let patience: Duration
-  private let idle: Gate
+  private let idle = Gate()
   private let next: () -> [UInt8]
   private let onEvent: (Event) -> Void
 
   /// Makes an outlet of `connection`. A peer that takes nothing for `patience` is cut off. `next` returns the
-  /// bytes to write next, empty for none. Both closures are called on the actor that flushes.
+  /// bytes to write next, empty for none. Both closures are called on the actor that flushes. The task that
+  /// waits for a slow peer is called `name`.
   public init(
-    _ environment: Environment, _ connection: any Connection, patience: Duration, next: @escaping () -> [UInt8],
-    onEvent: @escaping (Event) -> Void
+    _ name: StaticString, _ environment: Environment, _ connection: any Connection, patience: Duration,
+    next: @escaping () -> [UInt8], onEvent: @escaping (Event) -> Void
   ) {
-    self.environment = environment
+    self.name = name
+    clock = environment.clock
+    executor = environment.executor
     self.connection = connection
     self.patience = patience
     self.next = next
     self.onEvent = onEvent
     lastWrite = environment.clock.now
-    idle = Gate(environment)
   }
 
   /// Waits until no write is under way. Returns when `deadline` has passed, too.
-  public func waitUntilIdle(before deadline: Instant, isolation: isolated (any Actor)? = #isolation) async {
-    while isWriting, await idle.wait(until: deadline) {}
+  public func waitUntilIdle(
+    before deadline: Instant, in environment: Environment, isolation: isolated (any Actor)? = #isolation
+  ) async {
+    while isWriting, await idle.wait(until: deadline, in: environment) {}
   }
 
   /// Writes in the next turn of `owner`, unless a write is under way already.
   public func flush<Owner: Actor>(on owner: isolated Owner) {
     guard begin() else { return }
-    environment.executor.post(to: owner) { self.writeNow(on: $0) }
+    executor.post(to: owner) { self.writeNow(on: $0) }
   }
 
   /// Claims the next write. False when one is under way; otherwise the caller calls `writeNow` or `writeAll`.
@@ -65,14 +74,15 @@ public final class Outlet: @unchecked Sendable {
   public func writeNow<Owner: Actor>(on owner: isolated Owner) {
     do {
       while case let batch = next(), !batch.isEmpty {
-        lastWrite = environment.clock.now
+        lastWrite = clock.now
         let count = try connection.writeNow(batch[...])
         if count < batch.count {
           let rest = Array(batch[count...])
           stall(rest)
-          environment.executor.spawn("outlet") { await self.write(rest, on: owner) }
+          executor.spawn(name) { await self.write(rest, on: owner) }
           return
         }
+        onEvent(.written)
       }
     } catch {
       fail()
@@ -83,15 +93,16 @@ public final class Outlet: @unchecked Sendable {
   /// Writes everything, and waits until the network has taken it.
   public func writeAll<Owner: Actor>(on owner: isolated Owner) async {
     let batch = next()
-    lastWrite = environment.clock.now
+    lastWrite = clock.now
     stall(batch)
     await write(batch, on: owner)
   }
 
   private func write<Owner: Actor>(_ batch: [UInt8], on owner: isolated Owner) async {
     do {
-      try await connection.write(batch, deadline: environment.clock.now + patience)
+      try await connection.write(batch, deadline: clock.now + patience)
       underWay = 0
+      onEvent(.written)
       writeNow(on: owner)
     } catch {
       fail()

@@ -76,7 +76,7 @@ public actor HTTPServer {
     serialExecutor = environment.executor.forActor("http-server")
     requestMemory = ConnectionMemory(environment.memory.strangers, proxies: options.trustedProxies)
     answerMemory = ConnectionMemory(environment.memory.members, proxies: options.trustedProxies)
-    clientsChanged = Gate(environment)
+    clientsChanged = Gate()
     responder = Responder(environment, service: service, routes: routes, metrics: metrics, options: options)
   }
 
@@ -94,7 +94,7 @@ public actor HTTPServer {
     listener.close()
     for id in clients.keys.sorted() where clients[id]?.isBusy == false { clients[id]?.connection.close() }
     let deadline = environment.clock.now + options.drainTimeout
-    while !clients.isEmpty, await clientsChanged.wait(until: deadline) {}
+    while !clients.isEmpty, await clientsChanged.wait(until: deadline, in: environment) {}
     if !clients.isEmpty { environment.log.warning("drain-cut-off", ["connections": .int(Int64(clients.count))]) }
     for id in clients.keys.sorted() { clients[id]?.connection.reset() }
   }

@@ -52,7 +52,7 @@ public actor EngineIOClient {
     self.path = path
     self.transport = transport
     serialExecutor = environment.executor.forActor("engine-io-client")
-    sendingChanged = Gate(environment)
+    sendingChanged = Gate()
     poster = HTTPClient(environment, address: address)
     poller = HTTPClient(environment, address: address)
   }
@@ -217,7 +217,9 @@ public actor EngineIOClient {
     guard let socket = candidate else { return }
     do {
       let deadline = environment.clock.now + Self.postTimeout
-      while isPosting { guard await sendingChanged.wait(until: deadline) else { throw NetworkError.timedOut } }
+      while isPosting {
+        guard await sendingChanged.wait(until: deadline, in: environment) else { throw NetworkError.timedOut }
+      }
       try await socket.send(.text, Array("5".utf8))
       if ending != nil { return socket.reset() }
       self.socket = socket
@@ -294,7 +296,7 @@ public actor EngineIOClient {
     let deadline = environment.clock.now + Self.closing
     await post(.close)
     // A POST or the upgrade may still be in flight.
-    while ending == nil, isPosting || isUpgrading, await sendingChanged.wait(until: deadline) {}
+    while ending == nil, isPosting || isUpgrading, await sendingChanged.wait(until: deadline, in: environment) {}
     end("closed by this side")
   }
 

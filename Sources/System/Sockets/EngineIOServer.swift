@@ -209,7 +209,7 @@ actor EngineIOServer<Layer: EngineIOLayer> {
   /// has them.
   private func linger(_ connection: any Connection, _ link: WebSocketLink) async {
     let deadline = environment.clock.now + .seconds(2)
-    await link.shutDown(before: deadline, on: self)
+    await link.shutDown(before: deadline, in: environment, on: self)
     while let bytes = try? await connection.read(atMost: 65_536, deadline: deadline), !bytes.isEmpty {}
   }
 

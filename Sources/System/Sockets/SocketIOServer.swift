@@ -36,7 +36,9 @@ public struct SocketPayload: Sendable {
 
 /// The handler of sockets. The calls for one session arrive one after the other, in the order in
 /// which the client sent the packets.
-public protocol SocketApplication: Sendable {
+///
+/// It is an object: every client and every step of a client refers to it.
+public protocol SocketApplication: AnyObject, Sendable {
   /// Decides whether a socket may connect. `query` is the query of the handshake, `auth` the
   /// payload of CONNECT. `disconnected` is called once for every admitted socket, even if its
   /// client is gone by then.

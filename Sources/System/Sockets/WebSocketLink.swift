@@ -24,7 +24,7 @@ final class WebSocketLink {
     self.memory = memory
     self.limit = limit
     outlet = Outlet(
-      environment, connection, patience: Self.patience, next: { [weak self] in self?.takeQueued() ?? [] },
+      "outlet", environment, connection, patience: Self.patience, next: { [weak self] in self?.takeQueued() ?? [] },
       onEvent: { [weak self] in self?.outletDid($0) })
   }
 
@@ -76,8 +76,8 @@ final class WebSocketLink {
   func writeAll<Owner: Actor>(on owner: isolated Owner) async { await outlet.writeAll(on: owner) }
 
   /// Waits until all frames are written, then ends the stream in this direction.
-  func shutDown<Owner: Actor>(before deadline: Instant, on owner: isolated Owner) async {
-    await outlet.waitUntilIdle(before: deadline)
+  func shutDown<Owner: Actor>(before deadline: Instant, in environment: Environment, on owner: isolated Owner) async {
+    await outlet.waitUntilIdle(before: deadline, in: environment)
     connection.shutdownWrite()
   }
 
@@ -89,6 +89,7 @@ final class WebSocketLink {
 
   private func outletDid(_ event: Outlet.Event) {
     switch event {
+    case .written: break
     case .stalled:
       // Frames that are queued already are written in any case. The next one finds no room.
       _ = unread.set(outlet.underWay, of: memory)

@@ -6,9 +6,14 @@ import System
 
 /// A server for the public test suites of Engine.IO, Socket.IO and WebSocket. It echoes all
 /// messages.
-struct Echo: SocketApplication {
+final class Echo: SocketApplication {
   let server: SocketIOServer<Echo>
   let clock: any Clock
+
+  init(server: SocketIOServer<Echo>, clock: any Clock) {
+    self.server = server
+    self.clock = clock
+  }
 
   func admit(_ socket: SocketID, query: [(name: String, value: String)], auth: JSONValue) async -> SocketAdmission {
     .accepted(rooms: [])

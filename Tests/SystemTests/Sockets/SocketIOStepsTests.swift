@@ -9,9 +9,14 @@ import Testing
 @Suite("Socket.IO packets out of order")
 struct SocketIOStepsTests {
   /// Admits every socket after a pause, and records them.
-  private struct Guests: SocketApplication {
+  private final class Guests: SocketApplication {
     let log: Log
     let environment: Environment
+
+    init(log: Log, environment: Environment) {
+      self.log = log
+      self.environment = environment
+    }
 
     func admit(_ socket: SocketID, query: [(name: String, value: String)], auth: JSONValue) async -> SocketAdmission {
       log.came[socket.namespace, default: 0] += 1

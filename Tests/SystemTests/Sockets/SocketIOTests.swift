@@ -8,9 +8,14 @@ import Testing
 /// The Socket.IO server and client over the simulated network.
 @Suite("Socket.IO")
 struct SocketIOTests {
-  private struct Echo: SocketApplication {
+  private final class Echo: SocketApplication {
     let server: SocketIOServer<Echo>
     let log: Log
+
+    init(server: SocketIOServer<Echo>, log: Log) {
+      self.server = server
+      self.log = log
+    }
 
     func admit(_ socket: SocketID, query: [(name: String, value: String)], auth: JSONValue) async -> SocketAdmission {
       auth["token"] == "wrong" ? .refused("wrong token") : .accepted(rooms: [])

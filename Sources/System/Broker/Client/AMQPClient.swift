@@ -38,8 +38,8 @@ public actor AMQPClient {
   /// How often the client has connected. It tells one connection from the next.
   private(set) var generation = 0
   private var connectedAt: Instant?
-  private var isWriting = false
-  private var lastSent = Instant(nanoseconds: 0)
+  /// The outlet of the connection. It refers to the client, until the connection ends.
+  private var outlet: Outlet?
   /// Delays before rejected publications are sent again.
   private var rejections = Backoff()
 
@@ -262,6 +262,7 @@ public actor AMQPClient {
         try await runConnection()
       } catch is NodeDown {
         conversation.end()
+        outlet = nil
         return failAll()
       } catch let error as AMQPDeclarationRefusal {
         environment.log.error(
@@ -274,6 +275,7 @@ public actor AMQPClient {
       conversation.end(refusal)
       connection?.reset()
       connection = nil
+      outlet = nil
       guard !isClosed else { return }
       if let connectedAt, environment.clock.now - connectedAt >= Self.provenAfter { backoff.reset() }
       let delay = refusal == nil ? backoff.next(environment.entropy) : Self.refusalDelay
@@ -287,6 +289,8 @@ public actor AMQPClient {
     let connection = try await environment.network.connect(to: broker.address, deadline: deadline)
     self.connection = connection
     generation += 1
+    let outlet = makeOutlet(connection)
+    self.outlet = outlet
     var parser = AMQPParser(isServer: false)
     try await connection.write(AMQPParser.protocolHeader, deadline: deadline)
     let agreement = try await shakeHands(connection, &parser, deadline)
@@ -294,7 +298,7 @@ public actor AMQPClient {
     conversation.open(agreement)
     flush()
     let heartbeat = Duration.seconds(Int64(agreement.heartbeat))
-    environment.executor.spawn("amqp-heartbeat") { [generation] in await self.beat(heartbeat, generation) }
+    environment.executor.spawn("amqp-heartbeat") { await self.beat(heartbeat, outlet) }
     while true {
       while let event = try parser.next() {
         if case .command(let command) = event, try !take(command) { return }
@@ -343,14 +347,17 @@ public actor AMQPClient {
     return true
   }
 
-  private func beat(_ interval: Duration, _ generation: Int) async {
+  private func beat(_ interval: Duration, _ outlet: Outlet) async {
+    var last = outlet.lastWrite
     while true {
-      let last = lastSent
       do { try await environment.clock.sleep(until: last + interval / 2) } catch { return }
-      guard generation == self.generation, isConnected, !isClosed else { return }
+      guard outlet === self.outlet, isConnected, !isClosed else { return }
       // Any output shows that the client is alive (AMQP 0-9-1 §4.2.7).
-      guard lastSent == last else { continue }
-      lastSent = environment.clock.now
+      guard outlet.lastWrite <= last else {
+        last = outlet.lastWrite
+        continue
+      }
+      last = environment.clock.now
       conversation.write { AMQPFrames.writeHeartbeat(to: &$0) }
       flush()
     }
@@ -359,41 +366,14 @@ public actor AMQPClient {
   // MARK: Output
 
   /// Sends the output. Everything that is written in one turn goes out together.
-  private func flush() {
-    guard !isWriting, conversation.hasOutput, let connection else { return }
-    isWriting = true
+  private func flush() { if conversation.hasOutput { outlet?.flush(on: self) } }
+
+  /// The outlet of a new connection. It takes nothing once another connection has begun.
+  private func makeOutlet(_ connection: any Connection) -> Outlet {
     let generation = generation
-    environment.executor.post(to: self) { $0.writeAll(connection, generation) }
-  }
-
-  /// Writes as much as the network takes at once. A task waits for it to take the rest.
-  private func writeAll(_ connection: any Connection, _ generation: Int) {
-    do {
-      while generation == self.generation {
-        let batch = conversation.takeOutput()
-        if batch.isEmpty { break }
-        lastSent = environment.clock.now
-        let count = try connection.writeNow(batch[...])
-        if count < batch.count {
-          environment.executor.spawn("amqp-writer") {
-            await self.write(Array(batch[count...]), connection, generation)
-          }
-          return
-        }
-      }
-    } catch {
-      connection.reset()
+    return Outlet("amqp-writer", environment, connection, patience: Self.patience) {
+      generation == self.generation ? self.conversation.takeOutput() : []
+    } onEvent: { _ in
     }
-    isWriting = false
-    // A new connection may have begun meanwhile.
-    if generation != self.generation { flush() }
-  }
-
-  private func write(_ rest: [UInt8], _ connection: any Connection, _ generation: Int) async {
-    // After an error, the next write fails too.
-    do { try await connection.write(rest, deadline: environment.clock.now + Self.patience) } catch {
-      connection.reset()
-    }
-    writeAll(connection, generation)
   }
 }

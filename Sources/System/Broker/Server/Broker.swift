@@ -12,8 +12,6 @@ public actor Broker: Service {
 
   /// Time for the handshake.
   private static let handshakePatience: Duration = .seconds(10)
-  /// Time for a client to take what it is sent.
-  private static let writePatience: Duration = .seconds(60)
   /// Time for a client to answer a close, and for the broker to stop.
   private static let closePatience: Duration = .seconds(2)
 
@@ -145,7 +143,7 @@ public actor Broker: Service {
         self.dispatcher.expire(queue)
       }
     case .write(let connection):
-      executor.post(to: self) { $0.writeAll(connection) }
+      executor.post(to: self) { $0.connections[connection]?.outlet.writeNow(on: $0) }
       return nil
     }
   }
@@ -173,8 +171,9 @@ public actor Broker: Service {
           continue
         }
         lastConnection += 1
-        let client = BrokerConnection(
-          lastConnection, connection, tasks, at: environment.clock.now, memory: environment.memory.members)
+        let client = BrokerConnection(lastConnection, connection, tasks, in: environment) { [dispatcher] in
+          dispatcher.goOn($0)
+        }
         connections[client.id] = client
         environment.executor.spawn("broker-connection") { [id = client.id] in await self.serve(id) }
       } catch NetworkError.exhausted(let what) {
@@ -317,7 +316,7 @@ public actor Broker: Service {
     client.endCharge()
     if !options.planted(.keepsStrangers) { admit(client) }
     let deadline = environment.clock.now + Self.closePatience
-    while client.isWriting, environment.clock.now < deadline {
+    while client.outlet.isWriting, environment.clock.now < deadline {
       do { try await environment.clock.sleep(for: .milliseconds(1)) } catch { break }
     }
     client.connection.close()
@@ -336,52 +335,16 @@ public actor Broker: Service {
     while let client = connections[id], !client.isGone {
       do { try await environment.clock.sleep(for: interval / 2) } catch { return }
       guard !client.isGone else { return }
-      // A client that is not read from cannot be heard. `writePatience` ends it if it does not read.
+      // A client that is not read from cannot be heard. Its outlet ends it if it does not read.
       if !client.isPaused, environment.clock.now - client.lastHeard > interval * 2 {
         environment.log.info("amqp-heartbeat-missed", ["connection": .int(Int64(id))])
         giveUp(client)
         return
       }
       // Any output shows that the broker is alive (AMQP 0-9-1 §4.2.7).
-      guard environment.clock.now - client.lastSent >= interval / 2 else { continue }
+      guard environment.clock.now - client.outlet.lastWrite >= interval / 2 else { continue }
       client.output.writeHeartbeat()
       client.flush()
-    }
-  }
-
-  // MARK: Output
-
-  /// Writes as much as the network takes at once. A task waits for it to take the rest.
-  private func writeAll(_ id: Int) {
-    guard let client = connections[id] else { return }
-    do {
-      while client.output.isSendable {
-        let batch = client.output.take()
-        client.lastSent = environment.clock.now
-        let count = try client.connection.writeNow(batch[...])
-        if count < batch.count {
-          client.underWrite = batch.count - count
-          environment.executor.spawn("broker-writer") { await self.write(Array(batch[count...]), id) }
-          return
-        }
-        dispatcher.goOn(client)
-      }
-    } catch {
-      giveUp(client)
-    }
-    client.isWriting = false
-  }
-
-  private func write(_ rest: [UInt8], _ id: Int) async {
-    guard let client = connections[id] else { return }
-    do {
-      try await client.connection.write(rest, deadline: environment.clock.now + Self.writePatience)
-      client.underWrite = 0
-      dispatcher.goOn(client)
-      writeAll(id)
-    } catch {
-      giveUp(client)
-      client.isWriting = false
     }
   }
 

@@ -16,6 +16,9 @@ final class BrokerConnection {
   /// Bytes of incomplete messages on all channels of a connection.
   private static let maximumUnderWay = 2 * AMQPParser.maximumBody
 
+  /// Time for the network to take output. A client that does not read is gone after it.
+  private static let writePatience: Duration = .seconds(60)
+
   enum Phase {
     /// The broker waits for `start-ok`, `tune-ok`, `open`.
     case starting, tuning, opening
@@ -53,24 +56,35 @@ final class BrokerConnection {
   /// A `basic.get` whose message is being read from the disk. Later commands wait.
   var pendingGet: (command: AMQPCommand, queue: BrokerQueue)?
   var lastHeard: Instant
-  var lastSent: Instant
   var output = BrokerOutput()
-  var isWriting = false
-  /// Bytes that the network has not taken yet.
-  var underWrite = 0
+  private(set) var outlet: Outlet!
   private(set) var isGone = false
   /// Consumers that wait until the client reads or settles what it was sent.
   var starved = ConsumerList()
   /// The task that reads from the client, while it waits for room in the output.
   private var roomWaiter: UnsafeContinuation<Void, Never>?
 
-  init(_ id: Int, _ connection: any Connection, _ tasks: BrokerTasks, at now: Instant, memory: ByteBudget) {
+  /// Calls `onRoom` when the network has taken output.
+  init(
+    _ id: Int, _ connection: any Connection, _ tasks: BrokerTasks, in environment: Environment,
+    onRoom: @escaping (BrokerConnection) -> Void
+  ) {
     self.id = id
     self.connection = connection
     self.tasks = tasks
-    budget = ByteBudget(limit: Self.maximumUnderWay, parent: memory)
-    lastHeard = now
-    lastSent = now
+    budget = ByteBudget(limit: Self.maximumUnderWay, parent: environment.memory.members)
+    lastHeard = environment.clock.now
+    outlet = Outlet(
+      "broker-writer", environment, connection, patience: Self.writePatience,
+      next: { [weak self] in self?.takeOutput() ?? [] },
+      onEvent: { [weak self] event in
+        guard let self else { return }
+        switch event {
+        case .written: onRoom(self)
+        case .stalled: break
+        case .failed: leave()
+        }
+      })
   }
 
   /// Marks the client as gone. Nothing more is done for it.
@@ -85,13 +99,14 @@ final class BrokerConnection {
 
   /// Sends the output. Everything that is written in one turn goes out together.
   func flush() {
-    guard !isWriting, output.isSendable else { return }
-    isWriting = true
+    guard output.isSendable, outlet.begin() else { return }
     tasks.start(.write(connection: id))
   }
 
+  private func takeOutput() -> [UInt8] { output.isSendable ? output.take() : [] }
+
   /// Whether it may get more output.
-  var hasRoom: Bool { !isGone && output.bytes.count + underWrite < Self.maximumBacklog }
+  var hasRoom: Bool { !isGone && output.bytes.count + outlet.underWay < Self.maximumBacklog }
   /// Whether it may hold another delivery unsettled.
   var mayHoldMore: Bool { unsettledBytes < Self.maximumUnsettled }
 
