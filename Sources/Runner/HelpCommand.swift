@@ -47,8 +47,8 @@ enum HelpCommand {
     return """
       parley serve [SERVICE]… [FLAGS]
 
-      Runs until SIGTERM or SIGINT, then drains: refuses new connections, answers the requests in flight (at most 10 s),
-      and closes the databases. Prints `listening NAME URL` for each socket, then `ready`; logs go to standard error.
+      Runs until SIGTERM or SIGINT, then drains: refuses new connections, answers the requests in
+      flight for at most 10 s, and closes the databases. Prints `listening NAME URL` for each socket, then `ready`; logs go to standard error.
       In brackets: the environment variable and the key in the JSON5 configuration that set the same value.
 
       \(table(settings + ServeCommand.flags))

@@ -76,8 +76,8 @@ package final class OffloadPool: @unchecked Sendable {
     }
   }
 
-  /// Removes and returns the next work. If there is none, waits for it if `isIdle`, and returns nil
-  /// otherwise.
+  /// Removes and returns the next work. An idle thread waits for it. For a thread that is not idle,
+  /// returns nil if there is none.
   private func take(isIdle: Bool) -> Item? {
     pthread_mutex_lock(mutex)
     defer { pthread_mutex_unlock(mutex) }

@@ -119,7 +119,9 @@ extension AccountOracles {
       case .linearizable: continue
       case .undecided:
         return [
-          Breach("the history of \(key) can be judged: too much happens at once, make the scenario smaller", [])
+          Breach(
+            "the history of \(key) is small enough to check",
+            ["too many operations overlap: make the scenario smaller"])
         ]
       case .violated(let id):
         let byID = Dictionary(uniqueKeysWithValues: operations.map { ($0.id, $0) })

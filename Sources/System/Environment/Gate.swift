@@ -17,7 +17,7 @@ public final class Gate: Sendable {
 
   private let waiters = Mutex(Waiters())
 
-  /// Makes a gate that nobody waits at.
+  /// Creates a gate.
   public init() {}
 
   /// Waits until the gate is opened. Returns false when `deadline` passes first, and when the node is down.
@@ -43,7 +43,7 @@ public final class Gate: Sendable {
     return isOpened
   }
 
-  /// Lets all tasks pass that wait now.
+  /// Resumes all tasks that wait now.
   public func open() {
     let waiting = waiters.withLock { waiters in
       defer { waiters.waiting = [] }

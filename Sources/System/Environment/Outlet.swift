@@ -1,11 +1,11 @@
 /// The outgoing half of a connection of an actor.
 ///
-/// An outlet pulls: it asks `next` for bytes, writes them, and asks again until there are none. What an actor
-/// queues in one turn is so written together in the next turn, outside any task. Only a peer that does not take
-/// the bytes at once costs a task, which waits for it.
+/// An outlet calls `next` for bytes and writes them, until `next` returns none. It does so in the turn after
+/// `flush`, outside any task, so all bytes that the actor queues in one turn are written together. If the peer
+/// does not take them at once, a task waits for it.
 ///
-/// Everything happens on one actor. The outlet travels between the turns of that actor in closures and is
-/// `@unchecked Sendable` for that alone.
+/// An outlet is used on one actor. It is `@unchecked Sendable` because the closures that run in later turns of
+/// that actor capture it.
 public final class Outlet: @unchecked Sendable {
   /// A change that the owner may have to react to.
   public enum Event: Sendable {
@@ -33,7 +33,7 @@ public final class Outlet: @unchecked Sendable {
   private let next: () -> [UInt8]
   private let onEvent: (Event) -> Void
 
-  /// Makes an outlet of `connection`. A peer that takes nothing for `patience` is cut off. `next` returns the
+  /// Creates an outlet of `connection`. It resets the connection of a peer that takes nothing for `patience`. `next` returns the
   /// bytes to write next, empty for none. Both closures are called on the actor that flushes. The task that
   /// waits for a slow peer is called `name`.
   public init(
