@@ -48,7 +48,6 @@ struct EffectWriter {
         ])
     case .answer(let recipient, let value): try answer(recipient, value)
     case .resend(let session, let sender): try resend(from: sender, in: session)
-    case .log: break
     }
   }
 

@@ -25,7 +25,6 @@ enum ManagerEffect: Sendable {
   case deadLetter(AMQPMessage)
   /// Sends what `sender` said and the transcript lacks again, to the current supervisor.
   case resend(SupervisorID, sender: UserID)
-  case log(String, String)
 
   /// The recipient of an answer.
   struct Answer: Hashable, Sendable {

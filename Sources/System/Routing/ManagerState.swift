@@ -156,7 +156,7 @@ struct ManagerState: Sendable {
       $0.status = .starting
       $0.host = .unnamed
     }
-    return offer(id) + [.log("session-offered", "\(id.text) epoch \(session.epoch.next.number)")]
+    return offer(id)
   }
 
   private mutating func end(_ id: SupervisorID, _ answer: ManagerEffect.Answer?) -> [ManagerEffect] {
@@ -201,9 +201,9 @@ struct ManagerState: Sendable {
     if case .initialize(let host) = input { return initialize(id, epoch, host, answer) }
     guard let session = sessions[id] else { return answered(answer, Self.failure("not initialized")) }
     guard epoch >= session.epoch else {
-      var effects: [ManagerEffect] = [.log("stale-epoch", "\(id.text) epoch \(epoch.number)")]
-      if case .append(let message) = input { effects.append(.resend(id, sender: message.sender)) }
-      return effects + answered(answer, Self.failure("stale epoch"))
+      let refusal = answered(answer, Self.failure("stale epoch"))
+      if case .append(let message) = input { return [.resend(id, sender: message.sender)] + refusal }
+      return refusal
     }
     switch input {
     case .wantsUsers(let count):

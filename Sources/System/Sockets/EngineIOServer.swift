@@ -326,7 +326,7 @@ actor EngineIOServer<Layer: EngineIOLayer> {
 
   private func beat(_ id: String, at time: Instant) {
     guard let session = sessions[id] else { return }
-    switch session.heartbeat.due(at: time) {
+    switch session.heartbeat.due(at: time, options) {
     case .ping(let next):
       send(.packet(.ping("")), to: session)
       expectBeat(id, at: next)

@@ -39,7 +39,7 @@ final class EngineIOSession {
   var isClosed = false
   /// The memory that the session holds.
   let memory: SessionMemory
-  var heartbeat: Heartbeat
+  var heartbeat = Heartbeat()
   /// The polling request that waits for packets.
   var poll: UnsafeContinuation<[UInt8], Never>?
   enum Item {
@@ -73,7 +73,6 @@ final class EngineIOSession {
     self.query = query
     self.options = options
     self.memory = memory
-    heartbeat = Heartbeat(options)
   }
 
   var hasPackets: Bool { !packets.isEmpty }

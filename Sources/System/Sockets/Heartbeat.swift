@@ -13,27 +13,20 @@ struct Heartbeat {
     case timeOut
   }
 
-  private let interval: Duration
-  private let timeout: Duration
   private var lastPong: Instant?
   /// When the unanswered ping was due.
   private var pinged: Instant?
 
-  init(_ options: EngineIOOptions) {
-    interval = options.pingInterval
-    timeout = options.pingTimeout
-  }
-
   mutating func receivePong(at now: Instant) { lastPong = now }
 
   /// What to do at `time`, when the heartbeat is due.
-  mutating func due(at time: Instant) -> Action {
+  mutating func due(at time: Instant, _ options: EngineIOOptions) -> Action {
     guard let pinged else {
       self.pinged = time
-      return .ping(next: time + timeout)
+      return .ping(next: time + options.pingTimeout)
     }
     guard let lastPong, lastPong >= pinged else { return .timeOut }
     self.pinged = nil
-    return .wait(until: lastPong + interval)
+    return .wait(until: lastPong + options.pingInterval)
   }
 }

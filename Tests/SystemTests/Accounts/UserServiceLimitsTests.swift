@@ -7,35 +7,8 @@ import Testing
 
 /// Names, limits and lifetimes of the User Service, over the simulated network.
 @Suite("The limits of the User Service")
-struct UserServiceLimitsTests {
-  private static let token = "the service token"
-  private typealias Visitor = UserServiceTests.Visitor
-
-  private func world(_ change: @escaping @Sendable (inout UserServiceOptions) -> Void = { _ in }) -> World {
-    let world = World(seed: 11)
-    world.addNode("users") { environment in
-      var options = UserServiceOptions()
-      options.address = SocketAddress(host: "users", port: 8001)
-      options.passwordRounds = 2
-      options.server.serviceToken = Self.token
-      change(&options)
-      return try await UserService.start(environment, options)
-    }.start()
-    world.run(until: .seconds(1))
-    return world
-  }
-
-  private func visit(
-    _ world: World, as name: String = "ann", _ body: @escaping @Sendable (Visitor) async throws -> Void
-  ) throws {
-    try world.perform(as: name) { environment in
-      try await body(Self.visitor(environment))
-    }
-  }
-
-  private static func visitor(_ environment: Environment) -> Visitor {
-    Visitor(HTTPClient(environment, address: SocketAddress(host: "users", port: 8001)), environment)
-  }
+struct UserServiceLimitsTests: UserServiceSuite {
+  static let seed: UInt64 = 11
 
   private static func account(_ name: String, _ email: String? = nil, password: String = "password123") -> JSONValue {
     ["email": .string(email ?? "\(name)@example.com"), "username": .string(name), "password": .string(password)]

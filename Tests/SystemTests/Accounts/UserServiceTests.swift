@@ -7,63 +7,8 @@ import Testing
 
 /// The User Service over the simulated network, as a client sees it.
 @Suite("The User Service")
-struct UserServiceTests {
-  private let users = SocketAddress(host: "users", port: 8001)
-
-  private func world(_ change: @escaping @Sendable (inout UserServiceOptions) -> Void = { _ in }) -> World {
-    let world = World(seed: 7)
-    world.addNode("users") { environment in
-      var options = UserServiceOptions()
-      options.address = SocketAddress(host: "users", port: 8001)
-      options.passwordRounds = 2
-      options.server.serviceToken = "the service token"
-      change(&options)
-      return try await UserService.start(environment, options)
-    }.start()
-    world.run(until: .seconds(1))
-    return world
-  }
-
-  private func visit(
-    _ world: World, as name: String = "ann", _ body: @escaping @Sendable (Visitor) async throws -> Void
-  ) throws {
-    try world.perform(as: name) { environment in
-      try await body(Visitor(HTTPClient(environment, address: SocketAddress(host: "users", port: 8001)), environment))
-    }
-  }
-
-  struct Visitor: Sendable {
-    let client: HTTPClient
-    let environment: Environment
-
-    init(_ client: HTTPClient, _ environment: Environment) {
-      self.client = client
-      self.environment = environment
-    }
-
-    func send(_ line: String, _ json: JSONValue? = nil, token: String? = nil) async throws -> (
-      status: Int, body: JSONValue, response: HTTPResponse
-    ) {
-      let parts = line.split(separator: " ").map(String.init)
-      let fields = token.map { [("authorization", "Bearer \($0)")] } ?? []
-      let response = try await client.send(parts[0], parts[1], fields: fields, json: json, timeout: .seconds(30))
-      return (response.status, (try? JSONParser.parse(response.body)) ?? .null, response)
-    }
-
-    func login(_ user: String = "ann") async throws -> (access: String, refresh: String) {
-      let answer = try await send("POST /login", ["user": .string(user), "password": "password123"])
-      return (answer.body["access_token"]?.string ?? "", answer.body["refresh_token"]?.string ?? "")
-    }
-
-    func register(_ name: String = "ann") async throws -> Int {
-      try await send(
-        "POST /register",
-        [
-          "email": .string("\(name)@example.com"), "username": .string(name), "password": "password123",
-        ]
-      ).status
-    }
-  }
+struct UserServiceTests: UserServiceSuite {
+  static let seed: UInt64 = 7
 
   @Test("registration works, and a refusal names the field")
   func register() throws {
@@ -200,8 +145,7 @@ struct UserServiceTests {
       let statuses = try await withThrowingTaskGroup(of: Int.self) { group in
         for _ in 0..<40 {
           group.addTask {
-            let one = Visitor(
-              HTTPClient(ann.environment, address: SocketAddress(host: "users", port: 8001)), ann.environment)
+            let one = Self.visitor(ann.environment)
             return try await one.send("POST /login", ["user": "ann", "password": "wrong guess"]).status
           }
         }
@@ -272,7 +216,7 @@ struct UserServiceTests {
       let token = try await ann.login().access
       _ = try await ann.send("POST /add-session", ["session_id": "one"], token: token)
       _ = try await ann.send("POST /add-session", ["session_id": "two"], token: token)
-      let stream = EventStream(ann.environment, users)
+      let stream = EventStream(ann.environment, Self.users)
       try await stream.open(last: nil)
       var first = ""
       while !first.contains("event: ready") { first += try await stream.next() }
@@ -362,7 +306,7 @@ struct UserServiceTests {
   func timeouts() throws {
     try visit(world()) { ann in
       let connection = try await ann.environment.network.connect(
-        to: users, deadline: ann.environment.clock.now + .seconds(1))
+        to: Self.users, deadline: ann.environment.clock.now + .seconds(1))
       try await connection.write(Array("GET / HT".utf8), deadline: nil)
       let answer = try await connection.read(atMost: 4096, deadline: ann.environment.clock.now + .seconds(11))
       #expect(String(decoding: answer, as: UTF8.self).hasPrefix("HTTP/1.1 408 "))
@@ -378,7 +322,7 @@ struct UserServiceTests {
     try visit(world()) { ann in
       let size = try await ann.client.send("GET", "/docs", timeout: .seconds(5)).body.count
       let connection = try await ann.environment.network.connect(
-        to: users, deadline: ann.environment.clock.now + .seconds(1))
+        to: Self.users, deadline: ann.environment.clock.now + .seconds(1))
       let requests = String(repeating: "GET /docs HTTP/1.1\r\nhost: x\r\n\r\n", count: 65_536 / size + 1)
       try await connection.write(Array(requests.utf8), deadline: nil)
       var received = 0

@@ -315,10 +315,7 @@ public actor Broker: Service {
     removals.close(client)
     client.endCharge()
     if !options.planted(.keepsStrangers) { admit(client) }
-    let deadline = environment.clock.now + Self.closePatience
-    while client.outlet.isWriting, environment.clock.now < deadline {
-      do { try await environment.clock.sleep(for: .milliseconds(1)) } catch { break }
-    }
+    await client.outlet.waitUntilIdle(before: environment.clock.now + Self.closePatience, in: environment)
     client.connection.close()
     connections[client.id] = nil
   }
