@@ -14,6 +14,7 @@ enum SimulateCommand {
 
     The expectations of a scenario are for ten seeds, and scale with their number. With fewer seeds they are
     reported and do not fail. Recordings, and lessons about planted bugs, run with their own seed.
+    With 100 or more, a demand that ten other seeds may miss by chance is a failure.
     """
 
   /// Not a strategy of a run: it runs all schedules.

@@ -157,10 +157,14 @@ func naturalLogarithm(_ x: Double) -> Double {
 }
 
 /// Steele, Lea, Flood: "Fast splittable pseudorandom number generators" (OOPSLA 2014).
-struct SplitMix64 {
+public struct SplitMix64 {
   var state: UInt64
 
-  mutating func next() -> UInt64 {
+  /// Makes a generator. The same seed gives the same numbers.
+  public init(state: UInt64) { self.state = state }
+
+  /// The next number.
+  public mutating func next() -> UInt64 {
     state &+= 0x9E37_79B9_7F4A_7C15
     return Self.mix(state)
   }

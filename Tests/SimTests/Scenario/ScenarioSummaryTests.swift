@@ -31,6 +31,27 @@ struct ScenarioSummaryTests {
     #expect(summary.failed == 0)
   }
 
+  @Test(
+    "with 100 runs or more, a goal that ten other seeds may miss is told",
+    arguments: [
+      (runs: 100, every: 10, counts: 9, least: 1, isChancy: true), (99, 10, 9, 1, false), (100, 1, 1, 10, false),
+      (100, 10, 9, 9, true), (1_000, 2, 2, 1, true), (1_000, 2, 20, 18, true), (100, 1, 3, 29, false),
+    ] as [(runs: Int, every: Int, counts: Int, least: Int, isChancy: Bool)])
+  func chance(runs: Int, every: Int, counts: Int, least: Int, isChancy: Bool) throws {
+    var summary = ScenarioSummary(try scenario("expect: { requests: \(least) }"))
+    for seed in 1...runs { summary.add(run(UInt64(seed), [.requests: seed % every == 0 ? counts : 0])) }
+    #expect(summary.unreached.isEmpty)
+    #expect(summary.chancy.isEmpty != isChancy, "\(summary.chancy)")
+  }
+
+  @Test("a fault that rarely strikes is told")
+  func rareFault() throws {
+    let scenario = try scenario("faults: [{ from: '1900ms…2500ms', every: '1000s', pause: 'users' }]")
+    var summary = ScenarioSummary(scenario)
+    for seed in 1...UInt64(ScenarioSummary.marginSeeds) { summary.add(ScenarioRunner(scenario).run(seed: seed)) }
+    #expect(summary.unreached.isEmpty && summary.chancy.count == 1, "\(summary.chancy)")
+  }
+
   @Test("a fault that never struck and an order that was never seen are not reached")
   func unreached() throws {
     let scenario = try scenario(
