@@ -140,6 +140,14 @@ enum ChildProcess {
     let process: pid_t
     let input: Int32
     let output: Int32
+
+    /// The processor time that the child has used, in nanoseconds; 0 after its end.
+    var processorTime: Int64 {
+      var clock = clockid_t()
+      var time = timespec()
+      guard clock_getcpuclockid(process, &clock) == 0, clock_gettime(clock, &time) == 0 else { return 0 }
+      return Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec)
+    }
   }
 
   /// Waits for its end, and returns the status.

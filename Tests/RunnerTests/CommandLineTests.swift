@@ -271,6 +271,30 @@ struct CommandLineTests {
     #expect(searched.code == 1 && searched.output.contains("no-trap: the system never traps"), "\(searched.output)")
   }
 
+  @Test("an endless loop is a finding of `fuzz`, and does not end it")
+  func endlessLoops() throws {
+    let folder = FileManager.default.temporaryDirectory.appending(path: "parley-loops-\(getpid())")
+    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+    defer { try? FileManager.default.removeItem(at: folder) }
+    let file = folder.appending(path: "loops.json5").path
+    try Data("{ name: 'loops', run: '5s', people: [{ name: 'ann', thinkTime: '200ms' }] }".utf8).write(
+      to: URL(filePath: file))
+    let searched = try parley(
+      "fuzz", file, "--plant", "users.loops", "--time", "60s", "--run-limit", "2s", "--shrink-time", "3s", "--out",
+      folder.appending(path: "found").path)
+    #expect(searched.code == 1 && searched.output.contains("ends: every run ends"), "\(searched.output)")
+  }
+
+  @Test("a dry run of the search prints the same scenarios each time, and runs none")
+  func dryRun() throws {
+    let one = try parley("fuzz", "--dry-run", "--seeds", "5", "--first", "7")
+    #expect(one.code == 0)
+    let lines = one.output.split(separator: "\n")
+    #expect(lines.count == 5 && lines.allSatisfy { $0.hasPrefix("{") }, "\(one.output)")
+    #expect(try parley("fuzz", "--dry-run", "--seeds", "5", "--first", "7").output == one.output)
+    #expect(try parley("fuzz", "--dry-run").code == 2)
+  }
+
   @Test("with ten seeds or more, unreached goals are reported apart from failures, with exit code 1")
   func unreached() throws {
     let file = FileManager.default.temporaryDirectory.appending(path: "parley-\(getpid()).json5")

@@ -34,10 +34,13 @@ enum FuzzCommand {
       name: "strategy", placeholder: "S",
       help: StrategyName.list + "; default: a mix"),
     Flag(name: "out", placeholder: "DIR", help: "directory of failures; default parley-fuzz"),
+    Flag(name: "dry-run", placeholder: nil, help: "print the drawn scenarios, one a line, and run none; needs --seeds"),
     Flag(name: "all", placeholder: nil, help: "continue after a failure, and collect one for each oracle"),
     Flag(
       name: "plant", placeholder: "BUG", help: "plant a bug in each drawn scenario, to test the search; repeatable",
       isRepeatable: true),
+    Flag(
+      name: "run-limit", placeholder: "TIME", help: "processor time after which a run counts as endless; default 30s"),
     Flag(name: "shrink-time", placeholder: "TIME", help: "maximum time to shrink a failure; default 60s"),
   ]
 
@@ -48,6 +51,7 @@ enum FuzzCommand {
     options.count = try arguments.int("seeds", in: 1...Int.max)
     options.time = try arguments.time("time") ?? (options.count == nil ? .seconds(60) : nil)
     options.shrinkTime = try arguments.time("shrink-time") ?? options.shrinkTime
+    options.runLimit = try arguments.time("run-limit") ?? options.runLimit
     options.first = UInt64(
       try arguments.int("first", in: 0...1_000_000_000) ?? Int(EventLoop.nanoseconds / 1000 % 900_000_000))
     options.jobs = try arguments.int("jobs", in: 1...256) ?? Processors.count
@@ -63,6 +67,11 @@ enum FuzzCommand {
     }
     if !arguments.words.isEmpty {
       for file in try ScenarioFiles.find(arguments.words) { options.given.append(try read(file)) }
+    }
+    if arguments.has("dry-run") {
+      guard options.count != nil else { throw UsageError("--dry-run needs --seeds") }
+      Fuzzer(options).printScenarios()
+      return 0
     }
     if mkdir(options.folder, 0o755) != 0 {
       let reason = errno == EEXIST && ScenarioFiles.isFolder(options.folder) == false ? ENOTDIR : errno

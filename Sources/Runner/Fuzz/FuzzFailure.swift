@@ -24,6 +24,13 @@ struct FuzzFailure {
           return
         }
       }
+      if let seed = outcome.stuckIn, goal == nil || goal!.oracle == "ends" {
+        self.oracle = "ends"
+        promise = "every run ends"
+        events = ["the run used up its processor time and had not ended"]
+        run = RunResult(diedWith: seed)
+        return
+      }
       guard let seed = outcome.diedIn, goal == nil || goal!.oracle == "no-trap" else { return nil }
       self.oracle = "no-trap"
       promise = "the system never traps"
@@ -49,10 +56,10 @@ struct FuzzFailure {
   }
 
   /// Shrinks the scenario for a limited time, on several processes.
-  mutating func shrink(for time: Duration, jobs: Int) {
+  mutating func shrink(for time: Duration, jobs: Int, runLimit: Duration) {
     let begin = EventLoop.nanoseconds
     let limit = begin + time.nanoseconds
-    let workers = (0..<jobs).map { _ in FuzzWorker() }
+    let workers = (0..<jobs).map { _ in FuzzWorker(runLimit: runLimit) }
     let (oracle, file) = (broken.oracle, file)
     var last = broken
     let failing = Shrinker.Failing(scenario: scenario, run: broken.run)
@@ -97,7 +104,7 @@ struct FuzzFailure {
         var outcome: FuzzWorker.Outcome?
         while outcome == nil {
           guard !Interrupt.isRequested else { return nil }
-          if worker.isReadable(within: 250) { outcome = worker.receive()?.1 }
+          outcome = worker.isReadable(within: 250) ? worker.receive()?.1 : worker.stopIfStuck()?.1
         }
         if found == nil, let broken = Broken(outcome!, goal: goal(candidates[index])) { found = (index, broken) }
       }

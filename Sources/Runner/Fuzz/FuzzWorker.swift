@@ -33,30 +33,42 @@ final class FuzzWorker {
     var results: [RunResult] = []
     /// The seed whose run killed the process.
     var diedIn: UInt64?
+    /// The seed whose run did not end within the time limit.
+    var stuckIn: UInt64?
     /// Why the scenario could not be read.
     var refusal: String?
   }
+
+  /// The processor time after which a run counts as endless. A drawn run takes less than a second in
+  /// release.
+  static let defaultRunLimit: Duration = .seconds(30)
 
   private(set) var running: Case?
   private var child: ChildProcess.Pipes?
   private var text: [UInt8] = []
   private var outcome = Outcome()
   private var seed: UInt64?
+  /// The child's processor time when the running case began.
+  private var processorTime: Int64 = 0
   /// The file of the child's standard error; nil for that of this process.
   private let errors: Int32?
+  private let runLimit: Duration
   /// Receives the events of a case that is recorded.
   var onEvent: (TraceEvent) -> Void = { _ in }
 
-  init(errors: Int32? = nil) { self.errors = errors }
+  init(errors: Int32? = nil, runLimit: Duration = FuzzWorker.defaultRunLimit) {
+    self.errors = errors
+    self.runLimit = runLimit
+  }
 
   /// The descriptor for `poll`; nil when nothing runs.
   var descriptor: Int32? { running == nil ? nil : child?.output }
 
   deinit { stop() }
 
-  /// Kills the child.
+  /// Ends the child: kills it if it runs a case, and otherwise lets it end by itself.
   func stop() {
-    if let child { kill(child.process, SIGKILL) }
+    if let child, running != nil { kill(child.process, SIGKILL) }
     running = nil
     end()
   }
@@ -75,6 +87,7 @@ final class FuzzWorker {
     running = one
     outcome = Outcome()
     seed = nil
+    processorTime = child!.processorTime
     var members: [JSONValue.Member] = [
       .init("scenario", one.json), .init("first", .int(Int64(one.seeds.lowerBound))),
       .init("last", .int(Int64(one.seeds.upperBound))),
@@ -91,6 +104,17 @@ final class FuzzWorker {
       guard count > 0 else { return }
       sent += count
     }
+  }
+
+  /// Ends the running case if it has taken more processor time than a run may, and returns its
+  /// outcome. The child is killed.
+  func stopIfStuck() -> (Case, Outcome)? {
+    guard let child, let one = running,
+      child.processorTime - processorTime > runLimit.nanoseconds
+    else { return nil }
+    outcome.stuckIn = seed ?? one.seeds.lowerBound
+    stop()
+    return (one, outcome)
   }
 
   /// Reads the available output. Returns the outcome when the case is done.
@@ -112,7 +136,9 @@ final class FuzzWorker {
       let line = Array(text[..<end])
       text.removeFirst(end + 1)
       switch WorkerLine(line) {
-      case .begin(_, let begun): seed = begun
+      case .begin(_, let begun):
+        seed = begun
+        processorTime = child.processorTime
       case .event(let event): onEvent(event)
       case .result(_, let result): outcome.results.append(result)
       case .refused(let reason): outcome.refusal = reason

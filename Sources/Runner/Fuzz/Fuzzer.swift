@@ -14,6 +14,8 @@ final class Fuzzer {
     var count: Int?
     var time: Duration?
     var shrinkTime: Duration = .seconds(60)
+    /// The processor time after which a run counts as endless.
+    var runLimit = FuzzWorker.defaultRunLimit
     var first: UInt64 = 0
     var jobs = 1
     var strategy: StrategyName?
@@ -44,7 +46,7 @@ final class Fuzzer {
   init(_ options: Options) {
     self.options = options
     next = options.first
-    workers = (0..<options.jobs).map { _ in FuzzWorker() }
+    workers = (0..<options.jobs).map { _ in FuzzWorker(runLimit: options.runLimit) }
   }
 
   private var seconds: Double { Double(EventLoop.nanoseconds - begin) / 1e9 }
@@ -69,6 +71,12 @@ final class Fuzzer {
     print("summary: \(page)")
     print("\(passed) passed, \(failed) failed")
     return isIncomplete ? 2 : failed == 0 ? 0 : 1
+  }
+
+  /// Prints the drawn scenarios, one a line, and runs none. Kept ones are not varied, since no run shows
+  /// which to keep.
+  func printScenarios() {
+    while hasMore { print(nextCase().json.text) }
   }
 
   private func write(_ text: String, to path: String) {
@@ -109,6 +117,9 @@ final class Fuzzer {
   private func wait() {
     var descriptors = workers.compactMap { $0.descriptor.map { pollfd(fd: $0, events: Int16(POLLIN), revents: 0) } }
     poll(&descriptors, nfds_t(descriptors.count), 250)
+    for worker in workers {
+      if let (one, outcome) = worker.stopIfStuck() { take(one, outcome) }
+    }
     for descriptor in descriptors where descriptor.revents != 0 {
       guard let worker = workers.first(where: { $0.descriptor == descriptor.fd }),
         let (one, outcome) = worker.receive()
@@ -150,7 +161,7 @@ final class Fuzzer {
     for event in broken.events { print("    \(event)") }
     var failure = FuzzFailure(broken, one, file: "\(options.folder)/\(broken.oracle)-\(one.number).json5")
     write(failure.text, to: failure.file)
-    failure.shrink(for: options.shrinkTime, jobs: options.jobs)
+    failure.shrink(for: options.shrinkTime, jobs: options.jobs, runLimit: options.runLimit)
     write(failure.text, to: failure.file)
     let run = failure.broken.run
     print(

@@ -1,7 +1,7 @@
 /// The oracles over the run itself.
 enum RunOracles {
   static let all = [
-    noTrap,
+    noTrap, ends,
     Oracle("unwinds", "the tasks of a dead node end", .atOnce, over: \.run.defects) { $0.isEmpty ? [] : [Breach($0)] },
     Oracle(
       "live", "when the faults are over, every node comes up and every user is served", .inTheEnd, over: \.run.stuck
@@ -10,4 +10,7 @@ enum RunOracles {
 
   /// A process that died cannot judge itself: `Violation.death` reports it from outside.
   static let noTrap = Oracle("no-trap", "no run kills its process", .atOnce, over: \.run) { _ in [] }
+
+  /// A process that is in an endless loop cannot judge itself either: the search kills it.
+  static let ends = Oracle("ends", "every run ends", .atOnce, over: \.run) { _ in [] }
 }

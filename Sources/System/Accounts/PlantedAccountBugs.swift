@@ -6,6 +6,7 @@ extension UserService {
   func misbehave() async throws {
     if options.planted(.fails), environment.entropy.below(50) == 0 { throw AccountsFailure.loginRevoked }
     if options.planted(.traps), environment.entropy.below(20) == 0 { fatalError("planted") }
+    if options.planted(.loops), environment.entropy.below(20) == 0 { while true {} }
     if options.planted(.hangs) { try await environment.clock.sleep(for: .seconds(86_400)) }
   }
 

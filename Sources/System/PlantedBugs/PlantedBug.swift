@@ -25,6 +25,8 @@
     case failsOnInvalidNames = "users.failsOnInvalidNames"
     /// Now and then a request ends the process.
     case traps = "users.traps"
+    /// Now and then a request is an endless loop.
+    case loops = "users.loops"
 
     // MARK: The Chat Service, for lessons; the last two for tests of oracles
 
@@ -108,6 +110,7 @@
     static var hangs: Self { Self() }
     static var failsOnInvalidNames: Self { Self() }
     static var traps: Self { Self() }
+    static var loops: Self { Self() }
     static var emitsBeforeCommit: Self { Self() }
     static var emitsInArrivalOrder: Self { Self() }
     static var leavesRoomLate: Self { Self() }
