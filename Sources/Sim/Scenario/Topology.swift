@@ -7,6 +7,8 @@ extension Scenario {
   static let usersNode = "users"
   /// The node that runs the Chat Service.
   static let chatNode = "chat"
+  /// The node that runs the Customer Server.
+  static let customersNode = "customers"
   /// The node that reads the manager's overview in the end.
   static let operatorNode = "operator"
 
@@ -14,7 +16,7 @@ extension Scenario {
   static let chatAddress = SocketAddress(host: chatNode, port: 5000)
   static let brokerAddress = SocketAddress(host: "broker", port: 5672)
   static let managerAddress = SocketAddress(host: "manager", port: 20000)
-  static let customersAddress = SocketAddress(host: "customers", port: 5500)
+  static let customersAddress = SocketAddress(host: customersNode, port: 5500)
 
   /// The token that services show each other.
   static let serviceToken = "a service token"

@@ -48,14 +48,16 @@ final class AccountClient {
   func send(_ request: Request) async throws -> Answer {
     let id = history.begin(user.name, request)
     user.tally.count(.requests)
-    let answer = try await exchange(request)
+    let call = user.calls.begin(
+      user.name, at: Scenario.usersNode, request.line, request.body ?? .null, token: request.bearer)
+    let answer = try await exchange(request, call)
     history.end(id, answer)
     count(answer)
     lastOperation = id
     return answer
   }
 
-  private func exchange(_ request: Request) async throws -> Answer {
+  private func exchange(_ request: Request, _ call: Int) async throws -> Answer {
     let (stream, behavior) = (user.stream, user.behavior)
     let bytes = request.bytes(host: Scenario.usersAddress)
     do {
@@ -71,6 +73,7 @@ final class AccountClient {
         pieces = Array(repeating: (size, behavior.slowPause), count: bytes.count / size)
       }
       let response = try await client.send(bytes, pieces: pieces, timeout: behavior.patience)
+      user.calls.end(call, response)
       return Answer(response, to: request)
     } catch let error as NetworkError {
       if error == .refused { user.tally.count(.refused) }

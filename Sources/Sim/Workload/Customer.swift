@@ -62,13 +62,15 @@ final class Customer: SimulatedUser {
   // MARK: Requests
 
   private func send(
-    _ method: String, _ path: String, _ body: JSONValue, _ client: HTTPClient
+    _ method: String, _ path: String, _ body: JSONValue, _ client: HTTPClient, at node: String = Scenario.customersNode
   ) async throws -> (status: Int, body: JSONValue)? {
     tally.count(.requests)
+    let call = state.calls.begin(name, at: node, "\(method) \(path)", body)
     do {
       let response = try await client.send(method, path, json: body, timeout: behavior.patience)
+      state.calls.end(call, response)
       state.lastSeen = "\(method) \(path): \(response.status)"
-      return (response.status, (try? JSONParser.parse(response.body)) ?? .null)
+      return (response.status, state.calls.calls[call].answer)
     } catch is NetworkError {
       state.lastSeen = "\(method) \(path): no answer"
       return nil
@@ -84,7 +86,9 @@ final class Customer: SimulatedUser {
     ]
     // 400: an attempt without an answer has registered the name.
     while true {
-      if let (status, _) = try await send("POST", "/register", body, client), status < 500 { break }
+      if let (status, _) = try await send("POST", "/register", body, client, at: Scenario.usersNode), status < 500 {
+        break
+      }
       try await state.pause(mean: .milliseconds(700), environment)
     }
     client.close()

@@ -14,13 +14,13 @@ extension Scenario {
       for name in group.names {
         // A tag makes names new; the choices stay those of the seed.
         let stream = choices.stream("person/" + (group.tag.isEmpty ? name : name.replacing(group.tag, with: "")))
-        let state = UserState(name, behavior: group, stream: stream, tally: histories.tally)
+        let state = UserState(name, behavior: group, stream: stream, histories)
         users.append(user(state, histories, directory, rendezvous))
       }
     }
     if let manager {
       let state = UserState(
-        Self.operatorNode, behavior: UserGroup(), stream: choices.stream("operator"), tally: histories.tally)
+        Self.operatorNode, behavior: UserGroup(), stream: choices.stream("operator"), histories)
       users.append(
         Operator(state, history: histories.sessions, rendezvous: rendezvous, manager: manager, token: token))
     }

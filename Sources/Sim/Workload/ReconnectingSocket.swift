@@ -60,6 +60,8 @@ final class ReconnectingSocket {
   private var client: SocketIOClient?
   /// The client that is being closed. It may still become connected.
   private var closing: SocketIOClient?
+  /// The index of the current connection in the log of calls.
+  private var log = 0
   private var isPolling = false
   private var isRunning = false
 
@@ -118,6 +120,7 @@ final class ReconnectingSocket {
     let client = SocketIOClient(environment, address: Scenario.chatAddress, transport: transport)
     self.client = client
     isPolling = transport != .webSocket
+    log = user.calls.open(user.name, namespace: settings.namespace, session: session)
     let attempt = Attempt(session: session, user: id, transport: transport, begunAt: history.time)
     do {
       try await client.connect(namespace: settings.namespace, auth: authentication(session))
@@ -145,6 +148,7 @@ final class ReconnectingSocket {
   private func handle(_ event: SocketIOClient.Event, _ attempt: Attempt) async throws -> Bool {
     switch event {
     case .connected:
+      user.calls.connected(log)
       switch await owner.socketConnected(attempt) {
       case .ignored: break
       case .ends: return false
@@ -154,6 +158,7 @@ final class ReconnectingSocket {
       }
     case .refused(_, RudeStep.refusal): break
     case .refused(_, let message):
+      user.calls.refused(log, message)
       owner.socketRefused(message, attempt)
       return false
     case .disconnected:
@@ -161,6 +166,7 @@ final class ReconnectingSocket {
       return false
     case .acknowledged(_, let id, let payload): acknowledgements.answer(id, payload.arguments.first ?? .null)
     case .event(_, let name, let payload):
+      user.calls.received(log, name, payload.arguments.first ?? .null)
       owner.socketReceived(name, payload.arguments.first ?? .null, record: record)
     }
     return true
@@ -168,7 +174,9 @@ final class ReconnectingSocket {
 
   private func rudeStep(from steps: [RudeStep]) -> RudeStep? {
     let step = RudeStep.drawn(from: steps, by: user)
-    if step != nil { user.tally.count(.rudeSteps) }
+    guard let step else { return nil }
+    user.tally.count(.rudeSteps)
+    for (name, data) in step.events(settings.namespace) { _ = user.calls.begin(log, name, data) }
     return step
   }
 
@@ -195,15 +203,20 @@ final class ReconnectingSocket {
   /// Emits an event and waits for its acknowledgement; nil if none comes.
   /// - Throws: `NodeDown`.
   func call(_ name: String, _ data: JSONValue, patience: Duration) async throws -> JSONValue? {
-    guard let client, isConnected, let id = try await emit(name, data, client, acknowledged: true) else { return nil }
+    guard let client, isConnected else { return nil }
+    let call = user.calls.begin(log, name, data)
+    guard let id = try await emit(name, data, client, acknowledged: true) else { return nil }
     guard isConnected, self.client === client else { return nil }
-    return await acknowledgements.wait(for: id, patience: patience, environment)
+    let answer = await acknowledgements.wait(for: id, patience: patience, environment)
+    if let answer { user.calls.end(call, acknowledgement: answer) }
+    return answer
   }
 
   /// Emits an event without an acknowledgement.
   /// - Throws: `NodeDown`.
   func tell(_ name: String, _ data: JSONValue) async throws {
     guard let client, isConnected else { return }
+    _ = user.calls.begin(log, name, data)
     _ = try await emit(name, data, client, acknowledged: false)
   }
 
@@ -255,6 +268,7 @@ final class ReconnectingSocket {
   private func markEnded() {
     if let record { owner.socketEnded(record: record) }
     record = nil
+    user.calls.ended(log)
     acknowledgements.endAll()
   }
 }

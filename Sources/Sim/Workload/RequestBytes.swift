@@ -2,33 +2,47 @@ import Environment
 import System
 
 extension Request {
-  /// The bytes of the HTTP request.
-  func bytes(host: SocketAddress) -> [UInt8] {
+  /// The method and the path.
+  var line: String {
     switch self {
-    case .register(let email, let username, let password):
-      Self.message(
-        "POST /register", host, nil,
-        ["email": .string(email), "username": .string(username), "password": .string(password)])
-    case .login(let user, let password, _):
-      Self.message("POST /login", host, nil, ["user": .string(user), "password": .string(password)])
-    case .refresh(let token): Self.message("POST /refresh", host, nil, ["refresh_token": .string(token.raw)])
-    case .addSession(let session, let token):
-      Self.message("POST /add-session", host, token, ["session_id": .string(session)])
-    case .getSessions(let token): Self.message("GET /get-sessions", host, token, nil)
-    case .deleteSession(let session, let token):
-      Self.message("DELETE /delete-session", host, token, ["session_id": .string(session)])
-    case .deleteUser(let token): Self.message("DELETE /delete-user", host, token, nil)
+    case .register: "POST /register"
+    case .login: "POST /login"
+    case .refresh: "POST /refresh"
+    case .addSession: "POST /add-session"
+    case .getSessions: "GET /get-sessions"
+    case .deleteSession: "DELETE /delete-session"
+    case .deleteUser: "DELETE /delete-user"
     }
   }
 
-  private static func message(_ line: String, _ host: SocketAddress, _ token: TokenFacts?, _ json: JSONValue?)
-    -> [UInt8]
-  {
+  /// The body; nil for a request without one.
+  var body: JSONValue? {
+    switch self {
+    case .register(let email, let username, let password):
+      ["email": .string(email), "username": .string(username), "password": .string(password)]
+    case .login(let user, let password, _): ["user": .string(user), "password": .string(password)]
+    case .refresh(let token): ["refresh_token": .string(token.raw)]
+    case .addSession(let session, _), .deleteSession(let session, _): ["session_id": .string(session)]
+    case .getSessions, .deleteUser: nil
+    }
+  }
+
+  /// The bearer token.
+  var bearer: String? {
+    switch self {
+    case .register, .login, .refresh: nil
+    case .addSession(_, let token), .getSessions(let token), .deleteSession(_, let token), .deleteUser(let token):
+      token.raw
+    }
+  }
+
+  /// The bytes of the HTTP request.
+  func bytes(host: SocketAddress) -> [UInt8] {
     var head = "\(line) HTTP/1.1\r\nhost: \(host)\r\n"
-    if let token { head += "authorization: Bearer \(token.raw)\r\n" }
-    let body = json?.bytes ?? []
-    if json != nil { head += "content-type: application/json\r\ncontent-length: \(body.count)\r\n" }
-    return Array((head + "\r\n").utf8) + body
+    if let bearer { head += "authorization: Bearer \(bearer)\r\n" }
+    guard let body = body?.bytes else { return Array((head + "\r\n").utf8) }
+    head += "content-type: application/json\r\ncontent-length: \(body.count)\r\n\r\n"
+    return Array(head.utf8) + body
   }
 }
 

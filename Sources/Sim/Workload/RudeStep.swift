@@ -49,6 +49,16 @@ enum RudeStep {
     }
   }
 
+  /// The events of a step that the server may take for ordinary ones.
+  func events(_ namespace: String) -> [(name: String, data: JSONValue)] {
+    packets(namespace, .null).compactMap { packet in
+      guard packet.kind == .event, packet.namespace == namespace, let name = packet.data?.array?.first?.string else {
+        return nil
+      }
+      return (name, packet.data?.array?.dropFirst().first ?? .null)
+    }
+  }
+
   private func packets(_ namespace: String, _ auth: JSONValue) -> [SocketIOPacket] {
     let connect = SocketIOPacket(.connect, namespace: namespace, data: auth)
     let event = SocketIOPacket(.event, namespace: namespace, id: 1_000_000, data: ["typing", ["recipient_id": 1]])

@@ -28,17 +28,20 @@ final class UserState {
   let behavior: UserGroup
   let stream: ChoiceStream
   let tally: Tally
+  /// Where the requests of all users are recorded.
+  let calls: CallLog
   /// Whether the user has acted, and has seen the result after the faults.
   var isServed = false
   /// Whether a throttle delays the user in the end. That keeps a promise of the service too.
   var isThrottled = false
   var lastSeen = "nothing yet"
 
-  init(_ name: String, behavior: UserGroup, stream: ChoiceStream, tally: Tally) {
+  init(_ name: String, behavior: UserGroup, stream: ChoiceStream, _ histories: Histories) {
     self.name = name
     self.behavior = behavior
     self.stream = stream
-    self.tally = tally
+    tally = histories.tally
+    calls = histories.calls
   }
 
   /// Sleeps for a random time with the given mean.

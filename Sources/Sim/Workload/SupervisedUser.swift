@@ -86,13 +86,9 @@ final class SupervisedUser: SimulatedUser, SocketOwner {
     let body: JSONValue = ["username": .string(name), "password": "correct horse"]
     while true {
       do {
-        let registered = try await http.send("POST", "/register", json: body, timeout: .seconds(10))
-        state.lastSeen = "register: \(registered.status)"
-        let answer = try await http.send("POST", "/login", json: body, timeout: .seconds(10))
-        state.lastSeen = "login: \(answer.status)"
-        if answer.status == 200, let json = try? JSONParser.parse(answer.body), let id = json["user_id"]?.int,
-          let session = json["sessionID"]?.string
-        {
+        _ = try await send("/register", body, http)
+        let (status, answer) = try await send("/login", body, http)
+        if status == 200, let id = answer["user_id"]?.int, let session = answer["sessionID"]?.string {
           userID = id
           return session
         }
@@ -103,6 +99,14 @@ final class SupervisedUser: SimulatedUser, SocketOwner {
       }
       try await state.pause(mean: .milliseconds(500), environment)
     }
+  }
+
+  private func send(_ path: String, _ body: JSONValue, _ http: HTTPClient) async throws -> (Int, JSONValue) {
+    let call = state.calls.begin(name, at: Scenario.chatNode, "POST \(path)", body)
+    let response = try await http.send("POST", path, json: body, timeout: .seconds(10))
+    state.calls.end(call, response)
+    state.lastSeen = "\(path): \(response.status)"
+    return (response.status, state.calls.calls[call].answer)
   }
 
   // MARK: Events of the socket
