@@ -154,6 +154,7 @@ struct Configuration {
     options.address = SocketAddress(host: text("host"), port: UInt16(int("amqp-port")))
     options.serviceToken = list("service-token").first
     options.maximumConnections = int("max-connections")
+    options.maximumMessage = int("max-message-bytes")
     return options
   }
 

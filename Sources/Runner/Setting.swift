@@ -78,6 +78,9 @@ struct Setting {
       flag: "amqp-port", placeholder: "PORT", kind: .port, standard: "5672",
       help: "port of the broker; 0 selects a free port"),
     Setting(
+      flag: "max-message-bytes", placeholder: "N", kind: .integer(65_536...134_217_728), standard: "16777216",
+      help: "maximum size of a message in the broker"),
+    Setting(
       flag: "users-url", placeholder: "URL", kind: .text, standard: nil,
       help: "URL of the User Service, if another process runs it"),
     Setting(

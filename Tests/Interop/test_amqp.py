@@ -345,9 +345,7 @@ class AMQP(unittest.TestCase):
                     self.assertEqual(ours, transcript(self.rabbit.url, name))
 
     def test_unsupported_features_are_refused(self):
-        for action in (lambda c: c.tx_select(), lambda c: c.exchange_declare("h", "headers"),
-                       lambda c: c.exchange_bind("amq.direct", "amq.fanout"),
-                       lambda c: c.queue_declare("p", arguments={"x-max-priority": 5}),
+        for action in (lambda c: c.queue_declare("s", durable=True, arguments={"x-queue-type": "stream"}),
                        lambda c: c.basic_qos(prefetch_size=5)):
             self.assertEqual(fault(self.url, action), "connection 540")
 

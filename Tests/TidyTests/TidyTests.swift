@@ -49,7 +49,7 @@ struct TidyTests {
       name: "no decision by an array's capacity: the allocator chooses it", folders: ["System", "Sim"],
       pattern: #"\.capacity\b"#, unless: nil, example: "if output.capacity > 4096 {"),
     Rule(
-      name: "no await in wire formats", folders: ["System/Wire"], pattern: #"\b(await|async)\b"#, unless: "///",
+      name: "no await in wire formats", folders: ["System/Wire"], pattern: #"(^|[^-\w])(await|async)\b"#, unless: "///",
       example: "  func read() async {"),
     Rule(
       name: "no TODO", folders: ["System", "Sim", "Runner"], pattern: #"\b(TODO|FIXME|XXX|HACK)\b"#,

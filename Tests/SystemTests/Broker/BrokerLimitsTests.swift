@@ -120,8 +120,13 @@ struct BrokerLimitsTests {
     ] as [(String, String, String?, Bool, Bool)])
   func logins(user: String, password: String, token: String?, isLoopback: Bool, isGood: Bool) {
     let response = Array("\0\(user)\0\(password)".utf8)
-    let found = try? BrokerLogin.user(response, serviceToken: token, isLoopback: isLoopback)
+    let found = try? BrokerLogin.plain.user(response, serviceToken: token, isLoopback: isLoopback)
     #expect(found == (isGood ? user : nil))
+    var writer = AMQPWriter()
+    writer.table(["LOGIN": .text(user), "PASSWORD": .text(password)])
+    let table = Array(writer.bytes.dropFirst(4))
+    let again = try? BrokerLogin.amqplain.user(table, serviceToken: token, isLoopback: isLoopback)
+    #expect(again == (isGood ? user : nil))
   }
 
   @Test("the reason of an error is shortened at the end of a character", arguments: [1, 2, 3])

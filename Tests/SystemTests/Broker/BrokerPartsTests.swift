@@ -17,14 +17,31 @@ struct BrokerPartsTests {
     #expect(tags == [1, 2, 3, 4, 5])
     confirms.confirm(2)
     confirms.confirm(3)
-    #expect(confirms.takeAcknowledgement() == nil)
+    #expect(confirms.takeAnswers() == [])
     confirms.confirm(1)
-    #expect(confirms.takeAcknowledgement() == .basicAck(tag: 3, multiple: true))
-    #expect(confirms.takeAcknowledgement() == nil)
+    #expect(confirms.takeAnswers() == [.basicAck(tag: 3, multiple: true)])
+    #expect(confirms.takeAnswers() == [])
     confirms.confirm(3)
     confirms.confirm(9)
     confirms.confirm(4)
-    #expect(confirms.takeAcknowledgement() == .basicAck(tag: 4, multiple: false))
+    #expect(confirms.takeAnswers() == [.basicAck(tag: 4, multiple: false)])
+  }
+
+  @Test("refused publications are answered in their places, those in a row together")
+  func refusals() {
+    var confirms = PublisherConfirms()
+    for _ in 0..<7 { _ = confirms.expect() }
+    for tag in [2, 3, 6] as [UInt64] { confirms.refuse(tag) }
+    for tag in [4, 5] as [UInt64] { confirms.confirm(tag) }
+    #expect(confirms.takeAnswers() == [])
+    confirms.confirm(1)
+    #expect(
+      confirms.takeAnswers() == [
+        .basicAck(tag: 1, multiple: false), .basicNack(tag: 3, multiple: true, requeue: false),
+        .basicAck(tag: 5, multiple: true), .basicNack(tag: 6, multiple: false, requeue: false),
+      ])
+    confirms.refuse(7)
+    #expect(confirms.takeAnswers() == [.basicNack(tag: 7, multiple: false, requeue: false)])
   }
 
   // MARK: Deliveries

@@ -31,7 +31,7 @@ struct DeadLetterTests {
     var deaths = Deaths([
       "x-death": .array([.void, .table(["count": known, "queue": .text("q"), "reason": .text("expired")])])
     ])
-    deaths.add(queue: "q", reason: .expired, exchange: "", routingKey: "q", at: 1)
+    deaths.add(Deaths.Death(queue: "q", reason: .expired, exchange: "", routingKeys: ["q"], seconds: 1))
     guard case .array(let tables) = deaths.value, case .table(let death)? = tables.first else {
       Issue.record("no death was written")
       return
@@ -43,7 +43,9 @@ struct DeadLetterTests {
   @Test("the header has the latest deaths of a long chain")
   func bound() {
     var deaths = Deaths(nil)
-    for number in 0..<1000 { deaths.add(queue: "\(number)", reason: .expired, exchange: "", routingKey: "", at: 1) }
+    for number in 0..<1000 {
+      deaths.add(Deaths.Death(queue: "\(number)", reason: .expired, exchange: "", routingKeys: [""], seconds: 1))
+    }
     #expect(deaths.count == Deaths.maximumCount)
     #expect(deaths.isCycle(to: "999"))
     #expect(!deaths.isCycle(to: "1"))

@@ -5,33 +5,90 @@ import Testing
 @Suite("Exchanges")
 struct ExchangeTests {
   private static func exchange(_ kind: ExchangeKind, _ bindings: [(String, String)]) -> Exchange {
-    var exchange = Exchange(name: "x", kind: kind, isDurable: true)
+    let exchange = Exchange(name: "x", kind: kind, isDurable: true)
     for (queue, key) in bindings { _ = exchange.bind(Binding(queue: queue, routingKey: key)) }
     return exchange
   }
 
+  private static func queues(_ exchange: Exchange, _ key: String, _ more: [String] = []) -> [String] {
+    exchange.destinations(for: Routing(key: key, moreKeys: more)).map(\.name)
+  }
+
   @Test(
     "each queue gets a message once, in the order of the bindings",
-    arguments: [(.direct, ["c", "a"]), (.fanout, ["c", "a", "b"]), (.topic, ["c", "a", "b"])]
-      as [(ExchangeKind, [String])])
+    arguments: [
+      (.direct, ["c", "a"]), (.fanout, ["c", "a", "b"]), (.topic, ["c", "a", "b"]), (.headers, ["c", "a", "b"]),
+    ] as [(ExchangeKind, [String])])
   func order(kind: ExchangeKind, expected: [String]) {
     let exchange = Self.exchange(kind, [("c", "k.l"), ("a", "k.l"), ("c", "#"), ("b", "k.*"), ("a", "other")])
-    #expect(exchange.queues(for: "k.l") == expected)
+    #expect(Self.queues(exchange, "k.l") == expected)
+  }
+
+  @Test("further routing keys lead to further queues, each once")
+  func moreKeys() {
+    let direct = Self.exchange(.direct, [("a", "k"), ("b", "l"), ("c", "m")])
+    #expect(Self.queues(direct, "l", ["k", "none", "l"]) == ["a", "b"])
+    let topic = Self.exchange(.topic, [("a", "k.*"), ("b", "l"), ("c", "#.z")])
+    #expect(Self.queues(topic, "l", ["k.z"]) == ["a", "b", "c"])
   }
 
   @Test("an unbound queue gets no more messages", arguments: ExchangeKind.allCases)
   func unbinding(kind: ExchangeKind) {
-    var exchange = Self.exchange(kind, [("a", "k"), ("b", "k"), ("a", "l"), ("c", "*")])
+    let exchange = Self.exchange(kind, [("a", "k"), ("b", "k"), ("a", "l"), ("c", "*")])
     let found = (0..<2).map { _ in exchange.unbind(Binding(queue: "a", routingKey: "k")) }
     #expect(found == [true, false])
-    let keys = ["a", "c"].map { exchange.unbindAll($0) }
+    let keys = ["a", "c"].map { exchange.unbindAll(.queue($0)).map(\.routingKey) }
     #expect(keys == [["l"], ["*"]])
-    #expect(!exchange.isBound("a"))
-    #expect(exchange.queues(for: "k") == ["b"])
-    let last = exchange.unbindAll("b")
+    #expect(!exchange.isBound(.queue("a")))
+    #expect(Self.queues(exchange, "k") == ["b"])
+    let last = exchange.unbindAll(.queue("b")).map(\.routingKey)
     #expect(last == ["k"])
     #expect(exchange.isUnused)
-    #expect(exchange.queues(for: "k").isEmpty)
+    #expect(Self.queues(exchange, "k").isEmpty)
+  }
+
+  @Test("bindings that differ in their arguments alone are two", arguments: ExchangeKind.allCases)
+  func copies(kind: ExchangeKind) {
+    let exchange = Exchange(name: "x", kind: kind, isDurable: true)
+    let bindings = [[:], ["n": .int32(1)], ["n": .int32(2)]].map { (arguments: AMQPTable) in
+      Binding(.queue("q"), routingKey: "k", arguments: arguments)
+    }
+    let bound = (bindings + bindings).map(exchange.bind)
+    #expect(bound == [true, true, true, false, false, false])
+    let headers: AMQPTable = ["n": .int64(1)]
+    for (index, binding) in bindings.enumerated() {
+      let isThere = exchange.destinations(for: Routing(key: "k", headers: headers)) == [.queue("q")]
+      #expect(isThere == (kind != .headers || index < 2))
+      let isUnbound = exchange.unbind(binding)
+      #expect(isUnbound)
+    }
+    #expect(exchange.isUnused)
+    #expect(exchange.destinations(for: Routing(key: "k", headers: headers)).isEmpty)
+  }
+
+  @Test(
+    "headers are matched as RabbitMQ matches them",
+    arguments: [
+      (["a": .int32(1)], ["a": .int64(1), "b": .void], true), (["a": .int32(1)], ["a": .int64(2)], false),
+      (["a": .int32(1)], ["a": .double(1.0.bitPattern)], true), (["a": .text("x")], ["a": .bytes([120])], true),
+      (["a": .void], ["a": .text("anything")], true), (["a": .void], [:], false), ([:], [:], true),
+      (["x-match": .text("any")], ["a": .int32(1)], false),
+      (["x-match": .text("any"), "a": .int32(1), "b": .int32(2)], ["b": .int32(2)], true),
+      (["x-match": .text("all"), "a": .int32(1), "b": .int32(2)], ["b": .int32(2)], false),
+      (["x-match": .text("all"), "x-a": .int32(1), "b": .int32(2)], ["b": .int32(2)], true),
+      (["x-match": .text("all-with-x"), "x-a": .int32(1), "b": .int32(2)], ["b": .int32(2)], false),
+      (["x-match": .text("any-with-x"), "x-a": .int32(1)], ["x-a": .int32(1)], true),
+      (["x-match": .text("any"), "x-a": .int32(1)], ["x-a": .int32(1)], false),
+      (["a": .boolean(true)], ["a": .boolean(true)], true), (["a": .boolean(true)], ["a": .int8(1)], false),
+      (["a": .array([.int32(1)])], ["a": .array([.int32(1)])], true),
+    ] as [(AMQPTable, AMQPTable, Bool)])
+  func headers(arguments: AMQPTable, headers: AMQPTable, matches: Bool) {
+    var index = HeaderIndex()
+    let binding = Binding(.queue("q"), routingKey: "", arguments: arguments)
+    index.insert(binding)
+    #expect(index.matches(headers) == (matches ? [binding] : []))
+    index.remove(binding)
+    #expect(index.matches(headers) == [])
   }
 
   @Test(
@@ -39,8 +96,8 @@ struct ExchangeTests {
     .timeLimit(.minutes(1)), arguments: ExchangeKind.allCases)
   func manyBindings(kind: ExchangeKind) {
     let count = 100_000
-    var exchange = Self.exchange(kind, (0..<count).map { ("q\($0 % 1000)", "k\($0).*") })
-    #expect(exchange.boundQueues.count == 1000)
+    let exchange = Self.exchange(kind, (0..<count).map { ("q\($0 % 1000)", "k\($0).*") })
+    #expect(exchange.allDestinations.count == 1000)
     for number in 0..<count { _ = exchange.unbind(Binding(queue: "q\(number % 1000)", routingKey: "k\(number).*")) }
     #expect(exchange.isUnused)
   }

@@ -26,7 +26,7 @@ final class RawAMQP {
         properties: ["capabilities": .table(["connection.blocked": .boolean(true)])], mechanism: "PLAIN",
         response: Array("\0parley\0\(Self.token)".utf8), locale: "en_US"), on: 0)
     _ = try await next()
-    try await send(.connectionTuneOk(channelMax: 0, frameMax: frameMax, heartbeat: heartbeat), on: 0)
+    try await send(.connectionTuneOk(channelMax: 2047, frameMax: frameMax, heartbeat: heartbeat), on: 0)
     try await send(.connectionOpen(virtualHost: "/"), on: 0)
     _ = try await next()
     try await ask(.channelOpen)

@@ -29,6 +29,7 @@ public actor Broker: Service {
   private let commands: BrokerCommands
   private let handshake: BrokerHandshake
   private let throttle: PublisherThrottle
+  private let idle: IdleQueues
   private var connections: [Int: BrokerConnection] = [:]
   private var lastConnection = 0
   private var isDraining = false
@@ -64,11 +65,23 @@ public actor Broker: Service {
     journal = BrokerJournal(environment, database, tasks)
     topology = BrokerTopology(journal)
     ledger = MessageLedger(journal, options, nextID: nextMessage)
-    dispatcher = QueueDispatcher(environment, journal, topology, ledger, tasks)
+    let replies = DirectReplies(environment)
+    dispatcher = QueueDispatcher(environment, journal, topology, ledger, tasks, replies)
     let settlements = Settlements(ledger, dispatcher, options.planted)
-    removals = Removals(journal, topology, ledger, dispatcher, settlements, options.planted)
+    idle = IdleQueues(environment, tasks)
+    removals = Removals(journal, topology, ledger, dispatcher, settlements, replies, idle, options.planted)
+    let topologyCommands = TopologyCommands(
+      environment: environment, topology: topology, ledger: ledger, removals: removals, replies: replies, idle: idle,
+      planted: options.planted)
     commands = BrokerCommands(
-      environment, journal, topology, ledger, dispatcher, settlements, removals, options.planted)
+      topology: topologyCommands,
+      publications: Publications(
+        journal: journal, topology: topology, dispatcher: dispatcher, replies: replies,
+        maximumMessage: options.maximumMessage, planted: options.planted),
+      consumptions: Consumptions(
+        environment: environment, journal: journal, dispatcher: dispatcher, topology: topologyCommands,
+        replies: replies, idle: idle),
+      dispatcher: dispatcher, settlements: settlements, removals: removals)
     throttle = PublisherThrottle(environment, journal, ledger)
     handshake = BrokerHandshake(serviceToken: options.serviceToken, heartbeat: options.heartbeat)
   }
@@ -80,16 +93,21 @@ public actor Broker: Service {
     topology.restore(state)
     // A stored time may be any number. Within the bound it can be added and subtracted.
     let latest = environment.clock.wallTime.microseconds / 1000 + Int64(UInt32.max)
-    for (id, queue, expires) in state.messages {
+    for stored in state.messages {
+      guard let queue = topology.queue(stored.queue) else { continue }
       // Deliveries are not stored, so every message may have been delivered before.
-      topology.queue(queue)?.append(
+      queue.append(
         QueueEntry(
-          id: id, message: nil, expires: min(max(0, expires), latest), isRedelivered: true, isDurable: true))
+          id: stored.id, message: nil, expires: min(max(0, stored.expires), latest), isRedelivered: true,
+          isDurable: true, bodyBytes: stored.bodyBytes, priority: queue.contents.priority(of: stored.priority)))
     }
     if state.setAside > 0 {
       environment.log.error("broker-rows-set-aside", ["count": .int(Int64(state.setAside))])
     }
-    for queue in topology.allQueues { dispatcher.dispatch(queue) }
+    for queue in topology.allQueues {
+      idle.noteUse(of: queue)
+      dispatcher.dispatch(queue)
+    }
   }
 
   /// Stops: closes every connection, waits for the disk, closes the database.
@@ -142,10 +160,20 @@ public actor Broker: Service {
         do { try await self.environment.clock.sleep(for: delay) } catch { return }
         self.dispatcher.expire(queue)
       }
+    case .endIdle(let queue, let delay):
+      return executor.spawn("broker-idle") {
+        do { try await self.environment.clock.sleep(for: delay) } catch { return }
+        self.endIdle(queue)
+      }
     case .write(let connection):
       executor.post(to: self) { $0.connections[connection]?.outlet.writeNow(on: $0) }
       return nil
     }
+  }
+
+  private func endIdle(_ id: BrokerQueue.ID) {
+    guard let queue = topology.queue(id), idle.isOver(queue) else { return }
+    removals.delete(queue, owner: queue.owner.flatMap { connections[$0] })
   }
 
   private func finishCommit(_ changes: [BrokerChange], _ confirmations: [BrokerJournal.Confirmation]) {
@@ -171,7 +199,9 @@ public actor Broker: Service {
           continue
         }
         lastConnection += 1
-        let client = BrokerConnection(lastConnection, connection, tasks, in: environment) { [dispatcher] in
+        let client = BrokerConnection(
+          lastConnection, connection, tasks, maximumMessage: options.maximumMessage, in: environment
+        ) { [dispatcher] in
           dispatcher.goOn($0)
         }
         connections[client.id] = client
@@ -204,6 +234,7 @@ public actor Broker: Service {
     var parser = AMQPParser(isServer: true)
     parser.takesContent = false
     parser.frameMax = BrokerConnection.strangerFrame
+    parser.maximumBody = options.maximumMessage
     let begin = environment.clock.now
     var isGreeted = false
     while !client.isGone {
@@ -215,7 +246,7 @@ public actor Broker: Service {
       parser.receive(bytes)
       while !client.isGone, let event = try parser.next() {
         if case .command(let command) = event {
-          try take(command, client)
+          try takeNoting(command, client)
           if client.phase == .open, !parser.takesContent {
             parser.takesContent = true
             parser.frameMax = client.frameMax
@@ -224,6 +255,7 @@ public actor Broker: Service {
         }
       }
       try client.charge(parser.bytesUnderWay)
+      client.sendConfirms()
       if !isGreeted, parser.isGreeted {
         isGreeted = true
         handshake.greet(client)
@@ -231,6 +263,16 @@ public actor Broker: Service {
       guard await release(client) else { throw AMQPError(541, "INTERNAL_ERROR - the broker is stopping") }
       client.flush()
       if client.phase == .open, !client.isGone { await throttle.wait(client) }
+    }
+  }
+
+  /// Takes a command. Notes its method if it ends the connection.
+  private func takeNoting(_ command: AMQPCommand, _ client: BrokerConnection) throws(AMQPError) {
+    do throws(AMQPError) {
+      try take(command, client)
+    } catch {
+      client.failedMethod = error.code == 403 ? 0 : command.method.id
+      throw error
     }
   }
 
@@ -256,9 +298,10 @@ public actor Broker: Service {
     while let (command, queue) = client.pendingGet, !client.isGone {
       client.pendingGet = nil
       await dispatcher.loaded(queue)
-      try take(command, client)
+      try takeNoting(command, client)
     }
     guard !client.hasRoom, !client.isGone else { return }
+    client.sendConfirms()
     guard await release(client) else { throw AMQPError(541, "INTERNAL_ERROR - the broker is stopping") }
     client.flush()
     client.isPaused = true
@@ -286,7 +329,10 @@ public actor Broker: Service {
       // The client speaks another protocol. It gets the header of this one (§4.2.2).
       client.output.bytes += AMQPParser.protocolHeader
     } else {
-      client.send(.connectionClose(code: error.code, text: error.reason, classID: 0, methodID: 0), on: 0)
+      client.send(
+        .connectionClose(
+          code: error.code, text: error.reason, classID: UInt16(client.failedMethod >> 16),
+          methodID: UInt16(client.failedMethod & 0xFFFF)), on: 0)
     }
     client.phase = .closing
     client.flush()

@@ -28,19 +28,35 @@ final class BrokerChannel {
     self.connection = connection
   }
 
+  /// What a transaction will do; nil outside of transactions.
+  var transaction: ChannelTransaction?
+  /// The consumer of direct replies.
+  var replyConsumer: ReplyConsumer?
+  /// Whether it is in the list of channels that send confirms at the end of this turn.
+  var isConfirming = false
+
   /// Whether its consumers together may hold another delivery.
-  var mayHoldMore: Bool { unsettled.count < (sharedPrefetch == 0 ? Self.maximumUnsettled : sharedPrefetch) }
+  var mayHoldMore: Bool {
+    unsettled.count + (transaction?.deliveries ?? 0) < (sharedPrefetch == 0 ? Self.maximumUnsettled : sharedPrefetch)
+  }
 
   func send(_ method: AMQPMethod) { connection.send(method, on: number) }
 
-  /// Sends a method with a message.
-  func send(_ method: AMQPMethod, _ message: BrokerMessage) {
+  /// Sends a method with a message. `returns` is the number of its returns to a quorum queue.
+  func send(_ method: AMQPMethod, _ message: BrokerMessage, returns: UInt16 = 0) {
     let client = connection
     AMQPFrames.write(
-      method, properties: message.properties(frameMax: client.frameMax), body: message.body, number,
+      method, properties: message.properties(frameMax: client.frameMax, returns: returns), body: message.body, number,
       frameMax: client.frameMax, to: &client.output.bytes)
   }
 
-  /// Acknowledges the publications that are safe.
-  func sendConfirms() { if let method = confirms.takeAcknowledgement() { send(method) } }
+  /// Answers the publications whose fate is known.
+  func sendConfirms() { for method in confirms.takeAnswers() { send(method) } }
+
+  /// Answers them at the end of this turn, so that several have one answer.
+  func sendConfirmsSoon() {
+    guard !isConfirming else { return }
+    isConfirming = true
+    connection.confirming.append(self)
+  }
 }

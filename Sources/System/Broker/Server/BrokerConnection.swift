@@ -13,8 +13,6 @@ final class BrokerConnection {
   /// Bytes of incomplete messages that are not charged, so that large messages of one client never
   /// stop small ones of another.
   private static let freeBytes = AMQPParser.maximumFrame
-  /// Bytes of incomplete messages on all channels of a connection.
-  private static let maximumUnderWay = 2 * AMQPParser.maximumBody
 
   /// Time for the network to take output. A client that does not read is gone after it.
   private static let writePatience: Duration = .seconds(60)
@@ -59,20 +57,28 @@ final class BrokerConnection {
   var output = BrokerOutput()
   private(set) var outlet: Outlet!
   private(set) var isGone = false
+  /// Channels that send confirms at the end of this turn.
+  var confirming: [BrokerChannel] = []
+  /// Bytes of publications in transactions.
+  var transactionBytes = 0
+  /// The most channels that it may have open.
+  var channelMax = BrokerCommands.maximumChannels
+  /// The class id and method id that an error was about, in one number; 0 without one.
+  var failedMethod: UInt32 = 0
   /// Consumers that wait until the client reads or settles what it was sent.
   var starved = ConsumerList()
   /// The task that reads from the client, while it waits for room in the output.
   private var roomWaiter: UnsafeContinuation<Void, Never>?
 
-  /// Calls `onRoom` when the network has taken output.
+  /// Its incomplete messages, and those in transactions, have at most twice `maximumMessage` bytes. Calls `onRoom` when the network has taken output.
   init(
-    _ id: Int, _ connection: any Connection, _ tasks: BrokerTasks, in environment: Environment,
+    _ id: Int, _ connection: any Connection, _ tasks: BrokerTasks, maximumMessage: Int, in environment: Environment,
     onRoom: @escaping (BrokerConnection) -> Void
   ) {
     self.id = id
     self.connection = connection
     self.tasks = tasks
-    budget = ByteBudget(limit: Self.maximumUnderWay, parent: environment.memory.members)
+    budget = ByteBudget(limit: 2 * maximumMessage, parent: environment.memory.members)
     lastHeard = environment.clock.now
     outlet = Outlet(
       "broker-writer", environment, connection, patience: Self.writePatience,
@@ -105,8 +111,10 @@ final class BrokerConnection {
 
   private func takeOutput() -> [UInt8] { output.isSendable ? output.take() : [] }
 
+  /// Bytes of output that the client has not read.
+  var backlog: Int { output.bytes.count + outlet.underWay }
   /// Whether it may get more output.
-  var hasRoom: Bool { !isGone && output.bytes.count + outlet.underWay < Self.maximumBacklog }
+  var hasRoom: Bool { !isGone && backlog < Self.maximumBacklog }
   /// Whether it may hold another delivery unsettled.
   var mayHoldMore: Bool { unsettledBytes < Self.maximumUnsettled }
 
@@ -125,10 +133,20 @@ final class BrokerConnection {
 
   // MARK: Memory
 
-  /// Charges the client for its incomplete messages.
+  /// Sends the confirms that this turn has made.
+  func sendConfirms() {
+    guard !confirming.isEmpty else { return }
+    for channel in confirming {
+      channel.isConfirming = false
+      if !channel.isClosing { channel.sendConfirms() }
+    }
+    confirming.removeAll(keepingCapacity: true)
+  }
+
+  /// Charges the client for its incomplete messages, and for those in its transactions.
   /// - Throws: `AMQPError` 506 when they exceed the limit of the client, or of all clients.
   func charge(_ bytes: Int) throws(AMQPError) {
-    let wanted = max(0, bytes - Self.freeBytes)
+    let wanted = max(0, bytes + transactionBytes - Self.freeBytes)
     if wanted < charged {
       budget.release(charged - wanted)
     } else if wanted > charged, !budget.charge(wanted - charged) {

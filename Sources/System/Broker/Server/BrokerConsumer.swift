@@ -13,6 +13,8 @@ final class BrokerConsumer {
   let isExclusive: Bool
   /// Deliveries that it may hold unsettled; 0 for no limit.
   let prefetch: Int
+  /// Consumers of higher priority get messages first, while they have room (`x-priority`).
+  let priority: Int32
   /// Deliveries that it holds unsettled.
   var unsettled = 0
   var isCancelled = false
@@ -22,13 +24,17 @@ final class BrokerConsumer {
   var waitsForChannel = false
   var waitsForConnection = false
 
-  init(tag: String, channel: BrokerChannel, queue: BrokerQueue, noAck: Bool, isExclusive: Bool, prefetch: Int) {
+  init(
+    tag: String, channel: BrokerChannel, queue: BrokerQueue, noAck: Bool, isExclusive: Bool, prefetch: Int,
+    priority: Int32
+  ) {
     self.tag = tag
     self.channel = channel
     self.queue = queue
     self.noAck = noAck
     self.isExclusive = isExclusive
     self.prefetch = prefetch
+    self.priority = priority
   }
 
   /// The limit that keeps another delivery from it now; nil when it has room.

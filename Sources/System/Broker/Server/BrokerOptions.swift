@@ -8,6 +8,8 @@ public struct BrokerOptions: Sendable {
   public var serviceToken: String?
   /// Connections at once. Further ones are closed.
   public var maximumConnections = 10_000
+  /// The largest message in bytes, at most 128 MiB. A larger one is refused (406).
+  public var maximumMessage = AMQPParser.maximumBody
   /// Bytes of ready messages in memory above which bodies that are on the disk leave memory.
   public var pagingBound = 64 << 20
   /// Bytes of messages that are only in memory above which the broker stops reading from their publishers.

@@ -1,3 +1,5 @@
+import Environment
+
 /// A queue: its messages in order, and its consumers. Used on the broker's actor.
 final class BrokerQueue {
   /// Tells a queue from a later one of the same name.
@@ -13,10 +15,8 @@ final class BrokerQueue {
   /// The connection that may use it, when it is exclusive.
   let owner: Int?
   let rules: QueueRules
-  /// Messages in order, from `head` on.
-  private var entries: [QueueEntry?] = []
-  private var head = 0
-  private var returned = ReturnedEntries()
+  /// The messages that are ready, and the queue's limits.
+  var contents: QueueContents
   /// Some of them may be cancelled.
   private(set) var consumers: [BrokerConsumer] = []
   /// Consumers that are not cancelled.
@@ -25,7 +25,11 @@ final class BrokerQueue {
   private(set) var isTakenExclusively = false
   /// Consumers that may have room, each once, in the order in which they get messages. A consumer
   /// without room leaves the list until something makes room for it.
-  var ready = ConsumerList()
+  var ready = ReadyConsumers()
+  /// The only consumer that gets messages, in a queue with a single active consumer.
+  private(set) var activeConsumer: BrokerConsumer?
+  /// The consumers that wait to become the active one, by priority and age.
+  private var successors = ReadyConsumers()
   /// The exchanges that it is bound to, beside the default exchange.
   var exchanges = OrderedSet<String>()
   /// Ids of durable messages that were delivered and are not settled.
@@ -38,6 +42,9 @@ final class BrokerQueue {
   /// Wakes the queue when its first message expires, at `wakes`.
   var timer: Task<Void, Never>?
   var wakes: Int64 = .max
+  /// When it was last used, and the task that deletes it when it is idle for too long (`x-expires`).
+  var lastUse: Instant?
+  var idleTimer: Task<Void, Never>?
   /// Callers that wait for bodies that are being read.
   var loadWaiters: [UnsafeContinuation<Void, Never>] = []
 
@@ -47,6 +54,7 @@ final class BrokerQueue {
     self.isAutoDelete = isAutoDelete
     self.owner = owner
     self.rules = rules
+    contents = QueueContents(rules.limits)
   }
 
   var name: String { id.name }
@@ -57,73 +65,19 @@ final class BrokerQueue {
   // MARK: Messages
 
   /// Messages that are ready.
-  var count: Int { entries.count - head + returned.count }
+  var count: Int { contents.count }
+  /// The next message.
+  var first: QueueEntry? { contents.first }
 
-  private var returnsFirst: Bool {
-    guard let back = returned.first else { return false }
-    return head == entries.count || back.id < entries[head]!.id
-  }
-
-  /// The oldest message.
-  var first: QueueEntry? {
-    if returned.count > 0, returnsFirst { return returned.first }
-    return head < entries.count ? entries[head] : nil
-  }
-
-  func append(_ entry: QueueEntry) { entries.append(entry) }
-
-  func removeFirst() -> QueueEntry? {
-    if returned.count > 0, returnsFirst { return returned.removeFirst() }
-    guard head < entries.count else { return nil }
-    let entry = entries[head]
-    entries[head] = nil
-    head += 1
-    if head == entries.count {
-      entries.removeAll(keepingCapacity: head <= 4096)
-      head = 0
-    } else if head > 4096, head * 2 > entries.count {
-      entries.removeFirst(head)
-      head = 0
-    }
-    return entry
-  }
-
+  func append(_ entry: QueueEntry) { contents.append(entry) }
+  func removeFirst() -> QueueEntry? { contents.removeFirst() }
   /// Returns a message to its place.
-  func restore(_ entry: QueueEntry) { returned.insert(entry) }
+  func restore(_ entry: QueueEntry) { contents.restore(entry) }
 
   func removeAll() -> [QueueEntry] {
     var all: [QueueEntry] = []
     while let entry = removeFirst() { all.append(entry) }
     return all
-  }
-
-  private func index(of id: Int64) -> Int? {
-    var low = head
-    var high = entries.count
-    while low < high {
-      let middle = (low + high) / 2
-      if entries[middle]!.id < id { low = middle + 1 } else { high = middle }
-    }
-    return low < entries.count && entries[low]!.id == id ? low : nil
-  }
-
-  /// Drops the body of a message that is on the disk. Returns the bytes that it frees.
-  func pageOut(_ id: Int64) -> Int {
-    guard let index = index(of: id), let message = entries[index]!.message else { return 0 }
-    entries[index]!.message = nil
-    return message.size
-  }
-
-  /// Those of the next `limit` messages that are only on the disk.
-  func pagedOut(_ limit: Int) -> [Int64] {
-    entries[head...].prefix(limit).compactMap { entry in entry!.message == nil ? entry!.id : nil }
-  }
-
-  /// Puts a message back into memory. Returns false when it is not missing there.
-  func pageIn(_ id: Int64, _ message: BrokerMessage) -> Bool {
-    guard let index = index(of: id), entries[index]!.message == nil else { return false }
-    entries[index]!.message = message
-    return true
   }
 
   // MARK: Consumers
@@ -132,12 +86,17 @@ final class BrokerQueue {
     consumers.append(consumer)
     consumerCount += 1
     if consumer.isExclusive { isTakenExclusively = true }
+    if rules.hasSingleConsumer {
+      if activeConsumer != nil { return successors.append(consumer) }
+      activeConsumer = consumer
+    }
     wake(consumer)
   }
 
   /// Notes that a consumer may have room.
   func wake(_ consumer: BrokerConsumer) {
     guard !consumer.isReady, !consumer.isCancelled else { return }
+    if rules.hasSingleConsumer, consumer !== activeConsumer { return }
     consumer.isReady = true
     ready.append(consumer)
   }
@@ -148,41 +107,18 @@ final class BrokerQueue {
     consumer.isCancelled = true
     consumerCount -= 1
     if consumer.isExclusive { isTakenExclusively = false }
+    if consumer === activeConsumer { activateNext() }
     guard consumers.count <= 16 || consumerCount * 2 < consumers.count else { return }
     consumers.removeAll(where: \.isCancelled)
   }
-}
 
-/// Messages that were requeued, oldest first: a binary heap, since they return in any order.
-private struct ReturnedEntries {
-  private var heap: [QueueEntry] = []
-
-  var count: Int { heap.count }
-  var first: QueueEntry? { heap.first }
-
-  mutating func insert(_ entry: QueueEntry) {
-    heap.append(entry)
-    var child = heap.count - 1
-    while child > 0 {
-      let parent = (child - 1) / 2
-      guard heap[child].id < heap[parent].id else { return }
-      heap.swapAt(child, parent)
-      child = parent
-    }
-  }
-
-  mutating func removeFirst() -> QueueEntry {
-    heap.swapAt(0, heap.count - 1)
-    let entry = heap.removeLast()
-    var parent = 0
-    while true {
-      let left = 2 * parent + 1
-      guard left < heap.count else { return entry }
-      let right = left + 1
-      let child = right < heap.count && heap[right].id < heap[left].id ? right : left
-      guard heap[child].id < heap[parent].id else { return entry }
-      heap.swapAt(child, parent)
-      parent = child
+  /// Makes the next consumer the active one.
+  private func activateNext() {
+    activeConsumer = nil
+    while let next = successors.removeFirst() {
+      guard !next.isCancelled else { continue }
+      activeConsumer = next
+      return wake(next)
     }
   }
 }

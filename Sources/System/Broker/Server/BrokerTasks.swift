@@ -12,6 +12,8 @@ enum BrokerWork: Sendable {
   case load(BrokerQueue.ID, [Int64])
   /// Wakes a queue when its first message expires.
   case expire(BrokerQueue.ID, after: Duration)
+  /// Deletes a queue if it is idle then.
+  case endIdle(BrokerQueue.ID, after: Duration)
   /// Writes the output of a connection.
   case write(connection: Int)
 }

@@ -12,22 +12,24 @@ final class BrokerTopology {
     self.journal = journal
     for (name, kind) in [
       ("", ExchangeKind.direct), ("amq.direct", .direct), ("amq.fanout", .fanout), ("amq.topic", .topic),
+      ("amq.headers", .headers), ("amq.match", .headers),
     ] { exchanges[name] = Exchange(name: name, kind: kind, isDurable: true) }
   }
 
   /// Adds durable exchanges, queues and bindings of an earlier process.
   func restore(_ state: BrokerRecovery) {
-    for exchange in state.exchanges { exchanges[exchange.name] = exchange }
+    for properties in state.exchanges where exchanges[properties.name] == nil {
+      exchanges[properties.name] = Exchange(properties)
+    }
     for (name, isAutoDelete, arguments) in state.queues {
       add(name, isDurable: true, isAutoDelete: isAutoDelete, owner: nil, rules: QueueRules(stored: arguments))
     }
-    for (exchange, binding) in state.bindings where exchanges[exchange] != nil {
-      guard let queue = queues[binding.queue], exchanges[exchange]!.bind(binding) else { continue }
-      queue.exchanges.insert(exchange)
+    for (source, binding) in state.bindings where !source.isEmpty {
+      guard let exchange = exchanges[source], exists(binding.destination), exchange.bind(binding) else { continue }
+      noteSource(source, of: binding.destination)
     }
   }
 
-  /// Adds a queue, bound to the default exchange by its name.
   @discardableResult
   private func add(
     _ name: String, isDurable: Bool, isAutoDelete: Bool, owner: Int?, rules: QueueRules
@@ -37,7 +39,6 @@ final class BrokerTopology {
       id: BrokerQueue.ID(name: name, number: queuesEver), isDurable: isDurable, isAutoDelete: isAutoDelete,
       owner: owner, rules: rules)
     queues[name] = queue
-    _ = exchanges[""]!.bind(Binding(queue: name, routingKey: name))
     return queue
   }
 
@@ -54,45 +55,93 @@ final class BrokerTopology {
   /// Serves `exchange.declare`.
   func declare(_ declaration: AMQPMethod.ExchangeDeclaration) throws(AMQPError) {
     let name = declaration.exchange
-    if let known = exchanges[name] {
-      if declaration.passive { return }
-      guard !name.isEmpty else { throw AMQPError(403, "ACCESS_REFUSED - the default exchange cannot be declared") }
-      guard known.kind.rawValue == declaration.kind, known.isDurable == declaration.durable,
-        known.isAutoDelete == declaration.autoDelete, known.isInternal == declaration.isInternal
-      else { throw AMQPError(406, "PRECONDITION_FAILED - inequivalent arg for exchange '\(name)' in vhost '/'") }
+    if declaration.passive {
+      try checkIsNotDefault(name)
+      _ = try existingExchange(name)
       return
     }
-    if declaration.passive { throw AMQPError(404, "NOT_FOUND - no exchange '\(name)' in vhost '/'") }
+    guard let kind = ExchangeKind(rawValue: declaration.kind) else {
+      throw AMQPError(503, "COMMAND_INVALID - unknown exchange type '\(declaration.kind)'")
+    }
+    try checkIsNotDefault(name)
+    let wanted = ExchangeProperties(
+      name: name, kind: kind, isDurable: declaration.durable, isAutoDelete: declaration.autoDelete,
+      isInternal: declaration.isInternal, alternate: try Self.alternate(declaration))
+    if let known = exchanges[name] { return try Self.checkEquivalence(known.properties, wanted) }
     guard !name.hasPrefix("amq.") else {
       throw AMQPError(403, "ACCESS_REFUSED - exchange name '\(name)' contains reserved prefix 'amq.*'")
     }
-    guard let kind = ExchangeKind(rawValue: declaration.kind) else {
-      throw declaration.kind == "headers"
-        ? AMQPError(540, "NOT_IMPLEMENTED - exchange type 'headers'")
-        : AMQPError(503, "COMMAND_INVALID - unknown exchange type '\(declaration.kind)'")
+    exchanges[name] = Exchange(wanted)
+    if wanted.isDurable { journal.append(.addExchange(wanted)) }
+  }
+
+  private static func alternate(_ declaration: AMQPMethod.ExchangeDeclaration) throws(AMQPError) -> String? {
+    guard let value = declaration.arguments["alternate-exchange"] else { return nil }
+    guard value.isString, let name = value.text, name.utf8.count <= AMQPWriter.maximumShortString else {
+      throw AMQPError(
+        406,
+        "PRECONDITION_FAILED - invalid type '\(value.typeName)' for arg 'alternate-exchange' in exchange '\(declaration.exchange)' in vhost '/'"
+      )
     }
-    guard declaration.arguments.entries.isEmpty else {
-      throw AMQPError(540, "NOT_IMPLEMENTED - exchange argument '\(declaration.arguments.entries[0].name)'")
+    return name
+  }
+
+  private static func checkEquivalence(_ known: ExchangeProperties, _ wanted: ExchangeProperties) throws(AMQPError) {
+    let texts = [known, wanted].map { properties in
+      [
+        ("type", properties.kind.rawValue), ("durable", "\(properties.isDurable)"),
+        ("auto_delete", "\(properties.isAutoDelete)"), ("internal", "\(properties.isInternal)"),
+        ("alternate-exchange", properties.alternate ?? "none"),
+      ]
     }
-    let exchange = Exchange(
-      name: name, kind: kind, isDurable: declaration.durable, isAutoDelete: declaration.autoDelete,
-      isInternal: declaration.isInternal)
-    exchanges[name] = exchange
-    if exchange.isDurable { journal.append(.addExchange(exchange)) }
+    for (current, received) in zip(texts[0], texts[1]) where current.1 != received.1 {
+      throw inequivalent(current.0, "exchange '\(known.name)'", received: received.1, current: current.1)
+    }
+  }
+
+  private static func inequivalent(
+    _ argument: String, _ resource: String, received: String, current: String
+  ) -> AMQPError {
+    AMQPError(
+      406,
+      "PRECONDITION_FAILED - inequivalent arg '\(argument)' for \(resource) in vhost '/': received '\(received)' but current is '\(current)'"
+    )
   }
 
   /// Serves `exchange.delete`.
   func deleteExchange(_ name: String, ifUnused: Bool) throws(AMQPError) {
+    try checkIsNotDefault(name)
+    guard !name.hasPrefix("amq.") else {
+      throw AMQPError(403, "ACCESS_REFUSED - deletion of system exchange '\(name)' in vhost '/' not allowed")
+    }
     guard let exchange = exchanges[name] else { return }
-    guard !name.isEmpty, !name.hasPrefix("amq.") else {
-      throw AMQPError(403, "ACCESS_REFUSED - exchange '\(name)' is the broker's own")
-    }
     if ifUnused, !exchange.isUnused {
-      throw AMQPError(406, "PRECONDITION_FAILED - exchange '\(name)' in use")
+      throw AMQPError(406, "PRECONDITION_FAILED - exchange '\(name)' in vhost '/' in use")
     }
-    exchanges[name] = nil
-    for queue in exchange.boundQueues { queues[queue]?.exchanges.remove(name) }
-    if exchange.isDurable { journal.append(.removeExchange(name)) }
+    remove([exchange])
+  }
+
+  /// Removes exchanges, and those that end with their last binding to one of them.
+  private func remove(_ first: [Exchange]) {
+    var due = first
+    while let exchange = due.popLast() {
+      guard exchanges[exchange.name] === exchange else { continue }
+      exchanges[exchange.name] = nil
+      for destination in exchange.allDestinations { forgetSource(exchange.name, of: destination) }
+      // The journal removes all bindings of a durable exchange, in both directions.
+      if exchange.isDurable { journal.append(.removeExchange(exchange.name)) }
+      for name in exchange.sources.elements {
+        guard let source = exchanges[name] else { continue }
+        _ = source.unbindAll(.exchange(exchange.name))
+        if source.properties.isAutoDelete, source.isUnused { due.append(source) }
+      }
+    }
+  }
+
+  private func checkIsNotDefault(_ exchange: String) throws(AMQPError) {
+    guard !exchange.isEmpty else {
+      throw AMQPError(403, "ACCESS_REFUSED - operation not permitted on the default exchange")
+    }
   }
 
   // MARK: Queues
@@ -111,12 +160,19 @@ final class BrokerTopology {
   /// A queue that a connection may use.
   /// - Throws: `AMQPError` 404, or 405 for an exclusive queue of another connection.
   func queue(_ name: String, for connection: Int) throws(AMQPError) -> BrokerQueue {
-    guard let queue = queues[name] else { throw AMQPError(404, "NOT_FOUND - no queue '\(name)' in vhost '/'") }
-    if let owner = queue.owner, owner != connection {
-      throw AMQPError(
-        405, "RESOURCE_LOCKED - cannot obtain exclusive access to locked queue '\(name)' in vhost '/'")
-    }
+    guard let queue = queues[name] else { throw Self.noQueue(name) }
+    try Self.checkAccess(queue, connection)
     return queue
+  }
+
+  static func noQueue(_ name: String) -> AMQPError { AMQPError(404, "NOT_FOUND - no queue '\(name)' in vhost '/'") }
+
+  private static func checkAccess(_ queue: BrokerQueue, _ connection: Int) throws(AMQPError) {
+    guard let owner = queue.owner, owner != connection else { return }
+    throw AMQPError(
+      405,
+      "RESOURCE_LOCKED - cannot obtain exclusive access to locked queue '\(queue.name)' in vhost '/'. It could be originally declared on another connection or the exclusive property value does not match that of the original declaration."
+    )
   }
 
   /// Serves `queue.declare`, unless it is passive. `newName` names a queue for which the client gives no name.
@@ -124,25 +180,65 @@ final class BrokerTopology {
     _ declaration: AMQPMethod.QueueDeclaration, for connection: Int, newName: () -> String
   ) throws(AMQPError) -> BrokerQueue {
     var name = declaration.queue
-    if queues[name] != nil, !name.isEmpty {
-      let known = try queue(name, for: connection)
-      guard known.isDurable == declaration.durable, (known.owner != nil) == declaration.exclusive,
-        known.isAutoDelete == declaration.autoDelete, known.rules == (try QueueRules(declaration.arguments))
-      else { throw AMQPError(406, "PRECONDITION_FAILED - inequivalent arg for queue '\(name)' in vhost '/'") }
-      return known
-    }
-    if name.isEmpty {
-      name = newName()
-    } else if name.hasPrefix("amq.") {
+    // RabbitMQ takes an exclusive queue for one that is not durable.
+    let isDurable = declaration.durable && !declaration.exclusive
+    guard !name.hasPrefix("amq.") else {
       throw AMQPError(403, "ACCESS_REFUSED - queue name '\(name)' contains reserved prefix 'amq.*'")
     }
+    if let known = queues[name] {
+      try Self.checkAccess(known, connection)
+      try Self.checkEquivalence(known, declaration, isDurable: isDurable)
+      return known
+    }
+    let rules = try QueueRules(declaration.arguments, queue: name)
+    if rules.type == .quorum { try Self.checkQuorum(declaration) }
+    if name.isEmpty { name = newName() }
     let queue = add(
-      name, isDurable: declaration.durable, isAutoDelete: declaration.autoDelete,
-      owner: declaration.exclusive ? connection : nil, rules: try QueueRules(declaration.arguments))
+      name, isDurable: isDurable, isAutoDelete: declaration.autoDelete,
+      owner: declaration.exclusive ? connection : nil, rules: rules)
     if queue.isStored {
       journal.append(.addQueue(name: name, isAutoDelete: queue.isAutoDelete, arguments: queue.rules.arguments))
     }
     return queue
+  }
+
+  private static func checkEquivalence(
+    _ known: BrokerQueue, _ wanted: AMQPMethod.QueueDeclaration, isDurable: Bool
+  ) throws(AMQPError) {
+    let resource = "queue '\(known.name)'"
+    guard (known.owner != nil) == wanted.exclusive else {
+      throw AMQPError(
+        405, "RESOURCE_LOCKED - cannot obtain exclusive access to locked queue '\(known.name)' in vhost '/'")
+    }
+    for (name, current, received) in [
+      ("durable", known.isDurable, isDurable), ("auto_delete", known.isAutoDelete, wanted.autoDelete),
+    ] where current != received {
+      throw inequivalent(name, resource, received: "\(received)", current: "\(current)")
+    }
+    if wanted.arguments["x-queue-type"]?.text == "stream" {
+      throw inequivalent("x-queue-type", resource, received: "stream", current: known.rules.type.rawValue)
+    }
+    let rules = try QueueRules(wanted.arguments, queue: known.name)
+    if let name = rules.difference(from: known.rules) {
+      func text(_ rules: QueueRules) -> String {
+        guard let value = rules.arguments[name] else { return "none" }
+        return value.text ?? value.int.map { "\($0)" } ?? value.typeName
+      }
+      throw inequivalent(name, resource, received: text(rules), current: text(known.rules))
+    }
+  }
+
+  private static func checkQuorum(_ declaration: AMQPMethod.QueueDeclaration) throws(AMQPError) {
+    if declaration.queue.isEmpty {
+      throw AMQPError(406, "PRECONDITION_FAILED - Cannot declare a server-named queue for type rabbit_quorum_queue")
+    }
+    for (isWrong, name) in [
+      (declaration.autoDelete, "auto-delete"), (declaration.exclusive, "exclusive-queue"),
+      (!declaration.durable, "non-durable"),
+    ] where isWrong {
+      throw AMQPError(
+        406, "PRECONDITION_FAILED - invalid property '\(name)' for queue '\(declaration.queue)' in vhost '/'")
+    }
   }
 
   /// Removes the name of a queue. `removeBindings` follows once its messages are gone.
@@ -150,50 +246,106 @@ final class BrokerTopology {
 
   /// Removes the bindings of a deleted queue, and exchanges that end with their last binding.
   func removeBindings(of queue: BrokerQueue) {
-    _ = exchanges[""]!.unbind(Binding(queue: queue.name, routingKey: queue.name))
+    var unused: [Exchange] = []
     for name in queue.exchanges.elements {
-      for key in exchanges[name]!.unbindAll(queue.name) where isStored(queue, name) {
-        journal.append(.unbind(exchange: name, Binding(queue: queue.name, routingKey: key)))
+      guard let exchange = exchanges[name] else { continue }
+      for binding in exchange.unbindAll(.queue(queue.name)) where exchange.isDurable && queue.isStored {
+        journal.append(.unbind(exchange: name, binding))
       }
-      removeIfUnused(name)
+      if exchange.properties.isAutoDelete, exchange.isUnused { unused.append(exchange) }
     }
+    remove(unused)
   }
 
   // MARK: Bindings
 
-  /// Serves `queue.bind`.
-  func bind(_ queue: BrokerQueue, _ name: String, _ key: String) throws(AMQPError) {
-    try checkBinding(name)
-    let binding = Binding(queue: queue.name, routingKey: key)
-    guard exchanges[name]!.bind(binding) else { return }
-    queue.exchanges.insert(name)
-    if isStored(queue, name) { journal.append(.bind(exchange: name, binding)) }
-  }
-
-  /// Serves `queue.unbind`.
-  func unbind(_ queue: BrokerQueue, _ name: String, _ key: String) throws(AMQPError) {
-    try checkBinding(name)
-    let binding = Binding(queue: queue.name, routingKey: key)
-    guard exchanges[name]!.unbind(binding) else { return }
-    if !exchanges[name]!.isBound(queue.name) { queue.exchanges.remove(name) }
-    if isStored(queue, name) { journal.append(.unbind(exchange: name, binding)) }
-    removeIfUnused(name)
-  }
-
-  private func checkBinding(_ exchange: String) throws(AMQPError) {
-    guard !exchange.isEmpty else {
-      throw AMQPError(403, "ACCESS_REFUSED - operation not permitted on the default exchange")
+  /// Serves `queue.bind` and `exchange.bind`.
+  func bind(_ binding: Binding, to source: String, for connection: Int) throws(AMQPError) {
+    try checkEnds(binding, source)
+    let exchange = try existingExchange(source)
+    switch binding.destination {
+    case .queue(let name): _ = try queue(name, for: connection)
+    case .exchange(let name): _ = try existingExchange(name)
     }
-    _ = try existingExchange(exchange)
+    if exchange.kind == .headers, let fault = HeaderIndex.fault(of: binding.arguments) { throw fault }
+    guard exchange.bind(binding) else { return }
+    noteSource(source, of: binding.destination)
+    if isStored(exchange, binding.destination) { journal.append(.bind(exchange: source, binding)) }
   }
 
-  private func isStored(_ queue: BrokerQueue, _ exchange: String) -> Bool {
-    exchanges[exchange]!.isDurable && queue.isStored
+  /// Serves `queue.unbind` and `exchange.unbind`. A binding that does not exist is no error, nor is a missing end.
+  func unbind(_ binding: Binding, from source: String, for connection: Int) throws(AMQPError) {
+    try checkEnds(binding, source)
+    guard let exchange = exchanges[source], exists(binding.destination) else { return }
+    if case .queue(let name) = binding.destination, exchange.isBound(binding.destination) {
+      _ = try queue(name, for: connection)
+    }
+    guard exchange.unbind(binding) else { return }
+    if !exchange.isBound(binding.destination) { forgetSource(source, of: binding.destination) }
+    if isStored(exchange, binding.destination) { journal.append(.unbind(exchange: source, binding)) }
+    if exchange.properties.isAutoDelete, exchange.isUnused { remove([exchange]) }
   }
 
-  private func removeIfUnused(_ name: String) {
-    guard let exchange = exchanges[name], exchange.isAutoDelete, exchange.isUnused else { return }
-    exchanges[name] = nil
-    if exchange.isDurable { journal.append(.removeExchange(name)) }
+  private func checkEnds(_ binding: Binding, _ source: String) throws(AMQPError) {
+    if case .exchange(let name) = binding.destination { try checkIsNotDefault(name) }
+    try checkIsNotDefault(source)
+  }
+
+  private func exists(_ destination: Destination) -> Bool {
+    switch destination {
+    case .queue(let name): queues[name] != nil
+    case .exchange(let name): !name.isEmpty && exchanges[name] != nil
+    }
+  }
+
+  private func noteSource(_ source: String, of destination: Destination) {
+    switch destination {
+    case .queue(let name): queues[name]?.exchanges.insert(source)
+    case .exchange(let name): exchanges[name]?.sources.insert(source)
+    }
+  }
+
+  private func forgetSource(_ source: String, of destination: Destination) {
+    switch destination {
+    case .queue(let name): queues[name]?.exchanges.remove(source)
+    case .exchange(let name): exchanges[name]?.sources.remove(source)
+    }
+  }
+
+  private func isStored(_ exchange: Exchange, _ destination: Destination) -> Bool {
+    guard exchange.isDurable else { return false }
+    switch destination {
+    case .queue(let name): return queues[name]?.isStored ?? false
+    case .exchange(let name): return exchanges[name]?.isDurable ?? false
+    }
+  }
+
+  // MARK: Routing
+
+  /// The queues that get a message, each once. It follows each exchange once, however they are bound to each other.
+  func route(_ routing: Routing, from first: Exchange) -> [BrokerQueue] {
+    if first.name.isEmpty {
+      if routing.moreKeys.isEmpty { return queues[routing.key].map { [$0] } ?? [] }
+    } else if first.leadsToQueuesAlone {
+      return first.destinations(for: routing).compactMap { queues[$0.name] }
+    }
+    var found: [BrokerQueue] = []
+    var names: Set<String> = []
+    var seen: Set<String> = [first.name]
+    var due = [first]
+    while let exchange = due.popLast() {
+      var destinations =
+        exchange.name.isEmpty ? routing.allKeys.map(Destination.queue) : exchange.destinations(for: routing)
+      if destinations.isEmpty, let alternate = exchange.properties.alternate { destinations = [.exchange(alternate)] }
+      for destination in destinations {
+        switch destination {
+        case .queue(let name):
+          if let queue = queues[name], names.insert(name).inserted { found.append(queue) }
+        case .exchange(let name):
+          if seen.insert(name).inserted, let next = exchanges[name] { due.append(next) }
+        }
+      }
+    }
+    return found
   }
 }

@@ -1,9 +1,3 @@
-/// The reason for a dead letter, in RabbitMQ's words.
-enum DeathReason: String, Sendable {
-  case rejected, expired
-  case tooMany = "maxlen"
-}
-
 /// The header `x-death` of a message, as RabbitMQ writes it: one entry for each queue and reason, the latest
 /// first.
 struct Deaths {
@@ -18,8 +12,21 @@ struct Deaths {
     for case .table(let table) in values.prefix(Self.maximumCount) { tables.append(table) }
   }
 
+  /// A death of a message.
+  struct Death {
+    let queue: String
+    let reason: DeathReason
+    /// Where the message was published.
+    let exchange: String
+    let routingKeys: [String]
+    /// The time to live that its publisher gave to it.
+    var expiration: String?
+    let seconds: UInt64
+  }
+
   /// Adds a death. The counter saturates, since a client may have sent any number.
-  mutating func add(queue: String, reason: DeathReason, exchange: String, routingKey: String, at seconds: UInt64) {
+  mutating func add(_ death: Death) {
+    let (queue, reason) = (death.queue, death.reason)
     let known = tables.firstIndex { $0["queue"]?.text == queue && $0["reason"]?.text == reason.rawValue }
     if let known {
       var death = tables.remove(at: known)
@@ -28,11 +35,12 @@ struct Deaths {
       tables.insert(death, at: 0)
     } else {
       if tables.count >= Self.maximumCount { tables.removeLast() }
-      tables.insert(
-        [
-          "count": .int64(1), "reason": .text(reason.rawValue), "queue": .text(queue), "time": .timestamp(seconds),
-          "exchange": .text(exchange), "routing-keys": .array([.text(routingKey)]),
-        ], at: 0)
+      var table: AMQPTable = [
+        "count": .int64(1), "reason": .text(reason.rawValue), "queue": .text(queue), "time": .timestamp(death.seconds),
+        "exchange": .text(death.exchange), "routing-keys": .array(death.routingKeys.map(AMQPValue.text)),
+      ]
+      table["original-expiration"] = death.expiration.map(AMQPValue.text)
+      tables.insert(table, at: 0)
     }
   }
 
@@ -53,50 +61,76 @@ struct Deaths {
 }
 
 extension BrokerMessage {
-  /// The dead letter of a message for its queue's dead-letter exchange, and its deaths.
+  /// The dead letter of a message for its queue's dead-letter exchange, its deaths, and how it is routed.
   func deadLetter(from queue: BrokerQueue, because reason: DeathReason, to exchange: String, at seconds: UInt64) -> (
-    letter: BrokerMessage, deaths: Deaths
+    letter: BrokerMessage, deaths: Deaths, routing: Routing
   ) {
     var reader = AMQPReader(properties[...])
     // Properties are parsed when they are published, so only a row that was changed since is malformed.
     var known = (try? AMQPProperties(&reader)) ?? AMQPProperties()
+    let death = Deaths.Death(
+      queue: queue.name, reason: reason, exchange: self.exchange, routingKeys: [routingKey] + moreKeys,
+      expiration: known.expiration, seconds: seconds)
     var deaths = Deaths(known.headers)
-    deaths.add(queue: queue.name, reason: reason, exchange: self.exchange, routingKey: routingKey, at: seconds)
+    let isFirst = known.headers?["x-death"] == nil
+    deaths.add(death)
     known.expiration = nil
     var headers = known.headers ?? AMQPTable()
     headers["x-death"] = deaths.value
-    if headers["x-first-death-reason"] == nil {
-      headers["x-first-death-reason"] = .text(reason.rawValue)
-      headers["x-first-death-queue"] = .text(queue.name)
-      headers["x-first-death-exchange"] = .text(self.exchange)
+    for which in isFirst ? ["first", "last"] : ["last"] {
+      headers["x-\(which)-death-reason"] = .text(reason.rawValue)
+      headers["x-\(which)-death-queue"] = .text(queue.name)
+      headers["x-\(which)-death-exchange"] = .text(self.exchange)
     }
+    let newKey = queue.rules.deadLetterRoutingKey
+    // With a routing key of the queue's, the message does not go to its other keys.
+    if newKey != nil { headers["CC"] = nil }
     known.headers = headers
+    let bytes = Self.fit(&known, deaths, death, properties.count)
+    let letter = BrokerMessage(
+      exchange: exchange, routingKey: newKey ?? routingKey, moreKeys: newKey == nil ? moreKeys : [], properties: bytes,
+      body: body, isPersistent: isPersistent, priority: priority,
+      automaticDeaths: reason == .rejected ? 0 : automaticDeaths + 1)
+    return (
+      letter, deaths, Routing(key: letter.routingKey, moreKeys: letter.moreKeys, headers: known.headers)
+    )
+  }
+
+  /// The encoded properties. They have to fit one frame: older deaths are removed first, then all other headers.
+  private static func fit(
+    _ known: inout AMQPProperties, _ deaths: Deaths, _ death: Deaths.Death, _ size: Int
+  ) -> [UInt8] {
     var bytes = known.bytes
-    // The header has to fit one frame. Older deaths are removed first, then all other headers.
     var written = deaths
-    while bytes.count > Self.maximumHeader, written.count > 1 {
+    while bytes.count > maximumHeader, written.count > 1 {
       written.halve()
       known.headers!["x-death"] = written.value
       bytes = known.bytes
     }
-    if bytes.count > Self.maximumHeader {
-      var last = Deaths(nil)
-      last.add(queue: queue.name, reason: reason, exchange: self.exchange, routingKey: routingKey, at: seconds)
-      known.headers = ["x-death": last.value, Self.omission: .int64(Int64(properties.count))]
-      bytes = known.bytes
-    }
-    let letter = BrokerMessage(
-      exchange: exchange, routingKey: queue.rules.deadLetterRoutingKey ?? routingKey, properties: bytes, body: body,
-      isPersistent: isPersistent, automaticDeaths: reason == .rejected ? 0 : automaticDeaths + 1)
-    return (letter, deaths)
+    guard bytes.count > maximumHeader else { return bytes }
+    var last = Deaths(nil)
+    last.add(
+      Deaths.Death(
+        queue: death.queue, reason: death.reason, exchange: death.exchange,
+        routingKeys: Array(death.routingKeys.prefix(1)), seconds: death.seconds))
+    known.headers = ["x-death": last.value, omission: .int64(Int64(size))]
+    return known.bytes
   }
 
   /// The properties for a connection with a certain size of frames. A client with smaller frames than the
-  /// publisher may get the message without its headers, but with their size.
-  func properties(frameMax: Int) -> [UInt8] {
-    guard properties.count > frameMax - AMQPFramingError.headerOverhead else { return properties }
+  /// publisher may get the message without its headers, but with their size. A message that has returned to a
+  /// quorum queue has the number of its returns in `x-delivery-count`.
+  func properties(frameMax: Int, returns: UInt16 = 0) -> [UInt8] {
+    if returns == 0, properties.count <= frameMax - AMQPFramingError.headerOverhead { return properties }
     var reader = AMQPReader(properties[...])
     var known = (try? AMQPProperties(&reader)) ?? AMQPProperties()
+    if returns > 0 {
+      var headers = known.headers ?? AMQPTable()
+      headers["x-delivery-count"] = .int64(Int64(returns))
+      known.headers = headers
+    }
+    let bytes = known.bytes
+    if bytes.count <= frameMax - AMQPFramingError.headerOverhead { return bytes }
     known.headers = [Self.omission: .int64(Int64(properties.count))]
     return known.bytes
   }

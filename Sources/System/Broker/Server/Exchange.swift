@@ -1,88 +1,163 @@
-/// A type of exchange. The broker does not serve the type `headers`.
+/// A type of exchange.
 enum ExchangeKind: String, Sendable, CaseIterable {
-  case direct, fanout, topic
+  case direct, fanout, topic, headers
 }
 
-/// A binding of an exchange to a queue.
-struct Binding: Hashable, Sendable {
-  let queue: String
-  let routingKey: String
-}
+/// Where a binding leads.
+enum Destination: Hashable, Sendable {
+  case queue(String)
+  case exchange(String)
 
-/// An exchange and its bindings. Adding and removing a binding takes constant time.
-struct Exchange: Sendable {
-  let name: String
-  let kind: ExchangeKind
-  let isDurable: Bool
-  let isAutoDelete: Bool
-  let isInternal: Bool
-  /// The bound queues in the order of their first bindings. They get messages in this order.
-  private var queues = OrderedSet<String>()
-  private var keysByQueue: [String: OrderedSet<String>] = [:]
-  private var queuesByKey: [String: OrderedSet<String>] = [:]
-  /// The routing keys with wildcards, of a topic exchange.
-  private var patterns = TopicTree()
-
-  init(name: String, kind: ExchangeKind, isDurable: Bool, isAutoDelete: Bool = false, isInternal: Bool = false) {
-    self.name = name
-    self.kind = kind
-    self.isDurable = isDurable
-    self.isAutoDelete = isAutoDelete
-    self.isInternal = isInternal
-  }
-
-  /// Whether no queue is bound to it.
-  var isUnused: Bool { queues.isEmpty }
-  /// The bound queues.
-  var boundQueues: [String] { queues.elements }
-
-  func isBound(_ queue: String) -> Bool { queues.contains(queue) }
-
-  /// The queues that get a message with a routing key, each once.
-  func queues(for routingKey: String) -> [String] {
-    switch kind {
-    case .direct: return queuesByKey[routingKey]?.elements ?? []
-    case .fanout: return queues.elements
-    case .topic:
-      let words = Topic.words(routingKey)
-      var found: Set<String> = []
-      if !Topic.isPattern(routingKey), let exact = queuesByKey[routingKey] { found.formUnion(exact.elements) }
-      for pattern in patterns.patterns(matching: words) {
-        found.formUnion(queuesByKey[pattern]!.elements)
-      }
-      return found.sorted { queues.place(of: $0)! < queues.place(of: $1)! }
+  var name: String {
+    switch self {
+    case .queue(let name), .exchange(let name): name
     }
   }
 
+  /// Whether it is an exchange.
+  var isExchange: Bool { if case .exchange = self { true } else { false } }
+}
+
+/// A binding of an exchange. Bindings that differ in their arguments are different bindings.
+struct Binding: Hashable, Sendable {
+  let destination: Destination
+  let routingKey: String
+  /// Sorted by name, since their order has no meaning.
+  let arguments: AMQPTable
+
+  init(_ destination: Destination, routingKey: String, arguments: AMQPTable = AMQPTable()) {
+    self.destination = destination
+    self.routingKey = routingKey
+    self.arguments = arguments.entries.count > 1 ? arguments.sorted : arguments
+  }
+
+  init(queue: String, routingKey: String) { self.init(.queue(queue), routingKey: routingKey) }
+}
+
+/// What an exchange sees of a message.
+struct Routing {
+  let key: String
+  /// The routing keys in the headers `CC` and `BCC`.
+  var moreKeys: [String] = []
+  var headers: AMQPTable?
+
+  var allKeys: [String] { [key] + moreKeys }
+}
+
+/// What a client declares of an exchange.
+struct ExchangeProperties: Hashable, Sendable {
+  let name: String
+  let kind: ExchangeKind
+  let isDurable: Bool
+  var isAutoDelete = false
+  /// Whether clients may not publish to it.
+  var isInternal = false
+  /// The exchange that gets messages without a destination.
+  var alternate: String?
+}
+
+/// An exchange and its bindings. Adding and removing a binding takes constant time. Used on the broker's
+/// actor.
+final class Exchange {
+  let properties: ExchangeProperties
+  /// The destinations in the order of their first bindings. They get messages in this order.
+  private var destinations = OrderedSet<Destination>()
+  private var bindings: [Destination: OrderedSet<Binding>] = [:]
+  private var destinationsByKey: [String: OrderedSet<Destination>] = [:]
+  /// Further bindings that differ from another one in their arguments alone, counted without those.
+  private var copies: [Binding: Int] = [:]
+  /// The routing keys with wildcards, of a topic exchange.
+  private var patterns = TopicTree()
+  /// The arguments of the bindings, of a headers exchange.
+  private var headers = HeaderIndex()
+  private var boundExchanges = 0
+  /// The exchanges that have bindings to this one.
+  var sources = OrderedSet<String>()
+
+  init(_ properties: ExchangeProperties) { self.properties = properties }
+
+  convenience init(name: String, kind: ExchangeKind, isDurable: Bool) {
+    self.init(ExchangeProperties(name: name, kind: kind, isDurable: isDurable))
+  }
+
+  var name: String { properties.name }
+  var kind: ExchangeKind { properties.kind }
+  var isDurable: Bool { properties.isDurable }
+  /// Whether nothing is bound to it.
+  var isUnused: Bool { destinations.isEmpty }
+  /// What is bound to it.
+  var allDestinations: [Destination] { destinations.elements }
+  /// Whether its messages go to queues alone, whatever they are.
+  var leadsToQueuesAlone: Bool { boundExchanges == 0 && properties.alternate == nil }
+
+  func isBound(_ destination: Destination) -> Bool { destinations.contains(destination) }
+
+  /// The destinations of a message, each once.
+  func destinations(for routing: Routing) -> [Destination] {
+    switch kind {
+    case .direct where routing.moreKeys.isEmpty: return destinationsByKey[routing.key]?.elements ?? []
+    case .fanout: return destinations.elements
+    case .direct, .topic, .headers: break
+    }
+    var found: Set<Destination> = []
+    if kind == .headers {
+      for binding in headers.matches(routing.headers ?? AMQPTable()) { found.insert(binding.destination) }
+    } else {
+      for key in routing.allKeys {
+        if kind == .direct || !Topic.isPattern(key), let exact = destinationsByKey[key] {
+          found.formUnion(exact.elements)
+        }
+        guard kind == .topic else { continue }
+        for pattern in patterns.patterns(matching: Topic.words(key)) {
+          found.formUnion(destinationsByKey[pattern]!.elements)
+        }
+      }
+    }
+    return found.sorted { destinations.place(of: $0)! < destinations.place(of: $1)! }
+  }
+
   /// Adds a binding. Returns false when it exists.
-  mutating func bind(_ binding: Binding) -> Bool {
-    guard queuesByKey[binding.routingKey, default: OrderedSet()].insert(binding.queue) else { return false }
-    queues.insert(binding.queue)
-    keysByQueue[binding.queue, default: OrderedSet()].insert(binding.routingKey)
+  func bind(_ binding: Binding) -> Bool {
+    let destination = binding.destination
+    guard bindings[destination, default: OrderedSet()].insert(binding) else { return false }
+    if destinations.insert(destination), destination.isExchange { boundExchanges += 1 }
+    if kind == .headers { headers.insert(binding) }
+    guard destinationsByKey[binding.routingKey, default: OrderedSet()].insert(destination) else {
+      copies[Binding(destination, routingKey: binding.routingKey), default: 0] += 1
+      return true
+    }
     if kind == .topic, Topic.isPattern(binding.routingKey) { patterns.insert(binding.routingKey) }
     return true
   }
 
   /// Removes a binding. Returns false when it does not exist.
-  mutating func unbind(_ binding: Binding) -> Bool {
-    guard queuesByKey[binding.routingKey]?.remove(binding.queue) == true else { return false }
-    if queuesByKey[binding.routingKey]!.isEmpty {
-      queuesByKey[binding.routingKey] = nil
-      if kind == .topic, Topic.isPattern(binding.routingKey) { patterns.remove(binding.routingKey) }
+  func unbind(_ binding: Binding) -> Bool {
+    let destination = binding.destination
+    guard bindings[destination]?.remove(binding) == true else { return false }
+    if kind == .headers { headers.remove(binding) }
+    if bindings[destination]!.isEmpty {
+      bindings[destination] = nil
+      destinations.remove(destination)
+      if destination.isExchange { boundExchanges -= 1 }
     }
-    keysByQueue[binding.queue]!.remove(binding.routingKey)
-    if keysByQueue[binding.queue]!.isEmpty {
-      keysByQueue[binding.queue] = nil
-      queues.remove(binding.queue)
+    let bare = Binding(destination, routingKey: binding.routingKey)
+    if let count = copies[bare] {
+      copies[bare] = count == 1 ? nil : count - 1
+      return true
+    }
+    destinationsByKey[binding.routingKey]!.remove(destination)
+    if destinationsByKey[binding.routingKey]!.isEmpty {
+      destinationsByKey[binding.routingKey] = nil
+      if kind == .topic, Topic.isPattern(binding.routingKey) { patterns.remove(binding.routingKey) }
     }
     return true
   }
 
-  /// Removes all bindings to a queue. Returns their routing keys.
-  mutating func unbindAll(_ queue: String) -> [String] {
-    let keys = keysByQueue[queue]?.elements ?? []
-    for key in keys { _ = unbind(Binding(queue: queue, routingKey: key)) }
-    return keys
+  /// Removes all bindings to a destination. Returns them.
+  func unbindAll(_ destination: Destination) -> [Binding] {
+    let removed = bindings[destination]?.elements ?? []
+    for binding in removed { _ = unbind(binding) }
+    return removed
   }
 }
 

@@ -36,11 +36,16 @@ final class MessageLedger {
     return nextID
   }
 
-  /// Adds a message at the end of a queue. Returns whether it will be on the disk.
-  func add(_ message: BrokerMessage, to queue: BrokerQueue, expires: Int64) -> Bool {
+  /// Adds a message to a queue. Returns whether it will be on the disk. `isInstant` is for a message whose
+  /// lifetime is 0.
+  func add(_ message: BrokerMessage, to queue: BrokerQueue, expires: Int64, isInstant: Bool) -> Bool {
     let isDurable = message.isPersistent && queue.isStored
     let id = newID()
-    queue.append(QueueEntry(id: id, message: message, expires: expires, isDurable: isDurable))
+    var entry = QueueEntry(
+      id: id, message: message, expires: expires, isDurable: isDurable,
+      bodyBytes: UInt32(clamping: message.body.count), priority: queue.contents.priority(of: message.priority))
+    entry.isInstant = isInstant && queue.count == 0
+    queue.append(entry)
     readyBytes += message.size
     if isDurable {
       journal.append(.insert(id: id, queue: queue.name, expires: expires, message))
@@ -64,7 +69,8 @@ final class MessageLedger {
     readyBytes += entry.message?.size ?? 0
     queue.append(
       QueueEntry(
-        id: newID(), message: entry.message, expires: entry.expires, isRedelivered: true, isDurable: entry.isDurable))
+        id: newID(), message: entry.message, expires: entry.expires, isRedelivered: true, isDurable: entry.isDurable,
+        bodyBytes: entry.bodyBytes, priority: entry.priority))
   }
 
   /// Removes a message for good. The messages of a deleted queue have left the disk with it.
@@ -75,6 +81,10 @@ final class MessageLedger {
       journal.append(.delete(id: entry.id))
     }
   }
+
+  /// Counts a refused message that waits to be dead-lettered, and then no more.
+  func hold(_ message: BrokerMessage) { memoryOnlyBytes += message.size }
+  func release(_ message: BrokerMessage) { memoryOnlyBytes -= message.size }
 
   /// Removes all ready messages of a queue for good. Returns how many there were.
   func purge(_ queue: BrokerQueue) -> Int {
@@ -91,12 +101,16 @@ final class MessageLedger {
   /// Drops the bodies of messages that a commit has brought to the disk, while memory is short.
   func pageOut(_ changes: [BrokerChange], from topology: BrokerTopology) {
     for change in changes where readyBytes > options.pagingBound {
-      if case .insert(let id, let queue, _, _) = change { readyBytes -= topology.queue(queue)?.pageOut(id) ?? 0 }
+      guard case .insert(let id, let name, _, let message) = change, let queue = topology.queue(name) else { continue }
+      readyBytes -= queue.contents.pageOut(id, priority: message.priority)
     }
   }
 
-  /// Puts a body that was read from the disk back into its queue.
-  func pageIn(_ id: Int64, _ message: BrokerMessage, to queue: BrokerQueue) {
-    if queue.pageIn(id, message) { readyBytes += message.size }
+  /// Puts a body that was read from the disk back into its queue. Returns false when it is not missing there.
+  @discardableResult
+  func pageIn(_ id: Int64, _ message: BrokerMessage, to queue: BrokerQueue) -> Bool {
+    guard queue.contents.pageIn(id, message) else { return false }
+    readyBytes += message.size
+    return true
   }
 }

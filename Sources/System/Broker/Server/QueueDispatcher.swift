@@ -11,8 +11,10 @@ final class QueueDispatcher {
   private enum Work {
     /// Deliver its messages, and drop those that its limits do not let it keep.
     case serve(BrokerQueue)
-    /// Pass on a message that a client has rejected.
-    case bury(BrokerQueue, QueueEntry)
+    /// Pass on a delivery that died, and remove it for good.
+    case bury(BrokerQueue, QueueEntry, DeathReason)
+    /// Pass on a publication that a full queue has refused.
+    case passOn(BrokerQueue, BrokerMessage)
   }
 
   /// Units of work in one turn: a dead letter costs 8, any other death 1.
@@ -28,6 +30,7 @@ final class QueueDispatcher {
   private let topology: BrokerTopology
   private let ledger: MessageLedger
   private let tasks: BrokerTasks
+  private let replies: DirectReplies
   /// Work for this turn, and work for the turn after a rest.
   private var due: [Work] = []
   private var postponed: [Work] = []
@@ -35,13 +38,14 @@ final class QueueDispatcher {
 
   init(
     _ environment: Environment, _ journal: BrokerJournal, _ topology: BrokerTopology, _ ledger: MessageLedger,
-    _ tasks: BrokerTasks
+    _ tasks: BrokerTasks, _ replies: DirectReplies
   ) {
     self.environment = environment
     self.journal = journal
     self.topology = topology
     self.ledger = ledger
     self.tasks = tasks
+    self.replies = replies
   }
 
   /// Wall-clock time in milliseconds.
@@ -49,15 +53,32 @@ final class QueueDispatcher {
 
   // MARK: Requests
 
-  /// Adds a message at the end of a queue. Returns whether it will be on the disk.
+  /// What a queue does with a message.
+  enum Admission {
+    /// It will be on the disk.
+    case stored
+    /// It is in memory alone.
+    case kept
+    /// The queue is full, and its overflow is not `drop-head`.
+    case refused
+  }
+
+  /// Adds a message to a queue.
   @discardableResult
-  func enqueue(_ message: BrokerMessage, in queue: BrokerQueue, lifetime: Milliseconds?) -> Bool {
+  func enqueue(_ message: BrokerMessage, in queue: BrokerQueue, lifetime: Milliseconds?) -> Admission {
+    guard queue.contents.admits(bodyBytes: message.body.count) else {
+      if queue.rules.limits.overflow == .rejectPublishDeadLetter, queue.rules.deadLetterExchange != nil {
+        ledger.hold(message)
+        run(.passOn(queue, message))
+      }
+      return .refused
+    }
     var lifetime = lifetime
     if let limit = queue.rules.timeToLive { lifetime = min(limit, lifetime ?? limit) }
     let expires = lifetime.map { now + Int64($0.count) } ?? 0
-    let isDurable = ledger.add(message, to: queue, expires: expires)
+    let isDurable = ledger.add(message, to: queue, expires: expires, isInstant: lifetime?.count == 0)
     dispatch(queue)
-    return isDurable
+    return isDurable ? .stored : .kept
   }
 
   /// Delivers a queue's messages and enforces its limits. When called from within, it is done later in the turn.
@@ -67,8 +88,10 @@ final class QueueDispatcher {
     run(.serve(queue))
   }
 
-  /// Removes a rejected delivery from its queue. It stays on the disk until its dead letters are there.
-  func bury(_ delivery: BrokerDelivery) { run(.bury(delivery.queue, delivery.entry)) }
+  /// Removes a delivery that died from its queue. It stays on the disk until its dead letters are there.
+  func bury(_ delivery: BrokerDelivery, because reason: DeathReason) {
+    run(.bury(delivery.queue, delivery.entry, reason))
+  }
 
   /// Ends the claim of a delivery on its queue. With `forgetting`, the message is removed for good.
   func settle(_ delivery: BrokerDelivery, forgetting: Bool) {
@@ -151,32 +174,41 @@ final class QueueDispatcher {
       if serve(queue, &share) { return true }
       queue.isDue = true
       return false
-    case .bury(let queue, let entry):
+    case .passOn(let queue, let message):
+      guard queue.isDeleted || spend(&share, on: queue) else { return false }
+      ledger.release(message)
+      if !queue.isDeleted { deadLetter(message, of: queue, because: .tooMany) }
+      return true
+    case .bury(let queue, let entry, let reason):
       guard spend(&share, on: queue) else { return false }
       let delivery = BrokerDelivery(queue: queue, entry: entry, consumer: nil)
-      if !queue.isDeleted, let message = entry.message { deadLetter(message, of: queue, because: .rejected) }
+      if !queue.isDeleted, let message = entry.message { deadLetter(message, of: queue, because: reason) }
       settle(delivery, forgetting: true)
       return true
     }
   }
 
   private func serve(_ queue: BrokerQueue, _ share: inout Int) -> Bool {
-    while let entry = queue.first, !queue.isLoading {
-      if isExpired(entry) {
+    serving: while !queue.isLoading {
+      switch queue.contents.verdict(at: now) {
+      case .nothing: break serving
+      case .drop(let reason):
         guard spend(&share, on: queue) else { return false }
-        drop(entry, of: queue, because: .expired)
-      } else if let consumer = nextConsumer(of: queue) {
-        guard let message = entry.message else {
-          load(queue)
-          break
+        dropFirst(of: queue, because: reason)
+      case .deliver(let otherwise):
+        if let consumer = nextConsumer(of: queue) {
+          guard let entry = queue.first, let message = entry.message else {
+            load(queue)
+            break serving
+          }
+          ledger.takeFirst(of: queue)
+          deliver(entry, message, to: consumer)
+        } else if let otherwise {
+          guard spend(&share, on: queue) else { return false }
+          dropFirst(of: queue, because: otherwise)
+        } else {
+          break serving
         }
-        ledger.takeFirst(of: queue)
-        deliver(entry, message, to: consumer)
-      } else if let maximum = queue.rules.maximumLength, queue.count > maximum {
-        guard spend(&share, on: queue) else { return false }
-        drop(entry, of: queue, because: .tooMany)
-      } else {
-        break
       }
     }
     armTimer(queue)
@@ -214,7 +246,7 @@ final class QueueDispatcher {
     channel.send(
       .basicDeliver(
         consumer: consumer.tag, tag: tag, redelivered: entry.isRedelivered, exchange: message.exchange,
-        routingKey: message.routingKey), message)
+        routingKey: message.routingKey), message, returns: returns(of: entry, to: consumer.queue))
     if consumer.noAck {
       ledger.forget(entry)
     } else {
@@ -222,6 +254,11 @@ final class QueueDispatcher {
       hold(BrokerDelivery(queue: consumer.queue, entry: entry, consumer: consumer), tag, channel)
     }
     channel.connection.flush()
+  }
+
+  /// The returns of a message that its consumer is told about.
+  private func returns(of entry: QueueEntry, to queue: BrokerQueue) -> UInt16 {
+    queue.rules.type == .quorum ? entry.returns : 0
   }
 
   /// Adds a delivery that its client has to settle.
@@ -249,13 +286,15 @@ final class QueueDispatcher {
       return .loading
     }
     // A turn cannot drop more than its share.
-    if isExpired(entry) { return .empty }
+    if case .drop = queue.contents.verdict(at: now) { return .empty }
     ledger.takeFirst(of: queue)
+    // The next messages may have expired behind it. They are not counted.
+    dispatch(queue)
     let tag = channel.unsettled.nextTag()
     channel.send(
       .basicGetOk(
         tag: tag, redelivered: entry.isRedelivered, exchange: message.exchange, routingKey: message.routingKey,
-        messages: UInt32(clamping: queue.count)), message)
+        messages: UInt32(clamping: queue.count)), message, returns: returns(of: entry, to: queue))
     if noAck {
       ledger.forget(entry)
     } else {
@@ -265,8 +304,6 @@ final class QueueDispatcher {
   }
 
   // MARK: Deaths
-
-  private func isExpired(_ entry: QueueEntry) -> Bool { entry.expires != 0 && entry.expires <= now }
 
   private func deadLetterExchange(of queue: BrokerQueue) -> Exchange? {
     queue.rules.deadLetterExchange.flatMap { topology.exchange($0) }
@@ -285,7 +322,8 @@ final class QueueDispatcher {
   }
 
   /// Removes the first message of a queue for good. If it is passed on, its body is read first.
-  private func drop(_ entry: QueueEntry, of queue: BrokerQueue, because reason: DeathReason) {
+  private func dropFirst(of queue: BrokerQueue, because reason: DeathReason) {
+    guard let entry = queue.first else { return }
     if entry.message == nil, deadLetterExchange(of: queue) != nil { return load(queue) }
     ledger.takeFirst(of: queue)
     if let message = entry.message { deadLetter(message, of: queue, because: reason) }
@@ -296,21 +334,23 @@ final class QueueDispatcher {
   /// queue stores the dead letters.
   private func deadLetter(_ message: BrokerMessage, of queue: BrokerQueue, because reason: DeathReason) {
     guard let exchange = deadLetterExchange(of: queue) else { return }
-    let (letter, deaths) = message.deadLetter(
+    let (letter, deaths, routing) = message.deadLetter(
       from: queue, because: reason, to: exchange.name, at: UInt64(max(0, now / 1000)))
-    for name in exchange.queues(for: letter.routingKey) {
-      guard let target = topology.queue(name) else { continue }
+    if exchange.name.isEmpty {
+      for key in routing.allKeys where DirectReplies.isReply(key) { replies.deliver(letter, key) }
+    }
+    for target in topology.route(routing, from: exchange) {
       // The header has the latest deaths alone. More deaths than queues are a cycle, too.
-      let isCycle = deaths.isCycle(to: name) || letter.automaticDeaths > topology.queuesEver
+      let isCycle = deaths.isCycle(to: target.name) || letter.automaticDeaths > topology.queuesEver
       if reason == .rejected || !isCycle { enqueue(letter, in: target, lifetime: nil) }
     }
   }
 
   private func armTimer(_ queue: BrokerQueue) {
-    guard let first = queue.first, first.expires != 0, first.expires < queue.wakes else { return }
+    guard let expiry = queue.contents.expiry, expiry < queue.wakes else { return }
     queue.timer?.cancel()
-    queue.wakes = first.expires
-    let wait = max(0, first.expires - now) + 1
+    queue.wakes = expiry
+    let wait = max(0, expiry - now) + 1
     queue.timer = tasks.start(.expire(queue.id, after: .milliseconds(wait)))
   }
 
@@ -319,7 +359,7 @@ final class QueueDispatcher {
   private func load(_ queue: BrokerQueue) {
     guard !queue.isLoading else { return }
     queue.isLoading = true
-    tasks.start(.load(queue.id, queue.pagedOut(Self.pageSize)))
+    tasks.start(.load(queue.id, queue.contents.pagedOut(Self.pageSize)))
   }
 
   /// Reads bodies of a queue from the disk, then continues to serve it.
@@ -328,9 +368,8 @@ final class QueueDispatcher {
     guard let queue = topology.queue(id) else { return }
     guard !found.isEmpty else { return endLoad(of: queue) }
     for (id, message) in found {
-      if let message {
-        ledger.pageIn(id, message, to: queue)
-      } else if queue.first?.id == id, queue.first?.message == nil {
+      if let message, ledger.pageIn(id, message, to: queue) { continue }
+      if queue.first?.id == id, queue.first?.message == nil {
         // Somebody has changed the file. The queue goes on without the message.
         environment.log.error("broker-message-missing", ["queue": .string(queue.name), "id": .int(id)])
         _ = queue.removeFirst()

@@ -14,6 +14,12 @@ struct Settlements {
   /// - Throws: `AMQPError` 406 for an unknown tag.
   func acknowledge(_ tag: UInt64, multiple: Bool, _ channel: BrokerChannel) throws(AMQPError) {
     let deliveries = try take(tag, multiple, channel)
+    if channel.transaction != nil { return channel.transaction!.add(.acknowledge, deliveries) }
+    acknowledge(deliveries, channel)
+  }
+
+  private func acknowledge(_ deliveries: [BrokerDelivery], _ channel: BrokerChannel) {
+    release(deliveries, channel)
     for delivery in deliveries { dispatcher.settle(delivery, forgetting: true) }
     dispatch(after: deliveries, channel)
   }
@@ -22,12 +28,33 @@ struct Settlements {
   /// - Throws: `AMQPError` 406 for an unknown tag.
   func reject(_ tag: UInt64, multiple: Bool, requeue: Bool, _ channel: BrokerChannel) throws(AMQPError) {
     let deliveries = try take(tag, multiple, channel)
+    if channel.transaction != nil { return channel.transaction!.add(.reject(requeue: requeue), deliveries) }
+    reject(deliveries, requeue: requeue, channel)
+  }
+
+  private func reject(_ deliveries: [BrokerDelivery], requeue: Bool, _ channel: BrokerChannel) {
+    release(deliveries, channel)
     if requeue {
       restore(deliveries)
     } else {
-      for delivery in deliveries { dispatcher.bury(delivery) }
+      for delivery in deliveries { dispatcher.bury(delivery, because: .rejected) }
     }
     dispatch(after: deliveries, channel)
+  }
+
+  /// Settles what a transaction has collected.
+  func settle(_ transaction: ChannelTransaction, _ channel: BrokerChannel) {
+    for (kind, deliveries) in transaction.settlements {
+      switch kind {
+      case .acknowledge: acknowledge(deliveries, channel)
+      case .reject(let requeue): reject(deliveries, requeue: requeue, channel)
+      }
+    }
+  }
+
+  /// Lets a channel hold again what its transaction has settled.
+  func rollBack(_ transaction: ChannelTransaction, _ channel: BrokerChannel) {
+    for (_, deliveries) in transaction.settlements { channel.unsettled.restore(deliveries) }
   }
 
   /// Requeues everything that a channel holds: it ends, or asks for it with `basic.recover`.
@@ -52,7 +79,6 @@ struct Settlements {
     guard let deliveries = channel.unsettled.settle(tag, multiple: multiple) else {
       throw AMQPError(406, "PRECONDITION_FAILED - unknown delivery tag \(tag)")
     }
-    release(deliveries, channel)
     return deliveries
   }
 
@@ -80,9 +106,16 @@ struct Settlements {
   private func restore(_ deliveries: [BrokerDelivery]) {
     for var delivery in deliveries {
       let queue = delivery.queue
-      dispatcher.settle(delivery, forgetting: queue.isDeleted)
-      guard !queue.isDeleted else { continue }
-      delivery.entry.isRedelivered = true
+      guard !queue.isDeleted else {
+        dispatcher.settle(delivery, forgetting: true)
+        continue
+      }
+      delivery.entry.noteReturn()
+      if let limit = queue.rules.deliveryLimit, delivery.entry.returns > limit {
+        dispatcher.bury(delivery, because: .deliveryLimit)
+        continue
+      }
+      dispatcher.settle(delivery, forgetting: false)
       if planted(.requeuesAtTheEnd) {
         ledger.appendAgain(delivery.entry, to: queue)
       } else {

@@ -4,6 +4,8 @@ struct BrokerDelivery {
   var entry: QueueEntry
   /// The consumer; nil for `basic.get`.
   let consumer: BrokerConsumer?
+  /// The delivery tag.
+  var tag: UInt64 = 0
 
   /// Approximate bytes in memory.
   var size: Int { entry.message?.size ?? 0 }
@@ -25,7 +27,19 @@ struct UnsettledDeliveries {
   }
 
   /// Adds a delivery that has to be settled.
-  mutating func add(_ delivery: BrokerDelivery, _ tag: UInt64) { deliveries[tag] = delivery }
+  mutating func add(_ delivery: BrokerDelivery, _ tag: UInt64) {
+    var delivery = delivery
+    delivery.tag = tag
+    deliveries[tag] = delivery
+  }
+
+  /// Undoes `settle`.
+  mutating func restore(_ settled: [BrokerDelivery]) {
+    for delivery in settled {
+      deliveries[delivery.tag] = delivery
+      oldest = min(oldest, delivery.tag)
+    }
+  }
 
   /// Settles the delivery of a tag, or with `multiple` all up to it; the tag 0 then stands for the
   /// latest. Returns the deliveries, oldest first, or nil when the tag is unknown.

@@ -128,6 +128,11 @@ extension AMQPMethod {
       writer.method(10, 60)
       writer.replyText(reason)
     case .connectionUnblocked: writer.method(10, 61)
+    case .connectionUpdateSecret(let secret, let reason):
+      writer.method(10, 70)
+      writer.longString(secret)
+      writer.shortString(reason)
+    case .connectionUpdateSecretOk: writer.method(10, 71)
     case .channelOpen:
       writer.method(20, 10)
       writer.shortString("")
@@ -150,6 +155,13 @@ extension AMQPMethod {
 
   private func writeTopology(to writer: inout AMQPWriter) {
     switch self {
+    case .accessRequest:
+      writer.method(30, 10)
+      writer.shortString("/data")
+      for _ in 0..<5 { writer.flag(true) }
+    case .accessRequestOk(let ticket):
+      writer.method(30, 11)
+      writer.number(ticket)
     case .exchangeDeclare(let declaration):
       writer.method(40, 10)
       writer.number(UInt16(0))
@@ -167,6 +179,15 @@ extension AMQPMethod {
       writer.flag(ifUnused)
       writer.flag(noWait)
     case .exchangeDeleteOk: writer.method(40, 21)
+    case .exchangeBind(let destination, let source, let key, let noWait, let arguments),
+      .exchangeUnbind(let destination, let source, let key, let noWait, let arguments):
+      if case .exchangeBind = self { writer.method(40, 30) } else { writer.method(40, 40) }
+      writer.number(UInt16(0))
+      for name in [destination, source, key] { writer.shortString(name) }
+      writer.flag(noWait)
+      writer.table(arguments)
+    case .exchangeBindOk: writer.method(40, 31)
+    case .exchangeUnbindOk: writer.method(40, 51)
     case .queueDeclare(let declaration):
       writer.method(50, 10)
       writer.number(UInt16(0))
@@ -223,6 +244,12 @@ extension AMQPMethod {
       writer.method(85, 10)
       writer.flag(noWait)
     case .confirmSelectOk: writer.method(85, 11)
+    case .txSelect: writer.method(90, 10)
+    case .txSelectOk: writer.method(90, 11)
+    case .txCommit: writer.method(90, 20)
+    case .txCommitOk: writer.method(90, 21)
+    case .txRollback: writer.method(90, 30)
+    case .txRollbackOk: writer.method(90, 31)
     default: writeBasic(to: &writer)
     }
   }

@@ -26,6 +26,8 @@ public struct AMQPProperties: Hashable, Sendable {
   public var userID: String?
   /// The application that sends it.
   public var appID: String?
+  /// A reserved field (`cluster-id`), passed on as it is.
+  var clusterID: String?
 
   /// Creates empty properties.
   public init() {}
@@ -52,7 +54,7 @@ public struct AMQPProperties: Hashable, Sendable {
     if has(5) { type = try reader.shortString() }
     if has(4) { userID = try reader.shortString() }
     if has(3) { appID = try reader.shortString() }
-    if has(2) { _ = try reader.shortString() }
+    if has(2) { clusterID = try reader.shortString() }
   }
 
   /// The property flags and the property list, encoded.
@@ -86,6 +88,7 @@ public struct AMQPProperties: Hashable, Sendable {
     text(type, 5)
     text(userID, 4)
     text(appID, 3)
+    text(clusterID, 2)
     writer.overwrite(flags, at: 0)
     return writer.bytes
   }
@@ -125,7 +128,7 @@ struct AMQPParser {
   /// The largest frame, in bytes. Larger bodies have several frames.
   static let maximumFrame = 131_072
   static let protocolHeader: [UInt8] = Array("AMQP".utf8) + [0, 0, 9, 1]
-  /// The largest body, in bytes. A body is held in memory.
+  /// The largest body in bytes, unless set otherwise. A body is held in memory.
   static let maximumBody = 16 << 20
 
   private enum State {
@@ -154,15 +157,14 @@ struct AMQPParser {
   /// Whether methods with content are accepted. A server accepts none before the login.
   var takesContent = true
 
-  /// Whether a body that is too large is left out. Otherwise it is an error. A client cannot choose what it is
-  /// sent, so it leaves such bodies out.
-  private let omitsLargeBodies: Bool
+  /// The largest body to keep, in bytes. A larger one is left out: a client cannot choose what it is sent, and a
+  /// server refuses the publication alone (406), as RabbitMQ does.
+  var maximumBody = Self.maximumBody
   private static let maximumOmitted = 1 << 40
 
   /// Creates a parser. A server expects the protocol header first.
   init(isServer: Bool) {
     state = isServer ? .protocolHeader : .frames
-    omitsLargeBodies = !isServer
   }
 
   /// Whether the peer has sent the protocol header of AMQP 0-9-1.
@@ -225,7 +227,7 @@ struct AMQPParser {
       var reader = AMQPReader(payload)
       guard try reader.short() == 60, try reader.short() == 0 else { throw .frame("a header of another class") }
       let size = try reader.longLong()
-      guard size <= (omitsLargeBodies ? Self.maximumOmitted : Self.maximumBody) else {
+      guard size <= Self.maximumOmitted else {
         throw AMQPError(501, "FRAME_ERROR - a message of \(size) bytes")
       }
       message.size = Int(size)
@@ -236,7 +238,7 @@ struct AMQPParser {
       guard var message = takePending(channel), let size = message.size, payload.count <= message.rest else {
         throw AMQPError(505, "UNEXPECTED_FRAME - a body without a header, or larger than announced")
       }
-      if size > Self.maximumBody {
+      if size > maximumBody {
         message.command.omittedBytes += payload.count
       } else {
         message.command.body += payload

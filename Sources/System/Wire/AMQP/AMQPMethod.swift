@@ -11,16 +11,27 @@ public enum AMQPMethod: Hashable, Sendable {
   /// An extension of RabbitMQ: the broker is short of memory and does not read from this connection.
   case connectionBlocked(reason: String)
   case connectionUnblocked
+  /// An extension of RabbitMQ: a new password for a connection that is open.
+  case connectionUpdateSecret(secret: [UInt8], reason: String)
+  case connectionUpdateSecretOk
   case channelOpen
   case channelOpenOk
   case channelFlow(active: Bool)
   case channelFlowOk(active: Bool)
   case channelClose(code: UInt16, text: String, classID: UInt16, methodID: UInt16)
   case channelCloseOk
+  /// A method of AMQP 0-8. RabbitMQ grants every ticket.
+  case accessRequest
+  case accessRequestOk(ticket: UInt16)
   case exchangeDeclare(ExchangeDeclaration)
   case exchangeDeclareOk
   case exchangeDelete(exchange: String, ifUnused: Bool, noWait: Bool)
   case exchangeDeleteOk
+  /// An extension of RabbitMQ: a binding from the exchange `source` to the exchange `destination`.
+  case exchangeBind(destination: String, source: String, routingKey: String, noWait: Bool, arguments: AMQPTable)
+  case exchangeBindOk
+  case exchangeUnbind(destination: String, source: String, routingKey: String, noWait: Bool, arguments: AMQPTable)
+  case exchangeUnbindOk
   case queueDeclare(QueueDeclaration)
   case queueDeclareOk(queue: String, messages: UInt32, consumers: UInt32)
   case queueBind(queue: String, exchange: String, routingKey: String, noWait: Bool, arguments: AMQPTable)
@@ -51,6 +62,12 @@ public enum AMQPMethod: Hashable, Sendable {
   case basicRecoverOk
   case confirmSelect(noWait: Bool)
   case confirmSelectOk
+  case txSelect
+  case txSelectOk
+  case txCommit
+  case txCommitOk
+  case txRollback
+  case txRollbackOk
 
   /// `exchange.declare`.
   public struct ExchangeDeclaration: Hashable, Sendable {
@@ -109,14 +126,19 @@ extension AMQPMethod {
     switch classID {
     case 10: found = try Self.connection(methodID, &reader)
     case 20: found = try Self.channel(methodID, &reader)
+    case 30: found = try Self.access(methodID, &reader)
     case 40: found = try Self.exchange(methodID, &reader)
     case 50: found = try Self.queue(methodID, &reader)
     case 60: found = try Self.basic(methodID, &reader)
     case 85 where methodID == 10: found = .confirmSelect(noWait: try reader.bit())
     case 85 where methodID == 11: found = .confirmSelectOk
+    case 90: found = Self.transaction(methodID)
     default: found = nil
     }
-    guard let found else { throw AMQPError(540, "NOT_IMPLEMENTED - method \(classID).\(methodID)") }
+    guard let found else {
+      let name = AMQPMethodRow.row(classID, methodID)?.name ?? "\(classID).\(methodID)"
+      throw AMQPError(540, "NOT_IMPLEMENTED - method \(name)")
+    }
     guard reader.isAtEnd else { throw .syntax("trailing bytes after the fields of a method") }
     self = found
   }
@@ -157,7 +179,34 @@ extension AMQPMethod {
     case 51: return .connectionCloseOk
     case 60: return .connectionBlocked(reason: try reader.shortString())
     case 61: return .connectionUnblocked
+    case 70:
+      let secret = try reader.longString()
+      return .connectionUpdateSecret(secret: secret, reason: try reader.shortString())
+    case 71: return .connectionUpdateSecretOk
     default: return nil
+    }
+  }
+
+  private static func access(_ id: UInt16, _ reader: inout AMQPReader) throws(AMQPError) -> AMQPMethod? {
+    switch id {
+    case 10:
+      _ = try reader.shortString()
+      for _ in 0..<5 { _ = try reader.bit() }
+      return .accessRequest
+    case 11: return .accessRequestOk(ticket: try reader.short())
+    default: return nil
+    }
+  }
+
+  private static func transaction(_ id: UInt16) -> AMQPMethod? {
+    switch id {
+    case 10: .txSelect
+    case 11: .txSelectOk
+    case 20: .txCommit
+    case 21: .txCommitOk
+    case 30: .txRollback
+    case 31: .txRollbackOk
+    default: nil
     }
   }
 
@@ -207,6 +256,20 @@ extension AMQPMethod {
       let ifUnused = try reader.bit()
       return .exchangeDelete(exchange: exchange, ifUnused: ifUnused, noWait: try reader.bit())
     case 21: return .exchangeDeleteOk
+    case 30, 40:
+      _ = try reader.short()
+      let destination = try reader.shortString()
+      let source = try reader.shortString()
+      let key = try reader.shortString()
+      let noWait = try reader.bit()
+      let arguments = try reader.table()
+      return id == 30
+        ? .exchangeBind(
+          destination: destination, source: source, routingKey: key, noWait: noWait, arguments: arguments)
+        : .exchangeUnbind(
+          destination: destination, source: source, routingKey: key, noWait: noWait, arguments: arguments)
+    case 31: return .exchangeBindOk
+    case 51: return .exchangeUnbindOk
     default: return nil
     }
   }

@@ -1,6 +1,9 @@
 import Environment
 
 /// A value in a field table (AMQP 0-9-1 §4.2.5.5, with RabbitMQ's type letters).
+///
+/// Clients of both dialects are understood: the letters that they write differently (`l` and `L`) have
+/// one meaning here.
 public enum AMQPValue: Hashable, Sendable {
   case boolean(Bool)
   case int8(Int8)
@@ -39,6 +42,32 @@ public enum AMQPValue: Hashable, Sendable {
     }
   }
 
+  /// Whether the value is a string. It may have any bytes.
+  var isString: Bool { if case .string = self { true } else { false } }
+
+  /// The name of the type in RabbitMQ's error texts.
+  var typeName: String {
+    switch self {
+    case .boolean: "bool"
+    case .int8: "byte"
+    case .uint8: "unsignedbyte"
+    case .int16: "short"
+    case .uint16: "unsignedshort"
+    case .int32: "signedint"
+    case .uint32: "unsignedint"
+    case .int64: "long"
+    case .float: "float"
+    case .double: "double"
+    case .decimal: "decimal"
+    case .string: "longstr"
+    case .bytes: "binary"
+    case .array: "array"
+    case .timestamp: "timestamp"
+    case .table: "table"
+    case .void: "void"
+    }
+  }
+
   /// Creates a string.
   public static func text(_ text: String) -> AMQPValue { .string(Array(text.utf8)) }
 }
@@ -62,6 +91,9 @@ public struct AMQPTable: Hashable, Sendable, ExpressibleByDictionaryLiteral {
   public init(dictionaryLiteral elements: (String, AMQPValue)...) {
     entries = elements.map { Entry(name: $0.0, value: $0.1) }
   }
+
+  /// The same entries, sorted by the bytes of their names.
+  var sorted: AMQPTable { AMQPTable(entries.sorted { $0.name.utf8.lexicographicallyPrecedes($1.name.utf8) }) }
 
   /// The first value of a name. Setting it replaces all values of the name; nil removes them.
   public subscript(name: String) -> AMQPValue? {
@@ -190,7 +222,8 @@ struct AMQPReader {
     case UInt8(ascii: "u"): return .uint16(try short())
     case UInt8(ascii: "I"): return .int32(Int32(bitPattern: try long()))
     case UInt8(ascii: "i"): return .uint32(try long())
-    case UInt8(ascii: "l"): return .int64(Int64(bitPattern: try longLong()))
+    // py-amqp writes `L` for the same type, as the specification's grammar has it. RabbitMQ reads both.
+    case UInt8(ascii: "l"), UInt8(ascii: "L"): return .int64(Int64(bitPattern: try longLong()))
     case UInt8(ascii: "f"): return .float(try long())
     case UInt8(ascii: "d"): return .double(try longLong())
     case UInt8(ascii: "D"):

@@ -1,0 +1,33 @@
+/// What the transaction of a channel does when it is committed (`tx.select`): publications, then
+/// settlements, each in order. Used on the broker's actor.
+struct ChannelTransaction {
+  /// A publication whose queues are known already, as in RabbitMQ.
+  struct Publication {
+    let message: BrokerMessage
+    let queues: [BrokerQueue]
+    let lifetime: Milliseconds?
+  }
+
+  /// What a client does with deliveries.
+  enum Settlement {
+    case acknowledge
+    case reject(requeue: Bool)
+  }
+
+  private(set) var publications: [Publication] = []
+  private(set) var settlements: [(kind: Settlement, deliveries: [BrokerDelivery])] = []
+  /// Deliveries that it settles.
+  private(set) var deliveries = 0
+  /// Approximate bytes of the publications.
+  private(set) var bytes = 0
+
+  mutating func add(_ publication: Publication) {
+    publications.append(publication)
+    bytes += publication.message.size + 64 + 16 * publication.queues.count
+  }
+
+  mutating func add(_ kind: Settlement, _ settled: [BrokerDelivery]) {
+    settlements.append((kind, settled))
+    deliveries += settled.count
+  }
+}

@@ -1,0 +1,105 @@
+import Environment
+
+/// Serves `basic.publish`: routes messages, adds them to queues, and confirms them. Used on the broker's
+/// actor.
+struct Publications {
+  let journal: BrokerJournal
+  let topology: BrokerTopology
+  let dispatcher: QueueDispatcher
+  let replies: DirectReplies
+  /// The largest body, in bytes.
+  let maximumMessage: Int
+  let planted: PlantedBugs
+
+  func publish(_ command: AMQPCommand, _ channel: BrokerChannel) throws(AMQPError) {
+    guard case .basicPublish(let name, let key, let mandatory, let immediate) = command.method else { return }
+    guard !immediate else { throw AMQPError(540, "NOT_IMPLEMENTED - immediate=true") }
+    guard command.omittedBytes == 0 else {
+      throw AMQPError(
+        406,
+        "PRECONDITION_FAILED - message size \(command.omittedBytes) is larger than configured max size \(maximumMessage)"
+      )
+    }
+    let exchange = try topology.existingExchange(name)
+    guard !exchange.properties.isInternal else {
+      throw AMQPError(403, "ACCESS_REFUSED - cannot publish to internal exchange '\(name)' in vhost '/'")
+    }
+    let client = channel.connection
+    var properties = try command.readProperties()
+    if let user = properties.userID, user != client.user {
+      throw AMQPError(
+        406, "PRECONDITION_FAILED - user_id property set to '\(user)' but authenticated user was '\(client.user)'")
+    }
+    let lifetime = try Milliseconds.lifetime(properties.expiration)
+    var isChanged = false
+    if properties.replyTo == DirectReplies.queue {
+      properties.replyTo = try DirectReplies.address(channel)
+      isChanged = true
+    }
+    var moreKeys: [String] = []
+    if let headers = properties.headers, !headers.entries.isEmpty {
+      moreKeys = try BrokerMessage.moreKeys(headers)
+      if headers["BCC"] != nil {
+        properties.headers!["BCC"] = nil
+        isChanged = true
+      }
+    }
+    let message = BrokerMessage(
+      exchange: name, routingKey: key, moreKeys: moreKeys,
+      properties: isChanged ? properties.bytes : command.properties,
+      body: command.body, isPersistent: properties.isPersistent, priority: properties.priority ?? 0)
+    let routing = Routing(key: key, moreKeys: moreKeys, headers: properties.headers)
+    let queues = topology.route(routing, from: exchange)
+    if queues.isEmpty, mandatory {
+      channel.send(.basicReturn(code: 312, text: "NO_ROUTE", exchange: name, routingKey: key), message)
+    }
+    if name.isEmpty { for key in routing.allKeys where DirectReplies.isReply(key) { replies.deliver(message, key) } }
+    guard channel.transaction == nil else {
+      let publication = ChannelTransaction.Publication(message: message, queues: queues, lifetime: lifetime)
+      client.transactionBytes -= channel.transaction!.bytes
+      channel.transaction!.add(publication)
+      client.transactionBytes += channel.transaction!.bytes
+      return
+    }
+    confirm(add(message, to: queues, lifetime, client), channel)
+  }
+
+  /// Adds the messages of a transaction to their queues. Returns false when one of them is full and refuses.
+  func commit(_ transaction: ChannelTransaction, _ channel: BrokerChannel) -> Bool {
+    var isComplete = true
+    for publication in transaction.publications {
+      let fate = add(publication.message, to: publication.queues, publication.lifetime, channel.connection)
+      if fate == .refused { isComplete = false }
+    }
+    return isComplete
+  }
+
+  /// Adds a message to queues. It is refused when one of them refuses it, and stored when one of them stores it.
+  private func add(
+    _ message: BrokerMessage, to queues: [BrokerQueue], _ lifetime: Milliseconds?, _ client: BrokerConnection
+  ) -> QueueDispatcher.Admission {
+    client.hasPublished = true
+    var fate = QueueDispatcher.Admission.kept
+    for queue in queues where !queue.isDeleted {
+      switch dispatcher.enqueue(message, in: queue, lifetime: lifetime) {
+      case .stored: if fate == .kept { fate = .stored }
+      case .kept: client.fillsMemory = true
+      case .refused:
+        client.fillsMemory = true
+        fate = .refused
+      }
+    }
+    return fate
+  }
+
+  private func confirm(_ fate: QueueDispatcher.Admission, _ channel: BrokerChannel) {
+    guard channel.confirms.isEnabled else { return }
+    let tag = channel.confirms.expect()
+    switch fate {
+    case .stored where !planted(.confirmsEarly): return journal.confirm(tag, on: channel)
+    case .refused: channel.confirms.refuse(tag)
+    case .stored, .kept: channel.confirms.confirm(tag)
+    }
+    channel.sendConfirmsSoon()
+  }
+}
