@@ -34,7 +34,7 @@ class Explain(unittest.TestCase):
         there, gone = (next(i for i, line in enumerate(lines) if words in line)
                        for words in ("user 1 is now free, connection 2", "user 1 is now offline, connection 1"))
         self.assertLess(there, gone)
-        self.assertIn("ann begins to disconnect", text)
+        self.assertIn("ann starts to disconnect", text)
         self.assertNotIn("://", pathlib.Path(page).read_text().replace("http://www.w3.org/2000/svg", ""))
 
     def test_the_same_seed_gives_the_same_output(self):

@@ -160,7 +160,7 @@ struct SimulatorCommandTests {
       for more in [[], ["--seed", "2"]] {
         let outcome = try FinishedProcess(Self.binary, ["explain", file, "--html", page] + more, in: folder)
         #expect(outcome.code == 0, "\(outcome.errors)")
-        #expect(outcome.output.contains("Promised (no-trap): no run kills its process."))
+        #expect(outcome.output.contains("Promised (no-trap): the process does not die."))
         #expect(outcome.output.contains("the process dies"))
         #expect(outcome.output.contains("users: GET /get-sessions"), "\(outcome.output)")
       }

@@ -120,8 +120,8 @@ extension AccountOracles {
       case .undecided:
         return [
           Breach(
-            "the history of \(key) is small enough to check",
-            ["too many operations overlap: make the scenario smaller"])
+            "the history of \(key) can be checked",
+            ["too many operations overlap; make the scenario smaller"])
         ]
       case .violated(let id):
         let byID = Dictionary(uniqueKeysWithValues: operations.map { ($0.id, $0) })
@@ -130,7 +130,7 @@ extension AccountOracles {
         return [
           Breach(
             "\(what) behave as if each request took effect at one instant (\(key))",
-            story.sorted { $0.id < $1.id }.suffix(12).map(\.description) + ["no order explains: \(culprit)"])
+            story.sorted { $0.id < $1.id }.suffix(12).map(\.description) + ["no order of these requests explains \(culprit)"])
         ]
       }
     }

@@ -2,10 +2,10 @@
 enum AccountOracles {
   static let all = [
     Oracle(
-      "no-unexplained-5xx", "every 5xx is explained by a fault", .atOnce, over: \.accounts, unexplained),
+      "no-unexplained-5xx", "a service answers 5xx only because of a fault", .atOnce, over: \.accounts, unexplained),
     Oracle("unique", "usernames, emails and session ids are unique", .atOnce, over: \.accounts, unique),
     Oracle("refresh-once", "a refresh token works once", .atOnce, over: \.accounts, refreshOnce),
-    Oracle("dead-token", "no request with a dead token succeeds", .atOnce, over: \.accounts, dead),
+    Oracle("dead-token", "a dead token is refused", .atOnce, over: \.accounts, dead),
     Oracle("durable", "every acknowledged write survives", .inTheEnd, over: \.accounts, durable),
     Oracle(
       "linearizable-accounts", "accounts behave as if each request took effect at one instant", .atOnce,
@@ -56,7 +56,7 @@ enum AccountOracles {
     }
     for session in sessions.keys.sorted()
     where sessions[session]!.count > 1 + endings[session, default: 0] + endsByUser {
-      return [Breach("a session id is unique across users", sessions[session]!.map(\.description))]
+      return [Breach("a session id is unique among all users", sessions[session]!.map(\.description))]
     }
     return []
   }
@@ -99,7 +99,7 @@ enum AccountOracles {
     for operation in operations where operation.answer.isSuccess {
       guard let token = operation.request.token else { continue }
       func breach(_ why: String, _ cause: [Operation]) -> [Breach] {
-        [Breach("no request with a dead token succeeds (\(why))", (cause + [operation]).map(\.description))]
+        [Breach("a dead token is refused (\(why))", (cause + [operation]).map(\.description))]
       }
       if token.expires <= min(operation.wallAtInvocation, operation.wallAtAnswer) {
         return breach("it had expired", [])

@@ -38,7 +38,7 @@ struct ChatEvidence {
     self.disturbances = disturbances
     sendingByContent = Dictionary(history.sendings.map { ($0.content, $0) }, uniquingKeysWith: { first, _ in first })
     sights =
-      history.sockets.flatMap { socket in socket.heard.map { ($0.fact, socket.user, "\(socket.person) heard") } }
+      history.sockets.flatMap { socket in socket.heard.map { ($0.fact, socket.user, "\(socket.person) received") } }
       + history.readings.flatMap { reading in reading.facts.map { ($0, reading.user, "\(reading.person) read") } }
   }
 }

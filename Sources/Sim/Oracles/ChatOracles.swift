@@ -1,16 +1,16 @@
 /// The oracles over the Chat Service.
 enum ChatOracles {
   static let all = [
-    Oracle("no-unexplained-5xx", "every 5xx is explained by a fault", .atOnce, over: \.chat, unexplained),
+    Oracle("no-unexplained-5xx", "a service answers 5xx only because of a fault", .atOnce, over: \.chat, unexplained),
     Oracle("stored-once", "a repeated client_id stores nothing", .atOnce, over: \.chat, storedOnce),
     Oracle("one-order", "all participants see one order without gaps", .atOnce, over: \.chat, oneOrder),
     Oracle("durable", "an acknowledged message is never lost", .inTheEnd, over: \.chat, durable),
     Oracle("socket-order", "a socket receives messages in order, each once", .atOnce, over: \.chat, socketOrder),
-    Oracle("complete", "a socket that stays connected receives every message", .inTheEnd, over: \.chat, complete),
+    Oracle("complete", "a connected socket receives every message", .inTheEnd, over: \.chat, complete),
     Oracle("private", "only participants receive a message", .atOnce, over: \.chat, isPrivate),
-    Oracle("presence", "presence says whether a user has a socket", .inTheEnd, over: \.chat, presence),
-    Oracle("session-ended", "an ended session is of no use after 5 s", .atOnce, over: \.chat, sessionEnded),
-    Oracle("deleted", "a deleted account leaves every contact list", .inTheEnd, over: \.chat, deleted),
+    Oracle("presence", "presence says whether a user has an open socket", .inTheEnd, over: \.chat, presence),
+    Oracle("session-ended", "an ended session cannot be used after 5 s", .atOnce, over: \.chat, sessionEnded),
+    Oracle("deleted", "a deleted account is in no contact list", .inTheEnd, over: \.chat, deleted),
   ]
 
   static func breach(_ promise: String, _ events: [String]) -> [Breach] { [Breach(promise, events)] }
@@ -23,7 +23,7 @@ enum ChatOracles {
   }
 
   static func say(_ fact: MessageFact) -> String {
-    "\"\(fact.content)\" of user \(fact.sender): message \(fact.id), seq \(fact.sequence) of \(fact.conversation)"
+    "\"\(fact.content)\" from user \(fact.sender): message \(fact.id), seq \(fact.sequence) of \(fact.conversation)"
   }
 
   /// The time-out of requests between services, in nanoseconds.
@@ -41,7 +41,7 @@ enum ChatOracles {
       let isExplained = status == 503 && (isDisturbed || isLate)
       if !isExplained {
         return breach(
-          "no 5xx without a fault that explains it",
+          "a service answers 5xx only because of a fault",
           ["\(VirtualTime.text(call.interval.invokedAt)) \(call.person): \(call.what) → \(status)"])
       }
     }

@@ -7,8 +7,8 @@ extension ChatOracles {
       for (_, time, fact) in socket.heard {
         if let before = last[fact.conversation], before.sequence >= fact.sequence {
           return breach(
-            "each socket receives new_message in the order of seq, each at most once",
-            ["\(socket.person) heard \(say(before))", "and then, at \(VirtualTime.text(time)), \(say(fact))"])
+            "a socket receives messages in order of seq, each at most once",
+            ["\(socket.person) received \(say(before))", "then, at \(VirtualTime.text(time)), \(say(fact))"])
         }
         last[fact.conversation] = fact
       }
@@ -34,12 +34,12 @@ extension ChatOracles {
         // message only if a later one arrived.
         guard socket.ended == nil || answer.sequence < furthest[sending.conversation] ?? 0 else { continue }
         guard model.takesPart(socket.user, in: sending.conversation, during: sending.interval) else { continue }
-        let end = socket.ended == nil ? "it was open to the end" : "it heard seq \(furthest[sending.conversation] ?? 0)"
+        let end = socket.ended == nil ? "it is still open" : "it received seq \(furthest[sending.conversation] ?? 0)"
         return breach(
-          "a socket that stays connected receives every message",
+          "a connected socket receives every message",
           [
             say(sending),
-            "\(socket.person)'s socket of \(VirtualTime.text(socket.connectedAt)) did not hear it, though \(end)",
+            "\(socket.person)'s socket, connected at \(VirtualTime.text(socket.connectedAt)), did not receive it, and \(end)",
           ])
       }
     }
@@ -56,13 +56,13 @@ extension ChatOracles {
       // at any time after the first attempt.
       if !model.mayTakePart(user, in: fact.conversation, during: stored(sending)) {
         return breach(
-          "nobody receives a message of a conversation that they were not part of when it was stored",
-          [say(sending), "\(how) it, as user \(user)"])
+          "only users who are in a conversation when a message is stored receive it",
+          [say(sending), "\(how) it as user \(user)"])
       }
     }
     for sending in evidence.sendings
     where sending.isAcknowledged && model.areApart(sending.conversation, during: sending.interval) {
-      return breach("a direct message needs a friend", [say(sending), "and one had blocked the other before"])
+      return breach("direct messages are for friends", [say(sending), "one had blocked the other before"])
     }
     return []
   }
@@ -85,8 +85,8 @@ extension ChatOracles {
       for (_, user, isOnline) in socket.presence {
         if last[user] == isOnline, !model.hasChanges(.between(user, socket.user)) {
           return breach(
-            "user_status comes only when a user's first socket opens or the last one closes",
-            ["\(socket.person) heard twice in a row that user \(user) is \(isOnline ? "online" : "offline")"])
+            "user_status is sent only when a user's first socket opens or their last one closes",
+            ["\(socket.person) was told twice in a row that user \(user) is \(isOnline ? "online" : "offline")"])
         }
         last[user] = isOnline
       }
@@ -94,15 +94,15 @@ extension ChatOracles {
       for user in last.keys.sorted() where evidence.isOnlineAtEnd[user] != last[user] {
         guard let truth = evidence.isOnlineAtEnd[user], !model.hasChanges(.between(user, socket.user)) else { continue }
         return breach(
-          "what was heard last of somebody's presence is so",
-          ["\(socket.person) heard last that user \(user) is \(truth ? "offline" : "online"), which is not so"])
+          "the last user_status of a user is correct",
+          ["\(socket.person) was last told that user \(user) is \(truth ? "offline" : "online"), which is wrong"])
       }
     }
     for look in evidence.presence {
       guard let truth = evidence.isOnlineAtEnd[look.other], truth != look.isOnline else { continue }
       return breach(
-        "is_online says whether somebody has a socket",
-        ["\(look.person) saw that user \(look.other) is \(look.isOnline ? "online" : "offline"), which is not so"])
+        "is_online says whether a user has an open socket",
+        ["\(look.person) read that user \(look.other) is \(look.isOnline ? "online" : "offline"), which is wrong"])
     }
     return []
   }
@@ -112,12 +112,12 @@ extension ChatOracles {
     let former = Set(evidence.replaced.flatMap { $0.dropLast() })
     for (person, other) in evidence.lastContacts where former.contains(other) {
       return breach(
-        "when an account is deleted it leaves its friends' contacts",
-        ["in the end \(person)'s contacts still show user \(other), whose account was deleted"])
+        "a deleted account is in no contact list",
+        ["\(person)'s contacts still have user \(other), whose account was deleted"])
     }
     for users in evidence.replaced where Set(users).count < users.count {
       return breach(
-        "a later account of a name is another one", ["one name stood for the users \(users), in this order"])
+        "a new account with the name of a deleted one has a new user id", ["one name had the user ids \(users), in this order"])
     }
     return []
   }
@@ -130,9 +130,9 @@ extension ChatOracles {
       for (session, askedAt) in sending.accepted {
         guard let end = evidence.endedSessions[session], askedAt > end + closing else { continue }
         return breach(
-          "an ended session sends nothing after 5 s",
+          "an ended session cannot send a message after 5 s",
           [
-            "the session ended at \(VirtualTime.text(end)), and at \(VirtualTime.text(askedAt)) it was still good for",
+            "the session ended at \(VirtualTime.text(end)), and this request of \(VirtualTime.text(askedAt)) was accepted:",
             say(sending),
           ])
       }
@@ -142,10 +142,10 @@ extension ChatOracles {
       // The time of the request counts, since the answer may have been under way for long.
       if socket.begunAt > end + closing {
         return breach(
-          "an ended session opens no socket after 5 s",
+          "an ended session cannot open a socket after 5 s",
           [
             "\(socket.person)'s session ended at \(VirtualTime.text(end))",
-            "its socket was begun at \(VirtualTime.text(socket.begunAt)), and opened",
+            "a socket requested at \(VirtualTime.text(socket.begunAt)) was opened",
           ])
       }
       for (_, time, fact) in socket.heard {
@@ -153,10 +153,10 @@ extension ChatOracles {
           continue
         }
         return breach(
-          "no ended session lives for longer than 5 s",
+          "the sockets of an ended session close within 5 s",
           [
             "\(socket.person)'s session ended at \(VirtualTime.text(end))", say(sending),
-            "and its socket heard it at \(VirtualTime.text(time))",
+            "its socket received it at \(VirtualTime.text(time))",
           ])
       }
     }

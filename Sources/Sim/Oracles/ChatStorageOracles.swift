@@ -2,7 +2,7 @@
 extension ChatOracles {
   /// A message is stored at most once, however often it was sent.
   static func storedOnce(_ evidence: ChatEvidence) -> [Breach] {
-    let promise = "the same client_id from the same sender gives the first answer again, and stores nothing"
+    let promise = "a repeated client_id gets the first answer again and stores nothing"
     for sending in evidence.sendings where Set(sending.acknowledgements).count > 1 {
       return breach(promise, [say(sending)])
     }
@@ -29,7 +29,7 @@ extension ChatOracles {
       let place = Place(conversation: fact.conversation, sequence: fact.sequence)
       if let known = places[place] {
         guard known.fact == fact else {
-          return breach("a conversation has one order", ["\(known.how) \(say(known.fact))", "\(how) \(say(fact))"])
+          return breach("all participants see the same message at each seq", ["\(known.how) \(say(known.fact))", "\(how) \(say(fact))"])
         }
       } else {
         places[place] = (fact, how)
@@ -37,10 +37,10 @@ extension ChatOracles {
       guard let sending = evidence.sendingByContent[fact.content], sending.conversation == fact.conversation,
         sending.sender == fact.sender
       else {
-        return breach("a message is what was sent", ["\(how) \(say(fact))", "and nobody sent that"])
+        return breach("a received message was sent, with this content, by this sender", ["\(how) \(say(fact))", "nobody sent that"])
       }
       if let answer = sending.acknowledgements.first, answer.id != fact.id || answer.sequence != fact.sequence {
-        return breach("an acknowledgement says where the message is", [say(sending), "\(how) \(say(fact))"])
+        return breach("an acknowledgement has the id and seq of the stored message", [say(sending), "\(how) \(say(fact))"])
       }
     }
     for reading in evidence.readings where reading.isWhole {
@@ -49,8 +49,8 @@ extension ChatOracles {
       let begins = if case .direct = reading.conversation { Int64(1) } else { first.sequence }
       for (index, fact) in reading.facts.enumerated() where fact.sequence != begins + Int64(index) {
         return breach(
-          "seq is 1, 2, 3 … without a gap",
-          ["\(reading.person) read, at place \(begins + Int64(index)), \(say(fact))"])
+          "seq is 1, 2, 3, … without a gap",
+          ["\(reading.person) read, where seq \(begins + Int64(index)) was expected, \(say(fact))"])
       }
     }
     return []
@@ -67,8 +67,8 @@ extension ChatOracles {
       {
         guard model.takesPart(reading.user, in: reading.conversation, during: sending.interval) else { continue }
         return breach(
-          "what was acknowledged is never lost",
-          [say(sending), "\(reading.person) read the conversation to its end, and it was not there"])
+          "an acknowledged message is never lost",
+          [say(sending), "\(reading.person) read the whole conversation, and the message is missing"])
       }
     }
     let read = Set(evidence.readings.filter(\.isWhole).flatMap { $0.facts.map(\.content) })
@@ -79,8 +79,8 @@ extension ChatOracles {
           continue
         }
         return breach(
-          "a message is stored before anybody hears of it",
-          ["\(VirtualTime.text(time)) \(socket.person) heard \(say(fact))", "and in the end it was not there"])
+          "a message is stored before it is delivered",
+          ["\(VirtualTime.text(time)) \(socket.person) received \(say(fact))", "at the end of the run it is not stored"])
       }
     }
     return []

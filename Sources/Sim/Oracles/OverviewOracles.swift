@@ -11,9 +11,9 @@ extension SessionOracles {
       let entry = users.first { $0["USER_ID"] == .int(socket.user) }
       guard entry == nil || entry!["STATUS"] == "OFFLINE" else { continue }
       return breach(
-        "a user whose socket is open is available",
+        "a user with an open socket is free or assigned to a session",
         [
-          "\(socket.person), user \(socket.user), is connected, and the manager has: \(entry?.text ?? "nobody of that id")"
+          "\(socket.person), user \(socket.user), is connected; the manager has \(entry?.text ?? "no such user")"
         ])
     }
     return []
@@ -27,8 +27,8 @@ extension SessionOracles {
         continue
       }
       return breach(
-        "a user who is gone is given to nobody",
-        ["\(person), user \(user), went for good, and the manager has: \(entry.text)"])
+        "a user who has left is assigned to no session",
+        ["\(person), user \(user), left for good; the manager has \(entry.text)"])
     }
     return []
   }
@@ -61,8 +61,8 @@ extension SessionOracles {
       let count = (supervisor["LIST_USER_ID"]?.array?.count ?? 0) + Int(supervisor["DEMAND"]?.int ?? 0)
       guard !run.wanted.contains(count) else { continue }
       return breach(
-        "a session has the users that its customer asked for, and what is missing is remembered",
-        ["\(run.email) asked for \(run.wanted.lowerBound) to \(run.wanted.upperBound), and has: \(supervisor.text)"])
+        "the users of a session and its open demand are the number that its customer requested",
+        ["\(run.email) requested \(run.wanted.lowerBound) to \(run.wanted.upperBound) users; the manager has \(supervisor.text)"])
     }
     return []
   }
@@ -77,7 +77,7 @@ extension SessionOracles {
         return breach("every running session has one supervisor", [supervisor.text])
       }
       if (supervisor["DEMAND"]?.int ?? 0) > 0, (overview["FREE"]?.int ?? 0) > 0 {
-        return breach("demand is met while users are free", [supervisor.text, "free: \(overview["FREE"]?.text ?? "")"])
+        return breach("demand is met while users are free", [supervisor.text, "free users: \(overview["FREE"]?.text ?? "")"])
       }
     }
     var places: [String: String] = [:]
@@ -85,7 +85,7 @@ extension SessionOracles {
       for user in supervisor["LIST_USER_ID"]?.array ?? [] {
         let id = supervisor["SESSION_SUPERVISOR_ID"]?.string ?? ""
         if let other = places[user.text] {
-          return breach("a user is in one place", ["user \(user.text) is with \(other) and with \(id)"])
+          return breach("a user is with at most one supervisor", ["user \(user.text) is with \(other) and with \(id)"])
         }
         places[user.text] = id
       }
@@ -95,7 +95,7 @@ extension SessionOracles {
         $0["EMAIL"]?.string == run.email && $0["STATUS"] != "ended"
       }
       if sessions.count != 1 {
-        return breach("a running session is known to the manager, once", ["\(run.email): \(sessions.count)"])
+        return breach("the manager has each running session once", ["\(run.email): \(sessions.count) sessions"])
       }
     }
     return []

@@ -21,13 +21,13 @@ enum QueueOracles {
     guard history.poison > 0, let queues = history.overview?["QUEUES"]?.array else { return [] }
     let letters = queues.first { $0["QUEUE"] == "PARLEY_DEAD_LETTER" }?["MESSAGES"]?.int ?? 0
     guard letters < history.poison else { return [] }
-    return [Breach(["\(history.poison) were published, and \(letters) are dead letters"])]
+    return [Breach(["\(history.poison) unreadable messages were published; \(letters) are dead letters"])]
   }
 
   /// Every message that the broker has confirmed is worked off.
   static func workedOff(_ log: WorkLog) -> [Breach] {
     guard log.confirmed > 0, let lost = (1...log.confirmed).first(where: { !log.isDone($0) }) else { return [] }
-    return [Breach(["\(log.worker): message \(lost) of \(log.confirmed) was confirmed, and never worked off"])]
+    return [Breach(["\(log.worker): message \(lost) of \(log.confirmed) was confirmed and never acknowledged"])]
   }
 
   /// New messages arrive in the order of publication. Only a message that arrived before may arrive
@@ -37,7 +37,7 @@ enum QueueOracles {
     for (number, time) in log.done {
       guard number <= last + 1 else {
         let at = VirtualTime.text(time)
-        return [Breach(["\(log.worker): message \(number) was worked off at \(at), before message \(last + 1)"])]
+        return [Breach(["\(log.worker): message \(number) was acknowledged at \(at), before message \(last + 1)"])]
       }
       last = max(last, number)
     }

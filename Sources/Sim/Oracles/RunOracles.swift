@@ -2,14 +2,14 @@
 enum RunOracles {
   static let all = [
     noTrap, ends,
-    Oracle("unwinds", "the tasks of a dead node end", .atOnce, over: \.run.defects) { $0.isEmpty ? [] : [Breach($0)] },
+    Oracle("unwinds", "when a node dies, all its tasks end", .atOnce, over: \.run.defects) { $0.isEmpty ? [] : [Breach($0)] },
     Oracle(
-      "live", "when the faults are over, every node comes up and every user is served", .inTheEnd, over: \.run.stuck
+      "live", "after the faults every node runs and every user is served", .inTheEnd, over: \.run.stuck
     ) { $0.isEmpty ? [] : [Breach($0)] },
   ]
 
   /// A process that died cannot judge itself: `Violation.death` reports it from outside.
-  static let noTrap = Oracle("no-trap", "no run kills its process", .atOnce, over: \.run) { _ in [] }
+  static let noTrap = Oracle("no-trap", "the process does not die", .atOnce, over: \.run) { _ in [] }
 
   /// A process that is in an endless loop cannot judge itself either: the search kills it.
   static let ends = Oracle("ends", "every run ends", .atOnce, over: \.run) { _ in [] }

@@ -3,36 +3,36 @@ import System
 /// The oracles over supervised sessions.
 enum SessionOracles {
   static let all = [
-    Oracle("accepted-once", "one of simultaneous requests is accepted", .atOnce, over: \.sessions, acceptedOnce),
+    Oracle("accepted-once", "of simultaneous requests for one email, one is accepted", .atOnce, over: \.sessions, acceptedOnce),
     Oracle("transcript", "a transcript has each message once, in order", .atOnce, over: \.sessions, transcripts),
     Oracle("complete", "an accepted message is in the transcript", .inTheEnd, over: \.sessions, complete),
     Oracle("relayed", "users receive the transcript in its order", .atOnce, over: \.sessions, relayed),
     Oracle("heard", "a user of a session receives the messages of the others", .inTheEnd, over: \.sessions, heard),
     Oracle("served", "every session has one supervisor and its users", .inTheEnd, over: \.sessions, served),
-    Oracle("present", "a user whose socket is open is available", .inTheEnd, over: \.sessions, present),
+    Oracle("present", "a user with an open socket is free or assigned to a session", .inTheEnd, over: \.sessions, present),
     Oracle("gone", "a user who has left is assigned to no session", .inTheEnd, over: \.sessions, gone),
-    Oracle("staffed", "a session has as many users as requested", .inTheEnd, over: \.sessions, staffed),
+    Oracle("staffed", "a session has the number of users that its customer requested", .inTheEnd, over: \.sessions, staffed),
   ]
 
   static func breach(_ promise: String, _ events: [String]) -> [Breach] { [Breach(promise, events)] }
 
   static func say(_ entry: TranscriptEntry) -> String {
-    "SEQ \(entry.sequence): \"\(entry.text)\" of \(entry.from.text)"
+    "SEQ \(entry.sequence): \"\(entry.text)\" from \(entry.from.text)"
   }
 
   static func say(_ saying: Saying) -> String {
     let interval = saying.interval
     let times = "\(VirtualTime.text(interval.invokedAt))–\(VirtualTime.text(interval.answeredAt))"
     return
-      "said at \(times) on line \(saying.line), \(saying.isAccepted ? "accepted" : "not accepted"): \"\(saying.text)\""
+      "\"\(saying.text)\", sent at \(times) on connection \(saying.line), \(saying.isAccepted ? "accepted" : "not accepted")"
   }
 
   static func acceptedOnce(_ history: SessionHistory) -> [Breach] {
     for run in history.runs where run.acceptances > 1 {
       return breach(
-        "of any number of simultaneous requests for one email exactly one is accepted",
+        "of simultaneous requests for one email, one is accepted",
         [
-          "asked at \(VirtualTime.text(run.interval.invokedAt))–\(VirtualTime.text(run.interval.answeredAt)) for \(run.email): \(run.acceptances) were accepted"
+          "\(run.email), requests at \(VirtualTime.text(run.interval.invokedAt))–\(VirtualTime.text(run.interval.answeredAt)): \(run.acceptances) were accepted"
         ])
     }
     return []
@@ -50,20 +50,20 @@ enum SessionOracles {
       var last: [JSONValue: Int] = [:]
       for entry in run.transcript {
         guard seen.insert(entry.text).inserted else {
-          return breach("a message is in the transcript once", ["\(run.person) read twice: \(say(entry))"])
+          return breach("a transcript has each message once", ["\(run.person) read twice: \(say(entry))"])
         }
         guard let place = places[entry.text], history.sayings[place].from == entry.from else {
-          return breach("a transcript has what was said", ["\(run.person) read \(say(entry)), and nobody said that"])
+          return breach("a message in the transcript was sent by its sender", ["\(run.person) read \(say(entry)), which nobody sent"])
         }
         // A message without an answer may reach the transcript at any later time, if the network
         // delays it.
         guard history.sayings[place].isAccepted else { continue }
         if let before = last[entry.from], before > place {
           return breach(
-            "messages of one sender reach the transcript in the order in which they were sent",
+            "the messages of one sender are in the transcript in the order in which they were sent",
             [
-              "\(run.person) read \(say(entry)), which was \(say(history.sayings[place]))",
-              "after what was \(say(history.sayings[before]))",
+              "\(run.person) read \(say(entry))", "which is \(say(history.sayings[place]))",
+              "and comes after \(say(history.sayings[before]))",
             ])
         }
         last[entry.from] = place
@@ -75,8 +75,8 @@ enum SessionOracles {
   private static func gaps(_ entries: [TranscriptEntry], _ run: CustomerRun) -> [Breach] {
     guard let index = entries.indices.first(where: { entries[$0].sequence != Int64($0) + 1 }) else { return [] }
     return breach(
-      "SEQ is 1, 2, 3 … without a gap",
-      ["\(run.person) read, at place \(index + 1), \(say(entries[index]))"])
+      "SEQ is 1, 2, 3, … without a gap",
+      ["\(run.person) read, where SEQ \(index + 1) was expected, \(say(entries[index]))"])
   }
 
   /// The messages that a customer has read while following the transcript do not change.
@@ -84,9 +84,9 @@ enum SessionOracles {
     guard run.isFinal, !run.transcript.starts(with: run.followed) else { return [] }
     let index = zip(run.followed, run.transcript).enumerated().first { $1.0 != $1.1 }?.offset ?? run.transcript.count
     return breach(
-      "what was read of a transcript stays as it was",
-      ["\(run.person) read \(say(run.followed[index])), and in the end"]
-        + [run.transcript.count > index ? say(run.transcript[index]) : "no more than \(index) messages"])
+      "a transcript that was read does not change",
+      ["\(run.person) read \(say(run.followed[index]))"]
+        + [run.transcript.count > index ? "later: \(say(run.transcript[index]))" : "later: only \(index) messages"])
   }
 
   /// An accepted message is in the transcript when everything has come to rest.
@@ -96,8 +96,8 @@ enum SessionOracles {
       for saying in history.sayings where saying.from == "CUSTOMER" && saying.line == number && saying.isAccepted {
         guard !texts.contains(saying.text) else { continue }
         return breach(
-          "what a customer said is in the transcript",
-          ["\"\(saying.text)\" was accepted at \(VirtualTime.text(saying.interval.answeredAt)), and is not there"])
+          "an accepted message of a customer is in the transcript",
+          ["\"\(saying.text)\" was accepted at \(VirtualTime.text(saying.interval.answeredAt)) and is missing"])
       }
       // On one connection a user stays with one supervisor, so a message between two messages of
       // the transcript is in the transcript too.
@@ -111,8 +111,8 @@ enum SessionOracles {
           !texts.contains(saying.text), staysOnLine(saying, history)
         else { continue }
         return breach(
-          "what a user of a session said is in the transcript",
-          ["\"\(saying.text)\" was accepted at \(VirtualTime.text(saying.interval.answeredAt)), and is not there"])
+          "an accepted message of a user is in the transcript",
+          ["\"\(saying.text)\" was accepted at \(VirtualTime.text(saying.interval.answeredAt)) and is missing"])
       }
     }
     return []
@@ -133,21 +133,21 @@ enum SessionOracles {
         if let (run, written) = transcripts[entry.text] {
           guard written == entry else {
             return breach(
-              "what users hear is what the transcript has",
+              "users receive messages as the transcript has them",
               [
-                "\(socket.person) heard \(say(entry)) at \(VirtualTime.text(time))",
+                "\(socket.person) received \(say(entry)) at \(VirtualTime.text(time))",
                 "the transcript has \(say(written))",
               ])
           }
           if let before = last, before.email == run.email, before.sequence >= entry.sequence {
             return breach(
-              "each message is relayed in the order of the transcript, once",
-              ["\(socket.person) heard \(say(entry)) at \(VirtualTime.text(time))", "after SEQ \(before.sequence)"])
+              "users receive each message once, in the order of the transcript",
+              ["\(socket.person) received \(say(entry)) at \(VirtualTime.text(time))", "after SEQ \(before.sequence)"])
           }
           last = (run.email, entry.sequence)
         }
         guard entry.from != .int(socket.user) else {
-          return breach("nobody hears themselves", ["\(socket.person) heard \(say(entry))"])
+          return breach("a user does not receive their own messages", ["\(socket.person) received \(say(entry))"])
         }
       }
     }
@@ -172,9 +172,9 @@ enum SessionOracles {
         for entry in run.transcript where entry.sequence > first.sequence && entry.sequence <= last {
           guard entry.from != .int(socket.user), !heard.contains(entry.sequence) else { continue }
           return breach(
-            "a user of a session hears what the others say",
+            "a user of a session receives the messages of the others",
             [
-              "\(socket.person) said \(say(first)) over a connection, and over the same one never heard \(say(entry))"
+              "\(socket.person) sent \(say(first)) and did not receive, on the same connection, \(say(entry))"
             ])
         }
       }

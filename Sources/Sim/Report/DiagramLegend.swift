@@ -1,13 +1,13 @@
 /// The legend of a space-time diagram: its signs and its keys.
 enum DiagramLegend {
   private static let signs = [
-    (line("arrow"), "a message"), (line("arrow part"), "a part of one"), (line("arrow lost"), "never arrives"),
-    (line("arrow open"), "under way when the run ends"), (dot("fault"), "a fault, a crash, a reset"),
+    (line("arrow"), "a message"), (line("arrow part"), "a part of a message"), (line("arrow lost"), "never arrives"),
+    (line("arrow open"), "not arrived when the run ends"), (dot("fault"), "a fault, a crash, a reset"),
     (dot("boot"), "a start, a repair"),
     (dot("log"), "a line of a log"),
     ("<rect class=\"sync\" x=\"12\" y=\"3\" width=\"4\" height=\"8\"/>", "a sync of a disk"),
-    (line("down"), "the node is down"), (line("still"), "the node stands still"),
-    (line("evidence"), "what breaks the promise"), (line("now"), "the moment that is shown below"),
+    (line("down"), "the node is down"), (line("still"), "the node is paused"),
+    (line("evidence"), "an event that breaks the promise"), (line("now"), "the time that is shown below"),
   ]
 
   private static func line(_ kind: String) -> String {
@@ -23,7 +23,7 @@ enum DiagramLegend {
     return """
       <ul id="legend" aria-label="legend">\(entries.joined())</ul>
       <p id="keys"><kbd>←</kbd> <kbd>→</kbd> move, <kbd>+</kbd> <kbd>−</kbd> zoom, <kbd>n</kbd> <kbd>p</kbd> next and previous message,
-      <kbd>b</kbd> to the break, <kbd>w</kbd> the whole run.</p>
+      <kbd>b</kbd> to the breach, <kbd>w</kbd> the whole run.</p>
       """
   }
 }

@@ -142,7 +142,7 @@ enum DiagramScript {
     function showState() {
       $('clock').textContent = seconds(view.now);
       const groups = new Map([['nodes', new Map(data.lanes.map(name => [name, 'up']))]]);
-      for (const [node, from, to, kind] of spells) if (from <= view.now && view.now < to) groups.get('nodes').set(node, kind === 'down' ? 'down' : 'stands still');
+      for (const [node, from, to, kind] of spells) if (from <= view.now && view.now < to) groups.get('nodes').set(node, kind === 'down' ? 'down' : 'paused');
       for (const [t, group, subject, value] of data.states) {
         if (t > view.now) break;
         if (!groups.has(group)) groups.set(group, new Map());

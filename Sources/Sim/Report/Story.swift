@@ -68,7 +68,7 @@ public struct Story {
     let near = acts.filter { $0.at.nanoseconds >= first && $0.at.nanoseconds <= last }
     for act in near where near.count <= Self.fewActs || people.contains(act.who) {
       found.append(
-        Sentence(at: act.at.nanoseconds, isEvidence: false, text: "\(act.who) begins to \(Self.words(act.action))"))
+        Sentence(at: act.at.nanoseconds, isEvidence: false, text: "\(act.who) starts to \(Self.words(act.action))"))
     }
     let end = last == .max ? last : last + Self.tail
     for arrow in record.arrows where arrow.sentAt >= first && arrow.sentAt <= end {
@@ -82,15 +82,15 @@ public struct Story {
       for message in arrow.messages where isTheirs || texts.contains(where: { message.detail.contains(word: $0) }) {
         let fate =
           arrow.isLost
-          ? ", which never arrives" : arrow.arrivedAt == nil ? ", which is under way when the run ends" : ""
+          ? " (never arrives)" : arrow.arrivedAt == nil ? " (not arrived when the run ends)" : ""
         found.append(
           Sentence(
             at: arrow.sentAt, isEvidence: false,
-            text: "\(arrow.from) tells \(arrow.to): \(Self.brief(message.summary))\(fate)"))
+            text: "\(arrow.from) → \(arrow.to): \(Self.brief(message.summary))\(fate)"))
       }
     }
     let ordered = found.enumerated().sorted { ($0.element.at, $0.offset) < ($1.element.at, $1.offset) }.map(\.element)
-    // What is nearest to the break says the most; all evidence stays.
+    // Keep all evidence, and of the other sentences those nearest to the breach.
     let room = max(Self.leastSentences, Self.mostSentences - violation.events.count)
     let kept = Set(ordered.indices.filter { !ordered[$0].isEvidence }.suffix(room))
     sentences = ordered.indices.filter { ordered[$0].isEvidence || kept.contains($0) }.map { ordered[$0] }
@@ -116,13 +116,13 @@ public struct Story {
   /// The story as text.
   public var text: String {
     var lines = ["Promised (\(violation.oracle)): \(violation.promise).", "", "What happened:"]
-    if omitted > 0 { lines.append("         … \(omitted) earlier things that touch the same people") }
+    if omitted > 0 { lines.append("         … \(omitted) earlier events of the same users") }
     for sentence in sentences {
-      let time = sentence.at == .max ? "in the end" : VirtualTime.text(sentence.at)
+      let time = sentence.at == .max ? "at the end" : VirtualTime.text(sentence.at)
       let space = String(repeating: " ", count: max(0, 10 - time.count))
       lines.append("\(space)\(time)  \(sentence.isEvidence ? "● " : "  ")\(Self.withoutTime(sentence))")
     }
-    lines += ["", "● marks what breaks the promise."]
+    lines += ["", "● marks an event that breaks the promise."]
     return lines.joined(separator: "\n")
   }
 
@@ -143,15 +143,15 @@ public struct Story {
     switch mark.kind {
     case .fault: mark.text
     case .mended: mark.text
-    case .crash: "\(mark.node) dies (\(mark.text))"
+    case .crash: "\(mark.node) crashes (\(mark.text))"
     // All nodes start at the beginning, so that is left out.
     case .boot: mark.at == 0 ? nil : "\(mark.node) starts (\(mark.text))"
-    case .pause: "\(mark.node) stands still"
-    case .resume: "\(mark.node) goes on"
-    case .drain: "\(mark.node) stops in order"
-    case .ended: "\(mark.node) ends: \(mark.text)"
+    case .pause: "\(mark.node) is paused"
+    case .resume: "\(mark.node) resumes"
+    case .drain: "\(mark.node) stops gracefully"
+    case .ended: "\(mark.node) exits: \(mark.text)"
     case .diskFault: "the disk of \(mark.node) fails: \(mark.text)"
-    case .log: "\(mark.node) says \(mark.text)"
+    case .log: "\(mark.node) logs \(mark.text)"
     case .reset, .refused, .diskSync, .connect, .accepted, .send, .close, .diskWrite, .arrive, .lost: nil
     }
   }
@@ -181,7 +181,7 @@ public struct Story {
 }
 
 extension String {
-  /// Whether the text has the word, and not only as the beginning of a longer number.
+  /// Whether the text contains the word, not followed by a digit.
   fileprivate func contains(word: String) -> Bool {
     let (bytes, wanted) = (Array(utf8), Array(word.utf8))
     guard !wanted.isEmpty, bytes.count >= wanted.count else { return false }

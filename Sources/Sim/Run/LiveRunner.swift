@@ -102,7 +102,7 @@ public struct LiveRunner: Sendable {
     }
     for task in tasks { task.cancel() }
     let stuck = people.filter { !$0.isServed && !$0.isThrottled }.map {
-      "\($0.name) was not served; last: \($0.lastSeen)"
+      "\($0.name) was not served; last step: \($0.lastSeen)"
     }
     let evidence = Evidence(
       accounts: AccountEvidence(histories.accounts.operations), chat: ChatEvidence(histories.chat),

@@ -77,9 +77,9 @@ struct RunStage {
     let down = services.filter { !$0.isServing }
     guard !waiting.isEmpty || !down.isEmpty else { return [] }
     let lines =
-      waiting.prefix(5).map { "\($0.name) was not served; last: \($0.lastSeen)" }
+      waiting.prefix(5).map { "\($0.name) was not served; last step: \($0.lastSeen)" }
       + down.map { "\($0.name) does not serve; failed starts: \($0.failedStarts)" }
-    return lines + ["what everything waits for:"] + world.waits.split(separator: "\n").prefix(40).map(String.init)
+    return lines + ["waiting tasks:"] + world.waits.split(separator: "\n").prefix(40).map(String.init)
   }
 
   /// Adds to the tally what the nodes and the network have counted themselves.

@@ -51,7 +51,7 @@ final class Customer: SimulatedUser {
     }
     try await say(client)
     rendezvous.settle()
-    state.lastSeen = "waits for everything to come to rest"
+    state.lastSeen = "waits for the end of the run"
     try await rendezvous.waitForAll(environment)
     try await rendezvous.comeToRest(behavior.rest, now: history.time, environment)
     try await readToTheEnd(client, environment)

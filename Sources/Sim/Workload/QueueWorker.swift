@@ -43,7 +43,7 @@ final class QueueWorker: SimulatedUser {
       try await publisher.publish(numbers.map { Self.message($0, queue) })
       log.confirmed = numbers.upperBound
     }
-    state.lastSeen = "works off what is left"
+    state.lastSeen = "waits for its last messages"
     var progress = (count: log.done.count, at: environment.clock.now)
     while !log.isDone, environment.clock.now - progress.at < behavior.stillness {
       try await environment.clock.sleep(for: .milliseconds(500))

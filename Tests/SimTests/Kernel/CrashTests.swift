@@ -128,7 +128,7 @@ struct CrashTests {
     #expect(ticks.count > before)
   }
 
-  @Test("a run that is stuck says what everything waits for")
+  @Test("a run that is stuck lists its waiting tasks")
   func stuck() {
     let world = World(seed: 1)
     let error = #expect(throws: World.Unfinished.self) {

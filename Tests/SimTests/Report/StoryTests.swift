@@ -24,7 +24,7 @@ struct StoryTests {
     let times = story.sentences.map(\.at)
     #expect(times == times.sorted())
     #expect(story.sentences.contains { $0.isEvidence })
-    for words in ["ann tells chat", "chat tells broker", "broker tells manager", "manager dies (power)"] {
+    for words in ["ann → chat: ", "chat → broker: ", "broker → manager: ", "manager crashes (power)"] {
       #expect(story.text.contains(words), "\(words)")
     }
     let page = DiagramPage.text(scenario, seed: result.seed, story, record)
@@ -103,7 +103,7 @@ struct StoryTests {
     let violation = try #require(result.violations.first { $0.oracle == "live" })
     let story = Story(violation, record, acts: result.acts)
     let told = story.sentences.filter { !$0.isEvidence }
-    #expect(told.contains { $0.text.contains("chat dies") } && told.contains { $0.text.contains("tells chat") })
+    #expect(told.contains { $0.text.contains("chat crashes") } && told.contains { $0.text.contains("→ chat: ") })
     #expect(try #require(story.span).upperBound <= record.lastAt)
   }
 
