@@ -130,7 +130,9 @@ extension AccountOracles {
         return [
           Breach(
             "\(what) behave as if each request took effect at one instant (\(key))",
-            story.sorted { $0.id < $1.id }.suffix(12).map(\.description) + ["no order of these requests explains \(culprit)"])
+            story.sorted { $0.id < $1.id }.suffix(12).map(\.description) + [
+              "no order of these requests explains \(culprit)"
+            ])
         ]
       }
     }

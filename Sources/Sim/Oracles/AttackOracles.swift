@@ -4,7 +4,9 @@ enum AttackOracles {
     Oracle("no-blunder", "no client can cause an answer of 500", .inTheEnd, over: \.attack.blunders) {
       $0.isEmpty ? [] : [Breach($0)]
     },
-    Oracle("bounded-memory", "memory held for a client is freed when the client is gone", .inTheEnd, over: \.attack.held) {
+    Oracle(
+      "bounded-memory", "memory held for a client is freed when the client is gone", .inTheEnd, over: \.attack.held
+    ) {
       let held = $0.filter { $0.bytes > atRest }
       let events = held.map { "\($0.node) still holds \($0.bytes) bytes for clients that never logged in" }
       return events.isEmpty ? [] : [Breach(events)]

@@ -117,7 +117,8 @@ extension ChatOracles {
     }
     for users in evidence.replaced where Set(users).count < users.count {
       return breach(
-        "a new account with the name of a deleted one has a new user id", ["one name had the user ids \(users), in this order"])
+        "a new account with the name of a deleted one has a new user id",
+        ["one name had the user ids \(users), in this order"])
     }
     return []
   }

@@ -29,7 +29,9 @@ extension ChatOracles {
       let place = Place(conversation: fact.conversation, sequence: fact.sequence)
       if let known = places[place] {
         guard known.fact == fact else {
-          return breach("all participants see the same message at each seq", ["\(known.how) \(say(known.fact))", "\(how) \(say(fact))"])
+          return breach(
+            "all participants see the same message at each seq",
+            ["\(known.how) \(say(known.fact))", "\(how) \(say(fact))"])
         }
       } else {
         places[place] = (fact, how)
@@ -37,10 +39,12 @@ extension ChatOracles {
       guard let sending = evidence.sendingByContent[fact.content], sending.conversation == fact.conversation,
         sending.sender == fact.sender
       else {
-        return breach("a received message was sent, with this content, by this sender", ["\(how) \(say(fact))", "nobody sent that"])
+        return breach(
+          "a received message was sent, with this content, by this sender", ["\(how) \(say(fact))", "nobody sent that"])
       }
       if let answer = sending.acknowledgements.first, answer.id != fact.id || answer.sequence != fact.sequence {
-        return breach("an acknowledgement has the id and seq of the stored message", [say(sending), "\(how) \(say(fact))"])
+        return breach(
+          "an acknowledgement has the id and seq of the stored message", [say(sending), "\(how) \(say(fact))"])
       }
     }
     for reading in evidence.readings where reading.isWhole {
@@ -80,7 +84,10 @@ extension ChatOracles {
         }
         return breach(
           "a message is stored before it is delivered",
-          ["\(VirtualTime.text(time)) \(socket.person) received \(say(fact))", "at the end of the run it is not stored"])
+          [
+            "\(VirtualTime.text(time)) \(socket.person) received \(say(fact))",
+            "at the end of the run it is not stored",
+          ])
       }
     }
     return []

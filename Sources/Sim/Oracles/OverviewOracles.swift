@@ -62,7 +62,9 @@ extension SessionOracles {
       guard !run.wanted.contains(count) else { continue }
       return breach(
         "the users of a session and its open demand are the number that its customer requested",
-        ["\(run.email) requested \(run.wanted.lowerBound) to \(run.wanted.upperBound) users; the manager has \(supervisor.text)"])
+        [
+          "\(run.email) requested \(run.wanted.lowerBound) to \(run.wanted.upperBound) users; the manager has \(supervisor.text)"
+        ])
     }
     return []
   }
@@ -77,7 +79,8 @@ extension SessionOracles {
         return breach("every running session has one supervisor", [supervisor.text])
       }
       if (supervisor["DEMAND"]?.int ?? 0) > 0, (overview["FREE"]?.int ?? 0) > 0 {
-        return breach("demand is met while users are free", [supervisor.text, "free users: \(overview["FREE"]?.text ?? "")"])
+        return breach(
+          "demand is met while users are free", [supervisor.text, "free users: \(overview["FREE"]?.text ?? "")"])
       }
     }
     var places: [String: String] = [:]

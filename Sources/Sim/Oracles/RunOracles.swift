@@ -2,7 +2,9 @@
 enum RunOracles {
   static let all = [
     noTrap, ends,
-    Oracle("unwinds", "when a node dies, all its tasks end", .atOnce, over: \.run.defects) { $0.isEmpty ? [] : [Breach($0)] },
+    Oracle("unwinds", "when a node dies, all its tasks end", .atOnce, over: \.run.defects) {
+      $0.isEmpty ? [] : [Breach($0)]
+    },
     Oracle(
       "live", "after the faults every node runs and every user is served", .inTheEnd, over: \.run.stuck
     ) { $0.isEmpty ? [] : [Breach($0)] },

@@ -3,15 +3,19 @@ import System
 /// The oracles over supervised sessions.
 enum SessionOracles {
   static let all = [
-    Oracle("accepted-once", "of simultaneous requests for one email, one is accepted", .atOnce, over: \.sessions, acceptedOnce),
+    Oracle(
+      "accepted-once", "of simultaneous requests for one email, one is accepted", .atOnce, over: \.sessions,
+      acceptedOnce),
     Oracle("transcript", "a transcript has each message once, in order", .atOnce, over: \.sessions, transcripts),
     Oracle("complete", "an accepted message is in the transcript", .inTheEnd, over: \.sessions, complete),
     Oracle("relayed", "users receive the transcript in its order", .atOnce, over: \.sessions, relayed),
     Oracle("heard", "a user of a session receives the messages of the others", .inTheEnd, over: \.sessions, heard),
     Oracle("served", "every session has one supervisor and its users", .inTheEnd, over: \.sessions, served),
-    Oracle("present", "a user with an open socket is free or assigned to a session", .inTheEnd, over: \.sessions, present),
+    Oracle(
+      "present", "a user with an open socket is free or assigned to a session", .inTheEnd, over: \.sessions, present),
     Oracle("gone", "a user who has left is assigned to no session", .inTheEnd, over: \.sessions, gone),
-    Oracle("staffed", "a session has the number of users that its customer requested", .inTheEnd, over: \.sessions, staffed),
+    Oracle(
+      "staffed", "a session has the number of users that its customer requested", .inTheEnd, over: \.sessions, staffed),
   ]
 
   static func breach(_ promise: String, _ events: [String]) -> [Breach] { [Breach(promise, events)] }
@@ -53,7 +57,9 @@ enum SessionOracles {
           return breach("a transcript has each message once", ["\(run.person) read twice: \(say(entry))"])
         }
         guard let place = places[entry.text], history.sayings[place].from == entry.from else {
-          return breach("a message in the transcript was sent by its sender", ["\(run.person) read \(say(entry)), which nobody sent"])
+          return breach(
+            "a message in the transcript was sent by its sender",
+            ["\(run.person) read \(say(entry)), which nobody sent"])
         }
         // A message without an answer may reach the transcript at any later time, if the network
         // delays it.
