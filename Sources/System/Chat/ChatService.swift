@@ -82,9 +82,7 @@ public struct ChatService: HTTPBackend {
     await sockets.close()
     await server.drain()
     let deadline = environment.clock.now + Self.patience
-    while await !presence.isEmpty, environment.clock.now < deadline {
-      do { try await environment.clock.sleep(for: .milliseconds(5)) } catch { break }
-    }
+    await presence.waitUntilEmpty(before: deadline)
     await userManager.close()
     await directory.close()
     await fanOut.close()

@@ -28,6 +28,8 @@ actor Presence {
   /// Closed sockets whose rows are not removed yet, oldest first.
   private var closed = FIFO<(socket: SocketID, member: Member)>()
   private var isRemoving = false
+  /// Opened when the row of a closed socket has been removed.
+  private let rowsRemoved = Gate()
 
   nonisolated var unownedExecutor: UnownedSerialExecutor { serialExecutor.unowned }
 
@@ -49,8 +51,11 @@ actor Presence {
   /// The user and the session of a connected socket; nil for any other socket.
   func member(at socket: SocketID) -> Member? { members[socket] }
 
-  /// Whether there is no connected socket, and no row left of a closed one.
-  var isEmpty: Bool { members.isEmpty && closed.isEmpty }
+  /// Waits until no socket is connected and the rows of all closed ones are removed, but not beyond
+  /// `deadline`.
+  func waitUntilEmpty(before deadline: Instant) async {
+    while !(members.isEmpty && closed.isEmpty), await rowsRemoved.wait(until: deadline, in: environment) {}
+  }
 
   // MARK: Opening
 
@@ -120,8 +125,9 @@ actor Presence {
   /// Removes a socket. Does nothing for a socket that is not connected.
   func disconnected(_ socket: SocketID) async {
     guard let member = members.removeValue(forKey: socket) else { return }
+    closed.append((socket, member))
     await directory.detach(socket, from: member.session)
-    await close(socket, member)
+    await removeRows()
   }
 
   private func close(_ socket: SocketID, _ member: Member) async {
@@ -138,6 +144,7 @@ actor Presence {
       do {
         try await removeRow(socket, member.user)
         _ = closed.popFirst()
+        rowsRemoved.open()
       } catch DatabaseError.closed {
         return
       } catch is NodeDown {

@@ -58,6 +58,8 @@ public actor Database {
   private var waiting: [Transaction] = []
   private var isWorking = false
   private var isClosed = false
+  /// Opened when a closed database has finished its transactions.
+  private let finished = Gate()
   private var isAvailable = true
   private var lastCheck: Instant?
 
@@ -115,9 +117,7 @@ public actor Database {
   public func close() async {
     guard !isClosed else { return }
     isClosed = true
-    while isWorking {
-      do { try await environment.clock.sleep(for: .milliseconds(1)) } catch { return }
-    }
+    while isWorking { guard await finished.wait(in: environment) else { return } }
     do {
       try await environment.executor.offload(.disk) { [file] in file.disconnect() }
     } catch {
@@ -135,6 +135,7 @@ public actor Database {
   private func work() {
     guard !waiting.isEmpty else {
       isWorking = false
+      if isClosed { finished.open() }
       return
     }
     let batch = Array(waiting.prefix(Self.maximumBatch))

@@ -2,8 +2,8 @@ import Synchronization
 
 /// A place where tasks wait for a condition that another task makes true.
 ///
-/// A gate knows nothing of the condition. The waiting task checks it before and after each wait; the task that
-/// changes it opens the gate.
+/// A gate does not know the condition. The waiting task checks it before and after each wait, and the task
+/// that changes it opens the gate. Both are on one actor, so no change falls between a check and a wait.
 ///
 /// ```swift
 /// while !clients.isEmpty, await gate.wait(until: deadline, in: environment) {}
@@ -41,6 +41,11 @@ public final class Gate: Sendable {
     }
     timer?.cancel()
     return isOpened
+  }
+
+  /// Waits until the gate is opened. Returns false when the node is down.
+  public func wait(in environment: Environment, isolation: isolated (any Actor)? = #isolation) async -> Bool {
+    await wait(until: Instant(nanoseconds: .max), in: environment)
   }
 
   /// Resumes all tasks that wait now.

@@ -18,6 +18,8 @@ actor ManagerOutbox {
   private let serialExecutor: ActorExecutor
   private var rows: [OutboxRow]
   private var isPublishing = false
+  /// Opened when all rows are published.
+  private let published = Gate()
   private var publishedThrough: Int64 = 0
   private var deletedThrough: Int64 = 0
   private var isDeletionScheduled = false
@@ -37,7 +39,10 @@ actor ManagerOutbox {
     serialExecutor = executor
   }
 
-  var isEmpty: Bool { rows.isEmpty }
+  /// Waits until all rows are published, but not beyond `deadline`.
+  func waitUntilEmpty(before deadline: Instant) async {
+    while !rows.isEmpty, await published.wait(until: deadline, in: environment) {}
+  }
 
   /// The last row that is known here.
   var lastPosition: Int64 { rows.last?.position ?? publishedThrough }
@@ -80,6 +85,7 @@ actor ManagerOutbox {
       scheduleDeletion()
     }
     isPublishing = false
+    published.open()
   }
 
   private func changeQueue(_ row: OutboxRow) async throws {

@@ -29,6 +29,8 @@ public actor UserManager: HTTPBackend {
   private var pendingAnswers = PendingAnswers()
   private var waiting: [ManagerWork] = []
   private var isWorking = false
+  /// Opened when no work is left.
+  private let workDone = Gate()
   private var isClosed = false
   private var handled: RecentIDs
   private var lastCommit: Int64
@@ -96,11 +98,8 @@ public actor UserManager: HTTPBackend {
     await server.drain()
     isClosed = true
     let deadline = environment.clock.now + .seconds(2)
-    while environment.clock.now < deadline {
-      let isDone = await outbox.isEmpty && !isWorking
-      if isDone { break }
-      do { try await environment.clock.sleep(for: .milliseconds(5)) } catch { break }
-    }
+    while isWorking, await workDone.wait(until: deadline, in: environment) {}
+    await outbox.waitUntilEmpty(before: deadline)
     await client.close()
     await outbox.deletePublished()
     await database.close()
@@ -183,6 +182,7 @@ public actor UserManager: HTTPBackend {
       for work in batch { work.done?.resume(returning: isDone) }
     }
     isWorking = false
+    workDone.open()
   }
 
   /// Applies a batch and commits it, as often as it takes. Returns false if the manager stops.

@@ -41,7 +41,7 @@ let broker = BrokerAddress(address: SocketAddress(host: "127.0.0.1", port: port)
   let client = AMQPClient(environment, broker: broker)
   await client.declare([.queue(queue, exchange: "")])
   client.start()
-  guard try await client.isConnected(within: .seconds(10)) else { throw NetworkError.timedOut }
+  guard await client.isConnected(within: .seconds(10)) else { throw NetworkError.timedOut }
   return client
 }
 

@@ -279,7 +279,7 @@ struct AMQPClientTests {
     broker.beats = false
     let connections = try broker.world().perform { environment in
       let client = await Self.client(environment)
-      _ = try await client.isConnected(within: .seconds(5))
+      _ = await client.isConnected(within: .seconds(5))
       try await environment.clock.sleep(for: .seconds(30))
       return broker.connections
     }
@@ -293,7 +293,7 @@ struct AMQPClientTests {
     broker.opening = ScriptedBroker.bytes(.connectionBlocked(reason: "low on memory"))
     let story = try broker.world().perform { environment in
       let client = await Self.client(environment)
-      _ = try await client.isConnected(within: .seconds(5))
+      _ = await client.isConnected(within: .seconds(5))
       try await environment.clock.sleep(for: .milliseconds(100))
       let isAnswering = await client.isAnswering()
       for number in 0..<200 {

@@ -20,7 +20,7 @@ struct AMQPConsumerTests {
     broker.channelMax = channelMax
     try broker.world().perform { environment in
       let client = await AMQPClientTests.client(environment)
-      _ = try await client.isConnected(within: .seconds(5))
+      _ = await client.isConnected(within: .seconds(5))
       for _ in 0..<300 {
         var ids: [Int] = []
         for _ in 0..<10 { ids.append(await client.consume("q") { _ in }) }

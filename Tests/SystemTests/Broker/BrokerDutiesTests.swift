@@ -140,7 +140,7 @@ struct BrokerDutiesTests {
       await client.declare([.queue("q", exchange: "")])
       client.start()
       var answers: [Bool] = []
-      _ = try await client.isConnected(within: .seconds(5))
+      _ = await client.isConnected(within: .seconds(5))
       answers.append(await client.isAnswering())
       let broker = world.world.node("broker")!
       broker.diskFaults.failingWrites = 1

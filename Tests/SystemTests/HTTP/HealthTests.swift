@@ -49,7 +49,7 @@ struct HealthTests {
     let frames = try session.world.perform(as: "prober") { environment in
       let client = AMQPClient(environment, broker: SessionWorld.broker)
       client.start()
-      let isConnected = try await client.isConnected(within: .seconds(5))
+      let isConnected = await client.isConnected(within: .seconds(5))
       #expect(isConnected)
       let before = await client.questionsAsked
       async let first = client.isAnswering()

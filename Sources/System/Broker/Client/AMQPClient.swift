@@ -38,6 +38,8 @@ public actor AMQPClient {
   /// How often the client has connected. It tells one connection from the next.
   private(set) var generation = 0
   private var connectedAt: Instant?
+  /// Opened when the client has connected, and when it is closed.
+  private let connectionChanged = Gate()
   /// The outlet of the connection. It refers to the client, until the connection ends.
   private var outlet: Outlet?
   /// Delays before rejected publications are sent again.
@@ -72,6 +74,7 @@ public actor AMQPClient {
   private func failAll() {
     isClosed = true
     conversation.failAll()
+    connectionChanged.open()
   }
 
   // MARK: State
@@ -85,11 +88,9 @@ public actor AMQPClient {
   var questionsAsked: Int { conversation.check.question }
 
   /// Waits until the client is connected, for a bounded time. Returns whether it is.
-  public func isConnected(within patience: Duration) async throws -> Bool {
-    let end = environment.clock.now + patience
-    while !isConnected, !isClosed, environment.clock.now < end {
-      try await environment.clock.sleep(for: .milliseconds(25))
-    }
+  public func isConnected(within patience: Duration) async -> Bool {
+    let deadline = environment.clock.now + patience
+    while !isConnected, !isClosed, await connectionChanged.wait(until: deadline, in: environment) {}
     return isConnected
   }
 
@@ -296,6 +297,7 @@ public actor AMQPClient {
     let agreement = try await shakeHands(connection, &parser, deadline)
     connectedAt = environment.clock.now
     conversation.open(agreement)
+    connectionChanged.open()
     flush()
     let heartbeat = Duration.seconds(Int64(agreement.heartbeat))
     environment.executor.spawn("amqp-heartbeat") { await self.beat(heartbeat, outlet) }
@@ -371,9 +373,8 @@ public actor AMQPClient {
   /// The outlet of a new connection. It takes nothing once another connection has begun.
   private func makeOutlet(_ connection: any Connection) -> Outlet {
     let generation = generation
-    return Outlet("amqp-writer", environment, connection, patience: Self.patience) {
-      generation == self.generation ? self.conversation.takeOutput() : []
-    } onEvent: { _ in
-    }
+    let outlet = Outlet("amqp-writer", environment, connection, patience: Self.patience)
+    outlet.draw { generation == self.generation ? self.conversation.takeOutput() : [] }
+    return outlet
   }
 }

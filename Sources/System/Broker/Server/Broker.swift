@@ -33,6 +33,7 @@ public actor Broker: Service {
   private var connections: [Int: BrokerConnection] = [:]
   private var lastConnection = 0
   private var isDraining = false
+  private let connectionEnded = Gate()
 
   /// The executor that the environment gave to this actor.
   public nonisolated var unownedExecutor: UnownedSerialExecutor { serialExecutor.unowned }
@@ -122,9 +123,8 @@ public actor Broker: Service {
       client.flush()
     }
     let deadline = environment.clock.now + Self.closePatience
-    while !connections.isEmpty || journal.isBusy, environment.clock.now < deadline {
-      do { try await environment.clock.sleep(for: .milliseconds(5)) } catch { break }
-    }
+    while !connections.isEmpty, await connectionEnded.wait(until: deadline, in: environment) {}
+    await journal.waitUntilIdle(before: deadline, on: self)
     for id in connections.keys.sorted() { connections[id]?.connection.reset() }
     release()
     await database.close()
@@ -364,6 +364,7 @@ public actor Broker: Service {
     await client.outlet.waitUntilIdle(before: environment.clock.now + Self.closePatience, in: environment)
     client.connection.close()
     connections[client.id] = nil
+    connectionEnded.open()
   }
 
   /// Releases the memory that is reserved for a client until its connection is open, or gone.

@@ -32,6 +32,8 @@ final class BrokerJournal {
   private var isAwaited = false
   /// Whether a task commits removals soon.
   private var isCommittingSoon = false
+  /// Opened when no commit is under way.
+  private let idle = Gate()
   /// Whether nothing reaches the disk any more.
   private(set) var isClosed = false
   /// Called after each commit, with its changes and the publications to confirm.
@@ -43,8 +45,10 @@ final class BrokerJournal {
     self.tasks = tasks
   }
 
-  /// Whether commits are under way or planned.
-  var isBusy: Bool { isCommitting || isCommittingSoon }
+  /// Waits until no commit is under way or planned, but not beyond `deadline`.
+  func waitUntilIdle(before deadline: Instant, on broker: isolated any Actor) async {
+    while isCommitting || isCommittingSoon, await idle.wait(until: deadline, in: environment) {}
+  }
 
   /// Appends a change.
   func append(_ change: BrokerChange) {
@@ -89,7 +93,7 @@ final class BrokerJournal {
   /// Commits removals that nothing else has committed.
   func commitRemovals() {
     isCommittingSoon = false
-    if !changes.isEmpty { startCommit() }
+    if changes.isEmpty { idle.open() } else { startCommit() }
   }
 
   private func startCommit() {
@@ -120,7 +124,7 @@ final class BrokerJournal {
       committed(batch, confirmed)
     }
     isCommitting = false
-    if !changes.isEmpty { commitSoon() }
+    if changes.isEmpty { idle.open() } else { commitSoon() }
   }
 
   /// Writes a batch, repeatedly until the database has it. Returns false when the broker is down.

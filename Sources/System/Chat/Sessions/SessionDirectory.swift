@@ -29,6 +29,8 @@ actor SessionDirectory {
   private var pending: [ChatSessionID: (askers: Int, endings: Int)] = [:]
   /// The id of the latest event of the stream.
   private var position: Int64?
+  /// Opened after each event of the stream.
+  private let positionChanged = Gate()
   private var isClosed = false
   private var rechecks = 0
   private var stream: EventStreamClient?
@@ -194,6 +196,7 @@ actor SessionDirectory {
     default: break
     }
     position = max(position ?? 0, id)
+    positionChanged.open()
   }
 
   /// Removes the accounts that were deleted since the last call, also while this service was down. When it
@@ -272,12 +275,11 @@ actor SessionDirectory {
     guard let last = try? await accounts.lastEvent() else { return }
     // The stream may be a moment late.
     while (position ?? -1) < last {
-      guard environment.clock.now - begin < .seconds(2) else {
+      guard await positionChanged.wait(until: begin + .seconds(2), in: environment) else {
         // The stream is stuck. Open a new one at the same position.
         stream?.close()
         return
       }
-      do { try await environment.clock.sleep(for: .milliseconds(50)) } catch { return }
     }
     book.leasedAt = max(book.leasedAt ?? begin, begin)
   }

@@ -35,7 +35,7 @@ public struct QueueUserServer: UserServerBackend {
   }
 
   private func send(_ message: QueueMessage) async throws {
-    guard try await client.isConnected(within: Self.patience) else { throw ChatRefusal.unavailable(.broker) }
+    guard await client.isConnected(within: Self.patience) else { throw ChatRefusal.unavailable(.broker) }
     try await client.publishEach([message.sent(to: QueueNames.managerExchange, QueueNames.fromUserServer)])
   }
 
