@@ -1,15 +1,15 @@
 /// The outgoing half of a connection of an actor.
 ///
-/// An outlet calls `next` for bytes and writes them, until `next` returns none. It does so in the turn after
-/// `flush`, outside any task, so all bytes that the actor queues in one turn are written together. If the peer
-/// does not take them at once, a task waits for it.
+/// An outlet takes bytes from its source and writes them, until the source has none. It does so in the turn
+/// after `flush`, outside any task, so all bytes that the actor queues in one turn are written together. If the
+/// peer does not take them at once, a task waits for it.
 ///
 /// An outlet is used on one actor. It is `@unchecked Sendable` because the closures that run in later turns of
 /// that actor capture it.
 public final class Outlet: @unchecked Sendable {
   /// A change that the owner may have to react to.
   public enum Event: Sendable {
-    /// The network has taken what `next` returned.
+    /// The network has taken the bytes.
     case written
     /// The network does not take more for now; `underWay` says how much it left.
     case stalled
@@ -30,24 +30,25 @@ public final class Outlet: @unchecked Sendable {
   private let connection: any Connection
   private let patience: Duration
   private let idle = Gate()
-  private let next: () -> [UInt8]
-  private let onEvent: (Event) -> Void
+  private var next: () -> [UInt8] = { [] }
+  private var onEvent: (Event) -> Void = { _ in }
 
-  /// Creates an outlet of `connection`. It resets the connection of a peer that takes nothing for `patience`. `next` returns the
-  /// bytes to write next, empty for none. Both closures are called on the actor that flushes. The task that
-  /// waits for a slow peer is called `name`.
-  public init(
-    _ name: StaticString, _ environment: Environment, _ connection: any Connection, patience: Duration,
-    next: @escaping () -> [UInt8], onEvent: @escaping (Event) -> Void
-  ) {
+  /// Creates an outlet of `connection` without a source. It resets the connection of a peer that takes nothing
+  /// for `patience`. The task that waits for a slow peer is called `name`.
+  public init(_ name: StaticString, _ environment: Environment, _ connection: any Connection, patience: Duration) {
     self.name = name
     clock = environment.clock
     executor = environment.executor
     self.connection = connection
     self.patience = patience
+    lastWrite = environment.clock.now
+  }
+
+  /// Sets the source. `next` returns the bytes to write next, empty for none. Both closures are called on the
+  /// actor that flushes.
+  public func draw(from next: @escaping () -> [UInt8], onEvent: @escaping (Event) -> Void = { _ in }) {
     self.next = next
     self.onEvent = onEvent
-    lastWrite = environment.clock.now
   }
 
   /// Waits until no write is under way. Returns when `deadline` has passed, too.

@@ -15,7 +15,7 @@ final class WebSocketLink {
   private var unread = Holding()
   /// The incomplete part of a message from the peer.
   private var unfinished = Holding()
-  private var outlet: Outlet!
+  private let outlet: Outlet
   private(set) var isClosed = false
 
   /// Makes a link that holds at most `limit` bytes that the peer has not taken.
@@ -23,9 +23,12 @@ final class WebSocketLink {
     self.connection = connection
     self.memory = memory
     self.limit = limit
-    outlet = Outlet(
-      "outlet", environment, connection, patience: Self.patience, next: { [weak self] in self?.takeQueued() ?? [] },
-      onEvent: { [weak self] in self?.outletDid($0) })
+    outlet = Outlet("outlet", environment, connection, patience: Self.patience)
+    outlet.draw { [weak self] in
+      self?.takeQueued() ?? []
+    } onEvent: { [weak self] in
+      self?.outletDid($0)
+    }
   }
 
   // MARK: Queueing

@@ -55,7 +55,7 @@ final class BrokerConnection {
   var pendingGet: (command: AMQPCommand, queue: BrokerQueue)?
   var lastHeard: Instant
   var output = BrokerOutput()
-  private(set) var outlet: Outlet!
+  let outlet: Outlet
   private(set) var isGone = false
   /// Channels that send confirms at the end of this turn.
   var confirming: [BrokerChannel] = []
@@ -80,17 +80,17 @@ final class BrokerConnection {
     self.tasks = tasks
     budget = ByteBudget(limit: 2 * maximumMessage, parent: environment.memory.members)
     lastHeard = environment.clock.now
-    outlet = Outlet(
-      "broker-writer", environment, connection, patience: Self.writePatience,
-      next: { [weak self] in self?.takeOutput() ?? [] },
-      onEvent: { [weak self] event in
-        guard let self else { return }
-        switch event {
-        case .written: onRoom(self)
-        case .stalled: break
-        case .failed: leave()
-        }
-      })
+    outlet = Outlet("broker-writer", environment, connection, patience: Self.writePatience)
+    outlet.draw { [weak self] in
+      self?.takeOutput() ?? []
+    } onEvent: { [weak self] event in
+      guard let self else { return }
+      switch event {
+      case .written: onRoom(self)
+      case .stalled: break
+      case .failed: leave()
+      }
+    }
   }
 
   /// Marks the client as gone. Nothing more is done for it.
