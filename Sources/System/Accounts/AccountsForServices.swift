@@ -16,15 +16,13 @@ extension UserService {
     let session = try sessionID(call)
     let address = ClientAddress(told: call.body["address"])
     guard let id = try await authenticate(call.string("user"), call.string("password"), from: address) else {
-      throw HTTPFailure.unauthorized("wrong user or password")
+      throw AccountRefusal.wrongCredentials
     }
     let now = environment.clock.wallTime
-    let (username, endedOthers) = try await translated { [sessionRules] in
-      try await database.transaction { connection in
-        let tables = AccountsTables(connection)
-        let endedOthers = try tables.sessions.add(session, of: id, login: nil, at: now, sessionRules)
-        return (try tables.users.username(of: id) ?? "", endedOthers)
-      }
+    let (username, endedOthers) = try await database.transaction { [sessionRules] connection in
+      let tables = AccountsTables(connection)
+      let endedOthers = try tables.sessions.add(session, of: id, login: nil, at: now, sessionRules)
+      return (try tables.users.username(of: id) ?? "", endedOthers)
     }
     if endedOthers { await bell.ring() }
     return Self.user(id, username)
@@ -36,18 +34,16 @@ extension UserService {
     let session = try sessionID(call)
     let principal = try call.body["token"]?.string.map { try verifier.principal(token: $0) }
     let now = environment.clock.wallTime
-    let owner = try await translated { [sessionRules] in
-      try await database.transaction { connection -> SessionOwner? in
-        let tables = AccountsTables(connection)
-        if let principal { try tables.tokens.requireLive(principal.loginID) }
-        guard let owner = try tables.sessions.owner(of: session, at: now, sessionRules),
-          principal.map({ $0.subject.hasSameBytes(as: owner.id.value) }) ?? true
-        else { return nil }
-        try tables.sessions.recordUse(of: session, by: owner, at: now, sessionRules)
-        return owner
-      }
+    let owner = try await database.transaction { [sessionRules] connection -> SessionOwner? in
+      let tables = AccountsTables(connection)
+      if let principal { try tables.tokens.requireLive(principal.loginID) }
+      guard let owner = try tables.sessions.owner(of: session, at: now, sessionRules),
+        principal.map({ $0.subject.hasSameBytes(as: owner.id.value) }) ?? true
+      else { return nil }
+      try tables.sessions.recordUse(of: session, by: owner, at: now, sessionRules)
+      return owner
     }
-    guard let owner else { throw HTTPFailure(404, "session_id: no such session") }
+    guard let owner else { throw AccountRefusal.noSuchSession }
     var answer: [JSONValue.Member] = [
       .init("user_id", .string(owner.id.value)), .init("username", .string(owner.username)),
     ]
@@ -66,7 +62,7 @@ extension UserService {
         return (user.id, username)
       })
     else {
-      throw HTTPFailure(404, "username: no such user")
+      throw AccountRefusal.noSuchUsername
     }
     return Self.user(user.id, user.username)
   }
@@ -80,7 +76,7 @@ extension UserService {
       try sessions.delete(session, of: owner.id)
       return true
     }
-    guard ended else { throw HTTPFailure(404, "session_id: no such session") }
+    guard ended else { throw AccountRefusal.noSuchSession }
     await bell.ring()
     return .success("session deleted")
   }

@@ -2,6 +2,22 @@ import Environment
 
 /// The schema of the accounts database: the seed's two tables with more columns, and tables of our own.
 enum AccountsSchema {
+  /// Triggers that count the sessions of each user in `users.session_count`. A released migration has this text, so it
+  /// never changes.
+  private static let sessionCounts = """
+
+    CREATE TRIGGER user_sessions_insert AFTER INSERT ON user_sessions BEGIN
+      UPDATE users SET session_count = session_count + 1 WHERE user_id = NEW.user_id;
+    END;
+    CREATE TRIGGER user_sessions_delete AFTER DELETE ON user_sessions BEGIN
+      UPDATE users SET session_count = session_count - 1 WHERE user_id = OLD.user_id;
+    END;
+    CREATE TRIGGER user_sessions_update AFTER UPDATE OF user_id ON user_sessions BEGIN
+      UPDATE users SET session_count = session_count - 1 WHERE user_id = OLD.user_id;
+      UPDATE users SET session_count = session_count + 1 WHERE user_id = NEW.user_id;
+    END;
+    """
+
   /// Names are unique regardless of case. SQL folds only ASCII, so each name has a column for its folded key. Rows that an
   /// operator inserts without keys get them when the service starts (`AccountsTables.completeRows`).
   static let migrations = Migrations(
@@ -43,17 +59,7 @@ enum AccountsSchema {
       session_id VARCHAR(64) NOT NULL
     );
     CREATE TABLE deleted_users (event_id INTEGER PRIMARY KEY, user_id VARCHAR(64) NOT NULL);
-    CREATE TRIGGER user_sessions_insert AFTER INSERT ON user_sessions BEGIN
-      UPDATE users SET session_count = session_count + 1 WHERE user_id = NEW.user_id;
-    END;
-    CREATE TRIGGER user_sessions_delete AFTER DELETE ON user_sessions BEGIN
-      UPDATE users SET session_count = session_count - 1 WHERE user_id = OLD.user_id;
-    END;
-    CREATE TRIGGER user_sessions_update AFTER UPDATE OF user_id ON user_sessions BEGIN
-      UPDATE users SET session_count = session_count - 1 WHERE user_id = OLD.user_id;
-      UPDATE users SET session_count = session_count + 1 WHERE user_id = NEW.user_id;
-    END;
-    """,
+    """ + sessionCounts,
     from: [
       """
       CREATE TABLE deleted_users (event_id INTEGER PRIMARY KEY, user_id VARCHAR(64) NOT NULL);
@@ -73,19 +79,10 @@ enum AccountsSchema {
       CREATE INDEX shared_names_by_user ON shared_names (user_id)
       """,
       Migrations.Step { connection throws(DatabaseError) in _ = try NameKeys(connection).fold(onlyMissing: false) },
-      """
-      ALTER TABLE users ADD COLUMN session_count BIGINT NOT NULL DEFAULT 0;
-      UPDATE users SET session_count = (SELECT count(*) FROM user_sessions s WHERE s.user_id = users.user_id);
-      CREATE TRIGGER user_sessions_insert AFTER INSERT ON user_sessions BEGIN
-        UPDATE users SET session_count = session_count + 1 WHERE user_id = NEW.user_id;
-      END;
-      CREATE TRIGGER user_sessions_delete AFTER DELETE ON user_sessions BEGIN
-        UPDATE users SET session_count = session_count - 1 WHERE user_id = OLD.user_id;
-      END;
-      CREATE TRIGGER user_sessions_update AFTER UPDATE OF user_id ON user_sessions BEGIN
-        UPDATE users SET session_count = session_count - 1 WHERE user_id = OLD.user_id;
-        UPDATE users SET session_count = session_count + 1 WHERE user_id = NEW.user_id;
-      END;
-      """,
+      Migrations.Step(
+        """
+        ALTER TABLE users ADD COLUMN session_count BIGINT NOT NULL DEFAULT 0;
+        UPDATE users SET session_count = (SELECT count(*) FROM user_sessions s WHERE s.user_id = users.user_id);
+        """ + sessionCounts),
     ])
 }

@@ -37,14 +37,3 @@ struct AccountsTables {
     try events.addDeletedUser(user)
   }
 }
-
-/// The reasons for which a transaction of the User Service is refused.
-enum AccountsFailure: Error, Equatable {
-  case emailTaken
-  case usernameTaken
-  case sessionTaken
-  case tooManySessions
-  case sessionNotFound
-  case userNotFound
-  case loginRevoked
-}

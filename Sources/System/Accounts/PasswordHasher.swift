@@ -13,14 +13,14 @@ final class PasswordHasher {
   }
 
   /// Hashes a password with a new salt.
-  /// - Throws: `HTTPFailure` 503 if too many passwords wait.
+  /// - Throws: `AccountRefusal.tooManyPasswords`.
   func hash(_ password: Password, in lane: HashingLane) async throws -> PasswordHash {
     let salt = environment.entropy.bytes(16)
     return try await compute(rounds, lane) { [rounds] in PasswordHash(of: password, salt: salt, rounds: rounds) }
   }
 
   /// Compares a password with a stored hash; nil stands for an account that does not exist, and takes as long.
-  /// - Throws: `HTTPFailure` 503 if too many passwords wait.
+  /// - Throws: `AccountRefusal.tooManyPasswords`.
   func match(
     _ password: Password, _ stored: PasswordHash?, in lane: HashingLane
   ) async throws -> PasswordHash.Match {
@@ -34,8 +34,7 @@ final class PasswordHasher {
     switch queue.begin(rounds, in: lane) {
     case .start: break
     case .wait: await withUnsafeContinuation { queue.enqueue($0, rounds, in: lane) }
-    case .refuse:
-      throw HTTPFailure(503, "too many passwords are being checked", fields: [("retry-after", "1")])
+    case .refuse: throw AccountRefusal.tooManyPasswords
     }
     defer { for waiter in queue.finish(rounds, in: lane) { waiter.resume() } }
     return try await environment.executor.offload(.compute, work)

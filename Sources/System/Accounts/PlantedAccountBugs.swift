@@ -1,10 +1,13 @@
 import Environment
 
+/// An error that no route expects.
+private struct PlantedFailure: Error {}
+
 /// The bodies of the User Service's planted bugs.
 extension UserService {
   /// Fails, ends the process or hangs, where that is planted.
   func misbehave() async throws {
-    if options.planted(.fails), environment.entropy.below(50) == 0 { throw AccountsFailure.loginRevoked }
+    if options.planted(.fails), environment.entropy.below(50) == 0 { throw PlantedFailure() }
     if options.planted(.traps), environment.entropy.below(20) == 0 { fatalError("planted") }
     if options.planted(.loops), environment.entropy.below(20) == 0 { while true {} }
     if options.planted(.hangs) { try await environment.clock.sleep(for: .seconds(86_400)) }
@@ -39,7 +42,7 @@ extension UserService {
         $0.int(0)
       } != nil
     }
-    if exists { throw HTTPFailure(400, "session_id: already exists") }
+    if exists { throw AccountRefusal.sessionTaken }
     try await database.transaction {
       try AccountsTables($0).users.require(user)
       try $0.execute(
@@ -60,7 +63,7 @@ extension SQLConnection {
     ) {
       $0.int(0)
     }
-    if taken != nil { throw AccountsFailure.usernameTaken }
+    if taken != nil { throw AccountRefusal.usernameTaken }
     try execute(
       """
       INSERT INTO users (user_id, user_email, username, password_hash, salt, created_at, email_key, username_key)

@@ -50,7 +50,7 @@ struct TokenClaims: Sendable {
 }
 
 /// Issues and verifies tokens.
-struct TokenIssuer {
+struct TokenIssuer: Sendable {
   private let jwt: JWT
   private let accessLifetime: Duration
   private let refreshLifetime: Duration
@@ -163,31 +163,31 @@ extension Int64 {
 }
 
 /// Verifies access tokens on the executor of the HTTP server, so that a request with an invalid token never reaches the service.
-final class AccessTokenVerifier: @unchecked Sendable {
+struct AccessTokenVerifier: Sendable {
   private let issuer: TokenIssuer
   private let clock: any Clock
   private let planted: PlantedBugs
 
-  init(_ clock: any Clock, _ options: UserServiceOptions) {
+  init(_ clock: any Clock, _ issuer: TokenIssuer, planted: PlantedBugs) {
     self.clock = clock
-    issuer = TokenIssuer(options)
-    planted = options.planted
+    self.issuer = issuer
+    self.planted = planted
   }
 
   /// The time at which tokens are judged.
   var validityTime: Timestamp { planted(.ignoresExpiry) ? Timestamp(seconds: 0) : clock.wallTime }
 
   /// Returns the bearer of a request's access token. The transaction checks whether its login was revoked.
-  func principal(_ call: Call) throws(HTTPFailure) -> Principal {
-    guard let token = call.bearerToken else { throw .unauthorized("an access token is needed") }
+  func principal(_ call: Call) throws(AccountRefusal) -> Principal {
+    guard let token = call.bearerToken else { throw .needsAccessToken }
     return try principal(token: token)
   }
 
   /// Returns the bearer of an access token.
-  func principal(token: String) throws(HTTPFailure) -> Principal {
+  func principal(token: String) throws(AccountRefusal) -> Principal {
     switch issuer.read(token, as: .access, at: validityTime) {
     case .success(let claims): return Principal(subject: claims.subject.value, login: claims.id.family.value)
-    case .failure(let fault): throw fault.failure
+    case .failure(let fault): throw fault.refusal
     }
   }
 }
@@ -197,16 +197,10 @@ enum TokenFault: Error {
   case invalid
   case expired
 
-  var failure: HTTPFailure {
+  var refusal: AccountRefusal {
     switch self {
-    case .invalid: .unauthorized("invalid token")
-    case .expired: .unauthorized("the token has expired")
+    case .invalid: .invalidToken
+    case .expired: .tokenExpired
     }
-  }
-}
-
-extension HTTPFailure {
-  static func unauthorized(_ message: String) -> HTTPFailure {
-    HTTPFailure(401, message, fields: [("www-authenticate", "Bearer")])
   }
 }

@@ -30,7 +30,7 @@ struct TokensTables {
 
   /// Refuses a login that was revoked, also while its tokens have not expired.
   func requireLive(_ login: LoginID) throws {
-    if try isRevoked(login) { throw AccountsFailure.loginRevoked }
+    if try isRevoked(login) { throw AccountRefusal.loginRevoked }
   }
 
   func isRevoked(_ login: LoginID) throws(DatabaseError) -> Bool {

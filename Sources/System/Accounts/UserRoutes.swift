@@ -8,9 +8,8 @@ enum UserRoutes {
   ) { ["detail": .string($0)] }
 
   static func table(_ users: UserService, metrics: Metrics) -> [Route] {
-    CommonRoutes.adding(
-      to: accounts(users) + sessions(users) + services(users) + ServiceRoutes.table(users), service: description,
-      metrics: metrics)
+    let routes = accounts(users) + sessions(users) + services(users) + ServiceRoutes.table(users)
+    return CommonRoutes.adding(to: routes.map(\.mappingAccountRefusals), service: description, metrics: metrics)
   }
 
   private static let done = Schema.object([.init("success", .boolean), .init("message", .string())])
@@ -25,7 +24,9 @@ enum UserRoutes {
   private static let unavailable = Route.Response(503, "The user database is not available")
 
   private static func user(_ users: UserService) -> Access {
-    .user { call in try users.verifier.principal(call) }
+    .user { call in
+      do throws(AccountRefusal) { return try users.verifier.principal(call) } catch { throw HTTPFailure(error) }
+    }
   }
 
   private static func accounts(_ users: UserService) -> [Route] {

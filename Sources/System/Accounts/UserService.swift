@@ -62,7 +62,7 @@ public actor UserService: HTTPBackend {
     sessionRules = SessionRules(lifetime: options.sessionLifetime, maximum: options.maximumSessions)
     passwords = PasswordHasher(environment, rounds: options.passwordRounds)
     issuer = TokenIssuer(options)
-    verifier = AccessTokenVerifier(environment.clock, options)
+    verifier = AccessTokenVerifier(environment.clock, issuer, planted: options.planted)
   }
 
   /// Stops taking requests, answers those in flight, and closes the database.
@@ -81,7 +81,7 @@ public actor UserService: HTTPBackend {
       email = try EmailAddress(parsing: call.string("email"))
     } catch {
       if options.planted(.failsOnInvalidNames) { throw error }
-      throw HTTPFailure(400, "email: \(error.reason)")
+      throw AccountRefusal.invalid("email: \(error.reason)")
     }
     let id = newAccountID()
     _ = try await register(
@@ -99,48 +99,31 @@ public actor UserService: HTTPBackend {
     do throws(Username.Invalid) {
       username = try Username(parsing: raw)
     } catch {
-      throw HTTPFailure(400, "username: \(error.reason)")
+      throw AccountRefusal.invalid("username: \(error.reason)")
     }
     do throws(Password.Invalid) {
       chosen = try Password(choosing: password)
     } catch {
-      throw HTTPFailure(400, "password: \(error.reason)")
+      throw AccountRefusal.invalid("password: \(error.reason)")
     }
     let byCase = options.planted(.usernamesByCase)
     // No password is hashed for a name that is taken.
-    if !byCase {
-      try await naming { try await database.transaction { try AccountsTables($0).users.requireFree(email, username) } }
-    }
+    if !byCase { try await database.transaction { try AccountsTables($0).users.requireFree(email, username) } }
     try admitRegistration(from: host.flatMap(ClientAddress.init))
     let hash = try await passwords.hash(chosen, in: .registrations)
     let now = environment.clock.wallTime.rfc3339
-    try await naming {
-      try await database.transaction { connection in
-        if byCase {
-          return try connection.addUserByCase(id, email: email, username: username, password: hash, at: now)
-        }
-        try AccountsTables(connection).users.add(id, email: email, username: username, password: hash, at: now)
-      }
+    try await database.transaction { connection in
+      if byCase { return try connection.addUserByCase(id, email: email, username: username, password: hash, at: now) }
+      try AccountsTables(connection).users.add(id, email: email, username: username, password: hash, at: now)
     }
     return username.text
   }
 
-  /// Maps a name that is taken to an HTTP failure that names the field.
-  private func naming(_ body: () async throws -> Void) async throws {
-    do {
-      try await body()
-    } catch AccountsFailure.emailTaken {
-      throw HTTPFailure(400, "email: already registered")
-    } catch AccountsFailure.usernameTaken {
-      throw HTTPFailure(400, "username: already taken")
-    }
-  }
-
   /// Counts a registration. Registrations from this machine or an unknown address are not limited.
-  private func admitRegistration(from address: ClientAddress?) throws(HTTPFailure) {
+  private func admitRegistration(from address: ClientAddress?) throws(AccountRefusal) {
     guard options.registrationLimit > 0, let address, !address.isLoopback else { return }
     let now = environment.clock.now
-    if let wait = registrations.wait(address, at: now) { throw Self.tooMany("registrations", wait) }
+    if let wait = registrations.wait(address, at: now) { throw .tooMany(.registrations, retryAfter: wait) }
     registrations.add(address, at: now)
   }
 
@@ -149,7 +132,7 @@ public actor UserService: HTTPBackend {
   func login(_ call: Call) async throws -> Reply {
     let user = try await authenticate(
       call.string("user"), call.string("password"), from: ClientAddress(call.client.host))
-    guard let user else { throw HTTPFailure.unauthorized("wrong user or password") }
+    guard let user else { throw AccountRefusal.wrongCredentials }
     return tokens(to: user, family: nil, at: environment.clock.wallTime)
   }
 
@@ -162,7 +145,7 @@ public actor UserService: HTTPBackend {
   /// Returns the account with this name and password, or nil. Takes as long if no account has the name.
   func authenticate(_ name: String, _ password: String, from address: ClientAddress?) async throws -> AccountID? {
     guard let name = AccountName(name) else {
-      throw HTTPFailure(400, "the name of an account has at most \(AccountName.maximumBytes) bytes")
+      throw AccountRefusal.invalid("the name of an account has at most \(AccountName.maximumBytes) bytes")
     }
     try admit(nil, address)
     let stored = try await database.transaction { try AccountsTables($0).users.find(name) }
@@ -193,17 +176,12 @@ public actor UserService: HTTPBackend {
     return stored.id
   }
 
-  private func admit(_ account: LoginThrottle.Account?, _ address: ClientAddress?) throws(HTTPFailure) {
+  private func admit(_ account: LoginThrottle.Account?, _ address: ClientAddress?) throws(AccountRefusal) {
     let now = environment.clock.now
     let wait = max(
       account.flatMap { throttle.wait(account: $0, at: now) } ?? .zero,
       throttle.wait(address: address, at: now) ?? .zero)
-    if wait > .zero { throw Self.tooMany("failed logins", wait) }
-  }
-
-  private static func tooMany(_ what: String, _ wait: Duration) -> HTTPFailure {
-    let seconds = max(1, Int(wait.inSeconds.rounded(.up)))
-    return HTTPFailure(429, "too many \(what)", fields: [("retry-after", "\(seconds)")])
+    if wait > .zero { throw .tooMany(.failedLogins, retryAfter: wait) }
   }
 
   func deleteUser(_ call: Call) async throws -> Reply {
@@ -220,7 +198,7 @@ public actor UserService: HTTPBackend {
     let claims: TokenClaims
     switch issuer.read(call.string("refresh_token"), as: .refresh, at: verifier.validityTime) {
     case .success(let read): claims = read
-    case .failure(let fault): throw fault.failure
+    case .failure(let fault): throw fault.refusal
     }
     let revokedUntil = max(claims.expires, now + max(options.refreshTokenLifetime, options.accessTokenLifetime))
     let isFirstUse: Bool
@@ -231,12 +209,12 @@ public actor UserService: HTTPBackend {
         : try await database.transaction {
           try AccountsTables($0).tokens.useRefreshToken(claims, at: now, revokedUntil: revokedUntil)
         }
-    } catch is AccountsFailure {
-      throw HTTPFailure.unauthorized("invalid token")
+    } catch is AccountRefusal {
+      throw AccountRefusal.invalidToken
     }
     guard isFirstUse else {
       environment.log.warning("refresh-token-reused", ["user": .string(claims.subject.value)])
-      throw HTTPFailure.unauthorized("the token was used before: log in again")
+      throw AccountRefusal.tokenUsed
     }
     return tokens(to: claims.subject, family: claims.id.family, at: now)
   }
@@ -252,15 +230,13 @@ public actor UserService: HTTPBackend {
     let now = environment.clock.wallTime
     let principal = call.principal!
     if options.planted(.sessionInTwoSteps) {
-      try await translated { try await addSessionInTwoSteps(session, of: principal.account, at: now) }
+      try await addSessionInTwoSteps(session, of: principal.account, at: now)
     } else {
       let login = options.planted(.ignoresRevocation) ? nil : principal.loginID
-      try await translated { [sessionRules] in
-        let endedOthers = try await database.transaction {
-          try AccountsTables($0).sessions.add(session, of: principal.account, login: login, at: now, sessionRules)
-        }
-        if endedOthers { await bell.ring() }
+      let endedOthers = try await database.transaction { [sessionRules] in
+        try AccountsTables($0).sessions.add(session, of: principal.account, login: login, at: now, sessionRules)
       }
+      if endedOthers { await bell.ring() }
     }
     return .success("session added")
   }
@@ -275,8 +251,8 @@ public actor UserService: HTTPBackend {
         try tables.users.require(principal.account)
         return try tables.sessions.list(of: principal.account, at: now, sessionRules)
       }
-    } catch let failure as HTTPFailure where failure.status == 400 {
-      throw HTTPFailure.unauthorized("the user no longer exists")
+    } catch AccountRefusal.userNotFound {
+      throw AccountRefusal.accountDeleted
     }
     let list = sessions.map { ["session_id": .string($0.id.value), "created_at": .string($0.createdAt)] as JSONValue }
     return .json(["success": true, "sessions": .array(list)])
@@ -309,51 +285,29 @@ public actor UserService: HTTPBackend {
     }
   }
 
-  func sessionID(_ call: Call) throws(HTTPFailure) -> UserSessionID {
+  func sessionID(_ call: Call) throws(AccountRefusal) -> UserSessionID {
     guard let session = UserSessionID(call.string("session_id")) else {
-      throw HTTPFailure(400, "session_id: must be 1 to 64 visible ASCII characters")
+      throw .invalid("session_id: must be 1 to 64 visible ASCII characters")
     }
     return session
   }
 
-  /// Runs a transaction on behalf of a user whose login is not revoked, and maps its refusal to HTTP.
+  /// Runs a transaction on behalf of a user whose login is not revoked.
   private func act<R: Sendable>(
     _ principal: Principal, _ body: @escaping @Sendable (AccountsTables) throws -> R
   ) async throws -> R {
     let looksUpRevocation = !options.planted(.ignoresRevocation)
-    return try await translated {
-      try await database.transaction { connection in
-        let tables = AccountsTables(connection)
-        if looksUpRevocation { try tables.tokens.requireLive(principal.loginID) }
-        return try body(tables)
-      }
-    }
-  }
-
-  /// Maps a refusal of a transaction to HTTP.
-  func translated<R: Sendable>(_ body: () async throws -> R) async throws -> R {
-    do {
-      return try await body()
-    } catch let failure as AccountsFailure {
-      throw Self.answer(failure)
-    }
-  }
-
-  private static func answer(_ failure: AccountsFailure) -> HTTPFailure {
-    switch failure {
-    case .loginRevoked: .unauthorized("the token was revoked: log in again")
-    case .userNotFound: HTTPFailure(400, "user not found")
-    case .sessionNotFound: HTTPFailure(400, "session_id: no such session of this user")
-    case .sessionTaken: HTTPFailure(400, "session_id: already exists")
-    case .tooManySessions: HTTPFailure(400, "too many sessions: end one first")
-    case .emailTaken, .usernameTaken: HTTPFailure(400, "already taken")
+    return try await database.transaction { connection in
+      let tables = AccountsTables(connection)
+      if looksUpRevocation { try tables.tokens.requireLive(principal.loginID) }
+      return try body(tables)
     }
   }
 
   // MARK: Health
 
   func health() async throws -> String {
-    guard await database.checkHealth() else { throw HTTPFailure(503, "the user database is not available") }
+    guard await database.checkHealth() else { throw AccountRefusal.databaseUnavailable }
     return "the user database answers"
   }
 }

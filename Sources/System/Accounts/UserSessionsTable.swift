@@ -32,8 +32,8 @@ struct UserSessionsTable {
     try UsersTables(connection).require(user)
     let madeRoom = try endUnused(of: user, or: session, at: now, rules)
     if madeRoom, try insert(session, user, login, now, rules) { return true }
-    if try owner(of: session, at: now, rules) != nil { throw AccountsFailure.sessionTaken }
-    throw AccountsFailure.tooManySessions
+    if try owner(of: session, at: now, rules) != nil { throw AccountRefusal.sessionTaken }
+    throw AccountRefusal.tooManySessions
   }
 
   private func insert(
@@ -68,7 +68,7 @@ struct UserSessionsTable {
     try UsersTables(connection).require(user)
     let deleted = try connection.execute(
       "DELETE FROM user_sessions WHERE session_id = $1 AND user_id = $2", .text(session.value), .text(user.value))
-    if deleted == 0 { throw AccountsFailure.sessionNotFound }
+    if deleted == 0 { throw AccountRefusal.sessionNotFound }
     try SessionEventsTable(connection).add(.sessionEnded, user: user, session: session)
   }
 

@@ -32,17 +32,17 @@ struct UsersTables {
     let exists = { (sql: SQLText, value: String) throws(DatabaseError) in
       try connection.first(sql, .text(value)) { $0.int(0) } != nil
     }
-    if try exists("SELECT 1 FROM users WHERE email_key = $1", email.key) { throw AccountsFailure.emailTaken }
-    if try exists("SELECT 1 FROM users WHERE username_key = $1", username.key) { throw AccountsFailure.usernameTaken }
-    if try exists("SELECT 1 FROM shared_names WHERE name_key = $1", email.key) { throw AccountsFailure.emailTaken }
+    if try exists("SELECT 1 FROM users WHERE email_key = $1", email.key) { throw AccountRefusal.emailTaken }
+    if try exists("SELECT 1 FROM users WHERE username_key = $1", username.key) { throw AccountRefusal.usernameTaken }
+    if try exists("SELECT 1 FROM shared_names WHERE name_key = $1", email.key) { throw AccountRefusal.emailTaken }
     if try exists("SELECT 1 FROM shared_names WHERE name_key = $1", username.key) {
-      throw AccountsFailure.usernameTaken
+      throw AccountRefusal.usernameTaken
     }
   }
 
   func require(_ user: AccountID) throws {
     let isKnown = try connection.first("SELECT 1 FROM users WHERE user_id = $1", .text(user.value)) { $0.int(0) } != nil
-    guard isKnown else { throw AccountsFailure.userNotFound }
+    guard isKnown else { throw AccountRefusal.userNotFound }
   }
 
   /// Finds an account by its email or username. An account that shares its folded name with an older account keeps the key

@@ -5,9 +5,10 @@ public struct Migrations: Sendable {
     fileprivate let apply: @Sendable (SQLConnection) throws(DatabaseError) -> Void
 
     /// A step in SQL, with any number of statements.
-    public init(stringLiteral sql: String) {
-      apply = { connection throws(DatabaseError) in try connection.run(sql) }
-    }
+    public init(_ sql: String) { apply = { connection throws(DatabaseError) in try connection.run(sql) } }
+
+    /// A step in SQL, with any number of statements.
+    public init(stringLiteral sql: String) { self.init(sql) }
 
     /// A step in Swift. It sees the tables as the steps before it left them.
     public init(_ apply: @escaping @Sendable (SQLConnection) throws(DatabaseError) -> Void) { self.apply = apply }
@@ -21,7 +22,7 @@ public struct Migrations: Sendable {
   /// Makes migrations. `schema` must equal the first schema after all `steps`. A released step
   /// never changes.
   public init(_ schema: String, from steps: [Step] = []) {
-    self.schema = Step(stringLiteral: schema)
+    self.schema = Step(schema)
     self.steps = steps
   }
 

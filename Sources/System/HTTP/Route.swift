@@ -121,7 +121,7 @@ public struct Route: Sendable {
   let arguments: [Schema.Field]?
   let parameters: [Parameter]
   let responses: [Response]
-  let handler: Handler
+  var handler: Handler
   /// Whether requests are so frequent that they are logged at level `debug` only.
   var isQuiet = false
   /// A body for the documentation, if the example of the schema does not fit.

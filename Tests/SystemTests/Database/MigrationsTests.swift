@@ -91,7 +91,7 @@ import Testing
             try AccountsTables(connection).users.requireFree(
               EmailAddress(parsing: "new@example.com"), Username(parsing: name))
             return true
-          } catch AccountsFailure.usernameTaken {
+          } catch AccountRefusal.usernameTaken {
             return false
           }
         }

@@ -8,7 +8,7 @@ import Environment
 /// let token = jwt.sign(["sub": "ann", "exp": 1_900_000_000])
 /// let claims = try jwt.verify(token)
 /// ```
-struct JWT {
+struct JWT: Sendable {
   /// The maximum length of a token in bytes. Longer ones are refused unread; Parley's have about 330.
   static let maximumLength = 4096
 
