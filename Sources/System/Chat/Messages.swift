@@ -2,21 +2,31 @@ import Environment
 
 /// Sends messages and reads their history.
 struct Messages: Sendable {
-  let environment: Environment
-  let users: ChatUsers
-  let database: Database
-  let fanOut: FanOut
-  let planted: PlantedBugs
+  private let environment: Environment
+  private let users: ChatUsers
+  private let database: Database
+  private let fanOut: FanOut
+  private let planted: PlantedBugs
+  private let bugs: PlantedMessageBugs
+
+  init(environment: Environment, users: ChatUsers, database: Database, fanOut: FanOut, planted: PlantedBugs) {
+    self.environment = environment
+    self.users = users
+    self.database = database
+    self.fanOut = fanOut
+    self.planted = planted
+    bugs = PlantedMessageBugs(database: database, fanOut: fanOut, planted: planted)
+  }
 
   /// Stores a message and publishes it to the participants of its conversation. Returns once it is durable.
   func send(_ outgoing: OutgoingMessage, from user: ChatUser) async throws -> ChatMessage {
     let now = environment.clock.wallTime.rfc3339
-    if planted(.emitsBeforeCommit) { try await emitEarly(outgoing, user, now) }
+    if planted(.emitsBeforeCommit) { try await bugs.emitEarly(outgoing, user, now) }
     let inTwoSteps = planted(.clientIDInTwoSteps)
-    if inTwoSteps, let known = try await known(outgoing, user) { return known }
-    let (stored, isNew) = try await database.transaction { connection in
+    if inTwoSteps, let known = try await bugs.known(outgoing, user) { return known }
+    let (stored, isNew) = try await database.transaction { [bugs] connection in
       let transactions = MessageTransactions(tables: ChatTables(connection))
-      if inTwoSteps { try Self.forgetClientID(of: outgoing, user, connection) }
+      if inTwoSteps { try bugs.forgetClientID(of: outgoing, user, connection) }
       let (message, isNew) = try transactions.store(outgoing, from: user.number, at: now)
       return (
         StoredMessage(
@@ -24,7 +34,7 @@ struct Messages: Sendable {
           participants: isNew ? try transactions.participants(outgoing.conversation) : []), isNew
       )
     }
-    if isNew { await fanOut.publish([ChatPayload.newMessage(late(stored))], at: stored.message.id.position) }
+    if isNew { await fanOut.publish([ChatPayload.newMessage(bugs.late(stored))], at: stored.message.id.position) }
     return stored.message
   }
 

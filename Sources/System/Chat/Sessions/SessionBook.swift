@@ -1,8 +1,9 @@
 import Environment
+import Synchronization
 
 /// The sockets of a session, in the order in which they were added. Adding, finding and removing take
 /// constant time.
-struct SocketRegister {
+struct SocketRegister: Sendable {
   private var places: [SocketID: Int64] = [:]
   private var next: Int64 = 0
 
@@ -21,16 +22,17 @@ struct SocketRegister {
 
 /// The known sessions and their leases.
 ///
-/// All actors of a node run on one executor and read the book without waiting, so a lease is checked at the
-/// instant at which it is relied on. Only `SessionDirectory` writes.
-final class SessionBook: @unchecked Sendable {
+/// Any actor reads the book without waiting, so a lease is checked at the instant at which it is relied on. Only
+/// `SessionDirectory` writes. A mutex guards the book: the actors of a node run on one executor, so the mutex is
+/// free, and costs less than a nanosecond.
+final class SessionBook: Sendable {
   /// The time for which a session may be used after it was last known to exist. The contract allows 5 s; the
   /// rest is for closing the sockets.
   static let lease: Duration = .milliseconds(4500)
   /// The interval at which `SessionDirectory` closes the sockets of sessions without a lease.
   static let doubtInterval: Duration = .milliseconds(250)
 
-  struct Session {
+  struct Session: Sendable {
     let user: ChatUser
     /// The time of the latest question that the User Service answered.
     var verifiedAt: Instant
@@ -40,44 +42,55 @@ final class SessionBook: @unchecked Sendable {
     var sockets = SocketRegister()
     /// Whether events were missed since `verifiedAt`. Then the lease of all sessions does not cover this one.
     var isDoubtful = false
+
+    /// Whether a session in use must be asked about at `now`.
+    func isDue(at now: Instant) -> Bool { askAgainAfter.map { now - verifiedAt >= $0 } ?? false }
   }
 
-  var sessions: [ChatSessionID: Session] = [:]
-  /// The start of the lease of all sessions.
-  var leasedAt: Instant?
-  /// The time of the latest search for sessions without a lease.
-  var doubtedAt: Instant
-  let planted: PlantedBugs
+  /// The contents of the book.
+  struct Pages: Sendable {
+    var sessions: [ChatSessionID: Session] = [:]
+    /// The start of the lease of all sessions.
+    var leasedAt: Instant?
+    /// The time of the latest search for sessions without a lease.
+    var doubtedAt: Instant
+    /// Whether a session has a lease for ever: a planted bug.
+    let trustsForever: Bool
+
+    /// The latest time at which a session was known to exist.
+    func knownAt(_ session: Session) -> Instant {
+      session.isDoubtful ? session.verifiedAt : max(session.verifiedAt, leasedAt ?? session.verifiedAt)
+    }
+
+    /// Whether a session has a lease at `now`.
+    func isBelieved(_ session: Session, at now: Instant) -> Bool {
+      trustsForever || now - knownAt(session) < SessionBook.lease
+    }
+  }
+
+  private let pages: Mutex<Pages>
   private let clock: any Clock
 
   init(_ clock: any Clock, planted: PlantedBugs) {
     self.clock = clock
-    self.planted = planted
-    doubtedAt = clock.now
+    pages = Mutex(Pages(doubtedAt: clock.now, trustsForever: planted(.trustsSessionsForever)))
   }
 
-  /// Whether a session has a lease now.
-  func isBelieved(_ session: Session) -> Bool {
-    planted(.trustsSessionsForever) || clock.now - knownAt(session) < Self.lease
-  }
-
-  /// Whether a session in use must be asked about now.
-  func isDue(_ session: Session) -> Bool {
-    session.askAgainAfter.map { clock.now - session.verifiedAt >= $0 } ?? false
-  }
-
-  /// The latest time at which a session was known to exist.
-  func knownAt(_ session: Session) -> Instant {
-    session.isDoubtful ? session.verifiedAt : max(session.verifiedAt, leasedAt ?? session.verifiedAt)
+  /// Reads or changes the contents at one instant. Only `SessionDirectory` changes them.
+  func update<R: Sendable>(_ body: (inout sending Pages, Instant) -> sending R) -> R {
+    let now = clock.now
+    return pages.withLock { body(&$0, now) }
   }
 
   /// The reason why a session may not be used now; nil when it may.
   func objection(to id: ChatSessionID) -> ChatRefusal? {
-    guard let session = sessions[id] else { return .noSuchSession }
-    return isBelieved(session) ? nil : AccountsClient.unavailable
+    update { pages, now in
+      guard let session = pages.sessions[id] else { return .noSuchSession }
+      return pages.isBelieved(session, at: now) ? nil : AccountsClient.unavailable
+    }
   }
 
   /// Whether the search for sessions without a lease is overdue. Then the node stood still, and sockets may be
   /// open that should be closed.
-  var isLate: Bool { clock.now - doubtedAt > Self.doubtInterval + .milliseconds(50) }
+  var isLate: Bool { update { pages, now in now - pages.doubtedAt > Self.doubtInterval + .milliseconds(50) } }
 }

@@ -21,6 +21,7 @@ actor SessionDirectory {
   private let environment: Environment
   private let accounts: AccountsClient
   private let database: Database
+  private let planted: PlantedBugs
   private let serialExecutor: ActorExecutor
   /// The cached sessions. Other actors read it without waiting.
   nonisolated let book: SessionBook
@@ -54,6 +55,7 @@ actor SessionDirectory {
     self.environment = environment
     self.accounts = accounts
     self.database = database
+    self.planted = planted
     book = SessionBook(environment.clock, planted: planted)
     self.onEnd = onEnd
     serialExecutor = environment.executor.forActor("session-directory")
@@ -77,8 +79,15 @@ actor SessionDirectory {
   func user(of session: ChatSessionID, token: String?) async throws -> ChatUser {
     let needsToken = session.isGuessable
     if needsToken, token == nil { throw ChatRefusal.needsAccessToken }
-    if !needsToken, let known = book.sessions[session], book.isBelieved(known), !book.isDue(known) {
-      return known.user
+    if !needsToken,
+      let user = book.update({ pages, now -> ChatUser? in
+        guard let known = pages.sessions[session], pages.isBelieved(known, at: now), !known.isDue(at: now) else {
+          return nil
+        }
+        return known.user
+      })
+    {
+      return user
     }
     pending[session, default: (0, 0)].askers += 1
     defer {
@@ -108,47 +117,57 @@ actor SessionDirectory {
   }
 
   private func remember(_ session: ChatSessionID, _ user: ChatUser, verifiedAt: Instant, askAgainAfter: Duration?) {
-    if book.sessions[session] != nil {
-      book.sessions[session]!.verifiedAt = max(book.sessions[session]!.verifiedAt, verifiedAt)
-      book.sessions[session]!.isDoubtful = false
-      return
+    book.update { pages, _ in
+      if var known = pages.sessions[session] {
+        known.verifiedAt = max(known.verifiedAt, verifiedAt)
+        known.isDoubtful = false
+        pages.sessions[session] = known
+        return
+      }
+      if pages.sessions.count >= Self.maximumIdle {
+        pages.sessions = pages.sessions.filter { !$0.value.sockets.isEmpty }
+      }
+      pages.sessions[session] = SessionBook.Session(user: user, verifiedAt: verifiedAt, askAgainAfter: askAgainAfter)
     }
-    if book.sessions.count >= Self.maximumIdle { book.sessions = book.sessions.filter { !$0.value.sockets.isEmpty } }
-    book.sessions[session] = SessionBook.Session(user: user, verifiedAt: verifiedAt, askAgainAfter: askAgainAfter)
   }
 
   // MARK: Sockets
 
   /// Adds a socket to its session. Returns false when the session has ended meanwhile.
   func attach(_ socket: SocketID, to session: ChatSessionID) -> Bool {
-    guard book.sessions[session] != nil else { return false }
-    book.sessions[session]!.sockets.append(socket)
-    return true
+    book.update { pages, _ in
+      guard pages.sessions[session] != nil else { return false }
+      pages.sessions[session]!.sockets.append(socket)
+      return true
+    }
   }
 
   /// Whether a socket still belongs to its session.
   func isAttached(_ socket: SocketID, to session: ChatSessionID) -> Bool {
-    book.sessions[session]?.sockets.contains(socket) == true
+    book.update { pages, _ in pages.sessions[session]?.sockets.contains(socket) == true }
   }
 
   func detach(_ socket: SocketID, from session: ChatSessionID) {
-    book.sessions[session]?.sockets.remove(socket)
+    book.update { pages, _ in pages.sessions[session]?.sockets.remove(socket) }
   }
 
   /// Removes a session and closes its sockets.
   func end(_ session: ChatSessionID) async {
-    if book.planted(.trustsSessionsForever) { return }
+    if planted(.trustsSessionsForever) { return }
     pending[session]?.endings += 1
-    guard let ended = book.sessions.removeValue(forKey: session), !ended.sockets.isEmpty else { return }
+    let ended = book.update { pages, _ in pages.sessions.removeValue(forKey: session) }
+    guard let ended, !ended.sockets.isEmpty else { return }
     await onEnd(ended.sockets.inOrder, "the session has ended")
   }
 
   /// Removes all sessions without a lease and closes their sockets.
   func doubtAll() async {
-    book.doubtedAt = environment.clock.now
-    let doubted = book.sessions.filter { !book.isBelieved($0.value) }
+    let doubted = book.update { pages, now in
+      pages.doubtedAt = now
+      return pages.sessions.filter { !pages.isBelieved($0.value, at: now) }
+    }
     for id in doubted.keys.sorted() {
-      book.sessions[id] = nil
+      book.update { pages, _ in pages.sessions[id] = nil }
       if !doubted[id]!.sockets.isEmpty {
         await onEnd(doubted[id]!.sockets.inOrder, "whether the session goes on cannot be known")
       }
@@ -220,8 +239,10 @@ actor SessionDirectory {
 
   /// Marks all sessions as doubtful after events were lost.
   private func doubtEverything() {
-    book.sessions = book.sessions.filter { !$0.value.sockets.isEmpty }
-    for id in book.sessions.keys.sorted() { book.sessions[id]!.isDoubtful = true }
+    book.update { pages, _ in
+      pages.sessions = pages.sessions.filter { !$0.value.sockets.isEmpty }
+      for id in pages.sessions.keys.sorted() { pages.sessions[id]!.isDoubtful = true }
+    }
     recheckSoon()
   }
 
@@ -229,11 +250,12 @@ actor SessionDirectory {
   /// would expire at the User Service.
   private func recheckSoon() {
     guard rechecks == 0 else { return }
-    let now = environment.clock.now
-    let ids = book.sessions.filter { _, session in
-      session.isDoubtful
-        || !session.sockets.isEmpty && (now - book.knownAt(session) > Self.worry || book.isDue(session))
-    }.keys.sorted()
+    let ids = book.update { pages, now in
+      pages.sessions.filter { _, session in
+        session.isDoubtful
+          || !session.sockets.isEmpty && (now - pages.knownAt(session) > Self.worry || session.isDue(at: now))
+      }.keys.sorted()
+    }
     for lane in 0..<min(Self.maximumRechecks, ids.count) {
       rechecks += 1
       environment.executor.spawn("session-recheck") { await self.recheck(ids, from: lane) }
@@ -245,13 +267,13 @@ actor SessionDirectory {
   private func recheck(_ ids: [ChatSessionID], from lane: Int) async {
     defer { rechecks -= 1 }
     for id in stride(from: lane, to: ids.count, by: Self.maximumRechecks).map({ ids[$0] })
-    where book.sessions[id] != nil {
+    where book.update({ pages, _ in pages.sessions[id] != nil }) {
       let begin = environment.clock.now
       let owner: AccountsClient.Account?
       do { owner = try await accounts.owner(of: id, token: nil) } catch { return }
       if owner == nil {
         await end(id)
-      } else if let session = book.sessions[id] {
+      } else if let session = book.update({ pages, _ in pages.sessions[id] }) {
         remember(id, session.user, verifiedAt: begin, askAgainAfter: session.askAgainAfter)
       }
     }
@@ -281,6 +303,6 @@ actor SessionDirectory {
         return
       }
     }
-    book.leasedAt = max(book.leasedAt ?? begin, begin)
+    book.update { pages, _ in pages.leasedAt = max(pages.leasedAt ?? begin, begin) }
   }
 }

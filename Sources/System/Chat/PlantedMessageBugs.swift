@@ -1,7 +1,11 @@
-/// The bodies of planted bugs in `Messages`. Only a test or a scenario reaches them.
-extension Messages {
+/// The bodies of bugs that are planted in `Messages`. Only a test or a scenario reaches them.
+struct PlantedMessageBugs: Sendable {
   /// An id that no stored message has.
   private static let guessedID = MessageID(Position(1 << 52))
+
+  let database: Database
+  let fanOut: FanOut
+  let planted: PlantedBugs
 
   /// Emits a message before it is stored.
   func emitEarly(_ outgoing: OutgoingMessage, _ user: ChatUser, _ now: String) async throws {
@@ -29,7 +33,8 @@ extension Messages {
     }
   }
 
-  static func forgetClientID(
+  /// Lets the next transaction store a `client_id` again.
+  func forgetClientID(
     of outgoing: OutgoingMessage, _ user: ChatUser, _ connection: SQLConnection
   ) throws(DatabaseError) {
     guard let clientID = outgoing.clientID else { return }
