@@ -41,7 +41,8 @@ final class Fabric: @unchecked Sendable {
   private var nextPartition = 0
   private var nextPort: [String: UInt16] = [:]
   private var nextConnection = 0
-  /// The open connections, in order of creation.
+  /// The connections that not both ends have closed, in order of creation. The network owns them, so it does not
+  /// matter when their users free their ends.
   private(set) var open: [SimConnection] = []
   private var held: [(from: String, to: String, deliver: () -> Void)] = []
   /// Segments that were retransmitted: their ends, and the time of the delay.
@@ -168,11 +169,12 @@ final class Fabric: @unchecked Sendable {
 
   /// Removes a connection whose ends are both closed.
   func forget(_ id: Int) {
-    if let index = open.lastIndex(where: { $0.id == id }) { open.remove(at: index) }
+    if let index = open.lastIndex(where: { $0.id == id }) { open.remove(at: index).end() }
   }
 
   /// Drops everything that retains the fabric, when the world has ended.
   func forgetAll() {
+    for connection in open { connection.end() }
     open = []
     listeners = [:]
     held = []
@@ -196,6 +198,7 @@ final class Fabric: @unchecked Sendable {
       if let listener = listeners[address], listener.life === life { listener.close() }
     }
     for connection in open { connection.ended(of: life, silently: silently) }
+    for connection in open where connection.isDone { connection.end() }
     open.removeAll { $0.isDone }
   }
 }

@@ -9,7 +9,8 @@ final class Pipe {
   private unowned(unsafe) let fabric: Fabric
   /// The number of its connection.
   let connection: Int
-  weak var opposite: Pipe?
+  /// The other direction, until both ends have closed the connection or died.
+  var opposite: Pipe?
   /// Bytes that arrived and were not read.
   private(set) var arrived: [UInt8] = []
   private(set) var ending = Ending.open

@@ -90,6 +90,12 @@ final class SimConnection: Connection, @unchecked Sendable {
     giveUp()
   }
 
+  /// Ends the connection: both ends have closed it or died. Segments under way arrive nowhere.
+  func end() {
+    incoming.opposite = nil
+    outgoing.opposite = nil
+  }
+
   private func giveUp() {
     incoming.reader?.resume()
     outgoing.writer?.resume()

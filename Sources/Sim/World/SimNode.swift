@@ -42,8 +42,8 @@ public final class SimNode: @unchecked Sendable {
   /// The number of deaths between the first write of a transaction and its sync.
   package private(set) var deathsInCommit = 0
   private var restart: SimTimer?
-  /// The life that is being drained.
-  private weak var draining: Life?
+  /// Whether the current life is being drained.
+  private var isDraining = false
 
   init(_ name: String, in world: World, program: @escaping Program) {
     self.name = name
@@ -70,6 +70,7 @@ public final class SimNode: @unchecked Sendable {
     trace.event(.boot, name, value: UInt64(boots), "boot \(boots)")
     let life = Life(name: name, clock: clock, scheduler: scheduler) { [findings] in findings.noteDefaultActor($0) }
     self.life = life
+    isDraining = false
     disk.life = life
     fabric.powered(name)
     let environment = environment(of: life)
@@ -178,7 +179,7 @@ public final class SimNode: @unchecked Sendable {
     guard let life, life.isPaused else { return }
     trace.event(.resume, name)
     // Requests that arrived during the pause are refused now.
-    if life === draining { findings.noteTrouble(at: scheduler.now) }
+    if isDraining { findings.noteTrouble(at: scheduler.now) }
     life.resume()
   }
 
@@ -188,7 +189,7 @@ public final class SimNode: @unchecked Sendable {
     drains += 1
     findings.noteTrouble(at: scheduler.now)
     trace.event(.drain, name)
-    draining = life
+    isDraining = true
     _ = life.spawn("drain") { [self] in
       await service.drain()
       guard life.isAlive else { return }

@@ -1,5 +1,6 @@
 @testable import Environment
 @testable import Simulation
+import Synchronization
 import System
 import Testing
 
@@ -171,5 +172,45 @@ struct NetworkTests {
       listener.close()
       _ = try environment.network.listen(address, backlog: 1)
     }
+  }
+
+  /// Connections that a test retains.
+  private final class Kept: Sendable {
+    private let connections = Mutex<[any Connection]>([])
+    func keep(_ connection: any Connection) { connections.withLock { $0.append(connection) } }
+  }
+
+  /// The hash of a run in which bytes arrive at a connection that both ends have closed.
+  private func hashOfLateBytes(seed: UInt64, keeping kept: Kept?) throws -> UInt64 {
+    let world = World(seed: seed)
+    world.link.latency = .milliseconds(100)...(.seconds(1))
+    let address = SocketAddress(host: "server", port: 1)
+    @Sendable func writeAndClose(_ connection: any Connection) throws {
+      kept?.keep(connection)
+      for number in 0..<20 as Range<UInt8> { _ = try connection.writeNow([number]) }
+      connection.close()
+    }
+    world.addNode("server") { environment in
+      let listener = try environment.network.listen(address, backlog: 8)
+      for _ in 0..<3 { try writeAndClose(try await listener.accept()) }
+      return nil
+    }.start()
+    try world.perform(as: "client") { environment in
+      for _ in 0..<3 {
+        try writeAndClose(
+          try await environment.network.connect(to: address, deadline: environment.clock.now + .seconds(9)))
+        try await environment.clock.sleep(for: .seconds(10))
+      }
+    }
+    let hash = world.hash.value
+    world.end()
+    return hash
+  }
+
+  @Test("a run does not depend on when connection objects are freed", arguments: 1...5 as ClosedRange<UInt64>)
+  func lifetimes(seed: UInt64) throws {
+    let freed = try hashOfLateBytes(seed: seed, keeping: nil)
+    #expect(try hashOfLateBytes(seed: seed, keeping: nil) == freed)
+    #expect(try hashOfLateBytes(seed: seed, keeping: Kept()) == freed)
   }
 }
