@@ -13,15 +13,6 @@ public struct UserNumber: Hashable, Comparable, Sendable {
   public static func < (a: UserNumber, b: UserNumber) -> Bool { a.value < b.value }
 }
 
-/// The number of a user's connection to the User Server. It grows with each connection of that user.
-public struct ConnectionNumber: Hashable, Sendable {
-  /// The number, from 1.
-  public let value: Int64
-
-  /// The connection with this number.
-  public init(_ value: Int64) { self.value = value }
-}
-
 /// The number of a group, from 1.
 public struct GroupID: Hashable, Sendable {
   /// The number.

@@ -24,7 +24,8 @@ enum CustomerNews: Sendable {
         throw .init(reason: "SEQ: missing, or not an integer from 1 to \(ClientBounds.counter)")
       }
       let entry = TranscriptEntry(
-        sequence: sequence, sender: try QueueMessage.user(data, "FROM"), text: try QueueMessage.value(data, "MESSAGE"),
+        position: TranscriptPosition(sequence), sender: try QueueMessage.user(data, "FROM"),
+        text: try QueueMessage.value(data, "MESSAGE"),
         id: data["MESSAGE_ID"] == nil ? nil : try QueueMessage.messageID(data))
       self = .message(session, entry)
     case "SESSION_ENDED": self = .ended(session)

@@ -171,7 +171,7 @@ public actor CustomerServer: HTTPBackend {
     case .readMessages(let after):
       return .messages(
         try await database.transaction {
-          try CustomerTables($0).transcript(of: supervisor, after: after, limit: Self.maximumPage)
+          try CustomerTables($0).transcript(of: supervisor, after: TranscriptPosition(after), limit: Self.maximumPage)
         })
     case .addUsers(let count):
       try await tell("ADDITIONAL_USERS", of: supervisor, [.init("USER_COUNT", count.json)])

@@ -142,7 +142,7 @@ struct CustomerTables {
   func add(_ entry: TranscriptEntry, to session: SupervisorID) throws(DatabaseError) {
     try connection.execute(
       "INSERT INTO session_messages (supervisor, seq, sender, message) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
-      .text(session.text), .int(entry.sequence), .text(entry.sender.key), .text(entry.text.text))
+      .text(session.text), .int(entry.position.value), .text(entry.sender.key), .text(entry.text.text))
     if let id = entry.id {
       try connection.execute(
         "DELETE FROM unheard WHERE supervisor = $1 AND message_id = $2", .text(session.text), .text(id.text))
@@ -150,21 +150,23 @@ struct CustomerTables {
   }
 
   /// The messages after a SEQ, in order: at most `limit`.
-  func transcript(of session: SupervisorID, after: Int64, limit: Int) throws(DatabaseError) -> [JSONValue] {
+  func transcript(of session: SupervisorID, after start: TranscriptPosition, limit: Int) throws(DatabaseError)
+    -> [JSONValue]
+  {
     var page: [JSONValue] = []
     var bytes = 0
-    var last = after
+    var last = start
     while page.count < limit {
       let rows = try connection.query(
         "SELECT seq, sender, message FROM session_messages WHERE supervisor = $1 AND seq > $2 ORDER BY seq LIMIT $3",
-        .text(session.text), .int(last), .int(Int64(min(Self.rowsAtATime, limit - page.count)))
+        .text(session.text), .int(last.value), .int(Int64(min(Self.rowsAtATime, limit - page.count)))
       ) { row in
         (
-          sequence: row.int(0), bytes: row.text(1).utf8.count + row.text(2).utf8.count,
+          position: TranscriptPosition(row.int(0)), bytes: row.text(1).utf8.count + row.text(2).utf8.count,
           message: ["SEQ": .int(row.int(0)), "FROM": row.json(1), "MESSAGE": row.json(2)] as JSONValue
         )
       }
-      guard let end = rows.last?.sequence else { break }
+      guard let end = rows.last?.position else { break }
       for row in rows {
         bytes += row.bytes
         guard page.isEmpty || bytes <= Self.maximumPageBytes else { return page }
@@ -178,7 +180,7 @@ struct CustomerTables {
 
 /// A message of a transcript, as the manager tells the Customer Server.
 struct TranscriptEntry: Sendable {
-  let sequence: Int64
+  let position: TranscriptPosition
   let sender: UserID
   let text: JSONValue
   /// Nil from a foreign manager.

@@ -16,6 +16,41 @@ struct Epoch: Hashable, Comparable, Sendable {
   static func < (a: Epoch, b: Epoch) -> Bool { a.number < b.number }
 }
 
+/// The number of a user's connection to the User Server. It grows with each connection of that user.
+public struct ConnectionNumber: Hashable, Comparable, Sendable {
+  /// No connection.
+  static let none = ConnectionNumber(0)
+  /// The highest number. All further connections have it.
+  static let last = ConnectionNumber(ClientBounds.counter)
+
+  /// The number, from 1.
+  public let value: Int64
+
+  /// The connection with this number.
+  public init(_ value: Int64) { self.value = value }
+
+  /// The number of the next connection, at most `last`.
+  var next: ConnectionNumber { min(ConnectionNumber(value + 1), .last) }
+
+  /// Whether `a` began before `b`.
+  public static func < (a: ConnectionNumber, b: ConnectionNumber) -> Bool { a.value < b.value }
+}
+
+/// The place of a message in the transcript of a supervised session, from 1: its `SEQ`.
+struct TranscriptPosition: Hashable, Comparable, Sendable {
+  /// Before the first message.
+  static let start = TranscriptPosition(0)
+
+  let value: Int64
+
+  init(_ value: Int64) { self.value = value }
+
+  var next: TranscriptPosition { TranscriptPosition(value + 1) }
+  var json: JSONValue { .int(value) }
+
+  static func < (a: TranscriptPosition, b: TranscriptPosition) -> Bool { a.value < b.value }
+}
+
 /// The `MESSAGE_ID` of a message in a supervised session: 1 to 255 bytes. The same id means the
 /// same message.
 struct SessionMessageID: Hashable, Sendable {

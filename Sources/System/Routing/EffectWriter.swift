@@ -36,8 +36,8 @@ struct EffectWriter {
       try tell(message, to: user, in: session)
       try answer(recipient, ManagerState.success)
     case .join(let users, let session):
-      let last = try tables.transcripts.lastSequence(in: session)
-      for user in users { try tables.transcripts.setRelayedSequence(last, to: user, in: session) }
+      let last = try tables.transcripts.lastPosition(in: session)
+      for user in users { try tables.transcripts.setRelayedPosition(last, to: user, in: session) }
     case .brief(let session, let users, let demand, let additional, let recipient):
       try relayAll(in: session, to: users)
       try answer(
@@ -95,7 +95,7 @@ struct EffectWriter {
 
   private mutating func forward(_ message: SessionMessage, to session: SupervisorID) throws(DatabaseError) -> JSONValue
   {
-    if try tables.transcripts.sequence(of: message.id, in: session) != nil { return ManagerState.success }
+    if try tables.transcripts.position(of: message.id, in: session) != nil { return ManagerState.success }
     switch try tables.forwarded.add(message, for: session, total: &forwarded) {
     case .added: try send(message, to: session)
     case .known: break
@@ -131,36 +131,36 @@ struct EffectWriter {
 
   /// Gives a message its place in the transcript, once, and sends it to the customer.
   private mutating func append(_ message: SessionMessage, to session: SupervisorID) throws(DatabaseError) -> JSONValue {
-    if let known = try tables.transcripts.sequence(of: message.id, in: session) {
+    if let known = try tables.transcripts.position(of: message.id, in: session) {
       return Self.appended(message, at: known)
     }
     var isEarly = try tables.forwarded.hasEarlier(than: message.id, of: session)
-    if let previous = message.previous, try tables.transcripts.sequence(of: previous, in: session) == nil {
+    if let previous = message.previous, try tables.transcripts.position(of: previous, in: session) == nil {
       isEarly = true
     }
     if isEarly {
       try resend(from: message.sender, in: session)
       return ManagerState.failure("out of order")
     }
-    let sequence = try tables.transcripts.lastSequence(in: session) + 1
-    try tables.transcripts.add(message, at: sequence, in: session)
+    let position = try tables.transcripts.lastPosition(in: session).next
+    try tables.transcripts.add(message, at: position, in: session)
     try tables.forwarded.delete(message.id, of: session)
     if let customer = try tables.customer(of: session) {
       var news = QueueMessage(
         "SESSION_MESSAGE",
         [
-          "EMAIL": .string(customer.text), "SESSION_SUPERVISOR_ID": .string(session.text), "SEQ": .int(sequence),
+          "EMAIL": .string(customer.text), "SESSION_SUPERVISOR_ID": .string(session.text), "SEQ": position.json,
           "FROM": message.sender.json, "MESSAGE": message.text, "MESSAGE_ID": .string(message.id.text),
         ])
       news.supervisor = session
       try publish(news, to: QueueNames.customerExchange, QueueNames.toCustomerServer)
     }
-    return Self.appended(message, at: sequence)
+    return Self.appended(message, at: position)
   }
 
-  private static func appended(_ message: SessionMessage, at sequence: Int64) -> JSONValue {
+  private static func appended(_ message: SessionMessage, at position: TranscriptPosition) -> JSONValue {
     [
-      "STATUS": "SUCCESS", "SEQ": .int(sequence), "MESSAGE_ID": .string(message.id.text),
+      "STATUS": "SUCCESS", "SEQ": position.json, "MESSAGE_ID": .string(message.id.text),
       "FROM": message.sender.json, "MESSAGE": message.text,
     ]
   }
@@ -175,30 +175,30 @@ struct EffectWriter {
     _ message: JSONValue, to user: UserID, in session: SupervisorID
   ) throws(DatabaseError) {
     // A transcript counts from 1. A foreign supervisor may use SEQ for something else.
-    if let sequence = message["SEQ"]?.int, sequence > 0 {
-      let last = try tables.transcripts.relayedSequence(to: user, in: session)
-      guard last < sequence else { return }
-      if last + 1 < sequence { try relay(last + 1..<sequence, to: user, in: session) }
-      try tables.transcripts.setRelayedSequence(sequence, to: user, in: session)
+    if let position = message["SEQ"]?.int.map(TranscriptPosition.init), position > .start {
+      let last = try tables.transcripts.relayedPosition(to: user, in: session)
+      guard last < position else { return }
+      if last.next < position { try relay(last.next..<position, to: user, in: session) }
+      try tables.transcripts.setRelayedPosition(position, to: user, in: session)
     }
     try pass(message, to: user)
   }
 
   /// Passes on what the last supervisor of a session did not.
   private mutating func relayAll(in session: SupervisorID, to users: [UserID]) throws(DatabaseError) {
-    let last = try tables.transcripts.lastSequence(in: session)
+    let last = try tables.transcripts.lastPosition(in: session)
     for user in users {
-      let relayed = try tables.transcripts.relayedSequence(to: user, in: session)
+      let relayed = try tables.transcripts.relayedPosition(to: user, in: session)
       guard relayed < last else { continue }
-      try relay(relayed + 1..<last + 1, to: user, in: session)
-      try tables.transcripts.setRelayedSequence(last, to: user, in: session)
+      try relay(relayed.next..<last.next, to: user, in: session)
+      try tables.transcripts.setRelayedPosition(last, to: user, in: session)
     }
   }
 
   private mutating func relay(
-    _ sequences: Range<Int64>, to user: UserID, in session: SupervisorID
+    _ positions: Range<TranscriptPosition>, to user: UserID, in session: SupervisorID
   ) throws(DatabaseError) {
-    for message in try tables.transcripts.messages(in: session, sequences, notFrom: user) {
+    for message in try tables.transcripts.messages(in: session, positions, notFrom: user) {
       try pass(message, to: user)
     }
   }

@@ -14,7 +14,7 @@ struct ManagerCommit: Sendable {
   var effects: [ManagerEffect] = []
   var users: [(UserID, UserPool.User)] = []
   /// Demands by id; nil for one that is met.
-  var demands: [(Int64, UserPool.Demand?)] = []
+  var demands: [(UserPool.DemandID, UserPool.Demand?)] = []
   var sessions: [ManagedSession] = []
   var nextSession: Int64 = 1
   var handled: [String] = []

@@ -14,8 +14,8 @@ enum ManagerSource: String, Sendable, CaseIterable {
 /// An input of the manager, parsed and checked.
 enum ManagerInput: Sendable {
   /// `connection` is nil from a User Server that does not number connections.
-  case newUser(UserID, connection: Int64?)
-  case removeUser(UserID, connection: Int64?)
+  case newUser(UserID, connection: ConnectionNumber?)
+  case removeUser(UserID, connection: ConnectionNumber?)
   case userMessage(SessionMessage)
   case startSession(CustomerEmail, data: JSONValue)
   case customerWantsUsers(SupervisorID, UserCount)
@@ -54,8 +54,8 @@ extension ManagerInput {
   private static func userServer(_ message: QueueMessage) throws(QueueMessage.Malformed) -> ManagerInput? {
     let data = message.data
     switch message.type {
-    case "NEW_USER": return .newUser(try QueueMessage.user(data), connection: data["CONNECTION"]?.int)
-    case "REMOVE_USER": return .removeUser(try QueueMessage.user(data), connection: data["CONNECTION"]?.int)
+    case "NEW_USER": return .newUser(try QueueMessage.user(data), connection: connection(data))
+    case "REMOVE_USER": return .removeUser(try QueueMessage.user(data), connection: connection(data))
     case "USER_MESSAGE":
       return .userMessage(
         SessionMessage(
@@ -63,6 +63,10 @@ extension ManagerInput {
           text: try QueueMessage.value(data, "MESSAGE")))
     default: return nil
     }
+  }
+
+  private static func connection(_ data: JSONValue) -> ConnectionNumber? {
+    data["CONNECTION"]?.int.map { ConnectionNumber($0) }
   }
 
   private static func customerServer(_ message: QueueMessage) throws(QueueMessage.Malformed) -> ManagerInput? {

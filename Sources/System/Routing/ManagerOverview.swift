@@ -35,7 +35,7 @@ struct ManagerOverview {
             }
           return [
             "USER_ID": id.json, "STATUS": status, "SESSION_SUPERVISOR_ID": supervisor,
-            "CONNECTION": .int(user.connection),
+            "CONNECTION": .int(user.connection.value),
           ]
         }), "FREE": .int(Int64(users.count { $0.value.place == .free })),
     ]

@@ -37,7 +37,7 @@ struct ManagerTables {
       """
       INSERT INTO pool_users (user_key, connection, place, supervisor, turn) VALUES ($1, $2, $3, $4, $5)
       ON CONFLICT (user_key) DO UPDATE SET connection = $2, place = $3, supervisor = $4, turn = $5
-      """, .text(id.key), .int(user.connection), .text(place), .text(supervisor), .int(user.turn))
+      """, .text(id.key), .int(user.connection.value), .text(place), .text(supervisor), .int(user.turn))
   }
 
   func put(_ demand: UserPool.Demand) throws(DatabaseError) {
@@ -45,11 +45,11 @@ struct ManagerTables {
       """
       INSERT INTO demands (demand_id, supervisor, user_count) VALUES ($1, $2, $3)
       ON CONFLICT (demand_id) DO UPDATE SET user_count = $3
-      """, .int(demand.id), .text(demand.supervisor.text), .int(Int64(demand.count)))
+      """, .int(demand.id.number), .text(demand.supervisor.text), .int(Int64(demand.count)))
   }
 
-  func deleteDemand(_ id: Int64) throws(DatabaseError) {
-    try connection.execute("DELETE FROM demands WHERE demand_id = $1", .int(id))
+  func deleteDemand(_ id: UserPool.DemandID) throws(DatabaseError) {
+    try connection.execute("DELETE FROM demands WHERE demand_id = $1", .int(id.number))
   }
 
   func put(_ session: ManagedSession) throws(DatabaseError) {
@@ -115,7 +115,7 @@ struct ManagerTables {
         }
       let turn = min(max(row.int(4), 0), ClientBounds.counter)
       let connection = min(max(row.int(1), 0), ClientBounds.counter)
-      return (id, UserPool.User(connection: connection, place: place, turn: turn))
+      return (id, UserPool.User(connection: ConnectionNumber(connection), place: place, turn: turn))
     }.compactMap { $0 }
   }
 
@@ -128,7 +128,8 @@ struct ManagerTables {
         return nil
       }
       return UserPool.Demand(
-        id: row.int(0), supervisor: supervisor, count: Int(min(row.int(2), Int64(ClientBounds.users))))
+        id: UserPool.DemandID(row.int(0)), supervisor: supervisor,
+        count: Int(min(row.int(2), Int64(ClientBounds.users))))
     }.compactMap { $0 }
   }
 

@@ -4,57 +4,57 @@ struct TranscriptTable {
 
   init(_ connection: SQLConnection) { self.connection = connection }
 
-  /// The SEQ of the last message, or 0.
-  func lastSequence(in session: SupervisorID) throws(DatabaseError) -> Int64 {
+  /// The position of the last message.
+  func lastPosition(in session: SupervisorID) throws(DatabaseError) -> TranscriptPosition {
     try connection.first(
       "SELECT max(seq) FROM transcripts WHERE supervisor = $1 AND seq < $2", .text(session.text),
       .int(ClientBounds.counter)
-    ) { $0.int(0) } ?? 0
+    ) { TranscriptPosition($0.int(0)) } ?? .start
   }
 
-  func sequence(of message: SessionMessageID, in session: SupervisorID) throws(DatabaseError) -> Int64? {
+  func position(of message: SessionMessageID, in session: SupervisorID) throws(DatabaseError) -> TranscriptPosition? {
     try connection.first(
       "SELECT seq FROM transcripts WHERE supervisor = $1 AND message_id = $2", .text(session.text),
       .text(message.text)
-    ) { $0.int(0) }
+    ) { TranscriptPosition($0.int(0)) }
   }
 
-  func add(_ message: SessionMessage, at sequence: Int64, in session: SupervisorID) throws(DatabaseError) {
+  func add(_ message: SessionMessage, at position: TranscriptPosition, in session: SupervisorID) throws(DatabaseError) {
     try connection.execute(
       "INSERT INTO transcripts (supervisor, seq, message_id, sender, message) VALUES ($1, $2, $3, $4, $5)",
-      .text(session.text), .int(sequence), .text(message.id.text), .text(message.sender.key),
+      .text(session.text), .int(position.value), .text(message.id.text), .text(message.sender.key),
       .text(message.text.text))
   }
 
   /// The messages in a range that others than `user` sent, as supervisors relay them. Empty for the
   /// session of a foreign supervisor, which itself decides who gets what.
   func messages(
-    in session: SupervisorID, _ sequences: Range<Int64>, notFrom user: UserID
+    in session: SupervisorID, _ positions: Range<TranscriptPosition>, notFrom user: UserID
   ) throws(DatabaseError) -> [JSONValue] {
     try connection.query(
       """
       SELECT seq, sender, message FROM transcripts JOIN sessions USING (supervisor)
       WHERE supervisor = $1 AND is_own = 1 AND seq >= $2 AND seq < $3 AND sender <> $4 ORDER BY seq
-      """, .text(session.text), .int(sequences.lowerBound), .int(sequences.upperBound), .text(user.key)
+      """, .text(session.text), .int(positions.lowerBound.value), .int(positions.upperBound.value), .text(user.key)
     ) { ["SEQ": .int($0.int(0)), "FROM": $0.json(1), "MESSAGE": $0.json(2)] }
   }
 
   // MARK: Users
 
-  /// The SEQ up to which a user has got the transcript, or 0.
-  func relayedSequence(to user: UserID, in session: SupervisorID) throws(DatabaseError) -> Int64 {
+  /// The position up to which a user has received the transcript.
+  func relayedPosition(to user: UserID, in session: SupervisorID) throws(DatabaseError) -> TranscriptPosition {
     try connection.first(
       "SELECT last_seq FROM relayed WHERE supervisor = $1 AND user_key = $2", .text(session.text), .text(user.key)
-    ) { $0.int(0) } ?? 0
+    ) { TranscriptPosition($0.int(0)) } ?? .start
   }
 
-  func setRelayedSequence(
-    _ sequence: Int64, to user: UserID, in session: SupervisorID
+  func setRelayedPosition(
+    _ position: TranscriptPosition, to user: UserID, in session: SupervisorID
   ) throws(DatabaseError) {
     try connection.execute(
       """
       INSERT INTO relayed (supervisor, user_key, last_seq) VALUES ($1, $2, $3)
       ON CONFLICT (supervisor, user_key) DO UPDATE SET last_seq = $3
-      """, .text(session.text), .text(user.key), .int(sequence))
+      """, .text(session.text), .text(user.key), .int(position.value))
   }
 }

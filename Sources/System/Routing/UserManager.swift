@@ -272,7 +272,7 @@ public actor UserManager: HTTPBackend {
     for (id, user) in commit.users {
       environment.log.debug(
         "user-moved",
-        ["user": .string(id.json.text), "to": .string(user.place.name), "connection": .int(user.connection)])
+        ["user": .string(id.json.text), "to": .string(user.place.name), "connection": .int(user.connection.value)])
     }
     for session in commit.sessions {
       environment.log.debug(

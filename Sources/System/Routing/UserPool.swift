@@ -27,15 +27,26 @@ struct UserPool: Sendable {
 
   struct User: Hashable, Sendable {
     /// The latest connection that is known.
-    var connection: Int64
+    var connection: ConnectionNumber
     var place: Place
     /// Counts the times at which users became free. The lowest is granted first.
     var turn: Int64
   }
 
+  /// The number of a demand, from 1. Demands are met in the order of their numbers.
+  struct DemandID: Hashable, Comparable, Sendable {
+    let number: Int64
+
+    init(_ number: Int64) { self.number = number }
+
+    var next: DemandID { DemandID(number + 1) }
+
+    static func < (a: DemandID, b: DemandID) -> Bool { a.number < b.number }
+  }
+
   /// Users that a supervisor waits for.
   struct Demand: Hashable, Sendable {
-    let id: Int64
+    let id: DemandID
     let supervisor: SupervisorID
     var count: Int
   }
@@ -45,7 +56,7 @@ struct UserPool: Sendable {
     var users = 0
     var rows = 0
     /// The id of the latest demand.
-    var last: Int64 = 0
+    var last = DemandID(0)
   }
 
   /// Demands of one supervisor. Further ones are added to its latest.
@@ -62,10 +73,10 @@ struct UserPool: Sendable {
   private var queue: [(turn: Int64, user: UserID)] = []
   private var head = 0
   private var lastTurn: Int64 = 0
-  private var lastDemand: Int64 = 0
+  private var lastDemand = DemandID(0)
   /// The changes since the last call of `takeChanges`.
   private var touchedUsers: [UserID] = []
-  private var touchedDemands: [Int64] = []
+  private var touchedDemands: [DemandID] = []
 
   /// Bugs to plant; none but in tests and scenarios.
   var planted = PlantedBugs()
@@ -83,7 +94,7 @@ struct UserPool: Sendable {
       queue.append((user.turn, id))
     }
     self.demands = demands.sorted { $0.id < $1.id }
-    lastDemand = demands.map(\.id).max() ?? 0
+    lastDemand = demands.map(\.id).max() ?? lastDemand
     for demand in self.demands {
       var wait = waits[demand.supervisor, default: Wait()]
       wait.users += demand.count
@@ -99,12 +110,12 @@ struct UserPool: Sendable {
   /// have no effect.
   ///
   /// Without a number the connection is the one after the latest. Numbers end at
-  /// `ClientBounds.counter`: each connection of that number counts as new, so that the user can
+  /// `ConnectionNumber.last`: each connection of that number counts as new, so that the user can
   /// still come back.
-  mutating func connect(_ id: UserID, connection number: Int64?) {
-    let connection = number ?? min((users[id]?.connection ?? 0) + 1, ClientBounds.counter)
+  mutating func connect(_ id: UserID, connection number: ConnectionNumber?) {
+    let connection = number ?? (users[id]?.connection ?? .none).next
     if let known = users[id] {
-      guard connection > known.connection || connection == ClientBounds.counter else { return }
+      guard connection > known.connection || connection == .last else { return }
       users[id]!.connection = connection
       if known.place == .offline { free(id) } else { touchedUsers.append(id) }
     } else {
@@ -115,8 +126,8 @@ struct UserPool: Sendable {
 
   /// Notes that a connection has ended, without a number the latest. Returns the supervisor that
   /// lost the user, if it had one.
-  mutating func disconnect(_ id: UserID, connection number: Int64?) -> SupervisorID? {
-    let connection = number ?? users[id]?.connection ?? 0
+  mutating func disconnect(_ id: UserID, connection number: ConnectionNumber?) -> SupervisorID? {
+    let connection = number ?? users[id]?.connection ?? .none
     // The news may overtake that of the connection's beginning, which then has no effect.
     var user = users[id] ?? User(connection: connection, place: .offline, turn: 0)
     guard connection >= user.connection || planted(.dropsOnAnyDisconnect) else { return nil }
@@ -197,7 +208,7 @@ struct UserPool: Sendable {
     if wait.rows > 0, wait.last == demands.last?.id || wait.rows >= Self.maximumDemands {
       demands[index(of: wait.last)!].count += more
     } else {
-      lastDemand += 1
+      lastDemand = lastDemand.next
       demands.append(Demand(id: lastDemand, supervisor: supervisor, count: more))
       wait.rows += 1
       wait.last = lastDemand
@@ -206,7 +217,7 @@ struct UserPool: Sendable {
     waits[supervisor] = wait
   }
 
-  private func index(of demand: Int64) -> Int? {
+  private func index(of demand: DemandID) -> Int? {
     var low = 0
     var high = demands.count
     while low < high {
@@ -260,10 +271,10 @@ struct UserPool: Sendable {
   }
 
   /// Returns the rows that changed since the last call, as they are now; nil for a deleted demand.
-  mutating func takeChanges() -> (users: [(UserID, User)], demands: [(Int64, Demand?)]) {
+  mutating func takeChanges() -> (users: [(UserID, User)], demands: [(DemandID, Demand?)]) {
     var seen: Set<UserID> = []
     let changedUsers = touchedUsers.filter { seen.insert($0).inserted }.map { ($0, users[$0]!) }
-    var seenDemands: Set<Int64> = []
+    var seenDemands: Set<DemandID> = []
     let changedDemands = touchedDemands.filter { seenDemands.insert($0).inserted }
       .map { ($0, index(of: $0).map { demands[$0] }) }
     touchedUsers = []

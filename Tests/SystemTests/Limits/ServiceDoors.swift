@@ -222,7 +222,7 @@ extension Door {
       _ = state.apply(input, message, answer: nil)
     }
     for number in 1...count {
-      apply(.newUser(UserID(.int(Int64(number)))!, connection: 1))
+      apply(.newUser(UserID(.int(Int64(number)))!, connection: ConnectionNumber(1)))
       apply(.startSession(CustomerEmail("\(number)@example.com")!, data: .object([])))
     }
     for id in ids {

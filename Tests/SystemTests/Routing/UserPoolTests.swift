@@ -11,7 +11,7 @@ struct UserPoolTests {
   @Test("the user who is free longest is granted first, and the missing ones are remembered")
   func grant() {
     var pool = UserPool()
-    for number in 1...3 { pool.connect(id(Int64(number)), connection: 1) }
+    for number in 1...3 { pool.connect(id(Int64(number)), connection: ConnectionNumber(1)) }
     #expect(pool.grant(.number(2), to: one) == Grant(users: [id(1), id(2)], shortfall: 0, isSufficient: true))
     #expect(pool.grant(.number(3), to: two) == Grant(users: [id(3)], shortfall: 2, isSufficient: false))
     #expect(pool.demand(of: two) == 2)
@@ -28,7 +28,7 @@ struct UserPoolTests {
     var pool = UserPool()
     _ = pool.grant(.number(1), to: one)
     _ = pool.grant(.number(2), to: two)
-    pool.connect(id(1), connection: 1)
+    pool.connect(id(1), connection: ConnectionNumber(1))
     #expect(pool.grant(.number(1), to: two).users == [])
     #expect(pool.assign().map(\.supervisor) == [one])
   }
@@ -38,7 +38,7 @@ struct UserPoolTests {
     var pool = UserPool()
     #expect(pool.grant(.all, to: one) == Grant(users: [], shortfall: 0, isSufficient: false))
     #expect(pool.demand(of: one) == 0)
-    for number in 1...3 { pool.connect(id(Int64(number)), connection: 1) }
+    for number in 1...3 { pool.connect(id(Int64(number)), connection: ConnectionNumber(1)) }
     #expect(pool.grant(.all, to: one).users.count == 3)
   }
 
@@ -60,10 +60,10 @@ struct UserPoolTests {
   @Test("a supervisor's users are those whose place is with it, in the order in which they became free")
   func usersOfASupervisor() {
     var pool = UserPool()
-    for number in 1...20 { pool.connect(id(Int64(number)), connection: 1) }
+    for number in 1...20 { pool.connect(id(Int64(number)), connection: ConnectionNumber(1)) }
     _ = pool.grant(.number(12), to: one)
     _ = pool.grant(.number(12), to: two)
-    for number in [3, 1, 15] { _ = pool.disconnect(id(Int64(number)), connection: 1) }
+    for number in [3, 1, 15] { _ = pool.disconnect(id(Int64(number)), connection: ConnectionNumber(1)) }
     pool.release([id(7), id(4), id(13)], from: one)
     _ = pool.assign()
     for supervisor in [one, two] {
@@ -78,17 +78,17 @@ struct UserPoolTests {
   @Test("an older connection has no effect, in any order of the news")
   func connections() {
     var pool = UserPool()
-    pool.connect(id(1), connection: 2)
-    #expect(pool.disconnect(id(1), connection: 1) == nil)
+    pool.connect(id(1), connection: ConnectionNumber(2))
+    #expect(pool.disconnect(id(1), connection: ConnectionNumber(1)) == nil)
     #expect(pool.users[id(1)]?.place == .free)
     // The end overtakes the beginning.
-    _ = pool.disconnect(id(2), connection: 1)
-    pool.connect(id(2), connection: 1)
+    _ = pool.disconnect(id(2), connection: ConnectionNumber(1))
+    pool.connect(id(2), connection: ConnectionNumber(1))
     #expect(pool.users[id(2)]?.place == .offline)
-    pool.connect(id(2), connection: 2)
+    pool.connect(id(2), connection: ConnectionNumber(2))
     #expect(pool.users[id(2)]?.place == .free)
     _ = pool.grant(.number(1), to: one)
-    #expect(pool.disconnect(id(1), connection: 2) == one)
+    #expect(pool.disconnect(id(1), connection: ConnectionNumber(2)) == one)
     #expect(pool.users[id(1)]?.place == .offline)
     pool.release([id(1)], from: one)
     #expect(pool.users[id(1)]?.place == .offline, "an offline user is not freed")
@@ -137,7 +137,7 @@ struct UserPoolTests {
     #expect(pool.demands.count <= 2 * 64)
     #expect(pool.demand(of: one) == 5_000)
     #expect(pool.demand(of: two) == 5_000)
-    for number in 0..<10_000 { pool.connect(id(Int64(number)), connection: 1) }
+    for number in 0..<10_000 { pool.connect(id(Int64(number)), connection: ConnectionNumber(1)) }
     #expect(pool.assign().reduce(0) { $0 + $1.users.count } == 10_000)
     #expect(pool.demand(of: one) == 0)
     #expect(pool.demand(of: two) == 0)

@@ -26,7 +26,8 @@ struct WaitingMessageTests {
         _ = try tables.run(Self.email, Self.supervisor, Self.request)
         for _ in 0..<unheard { _ = try tables.add(text, from: Self.email, to: Self.supervisor) }
         for sequence in 0..<heard {
-          let entry = TranscriptEntry(sequence: Int64(sequence + 1), sender: .customer, text: text, id: nil)
+          let entry = TranscriptEntry(
+            position: TranscriptPosition(Int64(sequence + 1)), sender: .customer, text: text, id: nil)
           try tables.add(entry, to: Self.supervisor)
         }
       }
