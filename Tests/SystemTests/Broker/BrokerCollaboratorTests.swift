@@ -52,7 +52,7 @@ struct BrokerCollaboratorTests {
     }
 
     func client(_ connection: any Connection = Silent()) -> BrokerConnection {
-      BrokerConnection(1, connection, tasks, in: environment) { _ in }
+      BrokerConnection(1, connection, tasks, maximumMessage: 1 << 20, in: environment) { _ in }
     }
 
     func check<R: Sendable>(_ body: @Sendable (isolated Parts) async throws -> R) async rethrows -> R {
@@ -83,7 +83,8 @@ struct BrokerCollaboratorTests {
       let channel = BrokerChannel(1, client)
       let queue = parts.queue()
       func consumer(_ tag: Int) -> BrokerConsumer {
-        BrokerConsumer(tag: "\(tag)", channel: channel, queue: queue, noAck: false, isExclusive: false, prefetch: 0)
+        BrokerConsumer(
+          tag: "\(tag)", channel: channel, queue: queue, noAck: false, isExclusive: false, prefetch: 0, priority: 0)
       }
       let all = (0..<100).map(consumer)
       var list = ConsumerList()
@@ -106,7 +107,7 @@ struct BrokerCollaboratorTests {
       let channel = BrokerChannel(1, client)
       let queue = parts.queue()
       let consumer = BrokerConsumer(
-        tag: "a", channel: channel, queue: queue, noAck: false, isExclusive: false, prefetch: 2)
+        tag: "a", channel: channel, queue: queue, noAck: false, isExclusive: false, prefetch: 2, priority: 0)
       #expect(consumer.limit == nil)
       consumer.unsettled = 2
       #expect(consumer.limit == .consumer)
@@ -133,7 +134,7 @@ struct BrokerCollaboratorTests {
     try check(options) { parts in
       let (ledger, queue) = (parts.ledger, parts.queue())
       let messages = (0..<4).map { _ in Self.message(1000) }
-      for message in messages { #expect(ledger.add(message, to: queue, expires: 0)) }
+      for message in messages { #expect(ledger.add(message, to: queue, expires: 0, isInstant: false)) }
       #expect(ledger.isDiskBehind)
       let topology = BrokerTopology(parts.journal)
       // The queue is not declared, so its bodies stay in memory.
@@ -141,14 +142,15 @@ struct BrokerCollaboratorTests {
         BrokerChange.insert(id: Int64(index + 1), queue: queue.name, expires: 0, message)
       }
       ledger.pageOut(changes, from: topology)
-      #expect(queue.pagedOut(10).isEmpty)
-      #expect(queue.pageOut(2) == messages[1].size)
-      #expect(queue.pageOut(2) == 0)
-      #expect(queue.pageOut(9) == 0)
-      #expect(queue.pagedOut(10) == [2])
-      #expect(queue.pagedOut(1).isEmpty)
-      ledger.pageIn(2, messages[1], to: queue)
-      #expect(queue.pagedOut(10).isEmpty)
+      #expect(queue.contents.pagedOut(10).isEmpty)
+      #expect(queue.contents.pageOut(2, priority: messages[1].priority) == messages[1].size)
+      #expect(queue.contents.pageOut(2, priority: messages[1].priority) == 0)
+      #expect(queue.contents.pageOut(9, priority: messages[1].priority) == 0)
+      #expect(queue.contents.pagedOut(10) == [2])
+      #expect(queue.contents.pagedOut(1).isEmpty)
+      #expect(ledger.pageIn(2, messages[1], to: queue))
+      #expect(!ledger.pageIn(2, messages[1], to: queue))
+      #expect(queue.contents.pagedOut(10).isEmpty)
       #expect(queue.removeAll().map(\.id) == [1, 2, 3, 4])
     }
   }
@@ -160,7 +162,7 @@ struct BrokerCollaboratorTests {
     try check(options) { parts in
       let (ledger, queue) = (parts.ledger, parts.queue(isDurable: false))
       let message = Self.message(1000, isPersistent: false)
-      while !ledger.isMemoryFull { #expect(!ledger.add(message, to: queue, expires: 0)) }
+      while !ledger.isMemoryFull { #expect(!ledger.add(message, to: queue, expires: 0, isInstant: false)) }
       let full = queue.count
       #expect(full == 10_000 / message.size + 1)
       #expect(!ledger.isMemoryFreeAgain)
@@ -185,7 +187,7 @@ struct BrokerCollaboratorTests {
       let (ledger, queue, client) = (parts.ledger, parts.queue(isDurable: false), parts.client())
       let clock = parts.environment.clock
       client.hearsBlocking = true
-      _ = ledger.add(Self.message(2000, isPersistent: false), to: queue, expires: 0)
+      _ = ledger.add(Self.message(2000, isPersistent: false), to: queue, expires: 0, isInstant: false)
       let begin = clock.now
       // A client that does not publish does not wait.
       await parts.throttle.wait(client)
@@ -216,7 +218,7 @@ struct BrokerCollaboratorTests {
     try check(options) { parts in
       let connection = Silent()
       let (ledger, queue, client) = (parts.ledger, parts.queue(isDurable: false), parts.client(connection))
-      _ = ledger.add(Self.message(2000, isPersistent: false), to: queue, expires: 0)
+      _ = ledger.add(Self.message(2000, isPersistent: false), to: queue, expires: 0, isInstant: false)
       client.hasPublished = true
       client.fillsMemory = true
       let clock = parts.environment.clock
@@ -234,7 +236,7 @@ struct BrokerCollaboratorTests {
 
   private static let greeting: [AMQPMethod] = [
     .connectionStartOk(properties: [:], mechanism: "PLAIN", response: Array("\0parley\0secret".utf8), locale: "en_US"),
-    .connectionTuneOk(channelMax: 0, frameMax: 8192, heartbeat: 30), .connectionOpen(virtualHost: "/"),
+    .connectionTuneOk(channelMax: 100, frameMax: 8192, heartbeat: 30), .connectionOpen(virtualHost: "/"),
   ]
 
   @Test("a connection opens after start-ok, tune-ok and open, and in no other order")
@@ -257,14 +259,14 @@ struct BrokerCollaboratorTests {
   @Test(
     "a handshake with a wrong value is refused with its code",
     arguments: [
-      (0, .connectionStartOk(properties: [:], mechanism: "AMQPLAIN", response: [], locale: "en_US"), 503),
+      (0, .connectionStartOk(properties: [:], mechanism: "SCRAM-SHA-256", response: [], locale: "en_US"), 503),
       (
         0,
         .connectionStartOk(
           properties: [:], mechanism: "PLAIN", response: Array("\0parley\0wrong".utf8), locale: "en_US"), 403
       ),
-      (1, .connectionTuneOk(channelMax: 0, frameMax: 4095, heartbeat: 0), 530),
-      (1, .connectionTuneOk(channelMax: 0, frameMax: 131_073, heartbeat: 0), 530),
+      (1, .connectionTuneOk(channelMax: 100, frameMax: 4095, heartbeat: 0), 530),
+      (1, .connectionTuneOk(channelMax: 100, frameMax: 131_073, heartbeat: 0), 530),
       (2, .connectionOpen(virtualHost: "/other"), 530),
     ] as [(Int, AMQPMethod, UInt16)])
   func refusals(step: Int, method: AMQPMethod, code: UInt16) throws {
