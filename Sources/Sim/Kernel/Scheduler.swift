@@ -98,7 +98,7 @@ public final class Scheduler: @unchecked Sendable {
     self.hash = hash
   }
 
-  // MARK: What can run
+  // MARK: Jobs
 
   func enqueue(_ kind: Kind, of life: Life) {
     let runnable = Runnable(kind, of: life, chain: tracksChains ? chain(of: kind, life) : 0)

@@ -1,4 +1,4 @@
-/// What the users of the Chat Service saw in a run, and what follows from it.
+/// The observations of the users of the Chat Service in a run, and conclusions from them.
 struct ChatEvidence {
   let sendings: [Sending]
   let changes: [Change]

@@ -34,7 +34,7 @@ enum CustomerNews: Sendable {
     }
   }
 
-  /// What to do once news is stored.
+  /// The actions to take once news is stored.
   struct Outcome: Sendable {
     /// Messages to send to supervisors.
     var messages: [AMQPMessage] = []

@@ -2,7 +2,7 @@ import Environment
 
 /// The settings of the Customer Server.
 public struct CustomerServerOptions: Sendable {
-  /// Where the server listens.
+  /// The address to listen on.
   public var address = SocketAddress(host: "127.0.0.1", port: 5500)
   /// The credential server, which checks emails and passwords.
   public var credentials = SocketAddress(host: "127.0.0.1", port: 8001)

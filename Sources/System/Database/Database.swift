@@ -1,6 +1,6 @@
 import Environment
 
-/// How a database behaves.
+/// Settings of a database.
 public struct DatabaseOptions: Sendable {
   /// The length of the write-ahead log in bytes after which it is copied into the database. Under
   /// load a long log costs fewer syncs.

@@ -193,7 +193,7 @@ public actor HTTPServer {
     }
   }
 
-  /// What the server waits for, and its deadline.
+  /// The part of a request that the server waits for, and its deadline.
   private enum Phase {
     case idle(until: Instant)
     case head(until: Instant)

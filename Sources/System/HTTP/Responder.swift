@@ -179,7 +179,7 @@ final class Responder: @unchecked Sendable {
       body: service.errorBody(failure.message).bytes)
   }
 
-  // MARK: What every answer carries
+  // MARK: Fields of every answer
 
   private func requestID(_ request: HTTPRequest) -> String {
     if let own = request.fields["x-request-id"], (1...128).contains(own.utf8.count),

@@ -57,7 +57,7 @@ struct ManagerCommit: Sendable {
   }
 }
 
-/// What a commit leaves to do once it is durable.
+/// The actions that remain once a commit is durable.
 struct ManagerOutcome: Sendable {
   /// Rows that were added to the outbox.
   var outbox: [OutboxRow] = []

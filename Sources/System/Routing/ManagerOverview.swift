@@ -1,4 +1,4 @@
-/// What the manager's API shows of its state.
+/// The manager's state, as its API shows it.
 struct ManagerOverview {
   private let pool: UserPool
   private let sessions: [ManagedSession]

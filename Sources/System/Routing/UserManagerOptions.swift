@@ -2,7 +2,7 @@ import Environment
 
 /// The settings of the User Manager.
 public struct UserManagerOptions: Sendable {
-  /// Where the manager listens.
+  /// The address to listen on.
   public var address = SocketAddress(host: "127.0.0.1", port: 20000)
   /// The broker.
   public var broker = BrokerAddress(address: SocketAddress(host: "127.0.0.1", port: 5672))

@@ -3,7 +3,7 @@ import Environment
 /// The heartbeat of a session. The server sends a ping an interval after the last pong. A client
 /// that does not answer within the time-out is gone.
 struct Heartbeat {
-  /// What to do when the heartbeat is due.
+  /// The action when the heartbeat is due.
   enum Action {
     /// Send a ping, and look again at `next`.
     case ping(next: Instant)
@@ -19,7 +19,7 @@ struct Heartbeat {
 
   mutating func receivePong(at now: Instant) { lastPong = now }
 
-  /// What to do at `time`, when the heartbeat is due.
+  /// Returns the action at `time`, when the heartbeat is due.
   mutating func due(at time: Instant, _ options: EngineIOOptions) -> Action {
     guard let pinged else {
       self.pinged = time

@@ -116,7 +116,7 @@ final class SocketIOLayer<Application: SocketApplication>: EngineIOLayer {
     }
   }
 
-  // MARK: What comes
+  // MARK: Incoming packets
 
   func received(_ message: EngineIOMessage, from session: EngineIOSession, on engine: isolated Engine) {
     guard let client = clients[session.id] else { return fail(session, on: engine) }
@@ -280,7 +280,7 @@ final class SocketIOLayer<Application: SocketApplication>: EngineIOLayer {
     return next.step
   }
 
-  // MARK: What goes
+  // MARK: Outgoing packets
 
   /// Whether a socket still waits for admission.
   private func isConnecting(_ socket: SocketID) -> Bool {

@@ -4,7 +4,7 @@ import Environment
 /// effects out. It outlives connections, and continues on a new one where the last one ended. Used on
 /// the client's actor.
 struct AMQPConversation {
-  /// What the client has to do after a command.
+  /// The action that a command demands of the client.
   enum Effect {
     /// Start to call a consumer's handler.
     case work(Int)

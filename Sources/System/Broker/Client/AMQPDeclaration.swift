@@ -58,7 +58,7 @@ struct AMQPDeclarationRefusal: Error, Hashable, CustomStringConvertible {
     self.error = error
   }
 
-  /// What an operator has to do.
+  /// The remedy, for an operator.
   var remedy: String {
     switch (error.code, method) {
     case (403, _): "allow the user of this service to configure it"

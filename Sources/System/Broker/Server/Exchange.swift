@@ -3,7 +3,7 @@ enum ExchangeKind: String, Sendable, CaseIterable {
   case direct, fanout, topic, headers
 }
 
-/// Where a binding leads.
+/// The target of a binding.
 enum Destination: Hashable, Sendable {
   case queue(String)
   case exchange(String)
@@ -34,7 +34,7 @@ struct Binding: Hashable, Sendable {
   init(queue: String, routingKey: String) { self.init(.queue(queue), routingKey: routingKey) }
 }
 
-/// What an exchange sees of a message.
+/// The parts of a message that an exchange reads.
 struct Routing {
   let key: String
   /// The routing keys in the headers `CC` and `BCC`.
@@ -44,7 +44,7 @@ struct Routing {
   var allKeys: [String] { [key] + moreKeys }
 }
 
-/// What a client declares of an exchange.
+/// A client's declaration of an exchange.
 struct ExchangeProperties: Hashable, Sendable {
   let name: String
   let kind: ExchangeKind
