@@ -1,0 +1,17 @@
+"""The freedoms of a broker: differences between transcripts that do not count, each with its
+reason. The player applies those that concern one field.
+
+- The text of an error and of a return. The specification leaves it to the broker; the code counts.
+- Names that the broker generates. They are numbered in the order of their appearance.
+- The headers `x-last-death-*`. RabbitMQ writes them from 3.13 on, and the compared one is 3.10.
+- The time of a death. The clocks of the brokers differ.
+- The order of the fields of a table. Fields are found by name.
+- How many confirms come together, and their order. A broker may confirm several publications with
+  one `basic.ack`, and confirms when its disk has synced. The set of confirmed numbers counts.
+- The order of events on different channels. They are independent.
+"""
+
+
+def freed(lines):
+    """Returns the lines of one step, ordered by channel. The order within a channel stays."""
+    return sorted(lines, key=lambda line: line.split(":")[0])

@@ -1,0 +1,186 @@
+"""Compares the embedded broker with RabbitMQ. See scripts/amqp-differential."""
+
+import argparse
+import difflib
+import json
+import os
+import random
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+import rabbit  # noqa: E402
+from broker import Broker  # noqa: E402
+from differential import fixture  # noqa: E402
+from differential.freedoms import freed  # noqa: E402
+from differential.grammar import Grammar  # noqa: E402
+from differential.player import Player, TooSlow  # noqa: E402
+
+STEPS = 40
+# How often a sequence is played again when the machine was too slow for its times.
+ATTEMPTS = 6
+
+
+def play(port, steps):
+    """Returns what clients see of a sequence, a list of lines for each step."""
+    for _ in range(ATTEMPTS):
+        player = Player(port)
+        try:
+            return player.play(steps)
+        except TooSlow:
+            pass
+        finally:
+            player.close()
+    raise TooSlow
+
+
+def first_difference(ours, theirs):
+    """Returns the number of the first step that differs, or None."""
+    return next((number for number, (a, b) in enumerate(zip(ours, theirs)) if freed(a) != freed(b)), None)
+
+
+class Pair:
+    """Both brokers."""
+
+    def __init__(self):
+        os.environ.setdefault("RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS", "+sbwt none +sbwtdcpu none +sbwtdio none")
+        self.threads = ThreadPoolExecutor(1)
+        self.rabbit = rabbit.Rabbit().start()
+        self.start()
+
+    def start(self):
+        self.parley = Broker().__enter__()
+
+    def compare(self, steps):
+        """Returns the number of the first step that differs and both transcripts, or None."""
+        theirs = self.threads.submit(play, self.rabbit.port, steps)
+        try:
+            ours = play(self.parley.port, steps)
+        except OSError as error:
+            theirs.exception()
+            if self.parley.running():
+                raise
+            ours = [[f"the broker has ended: {error}"]]
+            self.parley.__exit__()
+            self.start()
+        theirs = theirs.result()
+        number = first_difference(ours, theirs)
+        return None if number is None else (number, ours, theirs)
+
+    def stop(self):
+        self.parley.__exit__()
+        self.rabbit.stop()
+
+
+def shrink(pair, steps, end):
+    """Returns the shortest sequence that was found to differ, within some time."""
+    def differs(candidate):
+        try:
+            return time.monotonic() < end and pair.compare(candidate) is not None
+        except TooSlow:
+            return False
+
+    size = len(steps) // 2
+    while size:
+        at = 0
+        while at < len(steps):
+            candidate = steps[:at] + steps[at + size:]
+            if candidate and differs(candidate):
+                steps = candidate
+            else:
+                at += size
+        size //= 2
+    for number, (client, method, fields) in enumerate(steps):
+        for key in list(fields):
+            for changed in simpler(fields, key):
+                candidate = [*steps[:number], [client, method, changed], *steps[number + 1:]]
+                if differs(candidate):
+                    steps, fields = candidate, changed
+                    break
+    return steps
+
+
+def simpler(fields, key):
+    """Yields the fields without one of them, or without a part of one."""
+    if key not in ("queue", "exchange", "type", "body", "which", "source", "destination", "consumer_tag", "routing_key"):
+        yield {k: v for k, v in fields.items() if k != key}
+    if isinstance(fields[key], dict):
+        for inner in fields[key]:
+            yield {**fields, key: {k: v for k, v in fields[key].items() if k != inner}}
+
+
+def script(steps):
+    return "".join(json.dumps(step) + "\n" for step in steps)
+
+
+def report(steps, difference):
+    number, ours, theirs = difference
+    ours = ours[number] if number < len(ours) else []
+    lines = difflib.unified_diff(freed(theirs[number]), freed(ours), "RabbitMQ", "parley", lineterm="", n=3)
+    return script(steps[:number + 1]) + "\n".join(list(lines)[0:2] + [l for l in difflib.ndiff(freed(theirs[number]), freed(ours))]) + "\n"
+
+
+def search(pair, options):
+    passed, failed, slow = 0, 0, 0
+    end = time.monotonic() + options.time
+    seed = options.seed
+    while time.monotonic() < end and failed < options.differences:
+        draw = random.Random(seed)
+        steps = Grammar(draw, options.without).steps(draw.randrange(6, STEPS))
+        try:
+            difference = pair.compare(steps)
+            # A difference that a second run does not show is printed as such.
+            if difference:
+                again = pair.compare(steps)
+                if again is None:
+                    print(f"seed {seed}: differs in one of two runs, at step {difference[0]}")
+                    print(report(steps, difference), flush=True)
+                    failed += 1
+                else:
+                    steps = steps[:max(difference[0], again[0]) + 1]
+                    small = shrink(pair, steps, time.monotonic() + options.shrink)
+                    print(f"seed {seed}")
+                    print(report(small, pair.compare(small) or again), flush=True)
+                    failed += 1
+            else:
+                passed += 1
+        except TooSlow:
+            slow += 1
+        seed += 1
+    if slow:
+        print(f"{slow} sequences were not compared: the machine was too slow for their times")
+    print(f"{passed} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+def main():
+    options = argparse.ArgumentParser(prog="amqp-differential", description=__doc__)
+    options.add_argument("--time", type=float, default=60, help="seconds to search")
+    options.add_argument("--seed", type=int, default=1, help="the first seed")
+    options.add_argument("--without", type=lambda names: names.split(","), default=[], help="features that are not drawn, with commas between them")
+    options.add_argument("--differences", type=int, default=1, help="how many differences end the search")
+    options.add_argument("--shrink", type=float, default=60, help="seconds to shrink a difference")
+    options.add_argument("--script", help="plays the steps of a file, one a line, instead of a search")
+    options.add_argument("--record", action="store_true", help="writes RabbitMQ's answers to the fixture instead of a search")
+    options = options.parse_args()
+    pair = Pair()
+    try:
+        if options.record:
+            print(f"{fixture.record(play, pair.rabbit.port, options.seed)} sequences")
+            return 0
+        if not options.script:
+            return search(pair, options)
+        with open(options.script) as file:
+            steps = [json.loads(line) for line in file if line.startswith("[")]
+        difference = pair.compare(steps)
+        for step, ours, theirs in zip(steps, play(pair.parley.port, steps), play(pair.rabbit.port, steps)):
+            print(json.dumps(step), *(freed(theirs) if freed(ours) == freed(theirs) else difflib.ndiff(freed(theirs), freed(ours))), sep="\n    ")
+        return 1 if difference else 0
+    finally:
+        pair.stop()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
