@@ -116,10 +116,11 @@ def script(steps):
 
 
 def report(steps, difference):
+    """Returns the script up to the first difference, and the lines of its last step: `-` those that
+    only RabbitMQ shows, `+` those that only the embedded broker shows."""
     number, ours, theirs = difference
-    ours = ours[number] if number < len(ours) else []
-    lines = difflib.unified_diff(freed(theirs[number]), freed(ours), "RabbitMQ", "parley", lineterm="", n=3)
-    return script(steps[:number + 1]) + "\n".join(list(lines)[0:2] + [l for l in difflib.ndiff(freed(theirs[number]), freed(ours))]) + "\n"
+    lines = difflib.ndiff(freed(theirs[number]), freed(ours[number] if number < len(ours) else []))
+    return script(steps[:number + 1]) + "\n".join(line for line in lines if not line.startswith("?")) + "\n"
 
 
 def search(pair, options):
