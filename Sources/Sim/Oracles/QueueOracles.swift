@@ -14,6 +14,18 @@ enum QueueOracles {
       "worked-in-order", "the messages of one publisher are delivered to one consumer in their order", .atOnce,
       over: \.sessions.work
     ) { $0.flatMap(workedInOrder) },
+    Oracle(
+      "expires-in-time", "a message expires after its time to live, never before it, and becomes a dead letter",
+      .inTheEnd, over: \.sessions.limits
+    ) { $0.flatMap(expiresInTime) },
+    Oracle(
+      "higher-first", "messages that wait together are delivered by priority, then in order", .atOnce,
+      over: \.sessions.limits
+    ) { $0.flatMap(higherFirst) },
+    Oracle(
+      "within-length", "a full queue keeps at most its length, the newest messages, and dead-letters the others",
+      .atOnce, over: \.sessions.limits
+    ) { $0.flatMap(withinLength) },
   ]
 
   /// Every message that no service can read is a dead letter. It may be one twice.
@@ -40,6 +52,60 @@ enum QueueOracles {
         return [Breach(["\(log.worker): message \(number) was acknowledged at \(at), before message \(last + 1)"])]
       }
       last = max(last, number)
+    }
+    return []
+  }
+
+  // MARK: Limits
+
+  /// A message becomes a dead letter after its time to live, within the worker's patience. A clock that jumps may
+  /// make it expire early.
+  static func expiresInTime(_ log: LimitsLog) -> [Breach] {
+    for (number, life) in log.lives.enumerated() {
+      guard let end = life.expired else {
+        guard life.isConfirmed else { continue }
+        return [Breach(["\(log.worker): message \(number) was confirmed, and never became a dead letter"])]
+      }
+      let time = end - life.published
+      guard log.hasSteadyClocks, time < log.timeToLive - LimitsLog.drift(of: log.timeToLive) else { continue }
+      return [
+        Breach([
+          "\(log.worker): message \(number) of \(VirtualTime.text(life.published)) expired at \(VirtualTime.text(end)),"
+            + " and its time to live is \(VirtualTime.text(log.timeToLive))"
+        ])
+      ]
+    }
+    return []
+  }
+
+  static func higherFirst(_ log: LimitsLog) -> [Breach] {
+    for round in log.priorityRounds {
+      for (earlier, later) in zip(round, round.dropFirst())
+      where (-earlier.priority, earlier.number) > (-later.priority, later.number) {
+        return [
+          Breach([
+            "\(log.worker): message \(earlier.number) of priority \(earlier.priority) came before \(later.number)"
+              + " of priority \(later.priority)"
+          ])
+        ]
+      }
+    }
+    return []
+  }
+
+  static func withinLength(_ log: LimitsLog) -> [Breach] {
+    for round in log.lengthRounds {
+      if round.kept.count > LimitsLog.length {
+        return [Breach(["\(log.worker): \(round.kept.count) messages were in a queue of length \(LimitsLog.length)"])]
+      }
+      if round.isOver,
+        let lost = (1...round.published).first(where: { !round.kept.contains($0) && !round.dropped.contains($0) })
+      {
+        return [Breach(["\(log.worker): message \(lost) of \(round.published) was neither kept nor dead-lettered"])]
+      }
+      if round.isOver, !round.kept.contains(round.published) {
+        return [Breach(["\(log.worker): the newest message, \(round.published), was not kept"])]
+      }
     }
     return []
   }

@@ -33,6 +33,8 @@ public struct UserGroup: Sendable {
   var workTime: Duration = .milliseconds(50)
   /// Chance that a worker fails.
   var failing = 0.1
+  /// Whether a worker uses queues with limits: expiry, priorities and lengths.
+  var limits = false
   /// Devices of each chat user.
   var devices = 1
   /// The others that each chat user knows.

@@ -9,7 +9,7 @@ extension UserGroup {
     .chat: ["devices", "contacts", "transports", "rude"],
     .user: ["transports", "rude"],
     .customer: ["users"],
-    .worker: ["batch", "workTime", "failing"],
+    .worker: ["batch", "workTime", "failing", "limits"],
   ]
 
   /// Reads a group. A wrong value is noted, and the default stays.
@@ -31,6 +31,7 @@ extension UserGroup {
     value.read("batch", into: &batch) { try $0.int(Bounds.each) }
     value.read("workTime", into: &workTime) { try $0.duration(Bounds.pause) }
     value.read("failing", into: &failing) { try $0.chance() }
+    value.read("limits", into: &limits) { try $0.bool() }
     value.read("users", into: &users) { try $0.int(Bounds.each) }
     value.read("devices", into: &devices) { try $0.int(Bounds.each) }
     value.read("contacts", into: &contacts) { try $0.int(Bounds.each) }

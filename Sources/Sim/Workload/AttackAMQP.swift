@@ -10,7 +10,7 @@ extension AttackGrammar {
 
   private func exchange() -> String {
     source.number(below: 3) == 0
-      ? source.pick(["", "amq.direct", "amq.fanout", "amq.topic", "amq.none", text()])
+      ? source.pick(["", "amq.direct", "amq.fanout", "amq.topic", "amq.headers", "amq.none", text()])
       : persona.name + "-x\(source.number(below: 3))"
   }
 
@@ -85,7 +85,23 @@ extension AttackGrammar {
     return Self.table(entries)
   }
 
+  /// The value of a queue argument: at the limits of the table, one beyond each, or one of its choices.
+  private func value(_ row: QueueArgument) -> [UInt8] {
+    switch row.kind {
+    case .any: fieldValue()
+    case .boolean: [UInt8(ascii: "t"), UInt8(source.number(below: 2))]
+    case .name: Self.value(source.pick(["", exchange(), queue()]))
+    case .choice(let choices): Self.value(source.pick(choices + ["stream"]))
+    case .number(let range):
+      Self.value(source.pick([range.lowerBound, range.lowerBound + 1, 2, 50, range.upperBound, range.upperBound &+ 1]))
+    }
+  }
+
   private var queueArguments: [UInt8] {
+    // Usually those that make many messages move. Otherwise any of the table.
+    if source.once(in: 3) {
+      return arguments(QueueArgument.all.map { row in (row.name, { value(row) }) })
+    }
     let time = { Self.value(source.pick([0, 1, 10, 50, 4_294_967_295, 4_294_967_296, .max])) }
     let length = { Self.value(source.pick([0, 1, 2, 3, 1_000_000, 1_000_001, .max])) }
     return arguments([
@@ -136,6 +152,57 @@ extension AttackGrammar {
     ]
   }
 
+  /// Any method of the table that clients send, with values in its fields that suit their names.
+  private func anyMethod(_ channel: UInt16) -> [UInt8] {
+    // Content would have to follow `basic.publish`, and `queue.declare` has a case of its own.
+    let rows = AMQPMethodRow.all.filter {
+      $0.sender != .broker && $0.classID != 10 && !["basic.publish", "queue.declare"].contains($0.name)
+    }
+    let row = source.pick(rows)
+    var fields: [UInt8] = []
+    var bit = 8
+    for field in row.fields {
+      if field.type == .bit {
+        if bit == 8 {
+          fields.append(0)
+          bit = 0
+        }
+        if source.once(in: 3) { fields[fields.count - 1] |= 1 << UInt8(bit) }
+        bit += 1
+        continue
+      }
+      bit = 8
+      fields += self.field(field.name, field.type)
+    }
+    return one(channel, row.classID, row.id, fields)
+  }
+
+  private func field(_ name: String, _ type: AMQPMethodRow.Field) -> [UInt8] {
+    var output: [UInt8] = []
+    switch (name, type) {
+    case ("reserved", .short): return [0, 0]
+    case ("queue", _): return Self.short(queue())
+    case ("source", _): return Self.short(exchange())
+    // What is bound to or deleted is the attacker's own.
+    case ("exchange", _), ("destination", _): return Self.short(persona.name + "-x\(source.number(below: 3))")
+    case ("routing-key", _): return Self.short(routingKey())
+    case ("consumer-tag", _): return Self.short(source.pick(["c", "", text()]))
+    case ("type", _): return Self.short(source.pick(["direct", "fanout", "topic", "headers", "x"]))
+    case (_, .table):
+      return arguments([
+        ("x-match", { Self.value(source.pick(["all", "any", "any-with-x", "x"])) }), ("x-priority", { fieldValue() }),
+        ("alternate-exchange", { Self.value(exchange()) }), ("a", { fieldValue() }),
+      ])
+    case (_, .shortString): return Self.short(text())
+    case (_, .longString): return Self.long(Array(text().utf8))
+    case (_, .longLong): return tag()
+    case (_, .long): output.append(big: source.pick([0, 0, 1, UInt32.max]))
+    case (_, .short): output.append(big: source.pick([0, 1, 320, UInt16.max]))
+    case (_, .bit): break
+    }
+    return output
+  }
+
   /// Packed bits.
   private func bits() -> UInt8 { UInt8(source.number(below: 32)) }
 
@@ -150,7 +217,7 @@ extension AttackGrammar {
     // A wrong channel ends the conversation, so it is rare.
     let channel: UInt16 = source.mostly(source.pick([1, 1, 2]), [3, 0, 2047, 65_535])
     // The attacker never declares an exclusive queue: its own later declarations would fail.
-    switch source.number(below: 26) {
+    switch source.number(below: 28) {
     case 0, 1, 2:
       return one(
         channel, 50, 10, [0, 0] + Self.short(queue()) + [source.pick([2, 2, 0, 4, 8, 1, 18])] + queueArguments)
@@ -182,12 +249,20 @@ extension AttackGrammar {
     case 22: return one(channel, 60, source.pick([110, 100]), [bits() & 1])
     case 23: return one(channel, 85, 10, [bits() & 1])
     case 24: return leaving(channel)
+    case 25: return anyMethod(channel)
+    case 26: return transaction(channel)
     default:
       return one(
         channel, UInt16(source.pick([0, 10, 20, 30, 40, 50, 60, 70, 85, 90, 65_535])),
         UInt16(source.pick([0, 10, 11, 20, 21, 30, 40, 50, 51, 60, 70, 71, 80, 90, 111, 120, 65_535])),
         source.pick([[], [0], [0, 0, 0], Array(repeating: 0xFF, count: 20)]))
     }
+  }
+
+  /// A publication and a settlement in a transaction, which is committed, rolled back or left open.
+  private func transaction(_ channel: UInt16) -> [UInt8] {
+    let end: [UInt8] = source.pick([[], one(channel, 90, 20, []), one(channel, 90, 30, [])])
+    return one(channel, 90, 10, []) + publication(channel) + one(channel, 60, 80, tag() + [bits() & 1]) + end
   }
 
   private func leaving(_ channel: UInt16) -> [UInt8] {

@@ -43,6 +43,9 @@ extension Scenario {
     case .customer:
       return Customer(state, history: sessions, rendezvous: rendezvous, agenda: agenda(group.customerActions))
     case .vandal: return PoisonPublisher(state, history: sessions, rendezvous: rendezvous, run: run)
+    case .worker where group.limits:
+      let isSteady = !faults.contains { $0.kind is Skew }
+      return LimitsWorker(state, history: sessions, rendezvous: rendezvous, run: run, hasSteadyClocks: isSteady)
     case .worker: return QueueWorker(state, history: sessions, rendezvous: rendezvous, run: run)
     case .attacker:
       let possible = possibleAttacks

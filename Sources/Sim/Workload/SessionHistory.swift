@@ -70,6 +70,8 @@ final class SessionHistory: Timeline {
   var poison = 0
   /// The logs of the workers.
   var work: [WorkLog] = []
+  /// The logs of the workers that use queues with limits.
+  var limits: [LimitsLog] = []
   /// The manager's overview when everything had come to rest.
   var overview: JSONValue?
   /// The position of the overview in the order of events, and the time of its first request.

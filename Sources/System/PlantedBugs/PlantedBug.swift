@@ -59,6 +59,12 @@
     case requeuesAtTheEnd = "broker.requeuesAtTheEnd"
     /// A queue's `x-message-ttl` is converted before its bounds are checked.
     case convertsTimesUnchecked = "broker.convertsTimesUnchecked"
+    /// Messages expire half a second early.
+    case expiresEarly = "broker.expiresEarly"
+    /// A priority queue gives all messages the same priority.
+    case ignoresPriorities = "broker.ignoresPriorities"
+    /// A full queue drops no message.
+    case exceedsLengths = "broker.exceedsLengths"
     /// The memory reserved for a client before its login is not released when it leaves without one.
     case keepsStrangers = "broker.keepsStrangers"
 
@@ -124,6 +130,9 @@
     static var losesUnacknowledged: Self { Self() }
     static var requeuesAtTheEnd: Self { Self() }
     static var convertsTimesUnchecked: Self { Self() }
+    static var expiresEarly: Self { Self() }
+    static var ignoresPriorities: Self { Self() }
+    static var exceedsLengths: Self { Self() }
     static var keepsStrangers: Self { Self() }
     static var acknowledgesEarly: Self { Self() }
     static var taskPerMessage: Self { Self() }

@@ -60,6 +60,17 @@ struct PlantedSessionBugTests {
   }
 
   @Test(
+    "a broker whose queues keep to no limits is found",
+    arguments: [
+      (PlantedBug.expiresEarly, "expires-in-time"), (.ignoresPriorities, "higher-first"),
+      (.exceedsLengths, "within-length"),
+    ])
+  func limits(bug: PlantedBug, oracle: String) throws {
+    let found = try oracles("queues/limits") { $0.service.planted = [bug] }
+    #expect(found.contains(oracle), "\(found)")
+  }
+
+  @Test(
     "confirmed messages are worked off, and only those worked off before are delivered again",
     arguments: [
       ([1, 2, 3], 3, []), ([1, 2, 1, 2, 3, 3], 3, []), ([1, 2], 3, ["worked-off"]),

@@ -327,7 +327,7 @@ struct BrokerFeatureTests {
       try await client.write(
         RawAMQP.publication("a") {
           $0.expiration = "20"
-          $0.headers = ["CC": .array([.text("nowhere")])]
+          $0.headers = ["CC": .array([.text("nowhere")]), "BCC": .array([.text("hidden")])]
         })
       let expired = try await client.get("b", within: .seconds(1))
       #expect(try expired?.readProperties().expiration == nil)

@@ -120,6 +120,54 @@ struct BrokerModesTests {
     #expect(code == 406)
   }
 
+  @Test("a mandatory publication of a transaction returns with its commit, and never after a rollback")
+  func returns() throws {
+    let story = try BrokerWorld().perform { environment in
+      let client = try await RawAMQP(environment)
+      try await client.ask(.txSelect)
+      var publication: [UInt8] = []
+      AMQPFrames.write(
+        .basicPublish(exchange: "", routingKey: "none", mandatory: true, immediate: false),
+        properties: AMQPProperties().bytes, body: [1], 1, frameMax: 131_072, to: &publication)
+      var story: [String] = []
+      for method in [AMQPMethod.txRollback, .txCommit] {
+        try await client.write(publication)
+        try await client.send(method)
+        var isOver = false
+        while !isOver {
+          switch try await client.next()?.method {
+          case .basicReturn(let code, _, _, _): story.append("return \(code)")
+          case .txRollbackOk:
+            story.append("rolled back")
+            isOver = true
+          case .txCommitOk:
+            story.append("committed")
+            isOver = true
+          default: isOver = true
+          }
+        }
+      }
+      return story
+    }
+    #expect(story == ["rolled back", "return 312", "committed"])
+  }
+
+  @Test("the answer to recover precedes the deliveries that follow from it")
+  func recovery() throws {
+    let story = try BrokerWorld().perform { environment in
+      let client = try await RawAMQP(environment)
+      try await client.declare("q")
+      try await client.write(RawAMQP.publication("q"))
+      try await Self.consume(client, "q", "c")
+      _ = try await client.next()
+      try await client.send(.basicRecover(requeue: true))
+      let first = try await client.next()?.method
+      guard case .basicDeliver(_, _, let redelivered, _, _)? = try await client.next()?.method else { return "nothing" }
+      return first == .basicRecoverOk && redelivered ? "in order" : "out of order"
+    }
+    #expect(story == "in order")
+  }
+
   @Test("a transaction has at most twice the largest message, and its memory is released")
   func transactionMemory() throws {
     let world = BrokerWorld(change: { $0.maximumMessage = 100_000 })
@@ -220,7 +268,34 @@ struct BrokerModesTests {
     #expect(story == ["true true", "there", "r:42", "404", "406"])
   }
 
+  @Test("a client that deletes a queue which it consumes hears the answer first")
+  func ownQueue() throws {
+    let story = try BrokerWorld().perform { environment in
+      let client = try await RawAMQP(environment, heardCancellations: true)
+      try await client.declare("q")
+      try await Self.consume(client, "q", "c")
+      let first = try await client.ask(.queueDelete(queue: "q", ifUnused: false, ifEmpty: false, noWait: false))
+      return [first, try await client.next(within: .seconds(1))?.method]
+    }
+    #expect(story == [.queueDeleteOk(messages: 0), .basicCancel(tag: "c", noWait: true)])
+  }
+
   // MARK: Connections
+
+  @Test("a client that closes may send what it had begun, and reads the answer")
+  func closing() throws {
+    let story = try BrokerWorld().perform { environment in
+      let client = try await RawAMQP(environment)
+      let answer = try await client.ask(
+        .connectionClose(code: 200, text: "", classID: 0, methodID: 0), on: 0)
+      for _ in 0..<20 {
+        try await client.write(RawAMQP.publication("q", [UInt8](repeating: 1, count: 50_000)))
+        try await environment.clock.sleep(for: .milliseconds(10))
+      }
+      return answer
+    }
+    #expect(story == .connectionCloseOk)
+  }
 
   @Test(
     "the broker agrees to limits within its own alone",

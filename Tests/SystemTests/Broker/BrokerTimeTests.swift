@@ -103,6 +103,110 @@ struct BrokerTimeTests {
         }
       }
     ) { _ in publish("q0") },
+    Load(
+      "messages of all priorities, published and taken", 2000,
+      before: { _ in declare("q") { $0.arguments = ["x-max-priority": .int32(255)] } }
+    ) { n in
+      (0..<n).flatMap { number in
+        RawAMQP.publication("q") {
+          $0.deliveryMode = 1
+          $0.priority = UInt8(number % 256)
+        }
+      } + (0..<n).flatMap { _ in bytes(.basicGet(queue: "q", noAck: true)) }
+    },
+    Load(
+      "publications by headers, with as many bindings", 500,
+      before: { n in
+        declare("q")
+          + (0..<n).flatMap {
+            bytes(
+              .queueBind(
+                queue: "q", exchange: "amq.headers", routingKey: "", noWait: true,
+                arguments: ["number": .int32(Int32($0)), "kind": .text("one")]))
+          }
+      }
+    ) { n in
+      (0..<n).flatMap { number in
+        RawAMQP.publication("", exchange: "amq.headers") {
+          $0.deliveryMode = 1
+          $0.headers = ["number": .int32(Int32(number))]
+        }
+      }
+    },
+    Load(
+      "exchanges that are bound to the next", 1000,
+      before: { n in
+        declare("q")
+          + (0..<n).flatMap { bytes(.exchangeDeclare(.init(exchange: "x\($0)", kind: "fanout", noWait: true))) }
+          + bytes(.queueBind(queue: "q", exchange: "x\(n - 1)", routingKey: "", noWait: true, arguments: [:]))
+      }
+    ) { n in
+      (0..<n - 1).flatMap {
+        bytes(
+          .exchangeBind(destination: "x\($0 + 1)", source: "x\($0)", routingKey: "", noWait: true, arguments: [:]))
+      } + publish("", exchange: "x0")
+    },
+    Load(
+      "auto-delete exchanges that end one after the other", 1000,
+      before: { n in
+        declare("q")
+          + (0..<n).flatMap {
+            bytes(.exchangeDeclare(.init(exchange: "x\($0)", kind: "fanout", autoDelete: true, noWait: true)))
+          }
+          + (0..<n - 1).flatMap {
+            bytes(
+              .exchangeBind(
+                destination: "x\($0 + 1)", source: "x\($0)", routingKey: "", noWait: true, arguments: [:]))
+          }
+          + bytes(.queueBind(queue: "q", exchange: "x\(n - 1)", routingKey: "", noWait: true, arguments: [:]))
+      }
+    ) { _ in bytes(.queueDelete(queue: "q", ifUnused: false, ifEmpty: false, noWait: true)) },
+    Load(
+      "acknowledgements by consumers of as many priorities", 1000,
+      before: { n in
+        bytes(.basicQos(size: 0, count: 1, isGlobal: false)) + declare("q")
+          + (0..<n).flatMap { number in
+            bytes(
+              .basicConsume(
+                .init(queue: "q", tag: "\(number)", noWait: true, arguments: ["x-priority": .int32(Int32(number))])))
+          } + (0..<2 * n).flatMap { _ in publish("q") }
+      }
+    ) { n in (1...UInt64(n)).flatMap { bytes(.basicAck(tag: $0, multiple: false)) } },
+    Load(
+      "active consumers that are cancelled one after the other", 2000,
+      before: { n in
+        declare("q") { $0.arguments = ["x-single-active-consumer": .boolean(true)] }
+          + (0..<n).flatMap { consume("q", $0) }
+      }
+    ) { n in (0..<n).flatMap { bytes(.basicCancel(tag: "\($0)", noWait: true)) } },
+    Load("publications and acknowledgements of a transaction", 1000, before: { _ in declare("q") + bytes(.txSelect) }) {
+      n in
+      (0..<n).flatMap { _ in publish("q") } + bytes(.txCommit)
+        + (1...UInt64(n)).flatMap {
+          bytes(.basicGet(queue: "q", noAck: false)) + bytes(.basicAck(tag: $0, multiple: false))
+        } + bytes(.txRollback) + bytes(.basicAck(tag: 0, multiple: true)) + bytes(.txCommit)
+    },
+    Load(
+      "full queues that pass a publication on to the next", 300,
+      before: { n in
+        (0..<n).flatMap { number in
+          declare("q\(number)") {
+            $0.arguments = [
+              "x-max-length": .int32(0), "x-overflow": .text("reject-publish-dlx"),
+              "x-dead-letter-exchange": .text(""), "x-dead-letter-routing-key": .text("q\(number + 1)"),
+            ]
+          }
+        }
+      }
+    ) { _ in publish("q0") },
+    Load("routing keys of a message", 2000, before: { _ in declare("q") }) { n in
+      RawAMQP.publication("q") {
+        $0.headers = ["CC": .array((0..<n).map { .text("key\($0)") })]
+      }
+    },
+    Load("queues that expire", 1000) { n in
+      (0..<n).flatMap { declare("q\($0)") { $0.arguments = ["x-expires": .int32(100)] } }
+    },
     Load("headers of a message", 4000, before: { _ in declare("q") }) { n in
       RawAMQP.publication("q") { properties in
         properties.headers = AMQPTable((0..<n).map { .init(name: "\($0)", value: .int32(1)) })

@@ -13,8 +13,10 @@ final class RawAMQP {
   private var parser = AMQPParser(isServer: false)
 
   /// Connects, and logs in unless `logsIn` is false.
-  init(_ environment: Environment, frameMax: UInt32 = 131_072, logsIn: Bool = true, heartbeat: UInt16 = 0) async throws
-  {
+  init(
+    _ environment: Environment, frameMax: UInt32 = 131_072, logsIn: Bool = true, heartbeat: UInt16 = 0,
+    heardCancellations: Bool = false
+  ) async throws {
     self.environment = environment
     connection = try await environment.network.connect(
       to: Self.address, deadline: environment.clock.now + .seconds(5))
@@ -23,7 +25,11 @@ final class RawAMQP {
     _ = try await next()
     try await send(
       .connectionStartOk(
-        properties: ["capabilities": .table(["connection.blocked": .boolean(true)])], mechanism: "PLAIN",
+        properties: [
+          "capabilities": .table([
+            "connection.blocked": .boolean(true), "consumer_cancel_notify": .boolean(heardCancellations),
+          ])
+        ], mechanism: "PLAIN",
         response: Array("\0parley\0\(Self.token)".utf8), locale: "en_US"), on: 0)
     _ = try await next()
     try await send(.connectionTuneOk(channelMax: 2047, frameMax: frameMax, heartbeat: heartbeat), on: 0)

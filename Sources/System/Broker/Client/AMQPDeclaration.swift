@@ -4,11 +4,13 @@ public enum AMQPDeclaration: Hashable, Sendable {
   case exchange(String)
   /// A durable queue, bound to an exchange by its own name.
   case queue(String, exchange: String)
+  /// A durable queue with arguments, for example limits. Messages reach it through the default exchange.
+  case limitedQueue(String, arguments: AMQPTable)
 
   /// Whether its names are short strings.
   var isFrameable: Bool {
     switch self {
-    case .exchange(let name): name.utf8.count <= AMQPWriter.maximumShortString
+    case .exchange(let name), .limitedQueue(let name, _): name.utf8.count <= AMQPWriter.maximumShortString
     case .queue(let name, let exchange):
       max(name.utf8.count, exchange.utf8.count) <= AMQPWriter.maximumShortString
     }
@@ -23,6 +25,9 @@ public enum AMQPDeclaration: Hashable, Sendable {
       declaration.durable = true
       declaration.noWait = true
       AMQPFrames.write(.exchangeDeclare(declaration), channel, to: &output)
+    case .limitedQueue(let name, let arguments):
+      let declaration = AMQPMethod.QueueDeclaration(queue: name, durable: true, noWait: true, arguments: arguments)
+      AMQPFrames.write(.queueDeclare(declaration), channel, to: &output)
     case .queue(let name, let exchange):
       var declaration = AMQPMethod.QueueDeclaration()
       declaration.queue = name

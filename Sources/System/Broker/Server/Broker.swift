@@ -281,6 +281,7 @@ public actor Broker: Service {
     case (.closing, .connectionCloseOk): client.leave()
     case (.closing, _): break
     case (_, .connectionClose):
+      client.hasClosed = true
       client.send(.connectionCloseOk, on: 0)
       client.leave()
     case (.open, _): try commands.take(command, client)
@@ -336,23 +337,7 @@ public actor Broker: Service {
     }
     client.phase = .closing
     client.flush()
-    let deadline = environment.clock.now + Self.closePatience
-    var parser = AMQPParser(isServer: false)
-    parser.takesContent = false
-    var isReadable = true
-    // Only the answer to the close matters. Everything else is dropped, so that it fills no memory.
-    while let bytes = try? await client.connection.read(atMost: 65_536, deadline: deadline), !bytes.isEmpty {
-      guard isReadable else { continue }
-      parser.receive(bytes)
-      do throws(AMQPError) {
-        while let event = try parser.next() {
-          if case .command(let command) = event, case .connectionCloseOk = command.method { return }
-        }
-      } catch {
-        isReadable = false
-        parser = AMQPParser(isServer: false)
-      }
-    }
+    await client.drain(before: environment.clock.now + Self.closePatience)
   }
 
   /// Ends a connection and everything that belongs to it.
@@ -362,6 +347,7 @@ public actor Broker: Service {
     client.endCharge()
     if !options.planted(.keepsStrangers) { admit(client) }
     await client.outlet.waitUntilIdle(before: environment.clock.now + Self.closePatience, in: environment)
+    if client.hasClosed { await client.drain(before: environment.clock.now + Self.closePatience) }
     client.connection.close()
     connections[client.id] = nil
     connectionEnded.open()

@@ -86,8 +86,9 @@ struct BrokerCommands {
       return .basicQosOk
     case .basicRecover(let requeue), .basicRecoverAsync(let requeue):
       guard requeue else { throw AMQPError(540, "NOT_IMPLEMENTED - requeue=false") }
+      // The answer precedes the deliveries that follow from it.
+      if case .basicRecover = command.method { channel.send(.basicRecoverOk) }
       settlements.requeueAll(channel)
-      if case .basicRecover = command.method { return .basicRecoverOk }
     case .channelFlow(let active):
       channel.isFlowing = active
       dispatcher.goOn(channel)

@@ -63,6 +63,8 @@ final class BrokerConnection {
   var transactionBytes = 0
   /// The most channels that it may have open.
   var channelMax = BrokerCommands.maximumChannels
+  /// Whether the client has closed the connection.
+  var hasClosed = false
   /// The class id and method id that an error was about, in one number; 0 without one.
   var failedMethod: UInt32 = 0
   /// Consumers that wait until the client reads or settles what it was sent.
@@ -97,6 +99,26 @@ final class BrokerConnection {
   func leave() {
     isGone = true
     wakeReader()
+  }
+
+  /// Reads what the client sends after a close, until it ends the connection. Only the answer to a close matters.
+  /// Everything else is dropped, so that it fills no memory. Without this, the network could drop our last frames.
+  func drain(before deadline: Instant) async {
+    var parser = AMQPParser(isServer: false)
+    parser.takesContent = false
+    var isReadable = true
+    while let bytes = try? await connection.read(atMost: 65_536, deadline: deadline), !bytes.isEmpty {
+      guard isReadable else { continue }
+      parser.receive(bytes)
+      do throws(AMQPError) {
+        while let event = try parser.next() {
+          if case .command(let command) = event, case .connectionCloseOk = command.method { return }
+        }
+      } catch {
+        isReadable = false
+        parser = AMQPParser(isServer: false)
+      }
+    }
   }
 
   // MARK: Output

@@ -6,6 +6,7 @@ struct ChannelTransaction {
     let message: BrokerMessage
     let queues: [BrokerQueue]
     let lifetime: Milliseconds?
+    let isMandatory: Bool
   }
 
   /// What a client does with deliveries.

@@ -68,8 +68,10 @@ extension BrokerMessage {
     var reader = AMQPReader(properties[...])
     // Properties are parsed when they are published, so only a row that was changed since is malformed.
     var known = (try? AMQPProperties(&reader)) ?? AMQPProperties()
+    // The keys of the header BCC stay hidden: it is not in the message any more.
+    let shownKeys = known.headers.flatMap { try? Self.moreKeys($0) } ?? []
     let death = Deaths.Death(
-      queue: queue.name, reason: reason, exchange: self.exchange, routingKeys: [routingKey] + moreKeys,
+      queue: queue.name, reason: reason, exchange: self.exchange, routingKeys: [routingKey] + shownKeys,
       expiration: known.expiration, seconds: seconds)
     var deaths = Deaths(known.headers)
     let isFirst = known.headers?["x-death"] == nil

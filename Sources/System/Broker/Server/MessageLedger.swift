@@ -29,6 +29,9 @@ final class MessageLedger {
     memoryOnlyBytes > 2 * options.memoryBound || journal.pendingBytes > 2 * options.pagingBound
   }
 
+  /// Whether a full queue keeps its messages: a planted bug.
+  var exceedsLengths: Bool { options.planted(.exceedsLengths) }
+
   // MARK: Messages
 
   func newID() -> Int64 {
@@ -42,8 +45,10 @@ final class MessageLedger {
     let isDurable = message.isPersistent && queue.isStored
     let id = newID()
     var entry = QueueEntry(
-      id: id, message: message, expires: expires, isDurable: isDurable,
-      bodyBytes: UInt32(clamping: message.body.count), priority: queue.contents.priority(of: message.priority))
+      id: id, message: message,
+      expires: options.planted(.expiresEarly) && expires > 500 ? expires - 500 : expires, isDurable: isDurable,
+      bodyBytes: UInt32(clamping: message.body.count),
+      priority: options.planted(.ignoresPriorities) ? 0 : queue.contents.priority(of: message.priority))
     entry.isInstant = isInstant && queue.count == 0
     queue.append(entry)
     readyBytes += message.size

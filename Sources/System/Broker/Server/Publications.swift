@@ -50,12 +50,11 @@ struct Publications {
       body: command.body, isPersistent: properties.isPersistent, priority: properties.priority ?? 0)
     let routing = Routing(key: key, moreKeys: moreKeys, headers: properties.headers)
     let queues = topology.route(routing, from: exchange)
-    if queues.isEmpty, mandatory {
-      channel.send(.basicReturn(code: 312, text: "NO_ROUTE", exchange: name, routingKey: key), message)
-    }
+    if queues.isEmpty, mandatory, channel.transaction == nil { send(back: message, channel) }
     if name.isEmpty { for key in routing.allKeys where DirectReplies.isReply(key) { replies.deliver(message, key) } }
     guard channel.transaction == nil else {
-      let publication = ChannelTransaction.Publication(message: message, queues: queues, lifetime: lifetime)
+      let publication = ChannelTransaction.Publication(
+        message: message, queues: queues, lifetime: lifetime, isMandatory: mandatory)
       client.transactionBytes -= channel.transaction!.bytes
       channel.transaction!.add(publication)
       client.transactionBytes += channel.transaction!.bytes
@@ -64,10 +63,17 @@ struct Publications {
     confirm(add(message, to: queues, lifetime, client), channel)
   }
 
+  /// Returns a mandatory message that no queue gets.
+  private func send(back message: BrokerMessage, _ channel: BrokerChannel) {
+    channel.send(
+      .basicReturn(code: 312, text: "NO_ROUTE", exchange: message.exchange, routingKey: message.routingKey), message)
+  }
+
   /// Adds the messages of a transaction to their queues. Returns false when one of them is full and refuses.
   func commit(_ transaction: ChannelTransaction, _ channel: BrokerChannel) -> Bool {
     var isComplete = true
     for publication in transaction.publications {
+      if publication.isMandatory, publication.queues.isEmpty { send(back: publication.message, channel) }
       let fate = add(publication.message, to: publication.queues, publication.lifetime, channel.connection)
       if fate == .refused { isComplete = false }
     }

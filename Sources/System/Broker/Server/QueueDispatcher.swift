@@ -203,7 +203,7 @@ final class QueueDispatcher {
           }
           ledger.takeFirst(of: queue)
           deliver(entry, message, to: consumer)
-        } else if let otherwise {
+        } else if let otherwise, otherwise != .tooMany || !ledger.exceedsLengths {
           guard spend(&share, on: queue) else { return false }
           dropFirst(of: queue, because: otherwise)
         } else {

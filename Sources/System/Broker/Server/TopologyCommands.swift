@@ -66,8 +66,12 @@ struct TopologyCommands {
         throw AMQPError(406, "PRECONDITION_FAILED - queue '\(queue.name)' in vhost '/' in use")
       }
       let count = queue.count
+      // The answer precedes the end of consumers on this channel.
+      if let answer = held(.queueDeleteOk(messages: UInt32(clamping: count)), unless: noWait, channel) {
+        channel.send(answer)
+      }
       removals.delete(queue, owner: queue.owner == nil ? nil : channel.connection)
-      return held(.queueDeleteOk(messages: UInt32(clamping: count)), unless: noWait, channel)
+      return nil
     default: throw AMQPError(503, "COMMAND_INVALID - unimplemented method")
     }
   }

@@ -1,0 +1,215 @@
+import Environment
+import System
+
+/// A program that uses queues with limits, in rounds: messages that expire, messages of different
+/// priorities that wait together, and more messages than a queue may keep.
+final class LimitsWorker: SimulatedUser {
+  private static let highestPriority = 3
+
+  let state: UserState
+  private let history: SessionHistory
+  private let rendezvous: Rendezvous
+  private let run: Duration
+  private let log: LimitsLog
+  private var round = 0
+
+  init(
+    _ state: UserState, history: SessionHistory, rendezvous: Rendezvous, run: Duration, hasSteadyClocks: Bool
+  ) {
+    self.state = state
+    self.history = history
+    self.rendezvous = rendezvous
+    self.run = run
+    log = LimitsLog(worker: state.name, hasSteadyClocks: hasSteadyClocks)
+    rendezvous.users += 1
+  }
+
+  private var timeLimited: String { "TIME_\(name)" }
+  private var expired: String { "EXPIRED_\(name)" }
+  private var ranked: String { "RANKED_\(name)" }
+  private var short: String { "SHORT_\(name)" }
+  private var dropped: String { "DROPPED_\(name)" }
+
+  private var declarations: [AMQPDeclaration] {
+    func deadLetters(to queue: String) -> AMQPTable {
+      ["x-dead-letter-exchange": .text(""), "x-dead-letter-routing-key": .text(queue)]
+    }
+    var aging = deadLetters(to: expired)
+    aging["x-message-ttl"] = .int64(log.timeToLive / 1_000_000)
+    var short = deadLetters(to: dropped)
+    short["x-max-length"] = .int32(Int32(LimitsLog.length))
+    return [
+      .queue(expired, exchange: ""), .queue(dropped, exchange: ""), .limitedQueue(timeLimited, arguments: aging),
+      .limitedQueue(self.short, arguments: short),
+      .limitedQueue(ranked, arguments: ["x-max-priority": .int32(Int32(Self.highestPriority))]),
+    ]
+  }
+
+  func live(_ environment: Environment) async throws {
+    let end = environment.clock.now + run
+    history.limits.append(log)
+    let publisher = AMQPClient(environment, broker: Scenario.broker)
+    await publisher.declare(declarations)
+    publisher.start()
+    let worker = Confined(self)
+    let letters = try await consumer(environment)
+    await letters.consume(expired) { deliveries in worker.value.noteExpired(deliveries) }
+    await letters.consume(dropped) { deliveries in
+      for delivery in deliveries { worker.value.note(delivery) { $0.dropped.insert($1) } }
+    }
+    while environment.clock.now < end {
+      try await state.pause(mean: state.behavior.thinkTime, environment)
+      round += 1
+      try await expire(publisher, environment)
+      try await rank(publisher, environment)
+      try await fill(publisher, environment)
+    }
+    state.lastSeen = "waits for messages to expire"
+    try await wait(environment) { self.log.lives.allSatisfy { !$0.isConfirmed || $0.expired != nil } }
+    await publisher.close()
+    await letters.close()
+    rendezvous.settle()
+    rendezvous.look()
+    state.isServed = true
+  }
+
+  private func consumer(_ environment: Environment) async throws -> AMQPClient {
+    let client = AMQPClient(environment, broker: Scenario.broker)
+    await client.declare(declarations)
+    client.start()
+    return client
+  }
+
+  /// Waits until something is so, at most for the worker's patience.
+  private func wait(_ environment: Environment, until isSo: () -> Bool) async throws {
+    let end = environment.clock.now + state.behavior.stillness
+    while !isSo(), environment.clock.now < end { try await environment.clock.sleep(for: .milliseconds(50)) }
+  }
+
+  private func message(_ queue: String, _ body: String, priority: Int? = nil) -> AMQPMessage {
+    var properties = AMQPProperties()
+    properties.priority = priority.map { UInt8($0) }
+    return AMQPMessage(exchange: "", routingKey: queue, properties: properties, body: Array(body.utf8))
+  }
+
+  // MARK: Messages that expire
+
+  private func expire(_ publisher: AMQPClient, _ environment: Environment) async throws {
+    let number = log.lives.count
+    log.lives.append(LimitsLog.Life(published: history.time))
+    state.lastSeen = "publishes message \(number), which expires"
+    try await publisher.publish(message(timeLimited, "\(number)"))
+    log.lives[number].isConfirmed = true
+  }
+
+  private func noteExpired(_ deliveries: [AMQPDelivery]) {
+    for delivery in deliveries {
+      guard let number = Int(String(decoding: delivery.body, as: UTF8.self)), log.lives[number].expired == nil else {
+        continue
+      }
+      log.lives[number].expired = history.time
+      state.tally.count(.worked)
+    }
+  }
+
+  // MARK: Messages with priorities
+
+  /// All messages of a round wait together before any is delivered.
+  private func rank(_ publisher: AMQPClient, _ environment: Environment) async throws {
+    let count = state.stream.choose(state.behavior.batch) + 1
+    let priorities = (0..<count).map { _ in state.stream.choose(Self.highestPriority + 1) }
+    let round = self.round
+    state.lastSeen = "publishes \(count) messages with priorities"
+    try await publisher.publish(
+      priorities.enumerated().map { message(ranked, "\(round) \($0) \($1)", priority: $1) })
+    log.priorityRounds.append([])
+    let client = try await consumer(environment)
+    let worker = Confined(self)
+    await client.consume(ranked) { deliveries in worker.value.noteRanked(deliveries) }
+    try await wait(environment) { self.log.priorityRounds.last!.count == count }
+    await client.close()
+  }
+
+  /// Notes the first arrival of each message of this round. One that was worked off before a crash may return later.
+  private func noteRanked(_ deliveries: [AMQPDelivery]) {
+    for delivery in deliveries {
+      let parts = String(decoding: delivery.body, as: UTF8.self).split(separator: " ").compactMap { Int($0) }
+      guard parts.count == 3, parts[0] == round, !log.priorityRounds.isEmpty else { continue }
+      let last = log.priorityRounds.count - 1
+      guard !log.priorityRounds[last].contains(where: { $0.number == parts[1] }) else { continue }
+      log.priorityRounds[last].append((number: parts[1], priority: parts[2]))
+      state.tally.count(.worked)
+    }
+  }
+
+  // MARK: Messages in a short queue
+
+  private func fill(_ publisher: AMQPClient, _ environment: Environment) async throws {
+    let count = state.stream.choose(state.behavior.batch) + 1
+    let round = self.round
+    state.lastSeen = "publishes \(count) messages to a short queue"
+    log.lengthRounds.append(LimitsLog.LengthRound(number: round, published: count))
+    try await publisher.publish((1...count).map { message(short, "\(round) \($0)") })
+    let client = try await consumer(environment)
+    let worker = Confined(self)
+    await client.consume(short) { deliveries in
+      for delivery in deliveries { worker.value.note(delivery) { $0.kept.insert($1) } }
+    }
+    try await wait(environment) {
+      let last = self.log.lengthRounds.last!
+      return last.kept.union(last.dropped).count == count && last.kept.contains(count)
+    }
+    await client.close()
+    log.lengthRounds[log.lengthRounds.count - 1].isOver = true
+  }
+
+  /// Notes a message of the last round of a short queue.
+  private func note(_ delivery: AMQPDelivery, _ note: (inout LimitsLog.LengthRound, Int) -> Void) {
+    let parts = String(decoding: delivery.body, as: UTF8.self).split(separator: " ").compactMap { Int($0) }
+    guard parts.count == 2, parts[0] == log.lengthRounds.last?.number else { return }
+    note(&log.lengthRounds[log.lengthRounds.count - 1], parts[1])
+    state.tally.count(.worked)
+  }
+}
+
+/// What a worker has seen of queues with limits. Times are in nanoseconds.
+final class LimitsLog {
+  /// The length of the short queue.
+  static let length = 5
+
+  /// A message that expires.
+  struct Life {
+    /// Before its publication began.
+    let published: Int64
+    var isConfirmed = false
+    /// When its dead letter arrived.
+    var expired: Int64?
+  }
+
+  /// The messages of a round in the short queue. They are numbered from 1.
+  struct LengthRound {
+    let number: Int
+    let published: Int
+    var kept: Set<Int> = []
+    var dropped: Set<Int> = []
+    /// Whether the worker waits for no more messages.
+    var isOver = false
+  }
+
+  let worker: String
+  /// Whether no fault moves a clock.
+  let hasSteadyClocks: Bool
+  let timeToLive: Int64 = 1_000_000_000
+  var lives: [Life] = []
+  /// The first arrivals of the messages of each round, in order.
+  var priorityRounds: [[(number: Int, priority: Int)]] = []
+  var lengthRounds: [LengthRound] = []
+
+  init(worker: String, hasSteadyClocks: Bool) {
+    self.worker = worker
+    self.hasSteadyClocks = hasSteadyClocks
+  }
+
+  /// How much earlier a clock that drifts may end a time.
+  static func drift(of time: Int64) -> Int64 { time / 50 }
+}
