@@ -62,8 +62,11 @@ actor Presence {
   /// Admits a socket on a session. `disconnected` must be called once for each admitted socket.
   /// - Throws: `ChatRefusal`, `DatabaseError`.
   func admit(_ socket: SocketID, session: ChatSessionID, token: String?) async throws -> ChatUser {
-    let user = try await directory.user(of: session, token: token)
-    guard await directory.attach(socket, to: session) else { throw ChatRefusal.noSuchSession }
+    var user = try await directory.user(of: session, token: token)
+    // A session that has left the cache has not always ended. The question is asked again.
+    while await !directory.attach(socket, to: session) {
+      user = try await directory.user(of: session, token: token)
+    }
     do {
       let member = Member(user: user, session: session)
       if socket.namespace == UserServer.namespace {

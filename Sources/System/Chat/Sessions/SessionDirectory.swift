@@ -133,7 +133,7 @@ actor SessionDirectory {
 
   // MARK: Sockets
 
-  /// Adds a socket to its session. Returns false when the session has ended meanwhile.
+  /// Adds a socket to its session. Returns false when the session has left the cache meanwhile.
   func attach(_ socket: SocketID, to session: ChatSessionID) -> Bool {
     book.update { pages, _ in
       guard pages.sessions[session] != nil else { return false }
@@ -160,17 +160,17 @@ actor SessionDirectory {
     await onEnd(ended.sockets.inOrder, "the session has ended")
   }
 
-  /// Removes all sessions without a lease and closes their sockets.
+  /// Closes the sockets of all sessions without a lease. The sessions stay in the book, since nobody has
+  /// ended them: what still arrives for them is refused as unavailable.
   func doubtAll() async {
     let doubted = book.update { pages, now in
       pages.doubtedAt = now
-      return pages.sessions.filter { !pages.isBelieved($0.value, at: now) }
+      let doubted = pages.sessions.filter { !$0.value.sockets.isEmpty && !pages.isBelieved($0.value, at: now) }
+      for id in doubted.keys.sorted() { pages.sessions[id]!.sockets = SocketRegister() }
+      return doubted
     }
     for id in doubted.keys.sorted() {
-      book.update { pages, _ in pages.sessions[id] = nil }
-      if !doubted[id]!.sockets.isEmpty {
-        await onEnd(doubted[id]!.sockets.inOrder, "whether the session goes on cannot be known")
-      }
+      await onEnd(doubted[id]!.sockets.inOrder, "whether the session goes on cannot be known")
     }
   }
 
