@@ -26,7 +26,8 @@ struct WallTests {
     House(
       folder: "Sim",
       rooms: [
-        "Kernel", "Strategies", "World", "Linearizability", "Counters", "Parsing", "Faults", "Scenario", "Workload",
+        "Kernel", "Strategies", "World", "Linearizability", "Model", "Counters", "Parsing", "Faults", "Scenario",
+        "Workload",
         "Oracles", "Run", "Report", "Search",
       ]),
   ]
@@ -39,7 +40,8 @@ struct WallTests {
     ("Sources/System", ["COpenSSL", "CSQLite", "Environment", "Swift", "Synchronization"]),
     ("Sources/Sim/Kernel", ["Environment", "RuntimeHooks", "Synchronization"]),
     ("Sources/Sim/Strategies", ["Environment"]), ("Sources/Sim/World", ["Environment", "Synchronization"]),
-    ("Sources/Sim/Linearizability", []), ("Sources/Sim", ["Environment", "Simulation", "Synchronization", "System"]),
+    ("Sources/Sim/Linearizability", []), ("Sources/Sim/Model", ["Simulation"]),
+    ("Sources/Sim", ["Environment", "Simulation", "Synchronization", "System"]),
     ("Sources/Runner/Real", ["CLinux", "Environment", "RuntimeHooks", "Foundation", "Glibc", "Synchronization"]),
   ]
 

@@ -41,4 +41,8 @@ public enum Counter: String, CaseIterable, Sendable {
   case departures
   /// Steps that attackers sent.
   case attacks
+  /// Keys whose history the model of the contract judged: two users, a group.
+  case decided
+  /// Keys whose history the model could not decide.
+  case notDecided = "not-decided"
 }

@@ -68,7 +68,9 @@ public enum Linearizability<Model: SequentialModel> {
   }
 
   /// Checks the history of one key.
-  @inlinable public static func check(_ entries: [HistoryEntry<Model.Input>]) -> LinearizabilityVerdict {
+  @inlinable public static func check(
+    _ entries: [HistoryEntry<Model.Input>], bound: Int = bound
+  ) -> LinearizabilityVerdict {
     let answered = entries.filter { $0.answered != .max }.sorted { $0.invoked < $1.invoked }
     let unanswered = entries.filter { $0.answered == .max }.sorted { $0.invoked < $1.invoked }
     var stack = [Configuration(state: Model.initial)]

@@ -5,6 +5,7 @@ struct Evidence {
   var sessions = SessionHistory { 0 }
   var run = RunEvidence()
   var attack = AttackEvidence()
+  var contract = ContractEvidence()
 }
 
 /// How a run ended.

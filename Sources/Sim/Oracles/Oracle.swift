@@ -32,6 +32,7 @@ struct Oracle: Sendable {
   /// Every oracle, in the order in which they are asked.
   static let all =
     RunOracles.all + AccountOracles.all + ChatOracles.all + SessionOracles.all + QueueOracles.all + AttackOracles.all
+    + ContractOracles.all
 
   /// The names of the oracles that judge at once.
   static let immediate = Set(all.filter { $0.moment == .atOnce }.map(\.name))

@@ -41,6 +41,7 @@ public struct ScenarioRunner: Sendable {
     let attack = AttackEvidence(
       blunders: attackers.flatMap(\.blunders),
       held: attackers.isEmpty ? [] : stage.services.map { ($0.name, $0.memory.strangers.used) })
+    let hasRestarts = stage.services[0].deaths > 0 || stage.services[0].restarts > 0
     let simulated = world.now
     world.end()
     let delays = world.stalls.filter { [$0.from, $0.to].sorted() == [Scenario.chatNode, Scenario.usersNode] }
@@ -48,9 +49,12 @@ public struct ScenarioRunner: Sendable {
       accounts: AccountEvidence(histories.accounts.operations, troubles: world.troubles),
       chat: ChatEvidence(
         histories.chat, disturbances: [Self.boot] + stage.driver.disturbances, delays: delays.map(\.time)),
-      sessions: histories.sessions, run: RunEvidence(stuck: stuck, defects: world.defects), attack: attack)
+      sessions: histories.sessions, run: RunEvidence(stuck: stuck, defects: world.defects), attack: attack,
+      contract: ContractEvidence(histories.log, hasRestarts: hasRestarts))
     let violations = Oracle.judge(evidence, endedEarly: scenario.end != nil)
     let tally = histories.tally
+    tally.add(evidence.contract.decided, to: .decided)
+    tally.add(evidence.contract.notDecided, to: .notDecided)
     return RunResult(
       seed: seed, hash: world.hash.value, violations: violations, counts: tally.counts,
       strikes: stage.driver.strikes, steps: world.scheduler.steps, simulated: simulated,

@@ -48,7 +48,7 @@ final class AccountClient {
   func send(_ request: Request) async throws -> Answer {
     let id = history.begin(user.name, request)
     user.tally.count(.requests)
-    let call = user.calls.begin(
+    let call = user.log.begin(
       user.name, at: Scenario.usersNode, request.line, request.body ?? .null, token: request.bearer)
     let answer = try await exchange(request, call)
     history.end(id, answer)
@@ -73,7 +73,7 @@ final class AccountClient {
         pieces = Array(repeating: (size, behavior.slowPause), count: bytes.count / size)
       }
       let response = try await client.send(bytes, pieces: pieces, timeout: behavior.patience)
-      user.calls.end(call, response)
+      user.log.end(call, response)
       return Answer(response, to: request)
     } catch let error as NetworkError {
       if error == .refused { user.tally.count(.refused) }

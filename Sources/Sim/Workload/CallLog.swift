@@ -2,7 +2,7 @@ import Environment
 import System
 
 /// A request of a client, over HTTP or as an event on a socket, and its answer.
-struct CallRecord {
+struct LoggedCall {
   enum Way: Hashable {
     /// Over HTTP, to the service of this node.
     case http(String)
@@ -49,7 +49,7 @@ struct SocketRecord {
 ///
 /// All clients record here, whoever they are, so that the model of the contract judges them all.
 final class CallLog: Timeline {
-  private(set) var calls: [CallRecord] = []
+  private(set) var calls: [LoggedCall] = []
   private(set) var sockets: [SocketRecord] = []
 
   // MARK: Calls
@@ -59,19 +59,19 @@ final class CallLog: Timeline {
     _ person: String, at node: String, _ name: String, _ arguments: JSONValue, token: String? = nil
   ) -> Int {
     add(
-      CallRecord(
+      LoggedCall(
         person: person, way: .http(node), name: name, arguments: arguments, token: token, interval: begin()))
   }
 
   /// Notes an event that a client emits on a socket. Returns the index of the call.
   func begin(_ socket: Int, _ name: String, _ data: JSONValue) -> Int {
     add(
-      CallRecord(
+      LoggedCall(
         person: sockets[socket].person, way: .socket(socket), name: name, arguments: data, token: nil,
         interval: begin()))
   }
 
-  private func add(_ call: CallRecord) -> Int {
+  private func add(_ call: LoggedCall) -> Int {
     calls.append(call)
     return calls.count - 1
   }

@@ -30,7 +30,7 @@ final class ChatClient {
     let index = history.calls.count
     history.calls.append(ServiceCall(person: user.name, what: "\(method) \(path)", interval: history.begin()))
     user.tally.count(.requests)
-    let call = user.calls.begin(
+    let call = user.log.begin(
       user.name, at: other == nil ? Scenario.chatNode : Scenario.usersNode, "\(method) \(path)", .object(body),
       token: token)
     defer { history.end(&history.calls[index].interval) }
@@ -39,12 +39,12 @@ final class ChatClient {
       let response = try await (other ?? client).send(
         method, target, fields: token.map { [("authorization", "Bearer " + $0)] } ?? [],
         json: method == "GET" ? nil : .object(body), timeout: user.behavior.patience)
-      user.calls.end(call, response)
+      user.log.end(call, response)
       history.calls[index].status = response.status
       user.lastSeen = "\(method) \(path): \(response.status)"
       if response.status == 503 { user.tally.count(.unavailable) }
       if response.status < 300 { user.tally.count(.successes) }
-      return (response.status, user.calls.calls[call].answer)
+      return (response.status, user.log.calls[call].answer)
     } catch is NetworkError {
       user.tally.count(.unanswered)
       return nil

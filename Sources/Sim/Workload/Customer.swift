@@ -65,12 +65,12 @@ final class Customer: SimulatedUser {
     _ method: String, _ path: String, _ body: JSONValue, _ client: HTTPClient, at node: String = Scenario.customersNode
   ) async throws -> (status: Int, body: JSONValue)? {
     tally.count(.requests)
-    let call = state.calls.begin(name, at: node, "\(method) \(path)", body)
+    let call = state.log.begin(name, at: node, "\(method) \(path)", body)
     do {
       let response = try await client.send(method, path, json: body, timeout: behavior.patience)
-      state.calls.end(call, response)
+      state.log.end(call, response)
       state.lastSeen = "\(method) \(path): \(response.status)"
-      return (response.status, state.calls.calls[call].answer)
+      return (response.status, state.log.calls[call].answer)
     } catch is NetworkError {
       state.lastSeen = "\(method) \(path): no answer"
       return nil

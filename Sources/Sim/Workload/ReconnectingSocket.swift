@@ -61,7 +61,7 @@ final class ReconnectingSocket {
   /// The client that is being closed. It may still become connected.
   private var closing: SocketIOClient?
   /// The index of the current connection in the log of calls.
-  private var log = 0
+  private var logged = 0
   private var isPolling = false
   private var isRunning = false
 
@@ -120,7 +120,7 @@ final class ReconnectingSocket {
     let client = SocketIOClient(environment, address: Scenario.chatAddress, transport: transport)
     self.client = client
     isPolling = transport != .webSocket
-    log = user.calls.open(user.name, namespace: settings.namespace, session: session)
+    logged = user.log.open(user.name, namespace: settings.namespace, session: session)
     let attempt = Attempt(session: session, user: id, transport: transport, begunAt: history.time)
     do {
       try await client.connect(namespace: settings.namespace, auth: authentication(session))
@@ -148,7 +148,7 @@ final class ReconnectingSocket {
   private func handle(_ event: SocketIOClient.Event, _ attempt: Attempt) async throws -> Bool {
     switch event {
     case .connected:
-      user.calls.connected(log)
+      user.log.connected(logged)
       switch await owner.socketConnected(attempt) {
       case .ignored: break
       case .ends: return false
@@ -158,7 +158,7 @@ final class ReconnectingSocket {
       }
     case .refused(_, RudeStep.refusal): break
     case .refused(_, let message):
-      user.calls.refused(log, message)
+      user.log.refused(logged, message)
       owner.socketRefused(message, attempt)
       return false
     case .disconnected:
@@ -166,7 +166,7 @@ final class ReconnectingSocket {
       return false
     case .acknowledged(_, let id, let payload): acknowledgements.answer(id, payload.arguments.first ?? .null)
     case .event(_, let name, let payload):
-      user.calls.received(log, name, payload.arguments.first ?? .null)
+      user.log.received(logged, name, payload.arguments.first ?? .null)
       owner.socketReceived(name, payload.arguments.first ?? .null, record: record)
     }
     return true
@@ -176,7 +176,7 @@ final class ReconnectingSocket {
     let step = RudeStep.drawn(from: steps, by: user)
     guard let step else { return nil }
     user.tally.count(.rudeSteps)
-    for (name, data) in step.events(settings.namespace) { _ = user.calls.begin(log, name, data) }
+    for (name, data) in step.events(settings.namespace) { _ = user.log.begin(logged, name, data) }
     return step
   }
 
@@ -204,11 +204,11 @@ final class ReconnectingSocket {
   /// - Throws: `NodeDown`.
   func call(_ name: String, _ data: JSONValue, patience: Duration) async throws -> JSONValue? {
     guard let client, isConnected else { return nil }
-    let call = user.calls.begin(log, name, data)
+    let call = user.log.begin(logged, name, data)
     guard let id = try await emit(name, data, client, acknowledged: true) else { return nil }
     guard isConnected, self.client === client else { return nil }
     let answer = await acknowledgements.wait(for: id, patience: patience, environment)
-    if let answer { user.calls.end(call, acknowledgement: answer) }
+    if let answer { user.log.end(call, acknowledgement: answer) }
     return answer
   }
 
@@ -216,7 +216,7 @@ final class ReconnectingSocket {
   /// - Throws: `NodeDown`.
   func tell(_ name: String, _ data: JSONValue) async throws {
     guard let client, isConnected else { return }
-    _ = user.calls.begin(log, name, data)
+    _ = user.log.begin(logged, name, data)
     _ = try await emit(name, data, client, acknowledged: false)
   }
 
@@ -268,7 +268,7 @@ final class ReconnectingSocket {
   private func markEnded() {
     if let record { owner.socketEnded(record: record) }
     record = nil
-    user.calls.ended(log)
+    user.log.ended(logged)
     acknowledgements.endAll()
   }
 }

@@ -29,7 +29,7 @@ final class UserState {
   let stream: ChoiceStream
   let tally: Tally
   /// Where the requests of all users are recorded.
-  let calls: CallLog
+  let log: CallLog
   /// Whether the user has acted, and has seen the result after the faults.
   var isServed = false
   /// Whether a throttle delays the user in the end. That keeps a promise of the service too.
@@ -41,7 +41,7 @@ final class UserState {
     self.behavior = behavior
     self.stream = stream
     tally = histories.tally
-    calls = histories.calls
+    log = histories.log
   }
 
   /// Sleeps for a random time with the given mean.

@@ -102,11 +102,11 @@ final class SupervisedUser: SimulatedUser, SocketOwner {
   }
 
   private func send(_ path: String, _ body: JSONValue, _ http: HTTPClient) async throws -> (Int, JSONValue) {
-    let call = state.calls.begin(name, at: Scenario.chatNode, "POST \(path)", body)
+    let call = state.log.begin(name, at: Scenario.chatNode, "POST \(path)", body)
     let response = try await http.send("POST", path, json: body, timeout: .seconds(10))
-    state.calls.end(call, response)
+    state.log.end(call, response)
     state.lastSeen = "\(path): \(response.status)"
-    return (response.status, state.calls.calls[call].answer)
+    return (response.status, state.log.calls[call].answer)
   }
 
   // MARK: Events of the socket
