@@ -52,6 +52,27 @@ public final class ByteBudget: Sendable {
   }
 }
 
+/// The bytes of a budget that one buffer holds, such as an incomplete request or unread output.
+public struct Holding: Sendable {
+  /// The bytes that are charged now.
+  public private(set) var bytes = 0
+
+  /// Creates a holding of no bytes.
+  public init() {}
+
+  /// Changes the charge to `count` bytes of `budget`, which must be the budget of the last charge unless that was
+  /// moved. Returns false, and changes nothing, if there is no room.
+  public mutating func set(_ count: Int, of budget: ByteBudget) -> Bool {
+    if count > bytes {
+      guard budget.charge(count - bytes) else { return false }
+    } else if count < bytes {
+      budget.release(bytes - count)
+    }
+    bytes = count
+    return true
+  }
+}
+
 /// The budgets of a node for all its clients together.
 public struct ClientMemory: Sendable {
   /// For clients that have not authenticated. Small, since any client can fill it.

@@ -15,39 +15,30 @@ final class ConnectionMemory {
 
   private let budget: ByteBudget
   private let proxies: TrustedProxies
-  private var byHost: [String: Int] = [:]
+  /// The shares of hosts that hold something.
+  private var byHost: [String: ByteBudget] = [:]
 
   init(_ budget: ByteBudget, proxies: TrustedProxies) {
     self.budget = budget
     self.proxies = proxies
   }
 
-  /// The bytes charged for one connection.
-  struct Charge {
-    fileprivate(set) var bytes = 0
-  }
-
   /// Changes the charge of a connection from `host` to `bytes`. Returns false, and changes nothing,
   /// if that exceeds the budget or the share of the host.
-  func hold(_ bytes: Int, for host: String, _ charge: inout Charge) -> Bool {
+  func hold(_ bytes: Int, for host: String, _ holding: inout Holding) -> Bool {
     let wanted = bytes > Self.allowance ? bytes : 0
-    if wanted > charge.bytes {
-      let more = wanted - charge.bytes
-      let held = byHost[host] ?? 0
-      // A proxy carries the requests of many clients.
-      let limit = proxies.trusts(host) ? budget.limit : budget.limit / Self.share
-      guard more <= limit - held, budget.charge(more) else { return false }
-      byHost[host] = held + more
-    } else if wanted < charge.bytes {
-      let less = charge.bytes - wanted
-      budget.release(less)
-      let held = (byHost[host] ?? 0) - less
-      byHost[host] = held > 0 ? held : nil
-    }
-    charge.bytes = wanted
-    return true
+    if wanted == holding.bytes { return true }
+    let share = byHost[host] ?? makeShare(of: host)
+    let isHeld = holding.set(wanted, of: share)
+    byHost[host] = share.used > 0 ? share : nil
+    return isHeld
+  }
+
+  private func makeShare(of host: String) -> ByteBudget {
+    // A proxy carries the requests of many clients.
+    ByteBudget(limit: proxies.trusts(host) ? budget.limit : budget.limit / Self.share, parent: budget)
   }
 
   /// Releases the whole charge.
-  func release(for host: String, _ charge: inout Charge) { _ = hold(0, for: host, &charge) }
+  func release(for host: String, _ holding: inout Holding) { _ = hold(0, for: host, &holding) }
 }

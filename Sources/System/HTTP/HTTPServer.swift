@@ -39,9 +39,9 @@ public actor HTTPServer {
     /// Whether a request is being read or answered.
     var isBusy = false
     /// Memory of the client's requests.
-    var requests = ConnectionMemory.Charge()
+    var requests = Holding()
     /// Memory of answers that the client has not read.
-    var answers = ConnectionMemory.Charge()
+    var answers = Holding()
 
     init(_ connection: any Connection) { self.connection = connection }
   }

@@ -8,7 +8,8 @@ import Environment
 final class SessionMemory {
   private let node: ClientMemory
   private let memberLimit: Int
-  private var budget: ByteBudget
+  /// The session's share of the node's memory.
+  private(set) var budget: ByteBudget
   /// Whether the client has authenticated.
   private(set) var isMember = false
 
@@ -40,22 +41,6 @@ final class SessionMemory {
     budget.release(held)
     budget = larger
     isMember = true
-    return true
-  }
-}
-
-/// The part of a session's memory that one buffer holds. Used on one actor.
-struct Holding {
-  private(set) var count = 0
-
-  /// Changes the charge to `newCount`. Returns false, and changes nothing, if there is no room.
-  mutating func set(_ newCount: Int, of memory: SessionMemory) -> Bool {
-    if newCount > count {
-      guard memory.charge(newCount - count) else { return false }
-    } else if newCount < count {
-      memory.release(count - newCount)
-    }
-    count = newCount
     return true
   }
 }

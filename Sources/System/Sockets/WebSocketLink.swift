@@ -48,7 +48,7 @@ final class WebSocketLink {
   private func admits(_ count: Int) -> Bool {
     guard !isClosed else { return false }
     let waiting = queued.count + count
-    guard waiting <= limit, outlet.underWay == 0 || unread.set(outlet.underWay + waiting, of: memory) else {
+    guard waiting <= limit, outlet.underWay == 0 || unread.set(outlet.underWay + waiting, of: memory.budget) else {
       fail(WebSocketError(code: 1008, reason: "too slow"))
       return false
     }
@@ -56,7 +56,7 @@ final class WebSocketLink {
   }
 
   /// Charges the incomplete part of a message from the peer. Returns false if the node has no room.
-  func hold(unfinished count: Int) -> Bool { unfinished.set(count, of: memory) }
+  func hold(unfinished count: Int) -> Bool { unfinished.set(count, of: memory.budget) }
 
   /// Queues a close frame, and refuses further frames. Frames that were queued before are still
   /// written.
@@ -85,7 +85,7 @@ final class WebSocketLink {
   }
 
   private func takeQueued() -> [UInt8] {
-    _ = unread.set(0, of: memory)
+    _ = unread.set(0, of: memory.budget)
     defer { queued = [] }
     return queued
   }
@@ -95,10 +95,10 @@ final class WebSocketLink {
     case .written: break
     case .stalled:
       // Frames that are queued already are written in any case. The next one finds no room.
-      _ = unread.set(outlet.underWay, of: memory)
+      _ = unread.set(outlet.underWay, of: memory.budget)
     case .failed:
       queued = []
-      _ = unread.set(0, of: memory)
+      _ = unread.set(0, of: memory.budget)
     }
   }
 }

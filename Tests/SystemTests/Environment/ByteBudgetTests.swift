@@ -29,4 +29,15 @@ struct ByteBudgetTests {
     #expect(other.charge(3))
     #expect(whole.used == 3)
   }
+
+  @Test("a holding charges and releases the difference, and keeps its bytes when there is no room")
+  func holding() {
+    let budget = ByteBudget(limit: 10)
+    var (one, other) = (Holding(), Holding())
+    #expect(one.set(6, of: budget) && other.set(4, of: budget))
+    #expect(!one.set(7, of: budget) && one.bytes == 6 && budget.used == 10)
+    #expect(one.set(2, of: budget) && budget.used == 6)
+    #expect(other.set(8, of: budget) && other.bytes == 8 && budget.used == 10)
+    #expect(one.set(0, of: budget) && other.set(0, of: budget) && budget.used == 0)
+  }
 }

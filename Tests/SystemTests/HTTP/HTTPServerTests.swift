@@ -174,7 +174,7 @@ struct HTTPServerTests {
   func shares() {
     let budget = ByteBudget(limit: 100_000)
     let memory = ConnectionMemory(budget, proxies: TrustedProxies([IPNetwork("10.0.0.1")!]))
-    var (first, second, proxy) = (ConnectionMemory.Charge(), ConnectionMemory.Charge(), ConnectionMemory.Charge())
+    var (first, second, proxy) = (Holding(), Holding(), Holding())
     #expect(memory.hold(ConnectionMemory.allowance, for: "1.1.1.1", &first) && budget.used == 0)
     #expect(memory.hold(25_000, for: "1.1.1.1", &first) && budget.used == 25_000)
     #expect(!memory.hold(25_001, for: "1.1.1.1", &first) && budget.used == 25_000)
