@@ -31,13 +31,13 @@ extension FuzzTarget {
     conversation("http-chat", "name: 'chat', topology: { chat: 1 }", [.http]),
     conversation("http-sessions", "name: 'sessions', topology: { supervisorHosts: 1 }", [.http]),
     conversation("queues", "name: 'queues', topology: { supervisorHosts: 1 }", [.queues]),
-    conversation("everything", "name: 'everything', topology: { supervisorHosts: 1 }", AttackKind.allCases),
+    conversation("everything", "name: 'everything', topology: { supervisorHosts: 1 }", ConnectionKind.allCases),
   ]
 
   /// The most scheduler steps of an input.
   private static let mostSteps = 3_000_000
 
-  private static func conversation(_ name: String, _ scenario: String, _ kinds: [AttackKind]) -> FuzzTarget {
+  private static func conversation(_ name: String, _ scenario: String, _ kinds: [ConnectionKind]) -> FuzzTarget {
     FuzzTarget("conversation-\(name)") { input in
       let runner = ScenarioRunner(try! Scenario(parsing: Array("{ \(scenario) }".utf8), file: name))
       let world = World(seed: 1, isHashed: false, strategy: { _ in InOrder(profiling: false) })

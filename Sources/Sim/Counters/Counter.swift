@@ -45,4 +45,6 @@ public enum Counter: String, CaseIterable, Sendable {
   case decided
   /// Keys whose history the model could not decide.
   case notDecided = "not-decided"
+  /// Steps of callers.
+  case calls
 }

@@ -3,7 +3,7 @@ import Simulation
 import System
 
 /// Runs the users of a scenario against live servers in real time, and judges the run with the same
-/// oracles. The faults of the scenario are left out.
+/// oracles. The faults and the callers of the scenario are left out.
 public struct LiveRunner: Sendable {
   /// The addresses of the servers, by the name of the service.
   public typealias Servers = [String: SocketAddress]
@@ -19,6 +19,8 @@ public struct LiveRunner: Sendable {
   /// the manager is among the servers.
   public init(_ scenario: Scenario, servers: Servers, tag: String, people: Int? = nil, serviceToken: String? = nil) {
     var scenario = scenario
+    // Callers read the tables of the services, and a live server's are in another process.
+    scenario.people.removeAll { $0.role == .caller }
     for index in scenario.people.indices {
       scenario.people[index].tag = tag
       // The service notices an abandoned socket after an interval and a time-out of its heartbeats,
@@ -61,6 +63,7 @@ public struct LiveRunner: Sendable {
       case .customer: needed += ["customers", "users"]
       case .vandal, .worker: needed.append("broker")
       case .attacker: needed += scenario.serviceNodes
+      case .caller: break
       }
     }
     return ["users", "chat", "customers", "broker"].filter(needed.contains)
@@ -81,7 +84,7 @@ public struct LiveRunner: Sendable {
     let histories = Histories(now: now, wall: { environment.clock.wallTime.seconds })
     let choices = Choices(seed: seed, hash: RunHash())
     let people = scenario.users(
-      choices, histories, manager: hasOperator ? servers["manager"] : nil, token: serviceToken)
+      choices, histories, ServedTables(of: []), manager: hasOperator ? servers["manager"] : nil, token: serviceToken)
     var tasks: [Task<Void, Never>] = []
     for person in people {
       let confined = Confined(person)

@@ -16,6 +16,8 @@ enum Role: String, CaseIterable, Sendable {
   case worker
   /// A client that keeps to no protocol: see `Attacker`.
   case attacker
+  /// A client that calls everything that the services serve: see `Caller`.
+  case caller
 
   /// The roles that have no actions.
   static let withoutScript: Set<Role> = [.vandal, .worker]
@@ -27,7 +29,8 @@ enum Role: String, CaseIterable, Sendable {
     case .chat: ChatAction.allCases.map(\.rawValue)
     case .user: SupervisedUserAction.allCases.map(\.rawValue)
     case .customer: CustomerAction.allCases.map(\.rawValue)
-    case .attacker: AttackKind.allCases.map(\.rawValue)
+    case .attacker: ConnectionKind.allCases.map(\.rawValue)
+    case .caller: ConnectionKind.ofCallers.map(\.rawValue)
     case .vandal, .worker: []
     }
   }

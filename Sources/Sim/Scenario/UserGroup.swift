@@ -22,8 +22,8 @@ public struct UserGroup: Sendable {
   var userActions: [(action: SupervisedUserAction, weight: Int)] = [(.say, 1)]
   /// The same for customers.
   var customerActions: [(action: CustomerAction, weight: Int)] = [(.say, 1)]
-  /// The same for attackers.
-  var attackActions: [(action: AttackKind, weight: Int)] = AttackKind.allCases.map { ($0, 1) }
+  /// The same for attackers and callers.
+  var connectionActions: [(action: ConnectionKind, weight: Int)] = ConnectionKind.allCases.map { ($0, 1) }
 
   /// The users that a customer requests.
   var users = 1

@@ -9,6 +9,7 @@ extension UserGroup {
     .chat: ["devices", "contacts", "transports", "rude"],
     .user: ["transports", "rude"],
     .customer: ["users"],
+    .caller: ["devices", "transports"],
     .worker: ["batch", "workTime", "failing", "limits"],
   ]
 
@@ -43,7 +44,7 @@ extension UserGroup {
     switch role {
     case .account: actions = weights(value)
     case .chat: chatActions = weights(value)
-    case .attacker: attackActions = weights(value)
+    case .attacker, .caller: connectionActions = weights(value)
     case .user: userActions = weights(value)
     case .customer: customerActions = weights(value)
     case .vandal, .worker: _ = weights(value) as [(action: CustomerAction, weight: Int)]

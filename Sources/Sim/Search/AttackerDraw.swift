@@ -10,12 +10,12 @@ extension ScenarioDraw {
 
   /// An attacker with all possible kinds of attacks, or some of them.
   private func attacker(of kind: String) -> JSONValue {
-    let doors: [AttackKind] =
+    let doors: [ConnectionKind] =
       switch kind {
       case "accounts": [.http]
       case "chat": [.http, .sockets]
       case "queues": [.http, .amqp]
-      default: AttackKind.allCases
+      default: ConnectionKind.allCases
       }
     let chosen = doors.filter { _ in attacks.chance(0.7) }
     return [

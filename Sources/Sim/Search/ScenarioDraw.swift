@@ -5,9 +5,11 @@ import System
 /// intensities (swarm testing: Groce et al., ISSTA 2012). With some parts left out, the others meet
 /// more often.
 public struct ScenarioDraw {
-  private let stream: ChoiceStream
+  let stream: ChoiceStream
   /// A stream of its own, so that attackers change nothing else of a drawn scenario.
   let attacks: ChoiceStream
+  /// The same for callers.
+  let calls: ChoiceStream
   private let planted: [String]
 
   /// Makes a generator for a seed. Each scenario plants the bugs `planted`.
@@ -16,81 +18,123 @@ public struct ScenarioDraw {
     let choices = Choices(seed: seed, hash: RunHash())
     stream = choices.stream("draw")
     attacks = choices.stream("draw/attacks")
+    calls = choices.stream("draw/calls")
   }
 
   // MARK: Whole scenarios
 
+  /// A special situation in a drawn scenario. It gets few other faults.
+  private enum Situation {
+    case none
+    /// Some session always needs a user.
+    case crowd
+    /// Sessions end while users connect with them.
+    case leavers
+    /// A disk does not keep what it confirms.
+    case lyingDisk
+  }
+
+  /// The beginning of a scenario: its members, the nodes where faults strike, and faults.
+  private struct Beginning {
+    var members: [JSONValue.Member] = []
+    var people: JSONValue = []
+    var nodes: [String] = []
+    var faults: [JSONValue] = []
+    var situation = Situation.none
+  }
+
   /// A new scenario.
   public func scenario(_ number: UInt64) -> JSONValue {
-    let kind = stream.pick([
-      "accounts", "accounts", "chat", "chat", "chat", "sessions", "sessions", "sessions", "sessions", "queues",
-    ])
-    var members: [JSONValue.Member] = [.init("name", .string("drawn \(number): \(kind)"))]
-    let nodes: [String]
-    var faults: [JSONValue] = []
-    var (isCrowd, areLeavers, isLying) = (false, false, false)
-    switch kind {
-    case "accounts":
-      nodes = ["users"]
-      members.append(.init("people", .array(accounts())))
-    case "chat":
-      nodes = ["chat", "chat", "users"]
-      members.append(.init("topology", ["chat": 1]))
-      areLeavers = stream.chance(0.1)
-      members.append(.init("people", .array(areLeavers ? Self.leavers : chatters())))
-    case "queues":
-      nodes = ["broker"]
-      members.append(.init("topology", ["broker": 1]))
-      // An unsynced log shows only when it is copied, and cut off in the middle.
-      isLying = stream.chance(0.4)
-      members.append(.init("people", .array(workers(busy: isLying))))
-      if isLying {
-        faults.append(["from": "1s", "disk": "broker", "failingSyncs": .double(stream.pick([0.1, 0.4, 0.4]))])
-        faults.append(powerLosses(of: "broker", from: "1s", inCommit: 0.9))
-      }
-    default:
-      isCrowd = stream.chance(0.1)
-      let hosts = isCrowd ? 2 : 1 + stream.choose(3)
-      nodes = ["broker", "manager", "chat", "customers", "users"] + (1...hosts).map { "supervisor-\($0)" }
-      members.append(.init("topology", ["supervisorHosts": .int(Int64(hosts))]))
-      members.append(.init("people", .array(sessionPeople(crowded: isCrowd))))
-      // Many commits that seem to fail and did not.
-      if !isCrowd, stream.chance(0.05) {
-        faults.append(["from": "1s", "disk": "manager", "failingSyncs": .double(stream.pick([0.1, 0.4]))])
-      }
-    }
-    if kind == "chat" || kind == "sessions" { members.append(.init("service", heartbeats())) }
-    // These special situations get few other faults.
-    let isPlain = isCrowd || areLeavers || isLying
+    let kind =
+      calls.chance(0.15)
+      ? "calls"
+      : stream.pick([
+        "accounts", "accounts", "chat", "chat", "chat", "sessions", "sessions", "sessions", "sessions", "queues",
+      ])
+    let drawn = beginning(kind)
+    let isPlain = drawn.situation != .none
+    var members = [JSONValue.Member("name", .string("drawn \(number): \(kind)"))] + drawn.members
+    var faults = drawn.faults
+    if kind == "chat" || kind == "sessions" || kind == "calls" { members.append(.init("service", heartbeats())) }
     if stream.chance(isPlain ? 0.2 : 0.5) { members.append(.init("network", network())) }
-    var seconds = duration(of: members.last { $0.name == "people" }!.value)
-    if isLying {
-      seconds = max(seconds, 15)
-    } else if areLeavers {
+    let people = isPlain || kind == "calls" ? drawn.people : called(drawn.people, kind)
+    members.append(.init("people", people))
+    var seconds = duration(of: people)
+    switch drawn.situation {
+    case .lyingDisk: seconds = max(seconds, 15)
+    case .leavers:
       faults += ["chat", "users"].map { ["from": "2s", "every": "4s", "pause": .string($0), "for": "1s…3s"] }
       seconds = 15
-    } else if isCrowd {
+    case .crowd:
       let (script, fault, end) = standstill()
       members.append(.init("script", script))
       faults.append(fault)
       seconds = max(seconds, end)
+    case .none where kind == "chat" || kind == "sessions":
       // With users who act fast it would be a long run.
-    } else if kind == "chat" || kind == "sessions", seconds >= 10, stream.chance(0.4) {
-      let (script, fault, end) =
-        kind == "chat"
-        ? unheard("delete-session", by: "users", from: "chat")
-        : unheard("depart", by: "broker", from: stream.pick(["chat", "supervisor-1"]))
-      members.append(.init("script", script))
-      faults.append(fault)
-      seconds = max(seconds, end)
-    } else if kind == "sessions", stream.chance(0.5) {
-      members.append(.init("script", departures(within: seconds)))
+      if seconds >= 10, stream.chance(0.4) {
+        let (script, fault, end) =
+          kind == "chat"
+          ? unheard("delete-session", by: "users", from: "chat")
+          : unheard("depart", by: "broker", from: stream.pick(["chat", "supervisor-1"]))
+        members.append(.init("script", script))
+        faults.append(fault)
+        seconds = max(seconds, end)
+      } else if kind == "sessions", stream.chance(0.5) {
+        members.append(.init("script", departures(within: seconds)))
+      }
+    case .none: break
     }
     members.append(.init("run", .string("\(seconds)s")))
-    let people = Self.groups(JSONValue.object(members))
-    members.append(.init("faults", .array(faults + self.faults(nodes, people, seconds, most: isPlain ? 1 : 4))))
+    let names = Self.groups(JSONValue.object(members))
+    faults += self.faults(drawn.nodes, names, seconds, most: isPlain ? 1 : 4)
+    members.append(.init("faults", .array(faults)))
     if !planted.isEmpty { members.append(.init("plant", .array(planted.map { .string($0) }))) }
-    return isPlain ? .object(members) : attacked(.object(members), kind)
+    return isPlain || kind == "calls" ? .object(members) : attacked(.object(members), kind)
+  }
+
+  private func beginning(_ kind: String) -> Beginning {
+    var drawn = Beginning()
+    switch kind {
+    case "accounts":
+      drawn.nodes = ["users"]
+      drawn.people = .array(accounts())
+    case "chat":
+      drawn.nodes = ["chat", "chat", "users"]
+      drawn.members.append(.init("topology", ["chat": 1]))
+      if stream.chance(0.1) { drawn.situation = .leavers }
+      drawn.people = .array(drawn.situation == .leavers ? Self.leavers : chatters())
+    case "calls":
+      let (topology, nodes) = calledTopology()
+      drawn.nodes = nodes
+      if let topology { drawn.members.append(.init("topology", topology)) }
+      drawn.people = [callers(of: kind, most: 4)]
+    case "queues":
+      drawn.nodes = ["broker"]
+      drawn.members.append(.init("topology", ["broker": 1]))
+      // An unsynced log shows only when it is copied, and cut off in the middle.
+      let isLying = stream.chance(0.4)
+      if isLying { drawn.situation = .lyingDisk }
+      drawn.people = .array(workers(busy: isLying))
+      if isLying {
+        drawn.faults = [
+          ["from": "1s", "disk": "broker", "failingSyncs": .double(stream.pick([0.1, 0.4, 0.4]))],
+          powerLosses(of: "broker", from: "1s", inCommit: 0.9),
+        ]
+      }
+    default:
+      let isCrowd = stream.chance(0.1)
+      if isCrowd { drawn.situation = .crowd }
+      let hosts = isCrowd ? 2 : 1 + stream.choose(3)
+      drawn.nodes = ["broker", "manager", "chat", "customers", "users"] + (1...hosts).map { "supervisor-\($0)" }
+      drawn.members.append(.init("topology", ["supervisorHosts": .int(Int64(hosts))]))
+      drawn.people = .array(sessionPeople(crowded: isCrowd))
+      // Many commits that seem to fail and did not.
+      if !isCrowd, stream.chance(0.05) {
+        drawn.faults.append(["from": "1s", "disk": "manager", "failingSyncs": .double(stream.pick([0.1, 0.4]))])
+      }
+    }
+    return drawn
   }
 
   /// Actions of all users together in a drawn scenario. Several short runs find more than a long
@@ -235,7 +279,7 @@ public struct ScenarioDraw {
     ]
   }
 
-  private static let crowd = 6
+  static let crowd = 6
 
   private func workers(busy: Bool) -> [JSONValue] {
     [
@@ -247,46 +291,6 @@ public struct ScenarioDraw {
         "failing": .double(stream.pick([0, 0.1, 0.4])),
       ]
     ]
-  }
-
-  /// One or two users leave for good. There are always at least two users.
-  private func departures(within seconds: Int) -> JSONValue {
-    .array(
-      (1...1 + stream.choose(2)).map { number in
-        ["at": .string("\(1 + stream.choose(seconds - 1))s"), "who": .string("ann-\(number)"), "does": "depart"]
-      })
-  }
-
-  /// Two users act in a way that one service has to tell another, while a partition separates the
-  /// services for longer than a lease. A supervisor that is not heard goes on beside its successor.
-  private func unheard(
-    _ action: String, by other: String, from node: String
-  ) -> (script: JSONValue, fault: JSONValue, end: Int) {
-    let begin = 2 + stream.choose(4)
-    let end = begin + 9 + stream.choose(5)
-    let steps = (1...2).map { number -> JSONValue in
-      ["at": .string("\(begin + 1 + stream.choose(3))s"), "who": .string("ann-\(number)"), "does": .string(action)]
-    }
-    let partition: JSONValue = [
-      "from": .string("\(begin)s"), "to": .string("\(end)s"), "partition": [[.string(node)], [.string(other)]],
-      "oneWay": .bool(node != "chat" || stream.chance(0.2)),
-    ]
-    return (.array(steps), partition, end + 2)
-  }
-
-  /// A host is paused for longer than its lease and resumes when its sessions are its successor's,
-  /// while users leave and return.
-  private func standstill() -> (script: JSONValue, fault: JSONValue, end: Int) {
-    let begin = 2 + stream.choose(3)
-    let steps = (1...Self.crowd).flatMap { number in
-      (0..<10).map { _ in (at: (begin * 10 + 55 + stream.choose(35)) * 100, who: "ann-\(number)") }
-    }
-    let script = steps.sorted { ($0.at, $0.who) < ($1.at, $1.who) }.map { step -> JSONValue in
-      ["at": .string("\(step.at)ms"), "who": .string(step.who), "does": "disconnect"]
-    }
-    return (
-      .array(script), ["at": .string("\(begin)s"), "pause": "supervisor-1", "for": "7s…9s"], begin + 12
-    )
   }
 
   // MARK: Faults

@@ -35,7 +35,7 @@ final class AttackConversation {
 
   /// Holds one conversation, until the connection ends or all steps are sent.
   /// - Throws: `NodeDown`, `CancellationError`.
-  func hold(_ kind: AttackKind) async throws {
+  func hold(_ kind: ConnectionKind) async throws {
     do {
       switch kind {
       case .amqp: try await broker { grammar.amqpStep() }

@@ -7,12 +7,12 @@ import System
 final class Attacker: SimulatedUser {
   let state: UserState
   private let services: [AttackedService]
-  private var agenda: Agenda<AttackKind>
+  private var agenda: Agenda<ConnectionKind>
   private var conversation: AttackConversation?
   /// Answers that no client may cause.
   var blunders: [String] { conversation?.blunders ?? [] }
 
-  init(_ state: UserState, services: [AttackedService], agenda: Agenda<AttackKind>) {
+  init(_ state: UserState, services: [AttackedService], agenda: Agenda<ConnectionKind>) {
     self.state = state
     self.services = services
     self.agenda = agenda
@@ -40,8 +40,8 @@ extension Scenario {
   var attackedServices: [AttackedService] { AttackedService.allCases.filter { serviceNodes.contains($0.rawValue) } }
 
   /// The attacks for which the topology has a service.
-  var possibleAttacks: [AttackKind] {
-    AttackKind.allCases.filter { kind in
+  var possibleConnections: [ConnectionKind] {
+    ConnectionKind.allCases.filter { kind in
       switch kind {
       case .http: true
       case .sockets: hasChat

@@ -5,6 +5,7 @@ struct Histories {
   let accounts: AccountHistory
   let chat: ChatHistory
   let sessions: SessionHistory
+  let calls: CallHistory
 
   /// `now` is virtual time in nanoseconds, `wall` the wall clock of the User Service in seconds.
   init(now: @escaping () -> Int64, wall: @escaping () -> Int64) {
@@ -13,5 +14,6 @@ struct Histories {
     accounts = AccountHistory(now: now, wall: wall)
     chat = ChatHistory(now: now)
     sessions = SessionHistory(now: now)
+    calls = CallHistory(now: now)
   }
 }

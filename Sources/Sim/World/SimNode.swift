@@ -21,7 +21,7 @@ public final class SimNode: @unchecked Sendable {
   public let clock = ClockSetting()
   /// The current life, or nil if the node is down.
   public private(set) var life: Life?
-  private(set) var service: (any Service)?
+  package private(set) var service: (any Service)?
   /// The memory that the current life holds for clients.
   package private(set) var memory = ClientMemory()
   private let scheduler: Scheduler

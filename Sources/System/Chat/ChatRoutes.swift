@@ -3,13 +3,13 @@ import Environment
 /// The route table of the Chat Service.
 enum ChatRoutes {
   static let description = ServiceDescription(
-    name: "chat", title: "Chat Service", version: Release.version, errorSchema: .object([.init("error", .string())])
+    name: "chat", title: "Chat Service", version: Release.version, errorSchema: .object([.init("error", .string())]),
+    messages: [ChatEventTable.table, QueueMessages.userServerAgent]
   ) { ["error": .string($0)] }
 
   static func table(_ chat: ChatEndpoints, metrics: Metrics) -> [Route] {
     CommonRoutes.adding(
-      to: accounts(chat) + contacts(chat) + groups(chat) + others(chat),
-      messages: [ChatEventTable.table, QueueMessages.userServerAgent], service: description, metrics: metrics)
+      to: accounts(chat) + contacts(chat) + groups(chat) + others(chat), service: description, metrics: metrics)
   }
 
   private static let session = Schema.Field(

@@ -8,7 +8,8 @@ enum CustomerRoutes {
   /// `INVALID_REQUEST`.
   static let description = ServiceDescription(
     name: "customers", title: "Customer Server", version: Release.version,
-    errorSchema: .object([.init("MESSAGE", .string()), .init("DETAIL", .string(), isRequired: false)])
+    errorSchema: .object([.init("MESSAGE", .string()), .init("DETAIL", .string(), isRequired: false)]),
+    messages: [QueueMessages.customerAgent]
   ) { text in
     if text.hasPrefix("\(unavailableCode): ") {
       return [
@@ -45,9 +46,7 @@ enum CustomerRoutes {
 
   static func table(_ customers: CustomerServer, metrics: Metrics) -> [Route] {
     CommonRoutes.adding(
-      to: requests(customers) + commands(customers) + others(customers), messages: [QueueMessages.customerAgent],
-      service: description,
-      metrics: metrics)
+      to: requests(customers) + commands(customers) + others(customers), service: description, metrics: metrics)
   }
 
   private static let emailField = Schema.Field(

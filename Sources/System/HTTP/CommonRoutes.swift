@@ -11,7 +11,8 @@ enum CommonRoutes {
         ("content-type", "\(type); charset=utf-8"), ("content-security-policy", policy),
         ("x-content-type-options", "nosniff"), ("referrer-policy", "no-referrer"), ("cache-control", "no-cache"),
       ], body: Array(text.utf8))
-    return Route("GET", path, "A page", responses: []) { _ in .response(response) }
+    let answer = Route.Response(200, "The file", .string(), contentType: "\(type); charset=utf-8")
+    return Route("GET", path, "A file of a page", responses: [answer]) { _ in .response(response) }
   }
 
   /// `/health`. `check` returns the message of a 200, or throws the 503.
@@ -28,7 +29,7 @@ enum CommonRoutes {
   /// Adds `/openapi.json`, `/docs` and `/metrics` to `routes`, and `/asyncapi.json` for a service
   /// with events or queues. Each document is made at the first request for it.
   static func adding(
-    to routes: [Route], messages: [MessageTable] = [], service: ServiceDescription, metrics: Metrics
+    to routes: [Route], service: ServiceDescription, metrics: Metrics
   ) -> [Route] {
     let text = Schema.string()
     let common = [
@@ -50,7 +51,7 @@ enum CommonRoutes {
         responses: [.init(200, "A page", text, contentType: "text/html; charset=utf-8")]
       ) { _ in .json(.null) },
     ]
-    if !messages.isEmpty {
+    if !service.messages.isEmpty {
       documents.append(
         Route(
           "GET", "/asyncapi.json", "This service's AsyncAPI 3.0 document",
@@ -58,7 +59,7 @@ enum CommonRoutes {
         ) { _ in .json(.null) })
     }
     let all = routes + common + documents
-    let made = LazyDocuments(APIDocument(service: service, routes: all), messages)
+    let made = LazyDocuments(APIDocument(service: service, routes: all))
     let handlers: [Route.Handler] = [
       { _ in .json(body: made.openAPI) }, { made.page(for: $0.request) }, { _ in .json(body: made.asyncAPI) },
     ]
@@ -69,15 +70,13 @@ enum CommonRoutes {
 /// The documents, made on first use. Used on the server's executor only.
 private final class LazyDocuments: @unchecked Sendable {
   private let document: APIDocument
-  private let messages: [MessageTable]
   private(set) lazy var openAPI = document.json.bytes
-  private(set) lazy var asyncAPI = AsyncAPIDocument(service: document.service, tables: messages).json.bytes
-  private lazy var parts = DocumentationPage(document: document, messages: messages).parts
+  private(set) lazy var asyncAPI = AsyncAPIDocument(
+    service: document.service, tables: document.service.messages
+  ).json.bytes
+  private lazy var parts = DocumentationPage(document: document, messages: document.service.messages).parts
 
-  init(_ document: APIDocument, _ messages: [MessageTable]) {
-    self.document = document
-    self.messages = messages
-  }
+  init(_ document: APIDocument) { self.document = document }
 
   /// The page. Its example commands use the host by which the client reached the service.
   func page(for request: HTTPRequest) -> Reply {

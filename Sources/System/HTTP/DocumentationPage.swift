@@ -52,7 +52,7 @@ struct DocumentationPage {
     if let body = route.body ?? route.arguments.map({ .object($0) }) {
       text += "<h4>\(route.method == "GET" ? "Query" : "Body")</h4>" + Self.block(Self.pretty(body.document))
     }
-    let answers = document.responses(of: route).map {
+    let answers = route.allResponses.map {
       "<li><b>\($0.status)</b> \(HTML.escape($0.summary))</li>"
     }
     return text + "<h4>Answers</h4><ul>\(answers.joined())</ul></section>"

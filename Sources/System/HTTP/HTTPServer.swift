@@ -82,6 +82,8 @@ public actor HTTPServer {
 
   /// The routes, in the order of the table.
   nonisolated var routes: [Route] { responder.routes }
+  /// The events and queue messages of the service.
+  nonisolated var messages: [MessageTable] { responder.messages }
 
   /// Starts to accept connections.
   public nonisolated func start() { environment.executor.spawn("accept") { await self.acceptAll() } }

@@ -9,6 +9,16 @@ public protocol HTTPBackend: Sendable {
   func drain(_ server: HTTPServer) async
 }
 
+/// A service that shows the tables that it serves.
+package protocol TabledService: Service {
+  /// The address of the server.
+  var address: SocketAddress { get }
+  /// The routes, in the order of the table.
+  var routes: [Route] { get }
+  /// The events and queue messages.
+  var messages: [MessageTable] { get }
+}
+
 /// A running service: a backend and the HTTP server in front of it.
 ///
 /// A service starts in four steps: it listens, builds the backend, builds the routes that call the
@@ -22,7 +32,7 @@ public protocol HTTPBackend: Sendable {
 ///   options: options.server)
 /// return HTTPService("greeter", greeter, server)
 /// ```
-public struct HTTPService<Backend: HTTPBackend>: Service {
+public struct HTTPService<Backend: HTTPBackend>: Service, TabledService {
   let backend: Backend
   let server: HTTPServer
   /// The address of the server, under the service's name.
@@ -35,6 +45,10 @@ public struct HTTPService<Backend: HTTPBackend>: Service {
     addresses = [(name, server.address)]
     server.start()
   }
+
+  package var address: SocketAddress { server.address }
+  package var routes: [Route] { server.routes }
+  package var messages: [MessageTable] { server.messages }
 
   /// Stops accepting, answers the requests in flight, and closes the backend.
   public func drain() async { await backend.drain(server) }

@@ -75,7 +75,7 @@ struct APIDocument {
       .init(
         "responses",
         .object(
-          responses(of: route).map { response in
+          route.allResponses.map { response in
             .init("\(response.status)", self.response(response))
           })))
     return .object(members)
@@ -89,30 +89,6 @@ struct APIDocument {
       Route.Parameter(
         name: $0.name, location: "query", summary: $0.summary, schema: $0.schema, isRequired: $0.isRequired)
     }
-  }
-
-  /// The responses of the route, and those of the server itself.
-  func responses(of route: Route) -> [Route.Response] {
-    var all = route.responses
-    func add(_ status: Int, _ summary: String) {
-      if !all.contains(where: { $0.status == status }) { all.append(.init(status, summary)) }
-    }
-    add(400, "The request is malformed")
-    if route.arguments != nil { add(414, "The target is too long") }
-    if route.body != nil || route.arguments != nil {
-      add(413, "The body is too large")
-      add(415, "The body is not JSON")
-    }
-    switch route.access {
-    case .anyone: break
-    case .user: add(401, "No valid access token")
-    case .service:
-      add(401, "A service token is configured, and the request shows no valid one")
-      add(
-        403, "No service token is configured, and the request is not from loopback, or is from a proxy or another page")
-      add(421, "No service token is configured, and the request is not addressed to loopback")
-    }
-    return all.sorted { $0.status < $1.status }
   }
 
   private func response(_ response: Route.Response) -> JSONValue {

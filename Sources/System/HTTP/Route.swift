@@ -110,17 +110,17 @@ public struct Route: Sendable {
   /// The type of a handler.
   public typealias Handler = @Sendable (Call) async throws -> Reply
 
-  let method: String
-  let path: String
+  package let method: String
+  package let path: String
   let summary: String
-  let access: Access
-  let body: Schema?
+  package let access: Access
+  package let body: Schema?
   /// Whether a binary property list (`application/bytes`) is accepted in place of JSON.
   let takesPropertyLists: Bool
   /// Arguments in the query, a form or a JSON body. The handler sees them as its body.
-  let arguments: [Schema.Field]?
-  let parameters: [Parameter]
-  let responses: [Response]
+  package let arguments: [Schema.Field]?
+  package let parameters: [Parameter]
+  package let responses: [Response]
   var handler: Handler
   /// Whether requests are so frequent that they are logged at level `debug` only.
   var isQuiet = false
@@ -129,10 +129,10 @@ public struct Route: Sendable {
 
   /// A possible response, for the documentation.
   public struct Response: Sendable {
-    let status: Int
+    package let status: Int
     let summary: String
-    let schema: Schema?
-    let contentType: String
+    package let schema: Schema?
+    package let contentType: String
 
     /// A response with a JSON body. A nil `schema` stands for the error body of the service.
     public init(_ status: Int, _ summary: String, _ schema: Schema? = nil, contentType: String = "application/json") {
@@ -145,10 +145,10 @@ public struct Route: Sendable {
 
   /// A parameter in the query or a header field.
   public struct Parameter: Sendable {
-    let name: String
-    let location: String
+    package let name: String
+    package let location: String
     let summary: String
-    let schema: Schema
+    package let schema: Schema
     var isRequired = false
 
     /// An optional header field of a request.
@@ -188,10 +188,12 @@ public struct ServiceDescription: Sendable {
   public let errorBody: @Sendable (String) -> JSONValue
   /// The schema of that body.
   public let errorSchema: Schema
+  /// The events and queue messages of the service.
+  public let messages: [MessageTable]
 
   /// Makes a description.
   public init(
-    name: String, title: String, version: String, errorSchema: Schema,
+    name: String, title: String, version: String, errorSchema: Schema, messages: [MessageTable] = [],
     errorBody: @escaping @Sendable (String) -> JSONValue
   ) {
     self.name = name
@@ -199,5 +201,6 @@ public struct ServiceDescription: Sendable {
     self.version = version
     self.errorBody = errorBody
     self.errorSchema = errorSchema
+    self.messages = messages
   }
 }

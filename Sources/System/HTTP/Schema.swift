@@ -13,9 +13,9 @@ public indirect enum Schema: Sendable {
 
   /// One field of an object.
   public struct Field: Sendable {
-    let name: String
-    let schema: Schema
-    let isRequired: Bool
+    package let name: String
+    package let schema: Schema
+    package let isRequired: Bool
     let summary: String
 
     /// Makes a field. It is required unless `isRequired` is false.
@@ -29,13 +29,13 @@ public indirect enum Schema: Sendable {
 
   /// The rule of a string. Lengths are in Unicode scalars, as in JSON Schema.
   public struct StringRule: Sendable {
-    var minimumLength: Int?
-    var maximumLength: Int?
+    package var minimumLength: Int?
+    package var maximumLength: Int?
     /// The limit in bytes of UTF-8. JSON Schema has no such limit: the document shows it as
     /// `maxLength`, which is never too small, and in words.
-    var maximumBytes: Int?
-    var format: String?
-    var pattern: String?
+    package var maximumBytes: Int?
+    package var format: String?
+    package var pattern: String?
     var values: [String]?
     var example: String?
 
@@ -149,6 +149,9 @@ extension Schema.Field {
 }
 
 extension Schema.StringRule {
+  /// The allowed values; empty for a rule that allows any.
+  package var choices: [String] { values ?? [] }
+
   /// The example of the rule, or the first of its allowed values.
   var exampleOrFirst: String? { example ?? values?.first }
 

@@ -4,13 +4,12 @@ import Environment
 enum ManagerRoutes {
   static let description = ServiceDescription(
     name: "manager", title: "User Manager", version: Release.version,
-    errorSchema: .object([.init("STATUS", .string(.init(values: ["FAILED"]))), .init("ERROR", .string())])
+    errorSchema: .object([.init("STATUS", .string(.init(values: ["FAILED"]))), .init("ERROR", .string())]),
+    messages: [QueueMessages.manager]
   ) { ["STATUS": "FAILED", "ERROR": .string($0)] }
 
   static func table(_ manager: UserManager, metrics: Metrics) -> [Route] {
-    CommonRoutes.adding(
-      to: supervisors(manager) + others(manager), messages: [QueueMessages.manager], service: description,
-      metrics: metrics)
+    CommonRoutes.adding(to: supervisors(manager) + others(manager), service: description, metrics: metrics)
       + OperatorPage.routes
   }
 

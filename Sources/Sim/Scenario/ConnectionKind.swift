@@ -1,5 +1,5 @@
-/// The actions of attackers: a conversation over one kind of connection.
-enum AttackKind: String, CaseIterable, Sendable {
+/// The actions of attackers and callers: what they do over one kind of connection.
+enum ConnectionKind: String, CaseIterable, Sendable {
   /// A logged-in client of the broker, with queues and exchanges of its own.
   case amqp
   /// A client of the sockets of the Chat Service.
@@ -8,4 +8,7 @@ enum AttackKind: String, CaseIterable, Sendable {
   case http
   /// A client of the broker that publishes to the queues of the services.
   case queues
+
+  /// The kinds that callers have.
+  static let ofCallers: [ConnectionKind] = [.http, .sockets, .queues]
 }

@@ -1,0 +1,35 @@
+import System
+
+/// Callers in drawn scenarios.
+extension ScenarioDraw {
+  /// The people, with a chance of 0.3 with callers among them.
+  func called(_ people: JSONValue, _ kind: String) -> JSONValue {
+    guard calls.chance(0.3) else { return people }
+    return .array((people.array ?? []) + [callers(of: kind, most: 2)])
+  }
+
+  /// The topology of a scenario with callers alone, and the nodes where faults strike.
+  func calledTopology() -> (topology: JSONValue?, nodes: [String]) {
+    switch calls.choose(5) {
+    case 0: (nil, ["users"])
+    case 1, 2: (["chat": 1], ["chat", "chat", "users"])
+    default: (["supervisorHosts": 1], ["broker", "manager", "chat", "customers", "users", "supervisor-1"])
+    }
+  }
+
+  /// A group of callers.
+  func callers(of kind: String, most: Int) -> JSONValue {
+    let kinds: [ConnectionKind] =
+      switch kind {
+      case "accounts", "queues": [.http]
+      case "chat", "sessions": [.http, .sockets]
+      default: ConnectionKind.ofCallers
+      }
+    return [
+      "name": "cal", "role": "caller", "count": .int(Int64(1 + calls.choose(most))),
+      "devices": .int(Int64(1 + calls.choose(3))),
+      "thinkTime": .string(calls.pick(["50ms", "150ms", "400ms"])),
+      "actions": .object(kinds.map { .init($0.rawValue, .int(Int64(1 + calls.choose(4)))) }),
+    ]
+  }
+}
