@@ -6,6 +6,7 @@ struct Evidence {
   var run = RunEvidence()
   var attack = AttackEvidence()
   var contract = ContractEvidence()
+  var callers = CallerEvidence(CallerHistory { 0 })
 }
 
 /// How a run ended.
@@ -14,6 +15,8 @@ struct RunEvidence {
   var stuck: [String] = []
   /// Tasks that did not end when their node died.
   var defects: [String] = []
+  /// What services hold at rest that they would not hold after a restart.
+  var leftovers: [String] = []
 }
 
 /// The requests to the User Service.

@@ -8,6 +8,9 @@ enum RunOracles {
     Oracle(
       "live", "after the faults every node runs and every user is served", .inTheEnd, over: \.run.stuck
     ) { $0.isEmpty ? [] : [Breach($0)] },
+    Oracle(
+      "at-rest", "when everybody has left, a service holds what an idle one holds", .inTheEnd, over: \.run.leftovers
+    ) { $0.isEmpty ? [] : [Breach($0)] },
   ]
 
   /// A process that died cannot judge itself: `Violation.death` reports it from outside.

@@ -29,7 +29,8 @@ struct RunStage {
       wall: { [unowned account, unowned world] in account.clock.wallTime(world.scheduler.now).seconds })
     if scenario.isQuick { histories.sessions.news = .seconds(2) }
     users = scenario.users(
-      world.choices, histories, manager: scenario.supervisorHosts > 0 ? Scenario.managerAddress : nil,
+      world.choices, histories, ServedTables(of: services),
+      manager: scenario.supervisorHosts > 0 ? Scenario.managerAddress : nil,
       token: Scenario.serviceToken)
     for user in users {
       let confined = Confined(user)
@@ -68,6 +69,24 @@ struct RunStage {
       }
     }
     if scenario.end == nil, users.contains(where: { $0 is Attacker }) { world.run(until: world.now + Self.release) }
+  }
+
+  /// Time in which the services notice that everybody has left, beside their heartbeats.
+  private static let leaving: Duration = .seconds(70)
+  /// Time in which a service that was restarted comes to rest.
+  private static let settling: Duration = .seconds(10)
+
+  /// What the services hold when all callers have left, and would not hold after a restart. Empty if
+  /// there were other users, or supervised sessions, which go on without them.
+  func leftovers() -> [String] {
+    guard scenario.people.allSatisfy({ $0.role == .caller }), scenario.supervisorHosts == 0 else { return [] }
+    world.run(until: world.now + scenario.service.vanishing + Self.leaving)
+    let inventory = Inventory(of: services)
+    for node in services { node.crash(.kill) }
+    for node in services { node.restart(after: .milliseconds(10)) }
+    world.run(until: world.now + .seconds(60)) { services.allSatisfy(\.isServing) }
+    world.run(until: world.now + Self.settling)
+    return inventory.excess(over: Inventory(of: services))
   }
 
   /// The users that were not served, the services that are down, and the waits of all tasks. Empty

@@ -43,13 +43,17 @@ public struct ScenarioRunner: Sendable {
       held: attackers.isEmpty ? [] : stage.services.map { ($0.name, $0.memory.strangers.used) })
     let hasRestarts = stage.services[0].deaths > 0 || stage.services[0].restarts > 0
     let simulated = world.now
+    let leftovers = scenario.end == nil && stuck.isEmpty ? stage.leftovers() : []
     world.end()
     let delays = world.stalls.filter { [$0.from, $0.to].sorted() == [Scenario.chatNode, Scenario.usersNode] }
     let evidence = Evidence(
       accounts: AccountEvidence(histories.accounts.operations, troubles: world.troubles),
       chat: ChatEvidence(
         histories.chat, disturbances: [Self.boot] + stage.driver.disturbances, delays: delays.map(\.time)),
-      sessions: histories.sessions, run: RunEvidence(stuck: stuck, defects: world.defects), attack: attack,
+      sessions: histories.sessions, run: RunEvidence(stuck: stuck, defects: world.defects, leftovers: leftovers),
+      attack: attack,
+      callers: CallerEvidence(
+        histories.callers, disturbances: [Self.boot] + stage.driver.disturbances + world.stalls.map(\.time)),
       contract: ContractEvidence(histories.log, hasRestarts: hasRestarts))
     let violations = Oracle.judge(evidence, endedEarly: scenario.end != nil)
     let tally = histories.tally

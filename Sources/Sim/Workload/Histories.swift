@@ -5,7 +5,7 @@ struct Histories {
   let accounts: AccountHistory
   let chat: ChatHistory
   let sessions: SessionHistory
-  let calls: CallHistory
+  let callers: CallerHistory
 
   /// `now` is virtual time in nanoseconds, `wall` the wall clock of the User Service in seconds.
   init(now: @escaping () -> Int64, wall: @escaping () -> Int64) {
@@ -14,6 +14,6 @@ struct Histories {
     accounts = AccountHistory(now: now, wall: wall)
     chat = ChatHistory(now: now)
     sessions = SessionHistory(now: now)
-    calls = CallHistory(now: now)
+    callers = CallerHistory(now: now)
   }
 }

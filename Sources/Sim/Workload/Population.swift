@@ -64,7 +64,7 @@ extension Scenario {
     case .attacker: return Attacker(state, services: attackedServices, agenda: agenda(connections))
     case .caller:
       let isAlone = people.allSatisfy { $0.role == .caller }
-      let caller = CallerState(state, society.known, histories.calls, society.tables, isAlone: isAlone)
+      let caller = CallerState(state, society.known, histories.callers, society.tables, isAlone: isAlone)
       return Caller(caller, agenda: agenda(connections.filter { ConnectionKind.ofCallers.contains($0.action) }))
     }
   }

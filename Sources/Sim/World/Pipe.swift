@@ -126,7 +126,8 @@ final class Pipe {
   }
 
   private func end(_ how: Ending) {
-    guard ending == .open else { return }
+    // A reset overrules an end in order: whoever has closed answers later bytes with a reset.
+    guard ending == .open || ending == .ended && how == .reset else { return }
     ending = how
     reader?.resume()
     if how == .reset { opposite?.broken() }

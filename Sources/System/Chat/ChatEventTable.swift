@@ -32,7 +32,7 @@ enum ChatEventTable {
         .init("message_id", .integer(minimum: 1), isRequired: false),
         .init("seq", .integer(minimum: 1), isRequired: false),
         .init("timestamp", .string(.init(format: "date-time")), isRequired: false),
-      ])),
+      ]), key: clientID.name),
     MessageRow(
       .receive, "/", "add_contact", "Ask a user to be a contact, or accept a request",
       .object([sessionID, .init("contact_username", ChatRules.username)]),
@@ -42,7 +42,7 @@ enum ChatEventTable {
     MessageRow(
       .receive, UserServer.namespace, "user_message", "Say something in the session that the user serves",
       .object([.init("MESSAGE", .any, "any value of at most \(ChatRules.maximumContent) bytes of JSON"), clientID]),
-      answer: acknowledgement([.init("message_id", .string(), isRequired: false)])),
+      answer: acknowledgement([.init("message_id", .string(), isRequired: false)]), key: clientID.name),
   ]
 
   // MARK: Events to clients

@@ -37,7 +37,12 @@ public actor HTTPClientPool {
     let client = take()
     do {
       let response = try await client.send(method, target, fields: fields, json: json, timeout: timeout)
-      idle.append((client, environment.clock.now))
+      let now = environment.clock.now
+      // The last one that was used is taken first, so the others would stay for ever.
+      let old = idle.prefix { now - $0.since >= Self.idleLimit }
+      for (client, _) in old { client.close() }
+      idle.removeFirst(old.count)
+      idle.append((client, now))
       return response
     } catch let error as NetworkError where error == .closed || error == .reset {
       // After a silent crash of the server all idle connections are dead. Do not try them one by

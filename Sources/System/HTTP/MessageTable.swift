@@ -11,17 +11,19 @@ public struct MessageRow: Sendable {
   public let name: String
   /// The address of the channel: a Socket.IO namespace or a queue.
   public let channel: String
-  let direction: Direction
+  package let direction: Direction
   let summary: String
   /// The shape of the data.
-  let data: Schema
+  package let data: Schema
   /// The shape of the acknowledgement, or of the answer to a request with `reply_to`.
-  let answer: Schema?
+  package let answer: Schema?
+  /// The field whose value makes a repeated message of one sender the same message; nil if there is none.
+  package let key: String?
 
   /// Makes a row.
   public init(
     _ direction: Direction, _ channel: String, _ name: String, _ summary: String, _ data: Schema,
-    answer: Schema? = nil
+    answer: Schema? = nil, key: String? = nil
   ) {
     self.direction = direction
     self.channel = channel
@@ -29,6 +31,7 @@ public struct MessageRow: Sendable {
     self.summary = summary
     self.data = data
     self.answer = answer
+    self.key = key
   }
 }
 
@@ -42,8 +45,8 @@ public struct MessageTable: Sendable {
     case queues(exchanges: [String: String])
   }
 
-  let transport: Transport
-  let rows: [MessageRow]
+  package let transport: Transport
+  package let rows: [MessageRow]
 
   /// Makes a table.
   public init(_ transport: Transport, _ rows: [MessageRow]) {

@@ -39,7 +39,7 @@ struct CallerTests {
     """
 
   /// Runs the callers of a scenario. The service of `node` is replaced by an extended one.
-  private static func history(_ text: String, seed: UInt64, extending node: String? = nil) throws -> CallHistory {
+  private static func history(_ text: String, seed: UInt64, extending node: String? = nil) throws -> CallerHistory {
     let scenario = try Scenario(parsing: Array(text.utf8), file: "test")
     let world = World(seed: seed, isHashed: false)
     defer { world.end() }
@@ -66,7 +66,7 @@ struct CallerTests {
     world.run(until: .seconds(600)) { users.allSatisfy(\.isServed) }
     let waiting = users.filter { !$0.isServed }.map(\.lastSeen)
     #expect(waiting.isEmpty, "\(world.waits)")
-    return histories.calls
+    return histories.callers
   }
 
   @Test("a route, an event and a queue message are called as soon as they are in a table")

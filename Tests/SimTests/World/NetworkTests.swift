@@ -55,6 +55,25 @@ struct NetworkTests {
     #expect(received.1 >= 20)
   }
 
+  @Test("bytes to a client that has closed in order are answered with a reset, so that later ones fail")
+  func writingToTheClosed() throws {
+    final class Failed: @unchecked Sendable { var error: NetworkError? }
+    let failed = Failed()
+    try meet(serve: { connection, environment in
+      do {
+        for _ in 0..<100 {
+          try await connection.write([1], deadline: nil)
+          try await environment.clock.sleep(for: .milliseconds(100))
+        }
+      } catch let error as NetworkError { failed.error = error }
+    }) { connection, environment in
+      _ = try await connection.read(atMost: 10, deadline: nil)
+      connection.close()
+      try await environment.clock.sleep(for: .seconds(20))
+    }
+    #expect(failed.error == .reset)
+  }
+
   @Test("half-close: what comes back is still read")
   func halfClose() throws {
     let answer = try meet(serve: { connection, _ in

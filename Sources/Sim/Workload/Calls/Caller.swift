@@ -6,14 +6,14 @@ import System
 final class CallerState {
   let user: UserState
   let known: KnownValues
-  let history: CallHistory
+  let history: CallerHistory
   let grammar: CallGrammar
   /// Whether there are no other users. Among others a caller leaves alone what a trusted client may
   /// take from them: the pool of users, and whatever is for services.
   let isAlone: Bool
   fileprivate let tables: ServedTables
 
-  init(_ user: UserState, _ known: KnownValues, _ history: CallHistory, _ tables: ServedTables, isAlone: Bool) {
+  init(_ user: UserState, _ known: KnownValues, _ history: CallerHistory, _ tables: ServedTables, isAlone: Bool) {
     self.user = user
     self.known = known
     self.history = history

@@ -1,7 +1,7 @@
 import System
 
 /// A request of a caller over HTTP.
-struct CallRecord {
+struct CallerRequest {
   /// How a request ended for its caller.
   enum Ending {
     case answered(HTTPResponse)
@@ -21,12 +21,14 @@ struct CallRecord {
   let what: String
   var interval: Interval
   var ending = Ending.unanswered
+  /// Its index in the log of all clients.
+  let log: Int
 
   var status: Int? { if case .answered(let response) = ending { response.status } else { nil } }
 }
 
 /// An event that a caller sent with a wish for an acknowledgement.
-struct EmitRecord {
+struct CallerEvent {
   let person: String
   let event: MessageRow
   let data: JSONValue
@@ -37,9 +39,9 @@ struct EmitRecord {
 }
 
 /// Everything that the callers of a run did and saw.
-final class CallHistory: Timeline {
-  var calls: [CallRecord] = []
-  var emits: [EmitRecord] = []
+final class CallerHistory: Timeline {
+  var calls: [CallerRequest] = []
+  var emits: [CallerEvent] = []
   /// The queue messages that callers published.
   var published: [MessageRow] = []
   /// Bytes that came after the last answer on a connection without a request.

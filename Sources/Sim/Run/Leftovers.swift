@@ -1,0 +1,46 @@
+import Environment
+import Simulation
+import System
+
+/// What the services of a world hold: tasks, waits, and the contents of their memory.
+struct Inventory {
+  private var counts: [String: Int] = [:]
+
+  /// Counts what each service holds now.
+  init(of services: [SimNode]) {
+    for node in services {
+      for task in node.life?.liveTasks ?? [] { add(1, "\(node.name): task \(task)") }
+      for wait in node.life?.waits ?? [] { add(1, "\(node.name): \(Self.withoutNumber(wait))") }
+      guard let service = node.service else { continue }
+      for entry in Holdings(of: service).counts.sorted(by: { $0.key < $1.key }) {
+        add(entry.value, "\(node.name): \(entry.key)")
+      }
+    }
+  }
+
+  private mutating func add(_ count: Int, _ what: String) { counts[what, default: 0] += count }
+
+  /// A wait without the number of its connection.
+  private static func withoutNumber(_ wait: String) -> String { String(wait.prefix { $0 != "#" }) }
+
+  /// What a service may keep for longer than a run waits, with the reason.
+  private static let kept: [(what: String, most: Int)] = [
+    // The attempts of the last 15 minutes, bounded by a number.
+    ("System.RecentEvents<", .max),
+    // Sessions without sockets, at most `SessionDirectory.maximumIdle`.
+    ("System.SessionBook.sessions", .max),
+    // Cancelled consumers, at most 16 in a list or as many as others.
+    ("System.BrokerConsumer", .max), ("System.ConsumerList.places", .max), ("System.BrokerQueue.consumers", .max),
+    // The connection of a pool that was used last stays until the next request.
+    ("System.HTTPClient", 1),
+  ]
+
+  /// A line for each count that is higher here than in `idle`.
+  func excess(over idle: Inventory) -> [String] {
+    counts.sorted { $0.key < $1.key }.compactMap { what, count in
+      let usual = idle.counts[what, default: 0]
+      let most = Self.kept.first { what.contains($0.what) }?.most ?? 0
+      return count - usual > most ? "\(what): \(count), and \(usual) after a restart" : nil
+    }
+  }
+}

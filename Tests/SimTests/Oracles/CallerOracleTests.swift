@@ -1,0 +1,125 @@
+@testable import Environment
+@testable import Simulation
+@testable import System
+import Testing
+
+@testable import Sim
+
+/// Shows that the oracles over callers judge histories as they should.
+@Suite("Oracles over callers")
+struct CallerOracleTests {
+  private static let row = CallRow(
+    "chat", SocketAddress(host: "chat", port: 1),
+    Route(
+      "GET", "/messages", "Messages", arguments: [.init("limit", .integer())],
+      responses: [.init(200, "The messages", .array(of: .object([.init("seq", .integer(minimum: 1))])))]
+    ) { _ in .json(.null) })
+
+  private static func call(_ position: Int, _ ending: CallerRequest.Ending) -> CallerRequest {
+    var interval = Interval(invoked: position, invokedAt: Int64(position))
+    (interval.answered, interval.answeredAt) = (position + 1, Int64(position) + 1)
+    return CallerRequest(person: "cal", row: row, what: "GET /messages", interval: interval, ending: ending, log: 0)
+  }
+
+  private static func answer(_ status: Int, _ places: [Int64] = []) -> CallerRequest.Ending {
+    .answered(HTTPResponse(status: status, body: JSONValue.array(places.map { ["seq": .int($0)] }).bytes))
+  }
+
+  private static func evidence(
+    _ endings: [CallerRequest.Ending], emits: [CallerEvent] = [], surplus: [String] = [],
+    disturbances: [ClosedRange<Int64>] = []
+  ) -> CallerEvidence {
+    let history = CallerHistory { 0 }
+    history.calls = endings.enumerated().map { call($0.offset * 2, $0.element) }
+    history.emits = emits
+    history.surplus = surplus
+    return CallerEvidence(history, disturbances: disturbances)
+  }
+
+  @Test("a request without an answer needs a fault, and nothing follows the last answer")
+  func answered() {
+    #expect(CallerOracles.answered(Self.evidence([.unanswered])).count == 1)
+    #expect(CallerOracles.answered(Self.evidence([.unanswered], disturbances: [0...9])).isEmpty)
+    #expect(CallerOracles.answered(Self.evidence([.garbled("x")])).count == 1)
+    #expect(CallerOracles.answered(Self.evidence([], surplus: ["chat sends HTTP/1.1 200"])).count == 1)
+    #expect(CallerOracles.answered(Self.evidence([.connectionEnded, .hungUp, Self.answer(200)])).isEmpty)
+  }
+
+  @Test("a status that the row does not name is found, and a 503 without a fault")
+  func documented() {
+    for status in [201, 404, 500, 503] {
+      #expect(CallerOracles.documented(Self.evidence([Self.answer(status)])).count == 1)
+    }
+    for status in [200, 400, 413] { #expect(CallerOracles.documented(Self.evidence([Self.answer(status)])).isEmpty) }
+    #expect(CallerOracles.documented(Self.evidence([Self.answer(503)], disturbances: [0...9])).isEmpty)
+    #expect(CallerOracles.documented(Self.evidence([Self.answer(500)], disturbances: [0...9])).count == 1)
+  }
+
+  @Test("a repeated key with another answer is found")
+  func sameKey() throws {
+    let event = try #require(ChatEventTable.table.row("send_message", in: "/"))
+    func emit(_ key: String, _ id: Int64, session: JSONValue = "s") -> CallerEvent {
+      CallerEvent(
+        person: "cal", event: event, data: ["client_id": .string(key)], session: session,
+        interval: Interval(invoked: 0, invokedAt: 0), answer: ["status": "ok", "message_id": .int(id)])
+    }
+    #expect(CallerOracles.sameKey(Self.evidence([], emits: [emit("a", 1), emit("a", 2)])).count == 1)
+    #expect(CallerOracles.sameKey(Self.evidence([], emits: [emit("a", 1), emit("a", 1), emit("b", 2)])).isEmpty)
+    #expect(CallerOracles.sameKey(Self.evidence([], emits: [emit("a", 1), emit("a", 2, session: "t")])).isEmpty)
+  }
+
+  @Test("a list that has lost its last entry is found")
+  func readsForward() {
+    #expect(CallerOracles.readsForward(Self.evidence([Self.answer(200, [1, 2]), Self.answer(200, [1])])).count == 1)
+    #expect(CallerOracles.readsForward(Self.evidence([Self.answer(200, [1]), Self.answer(200, [1, 2])])).isEmpty)
+    #expect(CallerOracles.readsForward(Self.evidence([Self.answer(200, [1]), Self.answer(404)])).isEmpty)
+  }
+
+  @Test("a connection that stays open is what an idle service would not hold")
+  func leftovers() throws {
+    let scenario = try Scenario(parsing: Array("{ name: 'x' }".utf8), file: "x")
+    let world = World(seed: 1)
+    defer { world.end() }
+    let users = world.addNode("users", program: ScenarioRunner(scenario).program(of: "users"))
+    users.start()
+    world.run(until: .seconds(2))
+    let idle = Inventory(of: [users])
+    world.addNode("ann") { environment in
+      let connection = try await environment.network.connect(
+        to: Scenario.usersAddress, deadline: environment.clock.now + .seconds(1))
+      try await environment.clock.sleep(for: .seconds(8))
+      connection.close()
+      return nil
+    }.start()
+    world.run(until: .seconds(4))
+    let excess = Inventory(of: [users]).excess(over: idle)
+    #expect(excess.contains { $0.contains("System.HTTPServer.clients: 1, and 0") }, "\(excess)")
+    #expect(excess.contains { $0.contains("task connection") }, "\(excess)")
+    world.run(until: .seconds(15))
+    #expect(Inventory(of: [users]).excess(over: idle) == [])
+  }
+
+  @Test("a pool of connections forgets those that a burst of requests has opened")
+  func pool() throws {
+    let scenario = try Scenario(parsing: Array("{ name: 'x' }".utf8), file: "x")
+    let world = World(seed: 1)
+    defer { world.end() }
+    world.addNode("users", program: ScenarioRunner(scenario).program(of: "users")).start()
+    world.run(until: .seconds(2))
+    let idle = try world.perform { environment in
+      let pool = HTTPClientPool(environment, address: Scenario.usersAddress)
+      await withTaskGroup { group in
+        for _ in 0..<5 {
+          group.addTask { _ = try? await pool.ask("GET", "/health", timeout: .seconds(1)) }
+        }
+      }
+      let most = Holdings(of: pool).counts["System.HTTPClientPool.idle"]
+      for _ in 0..<40 {
+        try await environment.clock.sleep(for: .seconds(1))
+        _ = try await pool.ask("GET", "/health", timeout: .seconds(1))
+      }
+      return [most, Holdings(of: pool).counts["System.HTTPClientPool.idle"]]
+    }
+    #expect(idle == [5, 1])
+  }
+}
