@@ -13,7 +13,7 @@ private struct Society {
 
 extension Scenario {
   /// Makes the users of the scenario. Callers read `tables`. An operator reads the overview of
-  /// `manager` in the end and shows it `token`; without a manager there is no operator.
+  /// `manager` in the end and shows it `token`; without a manager, and for callers alone, there is no operator.
   func users(
     _ choices: Choices, _ histories: Histories, _ tables: ServedTables, manager: SocketAddress?, token: String?
   ) -> [any SimulatedUser] {
@@ -27,7 +27,8 @@ extension Scenario {
         users.append(user(state, society))
       }
     }
-    if let manager {
+    // Callers do not wait for anything to come to rest.
+    if let manager, people.contains(where: { $0.role != .caller }) {
       let state = UserState(
         Self.operatorNode, behavior: UserGroup(), stream: choices.stream("operator"), histories)
       users.append(
