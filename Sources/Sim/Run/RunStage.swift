@@ -77,9 +77,9 @@ struct RunStage {
   private static let settling: Duration = .seconds(10)
 
   /// What the services hold when all callers have left, and would not hold after a restart. Empty if
-  /// there were other users, or supervised sessions, which go on without them.
+  /// there were other users, or a broker: queues and sessions go on without them.
   func leftovers() -> [String] {
-    guard scenario.people.allSatisfy({ $0.role == .caller }), scenario.supervisorHosts == 0 else { return [] }
+    guard scenario.people.allSatisfy({ $0.role == .caller }), !scenario.hasBroker else { return [] }
     world.run(until: world.now + scenario.service.vanishing + Self.leaving)
     let inventory = Inventory(of: services)
     for node in services { node.crash(.kill) }

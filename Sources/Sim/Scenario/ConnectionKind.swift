@@ -8,7 +8,4 @@ enum ConnectionKind: String, CaseIterable, Sendable {
   case http
   /// A client of the broker that publishes to the queues of the services.
   case queues
-
-  /// The kinds that callers have.
-  static let ofCallers: [ConnectionKind] = [.http, .sockets, .queues]
 }

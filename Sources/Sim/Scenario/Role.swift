@@ -29,8 +29,7 @@ enum Role: String, CaseIterable, Sendable {
     case .chat: ChatAction.allCases.map(\.rawValue)
     case .user: SupervisedUserAction.allCases.map(\.rawValue)
     case .customer: CustomerAction.allCases.map(\.rawValue)
-    case .attacker: ConnectionKind.allCases.map(\.rawValue)
-    case .caller: ConnectionKind.ofCallers.map(\.rawValue)
+    case .attacker, .caller: ConnectionKind.allCases.map(\.rawValue)
     case .vandal, .worker: []
     }
   }

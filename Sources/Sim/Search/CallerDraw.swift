@@ -10,9 +10,10 @@ extension ScenarioDraw {
 
   /// The topology of a scenario with callers alone, and the nodes where faults strike.
   func calledTopology() -> (topology: JSONValue?, nodes: [String]) {
-    switch calls.choose(5) {
+    switch calls.choose(6) {
     case 0: (nil, ["users"])
     case 1, 2: (["chat": 1], ["chat", "chat", "users"])
+    case 3: (["broker": 1], ["broker"])
     default: (["supervisorHosts": 1], ["broker", "manager", "chat", "customers", "users", "supervisor-1"])
     }
   }
@@ -21,9 +22,10 @@ extension ScenarioDraw {
   func callers(of kind: String, most: Int) -> JSONValue {
     let kinds: [ConnectionKind] =
       switch kind {
-      case "accounts", "queues": [.http]
+      case "accounts": [.http]
+      case "queues": [.http, .amqp]
       case "chat", "sessions": [.http, .sockets]
-      default: ConnectionKind.ofCallers
+      default: ConnectionKind.allCases
       }
     return [
       "name": "cal", "role": "caller", "count": .int(Int64(1 + calls.choose(most))),

@@ -66,7 +66,7 @@ extension Scenario {
     case .caller:
       let isAlone = people.allSatisfy { $0.role == .caller }
       let caller = CallerState(state, society.known, histories.callers, society.tables, isAlone: isAlone)
-      return Caller(caller, agenda: agenda(connections.filter { ConnectionKind.ofCallers.contains($0.action) }))
+      return Caller(caller, agenda: agenda(connections))
     }
   }
 }

@@ -82,6 +82,7 @@ struct CallerTests {
     var routes: Set<String> = []
     var good: Set<String> = []
     var messages: Set<String> = []
+    var methods: Set<String> = []
     var (calls, answers) = (0, 0)
     for seed in 1...4 as ClosedRange<UInt64> {
       let history = try Self.history(Self.everything, seed: seed)
@@ -95,6 +96,7 @@ struct CallerTests {
           answers += 1
         }
       }
+      methods.formUnion(history.methods)
       for emit in history.emits { messages.insert("\(emit.event.channel) \(emit.event.name)") }
       for row in history.published { messages.insert("\(row.channel) \(row.name)") }
     }
@@ -110,6 +112,9 @@ struct CallerTests {
     for row in tables.routes { #expect(routes.contains("\(row.service) \(row.name)"), "\(row.service) \(row.name)") }
     for call in tables.events + tables.messages {
       #expect(messages.contains("\(call.row.channel) \(call.row.name)"), "\(call.row.channel) \(call.row.name)")
+    }
+    for row in AMQPMethodRow.all where row.sender == .client && row.isServed && row.classID != 10 {
+      #expect(methods.contains(row.name), "\(row.name)")
     }
     let never = routes.subtracting(good).sorted()
     #expect(answers * 5 > calls * 2, "\(answers) of \(calls)")

@@ -70,18 +70,20 @@ final class Caller: SimulatedUser {
     let http = CallingHTTP(caller, environment)
     let sockets = CallingSockets(caller, environment)
     let queues = CallingQueues(caller, environment)
+    let broker = CallingBroker(caller, environment)
     try await http.introduce()
     while let kind = try await agenda.next(since: begin, environment) {
       switch kind {
       case .http: try await http.step()
       case .sockets: try await sockets.step()
       case .queues: try await queues.step()
-      case .amqp: break
+      case .amqp: try await broker.step()
       }
     }
     try await sockets.close()
     http.close()
     await queues.close()
+    broker.close(inOrder: true)
     try await goOn(environment)
     state.isServed = true
   }

@@ -42,6 +42,8 @@ struct CallerEvent {
 final class CallerHistory: Timeline {
   var calls: [CallerRequest] = []
   var emits: [CallerEvent] = []
+  /// The names of the AMQP methods that callers sent.
+  var methods: Set<String> = []
   /// The queue messages that callers published.
   var published: [MessageRow] = []
   /// Bytes that came after the last answer on a connection without a request.
