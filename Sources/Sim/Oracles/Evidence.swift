@@ -5,8 +5,8 @@ struct Evidence {
   var sessions = SessionHistory { 0 }
   var run = RunEvidence()
   var attack = AttackEvidence()
-  var contract = ContractEvidence()
   var callers = CallerEvidence(CallerHistory { 0 })
+  var contract = ContractEvidence()
 }
 
 /// How a run ended.

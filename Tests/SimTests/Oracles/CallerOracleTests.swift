@@ -18,7 +18,7 @@ struct CallerOracleTests {
   private static func call(_ position: Int, _ ending: CallerRequest.Ending) -> CallerRequest {
     var interval = Interval(invoked: position, invokedAt: Int64(position))
     (interval.answered, interval.answeredAt) = (position + 1, Int64(position) + 1)
-    return CallerRequest(person: "cal", row: row, what: "GET /messages", interval: interval, ending: ending, log: 0)
+    return CallerRequest(person: "cal", row: row, what: "GET /messages", interval: interval, ending: ending)
   }
 
   private static func answer(_ status: Int, _ places: [Int64] = []) -> CallerRequest.Ending {

@@ -7,8 +7,6 @@ struct CallRequest {
   /// The arguments, from which the caller learns when they are accepted.
   let arguments: [JSONValue.Member]
   let token: JSONValue?
-  /// The bearer token that it shows.
-  let proof: String?
   let bytes: [UInt8]
 
   /// Makes a request. `proof` is the token that it shows.
@@ -19,7 +17,6 @@ struct CallRequest {
     self.row = row
     self.arguments = arguments
     self.token = token
-    self.proof = proof
     var target = row.route.path
     if row.route.arguments != nil, row.route.method == "GET", !arguments.isEmpty {
       target += "?" + arguments.flatMap(Self.pairs).joined(separator: "&")

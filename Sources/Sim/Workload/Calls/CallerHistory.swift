@@ -21,8 +21,6 @@ struct CallerRequest {
   let what: String
   var interval: Interval
   var ending = Ending.unanswered
-  /// Its index in the log of all clients.
-  let log: Int
 
   var status: Int? { if case .answered(let response) = ending { response.status } else { nil } }
 }

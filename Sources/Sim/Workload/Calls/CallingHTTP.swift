@@ -190,17 +190,14 @@ final class CallingHTTP {
   // MARK: What is seen
 
   private func begin(_ request: CallRequest) -> Int {
-    let (history, user) = (caller.history, caller.user)
-    let log = user.calls.begin(
-      user.name, at: request.row.service, request.row.name, .object(request.arguments), token: request.proof)
+    let history = caller.history
     history.calls.append(
-      CallerRequest(person: user.name, row: request.row, what: request.what, interval: history.begin(), log: log))
+      CallerRequest(person: caller.user.name, row: request.row, what: request.what, interval: history.begin()))
     return history.calls.count - 1
   }
 
   private func end(_ record: Int, _ ending: CallerRequest.Ending) {
     caller.history.calls[record].ending = ending
-    if case .answered(let response) = ending { caller.user.calls.end(caller.history.calls[record].log, response) }
     caller.history.end(&caller.history.calls[record].interval)
   }
 
