@@ -21,7 +21,7 @@ struct UserSessionsTable {
 
   init(_ connection: SQLConnection) { self.connection = connection }
 
-  /// Adds a session. The usual case is one statement; the reason of a refusal is looked up afterwards.
+  /// Adds a session. The usual case is two statements; the reason of a refusal is looked up afterwards.
   /// - Returns: Whether unused sessions were ended to make room for it.
   @discardableResult
   func add(
@@ -36,16 +36,24 @@ struct UserSessionsTable {
     throw AccountRefusal.tooManySessions
   }
 
+  /// Inserts a session if its user exists, has room for it, and did not log out.
+  ///
+  /// `INSERT … SELECT` would be one statement, but the triggers make SQLite write its rows to a temporary table first, which
+  /// costs more than the second statement.
   private func insert(
     _ session: UserSessionID, _ user: AccountID, _ login: LoginID?, _ now: Timestamp, _ rules: SessionRules
   ) throws(DatabaseError) -> Bool {
-    try connection.execute(
+    let isAllowed = try connection.first(
       """
-      INSERT INTO user_sessions (session_id, user_id, created_at, last_used) SELECT $1, user_id, $3, $5 FROM users
-      WHERE user_id = $2 AND session_count < $6
-      AND NOT EXISTS (SELECT 1 FROM revoked_logins WHERE family = $4) ON CONFLICT DO NOTHING
-      """, .text(session.value), .text(user.value), .text(now.rfc3339), login.map { .text($0.value) } ?? .null,
-      .int(now.milliseconds), .int(Int64(rules.maximum))) == 1
+      SELECT 1 FROM users WHERE user_id = $1 AND session_count < $2
+      AND NOT EXISTS (SELECT 1 FROM revoked_logins WHERE family = $3)
+      """, .text(user.value), .int(Int64(rules.maximum)), login.map { .text($0.value) } ?? .null
+    ) { _ in true }
+    guard isAllowed == true else { return false }
+    return try connection.execute(
+      """
+      INSERT INTO user_sessions (session_id, user_id, created_at, last_used) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING
+      """, .text(session.value), .text(user.value), .text(now.rfc3339), .int(now.milliseconds)) == 1
   }
 
   /// Lists the live sessions of a user in the order in which they were added, which `rowid` keeps when a clock is set back.

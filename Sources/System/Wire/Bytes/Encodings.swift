@@ -95,29 +95,37 @@ public enum Base64URL {
   }
 
   private static func decode(_ text: UnsafeBufferPointer<UInt8>) -> [UInt8]? {
-    var isGood = true
-    let output = [UInt8](unsafeUninitializedCapacity: text.count * 3 / 4 + 1) { buffer, written in
+    let tail = text.count % 4
+    guard tail != 1 else { return nil }
+    // Characters outside the alphabet leave a bit of 0xC0 here.
+    var seen: UInt8 = 0
+    var unused: UInt32 = 0
+    let output = [UInt8](unsafeUninitializedCapacity: text.count * 3 / 4) { buffer, written in
       values.withUnsafeBufferPointer { values in
-        var bits: UInt32 = 0
-        var count = 0
-        for character in text {
-          let value = values[Int(character)]
-          guard value < 64 else {
-            isGood = false
-            return
-          }
-          bits = bits << 6 | UInt32(value)
-          count += 6
-          if count >= 8 {
-            count -= 8
-            buffer[written] = UInt8(truncatingIfNeeded: bits >> UInt32(count))
-            written += 1
-          }
+        func value(_ index: Int) -> UInt32 {
+          let value = values[Int(text[index])]
+          seen |= value
+          return UInt32(value)
         }
-        isGood = count < 6 && bits & ((1 << UInt32(count)) - 1) == 0
+        var read = 0
+        while read < text.count - tail {
+          let bits = value(read) << 18 | value(read + 1) << 12 | value(read + 2) << 6 | value(read + 3)
+          buffer[written] = UInt8(truncatingIfNeeded: bits >> 16)
+          buffer[written + 1] = UInt8(truncatingIfNeeded: bits >> 8)
+          buffer[written + 2] = UInt8(truncatingIfNeeded: bits)
+          read += 4
+          written += 3
+        }
+        if tail > 0 {
+          let bits = value(read) << 18 | value(read + 1) << 12 | (tail == 3 ? value(read + 2) << 6 : 0)
+          buffer[written] = UInt8(truncatingIfNeeded: bits >> 16)
+          if tail == 3 { buffer[written + 1] = UInt8(truncatingIfNeeded: bits >> 8) }
+          written += tail - 1
+          unused = bits & (tail == 3 ? 0xFF : 0xFFFF)
+        }
       }
     }
-    return isGood ? output : nil
+    return seen < 64 && unused == 0 ? output : nil
   }
 }
 

@@ -52,10 +52,10 @@ struct JWT: Sendable {
     guard token.utf8.count <= Self.maximumLength else { throw .malformed }
     let bytes = Array(token.utf8)
     let dot = UInt8(ascii: ".")
-    guard let first = bytes.firstIndex(of: dot), let second = bytes.lastIndex(of: dot), first < second,
-      !bytes[(first + 1)..<second].contains(dot), let signature = Base64URL.decode(bytes[(second + 1)...])
+    guard let first = bytes.firstIndex(of: dot), let second = bytes[(first + 1)...].firstIndex(of: dot),
+      !bytes[(second + 1)...].contains(dot), let signature = Base64URL.decode(bytes[(second + 1)...])
     else { throw .malformed }
-    guard bytes.starts(with: Self.header) || isHS256(bytes[..<first]) else { throw .algorithm }
+    guard bytes[...first] == Self.header[...] || isHS256(bytes[..<first]) else { throw .algorithm }
     let message = bytes[..<second]
     guard keys.contains(where: { Cryptography.constantTimeEqual($0.code(message), signature) }) else {
       throw .signature
