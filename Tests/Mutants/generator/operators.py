@@ -148,7 +148,7 @@ def is_result(block):
     """Whether the only statement of a block is its value."""
     if len(block.statements) > 1:
         return False
-    return block.kind == "getter" or block.kind == "function" and "->" in block.header
+    return block.kind in ("getter", "closure") or block.kind == "function" and "->" in block.header
 
 
 def leave_out(source):
@@ -341,7 +341,7 @@ def return_early(source):
         result = re.search(r"->\s*(.+?)\s*$", re.sub(r"\bwhere\b.*", "", around.header), re.S)
         result = result.group(1) if result else "Void"
         value = {"Void": "", "Bool": " false"}.get(result, " nil" if result.endswith("?") else None)
-        if value is None:
+        if value is None or is_result(block):
             continue
         for statement in block.statements:
             text = source.code[statement.start:statement.end]

@@ -17,7 +17,8 @@ ACCESSOR = re.compile(r"^\s*(?:get|set|willSet|didSet|_read|_modify)\b")
 CLOSURE_HEADER = re.compile(r"\s*(?:\[[^\]]*\]\s*)?(?:\((?:[^()]|\([^()]*\))*\)|[\w, ]+?)?\s*(?:async\s*)?(?:throws(?:\([^)]*\))?\s*)?"
                             r"(?:->\s*[^{}\n]+?)?\s*\bin\b")
 CONTINUES = re.compile(r"(?:\.[a-zA-Z]|\?|:|&&|\|\||\+|-\s|\*|/|==|!=|<|>|=|\?\?|,|else\b|catch\b|while\b(?=[^{]*$)|\))")
-UNFINISHED = re.compile(r"(?:[=,+*&|<>?:(\[]|\bin|\breturn|->|\belse|-)$")
+# An operator at the end of a line has a space before it; the `?` and `>` of a type have none.
+UNFINISHED = re.compile(r"(?: [-=+*&|<>?/!]+|[,:(\[]|\bin|\breturn|\belse)$")
 
 
 @dataclass
