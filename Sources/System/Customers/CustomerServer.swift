@@ -103,9 +103,13 @@ public actor CustomerServer: HTTPBackend {
   func initializeSession(_ email: CustomerEmail, shown: SessionToken?) async throws {
     let now = environment.clock.wallTime
     let request = RequestID("start/\(Hex.encode(environment.entropy.bytes(8)))")!
+    // Transactions run in the order in which they are requested: an earlier one is stored when this one runs.
+    pending.begin(request)
+    defer { pending.finish(request) }
+    let underWay = pending.underWay
     let session = try await database.transaction { connection -> CustomerSession in
       let tables = CustomerTables(connection)
-      guard let session = try tables.session(of: email, at: now), session.status == .pending else {
+      guard let session = try tables.session(of: email, at: now), session.mayInitialize(underWay: underWay) else {
         throw CustomerRefusal.noSessionPending
       }
       if let shown, !session.token.matches(shown) { throw CustomerRefusal.invalidSessionToken }

@@ -16,6 +16,19 @@ struct CustomerSession: Sendable {
   let data: JSONValue
   let requestedAt: Timestamp
   let supervisor: SupervisorID?
+  /// The last request for a supervisor.
+  let request: RequestID?
+
+  /// Whether a supervisor can be asked for. A commit that seems to fail may have stored a request that nobody
+  /// made after all, or not stored that it was given up. Such a request is not `underWay`, and another takes
+  /// its place.
+  func mayInitialize(underWay: Set<RequestID>) -> Bool {
+    switch status {
+    case .pending: true
+    case .initializing: request.map { !underWay.contains($0) } ?? true
+    case .running: false
+    }
+  }
 }
 
 /// The token of a customer's session. Requests show it.

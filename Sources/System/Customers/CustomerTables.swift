@@ -14,7 +14,7 @@ struct CustomerTables {
   /// The session of a customer, pending or running.
   func session(of email: CustomerEmail, at now: Timestamp) throws(DatabaseError) -> CustomerSession? {
     let found = try connection.first(
-      "SELECT email, status, token, data, requested_at, supervisor FROM customer_sessions WHERE email_key = $1",
+      "SELECT email, status, token, data, requested_at, supervisor, request FROM customer_sessions WHERE email_key = $1",
       .text(email.key)
     ) { row -> CustomerSession? in
       // A row that cannot be read counts as no session. A new request takes its place.
@@ -23,7 +23,8 @@ struct CustomerTables {
       }
       return CustomerSession(
         email: email, status: status, token: SessionToken(row.text(2)), data: row.json(3),
-        requestedAt: Timestamp(microseconds: row.int(4)), supervisor: SupervisorID(row.text(5)))
+        requestedAt: Timestamp(microseconds: row.int(4)), supervisor: SupervisorID(row.text(5)),
+        request: RequestID(row.text(6)))
     }
     guard let found = found ?? nil else { return nil }
     let isVoid = found.status == .pending && found.requestedAt <= now + (.zero - Self.requestLifetime)

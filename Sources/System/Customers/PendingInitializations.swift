@@ -12,6 +12,14 @@ struct PendingInitializations {
   }
 
   private var waiters: [RequestID: Waiter] = [:]
+  /// The requests that a caller makes now, from before they are stored until they are served or given up.
+  private(set) var underWay: Set<RequestID> = []
+
+  /// Notes that a caller makes a request.
+  mutating func begin(_ request: RequestID) { underWay.insert(request) }
+
+  /// Notes that the call has ended, in whatever way.
+  mutating func finish(_ request: RequestID) { underWay.remove(request) }
 
   /// Begins to listen for the answer to a request.
   mutating func expect(_ request: RequestID) { waiters[request] = .expected }

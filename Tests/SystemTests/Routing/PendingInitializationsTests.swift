@@ -1,3 +1,4 @@
+import Environment
 import Testing
 
 @testable import System
@@ -21,5 +22,21 @@ struct PendingInitializationsTests {
     pending.end(request, isServed: true)
     let isServed = pending.takeServed(request)
     #expect(!isServed)
+  }
+
+  @Test("a stored request that nobody makes, as after a commit that seemed to fail, does not lock the customer out")
+  func abandoned() {
+    var pending = PendingInitializations()
+    func session(_ status: CustomerSession.Status) -> CustomerSession {
+      CustomerSession(
+        email: CustomerEmail("ann@example.com")!, status: status, token: SessionToken("t"), data: .null,
+        requestedAt: Timestamp(microseconds: 0), supervisor: nil, request: request)
+    }
+    pending.begin(request)
+    #expect(!session(.initializing).mayInitialize(underWay: pending.underWay))
+    pending.finish(request)
+    #expect(session(.initializing).mayInitialize(underWay: pending.underWay))
+    #expect(session(.pending).mayInitialize(underWay: [request]))
+    #expect(!session(.running).mayInitialize(underWay: []))
   }
 }
