@@ -1,6 +1,7 @@
 """Makes mutants of Sources/System by operators, compiles them into one binary, and searches for each.
 
     scripts/mutants --generated N --seed S [--time SECONDS] [--first NUMBER] [--only NUMBER,…] [--list]
+    scripts/mutants --generated N --keys FILE …      those that the lines of a file name, as the summary does
 
 Prints a table, and exits with 1 if fewer than 95 % of those that are not known to be equivalent are found.
 """
@@ -59,7 +60,8 @@ def row(mutant, verdict, known):
 def main():
     parser = argparse.ArgumentParser(prog="scripts/mutants --generated")
     parser.add_argument("count", type=int)
-    parser.add_argument("--seed", type=int, required=True)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--keys", help="file that names the mutants, in place of a seed")
     parser.add_argument("--time", type=int, default=120, help="seconds for each search, on one core")
     parser.add_argument("--first", type=int, default=1_000_000, help="number of the first scenario")
     parser.add_argument("--only", help="numbers of mutants, with commas")
@@ -71,6 +73,9 @@ def main():
     sources = selection.read(os.path.join(ROOT, "Sources/System"))
     # Some do not compile.
     mutants = selection.choose(sources, options.count * 6 // 5 + 2, options.seed)
+    if options.keys:
+        with open(options.keys) as file:
+            mutants = selection.named(sources, {line.strip() for line in file})
     if options.list:
         for mutant in mutants:
             print(f"{mutant.number} {mutant.key}\n  {mutant.about}")

@@ -71,3 +71,15 @@ def choose(sources, count, seed):
     for number, candidate in enumerate(chosen):
         candidate.number = number
     return chosen
+
+
+def named(sources, keys):
+    """The mutants with these keys, without those that overlap."""
+    chosen = []
+    for source in sources:
+        for candidate in candidates(source):
+            overlaps = (o for o in chosen if o.source is source and candidate.start <= o.end and o.start <= candidate.end)
+            if candidate.key in keys and not any(overlaps):
+                candidate.number = len(chosen)
+                chosen.append(candidate)
+    return chosen
