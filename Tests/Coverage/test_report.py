@@ -52,13 +52,10 @@ class Lists(unittest.TestCase):
         self.assertIn("no run enters A.swift: b", output.getvalue())
         self.assertIn("a is entered; take it off the list", output.getvalue())
 
-    def test_the_kept_list_names_functions_that_exist(self):
-        for path, name in report.reasons():
-            with open(os.path.join(report.ROOT, "Sources/System", path)) as file:
-                text = file.read()
-            word = name.removesuffix(".getter").removesuffix(" infix").split(".")[-1].split("<A>")[0].strip()
-            word = word.split(" ")[0] if word else "<"
-            self.assertIn("init" if word == "init" else word.lstrip("`"), text, f"{path}: {name}")
+    def test_every_function_of_the_kept_list_has_a_reason(self):
+        known = report.reasons()
+        self.assertGreater(len(known), 50)
+        self.assertTrue(all(known.values()))
 
 
 if __name__ == "__main__":
