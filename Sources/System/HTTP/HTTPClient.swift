@@ -60,6 +60,22 @@ public final class HTTPClient: @unchecked Sendable {
     do {
       let connection = try await connected(deadline)
       parser.answersHead = answersHead
+      let isWritten = try await write(bytes, in: pieces, to: connection, deadline)
+      let response = try await response(connection, deadline, isComplete: isWritten)
+      if !isWritten || !parser.keepsAlive { close() }
+      return response
+    } catch {
+      abandon()
+      throw error
+    }
+  }
+
+  /// Writes a request. Returns whether all of it was written: a server may answer and close the
+  /// connection before it has read the whole request (RFC 9112 §9.5).
+  private func write(
+    _ bytes: [UInt8], in pieces: [(count: Int, pause: Duration)], to connection: any Connection, _ deadline: Instant
+  ) async throws -> Bool {
+    do {
       var rest = bytes[...]
       for piece in pieces {
         try await connection.write(Array(rest.prefix(piece.count)), deadline: deadline)
@@ -67,12 +83,9 @@ public final class HTTPClient: @unchecked Sendable {
         try await environment.clock.sleep(for: piece.pause)
       }
       if !rest.isEmpty { try await connection.write(pieces.isEmpty ? bytes : Array(rest), deadline: deadline) }
-      let response = try await response(connection, deadline)
-      if !parser.keepsAlive { close() }
-      return response
-    } catch {
-      abandon()
-      throw error
+      return true
+    } catch NetworkError.reset {
+      return false
     }
   }
 
@@ -84,12 +97,15 @@ public final class HTTPClient: @unchecked Sendable {
     return connection
   }
 
-  private func response(_ connection: any Connection, _ deadline: Instant) async throws -> HTTPResponse {
+  /// Reads a response. Without one, the error of an incomplete request is `NetworkError.reset`.
+  private func response(_ connection: any Connection, _ deadline: Instant, isComplete: Bool) async throws
+    -> HTTPResponse
+  {
     while true {
       if let response = try parser.next() { return response }
       let bytes = try await connection.read(atMost: 65_536, deadline: deadline)
       if bytes.isEmpty {
-        guard let response = try parser.end() else { throw NetworkError.closed }
+        guard let response = try parser.end() else { throw isComplete ? NetworkError.closed : NetworkError.reset }
         return response
       }
       parser.receive(bytes)

@@ -147,8 +147,8 @@ struct ScenarioBoundsTests {
     "a group has the keys and the actions of its role",
     arguments: [
       ("role: 'chat', cutOff: 0.1", "\"cutOff\" is for people of the role account"),
-      ("role: 'user', devices: 2", "\"devices\" is for people of the role chat"),
-      ("role: 'worker', transports: ['polling']", "\"transports\" is for people of the role chat or user"),
+      ("role: 'user', devices: 2", "\"devices\" is for people of the role chat or caller"),
+      ("role: 'worker', transports: ['polling']", "\"transports\" is for people of the role chat or user or caller"),
       ("role: 'vandal', actions: { say: 1 }", "a vandal has no actions"),
       (
         "role: 'user', actions: { 'more-users': 1 }",

@@ -72,4 +72,24 @@ struct HTTPClientPoolTests {
     }
     #expect(node.restarts == 2)
   }
+
+  @Test("the answer of a server that closes before it has read the whole request is read")
+  func answeredEarly() throws {
+    let world = World(seed: 9)
+    let node = world.addNode("users") { environment in
+      var options = UserServiceOptions()
+      options.address = Self.users
+      options.server.headTimeout = .seconds(1)
+      return try await UserService.start(environment, options)
+    }
+    node.start()
+    world.run(until: .seconds(1))
+    let status = try world.perform { environment in
+      let client = HTTPClient(environment, address: Self.users)
+      let request = Array("GET /health HTTP/1.1\r\nhost: users\r\n\r\n".utf8)
+      let pieces = Array(repeating: (count: 1, pause: Duration.milliseconds(100)), count: request.count)
+      return try await client.send(request, pieces: pieces, timeout: .seconds(20)).status
+    }
+    #expect(status == 408)
+  }
 }
