@@ -7,8 +7,9 @@ import re
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 LANGUAGES = {"sh", "text", "json5", "swift"}
-# These run for minutes. CI runs them, so the tests only check that they exist.
-LONG = ("scripts/test", "scripts/bench", "scripts/mutants", "scripts/fuzz-inputs", "scripts/release", ".ci/run")
+# These run for minutes, so the tests only check that they exist. CI runs most of them.
+LONG = ("scripts/test", "scripts/bench", "scripts/mutants", "scripts/fuzz-inputs", "scripts/release", "scripts/interop",
+        "scripts/client-suites", "scripts/amqp-differential", "scripts/coverage", ".ci/run")
 
 
 def blocks(path):

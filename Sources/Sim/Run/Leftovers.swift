@@ -18,6 +18,16 @@ struct Inventory {
     }
   }
 
+  /// The lower of each count here and in `other`. Work that a service does again and again is under way
+  /// at some moments only; a leak is there at all of them.
+  func lowest(_ other: Inventory) -> Inventory {
+    var lowest = self
+    lowest.counts = counts.reduce(into: [:]) { result, entry in
+      result[entry.key] = min(entry.value, other.counts[entry.key, default: 0])
+    }
+    return lowest
+  }
+
   private mutating func add(_ count: Int, _ what: String) { counts[what, default: 0] += count }
 
   /// A wait without the number of its connection.

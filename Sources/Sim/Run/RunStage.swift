@@ -75,13 +75,21 @@ struct RunStage {
   private static let leaving: Duration = .seconds(70)
   /// Time in which a service that was restarted comes to rest.
   private static let settling: Duration = .seconds(10)
+  /// The moments at which the services are counted before the restart, apart from the first.
+  private static let samples = 8
+  /// No part of the periods of the services' own work.
+  private static let betweenSamples: Duration = .milliseconds(137)
 
   /// What the services hold when all callers have left, and would not hold after a restart. Empty if
   /// there were other users, or a broker: queues and sessions go on without them.
   func leftovers() -> [String] {
     guard scenario.people.allSatisfy({ $0.role == .caller }), !scenario.hasBroker else { return [] }
     world.run(until: world.now + scenario.service.vanishing + Self.leaving)
-    let inventory = Inventory(of: services)
+    var inventory = Inventory(of: services)
+    for _ in 0..<Self.samples {
+      world.run(until: world.now + Self.betweenSamples)
+      inventory = inventory.lowest(Inventory(of: services))
+    }
     for node in services { node.crash(.kill) }
     for node in services { node.restart(after: .milliseconds(10)) }
     world.run(until: world.now + .seconds(60)) { services.allSatisfy(\.isServing) }

@@ -40,12 +40,11 @@ struct Groups: Sendable {
   func remove(_ name: String, from id: GroupID, by user: ChatUser) async throws -> GroupView {
     try await change(id, name, by: user) { transactions, holder in
       let tables = transactions.tables
-      let member = try tables.users.user(called: name, holder: holder?.number) { number in
+      let named = try tables.users.user(called: name, holder: holder?.number) { number in
         try tables.groups.role(of: number, in: id) != nil
       }
-      guard let member else {
-        throw holder == nil ? ChatRefusal.noSuchUser(field: "member") : ChatRefusal.notMember
-      }
+      // A user who is no member is refused by `remove`, after the rights of the remover.
+      guard let member = named ?? holder?.number else { throw ChatRefusal.noSuchUser(field: "member") }
       try transactions.remove(member, from: id, by: user.number)
       return member
     }
