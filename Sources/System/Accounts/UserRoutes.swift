@@ -9,7 +9,7 @@ enum UserRoutes {
 
   static func table(_ users: UserService, metrics: Metrics) -> [Route] {
     let routes = accounts(users) + sessions(users) + services(users) + ServiceRoutes.table(users)
-    return CommonRoutes.adding(to: routes.map(\.mappingAccountRefusals), service: description, metrics: metrics)
+    return CommonRoutes.adding(to: routes, service: description, metrics: metrics)
   }
 
   private static let done = Schema.object([.init("success", .boolean), .init("message", .string())])
@@ -24,9 +24,7 @@ enum UserRoutes {
   private static let unavailable = Route.Response(503, "The user database is not available")
 
   private static func user(_ users: UserService) -> Access {
-    .user { call in
-      do throws(AccountRefusal) { return try users.verifier.principal(call) } catch { throw HTTPFailure(error) }
-    }
+    .user { try users.verifier.principal($0) }
   }
 
   private static func accounts(_ users: UserService) -> [Route] {

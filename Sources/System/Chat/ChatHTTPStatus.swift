@@ -1,8 +1,7 @@
-extension HTTPFailure {
-  /// The answer of the REST side to a refusal.
-  init(_ refusal: ChatRefusal) {
+extension ChatRefusal: HTTPRefusal {
+  var failure: HTTPFailure {
     let status =
-      switch refusal {
+      switch self {
       case .invalid, .contact, .alreadyMember, .blockedMember, .groupFull, .clientIDReused: 400
       case .noSuchSession, .needsAccessToken, .foreignSession, .socketClosed, .accountDeleted, .wrongCredentials: 401
       case .notFriends, .notAdmin: 403
@@ -10,10 +9,7 @@ extension HTTPFailure {
       case .tooManyAttempts: 429
       case .unavailable, .noUserManager, .stopping: 503
       }
-    guard case .tooManyAttempts(_, let retryAfter?) = refusal else {
-      self.init(status, refusal.message)
-      return
-    }
-    self.init(status, refusal.message, fields: [("retry-after", retryAfter)])
+    guard case .tooManyAttempts(_, let retryAfter?) = self else { return HTTPFailure(status, message) }
+    return HTTPFailure(status, message, fields: [("retry-after", retryAfter)])
   }
 }

@@ -53,17 +53,7 @@ enum ChatRoutes {
   ) -> Route {
     Route(
       method, path, summary, arguments: arguments,
-      responses: [.init(200, "Done", answer)] + failures + [unavailable]
-    ) { call in try await mapping { try await handler(call) } }
-  }
-
-  /// Answers refusals with their status.
-  private static func mapping<R>(_ body: () async throws -> R) async throws -> R {
-    do {
-      return try await body()
-    } catch let refusal as ChatRefusal {
-      throw HTTPFailure(refusal)
-    }
+      responses: [.init(200, "Done", answer)] + failures + [unavailable], handler: handler)
   }
 
   private static func accounts(_ chat: ChatEndpoints) -> [Route] {
@@ -159,7 +149,7 @@ enum ChatRoutes {
 
   private static func others(_ chat: ChatEndpoints) -> [Route] {
     [
-      CommonRoutes.health(unavailable) { try await mapping { try await chat.health() } },
+      CommonRoutes.health(unavailable) { try await chat.health() },
       Route(
         "GET", "/", "A greeting", responses: [.init(200, "The greeting", .string(), contentType: "text/plain")]
       ) { _ in

@@ -20,17 +20,6 @@ enum CustomerRoutes {
     return isCode ? ["MESSAGE": .string(text)] : ["MESSAGE": "INVALID_REQUEST", "DETAIL": .string(text)]
   }
 
-  /// Maps the refusals of the service to answers.
-  private static func answering(_ body: () async throws -> Reply) async throws -> Reply {
-    do {
-      return try await body()
-    } catch CustomerRefusal.sessionExists(let token) {
-      return .json(["MESSAGE": "SESSION_ALREADY_RUNNING", "SESSION_TOKEN": .string(token.text)], status: 400)
-    } catch let refusal as CustomerRefusal {
-      throw refusal.failure
-    }
-  }
-
   private static func email(_ text: String) throws(CustomerRefusal) -> CustomerEmail {
     guard let email = CustomerEmail(text) else {
       throw .invalidField("EMAIL: must have an @ and at most 255 bytes")
@@ -72,7 +61,7 @@ enum CustomerRoutes {
           .init(429, "TOO_MANY_ATTEMPTS: too many failed attempts, with Retry-After"),
           .init(500, "The credential server does not answer"), unavailable,
         ]
-      ) { call in try await answering { try await requestSession(call, customers) } },
+      ) { call in try await requestSession(call, customers) },
       Route(
         "POST", "/initializeSession", "Start the requested session",
         body: .object([emailField, .init("SESSION_TOKEN", .string(.init(maximumBytes: 255)), isRequired: false)]),
@@ -84,11 +73,9 @@ enum CustomerRoutes {
           unavailable,
         ]
       ) { call in
-        try await answering {
-          let shown = call.body["SESSION_TOKEN"]?.string.map { SessionToken($0) }
-          try await customers.initializeSession(try email(call.string("EMAIL")), shown: shown)
-          return .json(["MESSAGE": "SESSION_INITIALIZED"])
-        }
+        let shown = call.body["SESSION_TOKEN"]?.string.map { SessionToken($0) }
+        try await customers.initializeSession(try email(call.string("EMAIL")), shown: shown)
+        return .json(["MESSAGE": "SESSION_INITIALIZED"])
       },
     ]
   }
@@ -118,12 +105,10 @@ enum CustomerRoutes {
           unavailable,
         ]
       ) { call in
-        try await answering {
-          let answer = try await customers.handle(
-            call.string("REQUEST"), call.body["DATA"] ?? .object([]), of: try email(call.string("EMAIL")),
-            shown: SessionToken(call.string("SESSION_TOKEN")))
-          return .json(answer.json)
-        }
+        let answer = try await customers.handle(
+          call.string("REQUEST"), call.body["DATA"] ?? .object([]), of: try email(call.string("EMAIL")),
+          shown: SessionToken(call.string("SESSION_TOKEN")))
+        return .json(answer.json)
       }
     ]
   }
@@ -133,9 +118,13 @@ enum CustomerRoutes {
     guard call.body["PERSONA_TYPE"] == "CUSTOMERS", UserCount(call.body["DATA"]?["USER_COUNT"]) != nil else {
       throw CustomerRefusal.invalidRequest
     }
-    let token = try await customers.requestSession(
-      email, password: call.string("PASSWORD"), data: call.body["DATA"] ?? .object([]), from: call.client.host)
-    return .json(["MESSAGE": "SESSION_CREATION_REQUEST_ACCEPTED", "SESSION_TOKEN": .string(token.text)])
+    do {
+      let token = try await customers.requestSession(
+        email, password: call.string("PASSWORD"), data: call.body["DATA"] ?? .object([]), from: call.client.host)
+      return .json(["MESSAGE": "SESSION_CREATION_REQUEST_ACCEPTED", "SESSION_TOKEN": .string(token.text)])
+    } catch CustomerRefusal.sessionExists(let token) {
+      return .json(["MESSAGE": "SESSION_ALREADY_RUNNING", "SESSION_TOKEN": .string(token.text)], status: 400)
+    }
   }
 
   private static func statusCode(_ status: CustomerSession.Status?) -> String {
@@ -157,20 +146,14 @@ enum CustomerRoutes {
         arguments: [.init("message", .string(.init(maximumBytes: 4096)), "JSON with PERSONA_TYPE and EMAIL")],
         responses: [.init(200, "The status", answer("IDLE", "PENDING", "RUNNING")), unavailable]
       ) { call in
-        try await answering {
-          guard let question = try? JSONParser.parse(Array(call.string("message").utf8)),
-            question["PERSONA_TYPE"] == "CUSTOMERS",
-            let email = question["EMAIL"]?.string.flatMap({ CustomerEmail($0) })
-          else { throw CustomerRefusal.invalidRequest }
-          let status = try await customers.status(of: email)
-          return .json(["MESSAGE": .string(statusCode(status))])
-        }
+        guard let question = try? JSONParser.parse(Array(call.string("message").utf8)),
+          question["PERSONA_TYPE"] == "CUSTOMERS",
+          let email = question["EMAIL"]?.string.flatMap({ CustomerEmail($0) })
+        else { throw CustomerRefusal.invalidRequest }
+        let status = try await customers.status(of: email)
+        return .json(["MESSAGE": .string(statusCode(status))])
       },
-      CommonRoutes.health(unavailable) {
-        do { return try await customers.health() } catch let refusal as CustomerRefusal {
-          throw refusal.failure
-        }
-      },
+      CommonRoutes.health(unavailable) { try await customers.health() },
     ]
   }
 }
@@ -186,9 +169,9 @@ extension SessionCommand.Answer {
   }
 }
 
-extension CustomerRefusal {
-  /// The answer over HTTP: a code of the contract, or the field that is invalid.
-  fileprivate var failure: HTTPFailure {
+extension CustomerRefusal: HTTPRefusal {
+  /// A code of the contract, or the field that is invalid.
+  var failure: HTTPFailure {
     switch self {
     case .invalidRequest: HTTPFailure(400, "INVALID_REQUEST")
     case .invalidField(let reason): HTTPFailure(400, reason)

@@ -162,6 +162,7 @@ final class Responder: @unchecked Sendable {
   private func failure(_ error: any Error, _ request: HTTPRequest, _ id: String) -> HTTPFailure {
     switch error {
     case let failure as HTTPFailure: return failure
+    case let refusal as any HTTPRefusal: return refusal.failure
     case let error as DatabaseError where error.isUnavailable: return HTTPFailure(503, "the database is not available")
     case is NodeDown, is CancellationError: return HTTPFailure(503, "the service is stopping")
     default:

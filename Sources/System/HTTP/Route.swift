@@ -96,6 +96,12 @@ public struct HTTPFailure: Error, Sendable {
   }
 }
 
+/// A refusal by the rules of a service. The server sends its answer when a route throws it.
+protocol HTTPRefusal: Error {
+  /// The answer over HTTP.
+  var failure: HTTPFailure { get }
+}
+
 /// The callers that a route admits.
 public enum Access: Sendable {
   case anyone
@@ -121,7 +127,7 @@ public struct Route: Sendable {
   package let arguments: [Schema.Field]?
   package let parameters: [Parameter]
   package let responses: [Response]
-  var handler: Handler
+  let handler: Handler
   /// Whether requests are so frequent that they are logged at level `debug` only.
   var isQuiet = false
   /// A body for the documentation, if the example of the schema does not fit.

@@ -52,11 +52,7 @@ enum ManagerRoutes {
   private static func ask(
     _ manager: UserManager, _ message: QueueMessage, from source: ManagerSource
   ) async throws -> Reply {
-    do throws(ManagerRefusal) {
-      return .json(try await manager.ask(message, from: source))
-    } catch {
-      throw error.failure
-    }
+    .json(try await manager.ask(message, from: source))
   }
 
   private static func message(_ body: JSONValue) throws(HTTPFailure) -> QueueMessage {
@@ -86,9 +82,7 @@ enum ManagerRoutes {
         responses: [.init(200, "The sessions", .object([.init("SESSIONS", .array(of: .any))]))]
       ) { _ in .json(await manager.overview.customers) },
       post("/CustomerServer", .customerServer),
-      CommonRoutes.health(unavailable) {
-        do throws(ManagerRefusal) { return try await manager.health() } catch { throw error.failure }
-      },
+      CommonRoutes.health(unavailable) { try await manager.health() },
       Route(
         "GET", "/overview", "The data of the operator's page", access: .service,
         responses: [.init(200, "Supervisors, users, sessions, hosts and queues", .any)]
@@ -97,8 +91,7 @@ enum ManagerRoutes {
   }
 }
 
-extension ManagerRefusal {
-  /// The answer over HTTP.
+extension ManagerRefusal: HTTPRefusal {
   var failure: HTTPFailure {
     switch self {
     case .malformed(let reason): HTTPFailure(400, reason)

@@ -18,7 +18,7 @@ struct AccountRefusalTests {
       (.tooManyPasswords, 503, ["retry-after: 1"]), (.databaseUnavailable, 503, []),
     ] as [(AccountRefusal, Int, [String])])
   func status(refusal: AccountRefusal, status: Int, fields: [String]) {
-    let failure = HTTPFailure(refusal)
+    let failure = refusal.failure
     #expect(failure.status == status)
     #expect(failure.message == refusal.message)
     #expect(failure.fields.map { "\($0.name): \($0.value)" } == fields)

@@ -14,14 +14,14 @@ struct ChatRefusalTests {
       (.stopping, 503),
     ] as [(ChatRefusal, Int)])
   func status(refusal: ChatRefusal, status: Int) {
-    let failure = HTTPFailure(refusal)
+    let failure = refusal.failure
     #expect(failure.status == status)
     #expect(failure.message == refusal.message)
   }
 
   @Test("the Retry-After field of the User Service is passed on")
   func retryAfter() {
-    let failure = HTTPFailure(ChatRefusal.tooManyAttempts("wait", retryAfter: "7"))
+    let failure = ChatRefusal.tooManyAttempts("wait", retryAfter: "7").failure
     #expect(failure.fields.map(\.name) == ["retry-after"])
     #expect(failure.fields.map(\.value) == ["7"])
   }
