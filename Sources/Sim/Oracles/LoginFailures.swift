@@ -36,7 +36,7 @@ struct LoginFailures {
         logins[user, default: []].append(index)
         continue
       }
-      // An email that was registered with several names is none of them for sure.
+      // An email that was registered under several names is ambiguous.
       if let known = names[user], known.count == 1 { logins[known.first!, default: []].append(index) }
     }
   }

@@ -52,12 +52,12 @@ public struct ScenarioDraw {
         "accounts", "accounts", "chat", "chat", "chat", "sessions", "sessions", "sessions", "sessions", "queues",
       ])
     let drawn = beginning(kind)
-    let isPlain = drawn.situation != .none
+    let isSpecial = drawn.situation != .none
     var members = [JSONValue.Member("name", .string("drawn \(number): \(kind)"))] + drawn.members
     var faults = drawn.faults
     if kind == "chat" || kind == "sessions" || kind == "calls" { members.append(.init("service", heartbeats())) }
-    if stream.chance(isPlain ? 0.2 : 0.5) { members.append(.init("network", network())) }
-    let people = isPlain || kind == "calls" ? drawn.people : called(drawn.people, kind)
+    if stream.chance(isSpecial ? 0.2 : 0.5) { members.append(.init("network", network())) }
+    let people = isSpecial || kind == "calls" ? drawn.people : called(drawn.people, kind)
     members.append(.init("people", people))
     var seconds = duration(of: people)
     switch drawn.situation {
@@ -87,10 +87,10 @@ public struct ScenarioDraw {
     }
     members.append(.init("run", .string("\(seconds)s")))
     let names = Self.groups(JSONValue.object(members))
-    faults += self.faults(drawn.nodes, names, seconds, most: isPlain ? 1 : 4)
+    faults += self.faults(drawn.nodes, names, seconds, most: isSpecial ? 1 : 4)
     members.append(.init("faults", .array(faults)))
     if !planted.isEmpty { members.append(.init("plant", .array(planted.map { .string($0) }))) }
-    return isPlain || kind == "calls" ? .object(members) : attacked(.object(members), kind)
+    return isSpecial || kind == "calls" ? .object(members) : attacked(.object(members), kind)
   }
 
   private func beginning(_ kind: String) -> Beginning {

@@ -45,9 +45,9 @@ struct SocketRecord {
   var events: [(position: Int, time: Int64, name: String, data: JSONValue)] = []
 }
 
-/// Every request that clients of a run made and every event that they received, in one order.
+/// The requests that clients of a run made and the events that they received, in one order.
 ///
-/// All clients record here, whoever they are, so that the model of the contract judges them all.
+/// The model of the contract judges it. Callers have a log of their own (`CallerHistory`).
 final class CallLog: Timeline {
   private(set) var calls: [LoggedCall] = []
   private(set) var sockets: [SocketRecord] = []

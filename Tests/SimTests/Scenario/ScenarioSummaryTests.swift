@@ -32,7 +32,7 @@ struct ScenarioSummaryTests {
   }
 
   @Test(
-    "with 100 runs or more, a goal that ten other seeds may miss is told",
+    "with 100 runs or more, a goal that ten other seeds may miss is reported",
     arguments: [
       (runs: 100, every: 10, counts: 9, least: 1, isChancy: true), (99, 10, 9, 1, false), (100, 1, 1, 10, false),
       (100, 10, 9, 9, true), (1_000, 2, 2, 1, true), (1_000, 2, 20, 18, true), (100, 1, 3, 29, false),
@@ -44,7 +44,7 @@ struct ScenarioSummaryTests {
     #expect(summary.chancy.isEmpty != isChancy, "\(summary.chancy)")
   }
 
-  @Test("a fault that rarely strikes is told")
+  @Test("a fault that rarely strikes is reported")
   func rareFault() throws {
     let scenario = try scenario("faults: [{ from: '1s', every: '5s', pause: 'users' }]")
     var summary = ScenarioSummary(scenario)

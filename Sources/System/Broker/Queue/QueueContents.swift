@@ -100,12 +100,10 @@ struct QueueContents: Sendable {
   /// Adds a new message.
   mutating func append(_ entry: QueueEntry) {
     hasReturns = false
-    count += 1
-    bytes += Int(entry.bodyBytes)
+    add(entry)
     if entry.priority == 0 {
       plain.append(entry)
     } else {
-      occupied.insert(Int(entry.priority))
       raised[Int(entry.priority) - 1].append(entry)
     }
   }
@@ -113,14 +111,19 @@ struct QueueContents: Sendable {
   /// Returns a message to its place.
   mutating func restore(_ entry: QueueEntry) {
     hasReturns = true
-    count += 1
-    bytes += Int(entry.bodyBytes)
+    add(entry)
     if entry.priority == 0 {
       plain.restore(entry)
     } else {
-      occupied.insert(Int(entry.priority))
       raised[Int(entry.priority) - 1].restore(entry)
     }
+  }
+
+  /// Counts a message.
+  private mutating func add(_ entry: QueueEntry) {
+    count += 1
+    bytes += Int(entry.bodyBytes)
+    if entry.priority > 0 { occupied.insert(Int(entry.priority)) }
   }
 
   /// Removes the next message.
