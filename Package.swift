@@ -3,7 +3,7 @@ import PackageDescription
 
 /// The settings of every target: Swift 6, nonisolated async functions run on their caller's
 /// executor, and warnings are errors.
-let strict: [SwiftSetting] = [
+let common: [SwiftSetting] = [
   .swiftLanguageMode(.v6),
   .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
   .enableUpcomingFeature("ExistentialAny"),
@@ -15,10 +15,15 @@ let strict: [SwiftSetting] = [
   // Debug builds, and so all tests, check exclusive access. In release the checks would be a tenth
   // of all instructions (docs/decisions/0012-exclusivity-in-debug.md).
   .unsafeFlags(["-enforce-exclusivity=unchecked"], .when(configuration: .release)),
-  // Without this, calls between the targets take 6 % of a simulated run
-  // (docs/decisions/0026-targets-in-folders.md).
-  .unsafeFlags(["-cross-module-optimization"], .when(configuration: .release)),
 ]
+
+/// Without cross-module optimization, calls between the targets take 6 % of a simulated run
+/// (docs/decisions/0026-targets-in-folders.md).
+let strict = common + [.unsafeFlags(["-cross-module-optimization"], .when(configuration: .release))]
+
+/// The functions of this target use thread-local variables, of which each module that includes the
+/// header has its own. So no function may be copied into another module.
+let uncopied = common + [.unsafeFlags(["-disable-cmo"], .when(configuration: .release))]
 
 /// With PARLEY_FUZZ the package builds only the fuzz targets. `scripts/fuzz-inputs` compiles
 /// everything with coverage instrumentation in a separate build folder, and links libFuzzer's main.
@@ -52,7 +57,8 @@ let package = Package(
     .systemLibrary(name: "CConcurrency"),
     // The private entry points and hooks of Swift's runtime. No other target uses them.
     .target(
-      name: "RuntimeHooks", dependencies: ["CConcurrency"], path: "Sources/System/RuntimeHooks", swiftSettings: strict),
+      name: "RuntimeHooks", dependencies: ["CConcurrency"], path: "Sources/System/RuntimeHooks", swiftSettings: uncopied
+    ),
     .target(
       name: "Environment", path: "Sources/System/Environment", swiftSettings: strict),
     .target(

@@ -30,10 +30,8 @@ package final class GlobalJobs: @unchecked Sendable {
   @discardableResult
   package func makeCurrent() -> Handle? { Self.setCurrent(handle) }
 
-  // Never inlined: another module would have a thread-local variable of its own.
-
   /// Makes `handle` current on the calling thread. Returns the previous one.
-  @inline(never) @discardableResult
+  @discardableResult
   package static func setCurrent(_ handle: Handle?) -> Handle? {
     let previous = parley_thread_get()
     parley_thread_set(handle)
@@ -41,7 +39,6 @@ package final class GlobalJobs: @unchecked Sendable {
   }
 
   /// Gives a job that waits for `delay` to the current object. False when the thread has none.
-  @inline(never)
   static func offer(_ job: UnownedJob, after delay: Duration? = nil) -> Bool {
     guard let handle = parley_thread_get() else { return false }
     Unmanaged<GlobalJobs>.fromOpaque(handle)._withUnsafeGuaranteedRef { current in
