@@ -16,6 +16,9 @@ extern int sched_getaffinity(pid_t pid, size_t size, cpu_set_t *set);
 #ifndef F_OFD_SETLK
 #define F_OFD_SETLK 37
 #endif
+#ifndef F_OFD_GETLK
+#define F_OFD_GETLK 36
+#endif
 
 // Makes standard output line-buffered, also if it is a pipe. Swift 6 cannot access `stdout`, a
 // mutable global variable.
@@ -26,3 +29,6 @@ static inline int parley_flush_stdout(void) { return fflush(stdout) != 0 || ferr
 
 // Locks a range of a file. Swift cannot call `fcntl`, which is variadic.
 static inline int parley_lock(int fd, struct flock *range) { return fcntl(fd, F_OFD_SETLK, range); }
+
+// Finds a lock that excludes `range`, or sets its type to F_UNLCK.
+static inline int parley_test_lock(int fd, struct flock *range) { return fcntl(fd, F_OFD_GETLK, range); }

@@ -123,19 +123,43 @@ final class RealFile: File, @unchecked Sendable {
     return own.st_ino == named.st_ino && own.st_dev == named.st_dev
   }
 
-  /// Locks the bytes that SQLite locks (from `PENDING_BYTE`) with an open-file-description lock. So
-  /// the `sqlite3` tool reports that the database is locked, and cannot remove the log of a running
-  /// service.
+  /// The first of the bytes that SQLite locks (`PENDING_BYTE`), and their number.
+  private static let lockedRange = (start: off_t(0x4000_0000), length: off_t(512))
+
+  /// Locks the bytes that SQLite locks with an open-file-description lock. So the `sqlite3` tool
+  /// reports that the database is locked, and cannot remove the log of a running service.
   func lock() throws(StorageError) {
+    guard try acquire(Int16(F_WRLCK), at: Self.lockedRange) else { throw .locked(name) }
+  }
+
+  /// The byte after those of SQLite. A copier holds a shared lock on it, which ends with the copier.
+  private static let copiedRange = (start: lockedRange.start + lockedRange.length, length: off_t(1))
+
+  func markAsBeingCopied() throws(StorageError) {
+    guard try acquire(Int16(F_RDLCK), at: Self.copiedRange) else { throw .locked(name) }
+  }
+
+  func isBeingCopied() throws(StorageError) -> Bool {
+    var range = Self.range(Int16(F_WRLCK), Self.copiedRange)
+    guard parley_test_lock(descriptor, &range) == 0 else { throw error() }
+    return range.l_type != Int16(F_UNLCK)
+  }
+
+  /// Acquires a lock. Returns false if another process holds one that excludes it.
+  private func acquire(_ type: Int16, at place: (start: off_t, length: off_t)) throws(StorageError) -> Bool {
+    var range = Self.range(type, place)
+    if parley_lock(descriptor, &range) == 0 { return true }
+    if errno == EAGAIN || errno == EACCES { return false }
+    throw error()
+  }
+
+  private static func range(_ type: Int16, _ place: (start: off_t, length: off_t)) -> flock {
     var range = flock()
-    range.l_type = Int16(F_WRLCK)
+    range.l_type = type
     range.l_whence = Int16(SEEK_SET)
-    range.l_start = 0x4000_0000
-    range.l_len = 512
-    guard parley_lock(descriptor, &range) == 0 else {
-      if errno == EAGAIN || errno == EACCES { throw .locked(name) }
-      throw error()
-    }
+    range.l_start = place.start
+    range.l_len = place.length
+    return range
   }
 
   func close() {

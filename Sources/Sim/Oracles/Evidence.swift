@@ -17,6 +17,8 @@ struct RunEvidence {
   var defects: [String] = []
   /// What services hold at rest that they would not hold after a restart.
   var leftovers: [String] = []
+  /// The faults of the services' databases.
+  var unsound: [String] = []
 }
 
 /// The requests to the User Service.

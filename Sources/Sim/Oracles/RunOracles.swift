@@ -11,6 +11,9 @@ enum RunOracles {
     Oracle(
       "at-rest", "when everybody has left, a service holds what an idle one holds", .inTheEnd, over: \.run.leftovers
     ) { $0.isEmpty ? [] : [Breach($0)] },
+    Oracle(
+      "sound", "the databases keep the promises of their tables, alone and together", .inTheEnd, over: \.run.unsound
+    ) { $0.isEmpty ? [] : [Breach($0)] },
   ]
 
   /// A process that died cannot judge itself: `Violation.death` reports it from outside.

@@ -44,13 +44,15 @@ public struct ScenarioRunner: Sendable {
     let hasRestarts = stage.services[0].deaths > 0 || stage.services[0].restarts > 0
     let simulated = world.now
     let leftovers = scenario.end == nil && stuck.isEmpty ? stage.leftovers() : []
+    let unsound = scenario.end == nil && stuck.isEmpty ? DirectoryCheck.faults(of: stage.services.flatMap(\.files)) : []
     world.end()
     let delays = world.stalls.filter { [$0.from, $0.to].sorted() == [Scenario.chatNode, Scenario.usersNode] }
     let evidence = Evidence(
       accounts: AccountEvidence(histories.accounts.operations, troubles: world.troubles),
       chat: ChatEvidence(
         histories.chat, disturbances: [Self.boot] + stage.driver.disturbances, delays: delays.map(\.time)),
-      sessions: histories.sessions, run: RunEvidence(stuck: stuck, defects: world.defects, leftovers: leftovers),
+      sessions: histories.sessions,
+      run: RunEvidence(stuck: stuck, defects: world.defects, leftovers: leftovers, unsound: unsound),
       attack: attack,
       callers: CallerEvidence(
         histories.callers, disturbances: [Self.boot] + stage.driver.disturbances + world.stalls.map(\.time)),

@@ -20,6 +20,8 @@ final class SimDisk: Storage, @unchecked Sendable {
     /// failed sync.
     var lost: [UInt8]?
     var locked = false
+    /// The number of open files that mark it as being copied.
+    var copiers = 0
   }
 
   /// A change, and the bytes that it replaced or removed.
@@ -99,7 +101,10 @@ final class SimDisk: Storage, @unchecked Sendable {
   func loseProcess() { forgetHandles() }
 
   private func forgetHandles() {
-    for name in names.keys.sorted() { names[name]?.locked = false }
+    for name in names.keys.sorted() {
+      names[name]?.locked = false
+      names[name]?.copiers = 0
+    }
     disarmCrash()
   }
 
@@ -312,85 +317,5 @@ extension [UInt8] {
     let range = range.clamped(to: 0..<other.count)
     if count < range.upperBound { resize(to: range.upperBound) }
     replaceSubrange(range, with: other[range])
-  }
-}
-
-/// An open file of a `SimDisk`.
-final class SimFile: File, @unchecked Sendable {
-  private let path: String
-  private let inode: SimDisk.Inode
-  private let disk: SimDisk
-  private let life: Life?
-  private var holdsLock = false
-
-  init(_ path: String, _ inode: SimDisk.Inode, on disk: SimDisk) {
-    self.path = path
-    self.inode = inode
-    self.disk = disk
-    life = disk.life
-  }
-
-  private func operation(writes: Bool, syncs: Bool = false) throws(StorageError) {
-    guard let life, life === disk.life else { throw .nodeDown }
-    try disk.operation(path, writes: writes, syncs: syncs)
-  }
-
-  func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int64) throws(StorageError) -> Int {
-    try operation(writes: false)
-    let start = min(Int(offset), inode.content.count)
-    let count = min(buffer.count, inode.content.count - start)
-    inode.content.withUnsafeBytes {
-      buffer.copyMemory(from: UnsafeRawBufferPointer(rebasing: $0[start..<start + count]))
-    }
-    disk.rot(UnsafeMutableRawBufferPointer(rebasing: buffer[..<count]), path)
-    return count
-  }
-
-  func write(_ bytes: UnsafeRawBufferPointer, at offset: Int64) throws(StorageError) {
-    try operation(writes: true)
-    let range = Int(offset)..<Int(offset) + bytes.count
-    try disk.grow(path, by: range.upperBound - inode.content.count)
-    inode.write(bytes, to: range)
-    disk.noteWrite(path, bytes.count, at: range.lowerBound)
-  }
-
-  func sync() throws(StorageError) {
-    do throws(StorageError) {
-      try operation(writes: true, syncs: true)
-    } catch {
-      // The kernel marks the pages as clean although they were not written.
-      if case .failed = error { inode.losePending() }
-      throw error
-    }
-    inode.persist()
-    disk.noteSync(path)
-  }
-
-  func truncate(to size: Int64) throws(StorageError) {
-    try operation(writes: true)
-    try disk.grow(path, by: Int(size) - inode.content.count)
-    inode.truncate(to: Int(size))
-  }
-
-  func size() throws(StorageError) -> Int64 {
-    try operation(writes: false)
-    return Int64(inode.content.count)
-  }
-
-  func isStillNamed() throws(StorageError) -> Bool {
-    try operation(writes: false)
-    return disk.names[path] === inode
-  }
-
-  func lock() throws(StorageError) {
-    try operation(writes: false)
-    guard !inode.locked else { throw .locked(path) }
-    inode.locked = true
-    holdsLock = true
-  }
-
-  func close() {
-    if holdsLock, life === disk.life { inode.locked = false }
-    holdsLock = false
   }
 }

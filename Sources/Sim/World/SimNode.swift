@@ -57,6 +57,11 @@ public final class SimNode: @unchecked Sendable {
     computation = world.choices.stream("computation/" + name)
   }
 
+  /// The files of its disk as the running process reads them, sorted by name.
+  package var files: [(name: String, bytes: [UInt8])] {
+    disk.names.sorted { $0.key < $1.key }.map { ($0.key, $0.value.content) }
+  }
+
   /// Whether its service has started.
   public var isServing: Bool { life?.isAlive == true && service != nil }
   /// Whether the node is up.

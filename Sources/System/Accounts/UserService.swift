@@ -3,7 +3,8 @@ import Environment
 /// The User Service: accounts, tokens and sessions (contract section 1).
 public actor UserService: HTTPBackend {
   /// Its database in the data directory.
-  public static let database = ServiceDatabase("accounts.db", AccountsSchema.migrations)
+  public static let database = ServiceDatabase(
+    "accounts.db", AccountsSchema.migrations, invariants: AccountsInvariants.all)
 
   /// The maximum number of sessions that one transaction of the sweep ends.
   private static let sweepSize: Int64 = 500

@@ -4,7 +4,8 @@ import Environment
 /// and the User Server (section 4) in the namespace `/users`.
 public struct ChatService: HTTPBackend {
   /// Its database in the data directory.
-  public static let database = ServiceDatabase("chat.db", ChatSchema.migrations)
+  public static let database = ServiceDatabase(
+    "chat.db", ChatSchema.migrations, invariants: ChatInvariants.all)
 
   /// The time for which `drain` waits until the rows of closed sockets are removed.
   private static let patience: Duration = .seconds(2)

@@ -7,7 +7,8 @@ import Environment
 /// the customer sent that is not in the transcript yet, and the transcript.
 public actor CustomerServer: HTTPBackend {
   /// The database of the Customer Server.
-  public static let database = ServiceDatabase("customers.db", CustomerSchema.migrations)
+  public static let database = ServiceDatabase(
+    "customers.db", CustomerSchema.migrations, invariants: CustomerInvariants.all)
 
   /// Messages in one answer to `GET_MESSAGES`.
   private static let maximumPage = 500

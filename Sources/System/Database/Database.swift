@@ -5,6 +5,9 @@ public struct DatabaseOptions: Sendable {
   /// The length of the write-ahead log in bytes after which it is copied into the database. Under
   /// load a long log costs fewer syncs.
   public var longLog: Int64 = 4 << 20
+  /// The length of the write-ahead log in bytes after which it is copied into the database even
+  /// while a backup reads the two, which then fails.
+  public var longestLog: Int64 = 1 << 30
   /// Bugs to plant; none but in tests and scenarios.
   public var planted = PlantedBugs()
 

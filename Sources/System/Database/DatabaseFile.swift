@@ -34,11 +34,7 @@ final class DatabaseFile: @unchecked Sendable {
     // now.
     try checkpoint(connection, "TRUNCATE")
     try migrations.apply(to: connection)
-    do throws(StorageError) {
-      witness = try storage.open(path, create: false)
-    } catch {
-      throw Self.failure(error)
-    }
+    witness = try Self.asDatabaseError { () throws(StorageError) in try storage.open(path, create: false) }
     existed = true
     self.connection = connection
     return connection
@@ -51,9 +47,12 @@ final class DatabaseFile: @unchecked Sendable {
     witness = nil
   }
 
-  /// Copies the log into the database if it is long.
+  /// Copies the log into the database if it is long and nobody copies the two (`DatabaseCopy`).
   func checkpointWhenLong() throws(DatabaseError) {
-    guard let connection, vfs.logEnd > options.longLog else { return }
+    guard let connection, let witness, vfs.logEnd > options.longLog else { return }
+    if vfs.logEnd <= options.longestLog {
+      if try Self.asDatabaseError({ () throws(StorageError) in try witness.isBeingCopied() }) { return }
+    }
     try checkpoint(connection, "RESTART")
   }
 
@@ -114,6 +113,11 @@ final class DatabaseFile: @unchecked Sendable {
       throw .failed("\(path)-wal does not read twice the same")
     }
     return count
+  }
+
+  /// Runs `work`, and throws its error as one of the database.
+  static func asDatabaseError<R>(_ work: () throws(StorageError) -> R) throws(DatabaseError) -> R {
+    do throws(StorageError) { return try work() } catch { throw failure(error) }
   }
 
   private static func failure(_ error: StorageError) -> DatabaseError {

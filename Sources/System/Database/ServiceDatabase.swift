@@ -3,10 +3,13 @@ public struct ServiceDatabase: Sendable {
   /// The file's name in the data directory.
   public let path: String
   let migrations: Migrations
+  /// Promises that the rows keep after each commit.
+  let invariants: [Invariant]
 
-  init(_ path: String, _ migrations: Migrations) {
+  init(_ path: String, _ migrations: Migrations, invariants: [Invariant]) {
     self.path = path
     self.migrations = migrations
+    self.invariants = invariants
   }
 
   /// Returns why a file with these first bytes is refused: it is no database, or a later release

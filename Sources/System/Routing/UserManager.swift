@@ -9,7 +9,8 @@ import Environment
 /// to publish are part of the commit (a transactional outbox) and go out in its order.
 public actor UserManager: HTTPBackend {
   /// The manager's database.
-  public static let database = ServiceDatabase("manager.db", ManagerSchema.migrations)
+  public static let database = ServiceDatabase(
+    "manager.db", ManagerSchema.migrations, invariants: ManagerInvariants.all)
 
   /// Messages in one commit.
   private static let maximumBatch = 512

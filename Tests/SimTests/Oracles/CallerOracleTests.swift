@@ -75,6 +75,29 @@ struct CallerOracleTests {
     #expect(CallerOracles.readsForward(Self.evidence([Self.answer(200, [1]), Self.answer(404)])).isEmpty)
   }
 
+  @Test("a row that breaks a promise of its table is found at the end of a run")
+  func unsound() throws {
+    let scenario = try Scenario(parsing: Array("{ name: 'x' }".utf8), file: "x")
+    let world = World(seed: 1)
+    defer { world.end() }
+    let program = ScenarioRunner(scenario).program(of: "users")
+    let users = world.addNode("users") { environment in
+      let database = Database(environment, path: "accounts.db", migrations: UserService.database.migrations)
+      try await database.transaction {
+        try $0.execute("INSERT OR IGNORE INTO deleted_users (event_id, user_id) VALUES (9, 'nobody')")
+      }
+      await database.close()
+      return try await program(environment)
+    }
+    users.start()
+    world.run(until: .seconds(2))
+    #expect(
+      DirectoryCheck.faults(of: users.files) == ["accounts.db: the ids of session events are below the next one: 9"])
+    let oracle = try #require(Oracle.all.first { $0.name == "sound" })
+    #expect(oracle.violations(in: Evidence(run: RunEvidence(unsound: ["a fault"]))).count == 1)
+    #expect(oracle.violations(in: Evidence()).isEmpty)
+  }
+
   @Test("a connection that stays open is what an idle service would not hold")
   func leftovers() throws {
     let scenario = try Scenario(parsing: Array("{ name: 'x' }".utf8), file: "x")

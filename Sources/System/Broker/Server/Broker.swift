@@ -8,7 +8,8 @@ import Environment
 /// places when their channel ends.
 public actor Broker: Service {
   /// The database in the data directory.
-  public static let database = ServiceDatabase("broker.db", BrokerSchema.migrations)
+  public static let database = ServiceDatabase(
+    "broker.db", BrokerSchema.migrations, invariants: BrokerInvariants.all)
 
   /// Time for the handshake.
   private static let handshakePatience: Duration = .seconds(10)

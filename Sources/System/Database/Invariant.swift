@@ -1,0 +1,43 @@
+/// A promise that the rows of a database keep after each commit, and the query that finds the rows
+/// that break it.
+struct Invariant: Sendable {
+  /// The promise in one sentence.
+  let promise: String
+  private let find: @Sendable (SQLConnection) throws -> [String]
+
+  /// The maximum number of rows that are reported for a promise.
+  static let maximumReported = 5
+
+  /// An invariant in SQL: a query for one text in each row that breaks the promise.
+  init(_ promise: String, _ sql: String) {
+    self.promise = promise
+    let query = "SELECT * FROM (\(sql)) LIMIT \(Self.maximumReported)"
+    find = { connection in try connection.query(SQLText(query)) { $0.text(0) } }
+  }
+
+  /// An invariant in Swift: the rows that break the promise.
+  init(_ promise: String, find: @escaping @Sendable (SQLConnection) throws -> [String]) {
+    self.promise = promise
+    self.find = find
+  }
+
+  /// The rows that break the promise, each with the promise. Empty if it holds.
+  func breaches(in connection: SQLConnection) throws(DatabaseError) -> [String] {
+    do {
+      return try find(connection).map { "\(promise): \($0.shortened(toBytes: 200))" }
+    } catch let error as DatabaseError {
+      throw error
+    } catch {
+      return ["\(promise): \(error)"]
+    }
+  }
+}
+
+extension Invariant {
+  /// The invariant that each value of a column is in a column of another table.
+  static func reference(_ table: String, _ column: String, _ other: String, _ otherColumn: String) -> Invariant {
+    Invariant(
+      "\(table).\(column) is in \(other)",
+      "SELECT \(column) FROM \(table) WHERE \(column) NOT IN (SELECT \(otherColumn) FROM \(other))")
+  }
+}
