@@ -5,7 +5,8 @@ import System
 
 /// The subcommands of `parley`.
 enum Command: String, CaseIterable {
-  case serve, simulate, fuzz, explain, drive
+  case serve, backup, restore, check, compact
+  case simulate, fuzz, explain, drive
   case hashPassword = "hash-password"
   case version, help
 
@@ -39,6 +40,10 @@ enum Command: String, CaseIterable {
     if rest.contains("--help") || rest.contains("-h") { return try HelpCommand.run([word]) }
     switch command {
     case .serve: return try ServeCommand.run(rest)
+    case .backup: return try BackupCommand.run(rest)
+    case .restore: return try RestoreCommand.run(rest)
+    case .check: return try CheckCommand.run(rest)
+    case .compact: return try CompactCommand.run(rest)
     case .simulate: return try SimulateCommand.run(rest)
     case .fuzz: return try FuzzCommand.run(rest)
     case .explain: return try ExplainCommand.run(rest)

@@ -12,6 +12,10 @@ enum HelpCommand {
     }
     switch command {
     case .serve: print(serve)
+    case .backup: print(BackupCommand.usage + "\n\n" + table(BackupCommand.flags))
+    case .restore: print(RestoreCommand.usage + "\n\n" + table(RestoreCommand.flags))
+    case .check: print(CheckCommand.usage + "\n\n" + table(CheckCommand.flags))
+    case .compact: print(CompactCommand.usage + "\n\n" + table(CompactCommand.flags))
     case .simulate: print(SimulateCommand.usage + "\n\n" + table(SimulateCommand.flags))
     case .fuzz: print(FuzzCommand.usage + "\n\n" + table(FuzzCommand.flags))
     case .explain: print(ExplainCommand.usage + "\n\n" + table(ExplainCommand.flags))
@@ -27,6 +31,10 @@ enum HelpCommand {
     parley: a session and chat platform that runs for real or inside a deterministic simulator
 
     parley serve [SERVICE]…         run services: \(ServeCommand.services.joined(separator: ", ")); default: all
+    parley backup --to DIR          copy the databases, also while services use them
+    parley restore BACKUP           put a backup into a data directory
+    parley check [DIR]              check a data directory or a backup
+    parley compact                  return free pages of the databases to the file system
     parley simulate PATH…           run scenario files and folders in the simulator
     parley fuzz [SCENARIO]…         draw and run random scenarios, and shrink failures
     parley explain SCENARIO         replay a failure, and draw it as a space-time diagram
@@ -35,7 +43,7 @@ enum HelpCommand {
     parley version                  print the version
     parley help [COMMAND]           explain a command
 
-    Exit codes: 0 success, 1 an oracle failed, 2 usage or configuration error.
+    Exit codes: 0 success, 1 an oracle failed or data has faults, 2 usage or configuration error.
     """
 
   private static var serve: String {

@@ -82,6 +82,9 @@ struct Preflight {
     }
     guard status.st_mode & S_IFMT == S_IFDIR else { throw failure(path, ENOTDIR) }
     if faccessat(AT_FDCWD, path, R_OK | W_OK | X_OK, AT_EACCESS) != 0 { throw failure(path, errno) }
+    if Folder.exists(path + "/" + Restore.marker) {
+      throw UsageError("--data \(path): a restore was interrupted; run it again with --replace")
+    }
   }
 
   /// The directory is created at the start, if its parent exists.

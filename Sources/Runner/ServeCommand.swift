@@ -70,7 +70,7 @@ enum ServeCommand {
     }
   }
 
-  private static func describe(_ error: StorageError) -> String {
+  static func describe(_ error: StorageError) -> String {
     switch error {
     case .notFound(let path): "\(path) does not exist"
     case .locked(let path): "\(path) is in use by another process"
