@@ -14,7 +14,7 @@ private func pieces(of input: [UInt8]) -> [[UInt8]] {
 
 extension FuzzTarget {
   /// The parsers of data from the network.
-  static let parsers = http + values + sockets + queues + texts
+  static let parsers = http + values + sockets + queues + databases + texts
 
   private static let http = [
     FuzzTarget("http-request") { input in
@@ -135,6 +135,81 @@ extension FuzzTarget {
         properties: properties, body: Array(input.dropFirst()), isRedelivered: false, tag: 1)
       guard let message = try? QueueMessage(delivery) else { return }
       for source in ManagerSource.allCases { _ = try? ManagerInput(message, from: source) }
+    },
+  ]
+
+  private static let databases = [
+    FuzzTarget("postgres-backend") { input in
+      var pipeline = PostgresPipeline(PostgresBackendParser())
+      let statement = PostgresStatement(parameters: [.int8], columns: [PostgresColumn("n", .int8)])
+      for _ in 0..<4 {
+        _ = pipeline.prepare("s", "SELECT 1")
+        _ = pipeline.run("s", statement, [.int(1)])
+        _ = pipeline.sync()
+        _ = pipeline.query("SELECT 1")
+      }
+      var parser = PostgresBackendParser()
+      for piece in pieces(of: input) {
+        pipeline.receive(piece)
+        parser.receive(piece)
+        do {
+          while let message = try parser.next() {
+            var written: [UInt8] = []
+            message.write(to: &written)
+            let again = try? PostgresBackendMessage(type: written[0], payload: written[5...])
+            require(again == message, "a message does not survive being written")
+          }
+          while case let event? = try pipeline.next() {
+            guard case .finished(_, let result) = event else { continue }
+            for row in result.rows {
+              for column in 0..<row.count {
+                for type in [PostgresType.bool, .int8, .text, .bytea, .uuid, .timestamp] {
+                  _ = try? PostgresValue(decoding: row[column], as: type, .binary)
+                  _ = try? PostgresValue(decoding: row[column], as: type, .text)
+                }
+              }
+            }
+          }
+        } catch { return }
+      }
+    },
+    FuzzTarget("postgres-frontend") { input in
+      var parser = PostgresFrontendParser()
+      for piece in pieces(of: input) {
+        parser.receive(piece)
+        do {
+          while let message = try parser.next() {
+            if case .authentication(let bytes) = message { _ = try? PostgresSASL.readInitialResponse(bytes) }
+            var written: [UInt8] = []
+            message.write(to: &written)
+          }
+        } catch { return }
+      }
+    },
+    FuzzTarget("postgres-handshake") { input in
+      guard let first = input.first else { return }
+      var startup = PostgresStartup(user: "u", password: "p", database: "d", isLocal: first & 1 == 0)
+      startup.encryption = first & 2 == 0 ? .never : .ifOffered
+      var handshake = PostgresHandshake(startup, nonce: Array(0..<18))
+      _ = handshake.start()
+      for piece in pieces(of: Array(input.dropFirst())) {
+        guard let actions = try? handshake.receive(piece) else { return }
+        for action in actions {
+          switch action {
+          case .startTLS: _ = handshake.tlsStarted()
+          // The work itself takes long on purpose.
+          case .derive: guard (try? handshake.derived(Array(repeating: 0, count: 32))) != nil else { return }
+          case .send, .ready: continue
+          }
+        }
+      }
+    },
+    FuzzTarget("postgres-url") { input in
+      let text = String(decoding: input, as: UTF8.self)
+      if let url = try? PostgresURL(parsing: text), let host = url.hosts.first {
+        _ = PostgresPasswordFile(text).password(host: host, database: url.database, user: url.user)
+      }
+      _ = PostgresURL.redacted(text)
     },
   ]
 

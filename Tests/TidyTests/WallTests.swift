@@ -20,8 +20,9 @@ struct WallTests {
       rooms: [
         "RuntimeHooks", "Environment", "PlantedBugs", "Wire/Bytes", "Text", "Wire/JSON", "Wire/Cryptography",
         "Wire/HTTP", "Wire/WebSocket",
-        "Wire/SocketIO", "Wire/AMQP", "Wire/JWT", "Wire", "Database", "HTTP", "Sockets", "Broker/Client",
-        "Broker/Queue", "Broker/Server", "Queues", "Accounts", "Chat", "Customers", "Routing", "Supervision", "Upkeep",
+        "Wire/SocketIO", "Wire/AMQP", "Wire/PostgreSQL", "Wire/JWT", "Wire", "Database", "HTTP", "Sockets",
+        "Broker/Client", "Broker/Queue", "Broker/Server", "Queues", "Accounts", "Chat", "Customers", "Routing",
+        "Supervision", "Upkeep",
       ], strangers: ["Accounts", "Chat", "Customers", "Routing", "Supervision"]),
     House(
       folder: "Sim",

@@ -148,6 +148,30 @@ extension Door {
         writer.table(table)
       }
     },
+    bytes(
+      "PostgreSQL: values of rows", 20_000,
+      { size in
+        var output: [UInt8] = []
+        for _ in 0..<size / 10 { PostgresBackendMessage.dataRow(PostgresRow([[1], nil, [2, 3]])).write(to: &output) }
+        return output
+      }
+    ) {
+      var parser = PostgresBackendParser()
+      for byte in $0 {
+        parser.receive([byte])
+        while try parser.next() != nil {}
+      }
+    },
+    bytes(
+      "PostgreSQL: a row in pieces of one byte", 50_000,
+      { [0x44, 0, 0, 0xFF, 0xFF] + Array(repeating: 0, count: min($0, 65_530)) }
+    ) {
+      var parser = PostgresBackendParser()
+      for byte in $0 {
+        parser.receive([byte])
+        while try parser.next() != nil {}
+      }
+    },
     Door("AMQP: a body in frames of one byte", 20_000) { size in
       var header: [UInt8] = [0, 60, 0, 0]
       header.append(big: UInt64(size))

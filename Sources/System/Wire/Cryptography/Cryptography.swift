@@ -10,6 +10,9 @@ public enum Cryptography {
   /// its strength (RFC 6455 §10.8).
   static func sha1(_ message: [UInt8]) -> [UInt8] { digest(message, EVP_sha1(), length: 20) }
 
+  /// Returns the MD5 digest (RFC 1321) of a message: 16 bytes. Only for PostgreSQL's older form of passwords; MD5 is broken.
+  static func md5(_ message: [UInt8]) -> [UInt8] { digest(message, EVP_md5(), length: 16) }
+
   private static func digest(_ message: [UInt8], _ algorithm: OpaquePointer?, length: Int) -> [UInt8] {
     [UInt8](unsafeUninitializedCapacity: length) { output, count in
       require(EVP_Digest(message, message.count, output.baseAddress, nil, algorithm, nil) == 1, "a digest failed")
