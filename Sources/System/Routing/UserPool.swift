@@ -139,11 +139,24 @@ struct UserPool: Sendable {
     return nil
   }
 
+  /// Entries of users that are not free, beyond the number of users, after which they are removed.
+  private static let maximumStale = 64
+
   private mutating func free(_ id: UserID) {
     lastTurn += 1
     users[id]!.turn = lastTurn
     queue.append((lastTurn, id))
     move(id, to: .free)
+    // Users may come and go without end while nobody wants one.
+    if queue.count > 2 * users.count + Self.maximumStale {
+      queue = queue[head...].filter { isFree($0.user, since: $0.turn) }
+      head = 0
+    }
+  }
+
+  private func isFree(_ id: UserID, since turn: Int64) -> Bool {
+    guard let user = users[id] else { return false }
+    return user.place == .free && user.turn == turn
   }
 
   /// Makes every change of place, so that `served` agrees with `users`.
@@ -166,7 +179,7 @@ struct UserPool: Sendable {
         head = 0
       }
       if planted(.listBesideDictionary) { return id }
-      if let user = users[id], user.place == .free, user.turn == turn { return id }
+      if isFree(id, since: turn) { return id }
     }
     return nil
   }

@@ -145,4 +145,19 @@ struct UserPoolTests {
     #expect(changes.allSatisfy { $0.1 == nil })
     #expect(changes.map(\.0) == Array(Set(changes.map(\.0))).sorted())
   }
+
+  @Test("users who come and go while nobody wants them leave nothing behind, and keep their turns")
+  func comingAndGoing() {
+    var pool = UserPool()
+    pool.connect(id(1), connection: nil)
+    for _ in 0..<10_000 {
+      pool.connect(id(2), connection: nil)
+      _ = pool.disconnect(id(2), connection: nil)
+    }
+    pool.connect(id(2), connection: nil)
+    let queue = Mirror(reflecting: pool).children.first { $0.label == "queue" }
+    #expect(queue.map { Mirror(reflecting: $0.value).children.count } ?? .max < 100)
+    #expect(pool.grant(.number(1), to: one).users == [id(1)])
+    #expect(pool.grant(.number(1), to: two).users == [id(2)])
+  }
 }
