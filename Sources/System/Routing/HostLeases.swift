@@ -11,6 +11,8 @@ struct HostLeases {
 
   /// Hosts that were silent for longer are forgotten.
   private static let memory: Duration = .seconds(600)
+  /// The most hosts. Whoever may publish to the manager's queue can name any number of them.
+  static let maximum = 10_000
 
   init(_ options: UserManagerOptions, at now: Instant) {
     self.options = options
@@ -18,7 +20,8 @@ struct HostLeases {
   }
 
   mutating func hear(from host: HostName, at now: Instant) {
-    if !host.isUnnamed { heard[host] = now }
+    guard !host.isUnnamed, heard.count < Self.maximum || heard[host] != nil else { return }
+    heard[host] = now
   }
 
   mutating func forget(_ host: HostName) { heard[host] = nil }
@@ -46,7 +49,9 @@ struct HostLeases {
       waiting[session.id] = offer
     }
     offers = waiting
-    heard = heard.filter { now - $0.value < Self.memory }
+    // With many hosts there is no room for those that are lost.
+    let memory = heard.count < Self.maximum / 2 ? Self.memory : options.hostTimeout
+    heard = heard.filter { now - $0.value <= memory }
     return inputs + lost.sorted().map { .hostLost($0) }
   }
 }

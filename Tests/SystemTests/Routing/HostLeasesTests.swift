@@ -44,4 +44,17 @@ struct HostLeasesTests {
     let later = leases.expire(among: starting, at: now + .seconds(600))
     #expect(later.isEmpty, "no host is alive")
   }
+
+  @Test("a flood of names of hosts is bounded, and the hosts that are known stay known")
+  func flood() {
+    var leases = HostLeases(options, at: start)
+    leases.hear(from: host, at: start)
+    for number in 0..<20_000 { leases.hear(from: HostName("flood-\(number)")!, at: start) }
+    #expect(leases.hosts.count == HostLeases.maximum)
+    let later = start + options.hostTimeout
+    leases.hear(from: host, at: later)
+    let inputs = leases.expire(among: [session(.running)], at: later + .nanoseconds(1))
+    #expect(inputs.isEmpty)
+    #expect(leases.hosts.map(\.name) == [host])
+  }
 }
