@@ -158,7 +158,7 @@ public actor SupervisorHost: Service {
         if sessions[id]?.session.epoch == before.epoch {
           sessions[id]?.consumers = consumers
         } else {
-          for consumer in consumers { await client.cancel(consumer) }
+          await stopConsuming(consumers, for: id)
         }
       case .running, .starting: break
       }
@@ -222,11 +222,20 @@ public actor SupervisorHost: Service {
     return try session.take(message, deliveryID: id)
   }
 
-  /// Stops consuming for a supervisor. The session may be here again with a later epoch. The
-  /// manager deletes its queues.
+  /// Stops consuming for a supervisor. The session may be here again with a later epoch.
   private func stop(_ session: SupervisorSession) async {
     guard sessions[session.id]?.session.epoch == session.epoch, let running = sessions.removeValue(forKey: session.id)
     else { return }
-    for consumer in running.consumers { await client.cancel(consumer) }
+    await stopConsuming(running.consumers, for: session.id)
+  }
+
+  /// Ends consumers of a session. The manager deletes its queues, and declares them itself as long as
+  /// it has the session, so the next connection must not declare them from here.
+  private func stopConsuming(_ consumers: [Int], for id: SupervisorID) async {
+    for consumer in consumers { await client.cancel(consumer) }
+    guard sessions[id] == nil else { return }
+    for queue in QueueNames.queues(of: id) {
+      await client.forget(queue, exchange: QueueNames.supervisorExchange)
+    }
   }
 }

@@ -144,6 +144,18 @@ struct AMQPClientTests {
     #expect(counts.1.first ?? 0 >= 150)
   }
 
+  @Test("a queue that was forgotten is not declared on the next connection")
+  func forgotten() {
+    var topology = AMQPTopology()
+    let log = Log(node: "n", threshold: .error) { _ in }
+    _ = topology.add([.queue("q", exchange: "")], log)
+    topology.forget("q", exchange: "")
+    var output: [UInt8] = []
+    topology.write(to: &output)
+    #expect(output.isEmpty)
+    #expect(topology.add([.queue("q", exchange: "")], log).count == 1)
+  }
+
   // MARK: Bad brokers
 
   private static let oversized = bytes(count: 1 << 20)

@@ -121,6 +121,9 @@ public actor AMQPClient {
     flush()
   }
 
+  /// Forgets a declared queue, which another client deletes: it is not declared on the next connection.
+  public func forget(_ queue: String, exchange: String) { conversation.forget(queue, exchange: exchange) }
+
   /// Deletes a queue, and returns once the broker has deleted it. Do not declare it again before that.
   /// - Throws: `NetworkError.closed` when the client is closed first; `AMQPFramingError` for a name that is too long.
   public func delete(_ queue: String, exchange: String) async throws {

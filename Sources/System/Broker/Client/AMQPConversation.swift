@@ -89,6 +89,8 @@ struct AMQPConversation {
     if isOpen { for declaration in added { declaration.write(on: AMQPPublisher.channel, to: &output) } }
   }
 
+  mutating func forget(_ queue: String, exchange: String) { topology.forget(queue, exchange: exchange) }
+
   mutating func delete(_ queue: String, exchange: String, _ batch: AMQPBatch) {
     topology.delete(queue, exchange: exchange, batch)
     if isOpen { AMQPTopology.write(deleting: queue, to: &output) }

@@ -44,11 +44,16 @@ struct AMQPTopology {
     for declaration in declarations { declaration.write(on: AMQPPublisher.channel, to: &output) }
   }
 
+  /// Forgets the declaration of a queue: the broker need not have it on the next connection.
+  mutating func forget(_ queue: String, exchange: String) {
+    declarations.removeAll { $0 == .queue(queue, exchange: exchange) }
+  }
+
   // MARK: Deletions
 
   /// Forgets the declaration of a queue, and notes that the broker has to delete it.
   mutating func delete(_ queue: String, exchange: String, _ batch: AMQPBatch) {
-    declarations.removeAll { $0 == .queue(queue, exchange: exchange) }
+    forget(queue, exchange: exchange)
     deletions.append(Deletion(queue: queue, batch: batch))
   }
 
