@@ -6,6 +6,8 @@ struct ChatEvidence {
   let readings: [Reading]
   let presence: [FinalPresence]
   let calls: [ServiceCall]
+  let typings: [Typing]
+  let acknowledged: [(line: Int, position: Int, content: String)]
   let endedSessions: [String: Int64]
   let isOnlineAtEnd: [Int64: Bool]
   let lastContacts: [(person: String, other: Int64)]
@@ -30,6 +32,8 @@ struct ChatEvidence {
     readings = history.readings
     presence = history.presence
     calls = history.calls
+    typings = history.typings
+    acknowledged = history.acknowledged
     endedSessions = history.endedSessions
     isOnlineAtEnd = history.isOnlineAtEnd
     lastContacts = history.lastContacts
@@ -40,5 +44,10 @@ struct ChatEvidence {
     sights =
       history.sockets.flatMap { socket in socket.heard.map { ($0.fact, socket.user, "\(socket.person) received") } }
       + history.readings.flatMap { reading in reading.facts.map { ($0, reading.user, "\(reading.person) read") } }
+  }
+
+  /// Whether a fault or a delay of the network overlaps a time.
+  func isDisturbed(from: Int64, to: Int64) -> Bool {
+    (disturbances + delays).contains { $0.lowerBound <= to && from <= $0.upperBound }
   }
 }

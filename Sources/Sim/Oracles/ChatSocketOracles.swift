@@ -46,6 +46,41 @@ extension ChatOracles {
     return []
   }
 
+  /// `typing` is emitted when it is handled, and the events of a socket are handled in order. So whoever hears
+  /// a message that the same socket sent later has been told of the typing before.
+  static func typing(_ evidence: ChatEvidence) -> [Breach] {
+    let deleted = Set(evidence.replaced.flatMap { $0 })
+    for typing in evidence.typings where !deleted.contains(typing.sender) && !deleted.contains(typing.peer) {
+      let conversation = Conversation.between(typing.sender, typing.peer)
+      // They were friends before, and nothing has changed that.
+      guard !evidence.membership.hasChanges(conversation),
+        evidence.sendings.contains(where: {
+          $0.conversation == conversation && $0.isAcknowledged && $0.interval.answered < typing.position
+        })
+      else { continue }
+      let later = Set(
+        evidence.acknowledged.filter { $0.line == typing.line && $0.position > typing.position }.map(\.content))
+      for socket in evidence.sockets where socket.user == typing.peer && socket.connected < typing.position {
+        guard let heard = socket.heard.first(where: { later.contains($0.fact.content) }),
+          !evidence.isDisturbed(from: typing.time, to: heard.time)
+        else { continue }
+        let sent = evidence.typings.count {
+          $0.line == typing.line && $0.peer == typing.peer && socket.connected < $0.position
+            && $0.position <= typing.position
+        }
+        let told = socket.typing.count { $0.sender == typing.sender && $0.position < heard.position }
+        guard told < sent else { continue }
+        return breach(
+          "whoever is connected is told that a friend is typing, before what the friend then says",
+          [
+            "\(VirtualTime.text(typing.time)) \(typing.person) typed, for the \(sent). time on one socket",
+            "\(VirtualTime.text(heard.time)) \(socket.person) heard \(say(heard.fact)), and of typing \(told) times",
+          ])
+      }
+    }
+    return []
+  }
+
   /// No user receives, over a socket or REST, a message of a conversation that they were not part
   /// of when it was stored.
   static func isPrivate(_ evidence: ChatEvidence) -> [Breach] {

@@ -47,7 +47,9 @@ final class ChatDevice: SocketOwner {
       tally.count(.presenceHeard)
       history.sockets[record].presence.append(
         (history.next(), data["user_id"]?.int ?? 0, data["status"] == "online"))
-    case "typing": tally.count(.typingHeard)
+    case "typing":
+      tally.count(.typingHeard)
+      history.sockets[record].typing.append((history.next(), data["sender_id"]?.int ?? 0))
     default: break
     }
   }

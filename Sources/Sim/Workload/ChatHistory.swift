@@ -103,6 +103,8 @@ struct ChatSocketRecord {
   let connectedAt: Int64
   var ended: Int?
   var heard: [(position: Int, time: Int64, fact: MessageFact)] = []
+  /// The users whose `typing` it received.
+  var typing: [(position: Int, sender: Int64)] = []
   /// The presence of other users, as the socket received it.
   var presence: [(position: Int, user: Int64, isOnline: Bool)] = []
 }
@@ -133,6 +135,17 @@ struct ServiceCall {
   var status: Int?
 }
 
+/// The event `typing`, which a user sent to another one without asking for an acknowledgement.
+struct Typing {
+  let person: String
+  let sender: Int64
+  let peer: Int64
+  /// The index of the sender's socket. Events of one socket are handled in order.
+  let line: Int
+  let position: Int
+  let time: Int64
+}
+
 /// Everything that users did and saw at the Chat Service, in one order.
 final class ChatHistory: Timeline {
   var sendings: [Sending] = []
@@ -141,6 +154,9 @@ final class ChatHistory: Timeline {
   var readings: [Reading] = []
   var presence: [FinalPresence] = []
   var calls: [ServiceCall] = []
+  var typings: [Typing] = []
+  /// The messages whose first attempt was acknowledged: the socket, the position of the request, the content.
+  var acknowledged: [(line: Int, position: Int, content: String)] = []
   /// When the end of each session was acknowledged.
   var endedSessions: [String: Int64] = [:]
   /// The user ids that each name has had, in order. An account that is deleted and registered again

@@ -72,6 +72,7 @@ final class ChatOutbox {
 
   /// Sends a message once; true if it was answered.
   private func attempt(_ sending: inout Sending, from device: ChatDevice? = nil) async throws -> Bool {
+    let isAlone = device == nil
     guard let device = device ?? connectedDevice(), let session = device.socket.session else { return false }
     let recipient: Int64
     let isGroup: Bool
@@ -80,6 +81,8 @@ final class ChatOutbox {
     case .group(let id): (recipient, isGroup) = (id, true)
     }
     user.tally.count(.messages)
+    // Only a first attempt tells when the message was sent.
+    let line = isAlone && sending.acknowledgements.isEmpty && !sending.hasUnknown ? device.socket.record : nil
     var call = ServiceCall(person: user.name, what: "send_message \"\(sending.content)\"", interval: history.begin())
     let answer = try await device.socket.call(
       "send_message",
@@ -97,6 +100,7 @@ final class ChatOutbox {
       sending.acknowledgements.append(
         Acknowledgement(id: id, sequence: sequence, timestamp: answer["timestamp"]?.string ?? ""))
       sending.accepted.append((session, call.interval.invokedAt))
+      if let line { history.acknowledged.append((line, call.interval.invoked, sending.content)) }
       return true
     }
     let message = answer["message"]?.string ?? "no reason"

@@ -77,7 +77,12 @@ final class ChatUser: SimulatedUser {
       guard let peer = knownPeer() else { return }
       try await outbox.send(to: .between(account.id, peer), isTwice: true, environment)
     case .typing:
-      guard let peer = knownPeer(), let device = outbox.connectedDevice() else { return }
+      guard let peer = knownPeer(), let device = outbox.connectedDevice(), let line = device.socket.record else {
+        return
+      }
+      history.typings.append(
+        Typing(
+          person: name, sender: account.id, peer: peer, line: line, position: history.next(), time: history.time))
       try await device.socket.tell("typing", ["recipient_id": .int(peer), "is_group": false])
     case .disconnect: await outbox.connectedDevice()?.socket.hangUp(silently: false)
     case .vanish: await outbox.connectedDevice()?.socket.hangUp(silently: true)

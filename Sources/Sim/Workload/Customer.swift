@@ -49,7 +49,7 @@ final class Customer: SimulatedUser {
         try await begin(client, environment)
       }
     }
-    try await say(client)
+    try await insist(client, environment)
     rendezvous.settle()
     state.lastSeen = "waits for the end of the run"
     try await rendezvous.waitForAll(environment)
@@ -104,17 +104,22 @@ final class Customer: SimulatedUser {
   /// Requests a session and initializes it, until it runs.
   private func begin(_ client: HTTPClient, _ environment: Environment) async throws {
     let interval = history.begin()
+    // Any refusal but that of a second session is asked about again: nobody gives up.
     while true {
       if let (status, body) = try await send("POST", "/requestSessionCreation", request, client) {
-        if status == 200 { take(body["SESSION_TOKEN"]?.string) }
-        // 400: an attempt without an answer was accepted. Its token is not known, and it expires.
-        if status == 200 || status == 400 { break }
+        // An attempt without an answer was accepted: the refusal names its token.
+        let isKnown = status == 400 && body["MESSAGE"] == "SESSION_ALREADY_RUNNING"
+        if status == 200 || isKnown {
+          take(body["SESSION_TOKEN"]?.string)
+          break
+        }
       }
       try await state.pause(mean: .milliseconds(700), environment)
     }
     while true {
       let answer = try await send(
         "POST", "/initializeSession", ["EMAIL": .string(email)], client)
+      // 404: an attempt without an answer has initialized it, or it has expired.
       if answer?.status == 200 || answer?.status == 404 { break }
       try await state.pause(mean: .milliseconds(700), environment)
     }
@@ -151,8 +156,10 @@ final class Customer: SimulatedUser {
     history.runs[current].wanted = wanted.lowerBound + (isSure ? 1 : 0)...wanted.upperBound + 1
   }
 
-  private func say(_ client: HTTPClient) async throws {
-    guard let current else { return }
+  /// Says something. Returns the status of the answer; nil without one.
+  @discardableResult
+  private func say(_ client: HTTPClient) async throws -> Int? {
+    guard let current else { return nil }
     said += 1
     let text = "\(name)/\(said)"
     let index = history.sayings.count
@@ -162,6 +169,22 @@ final class Customer: SimulatedUser {
     history.sayings[index].isAccepted = answer?.status == 200
     history.end(&history.sayings[index].interval)
     if answer?.status == 200 { tally.count(.messagesStored) }
+    return answer?.status
+  }
+
+  /// Says something until it is accepted: in a new session, if there is none. A customer who is refused
+  /// for ever is not served.
+  private func insist(_ client: HTTPClient, _ environment: Environment) async throws {
+    while true {
+      let status = try await say(client)
+      if status == 200 { return }
+      if status == 401 || status == 404 {
+        if let current { history.runs[current].isEnding = true }
+        try await begin(client, environment)
+      } else {
+        try await state.pause(mean: .milliseconds(700), environment)
+      }
+    }
   }
 
   /// Requests what is new in the transcript, as an application does from time to time.
