@@ -6,14 +6,15 @@ import System
 struct Inventory {
   private var counts: [String: Int] = [:]
 
-  /// Counts what each service holds now.
+  /// Counts what each service holds now. Supervisor hosts count as one: any of them may run a session.
   init(of services: [SimNode]) {
     for node in services {
-      for task in node.life?.liveTasks ?? [] { add(1, "\(node.name): task \(task)") }
-      for wait in node.life?.waits ?? [] { add(1, "\(node.name): \(Self.withoutNumber(wait))") }
+      let name = node.name.hasPrefix("supervisor-") ? "supervisors" : node.name
+      for task in node.life?.liveTasks ?? [] { add(1, "\(name): task \(task)") }
+      for wait in node.life?.waits ?? [] { add(1, "\(name): \(Self.withoutNumber(wait))") }
       guard let service = node.service else { continue }
       for entry in Holdings(of: service).counts.sorted(by: { $0.key < $1.key }) {
-        add(entry.value, "\(node.name): \(entry.key)")
+        add(entry.value, "\(name): \(entry.key)")
       }
     }
   }
@@ -41,8 +42,20 @@ struct Inventory {
     ("System.SessionBook.sessions", .max),
     // Cancelled consumers, at most 16 in a list or as many as others.
     ("System.BrokerConsumer", .max), ("System.ConsumerList.places", .max), ("System.BrokerQueue.consumers", .max),
-    // The connection of a pool that was used last stays until the next request.
-    ("System.HTTPClient", 1),
+    // Messages in queues. After a restart they are read from the disk when somebody wants them.
+    ("System.BrokerMessage", .max), (".ReturnedEntries.heap", .max),
+    // The connections of a pool stay until its next request, at most as many as requests at once.
+    ("System.HTTPClientPool.idle", 16), ("System.HTTPClient", 16),
+    // Removed elements leave gaps, at most as many as there are elements. `index` has no gaps.
+    (">.places", .max),
+    // Users who came and left while nobody wanted them, at most 64 more than twice the users.
+    ("System.UserPool.queue", 100),
+    // An entry for each user who has taken part in a session that goes on.
+    ("System.SupervisorSession.came", .max), ("System.SupervisorSession.left", .max),
+    // The numbers of channels that were used at once.
+    ("System.AMQPChannels.unused", .max),
+    // The hosts of the last 10 minutes, at most `HostLeases.maximum`.
+    ("System.HostLeases.heard", .max),
   ]
 
   /// A line for each count that is higher here than in `idle`.

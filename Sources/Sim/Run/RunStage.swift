@@ -80,10 +80,10 @@ struct RunStage {
   /// No part of the periods of the services' own work.
   private static let betweenSamples: Duration = .milliseconds(137)
 
-  /// What the services hold when all callers have left, and would not hold after a restart. Empty if
-  /// there were other users, or a broker: queues and sessions go on without them.
+  /// What the services hold when everybody has left, and would not hold after a restart. Sessions that
+  /// nobody has ended are there before and after it. Empty for a scenario that does not ask for it.
   func leftovers() -> [String] {
-    guard scenario.people.allSatisfy({ $0.role == .caller }), !scenario.hasBroker else { return [] }
+    guard scenario.atRest else { return [] }
     world.run(until: world.now + scenario.service.vanishing + Self.leaving)
     var inventory = Inventory(of: services)
     for _ in 0..<Self.samples {

@@ -8,8 +8,8 @@ extension Scenario {
   public init(parsing bytes: [UInt8], file: String) throws(ScenarioError) {
     let root = try ScenarioValue.parse(bytes, file: file)
     root.requireKeys([
-      "name", "about", "seed", "topology", "service", "people", "network", "clocks", "run", "grace", "end", "faults",
-      "script", "expect", "sometimes", "strategy", "choices", "plant", "fails",
+      "name", "about", "seed", "topology", "service", "people", "network", "clocks", "run", "grace", "end",
+      "atRest", "faults", "script", "expect", "sometimes", "strategy", "choices", "plant", "fails",
     ])
     if root.value.members != nil, root["name"] == nil { root.note("a scenario needs a \"name\"") }
     root.read("name", into: &name) { try Self.title($0) }
@@ -20,12 +20,16 @@ extension Scenario {
     root.read("run", into: &run) { try $0.duration(Bounds.run) }
     root.read("grace", into: &grace) { try $0.duration(Bounds.run) }
     end = root.read("end") { try $0.duration(Bounds.run) }
+    root.read("atRest", into: &atRest) { try $0.bool() }
     if let topology = root["topology"] { read(topology: topology) }
     if let service = root["service"] { readService(service) }
     for entry in root.list("plant") { plant(entry) }
     if let network = root["network"] { link = Self.link(network) }
     people = root.list("people").map(UserGroup.init)
     checkPeople(root)
+    if atRest, people.contains(where: { $0.role == .attacker }) {
+      root["atRest"]?.note("attackers leave things behind: they are judged by what a service holds for them")
+    }
     for (node, rule) in root.table("clocks") {
       if let rule = clockRule(node, rule) { clocks.append(rule) }
     }

@@ -5,7 +5,8 @@ extension ScenarioDraw {
   /// The scenario, with a chance of 0.4 with an attacker among the users.
   func attacked(_ scenario: JSONValue, _ kind: String) -> JSONValue {
     guard attacks.chance(0.4) else { return scenario }
-    return scenario.setting("people", .array((scenario["people"]?.array ?? []) + [attacker(of: kind)]))
+    return scenario.removing("atRest").setting(
+      "people", .array((scenario["people"]?.array ?? []) + [attacker(of: kind)]))
   }
 
   /// An attacker with all possible kinds of attacks, or some of them.

@@ -25,7 +25,8 @@ extension ScenarioDraw {
       case "accounts": [.http]
       case "queues": [.http, .amqp]
       case "chat", "sessions": [.http, .sockets]
-      default: ConnectionKind.allCases
+      // Clients of the broker are trusted as services are. Half of the callers are not.
+      default: calls.chance(0.5) ? ConnectionKind.allCases : [.http, .sockets]
       }
     return [
       "name": "cal", "role": "caller", "count": .int(Int64(1 + calls.choose(most))),
@@ -33,5 +34,15 @@ extension ScenarioDraw {
       "thinkTime": .string(calls.pick(["50ms", "150ms", "400ms"])),
       "actions": .object(kinds.map { .init($0.rawValue, .int(Int64(1 + calls.choose(4)))) }),
     ]
+  }
+
+  /// Whether the services are compared with restarted ones. That takes longer than most runs, so for other
+  /// people than callers it is rare. Clients of the broker leave messages that a restart loses, and sessions
+  /// that only they believe in.
+  func endsAtRest(_ nodes: [String], _ people: JSONValue, _ kind: String) -> Bool {
+    let hasClients = (people.array ?? []).contains {
+      $0["role"] == "caller" && ($0["actions"]?["amqp"] != nil || $0["actions"]?["queues"] != nil)
+    }
+    return hasClients && nodes.contains("broker") ? false : kind == "calls" || calls.chance(0.1)
   }
 }

@@ -89,6 +89,7 @@ public struct ScenarioDraw {
     let names = Self.groups(JSONValue.object(members))
     faults += self.faults(drawn.nodes, names, seconds, most: isSpecial ? 1 : 4)
     members.append(.init("faults", .array(faults)))
+    if endsAtRest(drawn.nodes, people, kind) { members.append(.init("atRest", true)) }
     if !planted.isEmpty { members.append(.init("plant", .array(planted.map { .string($0) }))) }
     return isSpecial || kind == "calls" ? .object(members) : attacked(.object(members), kind)
   }
@@ -108,7 +109,7 @@ public struct ScenarioDraw {
       let (topology, nodes) = calledTopology()
       drawn.nodes = nodes
       if let topology { drawn.members.append(.init("topology", topology)) }
-      drawn.people = [callers(of: kind, most: 4)]
+      drawn.people = [callers(of: nodes == ["broker"] ? "queues" : kind, most: 4)]
     case "queues":
       drawn.nodes = ["broker"]
       drawn.members.append(.init("topology", ["broker": 1]))
