@@ -56,7 +56,9 @@ public struct ScenarioRunner: Sendable {
       attack: attack,
       callers: CallerEvidence(
         histories.callers, disturbances: [Self.boot] + stage.driver.disturbances + world.stalls.map(\.time)),
-      contract: ContractEvidence(histories.log, hasRestarts: hasRestarts))
+      contract: ContractEvidence(
+        histories.log, hasRestarts: hasRestarts,
+        hasDelegates: scenario.people.contains { $0.role == .vandal || $0.role == .caller && $0.isTrusted }))
     let violations = Oracle.judge(evidence, endedEarly: scenario.end != nil)
     let tally = histories.tally
     tally.add(evidence.contract.decided, to: .decided)
