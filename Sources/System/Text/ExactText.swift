@@ -4,7 +4,6 @@ extension String {
   /// `==` compares canonical equivalence. That takes quadratic time on a letter with many combining
   /// marks, and strings with different bytes may be equal. Compare text from clients with this
   /// method.
-  @inline(__always)
   func hasSameBytes(as other: String) -> Bool {
     guard utf8.count == other.utf8.count else { return false }
     return withUTF8Bytes { own in

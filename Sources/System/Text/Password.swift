@@ -15,9 +15,13 @@ struct Password: Sendable {
     let reason: String
   }
 
-  /// A new password.
+  /// A new password. Control characters are refused (RFC 8265 §4.2.1, RFC 8264 §9.12). Other
+  /// characters that RFC 8264 refuses are allowed, since emoji contain some of them.
   init(choosing raw: String) throws(Invalid) {
     guard raw.utf8.count <= Self.maximumRawBytes else { throw Self.tooLong }
+    guard raw.unicodeScalars.allSatisfy({ $0.properties.generalCategory != .control }) else {
+      throw Invalid(reason: "must not contain control characters")
+    }
     self.init(prepared: raw)
     guard text.utf8.count <= Self.maximumBytes else { throw Self.tooLong }
     guard text.unicodeScalars.count >= Self.minimumCharacters else {

@@ -32,6 +32,21 @@ struct PasswordTests {
   }
 
   @Test(
+    "a new password has no control characters, and an old one with some still logs in",
+    arguments: ["pass\u{0}word1", "pass\tword1", "password1\n", "pass\u{7F}word1", "pass\u{85}word1"])
+  func controlCharacters(password: String) {
+    #expect(throws: Password.Invalid.self) { try Password(choosing: password) }
+    #expect(matches(hash(password), password))
+  }
+
+  @Test(
+    "emoji and combining marks are allowed",
+    arguments: ["❤️❤️❤️❤️", "👩‍👩‍👧‍👦 family", "e\u{301}e\u{301}e\u{301}e\u{301}e\u{301}e\u{301}e\u{301}e\u{301}"])
+  func marks(password: String) {
+    #expect(throws: Never.self) { try Password(choosing: password) }
+  }
+
+  @Test(
     "rows without a valid hash match nothing",
     arguments: [
       ("nonsense", ""), ("", ""), ("sha256$", ""), ("sha256$00", "00"), ("pbkdf2-sha256$999999999999$00", ""),
