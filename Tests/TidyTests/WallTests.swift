@@ -20,7 +20,7 @@ struct WallTests {
       rooms: [
         "RuntimeHooks", "Environment", "PlantedBugs", "Wire/Bytes", "Text", "Wire/JSON", "Wire/Cryptography",
         "Wire/HTTP", "Wire/WebSocket",
-        "Wire/SocketIO", "Wire/AMQP", "Wire/PostgreSQL", "Wire/JWT", "Wire", "Database", "HTTP", "Sockets",
+        "Wire/SocketIO", "Wire/AMQP", "Wire/PostgreSQL", "Wire/JWT", "Wire", "TLS", "Database", "HTTP", "Sockets",
         "Broker/Client", "Broker/Queue", "Broker/Server", "Queues", "Accounts", "Chat", "Customers", "Routing",
         "Supervision", "Upkeep",
       ], strangers: ["Accounts", "Chat", "Customers", "Routing", "Supervision"]),

@@ -37,6 +37,13 @@ public struct Environment: Sendable {
     self.log = log
     self.memory = memory
   }
+
+  /// The environment with another network.
+  public func with(network: any Network) -> Environment {
+    Environment(
+      node: node, clock: clock, network: network, storage: storage, entropy: entropy, executor: executor, log: log,
+      memory: memory)
+  }
 }
 
 /// Stops the process with `message` if `condition` is false, in debug and release builds.

@@ -33,6 +33,12 @@ public protocol Connection: Sendable {
   /// peer that crashed silently.
   var hasEnded: Bool { get }
 
+  /// Whether the bytes are encrypted.
+  var isSecure: Bool { get }
+
+  /// Whether the peer has proved by a certificate that it is a service.
+  var isAuthenticated: Bool { get }
+
   /// Waits for bytes and returns between 1 and `limit` of them, or an empty array at the end of the
   /// stream.
   /// - Throws: `NetworkError.reset`, `.timedOut` at `deadline`, `.closed` after `close()`;
@@ -56,6 +62,13 @@ public protocol Connection: Sendable {
 
   /// Aborts the connection (a TCP RST) and drops unsent bytes.
   func reset()
+}
+
+extension Connection {
+  /// False: a connection without TLS is not encrypted.
+  public var isSecure: Bool { false }
+  /// False: a connection without TLS authenticates nobody.
+  public var isAuthenticated: Bool { false }
 }
 
 /// A host name or address, and a port.
@@ -99,6 +112,9 @@ public enum NetworkError: Error, Hashable, Sendable {
   case permissionDenied(SocketAddress)
   /// The node has no file descriptors or buffers left.
   case exhausted(String)
+  /// The peer could not be authenticated, or does not speak TLS as agreed. The text is for the
+  /// operator.
+  case insecure(String)
 }
 
 /// The caller's node has crashed. Only the simulator throws this error; further actions of the

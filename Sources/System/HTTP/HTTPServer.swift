@@ -73,6 +73,7 @@ public actor HTTPServer {
     self.options = options
     self.listener = listener
     address = listener.address
+    if let secure = listener as? SecureListener { metrics.observe(secure) }
     serialExecutor = environment.executor.forActor("http-server")
     requestMemory = ConnectionMemory(environment.memory.strangers, proxies: options.trustedProxies)
     answerMemory = ConnectionMemory(environment.memory.members, proxies: options.trustedProxies)

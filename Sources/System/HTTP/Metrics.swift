@@ -36,6 +36,7 @@ public final class Metrics: Sendable {
     var connections = 0
     var batches = Histogram(Metrics.batchBounds)
     var databaseFailures = 0
+    var listener: SecureListener?
   }
 
   private let service: String
@@ -64,6 +65,9 @@ public final class Metrics: Sendable {
       state.durations[route].add(duration.inSeconds)
     }
   }
+
+  /// Reports the handshakes and the certificates of a listener.
+  func observe(_ listener: SecureListener) { state.withLock { $0.listener = listener } }
 
   func connectionOpened() {
     state.withLock {
@@ -103,6 +107,7 @@ public final class Metrics: Sendable {
     page.histogram("parley_database_commit_transactions", [:], state.batches)
     page.family("parley_database_failures_total", "counter", "Failures of the database.")
     page.line("parley_database_failures_total", [:], "\(state.databaseFailures)")
+    if let listener = state.listener { page.add(listener) }
     return page.text
   }
 
@@ -112,6 +117,18 @@ public final class Metrics: Sendable {
 
     mutating func family(_ name: String, _ type: String, _ help: String) {
       text += "# HELP \(name) \(help)\n# TYPE \(name) \(type)\n"
+    }
+
+    mutating func add(_ listener: SecureListener) {
+      let (counts, expiry) = listener.state
+      family("parley_tls_handshakes_total", "counter", "TLS handshakes by result.")
+      for (result, count) in [("completed", counts.completed), ("failed", counts.failed), ("refused", counts.refused)] {
+        line("parley_tls_handshakes_total", ["result": result], "\(count)")
+      }
+      guard let expiry else { return }
+      family(
+        "parley_tls_certificate_expiry_timestamp_seconds", "gauge", "When the first certificate expires, as Unix time.")
+      line("parley_tls_certificate_expiry_timestamp_seconds", [:], "\(expiry.seconds)")
     }
 
     mutating func line(_ name: String, _ labels: KeyValuePairs<String, String>, _ value: String) {

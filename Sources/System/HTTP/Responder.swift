@@ -49,7 +49,7 @@ final class Responder: @unchecked Sendable {
     var index: Int?
     let reply: Reply
     do {
-      switch try prepare(request, from: peer, client, route: &index) {
+      switch try prepare(request, on: connection, client, route: &index) {
       case .reply(let ready): reply = ready
       case .handle(let handler, let call): reply = try await handler(call)
       }
@@ -114,7 +114,7 @@ final class Responder: @unchecked Sendable {
   }
 
   private func prepare(
-    _ request: HTTPRequest, from peer: SocketAddress, _ client: SocketAddress, route index: inout Int?
+    _ request: HTTPRequest, on connection: any Connection, _ client: SocketAddress, route index: inout Int?
   ) throws -> Prepared {
     if request.method == "OPTIONS" { return .reply(preflight(request)) }
     switch router.match(request.method, request.path) {
@@ -123,16 +123,23 @@ final class Responder: @unchecked Sendable {
       throw HTTPFailure(405, "method not allowed: \(request.method)", fields: [("allow", allow)])
     case .found(let entry):
       index = entry.index
-      return .handle(entry.route.handler, try call(entry, Call(request: request, peer: peer, client: client)))
+      return .handle(
+        entry.route.handler,
+        try call(
+          entry, Call(request: request, peer: connection.peer, client: client),
+          on: connection))
     }
   }
 
-  private func call(_ entry: Router.Entry, _ call: consuming Call) throws -> Call {
+  private func call(_ entry: Router.Entry, _ call: consuming Call, on connection: any Connection) throws -> Call {
     let request = call.request
     switch entry.route.access {
     case .anyone: break
     case .user(let authenticate): call.principal = try authenticate(call)
-    case .service: try services.check(request, bearer: call.bearerToken, peer: call.peer)
+    case .service:
+      try services.check(
+        request, bearer: call.bearerToken, peer: call.peer, isAuthenticated: connection.isAuthenticated,
+        isSecure: connection.isSecure)
     }
     try RequestBody.checkFields(request, entry.route.parameters)
     if let schema = entry.route.body {

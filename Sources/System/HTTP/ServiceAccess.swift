@@ -2,8 +2,9 @@ import Environment
 
 /// The access rule of endpoints that are for services only.
 ///
-/// With a service token configured, the caller has to show it. Without one, the caller has to be on
-/// this machine, and has to be neither a browser that acts for another site nor a proxy.
+/// A caller whose certificate is of an authority of services has access. With a service token
+/// configured, others have to show it. Without one, the caller has to be on this machine, and has to
+/// be neither a browser that acts for another site nor a proxy.
 public struct ServiceAccess: Sendable {
   /// Minimum length of a token in characters. Shorter tokens could be guessed.
   public static let shortestToken = 16
@@ -12,15 +13,21 @@ public struct ServiceAccess: Sendable {
 
   /// - Throws: 401 for a missing or wrong token; 421 for a host other than loopback, as after DNS
   ///   rebinding; otherwise 403.
-  func check(_ request: HTTPRequest, bearer: String?, peer: SocketAddress) throws(HTTPFailure) {
-    guard let token else { return try checkLocal(request, peer) }
+  func check(
+    _ request: HTTPRequest, bearer: String?, peer: SocketAddress, isAuthenticated: Bool = false,
+    isSecure: Bool = false
+  )
+    throws(HTTPFailure)
+  {
+    if isAuthenticated { return }
+    guard let token else { return try checkLocal(request, peer, isSecure: isSecure) }
     guard let bearer, Cryptography.constantTimeEqual(token.utf8, bearer.utf8) else {
       throw HTTPFailure(
         401, "for services only: the service token is required", fields: [("www-authenticate", "Bearer")])
     }
   }
 
-  private func checkLocal(_ request: HTTPRequest, _ peer: SocketAddress) throws(HTTPFailure) {
+  private func checkLocal(_ request: HTTPRequest, _ peer: SocketAddress, isSecure: Bool) throws(HTTPFailure) {
     guard peer.isLoopback else {
       throw HTTPFailure(403, "for services only: beyond loopback, a service token has to be configured")
     }
@@ -31,7 +38,7 @@ public struct ServiceAccess: Sendable {
     if let name = fields.pairs.map(\.name).first(where: Self.isAddedByProxy) {
       throw HTTPFailure(403, "for services only: without a service token, proxies are refused (\(name))")
     }
-    let own = Self.origin(of: host)
+    let own = Self.withoutDefaultPort((isSecure ? "https://" : "http://") + host.lowercased())
     guard fields.all("origin").allSatisfy({ Self.withoutDefaultPort($0.lowercased()) == own }),
       fields.all("sec-fetch-site").allSatisfy({ $0 == "same-origin" || $0 == "none" })
     else { throw HTTPFailure(403, "for services only: requests of other pages are refused") }
@@ -57,13 +64,10 @@ public struct ServiceAccess: Sendable {
     return !host.contains(":") && SocketAddress(host: String(host), port: 0).isLoopback
   }
 
-  /// The origin of the pages that this server serves under `authority` (RFC 6454 §4), in lower
-  /// case.
-  private static func origin(of authority: String) -> String {
-    withoutDefaultPort("http://" + authority.lowercased())
-  }
-
+  /// An origin (RFC 6454 §4) without the port that its scheme has by default.
   private static func withoutDefaultPort(_ origin: String) -> String {
-    origin.hasPrefix("http://") && origin.hasSuffix(":80") ? String(origin.dropLast(3)) : origin
+    if origin.hasPrefix("http://"), origin.hasSuffix(":80") { return String(origin.dropLast(3)) }
+    if origin.hasPrefix("https://"), origin.hasSuffix(":443") { return String(origin.dropLast(4)) }
+    return origin
   }
 }

@@ -129,6 +129,22 @@ struct BrokerLimitsTests {
     #expect(again == (isGood ? user : nil))
   }
 
+  @Test("a client with a certificate of a service logs in as guest from anywhere, with and without a token")
+  func certificates() {
+    for token in [nil, "0123456789abcdef"] {
+      for (password, isGood) in [("guest", true), ("", false)] {
+        let response = Array("\0guest\0\(password)".utf8)
+        let found = try? BrokerLogin.plain.user(
+          response, serviceToken: token, isLoopback: false, isAuthenticated: true)
+        #expect(found == (isGood ? "guest" : nil))
+      }
+    }
+    let holder = try? BrokerLogin.plain.user(
+      Array("\0parley\00123456789abcdef".utf8), serviceToken: "0123456789abcdef", isLoopback: false,
+      isAuthenticated: true)
+    #expect(holder == "parley")
+  }
+
   @Test("the reason of an error is shortened at the end of a character", arguments: [1, 2, 3])
   func reasons(offset: Int) throws {
     let text = String(repeating: "x", count: offset) + String(repeating: "語", count: 200)

@@ -8,15 +8,22 @@ enum BrokerLogin: String, CaseIterable {
   static var names: String { allCases.map(\.rawValue).joined(separator: " ") }
 
   /// Checks a SASL response and returns its user. With a service token, `parley` logs in with it from
-  /// anywhere. Without one, `guest` logs in with `guest`, over loopback alone.
+  /// anywhere. Without one, `guest` logs in with `guest`, over loopback alone. A client whose
+  /// certificate is of an authority of services logs in as `guest` from anywhere.
   /// - Throws: `AMQPError` 403.
-  func user(_ response: [UInt8], serviceToken: String?, isLoopback: Bool) throws(AMQPError) -> String {
+  func user(_ response: [UInt8], serviceToken: String?, isLoopback: Bool, isAuthenticated: Bool = false)
+    throws(AMQPError) -> String
+  {
     let refusal = AMQPError(
       403, "ACCESS_REFUSED - Login was refused using authentication mechanism \(rawValue)")
     guard let (name, secret) = credentials(response) else { throw refusal }
-    let (user, password) = if let serviceToken { ("parley", serviceToken) } else { ("guest", "guest") }
+    let isGuest = isAuthenticated && name.elementsEqual("guest".utf8)
+    let (user, password) =
+      if let serviceToken, !isGuest { ("parley", serviceToken) } else { ("guest", "guest") }
     let isRight = Cryptography.constantTimeEqual(password.utf8, secret)
-    guard name.elementsEqual(user.utf8), isRight, serviceToken != nil || isLoopback else { throw refusal }
+    guard name.elementsEqual(user.utf8), isRight, serviceToken != nil || isLoopback || isAuthenticated else {
+      throw refusal
+    }
     return user
   }
 
