@@ -1,11 +1,14 @@
 import Environment
 import Glibc
+import Real
 import System
 
 /// The effective settings of `serve`. A flag overrides its environment variable, which overrides
 /// the configuration file, which overrides the default.
 struct Configuration {
   private var values: [String: [String]] = [:]
+  /// The token of the services of this process, if others prove by a certificate that they are services.
+  private var ownToken: String?
 
   init(_ arguments: Arguments, environment: [(name: String, value: String)]) throws(UsageError) {
     var layers: [[String: [String]]] = [[:], [:], [:]]
@@ -23,7 +26,12 @@ struct Configuration {
       values[setting.flag] = layers.lazy.compactMap { $0[setting.flag] }.first ?? setting.standard.map { [$0] } ?? []
     }
     values["host"] = values["host"]?.map(Setting.unbracketed)
+    // The port of AMQP over TLS, as IANA has it.
+    if servesTLS, !layers.contains(where: { $0["amqp-port"] != nil }) { values["amqp-port"] = ["5671"] }
     try checkTogether()
+    if !list("tls-client-ca").isEmpty, list("service-token").isEmpty {
+      ownToken = Hex.encode(RealEntropy().bytes(32))
+    }
   }
 
   private static func variables(_ environment: [(name: String, value: String)]) throws(UsageError) -> [String: [String]]
@@ -77,6 +85,7 @@ struct Configuration {
     switch value {
     case .string(let text): return [text]
     case .int(let number): return ["\(number)"]
+    case .bool(let flag): return ["\(flag)"]
     case .array(let elements) where isList:
       let texts = elements.compactMap(\.string)
       return texts.count == elements.count ? texts : nil
@@ -87,14 +96,35 @@ struct Configuration {
   private func checkTogether() throws(UsageError) {
     for url in list("amqp") { _ = try BrokerURL.parse(url, serviceToken: nil) }
     for flag in ["users-url", "manager-url"] {
-      for url in list(flag) { _ = try Host.address(url, flag) }
+      for url in list(flag) { _ = try ServiceURL(url, flag) }
     }
-    if !SocketAddress(host: text("host"), port: 0).isLoopback, list("service-token").isEmpty {
+    try checkTLS()
+    let isProtected = !list("service-token").isEmpty || !list("tls-client-ca").isEmpty
+    if !SocketAddress(host: text("host"), port: 0).isLoopback, !isProtected {
       throw UsageError(
         "--host \(text("host")) can be reached from other machines: set a service token (PARLEY_SERVICE_TOKEN), which services then have to present"
       )
     }
   }
+
+  private func checkTLS() throws(UsageError) {
+    let counts = (list("tls-cert").count, list("tls-key").count)
+    guard counts.0 == counts.1 else {
+      throw UsageError("each --tls-cert needs its --tls-key: there are \(counts.0) and \(counts.1)")
+    }
+    if text("tls-self-signed") == "true", counts.0 > 0 {
+      throw UsageError("--tls-self-signed and --tls-cert exclude each other")
+    }
+    if !list("tls-client-ca").isEmpty, !servesTLS {
+      throw UsageError("--tls-client-ca needs TLS: set --tls-cert and --tls-key")
+    }
+  }
+
+  /// Whether the sockets use TLS.
+  var servesTLS: Bool { !list("tls-cert").isEmpty || text("tls-self-signed") == "true" }
+
+  /// The token that services show each other, or nil.
+  var serviceToken: String? { list("service-token").first ?? ownToken }
 
   func text(_ flag: String) -> String { values[flag]![0] }
   func list(_ flag: String) -> [String] { values[flag]! }
@@ -112,6 +142,7 @@ struct Configuration {
           ? values.map { _ in "***" } : setting.flag == "amqp" ? values.map(BrokerURL.redacted) : values
         if setting.isRepeatable { return .init(setting.key, .array(shown.map { .string($0) })) }
         switch setting.kind {
+        case .flag: return .init(setting.key, .bool(shown[0] == "true"))
         case .port, .integer: return .init(setting.key, .int(Int64(shown[0])!))
         default: return .init(setting.key, .string(shown[0]))
         }
@@ -152,7 +183,7 @@ struct Configuration {
   var broker: BrokerOptions {
     var options = BrokerOptions()
     options.address = SocketAddress(host: text("host"), port: UInt16(int("amqp-port")))
-    options.serviceToken = list("service-token").first
+    options.serviceToken = serviceToken
     options.maximumConnections = int("max-connections")
     options.maximumMessage = int("max-message-bytes")
     return options
@@ -187,7 +218,7 @@ struct Configuration {
     options.headTimeout = duration("head-timeout")
     options.idleTimeout = duration("idle-timeout")
     options.maximumConnections = int("max-connections")
-    options.serviceToken = list("service-token").first
+    options.serviceToken = serviceToken
     options.trustedProxies = TrustedProxies(list("trusted-proxy").compactMap { IPNetwork($0) })
     let origins = list("cors-origin")
     options.cors = CORSPolicy(origins: origins.isEmpty || origins == ["*"] ? nil : origins)

@@ -15,6 +15,7 @@ enum DriveCommand {
     """
 
   static let flags = [
+    Flag(name: "ca", placeholder: "FILE", help: "authorities of https servers; default: those of the system"),
     Flag(
       name: "against", placeholder: "URL", help: "the URL of a server that the scenario uses; repeatable",
       isRepeatable: true),
@@ -40,10 +41,13 @@ enum DriveCommand {
     signal(SIGPIPE, SIG_IGN)
     FileLimit.raise()
     let node: RealNode
-    do { node = try RealNode.visitor("drive", level: .warning) } catch { throw UsageError("\(error)") }
+    let network = try network(to: urls, authorities: arguments.value("ca"))
+    do { node = try RealNode.visitor("drive", level: .warning, network: network) } catch {
+      throw UsageError("\(error)")
+    }
     var servers: LiveRunner.Servers = [:]
     for url in urls {
-      let address = try Host.address(url, "against")
+      let address = try ServiceURL(url, "against").address
       servers[try service(at: address, url, node)] = address
     }
     // Unused names: the servers may have accounts from an earlier drive.
@@ -54,6 +58,19 @@ enum DriveCommand {
       throw UsageError("the people of this scenario use the service \"\(name)\": add --against with its URL")
     }
     return report(scenario, try live(runner, node, seed))
+  }
+
+  /// The network of a client of the servers at `urls`, with TLS where a URL says so.
+  private static func network(
+    to urls: [String], authorities: String?
+  ) throws(UsageError) -> (Environment) -> any Network {
+    var peers: [SocketAddress: SecurePeer] = [:]
+    for url in urls {
+      let url = try ServiceURL(url, "against")
+      if url.isSecure { peers[url.address] = SecurePeer(.http, .named) }
+    }
+    let certificates = try TLSFiles(authorities: authorities).makeCertificates()
+    return { [peers] in SecureNetwork($0, certificates: certificates, application: .http, peers: peers) }
   }
 
   /// Asks a server which service it is.

@@ -6,6 +6,7 @@ import System
 /// The services of this process. Each is a node with its own event loop.
 final class Host {
   private let configuration: Configuration
+  private let certificates: Certificates
   private let storage: RealStorage
   private let log: LogWriter
   private let level: Log.Level
@@ -14,8 +15,12 @@ final class Host {
   private var running: [(name: String, node: RealNode, service: any Service)] = []
 
   /// Makes a host. `say` gets a line for each listening socket.
-  init(_ configuration: Configuration, storage: RealStorage, log: LogWriter, say: @escaping (String) -> Void) {
+  init(
+    _ configuration: Configuration, _ certificates: Certificates, storage: RealStorage, log: LogWriter,
+    say: @escaping (String) -> Void
+  ) {
     self.say = say
+    self.certificates = certificates
     self.configuration = configuration
     self.storage = storage
     self.log = log
@@ -25,13 +30,20 @@ final class Host {
 
   /// Starts a service, and reports its addresses.
   func start(_ name: String) throws {
+    let peers = try securePeers()
     let node = RealNode(
       name, storage: storage, disk: OffloadPool(threads: 2), compute: compute, log: log, level: level,
-      memory: configuration.memory)
+      memory: configuration.memory
+    ) { [certificates] environment in
+      if peers.isEmpty, !certificates.isServer { return environment.network }
+      return SecureNetwork(
+        environment, certificates: certificates, application: name == "broker" ? .amqp : .http, peers: peers)
+    }
     let service = try makeService(name, node)
     running.append((name, node, service))
     for (name, address) in service.addresses {
-      say("listening \(name) \(name == "amqp" ? "amqp" : "http")://\(address)")
+      let scheme = (name == "amqp" ? "amqp" : "http") + (configuration.servesTLS ? "s" : "")
+      say("listening \(name) \(scheme)://\(address)")
     }
   }
 
@@ -72,8 +84,8 @@ final class Host {
     case "customers":
       var options = configuration.customers
       let mapping = try ServiceURLMapping(folder: configuration.text("data"))
-      options.credentials = try mapping.credentialServer ?? address(of: "users", "users-url")
-      options.manager = try mapping.userManager ?? addressIfKnown(of: "manager", "manager-url")
+      options.credentials = try mapping.credentialServer?.address ?? address(of: "users", "users-url")
+      options.manager = try mapping.userManager?.address ?? addressIfKnown(of: "manager", "manager-url")
       options.broker = try broker()
       return try node.run { [options] in try await CustomerServer.start($0, options) }
     default: throw UsageError("no service \"\(name)\"")
@@ -81,7 +93,7 @@ final class Host {
   }
 
   /// The host name of this machine.
-  private static var machine: String {
+  static var machine: String {
     var name = [CChar](repeating: 0, count: 256)
     guard gethostname(&name, name.count - 1) == 0 else { return "host" }
     return String(decoding: name.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
@@ -101,7 +113,7 @@ final class Host {
     }
     guard running.contains(where: { $0.name == "broker" }) else { return nil }
     let address = try address(of: "amqp", "amqp")
-    guard let token = configuration.list("service-token").first else { return BrokerAddress(address: address) }
+    guard let token = configuration.serviceToken else { return BrokerAddress(address: address) }
     return BrokerAddress(address: address, user: "parley", password: token)
   }
 
@@ -114,26 +126,41 @@ final class Host {
   }
 
   private func addressIfKnown(of name: String, _ setting: String) throws(UsageError) -> SocketAddress? {
-    if let url = configuration.list(setting).first { return try Self.address(url, setting) }
+    if let url = configuration.list(setting).first { return try ServiceURL(url, setting).address }
     let own = running.flatMap(\.service.addresses).first { $0.name == name }
-    guard var address = own?.address else { return nil }
+    return own.map { Self.reachable($0.address) }
+  }
+
+  /// The address by which services of this process reach a socket.
+  private static func reachable(_ address: SocketAddress) -> SocketAddress {
+    var address = address
     if address.host == "0.0.0.0" { address.host = "127.0.0.1" }
     if address.host == "::" { address.host = "::1" }
     return address
   }
 
-  /// Parses `http://host:port`.
-  static func address(_ url: String, _ setting: String) throws(UsageError) -> SocketAddress {
-    let wrong = UsageError("--\(setting): \"\(url)\" is not of the form http://host:port")
-    guard url.hasPrefix("http://") else { throw wrong }
-    let rest = url.dropFirst("http://".count).prefix { $0 != "/" }
-    guard let colon = rest.lastIndex(of: ":"), let port = UInt16(rest[rest.index(after: colon)...]), port > 0 else {
-      throw wrong
+  /// The servers that a service reaches by TLS: those of this process, and those with a URL that says so.
+  private func securePeers() throws(UsageError) -> [SocketAddress: SecurePeer] {
+    var peers: [SocketAddress: SecurePeer] = [:]
+    if configuration.servesTLS {
+      for (name, address) in running.flatMap(\.service.addresses) {
+        peers[Self.reachable(address)] = SecurePeer(name == "amqp" ? .amqp : .http, .own)
+      }
     }
-    var host = String(rest[..<colon])
-    if host.hasPrefix("["), host.hasSuffix("]") { host = String(host.dropFirst().dropLast()) }
-    guard !host.isEmpty else { throw wrong }
-    return SocketAddress(host: host, port: port)
+    for flag in ["users-url", "manager-url"] {
+      for text in configuration.list(flag) {
+        let url = try ServiceURL(text, flag)
+        if url.isSecure { peers[url.address] = SecurePeer(.http, .named) }
+      }
+    }
+    let mapping = try ServiceURLMapping(folder: configuration.text("data"))
+    for url in [mapping.credentialServer, mapping.userManager] {
+      if let url, url.isSecure { peers[url.address] = SecurePeer(.http, .named) }
+    }
+    for url in configuration.list("amqp") where BrokerURL.isSecure(url) {
+      peers[try BrokerURL.parse(url, serviceToken: nil).address] = SecurePeer(.amqp, .named)
+    }
+    return peers
   }
 
   /// Stops the services in reverse order of their start, so that none loses a service that it

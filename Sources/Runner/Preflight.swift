@@ -23,6 +23,7 @@ struct Preflight {
     try checkHost()
     try checkNeeds()
     try checkData()
+    try TLSFiles(configuration).check()
     for file in services.compactMap(Self.database(of:)) { try check(file) }
   }
 

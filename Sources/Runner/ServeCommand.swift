@@ -47,10 +47,14 @@ enum ServeCommand {
     defer { log.finish() }
     let output = BackgroundWriter(descriptor: 1)
     func say(_ line: String) { output.add { $0 += (line + "\n").utf8 } }
-    let host = Host(configuration, storage: storage, log: log, say: say)
+    let files = TLSFiles(configuration)
+    let certificates = try files.makeCertificates()
+    let host = Host(configuration, certificates, storage: storage, log: log, say: say)
     for service in services {
       do { try host.start(service) } catch { throw UsageError(explain(error, service, data: data)) }
     }
+    let level = Log.Level.allCases.first { $0.name == configuration.text("log-level") }!
+    CertificateWatch(files, certificates, Log(node: "tls", threshold: level) { log.write($0) }, signals).start()
     say("ready")
     do { try host.drain(signals.wait()) } catch { throw UsageError("shutdown failed: \(error)") }
     output.finish(withinSeconds: 1)

@@ -17,10 +17,12 @@ struct Setting {
     case list
     /// A list of addresses or networks.
     case networks
+    /// `true` or `false`. The flag has no value and means `true`.
+    case flag
   }
 
   let flag: String
-  let placeholder: String
+  let placeholder: String?
   let kind: Kind
   let standard: String?
   let help: String
@@ -55,7 +57,7 @@ struct Setting {
       help: "directory of databases and keys"),
     Setting(
       flag: "host", placeholder: "ADDRESS", kind: .host, standard: "127.0.0.1",
-      help: "address to listen on; addresses other than loopback require a service token"),
+      help: "address to listen on; addresses other than loopback require a service token or --tls-client-ca"),
     Setting(
       flag: "log-level", placeholder: "LEVEL", kind: .oneOf(Log.Level.allCases.map(\.name)), standard: "info",
       help: "debug, info, warning or error"),
@@ -76,7 +78,7 @@ struct Setting {
       help: "port of the User Manager; 0 selects a free port"),
     Setting(
       flag: "amqp-port", placeholder: "PORT", kind: .port, standard: "5672",
-      help: "port of the broker; 0 selects a free port"),
+      help: "port of the broker, with TLS by default 5671; 0 selects a free port"),
     Setting(
       flag: "max-message-bytes", placeholder: "N", kind: .integer(65_536...134_217_728), standard: "16777216",
       help: "maximum size of a message in the broker"),
@@ -88,7 +90,22 @@ struct Setting {
       help: "URL of the User Manager, for /health of the Customer Server; messages to it go through the broker"),
     Setting(
       flag: "amqp", placeholder: "URL", kind: .text, standard: nil,
-      help: "URL of the broker, embedded or RabbitMQ: amqp://user:password@host:port/", isSecret: false),
+      help: "URL of the broker, embedded or RabbitMQ: amqp://user:password@host:port/, or amqps://", isSecret: false),
+    Setting(
+      flag: "tls-cert", placeholder: "FILE", kind: .list, standard: nil,
+      help: "certificate in PEM form, with its chain, for TLS on every socket; repeatable, chosen by the client's SNI"),
+    Setting(
+      flag: "tls-key", placeholder: "FILE", kind: .list, standard: nil,
+      help: "private key of --tls-cert in PEM form; repeatable, in the same order"),
+    Setting(
+      flag: "tls-self-signed", placeholder: nil, kind: .flag, standard: "false",
+      help: "make a certificate that signs itself in the data directory, for trying TLS"),
+    Setting(
+      flag: "tls-client-ca", placeholder: "FILE", kind: .text, standard: nil,
+      help: "authorities whose certificates prove that a client is a service, in place of the service token"),
+    Setting(
+      flag: "ca", placeholder: "FILE", kind: .text, standard: nil,
+      help: "authorities of the servers that this process connects to; default: those of the system"),
     Setting(
       flag: "service-token", placeholder: "T", kind: .text, standard: nil, help: "token that services show each other",
       isSecret: true),
@@ -195,6 +212,10 @@ struct Setting {
         let (least, most) = (DurationText.format(range.lowerBound), DurationText.format(range.upperBound))
         throw UsageError(
           "\(source): \"\(value)\" is not a time from \(least) to \(most); write for example 500ms, 30s, 60m, 7d")
+      }
+    case .flag:
+      guard ["true", "false"].contains(value) else {
+        throw UsageError("\(source): \"\(value)\" is not true or false")
       }
     case .oneOf(let choices):
       guard choices.contains(value) else {

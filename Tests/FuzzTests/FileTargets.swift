@@ -20,7 +20,7 @@ extension FuzzTarget {
     },
     FuzzTarget("addresses") { input in
       let text = String(decoding: input, as: UTF8.self)
-      _ = try? Host.address(text, "users-url")
+      _ = try? ServiceURL(text, "users-url")
       _ = try? BrokerURL.parse(text, serviceToken: nil)
       _ = BrokerURL.redacted(text)
     },

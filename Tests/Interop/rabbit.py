@@ -25,7 +25,10 @@ def free_port():
 
 
 class Rabbit:
-    def __init__(self, core=None):
+    """A broker. With `tls`, the paths of an authority, a certificate and a key, it accepts nothing but TLS."""
+
+    def __init__(self, core=None, tls=None):
+        self.tls = tls
         self.command = ["taskset", "-c", str(core)] if core is not None else []
         self.folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
         os.chmod(self.folder.name, 0o777)
@@ -33,7 +36,14 @@ class Rabbit:
 
     def start(self):
         with open(os.path.join(self.folder.name, "rabbitmq.conf"), "w") as file:
-            file.write(f"listeners.tcp.1 = 127.0.0.1:{self.port}\nloopback_users = none\n")
+            file.write("loopback_users = none\n")
+            if self.tls:
+                authority, certificate, key = self.tls
+                file.write(f"listeners.tcp = none\nlisteners.ssl.1 = 127.0.0.1:{self.port}\nssl_options.cacertfile = {authority}\n"
+                           f"ssl_options.certfile = {certificate}\nssl_options.keyfile = {key}\nssl_options.verify = verify_none\n"
+                           "ssl_options.fail_if_no_peer_cert = false\n")
+            else:
+                file.write(f"listeners.tcp.1 = 127.0.0.1:{self.port}\n")
         with open(os.path.join(self.folder.name, "plugins"), "w") as file:
             file.write("[].")
         environment = {
@@ -51,7 +61,7 @@ class Rabbit:
                 break
             except OSError:
                 time.sleep(0.2)
-        self.url = f"amqp://guest:guest@127.0.0.1:{self.port}/"
+        self.url = f"{'amqps' if self.tls else 'amqp'}://guest:guest@127.0.0.1:{self.port}/"
         return self
 
     def stop(self):

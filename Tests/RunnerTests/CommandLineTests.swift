@@ -80,7 +80,7 @@ struct CommandLineTests {
       (["--max-connections", "0"], "is not a number from 1 to 1000000"),
       (["--amqp", "http://x"], "--amqp: \"http://x\" is not of the form amqp://user:password@host:port/"),
       (["--amqp", "amqp://x:99999/"], "--amqp: "), (["--amqp", "amqp://user@x/"], "--amqp: "),
-      (["--amqp", "amqps://x/"], "--amqp: "),
+      (["--amqp", "amqps://x/y"], "--amqp: "),
       (["users", "--users-url", "ftp://x:1"], "--users-url: \"ftp://x:1\" is not of the form http://host:port"),
       (["--manager-url", "http://x:0"], "--manager-url: "), (["--manager-url", "http://:80"], "--manager-url: "),
       (["--users-port", "7000", "--chat-port", "7000"], "--users-port and --chat-port are both 7000"),

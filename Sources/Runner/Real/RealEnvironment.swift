@@ -25,10 +25,10 @@ public final class RealNode: Sendable {
       log: log, level: level)
   }
 
-  /// Creates a node and starts its thread.
+  /// Creates a node and starts its thread. `network` makes the network of the node's code from its environment.
   package init(
     _ name: String, storage: any Storage, disk: OffloadPool, compute: OffloadPool, log: LogWriter, level: Log.Level,
-    memory: ClientMemory = ClientMemory()
+    memory: ClientMemory = ClientMemory(), network: (Environment) -> any Network = { $0.network }
   ) {
     let loop = EventLoop()
     self.loop = loop
@@ -36,21 +36,24 @@ public final class RealNode: Sendable {
       disk.wake()
       compute.wake()
     }
-    environment = Environment(
+    let bare = Environment(
       node: name, clock: RealClock(loop), network: RealNetwork(loop, resolver: compute), storage: storage,
       entropy: RealEntropy(), executor: RealExecutor(loop, disk: disk, compute: compute),
       log: Log(node: name, threshold: level) { log.write($0) }, memory: memory)
+    environment = bare.with(network: network(bare))
     startThread(stackBytes: 4 << 20) { loop.run() }
   }
 
   /// Creates a node for a client that stores nothing. Its directory is removed at once.
-  package static func visitor(_ name: String, level: Log.Level) throws(StorageError) -> RealNode {
+  package static func visitor(
+    _ name: String, level: Log.Level, network: (Environment) -> any Network = { $0.network }
+  ) throws(StorageError) -> RealNode {
     let folder = "/tmp/parley-\(name)-\(getpid())"
     let storage = try RealStorage(path: folder)
     defer { rmdir(folder) }
     return RealNode(
       name, storage: storage, disk: OffloadPool(threads: 1), compute: OffloadPool(threads: 1),
-      log: LogWriter(), level: level)
+      log: LogWriter(), level: level, network: network)
   }
 
   /// Runs `body` on the node's loop and waits for its result. Must not be called on the node's own
@@ -82,6 +85,12 @@ public final class RealNode: Sendable {
       return result!
     }
   }
+}
+
+/// The wall clock, for code outside nodes.
+package enum WallClock {
+  /// The time now.
+  package static var now: Timestamp { RealClock.wallTime }
 }
 
 /// The machine's clocks.
