@@ -47,4 +47,6 @@ public enum Counter: String, CaseIterable, Sendable {
   case notDecided = "not-decided"
   /// Steps of callers.
   case calls
+  /// Certificates that services got while they ran.
+  case renewals
 }

@@ -7,6 +7,7 @@ final class FaultDriver {
   private let faults: [Fault]
   private let link: LinkSetting
   private let tally: Tally
+  private let certificates: SimulatedCertificates?
   private let stream: ChoiceStream
   /// How often each fault struck, by its index.
   private(set) var strikes: [Int]
@@ -19,8 +20,11 @@ final class FaultDriver {
   /// Services reconnect, notice and recover within this time after a fault.
   private static let aftermath: Duration = .seconds(15)
 
-  /// `link` is the network as the scenario sets it.
-  init(_ faults: [Fault], link: LinkSetting, in world: World, tally: Tally) {
+  /// `link` is the network as the scenario sets it, and `certificates` are those of a world with TLS.
+  init(
+    _ faults: [Fault], link: LinkSetting, in world: World, tally: Tally, certificates: SimulatedCertificates? = nil
+  ) {
+    self.certificates = certificates
     self.faults = faults
     self.link = link
     self.world = world
@@ -54,7 +58,9 @@ final class FaultDriver {
     struck.append((index, world.now))
     let aftermath = fault.kind.downtime + Self.aftermath
     disturbances.append(world.scheduler.now...(max(end, world.now) + aftermath).nanoseconds)
-    let stage = FaultStage(world: world, tally: tally, stream: stream, link: link) { [self] in strikes[index] += 1 }
+    let stage = FaultStage(world: world, tally: tally, stream: stream, link: link, certificates: certificates) {
+      [self] in strikes[index] += 1
+    }
     if let undo = fault.kind.strike(stage) { world.at(end, undo) }
   }
 

@@ -44,6 +44,8 @@ struct FaultStage {
   let stream: ChoiceStream
   /// The network as the scenario sets it.
   let link: LinkSetting
+  /// The certificates of a world with TLS.
+  let certificates: SimulatedCertificates?
   /// Counts a strike. A fault that finds nothing to strike does not count.
   let hit: () -> Void
 }

@@ -3,7 +3,7 @@ import Environment
 /// How the clocks of a machine differ from virtual time. The setting outlives crashes.
 public final class ClockSetting {
   /// The wall time at which every run begins, 2026-11-21T00:00:00Z.
-  static let epoch = Timestamp(seconds: 1_795_219_200)
+  package static let epoch = Timestamp(seconds: 1_795_219_200)
 
   /// The drift of the monotonic clock in parts per million. A positive value makes it fast.
   public var driftPartsPerMillion: Int64 = 0

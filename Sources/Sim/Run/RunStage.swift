@@ -18,11 +18,12 @@ struct RunStage {
       seed: seed, windows: scenario.windows, isHashed: options.isHashed, sink: options.sink, strategy: strategy)
     world.link = scenario.link
     let runner = ScenarioRunner(scenario)
-    let account = world.addNode(Scenario.usersNode, program: runner.program(of: Scenario.usersNode))
+    let certificates = scenario.certificates(seed: seed)
+    let account = world.addNode(Scenario.usersNode, program: runner.program(of: Scenario.usersNode, certificates))
     services =
       [account]
       + scenario.serviceNodes.filter { $0 != Scenario.usersNode }.map {
-        world.addNode($0, program: runner.program(of: $0))
+        world.addNode($0, program: runner.program(of: $0, certificates))
       }
     histories = Histories(
       now: { [unowned world] in world.scheduler.now },
@@ -35,7 +36,7 @@ struct RunStage {
     for user in users {
       let confined = Confined(user)
       world.addNode(user.name) { environment in
-        try await confined.value.live(environment)
+        try await confined.value.live(certificates?.secure(environment) ?? environment)
         return nil
       }
     }
@@ -43,7 +44,8 @@ struct RunStage {
       world.node(rule.node)?.clock.skew = rule.skew
       world.node(rule.node)?.clock.driftPartsPerMillion = rule.driftPartsPerMillion
     }
-    driver = FaultDriver(scenario.faults, link: scenario.link, in: world, tally: histories.tally)
+    driver = FaultDriver(
+      scenario.faults, link: scenario.link, in: world, tally: histories.tally, certificates: certificates)
     for node in services {
       node.onDiskTrouble { [unowned world] in world.noteTrouble() }
     }

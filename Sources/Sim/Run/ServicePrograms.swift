@@ -4,6 +4,13 @@ import System
 
 /// The programs of the nodes that run services.
 extension ScenarioRunner {
+  /// The program of the node of a service, with TLS if there are certificates.
+  func program(of node: String, _ certificates: SimulatedCertificates?) -> SimNode.Program {
+    let program = program(of: node)
+    guard let certificates else { return program }
+    return { try await program(certificates.secure($0)) }
+  }
+
   /// The program of the node of a service.
   func program(of node: String) -> SimNode.Program {
     let settings = scenario.service

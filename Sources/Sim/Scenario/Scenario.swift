@@ -51,6 +51,8 @@ public struct Scenario: Sendable {
   var supervisorHosts = 0
   /// Whether there is a broker.
   var hasBroker = false
+  /// Whether all connections use TLS.
+  var hasTLS = false
   struct ClockRule: Sendable {
     let node: String
     let skew: Duration

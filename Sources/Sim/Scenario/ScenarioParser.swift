@@ -35,6 +35,9 @@ extension Scenario {
     }
     let (scenario, nodes, run) = (self, nodeNames, run)
     faults = root.list("faults").compactMap { $0.read { try Fault($0, among: nodes, run: run) } }
+    if !hasTLS, faults.contains(where: { $0.kind is CertificateFault }) {
+      root["faults"]?.note("a certificate needs a topology with tls: true")
+    }
     script = root.list("script").compactMap { $0.read { try scenario.step($0) } }
     setRest(root)
     readDemands(root)
@@ -113,11 +116,12 @@ extension Scenario {
   // MARK: The world
 
   private mutating func read(topology: ScenarioValue) {
-    topology.requireKeys(["users", "chat", "broker", "supervisorHosts"])
+    topology.requireKeys(["users", "chat", "broker", "supervisorHosts", "tls"])
     for key in ["users", "chat", "broker"] where topology.read(key, { try $0.int(1...Int64.max) }) ?? 1 != 1 {
       topology[key]?.note("only one node of each service is supported")
     }
     topology.read("supervisorHosts", into: &supervisorHosts) { try $0.int(Bounds.hosts) }
+    topology.read("tls", into: &hasTLS) { try $0.bool() }
     hasChat = topology["chat"] != nil || topology["supervisorHosts"] != nil
     hasBroker = topology["broker"] != nil || topology["supervisorHosts"] != nil
   }

@@ -23,6 +23,17 @@ extension Scenario {
   /// The broker, with the credentials of its clients.
   static let broker = BrokerAddress(address: brokerAddress, user: "parley", password: serviceToken)
 
+  /// The certificates of a run, if it has TLS.
+  func certificates(seed: UInt64) -> SimulatedCertificates? {
+    guard hasTLS else { return nil }
+    let servers = [Self.usersAddress, Self.chatAddress, Self.customersAddress, Self.managerAddress]
+    var peers: [SocketAddress: SecurePeer] = [Self.brokerAddress: SecurePeer(.amqp, .named)]
+    for address in servers { peers[address] = SecurePeer(.http, .named) }
+    do throws(TLSError) { return try SimulatedCertificates(serviceNodes, peers, seed: seed) } catch {
+      fatalError("the certificates of a simulation are refused: \(error)")
+    }
+  }
+
   /// The nodes that host supervisors.
   var hostNames: [String] { supervisorHosts == 0 ? [] : (1...supervisorHosts).map { "supervisor-\($0)" } }
 

@@ -10,6 +10,8 @@ public struct ScenarioDraw {
   let attacks: ChoiceStream
   /// The same for callers.
   let calls: ChoiceStream
+  /// The same for TLS.
+  let secrets: ChoiceStream
   private let planted: [String]
 
   /// Makes a generator for a seed. Each scenario plants the bugs `planted`.
@@ -19,6 +21,7 @@ public struct ScenarioDraw {
     stream = choices.stream("draw")
     attacks = choices.stream("draw/attacks")
     calls = choices.stream("draw/calls")
+    secrets = choices.stream("draw/tls")
   }
 
   // MARK: Whole scenarios
@@ -91,7 +94,8 @@ public struct ScenarioDraw {
     members.append(.init("faults", .array(faults)))
     if endsAtRest(drawn.nodes, people, kind) { members.append(.init("atRest", true)) }
     if !planted.isEmpty { members.append(.init("plant", .array(planted.map { .string($0) }))) }
-    return isSpecial || kind == "calls" ? .object(members) : attacked(.object(members), kind)
+    let scenario = isSpecial || kind == "calls" ? .object(members) : attacked(.object(members), kind)
+    return secured(scenario, drawn.nodes, seconds)
   }
 
   private func beginning(_ kind: String) -> Beginning {
@@ -189,7 +193,7 @@ public struct ScenarioDraw {
     if !planted.isEmpty, scenario["plant"] == nil {
       members.append(.init("plant", .array(planted.map { .string($0) })))
     }
-    return .object(members)
+    return secured(.object(members), nodes, seconds)
   }
 
   private func varied(_ people: JSONValue) -> JSONValue {

@@ -197,12 +197,19 @@ extension JSONValue {
   private var plainerWorlds: [JSONValue] {
     let quick: JSONValue = ["pingInterval": "2s", "pingTimeout": "2s"]
     let hasSockets = self["topology"]?["chat"] != nil || self["topology"]?["supervisorHosts"] != nil
-    let plainer = ["network", "clocks"].filter { self[$0] != nil }.map { removing($0) }
+    let plainer = ["network", "clocks"].filter { self[$0] != nil }.map { removing($0) } + withoutTLS
     guard hasSockets else { return plainer }
     if (try? Scenario(parsing: Array(text.utf8), file: ""))?.needsHeartbeats == false {
       return plainer + (self["service"] != nil ? [removing("service")] : [])
     }
     return plainer + (self["service"] != quick ? [setting("service", quick)] : [])
+  }
+
+  /// The scenario without TLS, if it has it.
+  private var withoutTLS: [JSONValue] {
+    guard let topology = self["topology"], topology["tls"] == true else { return [] }
+    let faults = elements("faults").filter { $0[CertificateFault.key] == nil }
+    return [setting("topology", topology.removing("tls")).settingList("faults", faults)]
   }
 
   private var plainest: JSONValue { plainerWorlds.last?.plainest ?? self }

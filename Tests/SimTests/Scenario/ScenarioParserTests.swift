@@ -28,7 +28,7 @@ struct ScenarioParserTests {
       ),
       (
         "{ name: 'x', faults: [{ at: '1s' }] }",
-        "f:1:23: a fault is exactly one of crash, pause, drain, reset, partition, disk, stalls, skew"
+        "f:1:23: a fault is exactly one of crash, pause, drain, reset, partition, disk, stalls, skew, certificate"
       ),
       ("{ name: 'x', faults: [{ at: '2m', crash: 'users' }] }", "f:1:23: a fault must be within the run"),
       (
