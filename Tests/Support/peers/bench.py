@@ -14,10 +14,12 @@ from measure import FOLDER, ROOT, SECONDS, cpu_seconds, free_port, parley, pinne
 LUA = os.path.join(ROOT, "Tests/Support/peers/load.lua")
 
 
-def load(pid, url, *script):
-    """Runs wrk. Returns the requests per second, and the server's CPU time per request in
+def load(pid, url, *script, fields=()):
+    """Runs wrk, with header fields if there are any. Returns the requests per second, and the server's CPU time per request in
     microseconds."""
     command = ["wrk", "-t1", "-c64", f"-d{SECONDS}s", url]
+    for field in fields:
+        command += ["-H", field]
     if script:
         command += ["-s", LUA, "--", *script]
     before = cpu_seconds(pid)
@@ -30,13 +32,44 @@ def load(pid, url, *script):
     return rate, spent * 1e6 / requests
 
 
-def nginx():
+def certificate():
+    """Makes a certificate that signs itself. Returns the paths of the certificate and the key."""
+    paths = [os.path.join(FOLDER, name) for name in ("tls.crt", "tls.key")]
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30",
+                    "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-out", paths[0],
+                    "-keyout", paths[1]], check=True, capture_output=True)
+    return paths
+
+
+def secure():
+    """Compares TLS with nginx: new connections with a full handshake each, and kept connections."""
+    pair = certificate()
+    peer, port = nginx("ssl", f"ssl_certificate {pair[0]}; ssl_certificate_key {pair[1]}; ssl_protocols TLSv1.2 TLSv1.3; "
+                       "ssl_session_cache off; ssl_session_tickets off;")
+    server, ports = parley("secure", ["users"], "--tls-cert", pair[0], "--tls-key", pair[1])
+    urls = f"https://127.0.0.1:{port}/health", f"https://127.0.0.1:{ports['users']}/health"
+    new, kept = ([], []), ([], [])
+    for _ in range(2):
+        for index, process in enumerate((peer, server)):
+            new[index].append(load(process.pid, urls[index], fields=("Connection: close",))[0])
+            kept[index].append(load(process.pid, urls[index])[1])
+    peer.terminate()
+    server.terminate()
+    rates, costs = list(map(max, new)), list(map(min, kept))
+    print(f"TLS: full handshakes: nginx {rates[0]:.0f}/s, parley {rates[1]:.0f}/s; "
+          f"kept connections: nginx {costs[0]:.1f} us, parley {costs[1]:.1f} us")
+    share, ratio = rates[1] / rates[0], costs[1] / costs[0]
+    return [report("TLS, full handshakes per second against nginx", f"{share:.2f}", ">= 0.9", share >= 0.9),
+            report("TLS, CPU per request on kept connections against nginx", f"{ratio:.2f}", "<= 1.20", ratio <= 1.2)]
+
+
+def nginx(kind="", more=""):
     port = free_port()
     path = os.path.join(FOLDER, "nginx.conf")
     with open(path, "w") as file:
         file.write(f"""daemon off; master_process off; worker_processes 1; pid {FOLDER}/nginx.pid; error_log {FOLDER}/nginx.log;
 events {{ worker_connections 4096; }}
-http {{ access_log off; keepalive_requests 1000000000; server {{ listen 127.0.0.1:{port} reuseport;
+http {{ access_log off; keepalive_requests 1000000000; server {{ listen 127.0.0.1:{port} reuseport {kind}; {more}
 location / {{ default_type application/json; return 200 '{{"status":"healthy","message":"the user database answers"}}'; }} }} }}""")
     process = pinned(0, ["nginx", "-c", path, "-e", FOLDER + "/nginx.log"])
     wait_for(port)
@@ -118,6 +151,8 @@ def main():
     rate, own_cost = min(cost, key=lambda pair: pair[1])
     print(f"nginx return 200: {peer_rate:.0f}/s, {peer_cost:.1f} us; parley /health: {rate:.0f}/s, {own_cost:.1f} us")
     results.append(report("GET /health, CPU per request against nginx", f"{own_cost / peer_cost:.2f}", "<= 1.30", own_cost / peer_cost <= 1.3))
+
+    results += secure()
 
     post(url + "/register", {"email": "ann@example.com", "username": "ann", "password": "password123"})
     token = post(url + "/login", {"user": "ann", "password": "password123"})["access_token"]
