@@ -9,9 +9,16 @@ reason. The player applies those that concern one field.
 - How many confirms come together, and their order. A broker may confirm several publications with
   one `basic.ack`, and confirms when its disk has synced. The set of confirmed numbers counts.
 - The order of events on different channels. They are independent.
+- Deliveries on a connection that the broker closes in the same step. RabbitMQ ends the channels of
+  the connection one after the other, so a message of one channel may still go to another one.
 """
+
+import re
 
 
 def freed(lines):
     """Returns the lines of one step, ordered by channel. The order within a channel stays."""
-    return sorted(lines, key=lambda line: line.split(":")[0])
+    closed = {line.split("0:")[0] for line in lines if re.match(r"[a-z]+0: connection\.close ", line)}
+    delivery = re.compile(r"([a-z]+)[0-9]+: basic\.deliver ")
+    counted = [line for line in lines if not ((match := delivery.match(line)) and match[1] in closed)]
+    return sorted(counted, key=lambda line: line.split(":")[0])
