@@ -41,6 +41,12 @@ class Documents(unittest.TestCase):
             text = text.replace(f"127.0.0.1:{port}", f"127.0.0.1:{self.server.ports[name]}")
         return text.replace("amqp://parley:secret@broker.internal/", self.server.urls["amqp"])
 
+    def in_our_folders(self, command):
+        """Replaces the folders of an installation with those of the test's server."""
+        (self.here / "backups").mkdir(exist_ok=True)
+        command = command.replace("/var/lib/parley-", f"{self.here}/parley-").replace("/var/lib/parley", self.server.data)
+        return command.replace("/backups/", f"{self.here}/backups/")
+
     def run_command(self, command, timeout=240):
         return subprocess.run(["bash", "-c", command], cwd=self.here, env=self.environment, text=True,
                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=timeout)
@@ -77,7 +83,7 @@ class Documents(unittest.TestCase):
             for product in re.findall(r"^swift run (\w+)", command):
                 self.assertIn(f'"$bin/{product}"', script)
             return ""
-        command = documents.bounded(self.at_our_ports(command))
+        command = documents.bounded(self.in_our_folders(self.at_our_ports(command)))
         if command.startswith("parley serve") and "--check" not in command:
             return self.serves(command)
         result = self.run_command(command)
