@@ -11,6 +11,9 @@ enum QueueOracles {
       $0.flatMap(workedOff)
     },
     Oracle(
+      "acknowledged-once", "a message that was acknowledged is not delivered again", .atOnce, over: \.self
+    ) { evidence in evidence.sessions.work.flatMap { acknowledgedOnce($0, evidence.callers.disturbances) } },
+    Oracle(
       "worked-in-order", "the messages of one publisher are delivered to one consumer in their order", .atOnce,
       over: \.sessions.work
     ) { $0.flatMap(workedInOrder) },
@@ -40,6 +43,32 @@ enum QueueOracles {
   static func workedOff(_ log: WorkLog) -> [Breach] {
     guard log.confirmed > 0, let lost = (1...log.confirmed).first(where: { !log.isDone($0) }) else { return [] }
     return [Breach(["\(log.worker): message \(lost) of \(log.confirmed) was confirmed and never acknowledged"])]
+  }
+
+  /// The time in which an acknowledgement reaches the disk of the broker, in nanoseconds.
+  private static let settling: Int64 = 3_000_000_000
+
+  /// A message does not come back if no fault disturbed its delivery, its acknowledgement and some time after
+  /// that, whatever strikes the broker later.
+  static func acknowledgedOnce(_ log: WorkLog, _ disturbances: [ClosedRange<Int64>]) -> [Breach] {
+    var settled: [Int: (acknowledged: Int64, end: Int64)] = [:]
+    for (number, begin, time) in log.acknowledged where settled[number] == nil {
+      let end = time + settling
+      if !disturbances.contains(where: { $0.lowerBound <= end && begin <= $0.upperBound }) {
+        settled[number] = (time, end)
+      }
+    }
+    guard
+      let again = log.deliveries.first(where: { delivery in
+        settled[delivery.number].map { $0.end < delivery.at } ?? false
+      })
+    else { return [] }
+    return [
+      Breach([
+        "\(log.worker): message \(again.number) was acknowledged at"
+          + " \(VirtualTime.text(settled[again.number]!.acknowledged)), and delivered at \(VirtualTime.text(again.at))"
+      ])
+    ]
   }
 
   /// New messages arrive in the order of publication. Only a message that arrived before may arrive

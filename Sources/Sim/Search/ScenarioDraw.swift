@@ -287,7 +287,16 @@ public struct ScenarioDraw {
   static let crowd = 6
 
   private func workers(busy: Bool) -> [JSONValue] {
-    [
+    // Messages expire, have priorities, are dropped from full queues, and become dead letters.
+    if !busy, stream.chance(0.3) {
+      return [
+        [
+          "name": "limited", "role": "worker", "limits": true, "count": .int(Int64(1 + stream.choose(3))),
+          "thinkTime": .string(stream.pick(["150ms", "400ms", "1s"])), "batch": .int(stream.pick([5, 20, 60])),
+        ]
+      ]
+    }
+    return [
       [
         "name": "work", "role": "worker", "count": .int(Int64(1 + stream.choose(3))),
         "thinkTime": .string(stream.pick(busy ? ["150ms", "400ms"] : ["150ms", "400ms", "1s"])),

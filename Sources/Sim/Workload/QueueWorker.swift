@@ -61,13 +61,17 @@ final class QueueWorker: SimulatedUser {
   }
 
   private func workOff(_ deliveries: [AMQPDelivery], _ environment: Environment) async throws {
+    let numbers = deliveries.map { Int(String(decoding: $0.body, as: UTF8.self)) ?? 0 }
+    let begun = history.time
+    log.deliver(numbers, at: begun)
     try await state.pause(mean: state.behavior.workTime, environment)
     let fails = state.stream.chance(state.behavior.failing)
-    for delivery in deliveries.prefix(fails ? state.stream.choose(deliveries.count) : deliveries.count) {
-      log.note(Int(String(decoding: delivery.body, as: UTF8.self)) ?? 0, at: history.time)
+    for number in numbers.prefix(fails ? state.stream.choose(numbers.count) : numbers.count) {
+      log.note(number, at: history.time)
       state.tally.count(.worked)
     }
     if fails { throw Failed() }
+    log.acknowledge(numbers, from: begun, to: history.time)
   }
 }
 
@@ -79,12 +83,22 @@ final class WorkLog {
   /// The messages that were worked off, and when. A message that is delivered again is there again.
   private(set) var done: [(number: Int, at: Int64)] = []
   private var numbers: Set<Int> = []
+  /// The messages that were handed to the worker, and when.
+  private(set) var deliveries: [(number: Int, at: Int64)] = []
+  /// The messages that were acknowledged: when they were handed to the worker, and when it was done.
+  private(set) var acknowledged: [(number: Int, from: Int64, to: Int64)] = []
 
   init(worker: String) { self.worker = worker }
 
   func note(_ number: Int, at time: Int64) {
     done.append((number, time))
     numbers.insert(number)
+  }
+
+  func deliver(_ numbers: [Int], at time: Int64) { deliveries += numbers.map { ($0, time) } }
+
+  func acknowledge(_ numbers: [Int], from begin: Int64, to end: Int64) {
+    acknowledged += numbers.map { ($0, begin, end) }
   }
 
   func isDone(_ number: Int) -> Bool { numbers.contains(number) }

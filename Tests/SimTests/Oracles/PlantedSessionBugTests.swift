@@ -87,6 +87,22 @@ struct PlantedSessionBugTests {
     #expect(judged == expected)
   }
 
+  @Test(
+    "a message that was acknowledged comes back only if a fault struck in time",
+    arguments: [nil, 1, 4, 5, 9] as [Int64?])
+  func acknowledgedOnce(fault: Int64?) {
+    func seconds(_ count: Int64) -> Int64 { count * 1_000_000_000 }
+    let log = WorkLog(worker: "work")
+    log.deliver([1, 2], at: seconds(1))
+    log.acknowledge([1], from: seconds(1), to: seconds(2))
+    log.deliver([2], at: seconds(8))
+    let strikes = fault.map { [seconds($0)...seconds($0) + 1] } ?? []
+    #expect(QueueOracles.acknowledgedOnce(log, strikes).isEmpty, "it was not acknowledged")
+    log.deliver([1], at: seconds(10))
+    let isExcused = fault.map { (1...5).contains($0) } ?? false
+    #expect(QueueOracles.acknowledgedOnce(log, strikes).isEmpty == isExcused)
+  }
+
   @Test("a connected user is available once the manager has had time to learn of it", arguments: [3, 12])
   func present(seconds: Int64) {
     let history = SessionHistory { 0 }
