@@ -32,7 +32,9 @@ let isFuzzing = Context.environment["PARLEY_FUZZ"] != nil
 /// The folders of the target Simulation, which can simulate any system.
 let engine = ["Kernel", "World", "Strategies", "Linearizability"]
 /// The folders of the target Sim, which simulates Parley.
-let product = ["Counters", "Faults", "Model", "Oracles", "Parsing", "Report", "Run", "Scenario", "Search", "Workload"]
+let product = [
+  "Counters", "Faults", "Model", "Oracles", "Parsing", "PostgreSQL", "Report", "Run", "Scenario", "Search", "Workload",
+]
 
 let package = Package(
   name: "parley",

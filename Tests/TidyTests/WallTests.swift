@@ -27,8 +27,8 @@ struct WallTests {
     House(
       folder: "Sim",
       rooms: [
-        "Kernel", "Strategies", "World", "Linearizability", "Model", "Counters", "Parsing", "Faults", "Scenario",
-        "Workload",
+        "Kernel", "Strategies", "World", "Linearizability", "Model", "Counters", "Parsing", "PostgreSQL", "Faults",
+        "Scenario", "Workload",
         "Oracles", "Run", "Report", "Search",
       ]),
   ]

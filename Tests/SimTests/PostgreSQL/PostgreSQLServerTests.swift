@@ -1,0 +1,261 @@
+@testable import Environment
+@testable import Simulation
+@testable import System
+import Testing
+
+@testable import Sim
+
+@Suite("The simulated PostgreSQL")
+struct PostgreSQLServerTests {
+  static let address = SocketAddress(host: "postgresql", port: 5432)
+
+  /// A client of the protocol: sends messages, and reads up to ReadyForQuery.
+  final class Client {
+    private let connection: any Connection
+    private var parser = PostgresBackendParser()
+    private let environment: Environment
+
+    init(_ environment: Environment, user: String = "parley", database: String = "parley") async throws {
+      self.environment = environment
+      connection = try await environment.network.connect(
+        to: PostgreSQLServerTests.address, deadline: environment.clock.now + .seconds(5))
+      try await send(.startup(minor: 0, [PostgresParameter("user", user), PostgresParameter("database", database)]))
+    }
+
+    func send(_ messages: PostgresFrontendMessage...) async throws {
+      var bytes: [UInt8] = []
+      for message in messages { message.write(to: &bytes) }
+      try await connection.write(bytes, deadline: nil)
+    }
+
+    func next() async throws -> PostgresBackendMessage? {
+      while true {
+        if let message = try parser.next() { return message }
+        let bytes = try await connection.read(atMost: 4096, deadline: environment.clock.now + .seconds(60))
+        if bytes.isEmpty { return nil }
+        parser.receive(bytes)
+      }
+    }
+
+    /// Reads up to ReadyForQuery, or the end of the connection.
+    func answer() async throws -> [PostgresBackendMessage] {
+      var messages: [PostgresBackendMessage] = []
+      while let message = try await next() {
+        messages.append(message)
+        if case .readyForQuery = message { break }
+      }
+      return messages
+    }
+
+    func query(_ sql: String) async throws -> [PostgresBackendMessage] {
+      try await send(.query(sql))
+      return try await answer()
+    }
+
+    func close() { connection.close() }
+  }
+
+  /// Runs a server, and a visitor who uses it.
+  private func meet<R: Sendable>(
+    seed: UInt64 = 1, options: PostgreSQLOptions = PostgreSQLOptions(),
+    meanwhile: (World, SimNode) -> Void = { _, _ in },
+    _ visit: @escaping @Sendable (Environment) async throws -> R
+  ) throws -> R {
+    let world = World(seed: seed)
+    let node = world.addNode("postgresql") { try await PostgreSQLServer.start($0, options) }
+    node.start()
+    world.run(until: .seconds(2)) { node.isServing }
+    meanwhile(world, node)
+    let result = try world.perform(visit)
+    #expect(world.defects.isEmpty)
+    return result
+  }
+
+  private static func codes(_ messages: [PostgresBackendMessage]) -> [String] {
+    messages.compactMap { if case .error(let fields) = $0 { fields.code.text } else { nil } }
+  }
+
+  private static func rows(_ messages: [PostgresBackendMessage]) -> [[String?]] {
+    messages.compactMap { message -> [String?]? in
+      guard case .dataRow(let row) = message else { return nil }
+      return (0..<row.count).map { row[$0].map { String(decoding: $0, as: UTF8.self) } }
+    }
+  }
+
+  private static func tags(_ messages: [PostgresBackendMessage]) -> [String] {
+    messages.compactMap { if case .commandComplete(let tag) = $0 { tag } else { nil } }
+  }
+
+  @Test("an error of a pipeline skips what follows up to the Sync")
+  func pipeline() throws {
+    let answers = try meet { environment in
+      let client = try await Client(environment)
+      _ = try await client.answer()
+      _ = try await client.query("CREATE TABLE t (a bigint PRIMARY KEY, b text)")
+      let insert = PostgresFrontendMessage.parse(statement: "i", sql: "INSERT INTO t VALUES ($1, $2)", types: [])
+      func bind(_ a: String) -> PostgresFrontendMessage {
+        .bind(.init(statement: "i", formats: [], values: [Array(a.utf8), nil], resultFormats: []))
+      }
+      let execute = PostgresFrontendMessage.execute(portal: "", rows: 0)
+      try await client.send(insert, bind("1"), execute, bind("1"), execute, bind("2"), execute, .sync)
+      let first = try await client.answer()
+      try await client.send(bind("3"), execute, .sync)
+      let second = try await client.answer()
+      return (first, second, try await client.query("SELECT a FROM t"))
+    }
+    #expect(Self.codes(answers.0) == ["23505"])
+    #expect(Self.tags(answers.0) == ["INSERT 0 1"])
+    #expect(Self.tags(answers.1) == ["INSERT 0 1"])
+    // The pipeline was one transaction.
+    #expect(Self.rows(answers.2) == [["3"]])
+  }
+
+  @Test("a committed row survives a loss of power, and an open transaction does not")
+  func crash() throws {
+    let world = World(seed: 3)
+    let node = world.addNode("postgresql") { try await PostgreSQLServer.start($0, PostgreSQLOptions()) }
+    node.start()
+    world.run(until: .seconds(2)) { node.isServing }
+    try world.perform { environment in
+      let client = try await Client(environment)
+      _ = try await client.answer()
+      _ = try await client.query("CREATE TABLE t (id bigint GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY, b text)")
+      _ = try await client.query("INSERT INTO t (b) VALUES ('kept')")
+      _ = try await client.query("BEGIN; INSERT INTO t (b) VALUES ('lost')")
+    }
+    node.crash(.power)
+    node.restart(after: .seconds(1))
+    world.run(until: world.now + .seconds(5)) { node.isServing }
+    let rows = try world.perform(as: "second") { environment in
+      let client = try await Client(environment)
+      _ = try await client.answer()
+      _ = try await client.query("INSERT INTO t (b) VALUES ('next')")
+      return try await client.query("SELECT b FROM t ORDER BY id")
+    }
+    #expect(Self.rows(rows) == [["kept"], ["next"]])
+  }
+
+  @Test("a deadlock ends with 40P01 after a second, and the other transaction goes on")
+  func deadlock() throws {
+    let outcome = try meet { environment in
+      let one = try await Client(environment)
+      let other = try await Client(environment)
+      _ = try await (one.answer(), other.answer())
+      _ = try await one.query("CREATE TABLE t (a bigint PRIMARY KEY, n bigint); INSERT INTO t VALUES (1, 0), (2, 0)")
+      _ = try await one.query("BEGIN; UPDATE t SET n = 1 WHERE a = 1")
+      _ = try await other.query("BEGIN; UPDATE t SET n = 2 WHERE a = 2")
+      try await one.send(.query("UPDATE t SET n = 1 WHERE a = 2"))
+      try await environment.clock.sleep(for: .milliseconds(1500))
+      let begin = environment.clock.now
+      let failed = try await other.query("UPDATE t SET n = 2 WHERE a = 1")
+      let took = environment.clock.now - begin
+      return (failed, took, try await one.answer())
+    }
+    #expect(Self.codes(outcome.0) == ["40P01"])
+    #expect(outcome.1 >= .seconds(1) && outcome.1 < .seconds(2))
+    #expect(Self.tags(outcome.2) == ["UPDATE 1"])
+  }
+
+  @Test("a wait ends with 57014 at the statement's time-out")
+  func timeout() throws {
+    let failed = try meet { environment in
+      let one = try await Client(environment)
+      let other = try await Client(environment)
+      _ = try await (one.answer(), other.answer())
+      _ = try await one.query("CREATE TABLE t (a bigint PRIMARY KEY); BEGIN; INSERT INTO t VALUES (1)")
+      _ = try await one.query("COMMIT; BEGIN; DELETE FROM t")
+      _ = try await other.query("SET statement_timeout = 300")
+      return try await other.query("SELECT a FROM t WHERE a = 1 FOR UPDATE")
+    }
+    #expect(Self.codes(failed) == ["57014"])
+  }
+
+  @Test(
+    "a wrong password and a wrong database are refused, and the right ones accepted",
+    arguments: [("secret", "parley", nil), ("wrong", "parley", "28P01"), ("secret", "other", "3D000")]
+      as [(String, String, String?)])
+  func passwords(_ password: String, _ database: String, _ code: String?) throws {
+    var options = PostgreSQLOptions()
+    options.password = "secret"
+    let answers = try meet(options: options) { environment in
+      let client = try await Client(environment, database: database)
+      guard case .authentication(.sasl)? = try await client.next() else { return try await client.answer() }
+      var scram = SCRAMClient(password: password, nonce: environment.entropy.bytes(18))
+      try await client.send(.authentication(Self.initial(scram.first)))
+      guard case .authentication(.saslContinue(let first))? = try await client.next() else { return [] }
+      let salted = try scram.receive(first: first).run()
+      try await client.send(.authentication(scram.finish(saltedPassword: salted)))
+      return try await client.answer()
+    }
+    #expect(Self.codes(answers) == (code.map { [$0] } ?? []))
+    #expect((answers.last == .readyForQuery(.idle)) == (code == nil))
+  }
+
+  private static func initial(_ first: [UInt8]) -> [UInt8] {
+    Array("SCRAM-SHA-256".utf8) + [0] + [0, 0, UInt8(first.count >> 8), UInt8(first.count & 0xFF)] + first
+  }
+
+  @Test("too many connections are refused with 53300, a read-only server answers 25006, a shutdown 57P01")
+  func faults() throws {
+    var options = PostgreSQLOptions()
+    options.maximumConnections = 1
+    let faults = options.faults
+    let refused = try meet(options: options) { environment in
+      let one = try await Client(environment)
+      _ = try await one.answer()
+      let other = try await Client(environment)
+      let refused = try await other.answer()
+      _ = try await one.query("CREATE TABLE t (a bigint)")
+      faults.isReadOnly = true
+      return (refused, try await one.query("INSERT INTO t VALUES (1)"))
+    }
+    #expect(Self.codes(refused.0) == ["53300"])
+    #expect(Self.codes(refused.1) == ["25006"])
+  }
+
+  @Test("an unknown statement is a defect, and fails with 0A000")
+  func unknown() throws {
+    let answers = try meet { environment in
+      let client = try await Client(environment)
+      _ = try await client.answer()
+      return try await client.query("VACUUM")
+    }
+    #expect(Self.codes(answers) == ["0A000"])
+  }
+
+  @Test("a notification comes after the commit, to those who listen")
+  func notifications() throws {
+    let heard = try meet { environment in
+      let one = try await Client(environment)
+      let other = try await Client(environment)
+      _ = try await (one.answer(), other.answer())
+      _ = try await one.query("LISTEN wake")
+      _ = try await other.query("BEGIN; NOTIFY wake, 'x'; NOTIFY wake, 'x'; COMMIT")
+      return (try await one.next(), try await one.query("SELECT 1"))
+    }
+    guard case .notification(_, "wake", "x")? = heard.0 else { return #expect(Bool(false), "\(heard)") }
+    #expect(Self.rows(heard.1) == [["1"]])
+  }
+
+  @Test("the same seed gives the same run")
+  func determinism() throws {
+    func run() throws -> UInt64 {
+      let world = World(seed: 9)
+      let node = world.addNode("postgresql") { try await PostgreSQLServer.start($0, PostgreSQLOptions()) }
+      node.start()
+      world.run(until: .seconds(2)) { node.isServing }
+      try world.perform { environment in
+        let clients = [try await Client(environment), try await Client(environment), try await Client(environment)]
+        for client in clients { _ = try await client.answer() }
+        _ = try await clients[0].query("CREATE TABLE t (a bigint PRIMARY KEY, n bigint); INSERT INTO t VALUES (1, 0)")
+        _ = try await clients[0].query("BEGIN; UPDATE t SET n = n + 1")
+        for client in clients.dropFirst() { try await client.send(.query("UPDATE t SET n = n + 1")) }
+        try await environment.clock.sleep(for: .milliseconds(100))
+        _ = try await clients[0].query("COMMIT")
+        for client in clients.dropFirst() { _ = try await client.answer() }
+      }
+      return world.hash.value
+    }
+    #expect(try run() == run())
+  }
+}
