@@ -100,6 +100,10 @@ let package = Package(
     .executableTarget(
       name: "Bench", dependencies: ["CSQLite", "Environment", "Sim", "Simulation", "System"],
       path: "Tests/Support/Bench", swiftSettings: strict),
+    // Compares the simulated PostgreSQL with a real one (`scripts/postgresql-conformance`).
+    .executableTarget(
+      name: "PostgreSQLConformance", dependencies: ["Sim", "System"], path: "Tests/Support/PostgreSQLConformance",
+      exclude: ["schema.sql"], swiftSettings: strict),
     .executableTarget(
       name: "CrashLoop", dependencies: ["Environment", "Sim", "Simulation", "System"], path: "Tests/Support/CrashLoop",
       swiftSettings: strict),
