@@ -138,7 +138,9 @@ extension DatabaseEngine {
     if table.keyColumns.contains(where: { old[$0] != new[$0] }) {
       _ = try acquire(RowKey(table: table.id, row: row), .update, execution)
     }
-    if table.indexedColumns.contains(where: { old[$0] != new[$0] }) {
+    // The predicate of a partial index may depend on any column.
+    let isPartial = table.indexes.contains { $0.isUnique && $0.predicate != nil }
+    if old != new, isPartial || table.indexedColumns.contains(where: { old[$0] != new[$0] }) {
       try requireUnique(new, row: row, table, except: [], execution, frame)
     }
     let change = RowChange(table: table.name, key: RowKey(table: table.id, row: row), old: old, new: new)
