@@ -22,6 +22,8 @@ struct Configuration {
     let data = (layers[0]["data"] ?? layers[1]["data"])?.first ?? "./parley-data"
     let named = arguments.value("config") ?? environment.first { $0.name == "PARLEY_CONFIG" }?.value
     layers[2] = try Self.file(named, data: data)
+    for layer in layers.indices { try SecretFiles.read(into: &layers[layer]) }
+    layers.append(try SecretFiles.credentials(environment))
     for setting in Setting.all {
       values[setting.flag] = layers.lazy.compactMap { $0[setting.flag] }.first ?? setting.standard.map { [$0] } ?? []
     }

@@ -27,6 +27,8 @@ struct Setting {
   let standard: String?
   let help: String
   var isSecret = false
+  /// Whether a part of the value may be a secret.
+  var mayHoldSecret = false
 
   /// For example `PARLEY_ACCESS_TOKEN_TTL`.
   var variable: String { "PARLEY_" + String(flag.map { $0 == "-" ? "_" : $0 }).uppercased() }
@@ -35,6 +37,18 @@ struct Setting {
     let words = flag.split(separator: "-")
     return words[0] + words.dropFirst().map { $0.prefix(1).uppercased() + $0.dropFirst() }.joined()
   }
+  /// The flag of the setting that names a file with this one, so that a secret is in no command line
+  /// and no environment. Nil for a setting without secrets.
+  var fileFlag: String? { isSecret || mayHoldSecret ? flag + "-file" : nil }
+
+  private var fileSetting: Setting? {
+    fileFlag.map {
+      Setting(
+        flag: $0, placeholder: "FILE", kind: .text, standard: nil,
+        help: isRepeatable ? "file with a \(flag) in each line" : "file with the \(flag)")
+    }
+  }
+
   var isRepeatable: Bool {
     switch kind {
     case .list, .networks: true
@@ -51,7 +65,10 @@ struct Setting {
   /// clients that have one.
   static let shortestSecret = 16
 
-  static let all: [Setting] = [
+  /// Every setting, with the files of those that hold secrets.
+  static let all: [Setting] = rows + rows.compactMap(\.fileSetting)
+
+  private static let rows: [Setting] = [
     Setting(
       flag: "data", placeholder: "DIR", kind: .text, standard: "./parley-data",
       help: "directory of databases and keys"),
@@ -90,7 +107,7 @@ struct Setting {
       help: "URL of the User Manager, for /health of the Customer Server; messages to it go through the broker"),
     Setting(
       flag: "amqp", placeholder: "URL", kind: .text, standard: nil,
-      help: "URL of the broker, embedded or RabbitMQ: amqp://user:password@host:port/, or amqps://", isSecret: false),
+      help: "URL of the broker, embedded or RabbitMQ: amqp://user:password@host:port/, or amqps://", mayHoldSecret: true),
     Setting(
       flag: "tls-cert", placeholder: "FILE", kind: .list, standard: nil,
       help: "certificate in PEM form, with its chain, for TLS on every socket; repeatable, chosen by the client's SNI"),
