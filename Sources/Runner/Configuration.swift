@@ -213,8 +213,15 @@ struct Configuration {
     ClientMemory(strangers: max(32 << 20, 4 * (max(int("max-body-bytes"), int("max-payload")) + int("max-head-bytes"))))
   }
 
-  private var server: HTTPServerOptions {
+  /// The address of a service whose HTTP server is optional; nil without its setting.
+  func httpAddress(_ flag: String) -> SocketAddress? {
+    list(flag).first.flatMap { UInt16($0) }.map { SocketAddress(host: text("host"), port: $0) }
+  }
+
+  /// The options of all HTTP servers.
+  var server: HTTPServerOptions {
     var options = HTTPServerOptions()
+    options.processMetrics = ProcessMetrics.read
     options.limits.head = int("max-head-bytes")
     options.limits.body = int("max-body-bytes")
     options.headTimeout = duration("head-timeout")

@@ -51,7 +51,12 @@ final class Host {
     switch name {
     case "broker":
       let options = configuration.broker
-      return try node.run { try await Broker.start($0, options) }
+      guard let http = configuration.httpAddress("broker-http-port") else {
+        return try node.run { try await Broker.start($0, options) }
+      }
+      return try node.run { [server = configuration.server] in
+        try await BrokerEndpoint.start($0, options, http: http, server)
+      }
     case "users":
       let options = configuration.users
       if options.secrets.contains(where: { $0.count < 32 }) {
@@ -67,7 +72,12 @@ final class Host {
       var options = SupervisorHostOptions()
       options.name = "\(Self.machine)-\(getpid())"
       options.broker = try broker()
-      return try node.run { [options] in try await SupervisorHost.start($0, options) }
+      guard let http = configuration.httpAddress("supervisor-http-port") else {
+        return try node.run { [options] in try await SupervisorHost.start($0, options) }
+      }
+      return try node.run { [options, server = configuration.server] in
+        try await SupervisorEndpoint.start($0, options, http: http, server)
+      }
     case "chat":
       var options = configuration.chat
       options.users = try address(of: "users", "users-url")

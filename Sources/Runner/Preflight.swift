@@ -32,14 +32,14 @@ struct Preflight {
   private static let portFlags = [
     (service: "broker", flag: "amqp-port"), (service: "users", flag: "users-port"),
     (service: "manager", flag: "manager-port"), (service: "chat", flag: "chat-port"),
-    (service: "customers", flag: "customers-port"),
+    (service: "customers", flag: "customers-port"), (service: "broker", flag: "broker-http-port"),
+    (service: "supervisor", flag: "supervisor-http-port"),
   ]
 
   private func checkPorts() throws(UsageError) {
     var taken: [Int: String] = [:]
     for (service, flag) in Self.portFlags where services.contains(service) {
-      let port = configuration.int(flag)
-      if port == 0 { continue }
+      guard let port = configuration.list(flag).first.flatMap({ Int($0) }), port > 0 else { continue }
       if let other = taken[port] { throw UsageError("--\(other) and --\(flag) are both \(port)") }
       taken[port] = flag
       if port < Privileges.firstFreePort {

@@ -97,6 +97,12 @@ struct Setting {
       flag: "amqp-port", placeholder: "PORT", kind: .port, standard: "5672",
       help: "port of the broker, with TLS by default 5671; 0 selects a free port"),
     Setting(
+      flag: "broker-http-port", placeholder: "PORT", kind: .port, standard: nil,
+      help: "port of the broker's /health and /metrics; 0 selects a free port; default: none"),
+    Setting(
+      flag: "supervisor-http-port", placeholder: "PORT", kind: .port, standard: nil,
+      help: "port of a supervisor host's /health and /metrics; 0 selects a free port; default: none"),
+    Setting(
       flag: "max-message-bytes", placeholder: "N", kind: .integer(65_536...134_217_728), standard: "16777216",
       help: "maximum size of a message in the broker"),
     Setting(

@@ -46,7 +46,7 @@ class Server:
                 raise RuntimeError(line + self.process.stderr.read())
             self.urls[words[1]] = words[2]
             # A restarted service keeps its port.
-            self.ports[{"amqp": "broker"}.get(words[1], words[1])] = int(words[2].rsplit(":", 1)[1])
+            self.ports[{"amqp": "broker", "broker": "broker-http"}.get(words[1], words[1])] = int(words[2].rsplit(":", 1)[1])
         # A supervisor host does not listen.
         self.url = next(iter(self.urls.values()), "")
         self.port = int(self.url.rsplit(":", 1)[1]) if self.url else None

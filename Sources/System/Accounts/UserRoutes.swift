@@ -7,9 +7,9 @@ enum UserRoutes {
     errorSchema: .object([.init("detail", .string())])
   ) { ["detail": .string($0)] }
 
-  static func table(_ users: UserService, metrics: Metrics) -> [Route] {
+  static func table(_ users: UserService, metrics: Metrics, reading read: @escaping MetricReader) -> [Route] {
     let routes = accounts(users) + sessions(users) + services(users) + ServiceRoutes.table(users)
-    return CommonRoutes.adding(to: routes, service: description, metrics: metrics)
+    return CommonRoutes.adding(to: routes, service: description, metrics: metrics, reading: read)
   }
 
   private static let done = Schema.object([.init("success", .boolean), .init("message", .string())])

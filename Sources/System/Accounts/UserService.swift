@@ -45,8 +45,10 @@ public actor UserService: HTTPBackend {
     }
     let listener = try environment.network.listen(options.address, backlog: options.server.backlog)
     let users = UserService(environment, options, database)
+    let process = options.server.processMetrics
     let server = HTTPServer(
-      environment, listener, service: UserRoutes.description, routes: UserRoutes.table(users, metrics: metrics),
+      environment, listener, service: UserRoutes.description,
+      routes: UserRoutes.table(users, metrics: metrics) { await database.metrics() + process() },
       metrics: metrics, options: options.server)
     let service = HTTPService("users", users, server)
     if options.sessionLifetime > .zero { environment.executor.spawn("session-sweep") { await users.sweepSessions() } }

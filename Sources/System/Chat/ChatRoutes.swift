@@ -7,9 +7,10 @@ enum ChatRoutes {
     messages: [ChatEventTable.table, QueueMessages.userServerAgent]
   ) { ["error": .string($0)] }
 
-  static func table(_ chat: ChatEndpoints, metrics: Metrics) -> [Route] {
+  static func table(_ chat: ChatEndpoints, metrics: Metrics, reading read: @escaping MetricReader) -> [Route] {
     CommonRoutes.adding(
-      to: accounts(chat) + contacts(chat) + groups(chat) + others(chat), service: description, metrics: metrics)
+      to: accounts(chat) + contacts(chat) + groups(chat) + others(chat), service: description, metrics: metrics,
+      reading: read)
   }
 
   private static let session = Schema.Field(

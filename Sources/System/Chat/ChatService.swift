@@ -63,9 +63,12 @@ public struct ChatService: HTTPBackend {
     let application = ChatApplication(
       sockets: sockets, presence: presence, directory: directory, contacts: contacts, messages: messages,
       userServer: UserServer(environment: environment, userManager: userManager))
+    let process = options.server.processMetrics
     let server = HTTPServer(
       environment, listener, service: ChatRoutes.description,
-      routes: ChatRoutes.table(endpoints, metrics: metrics)
+      routes: ChatRoutes.table(endpoints, metrics: metrics) {
+        await presence.metrics() + fanOut.metrics() + database.metrics() + process()
+      }
         + sockets.routes(path: "/socket.io/", for: application) + ConsolePage.routes,
       metrics: metrics, options: options.server)
 

@@ -70,6 +70,19 @@ actor FanOut {
   /// Whether a publication waits for an earlier one.
   var isWaiting: Bool { !waiting.isEmpty }
 
+  /// The metrics of the order in which events are published.
+  func metrics() -> [MetricFamily] {
+    let last = waiting.keys.sorted().last ?? emitted
+    return [
+      MetricFamily(
+        "parley_chat_positions_published_total", .counter, "Positions of messages and events that were published.",
+        Double(emitted.value)),
+      MetricFamily(
+        "parley_chat_positions_waiting", .gauge, "Positions that wait for an earlier one.",
+        Double(last.value - emitted.value)),
+    ]
+  }
+
   private func emitReady() async {
     guard !isEmitting else { return }
     isEmitting = true

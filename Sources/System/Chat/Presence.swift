@@ -33,6 +33,15 @@ actor Presence {
 
   nonisolated var unownedExecutor: UnownedSerialExecutor { serialExecutor.unowned }
 
+  /// The metrics of the connected sockets.
+  func metrics() -> [MetricFamily] {
+    [
+      MetricFamily("parley_chat_sockets", .gauge, "Sockets that are admitted.", Double(members.count)),
+      MetricFamily(
+        "parley_chat_sockets_leaving", .gauge, "Closed sockets whose rows are not removed yet.", Double(closed.count)),
+    ]
+  }
+
   init(
     _ environment: Environment, _ database: Database, _ directory: SessionDirectory, _ fanOut: FanOut,
     _ userManager: any UserServerBackend, _ departures: Departures, life: String, planted: PlantedBugs

@@ -33,9 +33,10 @@ enum CustomerRoutes {
     .object([.init("MESSAGE", .string(.init(values: codes)))] + more)
   }
 
-  static func table(_ customers: CustomerServer, metrics: Metrics) -> [Route] {
+  static func table(_ customers: CustomerServer, metrics: Metrics, reading read: @escaping MetricReader) -> [Route] {
     CommonRoutes.adding(
-      to: requests(customers) + commands(customers) + others(customers), service: description, metrics: metrics)
+      to: requests(customers) + commands(customers) + others(customers), service: description, metrics: metrics,
+      reading: read)
   }
 
   private static let emailField = Schema.Field(

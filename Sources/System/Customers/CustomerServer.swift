@@ -39,9 +39,11 @@ public actor CustomerServer: HTTPBackend {
     try await database.transaction { try CustomerTables($0).giveUpAll() }
     let listener = try environment.network.listen(options.address, backlog: options.server.backlog)
     let customers = CustomerServer(environment, options, database)
+    let process = options.server.processMetrics
     let server = HTTPServer(
       environment, listener, service: CustomerRoutes.description,
-      routes: CustomerRoutes.table(customers, metrics: metrics), metrics: metrics, options: options.server)
+      routes: CustomerRoutes.table(customers, metrics: metrics) { await database.metrics() + process() },
+      metrics: metrics, options: options.server)
     await customers.connect()
     return HTTPService("customers", customers, server)
   }

@@ -17,14 +17,15 @@ public struct DatabaseOptions: Sendable {
 
 /// Callbacks for the metrics of a database.
 public struct DatabaseObserver: Sendable {
-  /// Called after a commit that wrote, with the number of transactions in it.
-  public var committed: @Sendable (_ transactions: Int) -> Void
+  /// Called after a commit that wrote, with the number of transactions in it, and the time from its
+  /// start to its end.
+  public var committed: @Sendable (_ transactions: Int, _ duration: Duration) -> Void
   /// Called after a failure, which failed all waiting transactions.
   public var failed: @Sendable (DatabaseError) -> Void
 
   /// Makes an observer.
   public init(
-    committed: @escaping @Sendable (_ transactions: Int) -> Void = { _ in },
+    committed: @escaping @Sendable (_ transactions: Int, _ duration: Duration) -> Void = { _, _ in },
     failed: @escaping @Sendable (DatabaseError) -> Void = { _ in }
   ) {
     self.committed = committed
@@ -55,6 +56,7 @@ public actor Database {
 
   private let environment: Environment
   private let file: DatabaseFile
+  private let path: String
   private let options: DatabaseOptions
   private let observer: DatabaseObserver
   private let serialExecutor: ActorExecutor
@@ -75,6 +77,7 @@ public actor Database {
     observer: DatabaseObserver = DatabaseObserver()
   ) {
     self.environment = environment
+    self.path = path
     self.options = options
     self.observer = observer
     serialExecutor = environment.executor.forActor("database")
@@ -115,6 +118,19 @@ public actor Database {
     }
   }
 
+  /// Returns the sizes in bytes of the database and its log, by name. Empty while the disk fails.
+  public func fileSizes() async -> [(name: String, bytes: Int64)] {
+    let (storage, path) = (environment.storage, path)
+    let sizes = try? await environment.executor.offload(.disk) {
+      try [path, path + "-wal"].map { name in
+        let file = try storage.open(name, create: false)
+        defer { file.close() }
+        return (name: name, bytes: try file.size())
+      }
+    }
+    return sizes ?? []
+  }
+
   /// Waits for the running transactions and closes the file. Later transactions throw
   /// `DatabaseError.closed`.
   public func close() async {
@@ -143,14 +159,17 @@ public actor Database {
     }
     let batch = Array(waiting.prefix(Self.maximumBatch))
     waiting.removeFirst(batch.count)
+    let start = environment.clock.now
     let commit = GroupCommit(file: file, transactions: batch, options: options)
-    environment.executor.offload(.disk, for: self, { commit.run() }) { $0.finish(batch, $1) }
+    environment.executor.offload(.disk, for: self, { commit.run() }) { $0.finish(batch, $1, since: start) }
   }
 
-  private func finish(_ batch: [Transaction], _ result: Result<GroupCommit.Outcome, any Error>) {
+  private func finish(
+    _ batch: [Transaction], _ result: Result<GroupCommit.Outcome, any Error>, since start: Instant
+  ) {
     switch result {
     case .success(let outcome):
-      note(outcome, batch)
+      note(outcome, batch, since: start)
       for transaction in batch { transaction.finish() }
     case .failure(let error):
       // The node has died or is about to: nothing is known of the commit.
@@ -159,7 +178,7 @@ public actor Database {
     work()
   }
 
-  private func note(_ outcome: GroupCommit.Outcome, _ batch: [Transaction]) {
+  private func note(_ outcome: GroupCommit.Outcome, _ batch: [Transaction], since start: Instant) {
     switch outcome {
     case .read:
       lastCheck = environment.clock.now
@@ -167,7 +186,7 @@ public actor Database {
     case .committed(let count, let afterwards):
       lastCheck = environment.clock.now
       isAvailable = true
-      observer.committed(count)
+      observer.committed(count, environment.clock.now - start)
       if let afterwards { environment.log.error("database-checkpoint-failed", ["error": .string(afterwards.reason)]) }
     case .failed(let error):
       environment.log.write(isAvailable ? .error : .debug, "database-failed", ["error": .string(error.reason)])

@@ -27,9 +27,10 @@ enum CommonRoutes {
   }
 
   /// Adds `/openapi.json`, `/docs` and `/metrics` to `routes`, and `/asyncapi.json` for a service
-  /// with events or queues. Each document is made at the first request for it.
+  /// with events or queues. Each document is made at the first request for it. `read` reads the
+  /// metrics that `metrics` does not count.
   static func adding(
-    to routes: [Route], service: ServiceDescription, metrics: Metrics
+    to routes: [Route], service: ServiceDescription, metrics: Metrics, reading read: @escaping MetricReader
   ) -> [Route] {
     let text = Schema.string()
     let common = [
@@ -37,9 +38,9 @@ enum CommonRoutes {
         "GET", "/metrics", "Counters for Prometheus", access: .service,
         responses: [.init(200, "The counters", text, contentType: "text/plain; version=0.0.4")]
       ) { _ in
-        .response(
-          HTTPResponse(
-            status: 200, fields: [("content-type", "text/plain; version=0.0.4")], body: Array(metrics.text.utf8)))
+        let text = metrics.text(with: await read())
+        return .response(
+          HTTPResponse(status: 200, fields: [("content-type", "text/plain; version=0.0.4")], body: Array(text.utf8)))
       }
     ]
     var documents = [

@@ -1,3 +1,4 @@
+import Environment
 import Synchronization
 
 /// The counters of a service, in the text format of Prometheus (version 0.0.4).
@@ -35,6 +36,7 @@ public final class Metrics: Sendable {
     var openConnections = 0
     var connections = 0
     var batches = Histogram(Metrics.batchBounds)
+    var commitDurations = Histogram(Metrics.durationBounds)
     var databaseFailures = 0
     var listener: SecureListener?
   }
@@ -81,12 +83,23 @@ public final class Metrics: Sendable {
   /// Counts the commits and failures of a database.
   public var databaseObserver: DatabaseObserver {
     DatabaseObserver(
-      committed: { [self] count in state.withLock { $0.batches.add(Double(count)) } },
+      committed: { [self] count, duration in
+        state.withLock {
+          $0.batches.add(Double(count))
+          $0.commitDurations.add(duration.inSeconds)
+        }
+      },
       failed: { [self] _ in state.withLock { $0.databaseFailures += 1 } })
   }
 
-  /// The page that Prometheus reads.
-  public var text: String {
+  /// The page that Prometheus reads, with metrics that were read for it.
+  public func text(with families: [MetricFamily]) -> String {
+    let build = MetricFamily(
+      "parley_build_info", .gauge, "The version of the binary.", by: "version", [(Release.version, 1)])
+    return text + ([build] + families).map { $0.text(service: service) }.joined()
+  }
+
+  private var text: String {
     let state = state.withLock { $0 }
     var page = Page(service: service)
     page.family("parley_http_requests_total", "counter", "Requests by route and status.")
@@ -105,6 +118,8 @@ public final class Metrics: Sendable {
     page.line("parley_http_connections_total", [:], "\(state.connections)")
     page.family("parley_database_commit_transactions", "histogram", "Transactions in one durable commit.")
     page.histogram("parley_database_commit_transactions", [:], state.batches)
+    page.family("parley_database_commit_duration_seconds", "histogram", "Time from the start of a commit to its end.")
+    page.histogram("parley_database_commit_duration_seconds", [:], state.commitDurations)
     page.family("parley_database_failures_total", "counter", "Failures of the database.")
     page.line("parley_database_failures_total", [:], "\(state.databaseFailures)")
     if let listener = state.listener { page.add(listener) }

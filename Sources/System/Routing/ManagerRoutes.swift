@@ -8,8 +8,9 @@ enum ManagerRoutes {
     messages: [QueueMessages.manager]
   ) { ["STATUS": "FAILED", "ERROR": .string($0)] }
 
-  static func table(_ manager: UserManager, metrics: Metrics) -> [Route] {
-    CommonRoutes.adding(to: supervisors(manager) + others(manager), service: description, metrics: metrics)
+  static func table(_ manager: UserManager, metrics: Metrics, reading read: @escaping MetricReader) -> [Route] {
+    CommonRoutes.adding(
+      to: supervisors(manager) + others(manager), service: description, metrics: metrics, reading: read)
       + OperatorPage.routes
   }
 

@@ -5,6 +5,8 @@ struct ManagerState: Sendable {
   private(set) var sessions = ManagedSessions()
   /// The number in the name of the next session.
   private(set) var nextSession: Int64 = 1
+  /// Sessions that were offered to another host since the process began.
+  private(set) var takeovers = 0
   private var changed: [SupervisorID] = []
   /// Sessions that ended since the last commit. Some are no longer in `sessions`.
   private var ended: [ManagedSession] = []
@@ -156,6 +158,7 @@ struct ManagerState: Sendable {
       $0.status = .starting
       $0.host = .unnamed
     }
+    takeovers += 1
     return offer(id)
   }
 

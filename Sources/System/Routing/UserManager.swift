@@ -20,13 +20,13 @@ public actor UserManager: HTTPBackend {
   private static let retryDelay: Duration = .milliseconds(100)
 
   private let environment: Environment
-  private let database: Database
+  let database: Database
   private let options: UserManagerOptions
   private let client: AMQPClient
   private let outbox: ManagerOutbox
   private let serialExecutor: ActorExecutor
-  private var state: ManagerState
-  private var leases: HostLeases
+  private(set) var state: ManagerState
+  private(set) var leases: HostLeases
   private var pendingAnswers = PendingAnswers()
   private var waiting: [ManagerWork] = []
   private var isWorking = false
@@ -38,7 +38,7 @@ public actor UserManager: HTTPBackend {
   /// Whether the database may hold rows of the outbox that `outbox` lacks: a commit seemed to fail.
   private var missesOutbox = false
   /// Messages that were set aside in this life.
-  private var deadLetters = 0
+  private(set) var deadLetters = 0
 
   /// The executor that the environment gave to this actor.
   public nonisolated var unownedExecutor: UnownedSerialExecutor { serialExecutor.unowned }
@@ -60,9 +60,11 @@ public actor UserManager: HTTPBackend {
     let listener = try environment.network.listen(options.address, backlog: serverOptions.backlog)
     let client = AMQPClient(environment, broker: options.broker)
     let manager = UserManager(environment, options, database, client, stored)
+    let process = options.server.processMetrics
     let server = HTTPServer(
       environment, listener, service: ManagerRoutes.description,
-      routes: ManagerRoutes.table(manager, metrics: metrics), metrics: metrics, options: serverOptions)
+      routes: ManagerRoutes.table(manager, metrics: metrics) { await manager.metrics() + process() },
+      metrics: metrics, options: serverOptions)
     // A declaration is not confirmed: that of an earlier life may never have reached the broker.
     await client.declare(QueueNames.declarations + stored.state.queues)
     for source in ManagerSource.allCases {

@@ -16,10 +16,10 @@ public actor SupervisorHost: Service {
   /// Differs in each life of the host.
   private let name: HostName
   private let serialExecutor: ActorExecutor
-  private var sessions: [SupervisorID: Running] = [:]
+  private(set) var sessions: [SupervisorID: Running] = [:]
   private var isClosed = false
 
-  private struct Running {
+  struct Running {
     var session: SupervisorSession
     /// The consumers of the session's queues, once the manager has accepted the host.
     var consumers: [Int] = []
@@ -61,6 +61,9 @@ public actor SupervisorHost: Service {
     client.start()
     environment.executor.spawn("supervisor-heartbeat") { await self.sendHeartbeats() }
   }
+
+  /// Why the broker cannot be used; nil if it answers.
+  func brokerFault() async -> String? { await client.fault() }
 
   /// Gives the sessions up and stops.
   public func drain() async {

@@ -18,7 +18,8 @@ struct DatabaseTests {
     final class Sizes: @unchecked Sendable { var all: [Int] = [] }
     let sizes = Sizes()
     let rows = try World(seed: 1).perform { environment in
-      let database = self.database(environment, observer: DatabaseObserver(committed: { sizes.all.append($0) }))
+      let database = self.database(
+        environment, observer: DatabaseObserver(committed: { count, _ in sizes.all.append(count) }))
       try await database.transaction { try $0.execute("INSERT INTO t VALUES ('first', 0)") }
       await withTaskGroup(of: Void.self) { group in
         for index in 0..<50 {

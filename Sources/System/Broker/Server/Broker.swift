@@ -18,20 +18,20 @@ public actor Broker: Service {
 
   private let environment: Environment
   private let options: BrokerOptions
-  private let database: Database
+  let database: Database
   private let listener: any Listener
   private let serialExecutor: ActorExecutor
   private let tasks = BrokerTasks()
-  private let journal: BrokerJournal
-  private let topology: BrokerTopology
-  private let ledger: MessageLedger
+  let journal: BrokerJournal
+  let topology: BrokerTopology
+  let ledger: MessageLedger
   private let dispatcher: QueueDispatcher
   private let removals: Removals
   private let commands: BrokerCommands
   private let handshake: BrokerHandshake
   private let throttle: PublisherThrottle
   private let idle: IdleQueues
-  private var connections: [Int: BrokerConnection] = [:]
+  private(set) var connections: [Int: BrokerConnection] = [:]
   private var lastConnection = 0
   private var isDraining = false
   private let connectionEnded = Gate()
@@ -45,7 +45,8 @@ public actor Broker: Service {
   /// - Throws: `DatabaseError`, `NetworkError`: an operator has to act.
   public static func start(_ environment: Environment, _ options: BrokerOptions) async throws -> Broker {
     let database = Database(
-      environment, path: Self.database.path, migrations: Self.database.migrations, options: options.database)
+      environment, path: Self.database.path, migrations: Self.database.migrations, options: options.database,
+      observer: options.observer)
     let state = try await database.transaction { try BrokerTables($0).recover() }
     let listener = try environment.network.listen(options.address, backlog: 1024)
     let broker = Broker(environment, options, database, listener, nextMessage: (state.messages.last?.id ?? 0) + 1)

@@ -45,6 +45,8 @@ final class BrokerConnection {
   /// Whether it has published since it was last made to wait, and whether that fills memory alone.
   var hasPublished = false
   var fillsMemory = false
+  /// Whether it waits because its publications fill memory.
+  var isBlocked = false
   /// Whether the broker does not read from it now, so that its heartbeats are not heard.
   var isPaused = false
   /// Exclusive queues, which end with it.

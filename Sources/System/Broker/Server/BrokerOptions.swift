@@ -18,6 +18,8 @@ public struct BrokerOptions: Sendable {
   public var heartbeat: Duration = .seconds(60)
   /// Settings of the database.
   public var database = DatabaseOptions()
+  /// Hears of the database's commits.
+  public var observer = DatabaseObserver()
   /// Bugs to plant, in tests and scenarios only.
   public var planted = PlantedBugs()
 

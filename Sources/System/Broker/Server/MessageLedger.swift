@@ -5,9 +5,11 @@ final class MessageLedger {
   private let options: BrokerOptions
   private var nextID: Int64
   /// Bytes of messages that are ready and in memory.
-  private var readyBytes = 0
+  private(set) var readyBytes = 0
   /// Bytes of messages that never reach the disk, ready or unsettled.
-  private var memoryOnlyBytes = 0
+  private(set) var memoryOnlyBytes = 0
+  /// Messages that were added to queues.
+  private(set) var added = 0
 
   /// Numbers messages from `nextID` on.
   init(_ journal: BrokerJournal, _ options: BrokerOptions, nextID: Int64) {
@@ -51,6 +53,7 @@ final class MessageLedger {
       priority: options.planted(.ignoresPriorities) ? 0 : queue.contents.priority(of: message.priority))
     entry.isInstant = isInstant && queue.count == 0
     queue.append(entry)
+    added += 1
     readyBytes += message.size
     if isDurable {
       journal.append(.insert(id: id, queue: queue.name, expires: expires, message))

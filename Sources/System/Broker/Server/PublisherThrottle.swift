@@ -26,6 +26,7 @@ struct PublisherThrottle {
   private func block(_ client: BrokerConnection) async {
     environment.log.warning("amqp-blocked", ["connection": .int(Int64(client.id))])
     client.isPaused = true
+    client.isBlocked = true
     if client.hearsBlocking {
       client.send(.connectionBlocked(reason: "low on memory"), on: 0)
       client.flush()
@@ -35,6 +36,7 @@ struct PublisherThrottle {
     }
     client.lastHeard = environment.clock.now
     client.isPaused = false
+    client.isBlocked = false
     if client.hearsBlocking {
       client.send(.connectionUnblocked, on: 0)
       client.flush()
