@@ -5,7 +5,7 @@ import System
 
 /// The subcommands of `parley`.
 enum Command: String, CaseIterable {
-  case serve, backup, restore, check, compact
+  case serve, users, queues, sessions, backup, restore, check, compact
   case simulate, fuzz, explain, drive
   case hashPassword = "hash-password"
   case version, help
@@ -40,6 +40,7 @@ enum Command: String, CaseIterable {
     if rest.contains("--help") || rest.contains("-h") { return try HelpCommand.run([word]) }
     switch command {
     case .serve: return try ServeCommand.run(rest)
+    case .users, .queues, .sessions: return try ViewCommand.run(command.rawValue, rest)
     case .backup: return try BackupCommand.run(rest)
     case .restore: return try RestoreCommand.run(rest)
     case .check: return try CheckCommand.run(rest)

@@ -12,6 +12,7 @@ enum HelpCommand {
     }
     switch command {
     case .serve: print(serve)
+    case .users, .queues, .sessions: print(ViewCommand.usage(command.rawValue) + "\n\n" + table(ViewCommand.flags))
     case .backup: print(BackupCommand.usage + "\n\n" + table(BackupCommand.flags))
     case .restore: print(RestoreCommand.usage + "\n\n" + table(RestoreCommand.flags))
     case .check: print(CheckCommand.usage + "\n\n" + table(CheckCommand.flags))
@@ -31,6 +32,9 @@ enum HelpCommand {
     parley: a session and chat platform that runs for real or inside a deterministic simulator
 
     parley serve [SERVICE]…         run services: \(ServeCommand.services.joined(separator: ", ")); default: all
+    parley users COMMAND            show accounts and their sessions
+    parley queues COMMAND           show queues, messages and dead letters
+    parley sessions list            show supervised sessions
     parley backup --to DIR          copy the databases, also while services use them
     parley restore BACKUP           put a backup into a data directory
     parley check [DIR]              check a data directory or a backup

@@ -5,8 +5,22 @@ struct TextTable {
   private let numbers: Set<Int>
 
   init(_ heads: [String], _ rows: [[String]], numbers: Set<Int> = []) {
-    self.rows = [heads] + rows
+    self.rows = [heads] + rows.map { $0.map(Self.printable) }
     self.numbers = numbers
+  }
+
+  /// A cell without control characters, which could change what a terminal shows: clients choose
+  /// some of the cells.
+  private static func printable(_ cell: String) -> String {
+    var text = ""
+    for scalar in cell.unicodeScalars {
+      switch scalar.properties.generalCategory {
+      case .control, .format, .lineSeparator, .paragraphSeparator, .surrogate:
+        text += "\\u{\(String(scalar.value, radix: 16))}"
+      default: text.unicodeScalars.append(scalar)
+      }
+    }
+    return text
   }
 
   var text: String {

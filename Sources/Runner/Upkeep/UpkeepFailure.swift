@@ -23,6 +23,8 @@ struct UpkeepFailure: Error {
       throw UpkeepFailure(["\(path) changes too fast to be copied; try again"])
     } catch CopyError.storage(let error), let error as StorageError {
       throw UpkeepFailure([ServeCommand.describe(error)])
+    } catch let error as DirectoryView.NotFound {
+      throw UpkeepFailure([error.reason])
     } catch let error as DatabaseError {
       throw UpkeepFailure([error.reason])
     } catch {

@@ -13,12 +13,21 @@ public enum DirectoryCopy {
   /// Rounds in an attempt. Under load a round in a hundred finds a commit.
   private static let rounds = 100_000
 
-  /// Copies the databases to a directory that nobody else uses, and makes the copies durable.
-  /// - Returns: The names of the copied databases.
-  public static func make(from source: any Storage, to destination: any Storage) throws(CopyError) -> [ServiceDatabase]
-  {
+  /// Copies those of the databases that exist to a directory that nobody else uses, and makes the
+  /// copies durable.
+  /// - Returns: The databases that were copied.
+  public static func make(
+    of wanted: [ServiceDatabase] = DataDirectory.databases, from source: any Storage, to destination: any Storage
+  ) throws(CopyError) -> [ServiceDatabase] {
     let databases: [ServiceDatabase]
     do throws(StorageError) { databases = try DataDirectory.databases(in: source) } catch { throw .storage(error) }
+    let paths = wanted.map(\.path)
+    return try make(databases.filter { paths.contains($0.path) }, from: source, to: destination)
+  }
+
+  private static func make(
+    _ databases: [ServiceDatabase], from source: any Storage, to destination: any Storage
+  ) throws(CopyError) -> [ServiceDatabase] {
     for attempt in 1... {
       do throws(CopyError) {
         let copies = try follow(

@@ -1,0 +1,81 @@
+import Environment
+import System
+
+/// `parley users`, `parley queues` and `parley sessions`: tables of what the databases have.
+enum ViewCommand {
+  static let flags = [
+    Folder.dataFlag, Flag(name: "limit", placeholder: "N", help: "the most rows (default 100)"),
+    Flag(name: "temporary", placeholder: "DIR", help: "where the database is copied to (default TMPDIR or /tmp)"),
+    Folder.jsonFlag,
+  ]
+
+  static func usage(_ noun: String) -> String {
+    let views = DirectoryView.all.filter { $0.noun == noun }
+    let lines = views.map { view in
+      let command = "parley \(noun) \(view.verb)" + (view.argument.map { " " + $0 } ?? "")
+      return command + String(repeating: " ", count: max(2, 32 - command.count)) + view.help
+    }
+    return """
+      parley \(noun) COMMAND [--data DIR] [--limit N] [--json]
+
+      \(lines.joined(separator: "\n"))
+
+      Reads a copy of the database as of one moment, also while services use it, and changes nothing.
+      Exit codes: 0 success; 1 the argument names nothing, or the database cannot be read; 2 usage error.
+      """
+  }
+
+  static func run(_ noun: String, _ words: [String]) throws(UsageError) -> Int32 {
+    let arguments = try Arguments(words, flags: flags)
+    let views = DirectoryView.all.filter { $0.noun == noun }
+    guard let verb = arguments.words.first else {
+      throw UsageError("\(noun) needs a command: \(views.map(\.verb).joined(separator: ", "))")
+    }
+    guard let view = views.first(where: { $0.verb == verb }) else {
+      let hint = Spelling.hint(verb, among: views.map(\.verb))
+      throw UsageError("\(noun) has no command \"\(verb)\"\(hint)")
+    }
+    guard arguments.words.count == (view.argument == nil ? 1 : 2) else {
+      throw UsageError("write: parley \(noun) \(verb)" + (view.argument.map { " " + $0 } ?? ""))
+    }
+    let limit = try arguments.int("limit", in: 1...1_000_000) ?? 100
+    let source = try Folder.open(Folder.data(arguments))
+    let temporary = try Folder.makeTemporary(in: arguments.value("temporary"))
+    defer { Folder.remove(temporary) }
+    let copy = try Folder.make(temporary)
+    do throws(UpkeepFailure) {
+      let rows = try UpkeepFailure.converting {
+        let copied = try DirectoryCopy.make(of: [view.database], from: source, to: copy)
+        guard !copied.isEmpty else { throw UpkeepFailure(["the data directory has no \(view.database.path)"]) }
+        return try view.rows(in: copy, arguments.words.last!, limit: limit)
+      }
+      print(arguments.has("json") ? json(rows, view).text : table(rows, view).text)
+      return 0
+    } catch {
+      return error.report()
+    }
+  }
+
+  /// An array with an object for each row.
+  private static func json(_ rows: [[JSONValue]], _ view: DirectoryView) -> JSONValue {
+    .array(
+      rows.map { row in
+        .object(zip(view.columns, row).map { JSONValue.Member($0.lowercased(), $1) })
+      })
+  }
+
+  private static func table(_ rows: [[JSONValue]], _ view: DirectoryView) -> TextTable {
+    let numbers = view.columns.indices.filter { column in
+      !rows.isEmpty && rows.allSatisfy { if case .int = $0[column] { true } else { false } }
+    }
+    let cells = rows.map { row in
+      row.map { cell -> String in
+        switch cell {
+        case .string(let text): text
+        default: cell.text
+        }
+      }
+    }
+    return TextTable(view.columns, cells, numbers: Set(numbers))
+  }
+}

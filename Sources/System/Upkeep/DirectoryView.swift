@@ -1,0 +1,229 @@
+import Environment
+
+/// A table of what a database has, for operators.
+public struct DirectoryView: Sendable {
+  /// The first word of the command, such as `users`.
+  public let noun: String
+  /// The second word, such as `list`.
+  public let verb: String
+  /// The placeholder of the argument; nil for a view without one.
+  public let argument: String?
+  /// The description.
+  public let help: String
+  /// The heads of the columns.
+  public let columns: [String]
+  /// The database that it reads.
+  public let database: ServiceDatabase
+  private let find: @Sendable (SQLConnection, Question) throws -> [[JSONValue]]
+
+  /// What the operator asks for.
+  struct Question: Sendable {
+    let argument: String
+    let limit: Int64
+  }
+
+  init(
+    _ noun: String, _ verb: String, _ argument: String?, _ help: String, _ columns: [String],
+    in database: ServiceDatabase, find: @escaping @Sendable (SQLConnection, Question) throws -> [[JSONValue]]
+  ) {
+    self.noun = noun
+    self.verb = verb
+    self.argument = argument
+    self.help = help
+    self.columns = columns
+    self.database = database
+    self.find = find
+  }
+
+  /// Reads at most `limit` rows from a copy of the database that nobody else uses.
+  /// - Throws: `DatabaseError`, also for a database of another release; `NotFound`.
+  public func rows(in storage: any Storage, _ argument: String, limit: Int) throws -> [[JSONValue]] {
+    let connection = try SQLConnection(path: database.path, vfs: StorageVFS(storage), synchronous: true)
+    try connection.moveLog()
+    let version = try connection.first("PRAGMA user_version") { Int($0.int(0)) } ?? 0
+    guard version == database.migrations.version else {
+      throw DatabaseError.failed(
+        "\(database.path) has schema \(version), and this release \(database.migrations.version)")
+    }
+    return try find(connection, Question(argument: argument, limit: Int64(limit)))
+  }
+
+  /// The argument names nothing.
+  public struct NotFound: Error {
+    /// The reason, for the operator.
+    public let reason: String
+  }
+
+  /// All views, in the order of the help.
+  public static let all = users + queues + sessions
+}
+
+// MARK: Users
+
+extension DirectoryView {
+  private static let users = [
+    DirectoryView(
+      "users", "list", nil, "the accounts, oldest first",
+      ["USER_ID", "USERNAME", "EMAIL", "CREATED", "LAST_LOGIN", "SESSIONS"],
+      in: UserService.database
+    ) { connection, question in
+      try connection.query(
+        """
+        SELECT user_id, username, user_email, created_at, ifnull(last_login, ''), session_count FROM users
+        ORDER BY rowid LIMIT $1
+        """, .int(question.limit)
+      ) {
+        [
+          .string($0.text(0)), .string($0.text(1)), .string($0.text(2)), .string($0.text(3)), .string($0.text(4)),
+          .int($0.int(5)),
+        ]
+      }
+    },
+    DirectoryView(
+      "users", "show", "USER", "an account, by its id, username or email", ["FIELD", "VALUE"], in: UserService.database
+    ) { connection, question in
+      let id = try account(question.argument, in: connection)
+      return try connection.query(
+        """
+        SELECT user_id, username, user_email, created_at, ifnull(last_login, ''), session_count,
+          CASE WHEN password_hash LIKE '%$%' THEN substr(password_hash, 1, instr(password_hash, '$') - 1) ELSE '' END
+        FROM users WHERE user_id = $1
+        """, .text(id.value)
+      ) { row -> [[JSONValue]] in
+        [
+          ["USER_ID", .string(row.text(0))], ["USERNAME", .string(row.text(1))], ["EMAIL", .string(row.text(2))],
+          ["CREATED", .string(row.text(3))], ["LAST_LOGIN", .string(row.text(4))], ["SESSIONS", .int(row.int(5))],
+          ["PASSWORD_HASH", .string(row.text(6))],
+        ]
+      }.flatMap(\.self)
+    },
+    DirectoryView(
+      "users", "sessions", "USER", "the sessions of an account; an id is a secret, so only its beginning is shown",
+      ["SESSION_ID", "CREATED", "LAST_USED"], in: UserService.database
+    ) { connection, question in
+      let id = try account(question.argument, in: connection)
+      return try connection.query(
+        """
+        SELECT substr(session_id, 1, 6) || '…', created_at, ifnull(last_used, 0) FROM user_sessions
+        WHERE user_id = $1 ORDER BY rowid LIMIT $2
+        """, .text(id.value), .int(question.limit)
+      ) { row in
+        let used = row.int(2) == 0 ? "" : Timestamp(microseconds: row.int(2) &* 1000).rfc3339
+        return [.string(row.text(0)), .string(row.text(1)), .string(used)]
+      }
+    },
+  ]
+
+  private static func account(_ text: String, in connection: SQLConnection) throws -> AccountID {
+    let users = UsersTables(connection)
+    if let name = AccountName(text), let user = try users.find(name) { return user.id }
+    guard try users.username(of: AccountID(text)) != nil else { throw NotFound(reason: "no account \"\(text)\"") }
+    return AccountID(text)
+  }
+}
+
+// MARK: Queues
+
+extension DirectoryView {
+  /// Bytes of a message's body that are shown.
+  private static let shownBytes = 120
+
+  private static let queues = [
+    DirectoryView(
+      "queues", "list", nil, "the durable queues and the messages that are on the disk",
+      ["QUEUE", "MESSAGES", "BYTES", "BINDINGS", "AUTO_DELETE"], in: Broker.database
+    ) { connection, question in
+      try connection.query(
+        """
+        SELECT q.name, count(m.message_id), ifnull(sum(length(m.body)), 0),
+          (SELECT count(*) FROM bindings b WHERE b.destination = q.name AND b.is_to_exchange = 0), q.is_auto_delete
+        FROM queues q LEFT JOIN messages m ON m.queue = q.name GROUP BY q.name ORDER BY 2 DESC, 1 LIMIT $1
+        """, .int(question.limit)
+      ) { [.string($0.text(0)), .int($0.int(1)), .int($0.int(2)), .int($0.int(3)), .bool($0.int(4) != 0)] }
+    },
+    DirectoryView(
+      "queues", "peek", "QUEUE", "the first messages of a queue that are on the disk, in order",
+      ["MESSAGE", "EXCHANGE", "ROUTING_KEY", "TYPE", "BYTES", "BODY"], in: Broker.database
+    ) { connection, question in
+      try messages(of: question.argument, in: connection, question.limit).map { message in
+        [
+          .int(message.id), .string(message.exchange), .string(message.routingKey),
+          .string(message.properties.type ?? ""), .int(Int64(message.body.count)), .string(shown(message.body)),
+        ]
+      }
+    },
+    DirectoryView(
+      "queues", "dead-letters", nil, "the messages that a service could not read, with the reason",
+      ["MESSAGE", "QUEUE", "REASON", "BYTES", "BODY"], in: Broker.database
+    ) { connection, question in
+      try messages(of: QueueNames.deadLetters, in: connection, question.limit).map { message in
+        let headers = message.properties.headers
+        return [
+          .int(message.id), .string(headers?["PARLEY_QUEUE"]?.text ?? ""),
+          .string(headers?["PARLEY_REASON"]?.text ?? ""), .int(Int64(message.body.count)),
+          .string(shown(message.body)),
+        ]
+      }
+    },
+  ]
+
+  private struct StoredMessage {
+    let id: Int64
+    let exchange: String
+    let routingKey: String
+    let properties: AMQPProperties
+    let body: [UInt8]
+  }
+
+  private static func messages(
+    of queue: String, in connection: SQLConnection, _ limit: Int64
+  ) throws -> [StoredMessage] {
+    let isKnown = try connection.first("SELECT 1 FROM queues WHERE name = $1", .text(queue)) { _ in true } ?? false
+    guard isKnown else { throw NotFound(reason: "no durable queue \"\(queue)\"") }
+    return try connection.query(
+      """
+      SELECT message_id, exchange, routing_key, properties, body FROM messages WHERE queue = $1
+      ORDER BY priority DESC, message_id LIMIT $2
+      """, .text(queue), .int(limit)
+    ) { row in
+      var reader = AMQPReader(row.bytes(3)[...])
+      let properties = (try? AMQPProperties(&reader)) ?? AMQPProperties()
+      return StoredMessage(
+        id: row.int(0), exchange: row.text(1), routingKey: row.text(2), properties: properties, body: row.bytes(4))
+    }
+  }
+
+  /// The beginning of a body: text, or its digits if it is not text.
+  private static func shown(_ body: [UInt8]) -> String {
+    guard let text = String(validating: body, as: UTF8.self) else {
+      return "0x" + Hex.encode(body.prefix(shownBytes / 2))
+    }
+    return text.shortened(toBytes: shownBytes)
+  }
+}
+
+// MARK: Sessions
+
+extension DirectoryView {
+  private static let sessions = [
+    DirectoryView(
+      "sessions", "list", nil, "the supervised sessions, those that go on first",
+      ["SESSION", "STATUS", "CUSTOMER", "EPOCH", "HOST", "USERS", "DEMAND", "MESSAGES"], in: UserManager.database
+    ) { connection, question in
+      try connection.query(
+        """
+        SELECT supervisor, status, email, epoch, host,
+          (SELECT count(*) FROM pool_users u WHERE u.supervisor = s.supervisor AND place = 'serving'),
+          (SELECT ifnull(sum(user_count), 0) FROM demands d WHERE d.supervisor = s.supervisor),
+          (SELECT count(*) FROM transcripts t WHERE t.supervisor = s.supervisor)
+        FROM sessions s ORDER BY status = 'ended', rowid DESC LIMIT $1
+        """, .int(question.limit)
+      ) {
+        [
+          .string($0.text(0)), .string($0.text(1)), .string($0.text(2)), .int($0.int(3)), .string($0.text(4)),
+          .int($0.int(5)), .int($0.int(6)), .int($0.int(7)),
+        ]
+      }
+    }
+  ]
+}
