@@ -8,7 +8,7 @@ enum Command: String, CaseIterable {
   case serve, users, queues, sessions, backup, restore, check, compact
   case simulate, fuzz, explain, drive
   case hashPassword = "hash-password"
-  case version, help
+  case completions, manual, version, help
 
   /// The name under which the user started the program, for the commands that it prints. A script
   /// that starts the program sets `PARLEY_COMMAND` to its own name.
@@ -50,6 +50,8 @@ enum Command: String, CaseIterable {
     case .explain: return try ExplainCommand.run(rest)
     case .drive: return try DriveCommand.run(rest)
     case .hashPassword: return try HashPasswordCommand.run(rest)
+    case .completions: return try CompletionsCommand.run(rest)
+    case .manual: return try ManualCommand.run(rest)
     case .version:
       print("parley \(Release.version)")
       return 0

@@ -10,9 +10,10 @@ enum HashPasswordCommand {
     stores them.
     """
 
+  static let flags = [Flag(name: "password-rounds", placeholder: "N", help: "rounds of PBKDF2-HMAC-SHA-256")]
+
   static func run(_ words: [String]) throws(UsageError) -> Int32 {
-    let arguments = try Arguments(
-      words, flags: [Flag(name: "password-rounds", placeholder: "N", help: "rounds of PBKDF2-HMAC-SHA-256")])
+    let arguments = try Arguments(words, flags: flags)
     guard arguments.words.isEmpty else {
       throw UsageError("the password is read from standard input, where no other user can see it")
     }

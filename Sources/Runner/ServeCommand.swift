@@ -5,20 +5,38 @@ import System
 
 /// `parley serve`: runs services until a signal ends them.
 enum ServeCommand {
+  static let usage = """
+    parley serve [SERVICE]… [FLAGS]
+
+    Runs until SIGTERM or SIGINT, then drains: refuses new connections, answers the requests in
+    flight for at most 10 s, and closes the databases. Prints `listening NAME URL` for each socket, then `ready`; logs go to standard error.
+    In brackets: the environment variable and the key in the JSON5 configuration that set the same value.
+    """
   static let flags = [
     Flag(name: "config", placeholder: "FILE", help: "default DIR/parley.json5 if it exists [PARLEY_CONFIG]"),
     Flag(
       name: "check", placeholder: nil, help: "validate, print the effective configuration with secrets blanked, exit"),
   ]
 
+  /// The settings as flags, and the flags that are no settings.
+  static let allFlags =
+    Setting.all.map {
+      Flag(name: $0.flag, placeholder: $0.placeholder, help: $0.help, isRepeatable: $0.isRepeatable)
+    } + flags
+
+  /// All flags, with their defaults, variables and keys.
+  static let documentedFlags =
+    Setting.all.map {
+      let standard = $0.standard.map { " (default \($0))" } ?? ""
+      return Flag(
+        name: $0.flag, placeholder: $0.placeholder, help: "\($0.help)\(standard) [\($0.variable), \($0.key)]")
+    } + flags
+
   /// The services of this version, in the order in which they start.
   static let services = ["broker", "users", "manager", "supervisor", "chat", "customers"]
 
   static func run(_ words: [String]) throws(UsageError) -> Int32 {
-    let settings = Setting.all.map {
-      Flag(name: $0.flag, placeholder: $0.placeholder, help: $0.help, isRepeatable: $0.isRepeatable)
-    }
-    let arguments = try Arguments(words, flags: settings + flags)
+    let arguments = try Arguments(words, flags: allFlags)
     for word in arguments.words where !services.contains(word) {
       let hint = Spelling.hint(word, among: services)
       throw UsageError("unknown service \"\(word)\"; the services are: \(services.joined(separator: ", "))\(hint)")

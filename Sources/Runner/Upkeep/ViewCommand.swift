@@ -9,6 +9,9 @@ enum ViewCommand {
     Folder.jsonFlag,
   ]
 
+  /// The second words of the command.
+  static func verbs(_ noun: String) -> [String] { DirectoryView.all.filter { $0.noun == noun }.map(\.verb) }
+
   static func usage(_ noun: String) -> String {
     let views = DirectoryView.all.filter { $0.noun == noun }
     let lines = views.map { view in
