@@ -113,7 +113,8 @@ struct Setting {
       help: "URL of the User Manager, for /health of the Customer Server; messages to it go through the broker"),
     Setting(
       flag: "amqp", placeholder: "URL", kind: .text, standard: nil,
-      help: "URL of the broker, embedded or RabbitMQ: amqp://user:password@host:port/, or amqps://", mayHoldSecret: true),
+      help: "URL of the broker, embedded or RabbitMQ: amqp://user:password@host:port/, or amqps://", mayHoldSecret: true
+    ),
     Setting(
       flag: "tls-cert", placeholder: "FILE", kind: .list, standard: nil,
       help: "certificate in PEM form, with its chain, for TLS on every socket; repeatable, chosen by the client's SNI"),

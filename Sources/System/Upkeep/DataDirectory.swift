@@ -8,7 +8,9 @@ public enum DataDirectory {
   ]
 
   /// The other files that a service cannot make again.
-  public static let otherFiles = ["jwt-secret", "parley.json5", "ServiceURLMapping.json"]
+  public static let otherFiles = [
+    "jwt-secret", "parley.json5", "ServiceURLMapping.json", "tls-self-signed.crt", "tls-self-signed.key",
+  ]
 
   /// The databases that are in a directory.
   public static func databases(in storage: any Storage) throws(StorageError) -> [ServiceDatabase] {
