@@ -55,11 +55,17 @@ extension DatabaseEngine {
         try requireSnapshot(transaction, "update")
       }
     }
+    let wasHeld = rowLocks.holds(execution.session, key, atLeast: mode)
     guard try acquire(key, mode, execution, policy) else { return nil }
     switch store.version(of: key, after: frame.snapshot) {
     case .unchanged: return try current(row, table, frame, execution).map { ($0, false) }
     case .deleted:
       try requireSnapshot(transaction, "delete")
+      // Nothing is left to lock, so the next waiter need not wait for this transaction.
+      if !wasHeld {
+        transaction.rowLocks.removeLast()
+        rowLocks.release(execution.session, key, mode)
+      }
       return nil
     case .changed(let values):
       try requireSnapshot(transaction, "update")
