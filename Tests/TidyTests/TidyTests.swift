@@ -21,7 +21,8 @@ struct TidyTests {
       pattern: #"\bTask(\.detached)?\s*(\{|\()"#, unless: "// The one place where tasks begin.",
       example: "    Task { await x() }"),
     Rule(
-      name: "only the environment starts tasks", folders: ["System"], pattern: #"\bTask\.immediate"#, unless: nil,
+      name: "only the environment starts tasks", folders: ["System"], pattern: #"\bTask\.immediate"#,
+      unless: "// The one place where a task runs inline.",
       example: "    Task.immediate { await x() }"),
     Rule(
       name: "no clock but the environment's", folders: ["System", "Sim"],

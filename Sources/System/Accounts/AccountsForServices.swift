@@ -19,10 +19,11 @@ extension UserService {
       throw AccountRefusal.wrongCredentials
     }
     let now = environment.clock.wallTime
-    let (username, endedOthers) = try await database.transaction { [sessionRules] connection in
+    let rules = sessionRules
+    let (username, endedOthers) = try await database.transaction { connection in
       let tables = AccountsTables(connection)
-      let endedOthers = try tables.sessions.add(session, of: id, login: nil, at: now, sessionRules)
-      return (try tables.users.username(of: id) ?? "", endedOthers)
+      let endedOthers = try await tables.sessions.add(session, of: id, login: nil, at: now, rules)
+      return (try await tables.users.username(of: id) ?? "", endedOthers)
     }
     if endedOthers { await bell.ring() }
     return Self.user(id, username)
@@ -34,13 +35,14 @@ extension UserService {
     let session = try sessionID(call)
     let principal = try call.body["token"]?.string.map { try verifier.principal(token: $0) }
     let now = environment.clock.wallTime
-    let owner = try await database.transaction { [sessionRules] connection -> SessionOwner? in
+    let rules = sessionRules
+    let owner = try await database.transaction { connection -> SessionOwner? in
       let tables = AccountsTables(connection)
-      if let principal { try tables.tokens.requireLive(principal.loginID) }
-      guard let owner = try tables.sessions.owner(of: session, at: now, sessionRules),
+      if let principal { try await tables.tokens.requireLive(principal.loginID) }
+      guard let owner = try await tables.sessions.owner(of: session, at: now, rules),
         principal.map({ $0.subject.hasSameBytes(as: owner.id.value) }) ?? true
       else { return nil }
-      try tables.sessions.recordUse(of: session, by: owner, at: now, sessionRules)
+      try await tables.sessions.recordUse(of: session, by: owner, at: now, rules)
       return owner
     }
     guard let owner else { throw AccountRefusal.noSuchSession }
@@ -58,7 +60,9 @@ extension UserService {
     guard let name = AccountName(call.string("username")), !name.isEmail,
       let user = try await database.transaction({ connection -> (id: AccountID, username: String)? in
         let users = AccountsTables(connection).users
-        guard let user = try users.find(name), let username = try users.username(of: user.id) else { return nil }
+        guard let user = try await users.find(name), let username = try await users.username(of: user.id) else {
+          return nil
+        }
         return (user.id, username)
       })
     else {
@@ -70,10 +74,11 @@ extension UserService {
   func logoutForService(_ call: Call) async throws -> Reply {
     let session = try sessionID(call)
     let now = environment.clock.wallTime
-    let ended = try await database.transaction { [sessionRules] connection in
+    let rules = sessionRules
+    let ended = try await database.transaction { connection in
       let sessions = AccountsTables(connection).sessions
-      guard let owner = try sessions.owner(of: session, at: now, sessionRules) else { return false }
-      try sessions.delete(session, of: owner.id)
+      guard let owner = try await sessions.owner(of: session, at: now, rules) else { return false }
+      try await sessions.delete(session, of: owner.id)
       return true
     }
     guard ended else { throw AccountRefusal.noSuchSession }
@@ -83,13 +88,13 @@ extension UserService {
 
   /// Returns the id of the last event. A listener that has received it knows of every session that has ended so far.
   func lastEventForService() async throws -> Reply {
-    .json(["event_id": .int(try await database.transaction { try AccountsTables($0).events.lastID() })])
+    .json(["event_id": .int(try await database.transaction { try await AccountsTables($0).events.lastID() })])
   }
 
   /// Returns the accounts that were deleted after an event, so that a service can delete its rows of them.
   func deletedUsersForService(_ call: Call) async throws -> Reply {
     let after = call.body["after"]?.int ?? 0
-    let deleted = try await database.transaction { try AccountsTables($0).events.deletedUsers(after: after) }
+    let deleted = try await database.transaction { try await AccountsTables($0).events.deletedUsers(after: after) }
     return .json([
       "users": .array(deleted.map { ["event_id": .int($0.event), "user_id": .string($0.user.value)] })
     ])
@@ -106,7 +111,7 @@ extension UserService {
     if let asked = call.request.fields["last-event-id"].flatMap({ Int64($0) }) {
       start = asked
     } else {
-      start = try await database.transaction { try AccountsTables($0).events.lastID() }
+      start = try await database.transaction { try await AccountsTables($0).events.lastID() }
     }
     let head = HTTPResponse(status: 200, fields: HTTPResponse.eventStreamFields)
     return .stream(head) { [database, bell] writer in
@@ -122,10 +127,11 @@ extension UserService {
     try await writer.write("id: \(start)\nevent: ready\ndata: {}\n\n")
     while true {
       let position = last
-      guard let events = try await database.transaction({ try AccountsTables($0).events.after(position, limit: 100) })
+      guard
+        let events = try await database.transaction({ try await AccountsTables($0).events.after(position, limit: 100) })
       else {
         // Some events are no longer kept: the listener must forget its sessions and look them up again.
-        last = try await database.transaction { try AccountsTables($0).events.lastID() }
+        last = try await database.transaction { try await AccountsTables($0).events.lastID() }
         try await writer.write("id: \(last)\nevent: reset\ndata: {}\n\n")
         continue
       }

@@ -18,48 +18,69 @@ enum AccountsSchema {
     END;
     """
 
+  /// The same triggers for PostgreSQL.
+  private static let sessionCountsOnServer = """
+    CREATE FUNCTION count_user_sessions() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+      IF TG_OP <> 'INSERT' THEN
+        UPDATE users SET session_count = session_count - 1 WHERE user_id = OLD.user_id;
+      END IF;
+      IF TG_OP <> 'DELETE' THEN
+        UPDATE users SET session_count = session_count + 1 WHERE user_id = NEW.user_id;
+      END IF;
+      RETURN NULL;
+    END $$;
+    CREATE TRIGGER user_sessions_count AFTER INSERT OR DELETE OR UPDATE OF user_id ON user_sessions
+      FOR EACH ROW EXECUTE FUNCTION count_user_sessions();
+    """
+
   /// Names are unique regardless of case. SQL folds only ASCII, so each name has a column for its folded key. Rows that an
   /// operator inserts without keys get them when the service starts (`AccountsTables.completeRows`).
   static let migrations = Migrations(
-    """
-    CREATE TABLE users (
-      user_id VARCHAR(64) PRIMARY KEY,
-      user_email VARCHAR(255) UNIQUE NOT NULL,
-      username VARCHAR(150) UNIQUE NOT NULL,
-      password_hash VARCHAR(256) NOT NULL,
-      salt VARCHAR(64) NOT NULL,
-      created_at TIMESTAMP NOT NULL,
-      last_login TIMESTAMP,
-      email_key VARCHAR(255) UNIQUE,
-      username_key VARCHAR(600) UNIQUE,
-      session_count BIGINT NOT NULL DEFAULT 0
-    );
-    CREATE TABLE shared_names (
-      name_key VARCHAR(600) NOT NULL,
-      user_id VARCHAR(64) NOT NULL REFERENCES users (user_id) ON DELETE CASCADE,
-      PRIMARY KEY (name_key, user_id)
-    );
-    CREATE INDEX shared_names_by_user ON shared_names (user_id);
-    CREATE TABLE user_sessions (
-      session_id VARCHAR(64) PRIMARY KEY,
-      user_id VARCHAR(64) NOT NULL REFERENCES users (user_id) ON DELETE CASCADE,
-      created_at TIMESTAMP NOT NULL,
-      last_used BIGINT
-    );
-    CREATE INDEX user_sessions_by_user ON user_sessions (user_id);
-    CREATE INDEX user_sessions_by_use ON user_sessions (last_used);
-    CREATE TABLE used_refresh_tokens (token_id VARCHAR(64) PRIMARY KEY, expires_at BIGINT NOT NULL);
-    CREATE INDEX used_refresh_tokens_by_expiry ON used_refresh_tokens (expires_at);
-    CREATE TABLE revoked_logins (family VARCHAR(64) PRIMARY KEY, expires_at BIGINT NOT NULL);
-    CREATE INDEX revoked_logins_by_expiry ON revoked_logins (expires_at);
-    CREATE TABLE session_events (
-      event_id INTEGER PRIMARY KEY AUTOINCREMENT,
-      kind VARCHAR(16) NOT NULL,
-      user_id VARCHAR(64) NOT NULL,
-      session_id VARCHAR(64) NOT NULL
-    );
-    CREATE TABLE deleted_users (event_id INTEGER PRIMARY KEY, user_id VARCHAR(64) NOT NULL);
-    """ + sessionCounts,
+    DatabaseSchema(
+      [
+        SQLTable(
+          "users",
+          [
+            SQLColumn("user_id", .varchar(64), .primaryKey), SQLColumn("user_email", .varchar(255), .unique),
+            SQLColumn("username", .varchar(150), .unique), SQLColumn("password_hash", .varchar(256)),
+            SQLColumn("salt", .varchar(64)), SQLColumn("created_at", .timestamp),
+            SQLColumn("last_login", .timestamp, .optional),
+            SQLColumn("email_key", .varchar(255, server: 765), .unique, .optional),
+            SQLColumn("username_key", .varchar(600), .unique, .optional),
+            SQLColumn("session_count", .bigint, .standard("0")),
+          ], .numbersRows),
+        SQLTable(
+          "shared_names",
+          [
+            SQLColumn("name_key", .varchar(600, server: 765)),
+            SQLColumn("user_id", .varchar(64), .references("users", "user_id")),
+          ], .primaryKey(["name_key", "user_id"]), .index(SQLIndex("shared_names_by_user", "user_id"))),
+        SQLTable(
+          "user_sessions",
+          [
+            SQLColumn("session_id", .varchar(64), .primaryKey),
+            SQLColumn("user_id", .varchar(64), .references("users", "user_id")),
+            SQLColumn("created_at", .timestamp), SQLColumn("last_used", .bigint, .optional),
+          ], .numbersRows, .index(SQLIndex("user_sessions_by_user", "user_id")),
+          .index(SQLIndex("user_sessions_by_use", "last_used"))),
+        SQLTable(
+          "used_refresh_tokens",
+          [SQLColumn("token_id", .varchar(64, server: 287), .primaryKey), SQLColumn("expires_at", .bigint)],
+          .index(SQLIndex("used_refresh_tokens_by_expiry", "expires_at"))),
+        SQLTable(
+          "revoked_logins",
+          [SQLColumn("family", .varchar(64, server: 255), .primaryKey), SQLColumn("expires_at", .bigint)],
+          .index(SQLIndex("revoked_logins_by_expiry", "expires_at"))),
+        SQLTable(
+          "session_events",
+          [
+            SQLColumn("event_id", .identity), SQLColumn("kind", .varchar(16)), SQLColumn("user_id", .varchar(64)),
+            SQLColumn("session_id", .varchar(64)),
+          ]),
+        SQLTable("deleted_users", [SQLColumn("event_id", .number), SQLColumn("user_id", .varchar(64))]),
+      ],
+      then: [.sqlite: sessionCounts, .postgreSQL: sessionCountsOnServer]),
     from: [
       """
       CREATE TABLE deleted_users (event_id INTEGER PRIMARY KEY, user_id VARCHAR(64) NOT NULL);
@@ -78,7 +99,9 @@ enum AccountsSchema {
       );
       CREATE INDEX shared_names_by_user ON shared_names (user_id)
       """,
-      Migrations.Step { connection throws(DatabaseError) in _ = try NameKeys(connection).fold(onlyMissing: false) },
+      Migrations.Step { session async throws(DatabaseError) in
+        _ = try await NameKeys(session).fold(onlyMissing: false)
+      },
       Migrations.Step(
         """
         ALTER TABLE users ADD COLUMN session_count BIGINT NOT NULL DEFAULT 0;

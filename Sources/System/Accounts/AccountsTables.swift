@@ -4,16 +4,19 @@ import Environment
 ///
 /// ```swift
 /// let owner = try await database.transaction { connection in
-///   try AccountsTables(connection).sessions.owner(of: session, at: now, rules)
+///   try await AccountsTables(connection).sessions.owner(of: session, at: now, rules)
 /// }
 /// ```
 ///
 /// Each method is one statement or a few that belong together. A method that throws leaves nothing behind, since its
 /// transaction is undone.
+///
+/// On a server, transactions run at READ COMMITTED. Each that decides about an account first locks its row of `users`; the
+/// other rows follow in the order `user_sessions`, `used_refresh_tokens`, `revoked_logins`, `session_events`.
 struct AccountsTables {
-  private let connection: SQLConnection
+  private let connection: SQLSession
 
-  init(_ connection: SQLConnection) { self.connection = connection }
+  init(_ connection: SQLSession) { self.connection = connection }
 
   var users: UsersTables { UsersTables(connection) }
   var names: NameKeys { NameKeys(connection) }
@@ -23,17 +26,19 @@ struct AccountsTables {
 
   /// Completes rows that an operator inserted with the seed's columns alone.
   /// - Returns: The accounts whose email or username another account has; nobody can log in by that name.
-  func completeRows(at now: Timestamp) throws(DatabaseError) -> [AccountID] {
-    try sessions.completeRows(at: now)
-    return try names.fold(onlyMissing: true)
+  func completeRows(at now: Timestamp) async throws(DatabaseError) -> [AccountID] {
+    try await connection.lock(.schema)
+    try await sessions.completeRows(at: now)
+    return try await names.fold(onlyMissing: true)
   }
 
   /// Deletes an account with its sessions, and adds the events that tell other services.
-  func deleteUser(_ user: AccountID) throws {
-    try users.require(user)
-    for session in try sessions.all(of: user) { try events.add(.sessionEnded, user: user, session: session) }
-    try users.delete(user)
-    try events.add(.userDeleted, user: user, session: nil)
-    try events.addDeletedUser(user)
+  func deleteUser(_ user: AccountID) async throws {
+    try await users.lock(user)
+    let ended = try await sessions.all(of: user)
+    try await users.delete(user)
+    for session in ended { try await events.add(.sessionEnded, user: user, session: session) }
+    let event = try await events.add(.userDeleted, user: user, session: nil)
+    try await events.addDeletedUser(user, event)
   }
 }

@@ -2,9 +2,9 @@ import Environment
 
 /// The columns by which names are unique, for rows that lack them or have those of an earlier release.
 struct NameKeys {
-  private let connection: SQLConnection
+  private let connection: SQLSession
 
-  init(_ connection: SQLConnection) { self.connection = connection }
+  init(_ connection: SQLSession) { self.connection = connection }
 
   /// Sets the folded keys of each account's names, the oldest account first.
   ///
@@ -12,9 +12,9 @@ struct NameKeys {
   /// the folded key. The other keeps its former key, which `UsersTables.find` tries first. The shared name is recorded, so
   /// that it stays taken when one of them is deleted.
   /// - Returns: The accounts that got no key for one of their names.
-  func fold(onlyMissing: Bool) throws(DatabaseError) -> [AccountID] {
+  func fold(onlyMissing: Bool) async throws(DatabaseError) -> [AccountID] {
     let condition = onlyMissing ? "WHERE email_key IS NULL OR username_key IS NULL" : ""
-    let rows = try connection.query(
+    let rows = try await connection.query(
       SQLText("SELECT user_id, user_email, username, email_key, username_key FROM users \(condition) ORDER BY rowid")
     ) { row in
       (
@@ -24,7 +24,7 @@ struct NameKeys {
     }
     var withoutKey: [AccountID] = []
     for row in rows {
-      for (column, name, key) in row.names where try !fold(name, of: row.id, in: column, from: key) {
+      for (column, name, key) in row.names where try await !fold(name, of: row.id, in: column, from: key) {
         withoutKey.append(row.id)
       }
     }
@@ -37,27 +37,28 @@ struct NameKeys {
   }
 
   /// Sets one key. Returns false if both the folded and the former key are taken.
-  private func fold(_ text: String, of user: AccountID, in column: Column, from key: String) throws(DatabaseError)
+  private func fold(_ text: String, of user: AccountID, in column: Column, from key: String) async throws(DatabaseError)
     -> Bool
   {
     // The service stores no longer name; an operator may have.
     guard let name = AccountName(text) else { return !key.isEmpty }
     if key.hasSameBytes(as: name.key) { return true }
     var new = name.key
-    if try isTaken(new, column) {
-      try connection.execute(
+    if try await isTaken(new, column) {
+      try await connection.execute(
         "INSERT INTO shared_names (name_key, user_id) VALUES ($1, $2) ON CONFLICT DO NOTHING", .text(name.key),
         .text(user.value))
       guard key.isEmpty else { return true }
-      guard let former = name.formerKey, try !isTaken(former, column) else { return false }
+      guard let former = name.formerKey, try await !isTaken(former, column) else { return false }
       new = former
     }
-    try connection.execute(
+    try await connection.execute(
       SQLText("UPDATE users SET \(column.rawValue) = $2 WHERE user_id = $1"), .text(user.value), .text(new))
     return true
   }
 
-  private func isTaken(_ key: String, _ column: Column) throws(DatabaseError) -> Bool {
-    try connection.first(SQLText("SELECT 1 FROM users WHERE \(column.rawValue) = $1"), .text(key)) { $0.int(0) } != nil
+  private func isTaken(_ key: String, _ column: Column) async throws(DatabaseError) -> Bool {
+    try await connection.first(SQLText("SELECT 1 FROM users WHERE \(column.rawValue) = $1"), .text(key)) { $0.int(0) }
+      != nil
   }
 }

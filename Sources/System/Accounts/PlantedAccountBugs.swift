@@ -16,19 +16,19 @@ extension UserService {
   func useRefreshTokenInTwoSteps(_ claims: TokenClaims) async throws -> Bool {
     let id = claims.id.text
     let used = try await database.transaction {
-      try $0.first("SELECT 1 FROM used_refresh_tokens WHERE token_id = $1", .text(id)) { $0.int(0) } != nil
+      try await $0.first("SELECT 1 FROM used_refresh_tokens WHERE token_id = $1", .text(id)) { $0.int(0) } != nil
     }
     if used {
       let family = claims.id.family.value
       try await database.transaction {
-        try $0.execute(
+        try await $0.execute(
           "INSERT INTO revoked_logins (family, expires_at) VALUES ($1, $2) ON CONFLICT DO NOTHING", .text(family),
           .int(.max))
       }
       return false
     }
     try await database.transaction {
-      try $0.execute(
+      try await $0.execute(
         "INSERT INTO used_refresh_tokens (token_id, expires_at) VALUES ($1, $2) ON CONFLICT DO NOTHING", .text(id),
         .int(claims.expires.seconds))
     }
@@ -37,15 +37,15 @@ extension UserService {
 
   func addSessionInTwoSteps(_ session: UserSessionID, of user: AccountID, at now: Timestamp) async throws {
     let exists = try await database.transaction { connection in
-      try AccountsTables(connection).users.require(user)
-      return try connection.first("SELECT 1 FROM user_sessions WHERE session_id = $1", .text(session.value)) {
+      try await AccountsTables(connection).users.require(user)
+      return try await connection.first("SELECT 1 FROM user_sessions WHERE session_id = $1", .text(session.value)) {
         $0.int(0)
       } != nil
     }
     if exists { throw AccountRefusal.sessionTaken }
     try await database.transaction {
-      try AccountsTables($0).users.require(user)
-      try $0.execute(
+      try await AccountsTables($0).users.require(user)
+      try await $0.execute(
         """
         INSERT INTO user_sessions (session_id, user_id, created_at) VALUES ($1, $2, $3)
         ON CONFLICT (session_id) DO UPDATE SET user_id = $2
@@ -54,17 +54,17 @@ extension UserService {
   }
 }
 
-extension SQLConnection {
+extension SQLSession {
   func addUserByCase(
     _ id: AccountID, email: EmailAddress, username: Username, password: PasswordHash, at now: String
-  ) throws {
-    let taken = try first(
+  ) async throws {
+    let taken = try await first(
       "SELECT 1 FROM users WHERE user_email = $1 OR username = $2", .text(email.text), .text(username.text)
     ) {
       $0.int(0)
     }
     if taken != nil { throw AccountRefusal.usernameTaken }
-    try execute(
+    try await execute(
       """
       INSERT INTO users (user_id, user_email, username, password_hash, salt, created_at, email_key, username_key)
       VALUES ($1, $2, $3, $4, $5, $6, $2, $3)

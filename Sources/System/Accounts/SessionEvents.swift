@@ -38,44 +38,50 @@ struct SessionEventsTable {
   /// Deleted accounts in one answer.
   static let deletedUsersPage: Int64 = 500
 
-  private let connection: SQLConnection
+  private let connection: SQLSession
 
-  init(_ connection: SQLConnection) { self.connection = connection }
+  init(_ connection: SQLSession) { self.connection = connection }
 
-  func add(_ kind: SessionEvent.Kind, user: AccountID, session: UserSessionID?) throws(DatabaseError) {
-    try connection.execute(
-      "INSERT INTO session_events (kind, user_id, session_id) VALUES ($1, $2, $3)", .text(kind.rawValue),
-      .text(user.value), .text(session?.value ?? ""))
-    try connection.execute(
-      "DELETE FROM session_events WHERE event_id <= (SELECT max(event_id) FROM session_events) - $1",
-      .int(Self.keptEvents))
+  /// Adds an event, and returns its id.
+  ///
+  /// The ids have no gaps, and follow the order of the commits: whoever has read an event has read all before it. So events
+  /// are added by one transaction at a time, as its last statements.
+  @discardableResult
+  func add(_ kind: SessionEvent.Kind, user: AccountID, session: UserSessionID?) async throws(DatabaseError) -> Int64 {
+    try await connection.lock(.sessionEvents)
+    let id = try await lastID() + 1
+    try await connection.execute(
+      "INSERT INTO session_events (event_id, kind, user_id, session_id) VALUES ($1, $2, $3, $4)", .int(id),
+      .text(kind.rawValue), .text(user.value), .text(session?.value ?? ""))
+    try await connection.execute("DELETE FROM session_events WHERE event_id <= $1", .int(id - Self.keptEvents))
+    return id
   }
 
-  /// Adds a deleted account under the id of the last event, which is its own.
-  func addDeletedUser(_ user: AccountID) throws(DatabaseError) {
-    try connection.execute(
-      "INSERT INTO deleted_users (event_id, user_id) SELECT max(event_id), $1 FROM session_events", .text(user.value))
+  /// Adds a deleted account under the id of its event.
+  func addDeletedUser(_ user: AccountID, _ event: Int64) async throws(DatabaseError) {
+    try await connection.execute(
+      "INSERT INTO deleted_users (event_id, user_id) VALUES ($1, $2)", .int(event), .text(user.value))
   }
 
   /// Returns the id of the last event; 0 before the first.
-  func lastID() throws(DatabaseError) -> Int64 {
-    try connection.first("SELECT max(event_id) FROM session_events") { $0.int(0) } ?? 0
+  func lastID() async throws(DatabaseError) -> Int64 {
+    try await connection.first("SELECT max(event_id) FROM session_events") { $0.int(0) } ?? 0
   }
 
   /// Returns the next events after `id`, or nil if some of them are no longer kept.
-  func after(_ id: Int64, limit: Int64) throws(DatabaseError) -> [SessionEvent]? {
-    let events = try connection.query(
+  func after(_ id: Int64, limit: Int64) async throws(DatabaseError) -> [SessionEvent]? {
+    let events = try await connection.query(
       "SELECT event_id, kind, user_id, session_id FROM session_events WHERE event_id > $1 ORDER BY event_id LIMIT $2",
       .int(id), .int(limit)
     ) { SessionEvent(id: $0.int(0), kind: $0.text(1), user: AccountID($0.text(2)), session: $0.text(3)) }
     if let first = events.first, first.id > id + 1 { return nil }
-    if events.isEmpty, try lastID() < id { return nil }
+    if events.isEmpty, try await lastID() < id { return nil }
     return events
   }
 
   /// Returns the next accounts that were deleted after the event `id`, oldest first.
-  func deletedUsers(after id: Int64) throws(DatabaseError) -> [DeletedUser] {
-    try connection.query(
+  func deletedUsers(after id: Int64) async throws(DatabaseError) -> [DeletedUser] {
+    try await connection.query(
       "SELECT event_id, user_id FROM deleted_users WHERE event_id > $1 ORDER BY event_id LIMIT $2", .int(id),
       .int(Self.deletedUsersPage)
     ) { DeletedUser(event: $0.int(0), user: AccountID($0.text(1))) }

@@ -36,7 +36,8 @@ struct TokenID: Hashable, Sendable {
     let bytes = text.utf8
     let family = bytes.lastIndex(of: UInt8(ascii: ".")).map { bytes[..<$0] } ?? bytes[...]
     // A refreshed token's `jti` is 25 bytes longer than its login, so only a foreign one can be too long.
-    guard !bytes.isEmpty, family.count <= Self.maximumBytes, bytes.count <= Self.maximumBytes + 32 else { return nil }
+    guard !bytes.isEmpty, !bytes.contains(0), family.count <= Self.maximumBytes, bytes.count <= Self.maximumBytes + 32
+    else { return nil }
     self.text = text
     self.family = LoginID(family.isEmpty ? text : String(Substring(family)))
   }
@@ -118,7 +119,7 @@ struct TokenIssuer: Sendable {
     let claims: JSONValue
     do throws(JWT.Failure) { claims = try jwt.verify(token) } catch { return .failure(.invalid) }
     guard claims["type"]?.string == kind.rawValue, let subject = claims["sub"]?.string,
-      (1...Self.maximumSubject).contains(subject.utf8.count), claims["iat"]?.number != nil,
+      (1...Self.maximumSubject).contains(subject.utf8.count), !subject.utf8.contains(0), claims["iat"]?.number != nil,
       let expires = claims["exp"]?.numericDate, let id = claims["jti"]?.string.flatMap(TokenID.init),
       isForUs(claims)
     else { return .failure(.invalid) }

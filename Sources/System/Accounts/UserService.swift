@@ -38,7 +38,7 @@ public actor UserService: HTTPBackend {
       environment, path: Self.database.path, migrations: Self.database.migrations, options: options.database,
       observer: metrics.databaseObserver)
     let now = environment.clock.wallTime
-    for user in try await database.transaction({ try AccountsTables($0).completeRows(at: now) }) {
+    for user in try await database.transaction({ try await AccountsTables($0).completeRows(at: now) }) {
       environment.log.warning(
         "account-name-taken",
         ["user": .string(user.value), "advice": "another account has its email or username: change it"])
@@ -111,13 +111,15 @@ public actor UserService: HTTPBackend {
     }
     let byCase = options.planted(.usernamesByCase)
     // No password is hashed for a name that is taken.
-    if !byCase { try await database.transaction { try AccountsTables($0).users.requireFree(email, username) } }
+    if !byCase { try await database.transaction { try await AccountsTables($0).users.requireFree(email, username) } }
     try admitRegistration(from: host.flatMap(ClientAddress.init))
     let hash = try await passwords.hash(chosen, in: .registrations)
     let now = environment.clock.wallTime.rfc3339
     try await database.transaction { connection in
-      if byCase { return try connection.addUserByCase(id, email: email, username: username, password: hash, at: now) }
-      try AccountsTables(connection).users.add(id, email: email, username: username, password: hash, at: now)
+      if byCase {
+        return try await connection.addUserByCase(id, email: email, username: username, password: hash, at: now)
+      }
+      try await AccountsTables(connection).users.add(id, email: email, username: username, password: hash, at: now)
     }
     return username.text
   }
@@ -151,7 +153,7 @@ public actor UserService: HTTPBackend {
       throw AccountRefusal.invalid("the name of an account has at most \(AccountName.maximumBytes) bytes")
     }
     try admit(nil, address)
-    let stored = try await database.transaction { try AccountsTables($0).users.find(name) }
+    let stored = try await database.transaction { try await AccountsTables($0).users.find(name) }
     let account = stored.map { LoginThrottle.Account(id: $0.id) } ?? .init(unknown: name)
     try admit(account, nil)
     let password = Password(trying: password)
@@ -167,14 +169,14 @@ public actor UserService: HTTPBackend {
     if match == .unprepared || stored.password.isOutdated(rounds: options.passwordRounds) {
       let new = try await passwords.hash(password, in: lane)
       try await database.transaction {
-        try AccountsTables($0).users.setPassword(stored.id, from: stored.password, to: new)
+        try await AccountsTables($0).users.setPassword(stored.id, from: stored.password, to: new)
       }
     }
     let now = environment.clock.wallTime
     // `last_login` has seconds, so a second login in the same second needs no commit.
     if now.seconds != second.number { second = (now.seconds, String(now.rfc3339.utf8.prefix(19))!) }
     if !stored.lastLogin.hasPrefix(second.text) {
-      try await database.transaction { try AccountsTables($0).users.setLastLogin(stored.id, to: now.rfc3339) }
+      try await database.transaction { try await AccountsTables($0).users.setLastLogin(stored.id, to: now.rfc3339) }
     }
     return stored.id
   }
@@ -189,7 +191,7 @@ public actor UserService: HTTPBackend {
 
   func deleteUser(_ call: Call) async throws -> Reply {
     let principal = call.principal!
-    try await act(principal) { try $0.deleteUser(principal.account) }
+    try await act(principal) { try await $0.deleteUser(principal.account) }
     await bell.ring()
     return .success("user deleted")
   }
@@ -210,7 +212,7 @@ public actor UserService: HTTPBackend {
         options.planted(.refreshInTwoSteps)
         ? try await useRefreshTokenInTwoSteps(claims)
         : try await database.transaction {
-          try AccountsTables($0).tokens.useRefreshToken(claims, at: now, revokedUntil: revokedUntil)
+          try await AccountsTables($0).tokens.useRefreshToken(claims, at: now, revokedUntil: revokedUntil)
         }
     } catch is AccountRefusal {
       throw AccountRefusal.invalidToken
@@ -236,8 +238,9 @@ public actor UserService: HTTPBackend {
       try await addSessionInTwoSteps(session, of: principal.account, at: now)
     } else {
       let login = options.planted(.ignoresRevocation) ? nil : principal.loginID
-      let endedOthers = try await database.transaction { [sessionRules] in
-        try AccountsTables($0).sessions.add(session, of: principal.account, login: login, at: now, sessionRules)
+      let rules = sessionRules
+      let endedOthers = try await database.transaction {
+        try await AccountsTables($0).sessions.add(session, of: principal.account, login: login, at: now, rules)
       }
       if endedOthers { await bell.ring() }
     }
@@ -248,11 +251,12 @@ public actor UserService: HTTPBackend {
     try await misbehave()
     let principal = call.principal!
     let now = environment.clock.wallTime
+    let rules = sessionRules
     let sessions: [UserSession]
     do {
-      sessions = try await act(principal) { [sessionRules] tables in
-        try tables.users.require(principal.account)
-        return try tables.sessions.list(of: principal.account, at: now, sessionRules)
+      sessions = try await act(principal) { tables in
+        try await tables.users.require(principal.account)
+        return try await tables.sessions.list(of: principal.account, at: now, rules)
       }
     } catch AccountRefusal.userNotFound {
       throw AccountRefusal.accountDeleted
@@ -264,19 +268,20 @@ public actor UserService: HTTPBackend {
   func deleteSession(_ call: Call) async throws -> Reply {
     let session = try sessionID(call)
     let principal = call.principal!
-    try await act(principal) { try $0.sessions.delete(session, of: principal.account) }
+    try await act(principal) { try await $0.sessions.delete(session, of: principal.account) }
     await bell.ring()
     return .success("session deleted")
   }
 
   /// Ends sessions that were unused for too long, until the service drains.
   private func sweepSessions() async {
+    let rules = sessionRules
     while !isDraining {
       do {
         try await environment.clock.sleep(for: max(.milliseconds(100), sessionRules.precision))
         let now = environment.clock.wallTime
-        while try await database.transaction({ [sessionRules] in
-          try AccountsTables($0).sessions.endUnused(at: now, sessionRules, limit: Self.sweepSize)
+        while try await database.transaction({
+          try await AccountsTables($0).sessions.endUnused(at: now, rules, limit: Self.sweepSize)
         }) > 0 {
           await bell.ring()
         }
@@ -297,13 +302,13 @@ public actor UserService: HTTPBackend {
 
   /// Runs a transaction on behalf of a user whose login is not revoked.
   private func act<R: Sendable>(
-    _ principal: Principal, _ body: @escaping @Sendable (AccountsTables) throws -> R
+    _ principal: Principal, _ body: @escaping @Sendable (AccountsTables) async throws -> R
   ) async throws -> R {
     let looksUpRevocation = !options.planted(.ignoresRevocation)
     return try await database.transaction { connection in
       let tables = AccountsTables(connection)
-      if looksUpRevocation { try tables.tokens.requireLive(principal.loginID) }
-      return try body(tables)
+      if looksUpRevocation { try await tables.tokens.requireLive(principal.loginID) }
+      return try await body(tables)
     }
   }
 

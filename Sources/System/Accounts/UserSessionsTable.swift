@@ -17,22 +17,22 @@ struct UserSession: Sendable {
 
 /// The table `user_sessions`, and the number of sessions in `users`, which triggers keep.
 struct UserSessionsTable {
-  private let connection: SQLConnection
+  private let connection: SQLSession
 
-  init(_ connection: SQLConnection) { self.connection = connection }
+  init(_ connection: SQLSession) { self.connection = connection }
 
   /// Adds a session. The usual case is two statements; the reason of a refusal is looked up afterwards.
   /// - Returns: Whether unused sessions were ended to make room for it.
   @discardableResult
   func add(
     _ session: UserSessionID, of user: AccountID, login: LoginID?, at now: Timestamp, _ rules: SessionRules
-  ) throws -> Bool {
-    if try insert(session, user, login, now, rules) { return false }
-    if let login { try TokensTables(connection).requireLive(login) }
-    try UsersTables(connection).require(user)
-    let madeRoom = try endUnused(of: user, or: session, at: now, rules)
-    if madeRoom, try insert(session, user, login, now, rules) { return true }
-    if try owner(of: session, at: now, rules) != nil { throw AccountRefusal.sessionTaken }
+  ) async throws -> Bool {
+    if try await insert(session, user, login, now, rules) { return false }
+    if let login { try await TokensTables(connection).requireLive(login) }
+    try await UsersTables(connection).lock(user)
+    let madeRoom = try await endUnused(of: user, or: session, at: now, rules)
+    if madeRoom, try await insert(session, user, login, now, rules) { return true }
+    if try await owner(of: session, at: now, rules) != nil { throw AccountRefusal.sessionTaken }
     throw AccountRefusal.tooManySessions
   }
 
@@ -42,52 +42,52 @@ struct UserSessionsTable {
   /// costs more than the second statement.
   private func insert(
     _ session: UserSessionID, _ user: AccountID, _ login: LoginID?, _ now: Timestamp, _ rules: SessionRules
-  ) throws(DatabaseError) -> Bool {
-    let isAllowed = try connection.first(
+  ) async throws(DatabaseError) -> Bool {
+    let isAllowed = try await connection.first(
       """
       SELECT 1 FROM users WHERE user_id = $1 AND session_count < $2
-      AND NOT EXISTS (SELECT 1 FROM revoked_logins WHERE family = $3)
+      AND NOT EXISTS (SELECT 1 FROM revoked_logins WHERE family = $3) FOR UPDATE
       """, .text(user.value), .int(Int64(rules.maximum)), login.map { .text($0.value) } ?? .null
     ) { _ in true }
     guard isAllowed == true else { return false }
-    return try connection.execute(
+    return try await connection.execute(
       """
       INSERT INTO user_sessions (session_id, user_id, created_at, last_used) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING
       """, .text(session.value), .text(user.value), .text(now.rfc3339), .int(now.milliseconds)) == 1
   }
 
   /// Lists the live sessions of a user in the order in which they were added, which `rowid` keeps when a clock is set back.
-  func list(of user: AccountID, at now: Timestamp, _ rules: SessionRules) throws(DatabaseError) -> [UserSession] {
-    try connection.query(
+  func list(of user: AccountID, at now: Timestamp, _ rules: SessionRules) async throws(DatabaseError) -> [UserSession] {
+    try await connection.query(
       """
-      SELECT session_id, created_at FROM user_sessions WHERE user_id = $1 AND ifnull(last_used, $2) >= $2 ORDER BY rowid
+      SELECT session_id, created_at FROM user_sessions WHERE user_id = $1 AND coalesce(last_used, $2) >= $2 ORDER BY rowid
       """, .text(user.value), .int(rules.earliestUse(at: now))
     ) { UserSession(id: UserSessionID(stored: $0.text(0)), createdAt: $0.text(1)) }
   }
 
   /// Returns all sessions of a user, also those that were unused for too long and are not removed yet.
-  func all(of user: AccountID) throws(DatabaseError) -> [UserSessionID] {
-    try connection.query("SELECT session_id FROM user_sessions WHERE user_id = $1", .text(user.value)) {
+  func all(of user: AccountID) async throws(DatabaseError) -> [UserSessionID] {
+    try await connection.query("SELECT session_id FROM user_sessions WHERE user_id = $1", .text(user.value)) {
       UserSessionID(stored: $0.text(0))
     }
   }
 
-  func delete(_ session: UserSessionID, of user: AccountID) throws {
-    try UsersTables(connection).require(user)
-    let deleted = try connection.execute(
+  func delete(_ session: UserSessionID, of user: AccountID) async throws {
+    try await UsersTables(connection).lock(user)
+    let deleted = try await connection.execute(
       "DELETE FROM user_sessions WHERE session_id = $1 AND user_id = $2", .text(session.value), .text(user.value))
     if deleted == 0 { throw AccountRefusal.sessionNotFound }
-    try SessionEventsTable(connection).add(.sessionEnded, user: user, session: session)
+    try await SessionEventsTable(connection).add(.sessionEnded, user: user, session: session)
   }
 
   /// Returns the owner of a session; nil if it does not exist or was unused for too long.
-  func owner(of session: UserSessionID, at now: Timestamp, _ rules: SessionRules) throws(DatabaseError)
+  func owner(of session: UserSessionID, at now: Timestamp, _ rules: SessionRules) async throws(DatabaseError)
     -> SessionOwner?
   {
-    try connection.first(
+    try await connection.first(
       """
       SELECT u.user_id, u.username, s.last_used FROM user_sessions s JOIN users u ON u.user_id = s.user_id
-      WHERE s.session_id = $1 AND ifnull(s.last_used, $2) >= $2
+      WHERE s.session_id = $1 AND coalesce(s.last_used, $2) >= $2
       """, .text(session.value), .int(rules.earliestUse(at: now))
     ) { SessionOwner(id: AccountID($0.text(0)), username: $0.text(1), lastUsed: $0.isNull(2) ? nil : $0.int(2)) }
   }
@@ -96,40 +96,49 @@ struct UserSessionsTable {
 
   /// Records that a session is used now, unless that was recorded lately.
   func recordUse(of session: UserSessionID, by owner: SessionOwner, at now: Timestamp, _ rules: SessionRules)
-    throws(DatabaseError)
+    async throws(DatabaseError)
   {
     guard rules.lifetime > .zero else { return }
     // A use in the future was recorded before the clock was set back.
     let sinceUse = owner.lastUsed.map { now - Timestamp(milliseconds: $0) }
     if let sinceUse, sinceUse >= .zero, sinceUse < rules.precision / 2 { return }
-    try connection.execute(
+    try await connection.execute(
       "UPDATE user_sessions SET last_used = $2 WHERE session_id = $1", .text(session.value), .int(now.milliseconds))
   }
 
   /// Counts rows that an operator inserted as used now.
-  func completeRows(at now: Timestamp) throws(DatabaseError) {
-    try connection.execute("UPDATE user_sessions SET last_used = $1 WHERE last_used IS NULL", .int(now.milliseconds))
+  func completeRows(at now: Timestamp) async throws(DatabaseError) {
+    try await connection.execute(
+      "UPDATE user_sessions SET last_used = $1 WHERE last_used IS NULL", .int(now.milliseconds))
   }
 
   /// Ends up to `limit` sessions that were unused for too long, the least recently used first.
   /// - Returns: The number of sessions that ended.
-  func endUnused(at now: Timestamp, _ rules: SessionRules, limit: Int64) throws(DatabaseError) -> Int {
-    let unused = try connection.query(
-      "SELECT session_id, user_id FROM user_sessions WHERE last_used < $1 ORDER BY last_used LIMIT $2",
-      .int(rules.earliestUse(at: now)), .int(limit), row: Self.ended)
-    try end(unused)
+  func endUnused(at now: Timestamp, _ rules: SessionRules, limit: Int64) async throws(DatabaseError) -> Int {
+    let earliest = SQLValue.int(rules.earliestUse(at: now))
+    try await connection.lock(
+      """
+      SELECT 1 FROM users WHERE user_id IN
+        (SELECT user_id FROM user_sessions WHERE last_used < $1 ORDER BY last_used LIMIT $2)
+      ORDER BY user_id FOR UPDATE
+      """, earliest, .int(limit))
+    let unused = try await connection.query(
+      "SELECT session_id, user_id FROM user_sessions WHERE last_used < $1 ORDER BY last_used LIMIT $2", earliest,
+      .int(limit), row: Self.ended)
+    try await end(unused, before: earliest)
     return unused.count
   }
 
   /// Ends the sessions of `user`, and the session `session` of anybody, that were unused for too long.
   /// - Returns: Whether any ended.
   private func endUnused(of user: AccountID, or session: UserSessionID, at now: Timestamp, _ rules: SessionRules)
-    throws(DatabaseError) -> Bool
+    async throws(DatabaseError) -> Bool
   {
-    let unused = try connection.query(
+    let earliest = SQLValue.int(rules.earliestUse(at: now))
+    let unused = try await connection.query(
       "SELECT session_id, user_id FROM user_sessions WHERE last_used < $1 AND (user_id = $2 OR session_id = $3)",
-      .int(rules.earliestUse(at: now)), .text(user.value), .text(session.value), row: Self.ended)
-    try end(unused)
+      earliest, .text(user.value), .text(session.value), row: Self.ended)
+    try await end(unused, before: earliest)
     return !unused.isEmpty
   }
 
@@ -137,12 +146,18 @@ struct UserSessionsTable {
     (UserSessionID(stored: row.text(0)), AccountID(row.text(1)))
   }
 
-  private func end(_ sessions: [(id: UserSessionID, user: AccountID)]) throws(DatabaseError) {
-    let events = SessionEventsTable(connection)
+  /// Ends sessions, unless another transaction has used or ended them meanwhile.
+  private func end(
+    _ sessions: [(id: UserSessionID, user: AccountID)], before earliest: SQLValue
+  ) async throws(DatabaseError) {
+    var ended: [(id: UserSessionID, user: AccountID)] = []
     for session in sessions {
-      try connection.execute("DELETE FROM user_sessions WHERE session_id = $1", .text(session.id.value))
-      try events.add(.sessionEnded, user: session.user, session: session.id)
+      let deleted = try await connection.execute(
+        "DELETE FROM user_sessions WHERE session_id = $1 AND last_used < $2", .text(session.id.value), earliest)
+      if deleted == 1 { ended.append(session) }
     }
+    let events = SessionEventsTable(connection)
+    for session in ended { try await events.add(.sessionEnded, user: session.user, session: session.id) }
   }
 }
 

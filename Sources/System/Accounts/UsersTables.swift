@@ -8,73 +8,94 @@ struct StoredUser: Sendable {
 
 /// The tables `users` and `shared_names`.
 struct UsersTables {
-  private let connection: SQLConnection
+  private let connection: SQLSession
 
-  init(_ connection: SQLConnection) { self.connection = connection }
+  init(_ connection: SQLSession) { self.connection = connection }
 
-  func add(_ id: AccountID, email: EmailAddress, username: Username, password: PasswordHash, at now: String) throws {
-    try requireFree(email, username)
-    try connection.execute(
+  func add(
+    _ id: AccountID, email: EmailAddress, username: Username, password: PasswordHash, at now: String
+  ) async throws {
+    try await requireFree(email, username)
+    let added = try await connection.execute(
       """
       INSERT INTO users (user_id, user_email, username, password_hash, salt, created_at, email_key, username_key)
-      VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+      VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING
       """, .text(id.value), .text(email.text), .text(username.text), .text(password.hash), .text(password.salt),
       .text(now), .text(email.key), .text(username.key))
+    guard added == 0 else { return }
+    // Another transaction has added one of the names meanwhile.
+    try await requireFree(email, username)
+    throw AccountRefusal.usernameTaken
   }
 
-  func delete(_ user: AccountID) throws(DatabaseError) {
-    try connection.execute("DELETE FROM users WHERE user_id = $1", .text(user.value))
+  func delete(_ user: AccountID) async throws(DatabaseError) {
+    try await connection.execute("DELETE FROM users WHERE user_id = $1", .text(user.value))
   }
 
   /// Refuses an email or a username that another account has. A name that two accounts of an earlier release share stays
   /// taken after one of them is deleted.
-  func requireFree(_ email: EmailAddress, _ username: Username) throws {
-    let exists = { (sql: SQLText, value: String) throws(DatabaseError) in
-      try connection.first(sql, .text(value)) { $0.int(0) } != nil
+  func requireFree(_ email: EmailAddress, _ username: Username) async throws {
+    if try await exists("SELECT 1 FROM users WHERE email_key = $1", email.key) { throw AccountRefusal.emailTaken }
+    if try await exists("SELECT 1 FROM users WHERE username_key = $1", username.key) {
+      throw AccountRefusal.usernameTaken
     }
-    if try exists("SELECT 1 FROM users WHERE email_key = $1", email.key) { throw AccountRefusal.emailTaken }
-    if try exists("SELECT 1 FROM users WHERE username_key = $1", username.key) { throw AccountRefusal.usernameTaken }
-    if try exists("SELECT 1 FROM shared_names WHERE name_key = $1", email.key) { throw AccountRefusal.emailTaken }
-    if try exists("SELECT 1 FROM shared_names WHERE name_key = $1", username.key) {
+    if try await exists("SELECT 1 FROM shared_names WHERE name_key = $1", email.key) { throw AccountRefusal.emailTaken }
+    if try await exists("SELECT 1 FROM shared_names WHERE name_key = $1", username.key) {
       throw AccountRefusal.usernameTaken
     }
   }
 
-  func require(_ user: AccountID) throws {
-    let isKnown = try connection.first("SELECT 1 FROM users WHERE user_id = $1", .text(user.value)) { $0.int(0) } != nil
-    guard isKnown else { throw AccountRefusal.userNotFound }
+  private func exists(_ query: SQLText, _ key: String) async throws(DatabaseError) -> Bool {
+    try await connection.first(query, .text(key)) { _ in true } ?? false
+  }
+
+  func require(_ user: AccountID) async throws {
+    try await require(user, "SELECT 1 FROM users WHERE user_id = $1")
+  }
+
+  /// Requires an account and locks its row, for a transaction that decides about the account.
+  func lock(_ user: AccountID) async throws {
+    try await require(user, "SELECT 1 FROM users WHERE user_id = $1 FOR UPDATE")
+  }
+
+  private func require(_ user: AccountID, _ query: SQLText) async throws {
+    guard try await connection.first(query, .text(user.value), row: { _ in true }) == true else {
+      throw AccountRefusal.userNotFound
+    }
   }
 
   /// Finds an account by its email or username. An account that shares its folded name with an older account keeps the key
   /// of an earlier release, so that key is tried first.
-  func find(_ name: AccountName) throws(DatabaseError) -> StoredUser? {
-    if let former = name.formerKey, let user = try find(key: former, isEmail: name.isEmail) { return user }
-    return try find(key: name.key, isEmail: name.isEmail)
+  func find(_ name: AccountName) async throws(DatabaseError) -> StoredUser? {
+    if let former = name.formerKey, let user = try await find(key: former, isEmail: name.isEmail) { return user }
+    return try await find(key: name.key, isEmail: name.isEmail)
   }
 
-  private func find(key: String, isEmail: Bool) throws(DatabaseError) -> StoredUser? {
+  private func find(key: String, isEmail: Bool) async throws(DatabaseError) -> StoredUser? {
+    // PostgreSQL has no text with this character, so it refuses to look for one.
+    guard !key.utf8.contains(0) else { return nil }
     let query: SQLText =
       isEmail
       ? "SELECT user_id, password_hash, salt, last_login FROM users WHERE email_key = $1"
       : "SELECT user_id, password_hash, salt, last_login FROM users WHERE username_key = $1"
-    return try connection.first(query, .text(key)) { row in
+    return try await connection.first(query, .text(key)) { row in
       StoredUser(
         id: AccountID(row.text(0)), password: PasswordHash(hash: row.text(1), salt: row.text(2)),
         lastLogin: row.text(3))
     }
   }
 
-  func username(of user: AccountID) throws(DatabaseError) -> String? {
-    try connection.first("SELECT username FROM users WHERE user_id = $1", .text(user.value)) { $0.text(0) }
+  func username(of user: AccountID) async throws(DatabaseError) -> String? {
+    try await connection.first("SELECT username FROM users WHERE user_id = $1", .text(user.value)) { $0.text(0) }
   }
 
-  func setLastLogin(_ user: AccountID, to now: String) throws(DatabaseError) {
-    try connection.execute("UPDATE users SET last_login = $2 WHERE user_id = $1", .text(user.value), .text(now))
+  func setLastLogin(_ user: AccountID, to now: String) async throws(DatabaseError) {
+    try await connection.execute("UPDATE users SET last_login = $2 WHERE user_id = $1", .text(user.value), .text(now))
   }
 
   /// Replaces a hash, unless another transaction has replaced it since it was read.
-  func setPassword(_ user: AccountID, from old: PasswordHash, to new: PasswordHash) throws(DatabaseError) {
-    try connection.execute(
+  func setPassword(_ user: AccountID, from old: PasswordHash, to new: PasswordHash) async throws(DatabaseError) {
+    try await connection.execute(
       "UPDATE users SET password_hash = $3, salt = $4 WHERE user_id = $1 AND password_hash = $2", .text(user.value),
       .text(old.hash), .text(new.hash), .text(new.salt))
   }

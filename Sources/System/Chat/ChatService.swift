@@ -33,8 +33,8 @@ public struct ChatService: HTTPBackend {
     let life = Hex.encode(environment.entropy.bytes(16))
     let (position, lastRemoval) = try await database.transaction { connection in
       let tables = ChatTables(connection)
-      try tables.sockets.removeAll(exceptOf: life)
-      return (try tables.publications.lastPosition(), try tables.users.lastRemoval())
+      try await tables.sockets.removeAll(exceptOf: life)
+      return (try await tables.publications.lastPosition(), try await tables.users.lastRemoval())
     }
     var socketOptions = options.sockets
     socketOptions.planted = options.planted

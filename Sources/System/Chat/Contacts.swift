@@ -10,10 +10,10 @@ struct Contacts: Sendable {
     let (contact, news) = try await database.transaction { connection -> (ContactView, PublishedAt?) in
       let tables = ChatTables(connection)
       let transactions = ContactTransactions(tables: tables)
-      let (before, after) = try transactions.add(by: user.number, to: other.number)
-      let (own, theirs) = try transactions.views(after, of: user.listed, and: other.listed)
+      let (before, after) = try await transactions.add(by: user.number, to: other.number)
+      let (own, theirs) = try await transactions.views(after, of: user.listed, and: other.listed)
       if before == after { return (own, nil) }
-      let news = try tables.publications.publish([
+      let news = try await tables.publications.publish([
         Publication(ChatEventTable.contactAdded, ChatPayload.contact(own), to: [user.number]),
         after.status == .friend
           ? Publication(ChatEventTable.contactChanged, ChatPayload.contact(theirs), to: [other.number])
@@ -31,10 +31,10 @@ struct Contacts: Sendable {
     let (contact, news) = try await database.transaction { connection in
       let tables = ChatTables(connection)
       let transactions = ContactTransactions(tables: tables)
-      let other = try transactions.contact(called: name, holder: holder, of: user.number)
-      let after = try transactions.change(by: user.number, with: other.number, to: status)
-      let (own, theirs) = try transactions.views(after, of: user.listed, and: other)
-      let news = try tables.publications.publish([
+      let other = try await transactions.contact(called: name, holder: holder, of: user.number)
+      let after = try await transactions.change(by: user.number, with: other.number, to: status)
+      let (own, theirs) = try await transactions.views(after, of: user.listed, and: other)
+      let news = try await tables.publications.publish([
         Publication(ChatEventTable.contactChanged, ChatPayload.contact(own), to: [user.number]),
         Publication(ChatEventTable.contactChanged, ChatPayload.contact(theirs), to: [other.number]),
       ])
@@ -46,6 +46,6 @@ struct Contacts: Sendable {
 
   /// All contacts of a user, ordered by username.
   func list(of user: ChatUser) async throws -> [ContactView] {
-    try await database.transaction { try ContactTransactions(tables: ChatTables($0)).views(of: user.number) }
+    try await database.transaction { try await ContactTransactions(tables: ChatTables($0)).views(of: user.number) }
   }
 }

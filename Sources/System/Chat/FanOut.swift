@@ -116,8 +116,8 @@ actor FanOut {
       let (messages, others) = try await database.transaction { connection in
         let tables = ChatTables(connection)
         return (
-          try MessageTransactions(tables: tables).stored(after: after, through: last),
-          try tables.publications.stored(after: after, through: last)
+          try await MessageTransactions(tables: tables).stored(after: after, through: last),
+          try await tables.publications.stored(after: after, through: last)
         )
       }
       // A position that was emitted meanwhile would wait for ever.
@@ -150,7 +150,7 @@ actor FanOut {
       do {
         try await environment.clock.sleep(for: Self.sweepInterval)
         guard !isClosed else { return }
-        let last = try await database.transaction { try ChatTables($0).publications.lastPosition() }
+        let last = try await database.transaction { try await ChatTables($0).publications.lastPosition() }
         // The latest publications may be on their way here.
         try await environment.clock.sleep(for: Self.patience)
         while emitted < last, !isClosed, await fill(through: min(last, emitted.advanced(by: Self.maximumFill))) {

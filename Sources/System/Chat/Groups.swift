@@ -10,17 +10,18 @@ struct Groups: Sendable {
     guard names.count <= ChatRules.maximumMembersInCall else {
       throw ChatRefusal.invalid("members: must be at most \(ChatRules.maximumMembersInCall)")
     }
-    var members: [UserNumber] = []
+    var chosen: [UserNumber] = []
     var known: Set<UserNumber> = []
     for (index, name) in names.enumerated() {
       let number = try await users.user(called: name, in: "members[\(index)]").number
-      if known.insert(number).inserted { members.append(number) }
+      if known.insert(number).inserted { chosen.append(number) }
     }
-    let (group, news) = try await database.transaction { [members] connection in
+    let members = chosen
+    let (group, news) = try await database.transaction { connection in
       let tables = ChatTables(connection)
-      let id = try GroupTransactions(tables: tables).create(name, by: creator.number, members: members)
-      let group = try tables.groups.view(id)
-      return (group, try tables.publications.publish(Self.news(of: group)))
+      let id = try await GroupTransactions(tables: tables).create(name, by: creator.number, members: members)
+      let group = try await tables.groups.view(id)
+      return (group, try await tables.publications.publish(Self.news(of: group)))
     }
     await fanOut.publish(news)
     return group
@@ -28,11 +29,11 @@ struct Groups: Sendable {
 
   func add(_ name: String, to id: GroupID, by user: ChatUser) async throws -> GroupView {
     try await change(id, name, by: user) { transactions, holder in
-      guard try transactions.tables.groups.memberCount(of: id) < ChatRules.maximumMembers else {
+      guard try await transactions.tables.groups.memberCount(of: id) < ChatRules.maximumMembers else {
         throw ChatRefusal.groupFull
       }
       guard let member = holder?.number else { throw ChatRefusal.noSuchUser(field: "member") }
-      try transactions.add(member, to: id, by: user.number)
+      try await transactions.add(member, to: id, by: user.number)
       return member
     }
   }
@@ -40,12 +41,12 @@ struct Groups: Sendable {
   func remove(_ name: String, from id: GroupID, by user: ChatUser) async throws -> GroupView {
     try await change(id, name, by: user) { transactions, holder in
       let tables = transactions.tables
-      let named = try tables.users.user(called: name, holder: holder?.number) { number in
-        try tables.groups.role(of: number, in: id) != nil
+      let named = try await tables.users.user(called: name, holder: holder?.number) { number in
+        try await tables.groups.role(of: number, in: id) != nil
       }
       // A user who is no member is refused by `remove`, after the rights of the remover.
       guard let member = named ?? holder?.number else { throw ChatRefusal.noSuchUser(field: "member") }
-      try transactions.remove(member, from: id, by: user.number)
+      try await transactions.remove(member, from: id, by: user.number)
       return member
     }
   }
@@ -54,19 +55,19 @@ struct Groups: Sendable {
   /// user who has `name` now.
   private func change(
     _ id: GroupID, _ name: String, by user: ChatUser,
-    _ body: @escaping @Sendable (GroupTransactions, ChatUser?) throws -> UserNumber
+    _ body: @escaping @Sendable (GroupTransactions, ChatUser?) async throws -> UserNumber
   ) async throws -> GroupView {
     // For a user who is not a member the group does not exist, so this is checked before the name.
     try await database.transaction { connection in
-      _ = try GroupTransactions(tables: ChatTables(connection)).requireMember(user.number, of: id)
+      _ = try await GroupTransactions(tables: ChatTables(connection)).requireMember(user.number, of: id)
     }
     let holder = try await users.user(having: name)
     let (group, news) = try await database.transaction { connection in
       let tables = ChatTables(connection)
-      let member = try body(GroupTransactions(tables: tables), holder)
-      let group = try tables.groups.view(id)
+      let member = try await body(GroupTransactions(tables: tables), holder)
+      let group = try await tables.groups.view(id)
       let hasLeft = !group.members.contains { $0.user == member }
-      return (group, try tables.publications.publish(Self.news(of: group, leaver: hasLeft ? member : nil)))
+      return (group, try await tables.publications.publish(Self.news(of: group, leaver: hasLeft ? member : nil)))
     }
     await fanOut.publish(news)
     return group
@@ -84,6 +85,6 @@ struct Groups: Sendable {
 
   /// All groups of a user, oldest membership first.
   func list(of user: ChatUser) async throws -> [GroupView] {
-    try await database.transaction { try GroupTransactions(tables: ChatTables($0)).views(of: user.number) }
+    try await database.transaction { try await GroupTransactions(tables: ChatTables($0)).views(of: user.number) }
   }
 }

@@ -22,16 +22,18 @@ struct Messages: Sendable {
   func send(_ outgoing: OutgoingMessage, from user: ChatUser) async throws -> ChatMessage {
     let now = environment.clock.wallTime.rfc3339
     if planted(.emitsBeforeCommit) { try await bugs.emitEarly(outgoing, user, now) }
+    let bugs = bugs
     let inTwoSteps = planted(.clientIDInTwoSteps)
     if inTwoSteps, let known = try await bugs.known(outgoing, user) { return known }
-    let (stored, isNew) = try await database.transaction { [bugs] connection in
+    let (stored, isNew) = try await database.transaction { connection in
       let transactions = MessageTransactions(tables: ChatTables(connection))
-      if inTwoSteps { try bugs.forgetClientID(of: outgoing, user, connection) }
-      let (message, isNew) = try transactions.store(outgoing, from: user.number, at: now)
+      if inTwoSteps { try await bugs.forgetClientID(of: outgoing, user, connection) }
+      let (message, isNew) = try await transactions.store(outgoing, from: user.number, at: now)
+      let participants = isNew ? try await transactions.participants(outgoing.conversation) : []
       return (
         StoredMessage(
-          message: message, conversation: outgoing.conversation, senderName: user.username,
-          participants: isNew ? try transactions.participants(outgoing.conversation) : []), isNew
+          message: message, conversation: outgoing.conversation, senderName: user.username, participants: participants),
+        isNew
       )
     }
     if isNew { await fanOut.publish([ChatPayload.newMessage(bugs.late(stored))], at: stored.message.id.position) }
@@ -43,8 +45,8 @@ struct Messages: Sendable {
   func typing(in conversation: ConversationID, from user: ChatUser, recipient: Int64) async throws {
     let others = try await database.transaction { connection in
       let transactions = MessageTransactions(tables: ChatTables(connection))
-      try transactions.requireMayWrite(user.number, in: conversation)
-      return try transactions.participants(conversation).filter { $0 != user.number }
+      try await transactions.requireMayWrite(user.number, in: conversation)
+      return try await transactions.participants(conversation).filter { $0 != user.number }
     }
     let payload = ChatPayload.typing(in: conversation, from: user, recipient: recipient)
     await fanOut.tell(RoomEvent(ChatEventTable.typing, payload, rooms: others.map(ChatPayload.room)))
@@ -55,9 +57,9 @@ struct Messages: Sendable {
     let holder = try await users.user(having: name)
     return try await database.transaction { connection in
       let tables = ChatTables(connection)
-      let other = try ContactTransactions(tables: tables).correspondent(
+      let other = try await ContactTransactions(tables: tables).correspondent(
         called: name, holder: holder, of: reader.number)
-      return try MessageTransactions(tables: tables).history(
+      return try await MessageTransactions(tables: tables).history(
         of: .between(reader.number, other), for: reader.number, page)
     }
   }
@@ -66,8 +68,8 @@ struct Messages: Sendable {
   func history(of group: GroupID, for reader: ChatUser, _ page: MessagePage) async throws -> [StoredMessage] {
     try await database.transaction { connection in
       let tables = ChatTables(connection)
-      try GroupTransactions(tables: tables).requireMember(reader.number, of: group)
-      return try MessageTransactions(tables: tables).history(of: .group(group), for: reader.number, page)
+      try await GroupTransactions(tables: tables).requireMember(reader.number, of: group)
+      return try await MessageTransactions(tables: tables).history(of: .group(group), for: reader.number, page)
     }
   }
 }

@@ -12,8 +12,8 @@ struct PlantedMessageBugs: Sendable {
     let (sequence, participants) = try await database.transaction { connection in
       let tables = ChatTables(connection)
       return (
-        try tables.messages.lastSequence(of: outgoing.conversation),
-        try MessageTransactions(tables: tables).participants(outgoing.conversation)
+        try await tables.messages.lastSequence(of: outgoing.conversation),
+        try await MessageTransactions(tables: tables).participants(outgoing.conversation)
       )
     }
     let early = ChatMessage(
@@ -29,16 +29,16 @@ struct PlantedMessageBugs: Sendable {
   func known(_ outgoing: OutgoingMessage, _ user: ChatUser) async throws -> ChatMessage? {
     guard let clientID = outgoing.clientID else { return nil }
     return try await database.transaction {
-      try ChatTables($0).messages.message(from: user.number, clientID: clientID)?.message
+      try await ChatTables($0).messages.message(from: user.number, clientID: clientID)?.message
     }
   }
 
   /// Lets the next transaction store a `client_id` again.
   func forgetClientID(
-    of outgoing: OutgoingMessage, _ user: ChatUser, _ connection: SQLConnection
-  ) throws(DatabaseError) {
+    of outgoing: OutgoingMessage, _ user: ChatUser, _ connection: SQLSession
+  ) async throws(DatabaseError) {
     guard let clientID = outgoing.clientID else { return }
-    try connection.execute(
+    try await connection.execute(
       "UPDATE messages SET client_id = NULL WHERE sender = $1 AND client_id = $2", .int(user.number.value),
       .text(clientID))
   }

@@ -92,8 +92,9 @@ actor Presence {
 
   /// Stores a socket in `/` and tells the user's friends when it is the first.
   private func openOnline(_ socket: SocketID, _ member: Member) async throws {
-    let news = try await store(socket, member) { [user = member.user] tables, isFirst -> PublishedAt? in
-      isFirst ? try Self.publish(user, isOnline: true, in: tables) : nil
+    let user = member.user
+    let news = try await store(socket, member) { tables, isFirst -> PublishedAt? in
+      isFirst ? try await Self.publish(user, isOnline: true, in: tables) : nil
     }
     members[socket] = member
     if let news { await fanOut.publish(news) }
@@ -103,7 +104,7 @@ actor Presence {
   private func openAvailable(_ socket: SocketID, _ member: Member) async throws {
     let user = member.user.number
     let connection = try await store(socket, member) { tables, isFirst in
-      isFirst ? try tables.sockets.nextConnection(of: user) : try tables.sockets.lastConnection(of: user)
+      isFirst ? try await tables.sockets.nextConnection(of: user) : try await tables.sockets.lastConnection(of: user)
     }
     members[socket] = member
     do {
@@ -117,13 +118,13 @@ actor Presence {
 
   /// Stores the row of a socket and runs `body` in the same transaction.
   private func store<R: Sendable>(
-    _ socket: SocketID, _ member: Member, _ body: @escaping @Sendable (ChatTables, _ isFirst: Bool) throws -> R
+    _ socket: SocketID, _ member: Member, _ body: @escaping @Sendable (ChatTables, _ isFirst: Bool) async throws -> R
   ) async throws -> R {
     let life = life
     do {
       return try await database.transaction { connection in
         let tables = ChatTables(connection)
-        return try body(tables, try tables.sockets.insert(socket, of: member.user.number, life: life))
+        return try await body(tables, try await tables.sockets.insert(socket, of: member.user.number, life: life))
       }
     } catch {
       // The row may be stored nevertheless.
@@ -173,10 +174,10 @@ actor Presence {
     let isUserServer = socket.namespace == UserServer.namespace
     let news = try await database.transaction { connection -> PublishedAt? in
       let tables = ChatTables(connection)
-      let isLast = try tables.sockets.remove(socket, of: user.number)
+      let isLast = try await tables.sockets.remove(socket, of: user.number)
       guard isLast || isAlwaysLast else { return nil }
-      if !isUserServer { return try Self.publish(user, isOnline: false, in: tables) }
-      try tables.departures.insert(user.number, try tables.sockets.lastConnection(of: user.number))
+      if !isUserServer { return try await Self.publish(user, isOnline: false, in: tables) }
+      try await tables.departures.insert(user.number, try await tables.sockets.lastConnection(of: user.number))
       return nil
     }
     if let news { await fanOut.publish(news) }
@@ -185,9 +186,9 @@ actor Presence {
 
   private static func publish(
     _ user: ChatUser, isOnline: Bool, in tables: ChatTables
-  ) throws(DatabaseError) -> PublishedAt {
-    let friends = try tables.contacts.friends(of: user.number)
-    return try tables.publications.publish([
+  ) async throws(DatabaseError) -> PublishedAt {
+    let friends = try await tables.contacts.friends(of: user.number)
+    return try await tables.publications.publish([
       Publication(ChatEventTable.userStatus, ChatPayload.presence(user, isOnline: isOnline), to: friends)
     ])
   }

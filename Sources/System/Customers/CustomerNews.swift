@@ -42,16 +42,16 @@ enum CustomerNews: Sendable {
     var served: [RequestID] = []
   }
 
-  static func store(_ news: [CustomerNews], in tables: CustomerTables) throws(DatabaseError) -> Outcome {
+  static func store(_ news: [CustomerNews], in tables: CustomerTables) async throws(DatabaseError) -> Outcome {
     var outcome = Outcome()
     for item in news {
       switch item {
       case .running(let email, let session, let request):
-        guard let unheard = try tables.run(email, session, request) else { continue }
+        guard let unheard = try await tables.run(email, session, request) else { continue }
         if let request { outcome.served.append(request) }
         outcome.messages += unheard.map { $0.message(to: session) }
-      case .message(let session, let entry): try tables.add(entry, to: session)
-      case .ended(let session): try tables.end(session)
+      case .message(let session, let entry): try await tables.add(entry, to: session)
+      case .ended(let session): try await tables.end(session)
       }
     }
     return outcome

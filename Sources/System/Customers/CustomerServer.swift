@@ -36,7 +36,7 @@ public actor CustomerServer: HTTPBackend {
       environment, path: Self.database.path, migrations: Self.database.migrations, options: options.database,
       observer: metrics.databaseObserver)
     // The requests that the last life made are void: nobody waits for their answers.
-    try await database.transaction { try CustomerTables($0).giveUpAll() }
+    try await database.transaction { try await CustomerTables($0).giveUpAll() }
     let listener = try environment.network.listen(options.address, backlog: options.server.backlog)
     let customers = CustomerServer(environment, options, database)
     let process = options.server.processMetrics
@@ -88,13 +88,13 @@ public actor CustomerServer: HTTPBackend {
     let now = environment.clock.wallTime
     let known: CustomerSession?
     if options.planted(.checksThenSets) {
-      known = try await database.transaction { try CustomerTables($0).session(of: email, at: now) }
+      known = try await database.transaction { try await CustomerTables($0).session(of: email, at: now) }
       if known == nil {
-        try await database.transaction { try CustomerTables($0).put(email, token: token, data: data, at: now) }
+        try await database.transaction { try await CustomerTables($0).put(email, token: token, data: data, at: now) }
       }
     } else {
       known = try await database.transaction {
-        try CustomerTables($0).request(email, token: token, data: data, at: now)
+        try await CustomerTables($0).request(email, token: token, data: data, at: now)
       }
     }
     if let known { throw CustomerRefusal.sessionExists(known.token) }
@@ -112,11 +112,11 @@ public actor CustomerServer: HTTPBackend {
     let underWay = pending.underWay
     let session = try await database.transaction { connection -> CustomerSession in
       let tables = CustomerTables(connection)
-      guard let session = try tables.session(of: email, at: now), session.mayInitialize(underWay: underWay) else {
+      guard let session = try await tables.session(of: email, at: now), session.mayInitialize(underWay: underWay) else {
         throw CustomerRefusal.noSessionPending
       }
       if let shown, !session.token.matches(shown) { throw CustomerRefusal.invalidSessionToken }
-      try tables.initialize(email, request)
+      try await tables.initialize(email, request)
       return session
     }
     var start = QueueMessage(
@@ -126,7 +126,7 @@ public actor CustomerServer: HTTPBackend {
     await post(start)
     if await supervisorTakes(request) { return }
     // A supervisor may take the session until it is given up.
-    guard try await database.transaction({ try CustomerTables($0).giveUp(email, request) }) else { return }
+    guard try await database.transaction({ try await CustomerTables($0).giveUp(email, request) }) else { return }
     var end = QueueMessage(
       "END_SESSION", ["EMAIL": .string(session.email.text), "REQUEST": .string(request.text)])
     end.id = "end/\(Hex.encode(environment.entropy.bytes(8)))"
@@ -155,7 +155,7 @@ public actor CustomerServer: HTTPBackend {
   /// Returns where a customer's session stands; nil without a session.
   func status(of email: CustomerEmail) async throws -> CustomerSession.Status? {
     let now = environment.clock.wallTime
-    return try await database.transaction { try CustomerTables($0).session(of: email, at: now) }?.status
+    return try await database.transaction { try await CustomerTables($0).session(of: email, at: now) }?.status
   }
 
   // MARK: Requests in a session
@@ -166,7 +166,8 @@ public actor CustomerServer: HTTPBackend {
     _ name: String, _ data: JSONValue, of email: CustomerEmail, shown: SessionToken
   ) async throws -> SessionCommand.Answer {
     let now = environment.clock.wallTime
-    guard let session = try await database.transaction({ try CustomerTables($0).session(of: email, at: now) }) else {
+    guard let session = try await database.transaction({ try await CustomerTables($0).session(of: email, at: now) })
+    else {
       throw CustomerRefusal.noSessionRunning
     }
     guard session.token.matches(shown) else { throw CustomerRefusal.invalidSessionToken }
@@ -178,14 +179,15 @@ public actor CustomerServer: HTTPBackend {
     case .readMessages(let after):
       return .messages(
         try await database.transaction {
-          try CustomerTables($0).transcript(of: supervisor, after: TranscriptPosition(after), limit: Self.maximumPage)
+          try await CustomerTables($0).transcript(
+            of: supervisor, after: TranscriptPosition(after), limit: Self.maximumPage)
         })
     case .addUsers(let count):
       try await tell("ADDITIONAL_USERS", of: supervisor, [.init("USER_COUNT", count.json)])
       return .usersRequested
     case .end:
       try await tell("END_SESSION", of: supervisor)
-      try await database.transaction { try CustomerTables($0).end(supervisor) }
+      try await database.transaction { try await CustomerTables($0).end(supervisor) }
       return .ended
     }
   }
@@ -196,8 +198,8 @@ public actor CustomerServer: HTTPBackend {
   ) async throws -> SessionMessageID {
     let message = try await database.transaction { connection -> UnheardMessage in
       let tables = CustomerTables(connection)
-      if try tables.isFull(supervisor) { throw CustomerRefusal.tooManyMessages }
-      guard let message = try tables.add(text, from: email, to: supervisor) else {
+      if try await tables.isFull(supervisor) { throw CustomerRefusal.tooManyMessages }
+      guard let message = try await tables.add(text, from: email, to: supervisor) else {
         throw CustomerRefusal.noSessionRunning
       }
       return message
@@ -230,7 +232,7 @@ public actor CustomerServer: HTTPBackend {
       }
     }
     let items = news
-    let outcome = try await database.transaction { try CustomerNews.store(items, in: CustomerTables($0)) }
+    let outcome = try await database.transaction { try await CustomerNews.store(items, in: CustomerTables($0)) }
     for request in outcome.served { pending.end(request, isServed: true) }
     try await client.publishEach(outcome.messages)
   }

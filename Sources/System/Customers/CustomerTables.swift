@@ -2,9 +2,9 @@ import Environment
 
 /// The tables of the Customer Server, for the time of one transaction.
 struct CustomerTables {
-  private let connection: SQLConnection
+  private let connection: SQLSession
 
-  init(_ connection: SQLConnection) { self.connection = connection }
+  init(_ connection: SQLSession) { self.connection = connection }
 
   // MARK: Sessions
 
@@ -12,8 +12,8 @@ struct CustomerTables {
   private static let requestLifetime: Duration = .seconds(600)
 
   /// The session of a customer, pending or running.
-  func session(of email: CustomerEmail, at now: Timestamp) throws(DatabaseError) -> CustomerSession? {
-    let found = try connection.first(
+  func session(of email: CustomerEmail, at now: Timestamp) async throws(DatabaseError) -> CustomerSession? {
+    let found = try await connection.first(
       "SELECT email, status, token, data, requested_at, supervisor, request FROM customer_sessions WHERE email_key = $1",
       .text(email.key)
     ) { row -> CustomerSession? in
@@ -34,15 +34,16 @@ struct CustomerTables {
   /// Stores a request, unless the customer has a session. Returns that session.
   func request(
     _ email: CustomerEmail, token: SessionToken, data: JSONValue, at now: Timestamp
-  ) throws(DatabaseError) -> CustomerSession? {
-    if let known = try session(of: email, at: now) { return known }
-    try put(email, token: token, data: data, at: now)
+  ) async throws(DatabaseError) -> CustomerSession? {
+    if let known = try await session(of: email, at: now) { return known }
+    try await put(email, token: token, data: data, at: now)
     return nil
   }
 
   /// Stores a request in place of any session.
-  func put(_ email: CustomerEmail, token: SessionToken, data: JSONValue, at now: Timestamp) throws(DatabaseError) {
-    try connection.execute(
+  func put(_ email: CustomerEmail, token: SessionToken, data: JSONValue, at now: Timestamp) async throws(DatabaseError)
+  {
+    try await connection.execute(
       """
       INSERT INTO customer_sessions (email_key, email, status, token, data, requested_at, supervisor, last_sent)
       VALUES ($1, $2, 'PENDING', $3, $4, $5, '', 0)
@@ -52,16 +53,16 @@ struct CustomerTables {
   }
 
   /// Notes that a supervisor was asked for.
-  func initialize(_ email: CustomerEmail, _ request: RequestID) throws(DatabaseError) {
-    try connection.execute(
+  func initialize(_ email: CustomerEmail, _ request: RequestID) async throws(DatabaseError) {
+    try await connection.execute(
       "UPDATE customer_sessions SET status = 'INITIALIZING', request = $2 WHERE email_key = $1", .text(email.key),
       .text(request.text))
   }
 
   /// Makes a session pending again. Returns false if a supervisor took it, or a later request is
   /// under way.
-  func giveUp(_ email: CustomerEmail, _ request: RequestID) throws(DatabaseError) -> Bool {
-    try connection.execute(
+  func giveUp(_ email: CustomerEmail, _ request: RequestID) async throws(DatabaseError) -> Bool {
+    try await connection.execute(
       """
       UPDATE customer_sessions SET status = 'PENDING'
       WHERE email_key = $1 AND status = 'INITIALIZING' AND request = $2
@@ -69,8 +70,8 @@ struct CustomerTables {
   }
 
   /// Makes every session that was being initialized pending again.
-  func giveUpAll() throws(DatabaseError) {
-    try connection.execute("UPDATE customer_sessions SET status = 'PENDING' WHERE status = 'INITIALIZING'")
+  func giveUpAll() async throws(DatabaseError) {
+    try await connection.execute("UPDATE customer_sessions SET status = 'PENDING' WHERE status = 'INITIALIZING'")
   }
 
   /// Notes that a supervisor runs the session that a request asked for. A later supervisor of a
@@ -80,22 +81,22 @@ struct CustomerTables {
   /// the session of a request that was given up has ended.
   func run(
     _ email: CustomerEmail, _ session: SupervisorID, _ request: RequestID?
-  ) throws(DatabaseError) -> [UnheardMessage]? {
-    let changed = try connection.execute(
+  ) async throws(DatabaseError) -> [UnheardMessage]? {
+    let changed = try await connection.execute(
       """
       UPDATE customer_sessions SET status = 'RUNNING', supervisor = $2
       WHERE email_key = $1
         AND (status = 'INITIALIZING' AND request = $3 OR status = 'RUNNING' AND supervisor = $2)
       """, .text(email.key), .text(session.text), .text(request?.text ?? ""))
     guard changed == 1 else { return nil }
-    return try connection.query(
+    return try await connection.query(
       "SELECT number, message FROM unheard WHERE supervisor = $1 ORDER BY number", .text(session.text)
     ) { UnheardMessage(number: $0.int(0), in: session, $0.json(1)) }
   }
 
-  func end(_ session: SupervisorID) throws(DatabaseError) {
-    try connection.execute("DELETE FROM customer_sessions WHERE supervisor = $1", .text(session.text))
-    try connection.execute("DELETE FROM unheard WHERE supervisor = $1", .text(session.text))
+  func end(_ session: SupervisorID) async throws(DatabaseError) {
+    try await connection.execute("DELETE FROM customer_sessions WHERE supervisor = $1", .text(session.text))
+    try await connection.execute("DELETE FROM unheard WHERE supervisor = $1", .text(session.text))
   }
 
   // MARK: The customer's messages
@@ -106,19 +107,21 @@ struct CustomerTables {
   private static let maximumUnheardBytes: Int64 = 4 << 20
 
   /// Whether a session may have no more messages outside its transcript.
-  func isFull(_ session: SupervisorID) throws(DatabaseError) -> Bool {
-    try connection.first(
-      "SELECT count(*), coalesce(sum(length(CAST(message AS BLOB))), 0) FROM unheard WHERE supervisor = $1",
+  func isFull(_ session: SupervisorID) async throws(DatabaseError) -> Bool {
+    try await connection.first(
+      SQLText(
+        sqlite: "SELECT count(*), coalesce(sum(length(CAST(message AS BLOB))), 0) FROM unheard WHERE supervisor = $1",
+        postgreSQL: "SELECT count(*), coalesce(sum(octet_length(message)), 0) FROM unheard WHERE supervisor = $1"),
       .text(session.text)
     ) { $0.int(0) >= Self.maximumUnheard || $0.int(1) >= Self.maximumUnheardBytes } ?? false
   }
 
   /// Keeps a customer's message until it is in the transcript. Returns nil if the session has
   /// ended.
-  func add(_ text: JSONValue, from email: CustomerEmail, to session: SupervisorID) throws(DatabaseError)
+  func add(_ text: JSONValue, from email: CustomerEmail, to session: SupervisorID) async throws(DatabaseError)
     -> UnheardMessage?
   {
-    let number = try connection.first(
+    let number = try await connection.first(
       """
       UPDATE customer_sessions SET last_sent = last_sent + 1
       WHERE email_key = $1 AND supervisor = $2 AND status = 'RUNNING' RETURNING last_sent
@@ -126,7 +129,7 @@ struct CustomerTables {
     ) { $0.int(0) }
     guard let number else { return nil }
     let message = UnheardMessage(number: number, in: session, text)
-    try connection.execute(
+    try await connection.execute(
       "INSERT INTO unheard (supervisor, number, message_id, message) VALUES ($1, $2, $3, $4)", .text(session.text),
       .int(number), .text(message.id.text), .text(text.text))
     return message
@@ -140,25 +143,25 @@ struct CustomerTables {
   private static let rowsAtATime = 8
 
   /// Stores a message of the transcript. The same SEQ is the same message.
-  func add(_ entry: TranscriptEntry, to session: SupervisorID) throws(DatabaseError) {
-    try connection.execute(
+  func add(_ entry: TranscriptEntry, to session: SupervisorID) async throws(DatabaseError) {
+    try await connection.execute(
       "INSERT INTO session_messages (supervisor, seq, sender, message) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
       .text(session.text), .int(entry.position.value), .text(entry.sender.key), .text(entry.text.text))
     if let id = entry.id {
-      try connection.execute(
+      try await connection.execute(
         "DELETE FROM unheard WHERE supervisor = $1 AND message_id = $2", .text(session.text), .text(id.text))
     }
   }
 
   /// The messages after a SEQ, in order: at most `limit`.
-  func transcript(of session: SupervisorID, after start: TranscriptPosition, limit: Int) throws(DatabaseError)
+  func transcript(of session: SupervisorID, after start: TranscriptPosition, limit: Int) async throws(DatabaseError)
     -> [JSONValue]
   {
     var page: [JSONValue] = []
     var bytes = 0
     var last = start
     while page.count < limit {
-      let rows = try connection.query(
+      let rows = try await connection.query(
         "SELECT seq, sender, message FROM session_messages WHERE supervisor = $1 AND seq > $2 ORDER BY seq LIMIT $3",
         .text(session.text), .int(last.value), .int(Int64(min(Self.rowsAtATime, limit - page.count)))
       ) { row in

@@ -66,7 +66,7 @@ extension Migrations {
   /// The columns, indexes and triggers of this release that a database does not have.
   fileprivate func missing(in connection: SQLConnection) throws(DatabaseError) -> [String] {
     let model = try SQLConnection(path: "model.db", vfs: StorageVFS(MemoryStorage()), synchronous: false)
-    try apply(to: model)
+    try make(in: model)
     let found = Set(try Self.parts(of: connection))
     return try Self.parts(of: model).filter { !found.contains($0) }
   }

@@ -13,6 +13,13 @@ public enum DatabaseError: Error, Hashable, Sendable {
   case newerSchema(found: Int, known: Int)
   /// A UNIQUE, PRIMARY KEY, FOREIGN KEY, NOT NULL or CHECK constraint refused the row.
   case constraint(String)
+  /// The server could not bring the transaction into an order with others, repeatedly (SQLSTATE 40001
+  /// and 40P01). Nothing of it is kept.
+  case conflict(String)
+  /// The server cannot be reached, or does not take transactions now. Nothing of this one is kept.
+  case unavailable(String)
+  /// The connection to the server ended while it committed. The transaction may be durable.
+  case unknownOutcome(String)
   /// Too many transactions wait.
   case overloaded
   /// The database was closed.
@@ -31,6 +38,9 @@ public enum DatabaseError: Error, Hashable, Sendable {
     case .newerSchema(let found, let known):
       "the database has schema \(found), and this version knows \(known): use a newer version"
     case .constraint(let what): what
+    case .conflict(let what): "the transaction conflicts with others: \(what)"
+    case .unavailable(let what): "the database is not available: \(what)"
+    case .unknownOutcome(let what): "the transaction may have been committed: \(what)"
     case .overloaded: "too many transactions are waiting"
     case .closed: "the database is closed"
     }

@@ -1,6 +1,6 @@
 import Environment
 
-/// A database file and its connection. `Database` uses it in the disk lane, one thread at a time.
+/// A database file and its connection. `SQLiteDatabase` uses it in the disk lane, one thread at a time.
 final class DatabaseFile: @unchecked Sendable {
   private let storage: any Storage
   private let path: String
@@ -25,7 +25,7 @@ final class DatabaseFile: @unchecked Sendable {
   private var isSynchronous: Bool { !options.planted(.synchronousOff) }
 
   /// Returns the connection; opens it if it is closed.
-  func connected() throws(DatabaseError) -> SQLConnection {
+  func connected() async throws(DatabaseError) -> SQLConnection {
     try checkName()
     if let connection { return connection }
     try rewriteLog()
@@ -33,7 +33,7 @@ final class DatabaseFile: @unchecked Sendable {
     // The log is copied into the database first, so that a log that cannot be copied is a failure
     // now.
     try checkpoint(connection, "TRUNCATE")
-    try migrations.apply(to: connection)
+    try await migrations.apply(to: connection)
     witness = try Self.asDatabaseError { () throws(StorageError) in try storage.open(path, create: false) }
     existed = true
     self.connection = connection

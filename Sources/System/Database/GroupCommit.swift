@@ -1,23 +1,27 @@
+import Environment
+
 /// A waiting transaction. Its body keeps its result.
 final class Transaction: @unchecked Sendable {
-  private let body: (SQLConnection) throws -> Void
+  private let body: @Sendable (SQLSession) async throws -> Void
   private var continuation: UnsafeContinuation<Void, any Error>?
   private var isRun = false
   /// The error of the body's last run.
   private var error: (any Error)?
 
-  init(_ continuation: UnsafeContinuation<Void, any Error>, _ body: @escaping (SQLConnection) throws -> Void) {
+  init(
+    _ continuation: UnsafeContinuation<Void, any Error>, _ body: @escaping @Sendable (SQLSession) async throws -> Void
+  ) {
     self.continuation = continuation
     self.body = body
   }
 
   /// Runs the body, if asked in a savepoint of its own. An error of the body is kept for `finish`.
   /// - Throws: `DatabaseError` if the database failed.
-  func run(on connection: SQLConnection, inSavepoint: Bool) throws(DatabaseError) {
+  func run(on connection: SQLConnection, inSavepoint: Bool) async throws(DatabaseError) {
     if inSavepoint { try connection.execute("SAVEPOINT one") }
     error = nil
     do {
-      try body(connection)
+      try await body(SQLSession(connection))
       if inSavepoint { try connection.execute("RELEASE one") }
     } catch {
       if let failure = error as? DatabaseError, failure.isUnavailable { throw failure }
@@ -65,14 +69,25 @@ struct GroupCommit: Sendable {
   let options: DatabaseOptions
 
   func run() -> Outcome {
+    let result = Returned()
+    // One task for the batch. Nothing in it suspends (docs/decisions/0031-asynchronous-transactions.md).
+    runInline { result.outcome = await commit() }
+    return result.outcome!
+  }
+
+  private final class Returned: @unchecked Sendable {
+    var outcome: Outcome?
+  }
+
+  private func commit() async -> Outcome {
     do throws(DatabaseError) {
-      let connection = try file.connected()
+      let connection = try await file.connected()
       let before = connection.totalChanges
       try connection.execute("BEGIN")
-      if try !runPlainly(connection) {
+      if try await !runPlainly(connection) {
         try connection.execute("ROLLBACK")
         try connection.execute("BEGIN")
-        for transaction in transactions { try transaction.run(on: connection, inSavepoint: true) }
+        for transaction in transactions { try await transaction.run(on: connection, inSavepoint: true) }
       }
       if options.planted(.answersEarly) { for transaction in transactions { transaction.finish() } }
       try connection.execute("COMMIT")
@@ -93,10 +108,10 @@ struct GroupCommit: Sendable {
   /// Runs all transactions without savepoints, since most that throw have not written.
   /// - Returns: False if one threw after it had written. All are then undone and run again with
   ///   savepoints.
-  private func runPlainly(_ connection: SQLConnection) throws(DatabaseError) -> Bool {
+  private func runPlainly(_ connection: SQLConnection) async throws(DatabaseError) -> Bool {
     for transaction in transactions {
       let before = connection.totalChanges
-      try transaction.run(on: connection, inSavepoint: false)
+      try await transaction.run(on: connection, inSavepoint: false)
       if transaction.hasThrown, connection.totalChanges > before { return false }
     }
     return true

@@ -3,7 +3,7 @@
 struct Invariant: Sendable {
   /// The promise in one sentence.
   let promise: String
-  private let find: @Sendable (SQLConnection) throws -> [String]
+  private let find: @Sendable (SQLSession) async throws -> [String]
 
   /// The maximum number of rows that are reported for a promise.
   static let maximumReported = 5
@@ -12,11 +12,11 @@ struct Invariant: Sendable {
   init(_ promise: String, _ sql: String) {
     self.promise = promise
     let query = "SELECT * FROM (\(sql)) LIMIT \(Self.maximumReported)"
-    find = { connection in try connection.query(SQLText(query)) { $0.text(0) } }
+    find = { session in try await session.query(SQLText(query)) { $0.text(0) } }
   }
 
   /// An invariant in Swift: the rows that break the promise.
-  init(_ promise: String, find: @escaping @Sendable (SQLConnection) throws -> [String]) {
+  init(_ promise: String, find: @escaping @Sendable (SQLSession) async throws -> [String]) {
     self.promise = promise
     self.find = find
   }
@@ -24,7 +24,7 @@ struct Invariant: Sendable {
   /// The rows that break the promise, each with the promise. Empty if it holds.
   func breaches(in connection: SQLConnection) throws(DatabaseError) -> [String] {
     do {
-      return try find(connection).map { "\(promise): \($0.shortened(toBytes: 200))" }
+      return try connection.perform(find).map { "\(promise): \($0.shortened(toBytes: 200))" }
     } catch let error as DatabaseError {
       throw error
     } catch {

@@ -20,9 +20,9 @@ struct ForwardedTable {
     case refused(String)
   }
 
-  private let connection: SQLConnection
+  private let connection: SQLSession
 
-  init(_ connection: SQLConnection) { self.connection = connection }
+  init(_ connection: SQLSession) { self.connection = connection }
 
   /// Keeps a message until it is in the transcript.
   ///
@@ -30,23 +30,23 @@ struct ForwardedTable {
   /// which may become too high, never too low.
   func add(
     _ message: SessionMessage, for session: SupervisorID, total: inout Total?
-  ) throws(DatabaseError) -> Outcome {
-    let known = try connection.first(
+  ) async throws(DatabaseError) -> Outcome {
+    let known = try await connection.first(
       "SELECT 1 FROM forwarded WHERE supervisor = $1 AND message_id = $2", .text(session.text),
       .text(message.id.text)
     ) { $0.int(0) }
     if known != nil { return .known }
-    let ofUser = try connection.first(
-      "SELECT count(*), coalesce(sum(size), 0) FROM forwarded WHERE supervisor = $1 AND user_key = $2",
+    let ofUser = try await connection.first(
+      "SELECT count(*), CAST(coalesce(sum(size), 0) AS BIGINT) FROM forwarded WHERE supervisor = $1 AND user_key = $2",
       .text(session.text), .text(message.sender.key), row: Self.total)
     if let ofUser, ofUser.reaches(.ofUser) {
       return .refused("too many messages of the user wait for the supervisor")
     }
     var all: Total
-    if let total { all = total } else { all = try self.total() }
+    if let total { all = total } else { all = try await self.total() }
     if all.reaches(.ofAll) { return .refused("too many messages wait for supervisors") }
     let text = message.text.text
-    try connection.execute(
+    try await connection.execute(
       "INSERT INTO forwarded (supervisor, message_id, user_key, message, size) VALUES ($1, $2, $3, $4, $5)",
       .text(session.text), .text(message.id.text), .text(message.sender.key), .text(text),
       .int(Int64(text.utf8.count)))
@@ -56,14 +56,14 @@ struct ForwardedTable {
     return .added
   }
 
-  func delete(_ message: SessionMessageID, of session: SupervisorID) throws(DatabaseError) {
-    try connection.execute(
+  func delete(_ message: SessionMessageID, of session: SupervisorID) async throws(DatabaseError) {
+    try await connection.execute(
       "DELETE FROM forwarded WHERE supervisor = $1 AND message_id = $2", .text(session.text), .text(message.text))
   }
 
   /// Whether an earlier message of the same user is still here.
-  func hasEarlier(than message: SessionMessageID, of session: SupervisorID) throws(DatabaseError) -> Bool {
-    try connection.first(
+  func hasEarlier(than message: SessionMessageID, of session: SupervisorID) async throws(DatabaseError) -> Bool {
+    try await connection.first(
       """
       SELECT 1 FROM forwarded f JOIN forwarded e ON e.supervisor = f.supervisor AND e.user_key = f.user_key
       WHERE f.supervisor = $1 AND f.message_id = $2 AND e.position < f.position
@@ -72,16 +72,16 @@ struct ForwardedTable {
   }
 
   /// The messages for a supervisor, in the order in which they were sent.
-  func messages(of session: SupervisorID) throws(DatabaseError) -> [SessionMessage] {
-    try connection.query(
+  func messages(of session: SupervisorID) async throws(DatabaseError) -> [SessionMessage] {
+    try await connection.query(
       "SELECT user_key, message_id, message FROM forwarded WHERE supervisor = $1 ORDER BY position",
       .text(session.text), row: message
     ).compactMap { $0 }
   }
 
   /// The messages of one user.
-  func messages(of session: SupervisorID, from user: UserID) throws(DatabaseError) -> [SessionMessage] {
-    try connection.query(
+  func messages(of session: SupervisorID, from user: UserID) async throws(DatabaseError) -> [SessionMessage] {
+    try await connection.query(
       "SELECT user_key, message_id, message FROM forwarded WHERE supervisor = $1 AND user_key = $2 ORDER BY position",
       .text(session.text), .text(user.key), row: message
     ).compactMap { $0 }
@@ -95,8 +95,9 @@ struct ForwardedTable {
     return SessionMessage(id: id, sender: user, text: row.json(2))
   }
 
-  private func total() throws(DatabaseError) -> Total {
-    try connection.first("SELECT count(*), coalesce(sum(size), 0) FROM forwarded", row: Self.total)
+  private func total() async throws(DatabaseError) -> Total {
+    try await connection.first(
+      "SELECT count(*), CAST(coalesce(sum(size), 0) AS BIGINT) FROM forwarded", row: Self.total)
       ?? Total(messages: 0, bytes: 0)
   }
 

@@ -32,28 +32,28 @@ struct ManagerCommit: Sendable {
   ///     those of earlier commits.
   func run(
     on tables: ManagerTables, deleting published: Int64?, missedAfter: Int64?
-  ) throws(DatabaseError) -> ManagerOutcome {
-    if let published { try tables.outbox.delete(through: published) }
+  ) async throws(DatabaseError) -> ManagerOutcome {
+    if let published { try await tables.outbox.delete(through: published) }
     var outcome = ManagerOutcome()
-    if try tables.begin(number) {
-      try writeRows(tables)
+    if try await tables.begin(number) {
+      try await writeRows(tables)
       var writer = EffectWriter(tables, commit: number)
-      for effect in effects { try writer.perform(effect) }
+      for effect in effects { try await writer.perform(effect) }
       outcome = writer.outcome
     }
-    if let missedAfter { outcome.outbox = try tables.outbox.rows(after: missedAfter) }
+    if let missedAfter { outcome.outbox = try await tables.outbox.rows(after: missedAfter) }
     return outcome
   }
 
-  private func writeRows(_ tables: ManagerTables) throws(DatabaseError) {
-    for (id, user) in users { try tables.put(user, id) }
+  private func writeRows(_ tables: ManagerTables) async throws(DatabaseError) {
+    for (id, user) in users { try await tables.put(user, id) }
     for (id, demand) in demands {
-      if let demand { try tables.put(demand) } else { try tables.deleteDemand(id) }
+      if let demand { try await tables.put(demand) } else { try await tables.deleteDemand(id) }
     }
-    for session in sessions { try tables.put(session) }
-    if !sessions.isEmpty { try tables.setNextSession(nextSession) }
-    for id in handled { try tables.addHandled(id) }
-    if !handled.isEmpty, number % Self.trimming == 0 { try tables.trimHandled(to: Self.keptHandled) }
+    for session in sessions { try await tables.put(session) }
+    if !sessions.isEmpty { try await tables.setNextSession(nextSession) }
+    for id in handled { try await tables.addHandled(id) }
+    if !handled.isEmpty, number % Self.trimming == 0 { try await tables.trimHandled(to: Self.keptHandled) }
   }
 }
 

@@ -128,7 +128,7 @@ actor ManagerOutbox {
     isDeletionScheduled = false
     guard let last = deletablePosition else { return }
     do {
-      try await database.transaction { try ManagerTables($0).outbox.delete(through: last) }
+      try await database.transaction { try await ManagerTables($0).outbox.delete(through: last) }
       noteDeleted(through: last)
     } catch {
       environment.log.info("outbox-rows-stay", ["error": .string("\(error)")])

@@ -1,67 +1,60 @@
 /// The database of the User Manager: sessions, users, demand, transcripts, and the outbox.
 enum ManagerSchema {
+  /// A user's id as JSON, in which a byte may become six.
+  private static let userKey = SQLColumn.Kind.varchar(255, server: 2048)
+
   static let migrations = Migrations(
-    """
-    CREATE TABLE manager (
-      only INTEGER PRIMARY KEY CHECK (only = 1),
-      identity VARCHAR(64) NOT NULL,
-      next_session BIGINT NOT NULL,
-      last_commit BIGINT NOT NULL DEFAULT 0
-    );
-    CREATE TABLE pool_users (
-      user_key VARCHAR(255) PRIMARY KEY,
-      connection BIGINT NOT NULL,
-      place VARCHAR(8) NOT NULL,
-      supervisor VARCHAR(64) NOT NULL,
-      turn BIGINT NOT NULL
-    );
-    CREATE TABLE demands (demand_id INTEGER PRIMARY KEY, supervisor VARCHAR(64) NOT NULL, user_count BIGINT NOT NULL);
-    CREATE TABLE sessions (
-      supervisor VARCHAR(64) PRIMARY KEY,
-      email VARCHAR(255) NOT NULL,
-      epoch BIGINT NOT NULL,
-      status VARCHAR(16) NOT NULL,
-      host VARCHAR(128) NOT NULL,
-      data TEXT NOT NULL,
-      is_own BOOLEAN NOT NULL,
-      additional BIGINT NOT NULL DEFAULT 0,
-      request VARCHAR(255) NOT NULL DEFAULT ''
-    );
-    CREATE TABLE transcripts (
-      supervisor VARCHAR(64) NOT NULL,
-      seq BIGINT NOT NULL,
-      message_id VARCHAR(255) NOT NULL,
-      sender TEXT NOT NULL,
-      message TEXT NOT NULL,
-      PRIMARY KEY (supervisor, seq),
-      UNIQUE (supervisor, message_id)
-    );
-    CREATE TABLE forwarded (
-      position INTEGER PRIMARY KEY,
-      supervisor VARCHAR(64) NOT NULL,
-      message_id VARCHAR(255) NOT NULL,
-      user_key VARCHAR(255) NOT NULL,
-      message TEXT NOT NULL,
-      size BIGINT NOT NULL DEFAULT 0,
-      UNIQUE (supervisor, message_id)
-    );
-    CREATE INDEX forwarded_by_user ON forwarded (supervisor, user_key, size);
-    CREATE TABLE relayed (
-      supervisor VARCHAR(64) NOT NULL,
-      user_key VARCHAR(255) NOT NULL,
-      last_seq BIGINT NOT NULL,
-      PRIMARY KEY (supervisor, user_key)
-    );
-    CREATE TABLE handled (position INTEGER PRIMARY KEY, message_id VARCHAR(255) NOT NULL);
-    CREATE TABLE outbox (
-      position INTEGER PRIMARY KEY,
-      kind VARCHAR(8) NOT NULL,
-      exchange VARCHAR(255) NOT NULL,
-      routing_key VARCHAR(255) NOT NULL,
-      properties BLOB NOT NULL,
-      body BLOB NOT NULL
-    );
-    """,
+    DatabaseSchema([
+      SQLTable(
+        "manager",
+        [
+          SQLColumn(#""only""#, .number, .check(#""only" = 1"#)), SQLColumn("identity", .varchar(64)),
+          SQLColumn("next_session", .bigint), SQLColumn("last_commit", .bigint, .standard("0")),
+        ]),
+      SQLTable(
+        "pool_users",
+        [
+          SQLColumn("user_key", userKey, .primaryKey), SQLColumn("connection", .bigint),
+          SQLColumn("place", .varchar(8)),
+          SQLColumn("supervisor", .varchar(64)), SQLColumn("turn", .bigint),
+        ]),
+      SQLTable(
+        "demands",
+        [SQLColumn("demand_id", .number), SQLColumn("supervisor", .varchar(64)), SQLColumn("user_count", .bigint)]),
+      SQLTable(
+        "sessions",
+        [
+          SQLColumn("supervisor", .varchar(64), .primaryKey), SQLColumn("email", .anyVarchar(255)),
+          SQLColumn("epoch", .bigint), SQLColumn("status", .varchar(16)), SQLColumn("host", .anyVarchar(128)),
+          SQLColumn("data", .text), SQLColumn("is_own", .boolean), SQLColumn("additional", .bigint, .standard("0")),
+          SQLColumn("request", .anyVarchar(255), .standard("''")),
+        ]),
+      SQLTable(
+        "transcripts",
+        [
+          SQLColumn("supervisor", .varchar(64)), SQLColumn("seq", .bigint), SQLColumn("message_id", .anyVarchar(255)),
+          SQLColumn("sender", .text), SQLColumn("message", .text),
+        ], .primaryKey(["supervisor", "seq"]), .unique(["supervisor", "message_id"])),
+      SQLTable(
+        "forwarded",
+        [
+          SQLColumn("position", .counter), SQLColumn("supervisor", .varchar(64)),
+          SQLColumn("message_id", .anyVarchar(255)), SQLColumn("user_key", userKey), SQLColumn("message", .text),
+          SQLColumn("size", .bigint, .standard("0")),
+        ], .unique(["supervisor", "message_id"]),
+        .index(SQLIndex("forwarded_by_user", "supervisor", "user_key", "size"))),
+      SQLTable(
+        "relayed",
+        [SQLColumn("supervisor", .varchar(64)), SQLColumn("user_key", userKey), SQLColumn("last_seq", .bigint)],
+        .primaryKey(["supervisor", "user_key"])),
+      SQLTable("handled", [SQLColumn("position", .counter), SQLColumn("message_id", .anyVarchar(255))]),
+      SQLTable(
+        "outbox",
+        [
+          SQLColumn("position", .number), SQLColumn("kind", .varchar(8)), SQLColumn("exchange", .anyVarchar(255)),
+          SQLColumn("routing_key", .anyVarchar(255)), SQLColumn("properties", .bytes), SQLColumn("body", .bytes),
+        ]),
+    ]),
     from: [
       "ALTER TABLE sessions ADD COLUMN additional BIGINT NOT NULL DEFAULT 0;",
       "ALTER TABLE manager ADD COLUMN last_commit BIGINT NOT NULL DEFAULT 0;",

@@ -1,8 +1,8 @@
 /// The tables of the User Manager, for the time of one transaction.
 struct ManagerTables {
-  private let connection: SQLConnection
+  private let connection: SQLSession
 
-  init(_ connection: SQLConnection) { self.connection = connection }
+  init(_ connection: SQLSession) { self.connection = connection }
 
   var outbox: OutboxTable { OutboxTable(connection) }
   var transcripts: TranscriptTable { TranscriptTable(connection) }
@@ -11,49 +11,49 @@ struct ManagerTables {
   // MARK: Commits
 
   /// Notes that a commit is done. Returns false if it was done before.
-  func begin(_ commit: Int64) throws(DatabaseError) -> Bool {
-    try connection.execute("UPDATE manager SET last_commit = $1 WHERE last_commit < $1", .int(commit)) == 1
+  func begin(_ commit: Int64) async throws(DatabaseError) -> Bool {
+    try await connection.execute("UPDATE manager SET last_commit = $1 WHERE last_commit < $1", .int(commit)) == 1
   }
 
-  func setNextSession(_ number: Int64) throws(DatabaseError) {
-    try connection.execute("UPDATE manager SET next_session = $1", .int(number))
+  func setNextSession(_ number: Int64) async throws(DatabaseError) {
+    try await connection.execute("UPDATE manager SET next_session = $1", .int(number))
   }
 
-  func addHandled(_ message: String) throws(DatabaseError) {
-    try connection.execute("INSERT INTO handled (message_id) VALUES ($1)", .text(message))
+  func addHandled(_ message: String) async throws(DatabaseError) {
+    try await connection.execute("INSERT INTO handled (message_id) VALUES ($1)", .text(message))
   }
 
   /// Deletes all but the latest handled messages.
-  func trimHandled(to count: Int64) throws(DatabaseError) {
-    try connection.execute(
+  func trimHandled(to count: Int64) async throws(DatabaseError) {
+    try await connection.execute(
       "DELETE FROM handled WHERE position <= (SELECT max(position) FROM handled) - $1", .int(count))
   }
 
   // MARK: Users and sessions
 
-  func put(_ user: UserPool.User, _ id: UserID) throws(DatabaseError) {
+  func put(_ user: UserPool.User, _ id: UserID) async throws(DatabaseError) {
     let (place, supervisor) = user.place.columns
-    try connection.execute(
+    try await connection.execute(
       """
       INSERT INTO pool_users (user_key, connection, place, supervisor, turn) VALUES ($1, $2, $3, $4, $5)
       ON CONFLICT (user_key) DO UPDATE SET connection = $2, place = $3, supervisor = $4, turn = $5
       """, .text(id.key), .int(user.connection.value), .text(place), .text(supervisor), .int(user.turn))
   }
 
-  func put(_ demand: UserPool.Demand) throws(DatabaseError) {
-    try connection.execute(
+  func put(_ demand: UserPool.Demand) async throws(DatabaseError) {
+    try await connection.execute(
       """
       INSERT INTO demands (demand_id, supervisor, user_count) VALUES ($1, $2, $3)
       ON CONFLICT (demand_id) DO UPDATE SET user_count = $3
       """, .int(demand.id.number), .text(demand.supervisor.text), .int(Int64(demand.count)))
   }
 
-  func deleteDemand(_ id: UserPool.DemandID) throws(DatabaseError) {
-    try connection.execute("DELETE FROM demands WHERE demand_id = $1", .int(id.number))
+  func deleteDemand(_ id: UserPool.DemandID) async throws(DatabaseError) {
+    try await connection.execute("DELETE FROM demands WHERE demand_id = $1", .int(id.number))
   }
 
-  func put(_ session: ManagedSession) throws(DatabaseError) {
-    try connection.execute(
+  func put(_ session: ManagedSession) async throws(DatabaseError) {
+    try await connection.execute(
       """
       INSERT INTO sessions (supervisor, email, epoch, status, host, data, is_own, additional, request)
       VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
@@ -66,8 +66,10 @@ struct ManagerTables {
   /// The customer of a session; with `status`, only while the session has that status.
   func customer(
     of session: SupervisorID, status: ManagedSession.Status? = nil
-  ) throws(DatabaseError) -> CustomerEmail? {
-    let found = try connection.first("SELECT email, status FROM sessions WHERE supervisor = $1", .text(session.text)) {
+  ) async throws(DatabaseError) -> CustomerEmail? {
+    let found = try await connection.first(
+      "SELECT email, status FROM sessions WHERE supervisor = $1", .text(session.text)
+    ) {
       (email: $0.text(0), status: $0.text(1))
     }
     guard let found, status == nil || found.status == status?.rawValue else { return nil }
@@ -80,28 +82,29 @@ struct ManagerTables {
   ///
   /// An earlier release may have stored values that are refused today. A value is clamped where
   /// that keeps its meaning; otherwise its row is set aside: it stays in the table and is not used.
-  func stored(identity: String) throws(DatabaseError) -> StoredManager {
-    try connection.execute(
-      "INSERT INTO manager (only, identity, next_session) VALUES (1, $1, 1) ON CONFLICT DO NOTHING", .text(identity))
-    let found = try connection.first("SELECT identity, next_session, last_commit FROM manager") {
+  func stored(identity: String) async throws(DatabaseError) -> StoredManager {
+    try await connection.execute(
+      #"INSERT INTO manager ("only", identity, next_session) VALUES (1, $1, 1) ON CONFLICT DO NOTHING"#, .text(identity)
+    )
+    let found = try await connection.first("SELECT identity, next_session, last_commit FROM manager") {
       (identity: $0.text(0), nextSession: $0.int(1), lastCommit: $0.int(2))
     }
     // Only the manager counts these up. With a wrong number it would repeat a commit or skip one.
     guard let found, (1...ClientBounds.counter).contains(found.nextSession),
       (0...ManagerCommit.maximumNumber).contains(found.lastCommit)
     else { throw .corrupt("the counters of the table manager are out of range") }
-    let sessions = try sessions()
-    let pool = UserPool(users: try users(of: Set(sessions.map(\.id))), demands: try demands())
+    let sessions = try await sessions()
+    let pool = UserPool(users: try await users(of: Set(sessions.map(\.id))), demands: try await demands())
     return StoredManager(
       state: ManagerState(pool: pool, sessions: sessions, nextSession: found.nextSession),
       identity: found.identity,
-      handled: try connection.query("SELECT message_id FROM handled ORDER BY position") { $0.text(0) },
-      outbox: try outbox.rows(after: 0), lastCommit: found.lastCommit)
+      handled: try await connection.query("SELECT message_id FROM handled ORDER BY position") { $0.text(0) },
+      outbox: try await outbox.rows(after: 0), lastCommit: found.lastCommit)
   }
 
   /// The users. One whose session cannot be read is free.
-  private func users(of sessions: Set<SupervisorID>) throws(DatabaseError) -> [(UserID, UserPool.User)] {
-    try connection.query("SELECT user_key, connection, place, supervisor, turn FROM pool_users ORDER BY turn") {
+  private func users(of sessions: Set<SupervisorID>) async throws(DatabaseError) -> [(UserID, UserPool.User)] {
+    try await connection.query("SELECT user_key, connection, place, supervisor, turn FROM pool_users ORDER BY turn") {
       row -> (UserID, UserPool.User)? in
       guard let id = UserID(row.json(0)) else {
         connection.setAside("pool_users", row.text(0).shortened(toBytes: 64))
@@ -119,8 +122,8 @@ struct ManagerTables {
     }.compactMap { $0 }
   }
 
-  private func demands() throws(DatabaseError) -> [UserPool.Demand] {
-    try connection.query("SELECT demand_id, supervisor, user_count FROM demands ORDER BY demand_id") {
+  private func demands() async throws(DatabaseError) -> [UserPool.Demand] {
+    try await connection.query("SELECT demand_id, supervisor, user_count FROM demands ORDER BY demand_id") {
       row -> UserPool.Demand? in
       guard let supervisor = SupervisorID(row.text(1)), (1...ClientBounds.counter).contains(row.int(0)), row.int(2) > 0
       else {
@@ -134,8 +137,8 @@ struct ManagerTables {
   }
 
   /// The sessions that go on, and those that ended and still have users.
-  private func sessions() throws(DatabaseError) -> [ManagedSession] {
-    try connection.query(
+  private func sessions() async throws(DatabaseError) -> [ManagedSession] {
+    try await connection.query(
       """
       SELECT supervisor, email, epoch, status, host, data, is_own, additional, request FROM sessions
       WHERE status <> 'ended' OR supervisor IN (SELECT supervisor FROM pool_users WHERE place = 'serving')

@@ -15,12 +15,12 @@ struct OutboxRow: Sendable {
 
 /// The transactional outbox: what commits leave to publish.
 struct OutboxTable {
-  private let connection: SQLConnection
+  private let connection: SQLSession
 
-  init(_ connection: SQLConnection) { self.connection = connection }
+  init(_ connection: SQLSession) { self.connection = connection }
 
-  func add(_ row: OutboxRow) throws(DatabaseError) {
-    try connection.execute(
+  func add(_ row: OutboxRow) async throws(DatabaseError) {
+    try await connection.execute(
       """
       INSERT INTO outbox (position, kind, exchange, routing_key, properties, body) VALUES ($1, $2, $3, $4, $5, $6)
       """, .int(row.position), .text(row.kind.rawValue), .text(row.exchange), .text(row.routingKey),
@@ -28,13 +28,13 @@ struct OutboxTable {
   }
 
   /// Deletes the rows up to a position.
-  func delete(through position: Int64) throws(DatabaseError) {
-    try connection.execute("DELETE FROM outbox WHERE position <= $1", .int(position))
+  func delete(through position: Int64) async throws(DatabaseError) {
+    try await connection.execute("DELETE FROM outbox WHERE position <= $1", .int(position))
   }
 
   /// The rows after a position, in order. Rows of an unknown kind are skipped.
-  func rows(after position: Int64) throws(DatabaseError) -> [OutboxRow] {
-    try connection.query(
+  func rows(after position: Int64) async throws(DatabaseError) -> [OutboxRow] {
+    try await connection.query(
       """
       SELECT position, kind, exchange, routing_key, properties, body FROM outbox WHERE position > $1 ORDER BY position
       """, .int(position)

@@ -1,26 +1,30 @@
 /// The transcripts of sessions, and how far each user has got them.
 struct TranscriptTable {
-  private let connection: SQLConnection
+  private let connection: SQLSession
 
-  init(_ connection: SQLConnection) { self.connection = connection }
+  init(_ connection: SQLSession) { self.connection = connection }
 
   /// The position of the last message.
-  func lastPosition(in session: SupervisorID) throws(DatabaseError) -> TranscriptPosition {
-    try connection.first(
+  func lastPosition(in session: SupervisorID) async throws(DatabaseError) -> TranscriptPosition {
+    try await connection.first(
       "SELECT max(seq) FROM transcripts WHERE supervisor = $1 AND seq < $2", .text(session.text),
       .int(ClientBounds.counter)
     ) { TranscriptPosition($0.int(0)) } ?? .start
   }
 
-  func position(of message: SessionMessageID, in session: SupervisorID) throws(DatabaseError) -> TranscriptPosition? {
-    try connection.first(
+  func position(of message: SessionMessageID, in session: SupervisorID) async throws(DatabaseError)
+    -> TranscriptPosition?
+  {
+    try await connection.first(
       "SELECT seq FROM transcripts WHERE supervisor = $1 AND message_id = $2", .text(session.text),
       .text(message.text)
     ) { TranscriptPosition($0.int(0)) }
   }
 
-  func add(_ message: SessionMessage, at position: TranscriptPosition, in session: SupervisorID) throws(DatabaseError) {
-    try connection.execute(
+  func add(_ message: SessionMessage, at position: TranscriptPosition, in session: SupervisorID)
+    async throws(DatabaseError)
+  {
+    try await connection.execute(
       "INSERT INTO transcripts (supervisor, seq, message_id, sender, message) VALUES ($1, $2, $3, $4, $5)",
       .text(session.text), .int(position.value), .text(message.id.text), .text(message.sender.key),
       .text(message.text.text))
@@ -30,11 +34,11 @@ struct TranscriptTable {
   /// session of a foreign supervisor, which itself decides who gets what.
   func messages(
     in session: SupervisorID, _ positions: Range<TranscriptPosition>, notFrom user: UserID
-  ) throws(DatabaseError) -> [JSONValue] {
-    try connection.query(
+  ) async throws(DatabaseError) -> [JSONValue] {
+    try await connection.query(
       """
       SELECT seq, sender, message FROM transcripts JOIN sessions USING (supervisor)
-      WHERE supervisor = $1 AND is_own = 1 AND seq >= $2 AND seq < $3 AND sender <> $4 ORDER BY seq
+      WHERE supervisor = $1 AND is_own AND seq >= $2 AND seq < $3 AND sender <> $4 ORDER BY seq
       """, .text(session.text), .int(positions.lowerBound.value), .int(positions.upperBound.value), .text(user.key)
     ) { ["SEQ": .int($0.int(0)), "FROM": $0.json(1), "MESSAGE": $0.json(2)] }
   }
@@ -42,16 +46,16 @@ struct TranscriptTable {
   // MARK: Users
 
   /// The position up to which a user has received the transcript.
-  func relayedPosition(to user: UserID, in session: SupervisorID) throws(DatabaseError) -> TranscriptPosition {
-    try connection.first(
+  func relayedPosition(to user: UserID, in session: SupervisorID) async throws(DatabaseError) -> TranscriptPosition {
+    try await connection.first(
       "SELECT last_seq FROM relayed WHERE supervisor = $1 AND user_key = $2", .text(session.text), .text(user.key)
     ) { TranscriptPosition($0.int(0)) } ?? .start
   }
 
   func setRelayedPosition(
     _ position: TranscriptPosition, to user: UserID, in session: SupervisorID
-  ) throws(DatabaseError) {
-    try connection.execute(
+  ) async throws(DatabaseError) {
+    try await connection.execute(
       """
       INSERT INTO relayed (supervisor, user_key, last_seq) VALUES ($1, $2, $3)
       ON CONFLICT (supervisor, user_key) DO UPDATE SET last_seq = $3

@@ -53,7 +53,7 @@ public actor UserManager: HTTPBackend {
       environment, path: Self.database.path, migrations: Self.database.migrations, options: options.database,
       observer: metrics.databaseObserver)
     let identity = Hex.encode(environment.entropy.bytes(8))
-    let stored = try await database.transaction { try ManagerTables($0).stored(identity: identity) }
+    let stored = try await database.transaction { try await ManagerTables($0).stored(identity: identity) }
     // The API is for services and for its own page, so no other page may read it.
     var serverOptions = options.server
     serverOptions.cors = CORSPolicy(origins: [])
@@ -133,7 +133,7 @@ public actor UserManager: HTTPBackend {
   }
 
   private func lookUpAndHandle(_ work: ManagerWork) async {
-    _ = try? await database.transaction { try $0.first("SELECT 1", row: { $0.int(0) }) }
+    _ = try? await database.transaction { try await $0.first("SELECT 1", row: { $0.int(0) }) }
     waiting.append(work)
     startWork()
   }
@@ -221,7 +221,7 @@ public actor UserManager: HTTPBackend {
     let missedAfter = missesOutbox ? await outbox.lastPosition : nil
     let published = await outbox.deletablePosition
     let outcome = try await database.transaction {
-      try commit.run(on: ManagerTables($0), deleting: published, missedAfter: missedAfter)
+      try await commit.run(on: ManagerTables($0), deleting: published, missedAfter: missedAfter)
     }
     missesOutbox = false
     if let published { await outbox.noteDeleted(through: published) }

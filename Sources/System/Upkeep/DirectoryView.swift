@@ -115,10 +115,13 @@ extension DirectoryView {
   ]
 
   private static func account(_ text: String, in connection: SQLConnection) throws -> AccountID {
-    let users = UsersTables(connection)
-    if let name = AccountName(text), let user = try users.find(name) { return user.id }
-    guard try users.username(of: AccountID(text)) != nil else { throw NotFound(reason: "no account \"\(text)\"") }
-    return AccountID(text)
+    try connection.perform { session in
+      let users = UsersTables(session)
+      if let name = AccountName(text), let user = try await users.find(name) { return user.id }
+      let id = AccountID(text)
+      guard try await users.username(of: id) != nil else { throw NotFound(reason: "no account \"\(text)\"") }
+      return id
+    }
   }
 }
 

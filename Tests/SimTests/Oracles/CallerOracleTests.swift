@@ -84,7 +84,7 @@ struct CallerOracleTests {
     let users = world.addNode("users") { environment in
       let database = Database(environment, path: "accounts.db", migrations: UserService.database.migrations)
       try await database.transaction {
-        try $0.execute("INSERT OR IGNORE INTO deleted_users (event_id, user_id) VALUES (9, 'nobody')")
+        try await $0.execute("INSERT OR IGNORE INTO deleted_users (event_id, user_id) VALUES (9, 'nobody')")
       }
       await database.close()
       return try await program(environment)

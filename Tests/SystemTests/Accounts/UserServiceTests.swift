@@ -167,7 +167,7 @@ struct UserServiceTests: UserServiceSuite {
       let database = Database(environment, path: "accounts.db", migrations: AccountsSchema.migrations)
       let digest = Hex.encode(Cryptography.sha256(Array("cafepassword123".utf8)))
       try await database.transaction {
-        try $0.execute(
+        try await $0.execute(
           "INSERT INTO users (user_id, user_email, username, password_hash, salt, created_at) VALUES ('u1', 'Seed@Example.com', 'Seed', $1, 'cafe', '2024-01-15')",
           .text("sha256$" + digest))
       }
@@ -185,7 +185,7 @@ struct UserServiceTests: UserServiceSuite {
     let hash = try world.perform(as: "operator 2") { environment in
       let environment = world.node("users")!.environmentForOperator(environment)
       return try await Database(environment, path: "accounts.db", migrations: AccountsSchema.migrations).transaction {
-        try $0.first("SELECT password_hash FROM users WHERE user_id = 'u1'") { $0.text(0) }
+        try await $0.first("SELECT password_hash FROM users WHERE user_id = 'u1'") { $0.text(0) }
       }
     }
     #expect(hash?.hasPrefix("pbkdf2-sha256$2$") == true)

@@ -83,8 +83,8 @@ struct BrokerLimitsTests {
         .insert(id: 4, queue: "q", expires: 0, message(properties: [0xFF])),
         .insert(id: 5, queue: "q", expires: 0, message()),
         .insert(id: .max, queue: "q", expires: 0, message()),
-      ] { try BrokerTables(database).apply(change) }
-      try database.execute("UPDATE queues SET arguments = X'00' WHERE name = 'negative'")
+      ] { try await BrokerTables(database).apply(change) }
+      try await database.execute("UPDATE queues SET arguments = X'00' WHERE name = 'negative'")
     }
     await database.close()
   }

@@ -143,7 +143,7 @@ struct BrokerPartsTests {
       let database = Database(
         environment, path: "broker.db", migrations: BrokerSchema.migrations, options: DatabaseOptions())
       let ids: @Sendable () async throws -> [Int64] = {
-        try await database.transaction { try BrokerTables($0).recover().messages.map(\.id) }
+        try await database.transaction { try await BrokerTables($0).recover().messages.map(\.id) }
       }
       let owner = JournalOwner(environment, database)
       await owner.begin()

@@ -11,25 +11,25 @@ struct AccountRemovalTests {
   func leaves() throws {
     try ChatRulesWorld.run { chat in
       let (ann, bob, cid) = (chat.ann, chat.bob, chat.cid)
-      try chat.befriend(ann, bob)
-      _ = try chat.contacts.add(by: bob, to: cid)
-      _ = try chat.contacts.change(by: cid, with: bob, to: .blocked)
-      let group = try chat.groups.create("g", by: bob, members: [ann])
+      try await chat.befriend(ann, bob)
+      _ = try await chat.contacts.add(by: bob, to: cid)
+      _ = try await chat.contacts.change(by: cid, with: bob, to: .blocked)
+      let group = try await chat.groups.create("g", by: bob, members: [ann])
       let conversation = ConversationID.between(ann, bob)
-      try chat.send("hi", by: bob, in: conversation)
+      try await chat.send("hi", by: bob, in: conversation)
 
-      let news = try chat.removal.remove(chat.users[1].account)
+      let news = try await chat.removal.remove(chat.users[1].account)
       #expect(news?.publications.map(\.event) == ["contact_changed", "group_changed"])
       #expect(news?.publications.map(\.recipients) == [[ann, cid], [ann]])
-      for user in [ann, cid] { #expect(try chat.tables.contacts.all(of: user).isEmpty) }
-      #expect(try chat.tables.groups.view(group).members.map(\.username) == ["ann"])
-      #expect(try chat.tables.groups.role(of: ann, in: group) == .admin, "the group still has an admin")
-      #expect(throws: ChatRefusal.notFriends) { try chat.send("?", by: ann, in: conversation) }
+      for user in [ann, cid] { #expect(try await chat.tables.contacts.all(of: user).isEmpty) }
+      #expect(try await chat.tables.groups.view(group).members.map(\.username) == ["ann"])
+      #expect(try await chat.tables.groups.role(of: ann, in: group) == .admin, "the group still has an admin")
+      await #expect(throws: ChatRefusal.notFriends) { try await chat.send("?", by: ann, in: conversation) }
       // The messages stay, under the name that the user had.
-      #expect(try chat.contacts.correspondent(called: "bob", holder: nil, of: ann) == bob)
-      #expect(try chat.tables.users.username(of: bob) == "bob")
+      #expect(try await chat.contacts.correspondent(called: "bob", holder: nil, of: ann) == bob)
+      #expect(try await chat.tables.users.username(of: bob) == "bob")
       // A second removal changes nothing.
-      #expect(try chat.removal.remove(chat.users[1].account) == nil)
+      #expect(try await chat.removal.remove(chat.users[1].account) == nil)
     }
   }
 
@@ -37,16 +37,16 @@ struct AccountRemovalTests {
   func staysAway() throws {
     try ChatRulesWorld.run { chat in
       let (ann, bob) = (chat.ann, chat.bob)
-      _ = try chat.removal.remove(chat.users[1].account)
-      _ = try chat.removal.remove(AccountID("id-dan"))
-      #expect(try chat.tables.users.number(of: chat.users[1].account, username: "bob") == nil)
-      #expect(try chat.tables.users.number(of: AccountID("id-dan"), username: "dan") == nil)
+      _ = try await chat.removal.remove(chat.users[1].account)
+      _ = try await chat.removal.remove(AccountID("id-dan"))
+      #expect(try await chat.tables.users.number(of: chat.users[1].account, username: "bob") == nil)
+      #expect(try await chat.tables.users.number(of: AccountID("id-dan"), username: "dan") == nil)
       for (a, b) in [(ann, bob), (bob, ann)] {
-        #expect(throws: ChatRefusal.userRemoved) { try chat.contacts.add(by: a, to: b) }
-        #expect(throws: ChatRefusal.userRemoved) { try chat.groups.create("g", by: a, members: [b]) }
+        await #expect(throws: ChatRefusal.userRemoved) { try await chat.contacts.add(by: a, to: b) }
+        await #expect(throws: ChatRefusal.userRemoved) { try await chat.groups.create("g", by: a, members: [b]) }
       }
-      let group = try chat.groups.create("g", by: ann, members: [])
-      #expect(throws: ChatRefusal.userRemoved) { try chat.groups.add(bob, to: group, by: ann) }
+      let group = try await chat.groups.create("g", by: ann, members: [])
+      await #expect(throws: ChatRefusal.userRemoved) { try await chat.groups.add(bob, to: group, by: ann) }
     }
   }
 
@@ -54,22 +54,22 @@ struct AccountRemovalTests {
   func later() throws {
     try ChatRulesWorld.run { chat in
       let (ann, bob) = (chat.ann, chat.bob)
-      try chat.befriend(ann, bob)
+      try await chat.befriend(ann, bob)
       // The name is registered again before the deletion is known here.
       let account = AccountID("id-bob-2")
-      let number = try chat.tables.users.number(of: account, username: "bob")!
+      let number = try await chat.tables.users.number(of: account, username: "bob")!
       let newBob = System.ChatUser(number: number, account: account, username: "bob")
       #expect(number != bob)
-      func contact(_ name: String, holder: System.ChatUser?) throws -> UserNumber {
-        try chat.contacts.contact(called: name, holder: holder, of: ann).number
+      func contact(_ name: String, holder: System.ChatUser?) async throws -> UserNumber {
+        try await chat.contacts.contact(called: name, holder: holder, of: ann).number
       }
       // The name means the listed contact until that is removed or the new user is listed too.
-      #expect(try contact("bob", holder: newBob) == bob)
-      try chat.befriend(ann, number)
-      #expect(try contact("bob", holder: newBob) == number)
-      _ = try chat.removal.remove(chat.users[1].account)
-      #expect(try chat.tables.contacts.all(of: ann).map(\.user) == [number])
-      #expect(throws: ChatRefusal.noSuchContact) { try contact("nobody", holder: nil) }
+      #expect(try await contact("bob", holder: newBob) == bob)
+      try await chat.befriend(ann, number)
+      #expect(try await contact("bob", holder: newBob) == number)
+      _ = try await chat.removal.remove(chat.users[1].account)
+      #expect(try await chat.tables.contacts.all(of: ann).map(\.user) == [number])
+      await #expect(throws: ChatRefusal.noSuchContact) { try await contact("nobody", holder: nil) }
     }
   }
 
@@ -77,12 +77,14 @@ struct AccountRemovalTests {
   func blocked(blocker: Int) throws {
     try ChatRulesWorld.run { chat in
       let (ann, bob, cid) = (chat.ann, chat.bob, chat.cid)
-      try chat.befriend(ann, bob)
-      _ = try chat.contacts.change(
+      try await chat.befriend(ann, bob)
+      _ = try await chat.contacts.change(
         by: chat.users[blocker].number, with: chat.users[1 - blocker].number, to: .blocked)
-      #expect(throws: ChatRefusal.blockedMember) { try chat.groups.create("g", by: ann, members: [cid, bob]) }
-      let group = try chat.groups.create("g", by: ann, members: [cid])
-      #expect(throws: ChatRefusal.blockedMember) { try chat.groups.add(bob, to: group, by: ann) }
+      await #expect(throws: ChatRefusal.blockedMember) {
+        try await chat.groups.create("g", by: ann, members: [cid, bob])
+      }
+      let group = try await chat.groups.create("g", by: ann, members: [cid])
+      await #expect(throws: ChatRefusal.blockedMember) { try await chat.groups.add(bob, to: group, by: ann) }
     }
   }
 }

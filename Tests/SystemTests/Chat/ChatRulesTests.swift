@@ -77,10 +77,10 @@ struct ChatTransactionTests {
   func numbers() throws {
     try ChatRulesWorld.run { chat in
       #expect(chat.users.map(\.number.value) == [1, 2, 3])
-      #expect(try chat.tables.users.number(of: AccountID("id-bob"), username: "Robert") == chat.bob)
-      _ = try chat.contacts.add(by: chat.ann, to: chat.bob)
-      #expect(try chat.tables.contacts.all(of: chat.ann).map(\.username) == ["Robert"])
-      #expect(try chat.tables.contacts.all(of: chat.bob).map(\.contact.status) == [.new])
+      #expect(try await chat.tables.users.number(of: AccountID("id-bob"), username: "Robert") == chat.bob)
+      _ = try await chat.contacts.add(by: chat.ann, to: chat.bob)
+      #expect(try await chat.tables.contacts.all(of: chat.ann).map(\.username) == ["Robert"])
+      #expect(try await chat.tables.contacts.all(of: chat.bob).map(\.contact.status) == [.new])
     }
   }
 
@@ -88,17 +88,17 @@ struct ChatTransactionTests {
   func sequence() throws {
     try ChatRulesWorld.run { chat in
       let conversation = ConversationID.between(chat.bob, chat.ann)
-      #expect(throws: ChatRefusal.notFriends) { try chat.send("x", by: chat.ann, in: conversation) }
-      try chat.befriend(chat.ann, chat.bob)
-      let first = try chat.send("a", by: chat.ann, in: conversation, clientID: "c1")
-      let second = try chat.send("b", .image, by: chat.bob, in: conversation, clientID: "c1")
-      let again = try chat.send("a", by: chat.ann, in: conversation, clientID: "c1")
+      await #expect(throws: ChatRefusal.notFriends) { try await chat.send("x", by: chat.ann, in: conversation) }
+      try await chat.befriend(chat.ann, chat.bob)
+      let first = try await chat.send("a", by: chat.ann, in: conversation, clientID: "c1")
+      let second = try await chat.send("b", .image, by: chat.bob, in: conversation, clientID: "c1")
+      let again = try await chat.send("a", by: chat.ann, in: conversation, clientID: "c1")
       #expect([first, second].map(\.message.sequence.value) == [1, 2])
       #expect(again.message == first.message && !again.isNew)
-      #expect(throws: ChatRefusal.clientIDReused) {
-        try chat.send("other", by: chat.ann, in: conversation, clientID: "c1")
+      await #expect(throws: ChatRefusal.clientIDReused) {
+        try await chat.send("other", by: chat.ann, in: conversation, clientID: "c1")
       }
-      #expect(try chat.history(conversation, for: chat.ann).map(\.content) == ["a", "b"])
+      #expect(try await chat.history(conversation, for: chat.ann).map(\.content) == ["a", "b"])
     }
   }
 
@@ -107,111 +107,113 @@ struct ChatTransactionTests {
     arguments: ["message_id = -5", "seq = 0", "kind = 'song'"])
   func damagedMessage(damage: String) throws {
     try ChatRulesWorld.run { chat in
-      try chat.befriend(chat.ann, chat.bob)
+      try await chat.befriend(chat.ann, chat.bob)
       let conversation = ConversationID.between(chat.ann, chat.bob)
-      try chat.send("a", by: chat.ann, in: conversation, clientID: "c1")
-      try chat.connection.run("UPDATE messages SET \(damage)")
-      let second = try chat.send("a", by: chat.ann, in: conversation, clientID: "c1")
-      let again = try chat.send("a", by: chat.ann, in: conversation, clientID: "c1")
+      try await chat.send("a", by: chat.ann, in: conversation, clientID: "c1")
+      try await chat.connection.run("UPDATE messages SET \(damage)")
+      let second = try await chat.send("a", by: chat.ann, in: conversation, clientID: "c1")
+      let again = try await chat.send("a", by: chat.ann, in: conversation, clientID: "c1")
       #expect(second.isNew)
       #expect(again.message == second.message && !again.isNew)
-      #expect(try chat.history(conversation, for: chat.bob) == [second.message])
+      #expect(try await chat.history(conversation, for: chat.bob) == [second.message])
     }
   }
 
   @Test("a page of history before or after a sequence number, oldest first")
   func history() throws {
     try ChatRulesWorld.run { chat in
-      try chat.befriend(chat.ann, chat.bob)
+      try await chat.befriend(chat.ann, chat.bob)
       let conversation = ConversationID.between(chat.ann, chat.bob)
-      for index in 1...10 { try chat.send("\(index)", by: chat.ann, in: conversation) }
-      func sequences(before: Int64? = nil, after: Int64? = nil) throws -> [Int64] {
+      for index in 1...10 { try await chat.send("\(index)", by: chat.ann, in: conversation) }
+      func sequences(before: Int64? = nil, after: Int64? = nil) async throws -> [Int64] {
         let page = MessagePage(before: before, after: after, limit: 3)
-        return try chat.tables.messages.history(of: conversation, for: chat.bob, page).map(\.sequence.value)
+        return try await chat.tables.messages.history(of: conversation, for: chat.bob, page).map(\.sequence.value)
       }
-      #expect(try sequences() == [8, 9, 10])
-      #expect(try sequences(before: 5) == [2, 3, 4])
-      #expect(try sequences(after: 5) == [6, 7, 8])
-      #expect(try sequences(before: 7, after: 4) == [5, 6])
+      #expect(try await sequences() == [8, 9, 10])
+      #expect(try await sequences(before: 5) == [2, 3, 4])
+      #expect(try await sequences(after: 5) == [6, 7, 8])
+      #expect(try await sequences(before: 7, after: 4) == [5, 6])
     }
   }
 
   @Test("in a group, a user reads the messages that were stored during a membership, and no others")
   func visibility() throws {
     try ChatRulesWorld.run { chat in
-      let group = try chat.groups.create("g", by: chat.ann, members: [chat.bob])
+      let group = try await chat.groups.create("g", by: chat.ann, members: [chat.bob])
       let conversation = ConversationID.group(group)
-      func read(_ user: UserNumber) throws -> [String] { try chat.history(conversation, for: user).map(\.content) }
-      try chat.send("one", by: chat.ann, in: conversation)
-      #expect(throws: ChatRefusal.noSuchGroup) { try chat.send("no", by: chat.cid, in: conversation) }
-      try chat.groups.add(chat.cid, to: group, by: chat.ann)
-      try chat.send("two", by: chat.cid, in: conversation)
-      try chat.groups.remove(chat.bob, from: group, by: chat.bob)
-      try chat.send("three", by: chat.ann, in: conversation)
-      try chat.groups.add(chat.bob, to: group, by: chat.ann)
-      try chat.send("four", by: chat.bob, in: conversation)
-      #expect(try read(chat.ann) == ["one", "two", "three", "four"])
-      #expect(try read(chat.bob) == ["one", "two", "four"])
-      #expect(try read(chat.cid) == ["two", "three", "four"])
-      #expect(try chat.messages.participants(conversation) == [chat.ann, chat.cid, chat.bob])
+      func read(_ user: UserNumber) async throws -> [String] {
+        try await chat.history(conversation, for: user).map(\.content)
+      }
+      try await chat.send("one", by: chat.ann, in: conversation)
+      await #expect(throws: ChatRefusal.noSuchGroup) { try await chat.send("no", by: chat.cid, in: conversation) }
+      try await chat.groups.add(chat.cid, to: group, by: chat.ann)
+      try await chat.send("two", by: chat.cid, in: conversation)
+      try await chat.groups.remove(chat.bob, from: group, by: chat.bob)
+      try await chat.send("three", by: chat.ann, in: conversation)
+      try await chat.groups.add(chat.bob, to: group, by: chat.ann)
+      try await chat.send("four", by: chat.bob, in: conversation)
+      #expect(try await read(chat.ann) == ["one", "two", "three", "four"])
+      #expect(try await read(chat.bob) == ["one", "two", "four"])
+      #expect(try await read(chat.cid) == ["two", "three", "four"])
+      #expect(try await chat.messages.participants(conversation) == [chat.ann, chat.cid, chat.bob])
     }
   }
 
   @Test("admins add and remove members, a member may leave, and the oldest member succeeds the last admin")
   func admins() throws {
     try ChatRulesWorld.run { chat in
-      let group = try chat.groups.create("g", by: chat.ann, members: [chat.bob])
-      #expect(throws: ChatRefusal.notAdmin) { try chat.groups.add(chat.cid, to: group, by: chat.bob) }
-      #expect(throws: ChatRefusal.noSuchGroup) { try chat.groups.add(chat.cid, to: group, by: chat.cid) }
-      try chat.groups.add(chat.cid, to: group, by: chat.ann)
-      #expect(throws: ChatRefusal.alreadyMember) { try chat.groups.add(chat.cid, to: group, by: chat.ann) }
-      #expect(throws: ChatRefusal.notAdmin) { try chat.groups.remove(chat.ann, from: group, by: chat.cid) }
-      try chat.groups.remove(chat.ann, from: group, by: chat.ann)
-      #expect(try chat.tables.groups.role(of: chat.bob, in: group) == .admin)
-      #expect(try chat.tables.groups.role(of: chat.cid, in: group) == .member)
-      try chat.groups.remove(chat.cid, from: group, by: chat.bob)
-      #expect(try chat.tables.groups.members(of: group) == [chat.bob])
+      let group = try await chat.groups.create("g", by: chat.ann, members: [chat.bob])
+      await #expect(throws: ChatRefusal.notAdmin) { try await chat.groups.add(chat.cid, to: group, by: chat.bob) }
+      await #expect(throws: ChatRefusal.noSuchGroup) { try await chat.groups.add(chat.cid, to: group, by: chat.cid) }
+      try await chat.groups.add(chat.cid, to: group, by: chat.ann)
+      await #expect(throws: ChatRefusal.alreadyMember) { try await chat.groups.add(chat.cid, to: group, by: chat.ann) }
+      await #expect(throws: ChatRefusal.notAdmin) { try await chat.groups.remove(chat.ann, from: group, by: chat.cid) }
+      try await chat.groups.remove(chat.ann, from: group, by: chat.ann)
+      #expect(try await chat.tables.groups.role(of: chat.bob, in: group) == .admin)
+      #expect(try await chat.tables.groups.role(of: chat.cid, in: group) == .member)
+      try await chat.groups.remove(chat.cid, from: group, by: chat.bob)
+      #expect(try await chat.tables.groups.members(of: group) == [chat.bob])
     }
   }
 
   @Test("a user is online from the first socket to the last, and each new connection has a higher number")
   func sockets() throws {
-    try ChatRulesWorld.run { (chat) throws -> Void in
+    try ChatRulesWorld.run { (chat) async throws -> Void in
       let sockets = chat.tables.sockets
       func socket(_ id: String, _ namespace: String = "/") -> SocketID {
         SocketID(session: "s", namespace: namespace, id: id)
       }
-      #expect(try sockets.insert(socket("1"), of: chat.ann, life: "now"))
-      #expect(try sockets.insert(socket("2"), of: chat.ann, life: "now") == false)
-      #expect(try sockets.remove(socket("1"), of: chat.ann) == false)
-      #expect(try sockets.remove(socket("1"), of: chat.ann) == false, "it was removed before")
-      #expect(try sockets.isOnline(chat.ann))
-      #expect(try sockets.remove(socket("2"), of: chat.ann))
-      #expect(try sockets.isOnline(chat.ann) == false)
-      #expect(try sockets.lastConnection(of: chat.ann).value == 0)
-      #expect(try sockets.nextConnection(of: chat.ann).value == 1)
-      #expect(try sockets.nextConnection(of: chat.ann).value == 2)
-      #expect(try sockets.nextConnection(of: chat.bob).value == 1)
+      #expect(try await sockets.insert(socket("1"), of: chat.ann, life: "now"))
+      #expect(try await sockets.insert(socket("2"), of: chat.ann, life: "now") == false)
+      #expect(try await sockets.remove(socket("1"), of: chat.ann) == false)
+      #expect(try await sockets.remove(socket("1"), of: chat.ann) == false, "it was removed before")
+      #expect(try await sockets.isOnline(chat.ann))
+      #expect(try await sockets.remove(socket("2"), of: chat.ann))
+      #expect(try await sockets.isOnline(chat.ann) == false)
+      #expect(try await sockets.lastConnection(of: chat.ann).value == 0)
+      #expect(try await sockets.nextConnection(of: chat.ann).value == 1)
+      #expect(try await sockets.nextConnection(of: chat.ann).value == 2)
+      #expect(try await sockets.nextConnection(of: chat.bob).value == 1)
     }
   }
 
   @Test("the sockets of an earlier life are removed, and leave a departure of each available user")
   func earlierLife() throws {
-    try ChatRulesWorld.run { (chat) throws -> Void in
+    try ChatRulesWorld.run { (chat) async throws -> Void in
       let sockets = chat.tables.sockets
       let namespaces = [(chat.ann, UserServer.namespace), (chat.bob, "/"), (chat.cid, UserServer.namespace)]
       for (user, namespace) in namespaces {
         let socket = SocketID(session: "\(user.value)", namespace: namespace, id: "x")
-        _ = try sockets.insert(socket, of: user, life: user == chat.cid ? "now" : "before")
-        if namespace == UserServer.namespace { _ = try sockets.nextConnection(of: user) }
+        _ = try await sockets.insert(socket, of: user, life: user == chat.cid ? "now" : "before")
+        if namespace == UserServer.namespace { _ = try await sockets.nextConnection(of: user) }
       }
-      try sockets.removeAll(exceptOf: "now")
-      let departures = try chat.tables.departures.oldest()
+      try await sockets.removeAll(exceptOf: "now")
+      let departures = try await chat.tables.departures.oldest()
       #expect(departures.map(\.user) == [chat.ann])
       #expect(departures.map(\.connection.value) == [1])
-      #expect(try sockets.isOnline(chat.bob) == false)
-      try chat.tables.departures.remove(departures[0])
-      #expect(try chat.tables.departures.oldest().isEmpty)
+      #expect(try await sockets.isOnline(chat.bob) == false)
+      try await chat.tables.departures.remove(departures[0])
+      #expect(try await chat.tables.departures.oldest().isEmpty)
     }
   }
 }

@@ -40,7 +40,9 @@ struct DeparturesTests {
 
   private static func store(_ users: ClosedRange<Int64>, in database: Database) async throws {
     for user in users {
-      try await database.transaction { try ChatTables($0).departures.insert(UserNumber(user), ConnectionNumber(1)) }
+      try await database.transaction {
+        try await ChatTables($0).departures.insert(UserNumber(user), ConnectionNumber(1))
+      }
     }
   }
 
@@ -53,7 +55,7 @@ struct DeparturesTests {
       try await Self.store(1...150, in: database)
       await departures.tell()
       try await environment.clock.sleep(for: .seconds(10))
-      let left = try await database.transaction { try ChatTables($0).departures.oldest().count }
+      let left = try await database.transaction { try await ChatTables($0).departures.oldest().count }
       return (await manager.told, left)
     }
     #expect(told == Array(1...150))

@@ -18,7 +18,7 @@ struct FanOutTests {
         let fanOut = FanOut(environment, database, sockets, position: Position(0))
         for _ in 1...3 {
           try await database.transaction { connection in
-            _ = try ChatTables(connection).publications.publish([Publication("news", .null, to: [])])
+            _ = try await ChatTables(connection).publications.publish([Publication("news", .null, to: [])])
           }
         }
         await fanOut.publish([], at: Position(3))

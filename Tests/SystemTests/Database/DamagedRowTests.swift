@@ -48,8 +48,8 @@ struct DamagedRowTests {
       guard name == node else { return }
       let database = Database(environment, path: service.database.path, migrations: service.database.migrations)
       try await database.transaction { connection in
-        guard let statement = pristine.damage else { return try Self.note(connection, pristine) }
-        try Self.damage(connection, pristine, statement)
+        guard let statement = pristine.damage else { return try await Self.note(connection, pristine) }
+        try await Self.damage(connection, pristine, statement)
       }
       await database.close()
     }
@@ -72,21 +72,22 @@ struct DamagedRowTests {
     session.world.end()
   }
 
-  private static func tables(_ connection: SQLConnection) throws -> [String] {
-    try connection.query(
+  private static func tables(_ connection: SQLSession) async throws -> [String] {
+    try await connection.query(
       "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%' AND name <> 'health' ORDER BY name"
     ) { $0.text(0) }
   }
 
   /// Records the contents of a database.
-  private static func note(_ connection: SQLConnection, _ pristine: Pristine) throws {
-    for table in try tables(connection) {
-      let columns = try connection.query(SQLText("SELECT name, type, pk FROM pragma_table_xinfo('\(table)')")) { row in
+  private static func note(_ connection: SQLSession, _ pristine: Pristine) async throws {
+    for table in try await tables(connection) {
+      let columns = try await connection.query(SQLText("SELECT name, type, pk FROM pragma_table_xinfo('\(table)')")) {
+        row in
         Column(table: table, name: row.text(0), isRowID: row.text(1) == "INTEGER" && row.int(2) == 1)
       }
       pristine.columns += columns
       let quoted = columns.map { "quote(\($0.name))" }.joined(separator: " || ', ' || ")
-      let rows = try connection.query(
+      let rows = try await connection.query(
         SQLText("SELECT 'INSERT INTO \(table) VALUES (' || \(quoted) || ')' FROM \(table)")
       ) { row in row.text(0) }
       pristine.statements += rows
@@ -94,14 +95,14 @@ struct DamagedRowTests {
   }
 
   /// Restores the contents of a database, and damages it.
-  private static func damage(_ connection: SQLConnection, _ pristine: Pristine, _ statement: String) throws {
+  private static func damage(_ connection: SQLSession, _ pristine: Pristine, _ statement: String) async throws {
     // The tables refer to each other in any order.
-    try connection.run("PRAGMA defer_foreign_keys = on")
-    for table in try tables(connection) { try connection.run("DELETE FROM \(table)") }
-    for statement in pristine.statements { try connection.run(statement) }
-    try connection.run("PRAGMA defer_foreign_keys = off")
+    try await connection.run("PRAGMA defer_foreign_keys = on")
+    for table in try await tables(connection) { try await connection.run("DELETE FROM \(table)") }
+    for statement in pristine.statements { try await connection.run(statement) }
+    try await connection.run("PRAGMA defer_foreign_keys = off")
     do throws(DatabaseError) {
-      try connection.run(statement)
+      try await connection.run(statement)
     } catch {
       // A constraint refuses the value.
       guard case .constraint = error else { throw error }

@@ -20,18 +20,18 @@ struct DatabaseTests {
     let rows = try World(seed: 1).perform { environment in
       let database = self.database(
         environment, observer: DatabaseObserver(committed: { count, _ in sizes.all.append(count) }))
-      try await database.transaction { try $0.execute("INSERT INTO t VALUES ('first', 0)") }
+      try await database.transaction { try await $0.execute("INSERT INTO t VALUES ('first', 0)") }
       await withTaskGroup(of: Void.self) { group in
         for index in 0..<50 {
           group.addTask {
             _ = try? await database.transaction { connection in
-              try connection.execute("INSERT INTO t VALUES ($1, $2)", .text("k\(index)"), .int(Int64(index)))
+              try await connection.execute("INSERT INTO t VALUES ($1, $2)", .text("k\(index)"), .int(Int64(index)))
               if index % 10 == 3 { throw HTTPFailure(400, "no") }
             }
           }
         }
       }
-      return try await database.transaction { try $0.query("SELECT id FROM t ORDER BY id") { $0.text(0) } }
+      return try await database.transaction { try await $0.query("SELECT id FROM t ORDER BY id") { $0.text(0) } }
     }
     #expect(rows.count == 46)
     #expect(!rows.contains("k13"))
@@ -43,11 +43,13 @@ struct DatabaseTests {
   func constraint() throws {
     try World(seed: 1).perform { environment in
       let database = self.database(environment)
-      try await database.transaction { try $0.execute("INSERT INTO t VALUES ('a', 1)") }
+      try await database.transaction { try await $0.execute("INSERT INTO t VALUES ('a', 1)") }
       await #expect(throws: DatabaseError.self) {
-        try await database.transaction { try $0.execute("INSERT INTO t VALUES ('a', 2)") }
+        try await database.transaction { try await $0.execute("INSERT INTO t VALUES ('a', 2)") }
       }
-      let value = try await database.transaction { try $0.first("SELECT n FROM t WHERE id = $1", "a") { $0.int(0) } }
+      let value = try await database.transaction {
+        try await $0.first("SELECT n FROM t WHERE id = $1", "a") { $0.int(0) }
+      }
       #expect(value == 1)
     }
   }
@@ -56,7 +58,7 @@ struct DatabaseTests {
   func parameters() throws {
     let values = try World(seed: 1).perform { environment in
       try await self.database(environment).transaction {
-        try $0.query("SELECT $2, $1, $2", .int(1), .text("two")) { [$0.text(0), $0.text(1), $0.text(2)] }
+        try await $0.query("SELECT $2, $1, $2", .int(1), .text("two")) { [$0.text(0), $0.text(1), $0.text(2)] }
       }
     }
     #expect(values == [["two", "1", "two"]])
@@ -68,7 +70,7 @@ struct DatabaseTests {
       let newer = Database(
         environment, path: "t.db",
         migrations: Migrations("CREATE TABLE a (x); CREATE TABLE b (x)", from: ["CREATE TABLE b (x)"]))
-      try await newer.transaction { _ = try $0.execute("INSERT INTO b VALUES (1)") }
+      try await newer.transaction { _ = try await $0.execute("INSERT INTO b VALUES (1)") }
       await newer.close()
       let error = await #expect(throws: DatabaseError.self) {
         try await self.database(environment).transaction { _ in }
@@ -81,7 +83,7 @@ struct DatabaseTests {
   func takenAway() throws {
     try World(seed: 1).perform { environment in
       let database = self.database(environment)
-      try await database.transaction { try $0.execute("INSERT INTO t VALUES ('a', 1)") }
+      try await database.transaction { try await $0.execute("INSERT INTO t VALUES ('a', 1)") }
       try environment.storage.rename("t.db", to: "elsewhere")
       try environment.storage.rename("t.db-wal", to: "elsewhere-wal")
       await #expect(throws: DatabaseError.self) { try await database.transaction { _ in } }
@@ -90,7 +92,7 @@ struct DatabaseTests {
       try environment.storage.rename("elsewhere", to: "t.db")
       try environment.storage.rename("elsewhere-wal", to: "t.db-wal")
       #expect(await database.checkHealth())
-      #expect(try await database.transaction { try $0.first("SELECT n FROM t") { $0.int(0) } } == 1)
+      #expect(try await database.transaction { try await $0.first("SELECT n FROM t") { $0.int(0) } } == 1)
     }
   }
 
@@ -98,7 +100,7 @@ struct DatabaseTests {
   func corrupt() throws {
     try World(seed: 1).perform { environment in
       let database = self.database(environment)
-      try await database.transaction { try $0.execute("INSERT INTO t VALUES ('a', 1)") }
+      try await database.transaction { try await $0.execute("INSERT INTO t VALUES ('a', 1)") }
       await database.close()
       // Opening copies the log into the database.
       let again = self.database(environment)
@@ -135,11 +137,13 @@ struct DatabaseTests {
       let database = self.database(environment)
       let text = String(repeating: "x", count: 30_000)
       for index in 0..<300 {
-        try await database.transaction { try $0.execute("INSERT INTO t VALUES ($1, 1)", .text("\(index)\(text)")) }
+        try await database.transaction {
+          try await $0.execute("INSERT INTO t VALUES ($1, 1)", .text("\(index)\(text)"))
+        }
       }
       let file = try environment.storage.open("t.db-wal", create: false)
       let size = try file.size()
-      return (try await database.transaction { try $0.first("SELECT count(*) FROM t") { $0.int(0) } }, size)
+      return (try await database.transaction { try await $0.first("SELECT count(*) FROM t") { $0.int(0) } }, size)
     }
     #expect(count == 300)
     #expect(size < 8 << 20)

@@ -142,11 +142,11 @@ extension Door {
         environment, path: "sessions.db", migrations: UserService.database.migrations, options: DatabaseOptions())
       let rules = SessionRules(lifetime: .zero, maximum: .max)
       try await database.transaction { connection in
-        try connection.run(
+        try await connection.run(
           "INSERT INTO users (user_id, user_email, username, password_hash, salt, created_at) VALUES ('u', 'e', 'n', '', '', 't')"
         )
         for number in 0..<size {
-          try AccountsTables(connection).sessions.add(
+          try await AccountsTables(connection).sessions.add(
             UserSessionID("s\(number)")!, of: AccountID("u"), login: nil, at: Timestamp(seconds: 1), rules)
         }
       }

@@ -65,18 +65,18 @@ struct LateAnswerTests {
       let (first, second) = (RequestID("first")!, RequestID("second")!)
       try await database.transaction { connection in
         let tables = CustomerTables(connection)
-        _ = try tables.request(
+        _ = try await tables.request(
           email, token: SessionToken("t"), data: .object([]), at: environment.clock.wallTime)
-        try tables.initialize(email, first)
-        _ = try tables.giveUp(email, first)
-        #expect(try tables.run(email, stale, first) == nil)
-        try tables.initialize(email, second)
-        #expect(try tables.run(email, stale, first) == nil)
-        #expect(try tables.run(email, stale, nil) == nil)
-        try tables.end(stale)
-        #expect(try tables.run(email, fresh, second) != nil)
+        try await tables.initialize(email, first)
+        _ = try await tables.giveUp(email, first)
+        #expect(try await tables.run(email, stale, first) == nil)
+        try await tables.initialize(email, second)
+        #expect(try await tables.run(email, stale, first) == nil)
+        #expect(try await tables.run(email, stale, nil) == nil)
+        try await tables.end(stale)
+        #expect(try await tables.run(email, fresh, second) != nil)
         // The next supervisor of a running session names no request.
-        #expect(try tables.run(email, fresh, nil) != nil)
+        #expect(try await tables.run(email, fresh, nil) != nil)
       }
     }
   }

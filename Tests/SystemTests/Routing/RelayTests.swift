@@ -23,7 +23,7 @@ struct RelayTests {
       let database = Database(environment, path: "m.db", migrations: ManagerSchema.migrations)
       return try await database.transaction { database in
         let tables = ManagerTables(database)
-        _ = try tables.stored(identity: "m")
+        _ = try await tables.stored(identity: "m")
         var before = ManagerCommit(number: 1)
         before.sessions = [
           ManagedSession(
@@ -37,12 +37,12 @@ struct RelayTests {
             SessionMessage(id: SessionMessageID("m\($0)")!, sender: $0 == 4 ? ann : .customer, text: .string("\($0)")),
             answer: nil)
         }
-        _ = try before.run(on: tables, deleting: nil, missedAfter: nil)
+        _ = try await before.run(on: tables, deleting: nil, missedAfter: nil)
         var relayed: [String] = []
         for (index, effects) in commits.enumerated() {
           var commit = ManagerCommit(number: Int64(index) + 2)
           commit.effects = effects
-          for row in try commit.run(on: tables, deleting: nil, missedAfter: nil).outbox {
+          for row in try await commit.run(on: tables, deleting: nil, missedAfter: nil).outbox {
             let data = try JSONParser.parse(row.body)["DATA"]!
             relayed.append("\(data["USER_ID"] == bob.json ? "bob" : "ann") \(data["MESSAGE_FOR_USER"]!["SEQ"]!.text)")
           }

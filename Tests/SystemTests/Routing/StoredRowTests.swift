@@ -49,8 +49,8 @@ struct StoredRowTests {
       guard node == "manager" else { return }
       let database = Database(environment, path: "manager.db", migrations: ManagerSchema.migrations)
       try await database.transaction { database in
-        _ = try ManagerTables(database).stored(identity: "m")
-        for row in Self.managerRows { try database.run(row) }
+        _ = try await ManagerTables(database).stored(identity: "m")
+        for row in Self.managerRows { try await database.run(row) }
       }
       await database.close()
     }
@@ -89,7 +89,7 @@ struct StoredRowTests {
     let session = SessionWorld(seed: 2, initializeTimeout: .seconds(1)) { node, environment in
       guard node == "customers" else { return }
       let database = Database(environment, path: "customers.db", migrations: CustomerSchema.migrations)
-      try await database.transaction { database in for row in Self.customerRows { try database.run(row) } }
+      try await database.transaction { database in for row in Self.customerRows { try await database.run(row) } }
       await database.close()
     }
     for request in ["GET_MESSAGES", "SEND_MESSAGE", "ADDITIONAL_USERS", "END_SESSION"] {

@@ -20,15 +20,15 @@ struct WaitingMessageTests {
       let text = JSONValue.string(String(repeating: "x", count: bytes - 2))
       try await database.transaction { connection in
         let tables = CustomerTables(connection)
-        _ = try tables.request(
+        _ = try await tables.request(
           Self.email, token: SessionToken("t"), data: .object([]), at: environment.clock.wallTime)
-        try tables.initialize(Self.email, Self.request)
-        _ = try tables.run(Self.email, Self.supervisor, Self.request)
-        for _ in 0..<unheard { _ = try tables.add(text, from: Self.email, to: Self.supervisor) }
+        try await tables.initialize(Self.email, Self.request)
+        _ = try await tables.run(Self.email, Self.supervisor, Self.request)
+        for _ in 0..<unheard { _ = try await tables.add(text, from: Self.email, to: Self.supervisor) }
         for sequence in 0..<heard {
           let entry = TranscriptEntry(
             position: TranscriptPosition(Int64(sequence + 1)), sender: .customer, text: text, id: nil)
-          try tables.add(entry, to: Self.supervisor)
+          try await tables.add(entry, to: Self.supervisor)
         }
       }
       await database.close()
@@ -91,14 +91,14 @@ struct WaitingMessageTests {
       let database = Database(environment, path: "c.db", migrations: CustomerSchema.migrations)
       try await database.transaction { connection in
         let tables = CustomerTables(connection)
-        _ = try tables.request(
+        _ = try await tables.request(
           Self.email, token: SessionToken("t"), data: .object([]), at: environment.clock.wallTime)
-        try tables.initialize(Self.email, Self.request)
-        _ = try tables.run(Self.email, Self.supervisor, Self.request)
-        #expect(try tables.add("before", from: Self.email, to: Self.supervisor) != nil)
-        try tables.end(Self.supervisor)
-        #expect(try tables.add("after", from: Self.email, to: Self.supervisor) == nil)
-        #expect(try connection.first("SELECT count(*) FROM unheard") { $0.int(0) } == 0)
+        try await tables.initialize(Self.email, Self.request)
+        _ = try await tables.run(Self.email, Self.supervisor, Self.request)
+        #expect(try await tables.add("before", from: Self.email, to: Self.supervisor) != nil)
+        try await tables.end(Self.supervisor)
+        #expect(try await tables.add("after", from: Self.email, to: Self.supervisor) == nil)
+        #expect(try await connection.first("SELECT count(*) FROM unheard") { $0.int(0) } == 0)
       }
     }
   }

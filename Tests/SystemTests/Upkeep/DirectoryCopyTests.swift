@@ -58,7 +58,7 @@ struct DirectoryCopyTests {
       self.checkpointRate = checkpointRate
       connections = try [UserService.database, ChatService.database].map { database in
         let connection = try SQLConnection(path: database.path, vfs: StorageVFS(storage), synchronous: true)
-        try database.migrations.apply(to: connection)
+        try database.migrations.make(in: connection)
         try connection.run(
           "CREATE TABLE counter (only INTEGER PRIMARY KEY, n INTEGER, filler TEXT); INSERT INTO counter VALUES (1, 0, '')"
         )
@@ -84,7 +84,8 @@ struct DirectoryCopyTests {
         if turn == 0 { count += 1 }
         // Changes pages of both new and old places.
         try! connections[turn].execute(
-          "UPDATE counter SET n = $1, filler = $2", .int(count), .text(String(repeating: "x", count: Int(draw(3000)))))
+          "UPDATE counter SET n = $1, filler = $2",
+          .int(count), .text(String(repeating: "x", count: Int(draw(3000)))))
         turn = 1 - turn
       }
     }
@@ -172,7 +173,7 @@ struct DirectoryCopyTests {
   }
 
   @Test("a database does not move its log while it is being copied")
-  func checkpointsWait() throws {
+  func checkpointsWait() async throws {
     let storage = MarkedStorage()
     var options = DatabaseOptions()
     options.longLog = 4096
@@ -180,7 +181,7 @@ struct DirectoryCopyTests {
     let file = DatabaseFile(
       storage: storage, path: "accounts.db", migrations: UserService.database.migrations, options: options,
       log: Log(node: "test", threshold: .error) { _ in })
-    let connection = try file.connected()
+    let connection = try await file.connected()
     func write() throws {
       for _ in 0..<10 { try connection.execute("UPDATE health SET checked_at = checked_at + 1") }
     }

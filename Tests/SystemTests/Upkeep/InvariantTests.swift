@@ -140,7 +140,7 @@ struct InvariantTests {
     let storage = MemoryStorage()
     for file in DataDirectory.databases {
       let connection = try SQLConnection(path: file.path, vfs: StorageVFS(storage), synchronous: true)
-      try file.migrations.apply(to: connection)
+      try file.migrations.make(in: connection)
       try connection.run(try #require(rows[file.path]))
       if file.path == database { try connection.run(sql) }
     }
@@ -222,7 +222,7 @@ struct InvariantTests {
     let database = ChatService.database
     do {
       let connection = try SQLConnection(path: database.path, vfs: StorageVFS(storage), synchronous: true)
-      try database.migrations.apply(to: connection)
+      try database.migrations.make(in: connection)
       try connection.run(Self.rows["chat.db"]!)
       try connection.run(
         """

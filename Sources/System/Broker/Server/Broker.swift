@@ -47,7 +47,7 @@ public actor Broker: Service {
     let database = Database(
       environment, path: Self.database.path, migrations: Self.database.migrations, options: options.database,
       observer: options.observer)
-    let state = try await database.transaction { try BrokerTables($0).recover() }
+    let state = try await database.transaction { try await BrokerTables($0).recover() }
     let listener = try environment.network.listen(options.address, backlog: 1024)
     let broker = Broker(environment, options, database, listener, nextMessage: (state.messages.last?.id ?? 0) + 1)
     await broker.restore(state)

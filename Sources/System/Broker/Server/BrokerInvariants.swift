@@ -2,7 +2,7 @@
 enum BrokerInvariants {
   static let all = [
     Invariant("the broker can use each row") { connection in
-      let count = try BrokerTables(connection).recover().setAside
+      let count = try await BrokerTables(connection).recover().setAside
       return count == 0 ? [] : ["\(count) rows"]
     },
     Invariant(

@@ -131,18 +131,18 @@ final class BrokerJournal {
   private func write(_ batch: [BrokerChange]) async -> Bool {
     await retry("broker-store") { connection in
       let tables = BrokerTables(connection)
-      for change in batch { try tables.apply(change) }
+      for change in batch { try await tables.apply(change) }
       return true
     } ?? false
   }
 
   /// Reads messages until the database answers. Returns nothing when the broker is down.
   func read(_ ids: [Int64]) async -> [(id: Int64, message: BrokerMessage?)] {
-    await retry("broker-load") { try BrokerTables($0).messages(ids, bytes: Self.readBytes) } ?? []
+    await retry("broker-load") { try await BrokerTables($0).messages(ids, bytes: Self.readBytes) } ?? []
   }
 
   private func retry<R: Sendable>(
-    _ event: String, _ body: @escaping @Sendable (SQLConnection) throws -> R
+    _ event: String, _ body: @escaping @Sendable (SQLSession) async throws -> R
   ) async -> R? {
     while !isClosed {
       do {

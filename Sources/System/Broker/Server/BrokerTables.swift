@@ -40,15 +40,15 @@ struct BrokerTables {
   /// Message ids stay below this, so that there is always a next one.
   private static let maximumID: Int64 = 1 << 62
 
-  private let connection: SQLConnection
+  private let connection: SQLSession
 
-  init(_ connection: SQLConnection) { self.connection = connection }
+  init(_ connection: SQLSession) { self.connection = connection }
 
   /// Applies a change.
-  func apply(_ change: BrokerChange) throws(DatabaseError) {
+  func apply(_ change: BrokerChange) async throws(DatabaseError) {
     switch change {
     case .insert(let id, let queue, let expires, let message):
-      try connection.execute(
+      try await connection.execute(
         """
         INSERT INTO messages
           (message_id, queue, exchange, routing_key, expires, properties, body, priority, more_keys)
@@ -56,9 +56,9 @@ struct BrokerTables {
         """, .int(id), .text(queue), .text(message.exchange), .text(message.routingKey), .int(expires),
         .blob(message.properties), .blob(message.body), .int(Int64(message.priority)),
         message.moreKeys.isEmpty ? .null : .blob(Self.encode(message.moreKeys)))
-    case .delete(let id): try connection.execute("DELETE FROM messages WHERE message_id = $1", .int(id))
+    case .delete(let id): try await connection.execute("DELETE FROM messages WHERE message_id = $1", .int(id))
     case .addExchange(let exchange):
-      try connection.execute(
+      try await connection.execute(
         """
         INSERT INTO exchanges (name, kind, is_auto_delete, is_internal, arguments) VALUES ($1, $2, $3, $4, $5)
         ON CONFLICT DO NOTHING
@@ -66,23 +66,23 @@ struct BrokerTables {
         .int(exchange.isInternal ? 1 : 0),
         exchange.alternate.map { .blob(Self.encode([Self.alternate: .text($0)])) } ?? .null)
     case .removeExchange(let name):
-      try connection.execute("DELETE FROM exchanges WHERE name = $1", .text(name))
-      try connection.execute("DELETE FROM bindings WHERE exchange = $1", .text(name))
-      try connection.execute("DELETE FROM bindings WHERE destination = $1 AND is_to_exchange = 1", .text(name))
+      try await connection.execute("DELETE FROM exchanges WHERE name = $1", .text(name))
+      try await connection.execute("DELETE FROM bindings WHERE exchange = $1", .text(name))
+      try await connection.execute("DELETE FROM bindings WHERE destination = $1 AND is_to_exchange = 1", .text(name))
     case .addQueue(let name, let isAutoDelete, let arguments):
-      try connection.execute(
+      try await connection.execute(
         "INSERT INTO queues (name, is_auto_delete, arguments) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING", .text(name),
         .int(isAutoDelete ? 1 : 0), .blob(Self.encode(arguments)))
-    case .removeQueue(let name): try connection.execute("DELETE FROM queues WHERE name = $1", .text(name))
+    case .removeQueue(let name): try await connection.execute("DELETE FROM queues WHERE name = $1", .text(name))
     case .bind(let exchange, let binding):
-      try connection.execute(
+      try await connection.execute(
         """
         INSERT INTO bindings (exchange, destination, is_to_exchange, routing_key, arguments)
         VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING
         """, .text(exchange), .text(binding.destination.name), .int(binding.destination.isExchange ? 1 : 0),
         .text(binding.routingKey), .blob(Self.encode(binding.arguments)))
     case .unbind(let exchange, let binding):
-      try connection.execute(
+      try await connection.execute(
         """
         DELETE FROM bindings
         WHERE exchange = $1 AND destination = $2 AND is_to_exchange = $3 AND routing_key = $4 AND arguments = $5
@@ -130,14 +130,14 @@ struct BrokerTables {
   // MARK: Recovery
 
   /// Reads the durable state. Rows with names or ids out of bounds are counted and left out.
-  func recover() throws -> BrokerRecovery {
+  func recover() async throws -> BrokerRecovery {
     var state = BrokerRecovery()
     func isName(_ names: String...) -> Bool {
       let isGood = names.allSatisfy { $0.utf8.count <= AMQPWriter.maximumShortString }
       if !isGood { state.setAside += 1 }
       return isGood
     }
-    let exchanges = try connection.query(
+    let exchanges = try await connection.query(
       "SELECT name, kind, is_auto_delete, is_internal, arguments FROM exchanges ORDER BY name"
     ) { row in
       ExchangeProperties(
@@ -146,7 +146,8 @@ struct BrokerTables {
         alternate: row.isNull(4) ? nil : Self.name(Self.table(row.bytes(4))?[Self.alternate]))
     }
     state.exchanges = exchanges.filter { isName($0.name) }
-    let queues = try connection.query("SELECT name, is_auto_delete, arguments FROM queues ORDER BY queue_id") { row in
+    let queues = try await connection.query("SELECT name, is_auto_delete, arguments FROM queues ORDER BY queue_id") {
+      row in
       (row.text(0), row.int(1) == 1, row.bytes(2))
     }
     for (name, isAutoDelete, bytes) in queues where isName(name) {
@@ -155,7 +156,7 @@ struct BrokerTables {
       if arguments == nil { state.setAside += 1 }
       state.queues.append((name, isAutoDelete, arguments ?? AMQPTable()))
     }
-    let bindings = try connection.query(
+    let bindings = try await connection.query(
       "SELECT exchange, destination, is_to_exchange, routing_key, arguments FROM bindings ORDER BY binding_id"
     ) { row in
       (row.text(0), row.text(1), row.int(2) == 1, row.text(3), row.bytes(4))
@@ -169,7 +170,7 @@ struct BrokerTables {
       state.bindings.append(
         (exchange, Binding(isToExchange ? .exchange(name) : .queue(name), routingKey: key, arguments: arguments)))
     }
-    state.messages = try connection.query(
+    state.messages = try await connection.query(
       "SELECT message_id, queue, expires, priority, length(body) FROM messages ORDER BY message_id"
     ) { row in
       RecoveredMessage(
@@ -184,11 +185,13 @@ struct BrokerTables {
 
   /// Reads messages in order until they have `maximum` bytes, but at least one. A message is nil when
   /// its row is missing or cannot be sent.
-  func messages(_ ids: [Int64], bytes maximum: Int) throws(DatabaseError) -> [(id: Int64, message: BrokerMessage?)] {
+  func messages(_ ids: [Int64], bytes maximum: Int) async throws(DatabaseError) -> [(
+    id: Int64, message: BrokerMessage?
+  )] {
     var found: [(id: Int64, message: BrokerMessage?)] = []
     var size = 0
     for id in ids where size < maximum {
-      let message = try connection.first(
+      let message = try await connection.first(
         "SELECT exchange, routing_key, properties, body, priority, more_keys FROM messages WHERE message_id = $1",
         .int(id)
       ) { row in

@@ -5,24 +5,27 @@ struct AccountRemoval {
 
   /// Removes a deleted account and returns what the others are told. Nil when there is nothing to tell, as
   /// for an account that was removed before.
-  func remove(_ account: AccountID) throws -> PublishedAt? {
-    guard let user = try tables.users.remove(account) else { return nil }
-    let publications = try leaveContacts(user) + leaveGroups(user)
-    return publications.isEmpty ? nil : try tables.publications.publish(publications)
+  func remove(_ account: AccountID) async throws -> PublishedAt? {
+    guard let user = try await tables.users.remove(account) else { return nil }
+    let publications = try await leaveContacts(user) + leaveGroups(user)
+    return publications.isEmpty ? nil : try await tables.publications.publish(publications)
   }
 
-  private func leaveContacts(_ user: ChatUser) throws(DatabaseError) -> [Publication] {
-    let others = try tables.contacts.removeAll(of: user.number)
+  private func leaveContacts(_ user: ChatUser) async throws(DatabaseError) -> [Publication] {
+    let others = try await tables.contacts.removeAll(of: user.number)
     guard !others.isEmpty else { return [] }
     return [Publication(ChatEventTable.contactChanged, ChatPayload.removedContact(user), to: others)]
   }
 
-  private func leaveGroups(_ user: ChatUser) throws -> [Publication] {
-    try tables.groups.ids(of: user.number).compactMap { id in
-      try GroupTransactions(tables: tables).remove(user.number, from: id, by: user.number)
-      let group = try tables.groups.view(id)
-      return group.members.isEmpty
-        ? nil : Publication(ChatEventTable.groupChanged, ChatPayload.group(group), to: group.members.map(\.user))
+  private func leaveGroups(_ user: ChatUser) async throws -> [Publication] {
+    var publications: [Publication] = []
+    for id in try await tables.groups.ids(of: user.number) {
+      try await GroupTransactions(tables: tables).remove(user.number, from: id, by: user.number)
+      let group = try await tables.groups.view(id)
+      if group.members.isEmpty { continue }
+      publications.append(
+        Publication(ChatEventTable.groupChanged, ChatPayload.group(group), to: group.members.map(\.user)))
     }
+    return publications
   }
 }

@@ -110,7 +110,7 @@ actor SessionDirectory {
   /// The user of an account; nil when the account is known to be deleted. A new account gets a number.
   func chatUser(_ account: AccountsClient.Account) async throws -> ChatUser? {
     let number = try await database.transaction {
-      try ChatTables($0).users.number(of: account.id, username: account.username)
+      try await ChatTables($0).users.number(of: account.id, username: account.username)
     }
     guard let number else { return nil }
     return ChatUser(number: number, account: account.id, username: account.username)
@@ -227,8 +227,8 @@ actor SessionDirectory {
       for (event, account) in deleted where event > lastRemoval {
         let news = try await database.transaction { connection in
           let tables = ChatTables(connection)
-          let news = try AccountRemoval(tables: tables).remove(account)
-          try tables.users.setLastRemoval(event)
+          let news = try await AccountRemoval(tables: tables).remove(account)
+          try await tables.users.setLastRemoval(event)
           return news
         }
         lastRemoval = event

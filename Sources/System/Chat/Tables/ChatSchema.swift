@@ -2,69 +2,58 @@
 /// number and a name.
 enum ChatSchema {
   static let migrations = Migrations(
-    """
-    CREATE TABLE chat_users (
-      user_number INTEGER PRIMARY KEY AUTOINCREMENT,
-      account_id VARCHAR(64) UNIQUE NOT NULL,
-      username VARCHAR(150) NOT NULL
-    );
-    CREATE INDEX chat_users_by_name ON chat_users (username);
-    CREATE TABLE contacts (
-      low BIGINT NOT NULL,
-      high BIGINT NOT NULL,
-      status VARCHAR(8) NOT NULL,
-      asker BIGINT NOT NULL,
-      blocker BIGINT,
-      PRIMARY KEY (low, high)
-    ) WITHOUT ROWID;
-    CREATE INDEX contacts_by_high ON contacts (high);
-    CREATE TABLE chat_groups (group_id INTEGER PRIMARY KEY AUTOINCREMENT, name VARCHAR(150) NOT NULL);
-    CREATE TABLE memberships (
-      group_id BIGINT NOT NULL,
-      user_number BIGINT NOT NULL,
-      is_admin BOOLEAN NOT NULL,
-      position INTEGER PRIMARY KEY AUTOINCREMENT,
-      first_seq BIGINT NOT NULL,
-      last_seq BIGINT
-    );
-    CREATE UNIQUE INDEX memberships_now ON memberships (group_id, user_number) WHERE last_seq IS NULL;
-    CREATE INDEX memberships_by_user ON memberships (user_number, group_id);
-    CREATE TABLE publications (
-      position BIGINT NOT NULL,
-      part BIGINT NOT NULL,
-      event VARCHAR(32) NOT NULL,
-      payload TEXT NOT NULL,
-      rooms TEXT NOT NULL,
-      PRIMARY KEY (position, part)
-    ) WITHOUT ROWID;
-    CREATE TABLE sockets (
-      socket_id VARCHAR(128) PRIMARY KEY,
-      user_number BIGINT NOT NULL,
-      namespace VARCHAR(32) NOT NULL,
-      life VARCHAR(64) NOT NULL
-    );
-    CREATE INDEX sockets_by_user ON sockets (user_number, namespace);
-    CREATE TABLE departures (
-      departure_id INTEGER PRIMARY KEY AUTOINCREMENT,
-      user_number BIGINT NOT NULL,
-      connection BIGINT NOT NULL
-    );
-    CREATE TABLE connections (user_number INTEGER PRIMARY KEY, last_connection BIGINT NOT NULL);
-    CREATE TABLE messages (
-      message_id INTEGER PRIMARY KEY,
-      conversation VARCHAR(48) NOT NULL,
-      seq BIGINT NOT NULL,
-      sender BIGINT NOT NULL,
-      content TEXT NOT NULL,
-      kind VARCHAR(8) NOT NULL,
-      created_at TIMESTAMP NOT NULL,
-      client_id VARCHAR(128),
-      UNIQUE (conversation, seq)
-    );
-    CREATE UNIQUE INDEX messages_by_client_id ON messages (sender, client_id) WHERE client_id IS NOT NULL;
-    CREATE TABLE removed_users (user_number INTEGER PRIMARY KEY);
-    CREATE TABLE followed_events (stream INTEGER PRIMARY KEY, event_id BIGINT NOT NULL);
-    """,
+    DatabaseSchema([
+      SQLTable(
+        "chat_users",
+        [
+          SQLColumn("user_number", .identity), SQLColumn("account_id", .varchar(64), .unique),
+          SQLColumn("username", .varchar(150)),
+        ], .index(SQLIndex("chat_users_by_name", "username"))),
+      SQLTable(
+        "contacts",
+        [
+          SQLColumn("low", .bigint), SQLColumn("high", .bigint), SQLColumn("status", .varchar(8)),
+          SQLColumn("asker", .bigint), SQLColumn("blocker", .bigint, .optional),
+        ], .primaryKey(["low", "high"]), .inKeyOrder, .index(SQLIndex("contacts_by_high", "high"))),
+      SQLTable("chat_groups", [SQLColumn("group_id", .identity), SQLColumn("name", .anyVarchar(150))]),
+      SQLTable(
+        "memberships",
+        [
+          SQLColumn("group_id", .bigint), SQLColumn("user_number", .bigint), SQLColumn("is_admin", .boolean),
+          SQLColumn("position", .identity), SQLColumn("first_seq", .bigint), SQLColumn("last_seq", .bigint, .optional),
+        ],
+        .index(SQLIndex("memberships_now", "group_id", "user_number", unique: true, where: "last_seq IS NULL")),
+        .index(SQLIndex("memberships_by_user", "user_number", "group_id"))),
+      SQLTable(
+        "publications",
+        [
+          SQLColumn("position", .bigint), SQLColumn("part", .bigint), SQLColumn("event", .varchar(32)),
+          SQLColumn("payload", .text), SQLColumn("rooms", .text),
+        ], .primaryKey(["position", "part"]), .inKeyOrder),
+      SQLTable(
+        "sockets",
+        [
+          SQLColumn("socket_id", .varchar(128), .primaryKey), SQLColumn("user_number", .bigint),
+          SQLColumn("namespace", .varchar(32)), SQLColumn("life", .varchar(64)),
+        ], .index(SQLIndex("sockets_by_user", "user_number", "namespace"))),
+      SQLTable(
+        "departures",
+        [
+          SQLColumn("departure_id", .identity), SQLColumn("user_number", .bigint), SQLColumn("connection", .bigint),
+        ]),
+      SQLTable("connections", [SQLColumn("user_number", .number), SQLColumn("last_connection", .bigint)]),
+      SQLTable(
+        "messages",
+        [
+          SQLColumn("message_id", .number), SQLColumn("conversation", .varchar(48)), SQLColumn("seq", .bigint),
+          SQLColumn("sender", .bigint), SQLColumn("content", .anyText), SQLColumn("kind", .varchar(8)),
+          SQLColumn("created_at", .timestamp), SQLColumn("client_id", .anyVarchar(128), .optional),
+        ], .unique(["conversation", "seq"]),
+        .index(
+          SQLIndex("messages_by_client_id", "sender", "client_id", unique: true, where: "client_id IS NOT NULL"))),
+      SQLTable("removed_users", [SQLColumn("user_number", .number)]),
+      SQLTable("followed_events", [SQLColumn("stream", .number), SQLColumn("event_id", .bigint)]),
+    ]),
     from: [
       // The last numbers are read from the messages and publications themselves.
       """

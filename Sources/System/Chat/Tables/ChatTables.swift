@@ -6,9 +6,9 @@
 /// }
 /// ```
 struct ChatTables {
-  private let connection: SQLConnection
+  private let connection: SQLSession
 
-  init(_ connection: SQLConnection) { self.connection = connection }
+  init(_ connection: SQLSession) { self.connection = connection }
 
   var users: ChatUsersTable { ChatUsersTable(connection) }
   var contacts: ContactsTable { ContactsTable(connection) }

@@ -1,12 +1,12 @@
 /// `contacts`: one row for each two users with a relation, under the lower and the higher number.
 struct ContactsTable {
-  private let connection: SQLConnection
+  private let connection: SQLSession
 
-  init(_ connection: SQLConnection) { self.connection = connection }
+  init(_ connection: SQLSession) { self.connection = connection }
 
   /// The relation of two users.
-  func contact(_ a: UserNumber, _ b: UserNumber) throws(DatabaseError) -> Contact? {
-    try connection.first(
+  func contact(_ a: UserNumber, _ b: UserNumber) async throws(DatabaseError) -> Contact? {
+    try await connection.first(
       "SELECT status, asker, blocker FROM contacts WHERE low = $1 AND high = $2", .int(min(a, b).value),
       .int(max(a, b).value)
     ) { contact($0, a, b) } ?? nil
@@ -22,8 +22,8 @@ struct ContactsTable {
       status: status, asker: UserNumber(row.int(1)), blocker: row.isNull(2) ? nil : UserNumber(row.int(2)))
   }
 
-  func store(_ contact: Contact, _ a: UserNumber, _ b: UserNumber) throws(DatabaseError) {
-    try connection.execute(
+  func store(_ contact: Contact, _ a: UserNumber, _ b: UserNumber) async throws(DatabaseError) {
+    try await connection.execute(
       """
       INSERT INTO contacts (low, high, status, asker, blocker) VALUES ($1, $2, $3, $4, $5)
       ON CONFLICT (low, high) DO UPDATE SET status = $3, asker = $4, blocker = $5
@@ -32,8 +32,9 @@ struct ContactsTable {
   }
 
   /// All contacts of a user, ordered by username.
-  func all(of user: UserNumber) throws(DatabaseError) -> [(user: UserNumber, username: String, contact: Contact)] {
-    try connection.query(
+  func all(of user: UserNumber) async throws(DatabaseError) -> [(user: UserNumber, username: String, contact: Contact)]
+  {
+    try await connection.query(
       """
       SELECT c.status, c.asker, c.blocker, u.user_number, u.username FROM contacts c
       JOIN chat_users u ON u.user_number = CASE WHEN c.low = $1 THEN c.high ELSE c.low END
@@ -46,8 +47,8 @@ struct ContactsTable {
   }
 
   /// The friends of a user: they see the user's presence.
-  func friends(of user: UserNumber) throws(DatabaseError) -> [UserNumber] {
-    try connection.query(
+  func friends(of user: UserNumber) async throws(DatabaseError) -> [UserNumber] {
+    try await connection.query(
       """
       SELECT high FROM contacts WHERE low = $1 AND status = 'friend'
       UNION ALL SELECT low FROM contacts WHERE high = $1 AND status = 'friend'
@@ -56,14 +57,14 @@ struct ContactsTable {
   }
 
   /// Removes all contacts of a user and returns the other sides, in the order of their numbers.
-  func removeAll(of user: UserNumber) throws(DatabaseError) -> [UserNumber] {
-    let others = try connection.query(
+  func removeAll(of user: UserNumber) async throws(DatabaseError) -> [UserNumber] {
+    let others = try await connection.query(
       """
       SELECT high FROM contacts WHERE low = $1 UNION ALL SELECT low FROM contacts WHERE high = $1 ORDER BY 1
       """, .int(user.value)
     ) { UserNumber($0.int(0)) }
     guard !others.isEmpty else { return [] }
-    try connection.execute("DELETE FROM contacts WHERE low = $1 OR high = $1", .int(user.value))
+    try await connection.execute("DELETE FROM contacts WHERE low = $1 OR high = $1", .int(user.value))
     return others
   }
 }

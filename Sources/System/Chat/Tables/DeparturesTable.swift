@@ -7,23 +7,23 @@ struct DeparturesTable {
     let connection: ConnectionNumber
   }
 
-  private let connection: SQLConnection
+  private let connection: SQLSession
 
-  init(_ connection: SQLConnection) { self.connection = connection }
+  init(_ connection: SQLSession) { self.connection = connection }
 
-  func insert(_ user: UserNumber, _ number: ConnectionNumber) throws(DatabaseError) {
-    try connection.execute(
+  func insert(_ user: UserNumber, _ number: ConnectionNumber) async throws(DatabaseError) {
+    try await connection.execute(
       "INSERT INTO departures (user_number, connection) VALUES ($1, $2)", .int(user.value), .int(number.value))
   }
 
   /// The oldest 100 departures, in order.
-  func oldest() throws(DatabaseError) -> [Departure] {
-    try connection.query(
+  func oldest() async throws(DatabaseError) -> [Departure] {
+    try await connection.query(
       "SELECT departure_id, user_number, connection FROM departures ORDER BY departure_id LIMIT 100"
     ) { Departure(id: $0.int(0), user: UserNumber($0.int(1)), connection: ConnectionNumber($0.int(2))) }
   }
 
-  func remove(_ departure: Departure) throws(DatabaseError) {
-    try connection.execute("DELETE FROM departures WHERE departure_id = $1", .int(departure.id))
+  func remove(_ departure: Departure) async throws(DatabaseError) {
+    try await connection.execute("DELETE FROM departures WHERE departure_id = $1", .int(departure.id))
   }
 }

@@ -1,23 +1,23 @@
 /// `messages`: all messages that were ever sent; none is removed.
 struct MessagesTable {
-  private let connection: SQLConnection
+  private let connection: SQLSession
 
-  init(_ connection: SQLConnection) { self.connection = connection }
+  init(_ connection: SQLSession) { self.connection = connection }
 
   /// The sequence number of the last message of a conversation; 0 when it has none.
-  func lastSequence(of conversation: ConversationID) throws(DatabaseError) -> SequenceNumber {
-    try lastSequence(conversation.key)
+  func lastSequence(of conversation: ConversationID) async throws(DatabaseError) -> SequenceNumber {
+    try await lastSequence(conversation.key)
   }
 
-  func lastSequence(_ key: String) throws(DatabaseError) -> SequenceNumber {
-    try connection.first(
+  func lastSequence(_ key: String) async throws(DatabaseError) -> SequenceNumber {
+    try await connection.first(
       "SELECT seq FROM messages WHERE conversation = $1 AND seq >= 1 AND seq < $2 ORDER BY seq DESC LIMIT 1",
       .text(key), .int(ClientBounds.counter)
     ) { SequenceNumber($0.int(0)) } ?? SequenceNumber(0)
   }
 
-  func insert(_ message: ChatMessage, in key: String, clientID: String?) throws(DatabaseError) {
-    try connection.execute(
+  func insert(_ message: ChatMessage, in key: String, clientID: String?) async throws(DatabaseError) {
+    try await connection.execute(
       """
       INSERT INTO messages (message_id, conversation, seq, sender, content, kind, created_at, client_id)
       VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
@@ -31,8 +31,8 @@ struct MessagesTable {
   /// A damaged row gives up its `client_id`, so that the message can be sent again.
   func message(
     from sender: UserNumber, clientID: String
-  ) throws(DatabaseError) -> (message: ChatMessage, conversation: String)? {
-    let found = try connection.first(
+  ) async throws(DatabaseError) -> (message: ChatMessage, conversation: String)? {
+    let found = try await connection.first(
       """
       SELECT message_id, seq, sender, content, kind, created_at, conversation FROM messages
       WHERE sender = $1 AND client_id = $2
@@ -40,7 +40,7 @@ struct MessagesTable {
     ) { (message($0), $0.text(6)) }
     guard let (message, conversation) = found else { return nil }
     if let message { return (message, conversation) }
-    try connection.execute(
+    try await connection.execute(
       "UPDATE messages SET client_id = NULL WHERE sender = $1 AND client_id = $2", .int(sender.value), .text(clientID))
     return nil
   }
@@ -49,8 +49,8 @@ struct MessagesTable {
   /// and the present name of its sender.
   func stored(
     after position: Position, through last: Position
-  ) throws(DatabaseError) -> [(message: ChatMessage, conversation: ConversationID, senderName: String)] {
-    try connection.query(
+  ) async throws(DatabaseError) -> [(message: ChatMessage, conversation: ConversationID, senderName: String)] {
+    try await connection.query(
       """
       SELECT message_id, seq, sender, content, kind, created_at, conversation, username
       FROM messages JOIN chat_users ON user_number = sender
@@ -70,26 +70,30 @@ struct MessagesTable {
   /// were stored while the user was a member.
   func history(
     of conversation: ConversationID, for reader: UserNumber, _ page: MessagePage
-  ) throws(DatabaseError) -> [ChatMessage] {
-    let visible: String
-    switch conversation {
-    case .direct: visible = "$5 = $5 AND $6 = $6"
-    case .group:
-      visible = """
-        EXISTS (SELECT 1 FROM memberships m WHERE m.group_id = $6 AND m.user_number = $5
-          AND seq >= m.first_seq AND (m.last_seq IS NULL OR seq <= m.last_seq))
-        """
-    }
-    let group = if case .group(let id) = conversation { id.value } else { Int64(0) }
+  ) async throws(DatabaseError) -> [ChatMessage] {
     let order = page.after == nil ? "DESC" : "ASC"
-    let found = try connection.query(
-      SQLText(
-        """
-        SELECT message_id, seq, sender, content, kind, created_at FROM messages
-        WHERE conversation = $1 AND seq > $2 AND seq < $3 AND \(visible) ORDER BY seq \(order) LIMIT $4
-        """), .text(conversation.key), .int(max(0, page.after ?? 0)),
-      .int(min(page.before ?? .max, ClientBounds.counter)), .int(page.limit), .int(reader.value), .int(group)
-    ) { message($0) }.compactMap { $0 }
+    let query = "SELECT message_id, seq, sender, content, kind, created_at FROM messages"
+    let start = SQLValue.int(max(0, page.after ?? 0))
+    let end = SQLValue.int(min(page.before ?? .max, ClientBounds.counter))
+    let key = SQLValue.text(conversation.key)
+    let found: [ChatMessage]
+    switch conversation {
+    case .direct:
+      found = try await connection.query(
+        SQLText("\(query) WHERE conversation = $1 AND seq > $2 AND seq < $3 ORDER BY seq \(order) LIMIT $4"), key,
+        start, end, .int(page.limit)
+      ) { message($0) }.compactMap { $0 }
+    case .group(let group):
+      found = try await connection.query(
+        SQLText(
+          """
+          \(query) WHERE conversation = $1 AND seq > $2 AND seq < $3 AND EXISTS
+            (SELECT 1 FROM memberships m WHERE m.group_id = $6 AND m.user_number = $5
+              AND seq >= m.first_seq AND (m.last_seq IS NULL OR seq <= m.last_seq))
+          ORDER BY seq \(order) LIMIT $4
+          """), key, start, end, .int(page.limit), .int(reader.value), .int(group.value)
+      ) { message($0) }.compactMap { $0 }
+    }
     return page.after == nil ? found.reversed() : found
   }
 

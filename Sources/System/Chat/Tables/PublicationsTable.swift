@@ -6,40 +6,40 @@ struct PublicationsTable {
   /// Publications that are kept. `FanOut` is never this far behind.
   private static let kept: Int64 = 10_000
 
-  private let connection: SQLConnection
+  private let connection: SQLSession
 
-  init(_ connection: SQLConnection) { self.connection = connection }
+  init(_ connection: SQLSession) { self.connection = connection }
 
   /// The position of the last publication or message; a transaction that publishes takes the next.
-  func lastPosition() throws(DatabaseError) -> Position {
-    try connection.first(
+  func lastPosition() async throws(DatabaseError) -> Position {
+    try await connection.first(
       """
-      SELECT max(
-        0, ifnull((SELECT max(message_id) FROM messages WHERE message_id < $1), 0),
-        ifnull((SELECT max(position) FROM publications WHERE position < $1), 0))
+      SELECT coalesce(max(last), 0) FROM (
+        SELECT max(message_id) AS last FROM messages WHERE message_id > 0 AND message_id < $1
+        UNION ALL SELECT max(position) FROM publications WHERE position > 0 AND position < $1) AS numbered
       """, .int(ClientBounds.counter)
     ) { Position($0.int(0)) }!
   }
 
   /// Stores publications under the next position. There must be at least one: an empty list would leave
   /// the position to the next transaction.
-  func publish(_ publications: [Publication]) throws(DatabaseError) -> PublishedAt {
+  func publish(_ publications: [Publication]) async throws(DatabaseError) -> PublishedAt {
     require(!publications.isEmpty, "nothing to publish")
-    let position = try lastPosition().next
+    let position = try await lastPosition().next
     for (part, publication) in publications.enumerated() {
-      try connection.execute(
+      try await connection.execute(
         "INSERT INTO publications (position, part, event, payload, rooms) VALUES ($1, $2, $3, $4, $5)",
         .int(position.value), .int(Int64(part)), .text(publication.event), .text(publication.payload.text),
         .text(publication.recipients.map { "\($0.value)" }.joined(separator: " ")))
     }
-    try connection.execute(
+    try await connection.execute(
       "DELETE FROM publications WHERE position <= $1", .int(position.advanced(by: -Self.kept).value))
     return PublishedAt(position: position, publications: publications)
   }
 
   /// The publications at the positions in `(position, last]`, in order.
-  func stored(after position: Position, through last: Position) throws(DatabaseError) -> [PublishedAt] {
-    let rows = try connection.query(
+  func stored(after position: Position, through last: Position) async throws(DatabaseError) -> [PublishedAt] {
+    let rows = try await connection.query(
       """
       SELECT position, event, payload, rooms FROM publications WHERE position > $1 AND position <= $2
       ORDER BY position, part

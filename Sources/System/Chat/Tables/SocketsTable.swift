@@ -1,14 +1,14 @@
 /// `sockets`: one row for each connected socket. A user is online while there is a row, whatever was
 /// heard last. `connections`: the number of each user's latest connection to the User Server.
 struct SocketsTable {
-  private let connection: SQLConnection
+  private let connection: SQLSession
 
-  init(_ connection: SQLConnection) { self.connection = connection }
+  init(_ connection: SQLSession) { self.connection = connection }
 
   /// Stores a socket. Returns whether it is the user's first in its namespace.
-  func insert(_ socket: SocketID, of user: UserNumber, life: String) throws(DatabaseError) -> Bool {
-    let isFirst = try !hasSocket(user, in: socket.namespace)
-    try connection.execute(
+  func insert(_ socket: SocketID, of user: UserNumber, life: String) async throws(DatabaseError) -> Bool {
+    let isFirst = try await !hasSocket(user, in: socket.namespace)
+    try await connection.execute(
       "INSERT INTO sockets (socket_id, user_number, namespace, life) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
       .text(Self.key(socket)), .int(user.value), .text(socket.namespace), .text(life))
     return isFirst
@@ -16,30 +16,30 @@ struct SocketsTable {
 
   /// Removes a socket. Returns whether it was the user's last in its namespace; false when there is no
   /// such row.
-  func remove(_ socket: SocketID, of user: UserNumber) throws(DatabaseError) -> Bool {
-    let removed = try connection.execute("DELETE FROM sockets WHERE socket_id = $1", .text(Self.key(socket)))
+  func remove(_ socket: SocketID, of user: UserNumber) async throws(DatabaseError) -> Bool {
+    let removed = try await connection.execute("DELETE FROM sockets WHERE socket_id = $1", .text(Self.key(socket)))
     guard removed == 1 else { return false }
-    return try !hasSocket(user, in: socket.namespace)
+    return try await !hasSocket(user, in: socket.namespace)
   }
 
   /// Removes the sockets of earlier lives of this node, which ended with it, and stores a departure for
   /// each user who was available on one.
-  func removeAll(exceptOf life: String) throws(DatabaseError) {
-    try connection.execute(
+  func removeAll(exceptOf life: String) async throws(DatabaseError) {
+    try await connection.execute(
       """
       INSERT INTO departures (user_number, connection)
       SELECT c.user_number, c.last_connection FROM connections c WHERE EXISTS
         (SELECT 1 FROM sockets s WHERE s.user_number = c.user_number AND s.namespace = $1 AND s.life <> $2)
       ORDER BY c.user_number
       """, .text(UserServer.namespace), .text(life))
-    try connection.execute("DELETE FROM sockets WHERE life <> $1", .text(life))
+    try await connection.execute("DELETE FROM sockets WHERE life <> $1", .text(life))
   }
 
   /// Whether a user has a socket in the namespace `/`.
-  func isOnline(_ user: UserNumber) throws(DatabaseError) -> Bool { try hasSocket(user, in: "/") }
+  func isOnline(_ user: UserNumber) async throws(DatabaseError) -> Bool { try await hasSocket(user, in: "/") }
 
-  private func hasSocket(_ user: UserNumber, in namespace: String) throws(DatabaseError) -> Bool {
-    try connection.first(
+  private func hasSocket(_ user: UserNumber, in namespace: String) async throws(DatabaseError) -> Bool {
+    try await connection.first(
       "SELECT 1 FROM sockets WHERE user_number = $1 AND namespace = $2 LIMIT 1", .int(user.value), .text(namespace)
     ) { _ in true } ?? false
   }
@@ -49,18 +49,19 @@ struct SocketsTable {
   // MARK: Connections to the User Server
 
   /// Counts a new connection of a user and returns its number.
-  func nextConnection(of user: UserNumber) throws(DatabaseError) -> ConnectionNumber {
-    try connection.first(
+  func nextConnection(of user: UserNumber) async throws(DatabaseError) -> ConnectionNumber {
+    try await connection.first(
       """
       INSERT INTO connections (user_number, last_connection) VALUES ($1, 1)
-      ON CONFLICT (user_number) DO UPDATE SET last_connection = last_connection + 1 RETURNING last_connection
+      ON CONFLICT (user_number) DO UPDATE SET last_connection = connections.last_connection + 1
+      RETURNING last_connection
       """, .int(user.value)
     ) { ConnectionNumber($0.int(0)) }!
   }
 
   /// The number of a user's latest connection; 0 before the first.
-  func lastConnection(of user: UserNumber) throws(DatabaseError) -> ConnectionNumber {
-    try connection.first("SELECT last_connection FROM connections WHERE user_number = $1", .int(user.value)) {
+  func lastConnection(of user: UserNumber) async throws(DatabaseError) -> ConnectionNumber {
+    try await connection.first("SELECT last_connection FROM connections WHERE user_number = $1", .int(user.value)) {
       ConnectionNumber($0.int(0))
     } ?? ConnectionNumber(0)
   }

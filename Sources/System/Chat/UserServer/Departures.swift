@@ -40,7 +40,7 @@ actor Departures {
     while true {
       hasNew = false
       do {
-        let departures = try await database.transaction { try ChatTables($0).departures.oldest() }
+        let departures = try await database.transaction { try await ChatTables($0).departures.oldest() }
         // A departure that was stored after the read has set `hasNew`, and started no other task.
         if departures.isEmpty, !hasNew { return }
         for departure in departures {
@@ -49,7 +49,7 @@ actor Departures {
           } catch {
             guard planted(.forgetsDepartures) else { throw error }
           }
-          try await database.transaction { try ChatTables($0).departures.remove(departure) }
+          try await database.transaction { try await ChatTables($0).departures.remove(departure) }
         }
       } catch is NodeDown {
         return
