@@ -85,6 +85,9 @@ let package = Package(
       path: "Tests/Support/ProtocolEcho",
       swiftSettings: strict),
     .executableTarget(
+      name: "PostgresProbe", dependencies: ["Environment", "Real", "System", "CLinux"],
+      path: "Tests/Support/PostgresProbe", swiftSettings: strict),
+    .executableTarget(
       name: "ChatLoad", dependencies: ["Environment", "Real", "System", "CLinux"], path: "Tests/Support/ChatLoad",
       swiftSettings: strict),
     .executableTarget(

@@ -8,6 +8,8 @@ public struct DatabaseOptions: Sendable {
   /// The length of the write-ahead log in bytes after which it is copied into the database even
   /// while a backup reads the two, which then fails.
   public var longestLog: Int64 = 1 << 30
+  /// The PostgreSQL servers that have the tables; nil for a file of SQLite.
+  public var servers: PostgresOptions?
   /// Bugs to plant; none but in tests and scenarios.
   public var planted = PlantedBugs()
 
@@ -50,11 +52,18 @@ public struct Database: Sendable {
   }
   private let backend: Backend
 
-  /// Makes a database at `path` in the environment's storage. The first transaction opens it.
+  /// Makes a database at `path` in the environment's storage, or on the servers of the options. The
+  /// first transaction opens it.
   public init(
     _ environment: Environment, path: String, migrations: Migrations, options: DatabaseOptions = DatabaseOptions(),
     observer: DatabaseObserver = DatabaseObserver()
   ) {
+    if let servers = options.servers {
+      let service = String(path.prefix { $0 != "." })
+      backend = .remote(
+        PostgresDatabase(environment, servers, service: service, migrations: migrations, observer: observer))
+      return
+    }
     backend = .sqlite(
       SQLiteDatabase(environment, path: path, migrations: migrations, options: options, observer: observer))
   }
@@ -78,6 +87,38 @@ public struct Database: Sendable {
     }
     return returned.value!
   }
+
+  /// Runs `body` as `transaction` does. If the connection ends during the commit, `lookUp` tells in a
+  /// transaction of its own what the write has left: its result, or nil if nothing of it is there.
+  /// Then `body` runs again.
+  ///
+  /// `lookUp` finds the write by an id that no other write has. The server may still be committing
+  /// when it is asked: then it refuses to write the same id a second time, and `lookUp` is asked again.
+  /// - Throws: the errors of `transaction`. `DatabaseError.unknownOutcome` if it remains unknown.
+  public func transaction<R: Sendable>(
+    _ body: @escaping @Sendable (SQLSession) async throws -> R,
+    ifUnknown lookUp: @escaping @Sendable (SQLSession) async throws -> R?
+  ) async throws -> R {
+    var isUnknown = false
+    var error: any Error = DatabaseError.closed
+    for _ in 0..<Self.maximumAttempts {
+      do {
+        return try await transaction(body)
+      } catch let failure as DatabaseError where failure.isUnknown {
+        (isUnknown, error) = (true, failure)
+      } catch let refusal {
+        guard isUnknown else { throw refusal }
+        error = refusal
+      }
+      if let found = try await transaction(lookUp) { return found }
+      if let failure = error as? DatabaseError, failure.isUnknown { continue }
+      throw error
+    }
+    throw error
+  }
+
+  /// The most attempts at a transaction whose commits have no answer.
+  private static let maximumAttempts = 3
 
   private final class Returned<R: Sendable>: @unchecked Sendable {
     var value: R?

@@ -28,6 +28,9 @@ public enum DatabaseError: Error, Hashable, Sendable {
   /// Whether a later attempt may succeed: the service answers 503.
   public var isUnavailable: Bool { if case .constraint = self { false } else { true } }
 
+  /// Whether the transaction may be durable.
+  var isUnknown: Bool { if case .unknownOutcome = self { true } else { false } }
+
   /// The text for the log.
   public var reason: String {
     switch self {

@@ -1,0 +1,294 @@
+import Environment
+
+/// A connection to a PostgreSQL server. Each statement is prepared once and kept.
+///
+/// Used by one task at a time. Every error but one of a statement ends the connection.
+final class PostgresConnection: @unchecked Sendable {
+  /// The oldest server whose SQL Parley uses.
+  static let oldestVersion = 13
+  /// The most prepared statements. A connection that has more is not used again.
+  static let maximumStatements = 1000
+  /// Time beyond a statement's own for its answer to arrive.
+  private static let slack: Duration = .seconds(2)
+
+  /// The server.
+  let address: SocketAddress
+  /// Which search for the primary has found the server.
+  let generation: Int
+  /// Whether the server takes no writes.
+  private(set) var isReadOnly = false
+  /// Whether the server is a standby.
+  private(set) var isStandby = false
+
+  private let environment: Environment
+  private let options: PostgresOptions
+  private let connection: any Connection
+  private let server: PostgresServer
+  private var pipeline: PostgresPipeline
+  private var statements: [String: (name: String, statement: PostgresStatement)] = [:]
+  private var isBroken = false
+
+  private init(
+    _ environment: Environment, _ options: PostgresOptions, _ address: SocketAddress, generation: Int,
+    _ connection: any Connection, _ server: PostgresServer, _ parser: PostgresBackendParser
+  ) {
+    self.environment = environment
+    self.options = options
+    self.address = address
+    self.generation = generation
+    self.connection = connection
+    self.server = server
+    pipeline = PostgresPipeline(parser)
+  }
+
+  // MARK: Opening
+
+  /// Connects and logs in.
+  /// - Throws: `PostgresFailure`.
+  static func open(
+    _ environment: Environment, _ options: PostgresOptions, to address: SocketAddress, generation: Int
+  ) async throws(PostgresFailure) -> PostgresConnection {
+    do {
+      let deadline = environment.clock.now + options.url.connectTimeout
+      var connection = try await environment.network.connect(to: address, deadline: deadline)
+      do {
+        let (server, parser) = try await logIn(environment, options, address, &connection, deadline)
+        let opened = PostgresConnection(
+          environment, options, address, generation: generation, connection, server, parser)
+        try opened.check()
+        try await opened.prepareSession(deadline)
+        return opened
+      } catch {
+        connection.reset()
+        throw error
+      }
+    } catch {
+      throw PostgresFailure(error)
+    }
+  }
+
+  private static func logIn(
+    _ environment: Environment, _ options: PostgresOptions, _ address: SocketAddress,
+    _ connection: inout any Connection, _ deadline: Instant
+  ) async throws -> (PostgresServer, PostgresBackendParser) {
+    var handshake = PostgresHandshake(options.startup(for: address), nonce: environment.entropy.bytes(18))
+    var actions = handshake.start()[...]
+    while true {
+      guard let action = actions.popFirst() else {
+        let bytes = try await connection.read(atMost: 65_536, deadline: deadline)
+        if bytes.isEmpty { throw NetworkError.closed }
+        actions = try handshake.receive(bytes)[...]
+        continue
+      }
+      switch action {
+      case .send(let bytes): try await connection.write(bytes, deadline: deadline)
+      case .startTLS:
+        guard let tls = options.tls else { throw PostgresRefusal(reason: "this version does not support TLS") }
+        connection = try await tls(connection, address)
+        actions += handshake.tlsStarted()
+      case .derive(let work):
+        let key = try await environment.executor.offload(.compute) { work.run() }
+        actions += try handshake.derived(key)
+      case .ready(let server): return (server, handshake.takeParser())
+      }
+    }
+  }
+
+  private func check() throws(PostgresRefusal) {
+    guard let version = server.majorVersion else {
+      throw PostgresRefusal(reason: "the server does not tell its version")
+    }
+    guard version >= Self.oldestVersion else {
+      throw PostgresRefusal(
+        reason: "PostgreSQL \(version) is too old: use \(Self.oldestVersion) or later")
+    }
+    if let encoding = server["server_encoding"], encoding != "UTF8" {
+      throw PostgresRefusal(reason: "the database has the encoding \(encoding): create it with ENCODING 'UTF8'")
+    }
+  }
+
+  private static let begin = "BEGIN ISOLATION LEVEL READ COMMITTED"
+  private static let plain = PostgresStatement(parameters: [], columns: [])
+
+  /// Sets the bounds of the session, prepares the statements around transactions, and looks whether
+  /// the server takes writes.
+  private func prepareSession(_ deadline: Instant) async throws {
+    let milliseconds = options.statementTimeout.nanoseconds / 1_000_000
+    let question = pipeline.query(
+      """
+      SET statement_timeout = \(milliseconds); SET lock_timeout = \(milliseconds);
+      SET idle_in_transaction_session_timeout = \(milliseconds);
+      SELECT pg_catalog.set_config('synchronous_commit', 'on', false)
+      WHERE pg_catalog.current_setting('synchronous_commit') = 'off';
+      SELECT pg_catalog.pg_is_in_recovery()::text, pg_catalog.current_setting('transaction_read_only')
+      """)
+    _ = pipeline.prepare("begin", Self.begin)
+    _ = pipeline.prepare("commit", "COMMIT")
+    _ = pipeline.prepare("rollback", "ROLLBACK")
+    let result = try await exchange(until: pipeline.sync(), wanted: question, deadline)
+    guard let row = result.rows.last, row.count == 2, let recovery = row[0], let readOnly = row[1] else {
+      throw PostgresProtocolError("the server does not tell whether it is a standby")
+    }
+    isStandby = recovery.elementsEqual("true".utf8)
+    isReadOnly = isStandby || readOnly.elementsEqual("on".utf8)
+  }
+
+  // MARK: State
+
+  /// Whether another transaction may use the connection.
+  var isUsable: Bool { !isBroken && !connection.hasEnded && statements.count <= Self.maximumStatements }
+
+  /// Ends the connection in order.
+  func close() {
+    isBroken = true
+    pipeline.terminate()
+    // Nobody waits for it; the server notices the end in any case.
+    _ = try? connection.writeNow(pipeline.takeOutput()[...])
+    connection.close()
+  }
+
+  // MARK: Statements
+
+  /// Runs a statement, at first BEGIN if the transaction has not begun. Both travel together.
+  func run(_ sql: String, _ values: [PostgresValue], begins: Bool) async throws(PostgresFailure) -> (
+    PostgresResult, PostgresStatement
+  ) {
+    let deadline = environment.clock.now + options.statementTimeout + Self.slack
+    do {
+      if begins { _ = pipeline.run("begin", Self.plain, []) }
+      let prepared: (name: String, statement: PostgresStatement)
+      if let known = statements[sql] {
+        prepared = known
+      } else {
+        prepared = try await prepare(sql, deadline)
+        statements[sql] = prepared
+      }
+      require(values.count == prepared.statement.parameters.count, "a wrong number of values for: \(sql)")
+      let ticket = pipeline.run(prepared.name, prepared.statement, values)
+      let result = try await exchange(until: pipeline.sync(), wanted: ticket, deadline)
+      return (result, prepared.statement)
+    } catch {
+      throw end(error)
+    }
+  }
+
+  private func prepare(_ sql: String, _ deadline: Instant) async throws -> (name: String, statement: PostgresStatement)
+  {
+    let name = "s\(statements.count)"
+    let ticket = pipeline.prepare(name, sql)
+    var found: PostgresStatement?
+    _ = try await exchange(until: pipeline.sync(), wanted: nil, deadline) { event in
+      if case .prepared(ticket, let statement) = event { found = statement }
+    }
+    guard let found else { throw PostgresProtocolError("a statement was not described") }
+    return (name, found)
+  }
+
+  /// Runs any number of statements without parameters, at first BEGIN if the transaction has not
+  /// begun.
+  func run(script: String, begins: Bool) async throws(PostgresFailure) {
+    let deadline = environment.clock.now + options.statementTimeout + Self.slack
+    do {
+      if begins {
+        let begin = pipeline.run("begin", Self.plain, [])
+        _ = try await exchange(until: pipeline.sync(), wanted: begin, deadline)
+      }
+      let ticket = pipeline.query(script)
+      _ = try await exchange(until: ticket, wanted: ticket, deadline)
+    } catch {
+      throw end(error)
+    }
+  }
+
+  /// Commits, and waits until the transaction is durable. Returns false if the server undid it.
+  func commit() async throws(PostgresFailure) -> Bool {
+    let deadline = environment.clock.now + options.statementTimeout + Self.slack
+    let ticket = pipeline.run("commit", Self.plain, [])
+    do {
+      // COMMIT of a transaction in which a statement has failed undoes it.
+      return try await exchange(until: pipeline.sync(), wanted: ticket, deadline).tag == "COMMIT"
+    } catch {
+      throw end(error)
+    }
+  }
+
+  /// Ends a transaction that has changed nothing, or that has failed. The answer is read with those
+  /// of the next transaction.
+  func endWithoutWaiting(commits: Bool) async {
+    guard !isBroken else { return }
+    _ = pipeline.run(commits ? "commit" : "rollback", Self.plain, [])
+    _ = pipeline.sync()
+    do {
+      try await connection.write(pipeline.takeOutput(), deadline: environment.clock.now + Self.slack)
+    } catch {
+      isBroken = true
+    }
+  }
+
+  // MARK: Answers
+
+  /// Sends the requests, and reads the answers up to a sync or a simple query.
+  /// - Returns: The result of `wanted`.
+  /// - Throws: The server's error if a request since the last exchange failed.
+  private func exchange(
+    until last: PostgresPipeline.Ticket, wanted: PostgresPipeline.Ticket?, _ deadline: Instant,
+    observe: (PostgresPipeline.Event) -> Void = { _ in }
+  ) async throws -> PostgresResult {
+    try await connection.write(pipeline.takeOutput(), deadline: deadline)
+    var result = PostgresResult()
+    var failure: PostgresFields?
+    while true {
+      while let event = try pipeline.next() {
+        observe(event)
+        switch event {
+        case .finished(let ticket, let found):
+          if ticket == wanted { result = found }
+          // A simple query ends by itself.
+          if ticket == last { return result }
+        case .failed(_, let fields): failure = failure ?? fields
+        case .ready(last, _):
+          if let failure { throw failure }
+          return result
+        case .ending(let fields):
+          isBroken = true
+          throw fields
+        case .notice(let fields):
+          environment.log.debug("postgres-notice", ["message": .string(fields.message)])
+        case .prepared, .skipped, .ready, .notification, .setting: continue
+        }
+      }
+      let bytes = try await connection.read(atMost: 131_072, deadline: deadline)
+      if bytes.isEmpty { throw NetworkError.closed }
+      pipeline.receive(bytes)
+    }
+  }
+
+  /// Ends the connection after an error, unless a statement was refused in order.
+  private func end(_ error: any Error) -> PostgresFailure {
+    if let fields = error as? PostgresFields, !isBroken {
+      let isGone = fields.code == .invalidStatementName || fields.code == .featureNotSupported
+      guard fields.endsConnection || isGone else { return .server(fields) }
+    }
+    isBroken = true
+    connection.reset()
+    // The server would go on with a statement that nobody waits for, and keep its locks.
+    if error is CancellationError || error as? NetworkError == .timedOut { cancel() }
+    return PostgresFailure(error)
+  }
+
+  /// Asks the server to stop what this connection runs, on a connection of its own.
+  private func cancel() {
+    var request: [UInt8] = []
+    PostgresFrontendMessage.cancel(process: server.process, key: server.key).write(to: &request)
+    environment.executor.spawn("postgres-cancel") { [environment, address, request] in
+      do {
+        let deadline = environment.clock.now + Self.slack
+        let connection = try await environment.network.connect(to: address, deadline: deadline)
+        try await connection.write(request, deadline: deadline)
+        connection.close()
+      } catch {
+        environment.log.debug("postgres-cancel-failed", ["error": .string("\(error)")])
+      }
+    }
+  }
+}

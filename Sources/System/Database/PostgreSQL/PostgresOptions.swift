@@ -1,0 +1,61 @@
+import Environment
+
+/// The PostgreSQL servers of a database, how to log in, and how many connections to keep.
+public struct PostgresOptions: Sendable {
+  /// Encrypts a connection as a client that has connected to the given host.
+  public typealias TLS = @Sendable (any Connection, SocketAddress) async throws -> any Connection
+
+  /// The fewest and the most connections of a pool.
+  public static let connectionRange = 8...32
+
+  /// The servers, the user and the database.
+  public var url: PostgresURL
+  /// The password of `PGPASSWORD`. The URL's comes first.
+  public var password: String?
+  /// The content of the password file, the last place where a password is looked up.
+  public var passwordFile = PostgresPasswordFile("")
+  /// The most connections at once.
+  public var connections = 16
+  /// The time for one statement, and the time that it may wait for a lock.
+  public var statementTimeout: Duration = .seconds(10)
+  /// The time that a transaction waits for a connection.
+  public var patience: Duration = .seconds(5)
+  /// Starts TLS; nil if connections cannot be encrypted.
+  public var tls: TLS?
+
+  /// Creates options with the defaults.
+  public init(_ url: PostgresURL) { self.url = url }
+
+  /// A reason for which a service cannot use these options, for an operator to read; nil if it can.
+  public var refusal: String? {
+    switch url.target {
+    case .any, .primary, .readWrite: break
+    case .standby, .readOnly, .preferStandby:
+      return "target_session_attrs=\(url.target.rawValue): a service writes; use read-write"
+    }
+    switch url.encryption {
+    case .disable, .allow, .prefer: return nil
+    case .require, .verifyCA, .verifyFull:
+      return tls == nil ? "sslmode=\(url.encryption.rawValue): this version does not support TLS" : nil
+    }
+  }
+
+  /// The start-up for a server.
+  func startup(for host: SocketAddress) -> PostgresStartup {
+    let known = url.password ?? password
+    let found = known ?? passwordFile.password(host: host, database: url.database, user: url.user)
+    var startup = PostgresStartup(
+      user: url.user, password: found, database: url.database, isLocal: host.isLoopback)
+    startup.parameters = [
+      PostgresParameter("application_name", url.applicationName), PostgresParameter("client_encoding", "UTF8"),
+      PostgresParameter("DateStyle", "ISO"), PostgresParameter("TimeZone", "UTC"),
+    ]
+    startup.encryption =
+      switch url.encryption {
+      case .disable, .allow: .never
+      case .prefer: tls == nil ? .never : .ifOffered
+      case .require, .verifyCA, .verifyFull: .required
+      }
+    return startup
+  }
+}

@@ -1,0 +1,137 @@
+import Environment
+
+/// One attempt at a transaction on a connection.
+final class PostgresTransaction: RemoteSession {
+  /// How an attempt ended.
+  enum Outcome {
+    /// It is durable, or has changed nothing.
+    case committed
+    /// Its body threw, and its changes are undone.
+    case thrown(any Error)
+    /// It failed, and nothing of it is kept.
+    case failed(PostgresFailure)
+    /// The connection ended after COMMIT was sent and before its answer.
+    case unknown(PostgresFailure)
+  }
+
+  private let connection: PostgresConnection
+  private var hasBegun = false
+  private var hasWritten = false
+  private var failure: PostgresFailure?
+
+  init(_ connection: PostgresConnection) { self.connection = connection }
+
+  /// Runs the body and ends the transaction.
+  func run(_ log: Log, _ body: (SQLSession) async throws -> Void) async -> Outcome {
+    do {
+      try await body(SQLSession(self, log: log))
+    } catch {
+      if hasBegun { await connection.endWithoutWaiting(commits: false) }
+      // The body may have replaced the error of a statement by its own.
+      if let failure, failure.remedy != .none || !(error is DatabaseError) && failure.isUnavailable {
+        return .failed(failure)
+      }
+      if case .stopped? = failure { return .failed(failure!) }
+      return .thrown(error)
+    }
+    // A body that goes on after a failed statement has no transaction any more.
+    if let failure {
+      if hasBegun { await connection.endWithoutWaiting(commits: false) }
+      return .failed(failure)
+    }
+    guard hasBegun else { return .committed }
+    guard hasWritten else {
+      await connection.endWithoutWaiting(commits: true)
+      return .committed
+    }
+    return await commit()
+  }
+
+  private func commit() async -> Outcome {
+    do throws(PostgresFailure) {
+      return try await connection.commit() ? .committed : .failed(.lost("the server undid the transaction"))
+    } catch {
+      // An answer other than the end of the connection says that nothing was committed.
+      if case .server(let fields) = error, !fields.endsConnection { return .failed(error) }
+      return .unknown(error)
+    }
+  }
+
+  // MARK: RemoteSession
+
+  func run(_ statement: SQLText, _ values: [SQLValue]) async throws(DatabaseError) -> SQLResult {
+    try requireIntact()
+    do throws(PostgresFailure) {
+      let begins = !hasBegun
+      hasBegun = true
+      let (result, described) = try await connection.run(
+        statement.text(for: .postgreSQL), values.map(Self.encode), begins: begins)
+      if !result.tag.hasPrefix("SELECT") { hasWritten = true }
+      let rows = try result.rows.map { row throws(PostgresFailure) in try Self.decode(row, described.columns) }
+      return SQLResult(rows: rows, changed: result.count)
+    } catch {
+      throw fail(error)
+    }
+  }
+
+  func run(script: String) async throws(DatabaseError) {
+    try requireIntact()
+    do throws(PostgresFailure) {
+      let begins = !hasBegun
+      hasBegun = true
+      hasWritten = true
+      try await connection.run(script: script, begins: begins)
+    } catch {
+      throw fail(error)
+    }
+  }
+
+  private func requireIntact() throws(DatabaseError) { if let failure { throw failure.error } }
+
+  private func fail(_ failure: PostgresFailure) -> DatabaseError {
+    self.failure = failure
+    return failure.error
+  }
+
+  private static func encode(_ value: SQLValue) -> PostgresValue {
+    switch value {
+    case .null: .null
+    case .int(let number): .int(number)
+    case .text(let text): .text(text)
+    case .blob(let bytes): .bytes(bytes)
+    }
+  }
+
+  private static func decode(_ row: PostgresRow, _ columns: [PostgresColumn]) throws(PostgresFailure) -> [SQLValue] {
+    guard row.count == columns.count else { throw .lost("protocol error: a row of \(row.count) columns") }
+    var values: [SQLValue] = []
+    values.reserveCapacity(columns.count)
+    for (index, column) in columns.enumerated() {
+      do throws(PostgresProtocolError) {
+        let format = PostgresValue.format(of: column.type)
+        values.append(sql(try PostgresValue(decoding: row[index], as: column.type, format)))
+      } catch {
+        throw PostgresFailure(error)
+      }
+    }
+    return values
+  }
+
+  private static func sql(_ value: PostgresValue) -> SQLValue {
+    switch value {
+    case .null: .null
+    case .bool(let flag): .int(flag ? 1 : 0)
+    case .int(let number): .int(number)
+    case .text(let text): .text(text)
+    case .bytes(let bytes): .blob(bytes)
+    case .uuid(let bytes): .text(Hex.encode(bytes))
+    case .time(let time): .text(time.rfc3339)
+    case .endOfTime(let isPositive): .text(isPositive ? "infinity" : "-infinity")
+    }
+  }
+}
+
+extension PostgresFailure {
+  /// Whether the service should answer 503.
+  fileprivate var isUnavailable: Bool { error.isUnavailable }
+}
