@@ -9,8 +9,10 @@ struct Configuration {
   private var values: [String: [String]] = [:]
   /// The token of the services of this process, if others prove by a certificate that they are services.
   private var ownToken: String?
+  private let passwords: DatabasePasswords
 
   init(_ arguments: Arguments, environment: [(name: String, value: String)]) throws(UsageError) {
+    passwords = DatabasePasswords(environment)
     var layers: [[String: [String]]] = [[:], [:], [:]]
     for setting in Setting.all {
       if let given = arguments.values[setting.flag] {
@@ -132,6 +134,9 @@ struct Configuration {
   /// The token that services show each other, or nil.
   var serviceToken: String? { list("service-token").first ?? ownToken }
 
+  /// The URL of the User Service's database; nil if that is a file.
+  var usersDatabase: String? { (list("users-database") + list("database")).first }
+
   func text(_ flag: String) -> String { values[flag]![0] }
   func list(_ flag: String) -> [String] { values[flag]! }
   func int(_ flag: String) -> Int { Int(text(flag))! }
@@ -145,7 +150,10 @@ struct Configuration {
         if values.isEmpty { return nil }
         let shown =
           setting.isSecret
-          ? values.map { _ in "***" } : setting.flag == "amqp" ? values.map(BrokerURL.redacted) : values
+          ? values.map { _ in "***" }
+          : setting.flag == "amqp"
+            ? values.map(BrokerURL.redacted)
+            : DatabaseURL.flags.contains(setting.flag) ? values.map(PostgresURL.redacted) : values
         if setting.isRepeatable { return .init(setting.key, .array(shown.map { .string($0) })) }
         switch setting.kind {
         case .flag: return .init(setting.key, .bool(shown[0] == "true"))
@@ -156,8 +164,15 @@ struct Configuration {
   }
 
   /// The options of the User Service.
-  var users: UserServiceOptions {
+  /// - Throws: `UsageError` if the password of its database cannot be read.
+  func users() throws(UsageError) -> UserServiceOptions {
     var options = UserServiceOptions()
+    if let url = usersDatabase {
+      var servers = PostgresOptions(try DatabaseURL.parse(url, "--database"))
+      servers.connections = int("database-connections")
+      try passwords.add(to: &servers)
+      options.database.servers = servers
+    }
     options.address = SocketAddress(host: text("host"), port: UInt16(int("users-port")))
     options.secrets = list("jwt-secret").map { Array($0.utf8) }
     options.accessTokenLifetime = duration("access-token-ttl")

@@ -58,7 +58,7 @@ final class Host {
         try await BrokerEndpoint.start($0, options, http: http, server)
       }
     case "users":
-      let options = configuration.users
+      let options = try configuration.users()
       if options.secrets.contains(where: { $0.count < 32 }) {
         node.environment.log.warning(
           "short-jwt-secret", ["advice": "HS256 requires a key of 32 bytes or more (RFC 7518 §3.2)"])

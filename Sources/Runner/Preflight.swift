@@ -24,7 +24,10 @@ struct Preflight {
     try checkNeeds()
     try checkData()
     try TLSFiles(configuration).check()
-    for file in services.compactMap(Self.database(of:)) { try check(file) }
+    try checkDatabases()
+    for service in services where service != "users" || configuration.usersDatabase == nil {
+      if let file = Self.database(of: service) { try check(file) }
+    }
   }
 
   // MARK: Addresses
@@ -69,6 +72,16 @@ struct Preflight {
       if service == "chat" && !hasUsers || service == "customers" && !hasUsers && mapping.credentialServer == nil {
         throw UsageError("\(service) needs users, which this process does not run: set --users-url to its URL")
       }
+    }
+  }
+
+  /// Refuses a database server for services that keep files in this version.
+  private func checkDatabases() throws(UsageError) {
+    if services.contains("users") { _ = try configuration.users() }
+    guard !configuration.list("database").isEmpty else { return }
+    if let other = services.first(where: { $0 != "users" && Self.database(of: $0) != nil }) {
+      throw UsageError(
+        "--database: \(other) keeps its data in files in this version; use --users-database, or run users by itself")
     }
   }
 

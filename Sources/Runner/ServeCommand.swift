@@ -69,7 +69,9 @@ enum ServeCommand {
     let certificates = try files.makeCertificates()
     let host = Host(configuration, certificates, storage: storage, log: log, say: say)
     for service in services {
-      do { try host.start(service) } catch { throw UsageError(explain(error, service, data: data)) }
+      do { try host.start(service) } catch {
+        throw UsageError(explain(error, service, data: data, configuration.usersDatabase))
+      }
     }
     let level = Log.Level.allCases.first { $0.name == configuration.text("log-level") }!
     CertificateWatch(files, certificates, Log(node: "tls", threshold: level) { log.write($0) }, signals).start()
@@ -80,12 +82,16 @@ enum ServeCommand {
   }
 
   /// An error message that tells an operator what to do.
-  private static func explain(_ error: any Error, _ service: String, data: String) -> String {
+  private static func explain(
+    _ error: any Error, _ service: String, data: String, _ usersDatabase: String?
+  ) -> String {
     switch error {
     case NetworkError.addressInUse(let address): "port \(address.port) on \(address.host) is in use"
     case NetworkError.permissionDenied(let address): "this user may not listen on \(address)"
     case NetworkError.unreachable(let why): "cannot listen: \(why)"
     case let error as UsageError: error.message
+    case let error as DatabaseError where service == "users" && usersDatabase != nil:
+      "\(PostgresURL.redacted(usersDatabase!)): \(error.reason)"
     case let error as DatabaseError: "\(data)/\(service == "users" ? "accounts" : service).db: \(error.reason)"
     case let error as StorageError: "--data \(data): \(describe(error))"
     default: "cannot start: \(error)"

@@ -131,6 +131,15 @@ struct Setting {
       flag: "ca", placeholder: "FILE", kind: .text, standard: nil,
       help: "authorities of the servers that this process connects to; default: those of the system"),
     Setting(
+      flag: "database", placeholder: "URL", kind: .text, standard: nil,
+      help: "PostgreSQL in place of files: postgresql://user:password@host:port/database; for the User Service only"),
+    Setting(
+      flag: "users-database", placeholder: "URL", kind: .text, standard: nil,
+      help: "PostgreSQL of the User Service, if other services of this process keep files"),
+    Setting(
+      flag: "database-connections", placeholder: "N", kind: .integer(PostgresOptions.connectionRange), standard: "16",
+      help: "maximum number of connections of a service to PostgreSQL"),
+    Setting(
       flag: "service-token", placeholder: "T", kind: .text, standard: nil, help: "token that services show each other",
       isSecret: true),
     Setting(
@@ -247,6 +256,7 @@ struct Setting {
         throw UsageError("\(source): \"\(value)\" is not one of \(choices.joined(separator: ", "))\(hint)")
       }
     }
+    if DatabaseURL.flags.contains(flag) { _ = try DatabaseURL.parse(value, source) }
     if flag == "service-token", value.utf8.count < ServiceAccess.shortestToken {
       throw UsageError(
         "\(source): a token must have at least \(ServiceAccess.shortestToken) characters, not \(value.utf8.count)")

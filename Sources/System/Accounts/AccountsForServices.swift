@@ -59,8 +59,8 @@ extension UserService {
   func userForService(_ call: Call) async throws -> Reply {
     guard let name = AccountName(call.string("username")), !name.isEmail,
       let user = try await database.transaction({ connection -> (id: AccountID, username: String)? in
-        let users = AccountsTables(connection).users
-        guard let user = try await users.find(name), let username = try await users.username(of: user.id) else {
+        let tables = AccountsTables(connection)
+        guard let user = try await tables.find(name), let username = try await tables.users.username(of: user.id) else {
           return nil
         }
         return (user.id, username)

@@ -32,6 +32,26 @@ struct AccountsTables {
     return try await names.fold(onlyMissing: true)
   }
 
+  /// Gives keys to names that an operator has added to a server's tables since the start.
+  private func completeNames() async throws(DatabaseError) {
+    guard try await names.areMissing() else { return }
+    try await connection.lock(.schema)
+    _ = try await names.fold(onlyMissing: true)
+  }
+
+  /// Finds an account by its email or username.
+  func find(_ name: AccountName) async throws(DatabaseError) -> StoredUser? {
+    if let user = try await users.find(name) { return user }
+    try await completeNames()
+    return try await users.find(name)
+  }
+
+  /// Refuses an email or a username that another account has.
+  func requireFree(_ email: EmailAddress, _ username: Username) async throws {
+    try await completeNames()
+    try await users.requireFree(email, username)
+  }
+
   /// Deletes an account with its sessions, and adds the events that tell other services.
   func deleteUser(_ user: AccountID) async throws {
     try await users.lock(user)

@@ -31,6 +31,13 @@ struct NameKeys {
     return withoutKey
   }
 
+  /// Whether an account lacks a key.
+  func areMissing() async throws(DatabaseError) -> Bool {
+    try await connection.first("SELECT 1 FROM users WHERE email_key IS NULL OR username_key IS NULL LIMIT 1") { _ in
+      true
+    } ?? false
+  }
+
   private enum Column: String {
     case email = "email_key"
     case username = "username_key"

@@ -111,7 +111,7 @@ public actor UserService: HTTPBackend {
     }
     let byCase = options.planted(.usernamesByCase)
     // No password is hashed for a name that is taken.
-    if !byCase { try await database.transaction { try await AccountsTables($0).users.requireFree(email, username) } }
+    if !byCase { try await database.transaction { try await AccountsTables($0).requireFree(email, username) } }
     try admitRegistration(from: host.flatMap(ClientAddress.init))
     let hash = try await passwords.hash(chosen, in: .registrations)
     let now = environment.clock.wallTime.rfc3339
@@ -120,6 +120,8 @@ public actor UserService: HTTPBackend {
         return try await connection.addUserByCase(id, email: email, username: username, password: hash, at: now)
       }
       try await AccountsTables(connection).users.add(id, email: email, username: username, password: hash, at: now)
+    } ifUnknown: {
+      try await AccountsTables($0).users.username(of: id) == nil ? nil : ()
     }
     return username.text
   }
@@ -153,7 +155,7 @@ public actor UserService: HTTPBackend {
       throw AccountRefusal.invalid("the name of an account has at most \(AccountName.maximumBytes) bytes")
     }
     try admit(nil, address)
-    let stored = try await database.transaction { try await AccountsTables($0).users.find(name) }
+    let stored = try await database.transaction { try await AccountsTables($0).find(name) }
     let account = stored.map { LoginThrottle.Account(id: $0.id) } ?? .init(unknown: name)
     try admit(account, nil)
     let password = Password(trying: password)
@@ -191,7 +193,11 @@ public actor UserService: HTTPBackend {
 
   func deleteUser(_ call: Call) async throws -> Reply {
     let principal = call.principal!
-    try await act(principal) { try await $0.deleteUser(principal.account) }
+    try await act(principal) {
+      try await $0.deleteUser(principal.account)
+    } ifUnknown: {
+      try await $0.users.username(of: principal.account) == nil ? () : nil
+    }
     await bell.ring()
     return .success("user deleted")
   }
@@ -241,6 +247,10 @@ public actor UserService: HTTPBackend {
       let rules = sessionRules
       let endedOthers = try await database.transaction {
         try await AccountsTables($0).sessions.add(session, of: principal.account, login: login, at: now, rules)
+      } ifUnknown: {
+        let owner = try await AccountsTables($0).sessions.owner(of: session, at: now, rules)
+        // Sessions that were ended to make room are told of, if there were any.
+        return owner?.id == principal.account ? true : nil
       }
       if endedOthers { await bell.ring() }
     }
@@ -268,7 +278,12 @@ public actor UserService: HTTPBackend {
   func deleteSession(_ call: Call) async throws -> Reply {
     let session = try sessionID(call)
     let principal = call.principal!
-    try await act(principal) { try await $0.sessions.delete(session, of: principal.account) }
+    let (now, rules) = (environment.clock.wallTime, sessionRules)
+    try await act(principal) {
+      try await $0.sessions.delete(session, of: principal.account)
+    } ifUnknown: {
+      try await $0.sessions.owner(of: session, at: now, rules) == nil ? () : nil
+    }
     await bell.ring()
     return .success("session deleted")
   }
@@ -300,15 +315,19 @@ public actor UserService: HTTPBackend {
     return session
   }
 
-  /// Runs a transaction on behalf of a user whose login is not revoked.
+  /// Runs a transaction on behalf of a user whose login is not revoked. `lookUp` finds out whether it
+  /// is durable if its commit has no answer.
   private func act<R: Sendable>(
-    _ principal: Principal, _ body: @escaping @Sendable (AccountsTables) async throws -> R
+    _ principal: Principal, _ body: @escaping @Sendable (AccountsTables) async throws -> R,
+    ifUnknown lookUp: @escaping @Sendable (AccountsTables) async throws -> R? = { _ in nil }
   ) async throws -> R {
     let looksUpRevocation = !options.planted(.ignoresRevocation)
     return try await database.transaction { connection in
       let tables = AccountsTables(connection)
       if looksUpRevocation { try await tables.tokens.requireLive(principal.loginID) }
       return try await body(tables)
+    } ifUnknown: {
+      try await lookUp(AccountsTables($0))
     }
   }
 
