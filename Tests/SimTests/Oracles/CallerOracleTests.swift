@@ -92,7 +92,9 @@ struct CallerOracleTests {
     users.start()
     world.run(until: .seconds(2))
     #expect(
-      DirectoryCheck.faults(of: users.files) == ["accounts.db: the ids of session events are below the next one: 9"])
+      DirectoryCheck.faults(of: users.files, isComparing: true) == [
+        "accounts.db: the ids of session events are below the next one: 9"
+      ])
     let oracle = try #require(Oracle.all.first { $0.name == "sound" })
     #expect(oracle.violations(in: Evidence(run: RunEvidence(unsound: ["a fault"]))).count == 1)
     #expect(oracle.violations(in: Evidence()).isEmpty)

@@ -43,20 +43,22 @@ actor PostgresDatabase: RemoteDatabase {
   func transaction(_ body: @escaping @Sendable (SQLSession) async throws -> Void) async throws {
     do {
       if !isMigrated { try await migrate() }
+      let start = environment.clock.now
       try await perform(body)
-      note(nil)
+      noteCommit(after: environment.clock.now - start)
     } catch {
       if let failure = error as? DatabaseError, failure.isUnavailable { note(failure) }
       throw error
     }
   }
 
-  private func note(_ failure: DatabaseError?) {
-    guard let failure else {
-      isAvailable = true
-      lastCheck = environment.clock.now
-      return observer.committed(1)
-    }
+  private func noteCommit(after duration: Duration) {
+    isAvailable = true
+    lastCheck = environment.clock.now
+    observer.committed(1, duration)
+  }
+
+  private func note(_ failure: DatabaseError) {
     environment.log.write(isAvailable ? .error : .debug, "database-failed", ["error": .string(failure.reason)])
     isAvailable = false
     observer.failed(failure)
