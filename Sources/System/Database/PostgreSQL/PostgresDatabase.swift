@@ -44,18 +44,13 @@ actor PostgresDatabase: RemoteDatabase {
     do {
       if !isMigrated { try await migrate() }
       let start = environment.clock.now
-      try await perform(body)
-      noteCommit(after: environment.clock.now - start)
+      let hasWritten = try await perform(body)
+      (isAvailable, lastCheck) = (true, environment.clock.now)
+      if hasWritten { observer.committed(1, environment.clock.now - start) }
     } catch {
       if let failure = error as? DatabaseError, failure.isUnavailable { note(failure) }
       throw error
     }
-  }
-
-  private func noteCommit(after duration: Duration) {
-    isAvailable = true
-    lastCheck = environment.clock.now
-    observer.committed(1, duration)
   }
 
   private func note(_ failure: DatabaseError) {
@@ -76,7 +71,7 @@ actor PostgresDatabase: RemoteDatabase {
     let (migrations, service) = (migrations, service)
     for attempt in 1... {
       do {
-        try await perform { try await migrations.apply(toServer: $0, service: service) }
+        _ = try await perform { try await migrations.apply(toServer: $0, service: service) }
         isMigrated = true
         return
       } catch DatabaseError.unknownOutcome(let reason) {
@@ -105,7 +100,8 @@ actor PostgresDatabase: RemoteDatabase {
 
   // MARK: Attempts
 
-  private func perform(_ body: @escaping @Sendable (SQLSession) async throws -> Void) async throws {
+  /// Runs a transaction until it is durable or nothing helps. Returns whether it has written.
+  private func perform(_ body: @escaping @Sendable (SQLSession) async throws -> Void) async throws -> Bool {
     var conflicts = 0
     var losses = 0
     var conflictDelays = Backoff(shortest: .milliseconds(1))
@@ -117,7 +113,7 @@ actor PostgresDatabase: RemoteDatabase {
       await pool.give(connection)
       let failure: PostgresFailure
       switch outcome {
-      case .committed: return
+      case .committed(let hasWritten): return hasWritten
       case .thrown(let error): throw error
       case .unknown(.stopped(let error)), .failed(.stopped(let error)): throw error
       case .unknown(let failure): throw DatabaseError.unknownOutcome(failure.error.reason)

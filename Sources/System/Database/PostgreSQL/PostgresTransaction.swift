@@ -5,7 +5,7 @@ final class PostgresTransaction: RemoteSession {
   /// How an attempt ended.
   enum Outcome {
     /// It is durable, or has changed nothing.
-    case committed
+    case committed(hasWritten: Bool)
     /// Its body threw, and its changes are undone.
     case thrown(any Error)
     /// It failed, and nothing of it is kept.
@@ -39,17 +39,18 @@ final class PostgresTransaction: RemoteSession {
       if hasBegun { await connection.endWithoutWaiting(commits: false) }
       return .failed(failure)
     }
-    guard hasBegun else { return .committed }
+    guard hasBegun else { return .committed(hasWritten: false) }
     guard hasWritten else {
       await connection.endWithoutWaiting(commits: true)
-      return .committed
+      return .committed(hasWritten: false)
     }
     return await commit()
   }
 
   private func commit() async -> Outcome {
     do throws(PostgresFailure) {
-      return try await connection.commit() ? .committed : .failed(.lost("the server undid the transaction"))
+      return try await connection.commit()
+        ? .committed(hasWritten: true) : .failed(.lost("the server undid the transaction"))
     } catch {
       // An answer other than the end of the connection says that nothing was committed.
       if case .server(let fields) = error, !fields.endsConnection { return .failed(error) }
