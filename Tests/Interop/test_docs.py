@@ -12,6 +12,7 @@ import unittest
 import documents
 from documents import ROOT
 from harness import BINARY, PORT_FLAGS, Server
+from postgres import Postgres
 
 SERVICES = ("broker", "users", "manager", "supervisor", "chat", "customers")
 PORTS = {"users": 8001, "chat": 5000, "customers": 5500, "manager": 20000}
@@ -47,6 +48,17 @@ class Documents(unittest.TestCase):
         command = command.replace("/var/lib/parley-", f"{self.here}/parley-").replace("/var/lib/parley", self.server.data)
         return command.replace("/backups/", f"{self.here}/backups/")
 
+    def at_our_database(self, command):
+        """Replaces the servers of PostgreSQL with one of the test, behind one that is down."""
+        if not re.search(r"createdb|postgresql://", command):
+            return command
+        if "PGPORT" not in self.environment:
+            postgres = Postgres().start()
+            self.addCleanup(postgres.stop)
+            self.environment.update(PGHOST="127.0.0.1", PGPORT=str(postgres.port), PGUSER="owner", PGPASSWORD="secret")
+        port = self.environment["PGPORT"]
+        return command.replace("parley@db1,db2:5433", f"owner@127.0.0.1:1,127.0.0.1:{port}")
+
     def run_command(self, command, timeout=240):
         return subprocess.run(["bash", "-c", command], cwd=self.here, env=self.environment, text=True,
                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=timeout)
@@ -57,7 +69,7 @@ class Documents(unittest.TestCase):
         flags = " ".join(f"{flag} 0" for flag in PORT_FLAGS.values())
         with tempfile.TemporaryDirectory() as data:
             command = re.sub(r" --data \S+", "", command) + f" --data {data} {flags}"
-            process = subprocess.Popen(["bash", "-c", "exec " + command], cwd=self.here, env=self.environment, text=True,
+            process = subprocess.Popen(["bash", "-c", "exec env " + command], cwd=self.here, env=self.environment, text=True,
                                        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
             try:
                 lines = []
@@ -83,8 +95,8 @@ class Documents(unittest.TestCase):
             for product in re.findall(r"^swift run (\w+)", command):
                 self.assertIn(f'"$bin/{product}"', script)
             return ""
-        command = documents.bounded(self.in_our_folders(self.at_our_ports(command)))
-        if command.startswith("parley serve") and "--check" not in command:
+        command = documents.bounded(self.at_our_database(self.in_our_folders(self.at_our_ports(command))))
+        if re.match(r"(\w+=\S+ )*parley serve", command) and "--check" not in command:
             return self.serves(command)
         result = self.run_command(command)
         # The short search may find the planted bug. Then it fails, as it should.

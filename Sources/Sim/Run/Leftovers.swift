@@ -46,6 +46,9 @@ struct Inventory {
     ("System.BrokerMessage", .max), (".ReturnedEntries.heap", .max),
     // The connections of a pool stay until its next request, at most as many as requests at once.
     ("System.HTTPClientPool.idle", 16), ("System.HTTPClient", 16),
+    // With TLS, each of these connections has a stream and a context.
+    ("System.SecureConnection", 16), ("System.SecureStream", 16), ("System.ByteBIO", 16),
+    ("System.ClientContext", 16), ("System.Trust.authorities", 16),
     // Removed elements leave gaps, at most as many as there are elements. `index` has no gaps.
     (">.places", .max),
     // Users who came and left while nobody wanted them, at most 64 more than twice the users.
