@@ -4,8 +4,6 @@ import System
 struct ChatSessionHistories {
   /// The time in which an ended session stops working (contract), in nanoseconds.
   private static let closing: Int64 = 5_000_000_000
-  /// A session id that is shorter could be guessed, and needs the access token of its owner.
-  private static let shortest = 32
 
   private struct End {
     /// The first request that may have ended the session.
@@ -16,24 +14,22 @@ struct ChatSessionHistories {
   }
 
   private let log: CallLog
-  private let identities: Identities
+  private let identities: ChatIdentities
   private var ends: [String: End] = [:]
 
-  init(_ log: CallLog, _ identities: Identities) {
+  init(_ log: CallLog, _ identities: ChatIdentities) {
     self.log = log
     self.identities = identities
-    for (index, call) in log.calls.enumerated() where !call.isMalformed {
+    for (index, call) in log.calls.enumerated() {
       switch (call.way, call.name) {
       case (.http(Scenario.chatNode), "POST /logout"): end(call.arguments["sessionID"]?.string, call, index)
-      case (.http(Scenario.usersNode), "DELETE /delete-session"),
-        (.http(Scenario.usersNode), "POST /services/logout"):
+      case (.http(Scenario.usersNode), "DELETE /delete-session"):
         end(call.arguments["session_id"]?.string, call, index)
       default: break
       }
     }
     for (name, index) in identities.deletions {
-      for session in identities.sessions.keys.sorted()
-      where identities.sessions[session]!.owners.contains(where: { $0.name == name }) {
+      for session in identities.sessions.keys.sorted() where identities.sessions[session]!.name == name {
         end(session, log.calls[index], index)
       }
     }
@@ -55,30 +51,19 @@ struct ChatSessionHistories {
   /// The first call that a session explains neither as one that runs nor as one that has ended.
   func breach() -> Breach? {
     for (index, call) in log.calls.enumerated() {
-      guard let session = session(of: call) else { continue }
+      guard let session = session(of: call), identities.sessions[session] != nil else { continue }
       if call.saysNoSession {
-        // On a socket the answer may be about the session in the event.
-        let named = call.arguments["sessionID"]?.string ?? session
-        guard
-          [session, named].allSatisfy({ mustRun($0, from: call.interval.invoked, to: call.interval.answered) })
-        else { continue }
+        guard ends[session]?.invoked ?? .max > call.interval.answered else { continue }
         return Breach(
           "a session ends only when somebody ends it", [log.say(index), "and nobody had ended the session"])
       }
-      guard call.status == 200 else { continue }
-      guard let opened = identities.sessions[session] else {
-        return Breach("a session works only when somebody has opened it", [log.say(index)])
-      }
-      if session.utf8.count < Self.shortest, call.token == nil {
-        return Breach("a session id that could be guessed needs its owner's access token", [log.say(index)])
-      }
-      if let end = ends[session], opened.openings == 1, call.interval.invokedAt - Self.closing > end.acknowledgedAt {
+      if call.status == 200, let end = ends[session], call.interval.invokedAt - Self.closing > end.acknowledgedAt {
         return Breach("an ended session is of no use after 5 s", [log.say(end.call!), log.say(index)])
       }
     }
-    for socket in log.sockets {
+    for socket in log.sockets where identities.sessions[socket.session] != nil {
       guard let refusal = socket.refusal, refusal.message == "no such session",
-        mustRun(socket.session, from: socket.begun, to: refusal.position)
+        ends[socket.session]?.invoked ?? .max > refusal.position
       else { continue }
       return Breach(
         "a session ends only when somebody ends it",
@@ -88,14 +73,6 @@ struct ChatSessionHistories {
         ])
     }
     return nil
-  }
-
-  /// Whether a session certainly ran from one position to another, and needs no access token.
-  private func mustRun(_ session: String, from begin: Int, to end: Int) -> Bool {
-    guard let opened = identities.sessions[session], opened.begun < begin, session.utf8.count >= Self.shortest else {
-      return false
-    }
-    return ends[session]?.invoked ?? .max > end
   }
 
   /// The session that admits a call.

@@ -9,7 +9,8 @@ extension ScenarioDraw {
   func secured(_ scenario: JSONValue, _ nodes: [String], _ seconds: Int) -> JSONValue {
     guard secrets.chance(Self.share) else { return scenario }
     let topology = scenario["topology"] ?? .object([])
-    let secure = scenario.setting("topology", topology.setting("tls", true))
+    // A replaced certificate stays until the last connection with it has ended.
+    let secure = scenario.removing("atRest").setting("topology", topology.setting("tls", true))
     guard secrets.chance(0.5) else { return secure }
     let node = JSONValue.string(secrets.pick(nodes))
     let fault: JSONValue =

@@ -19,14 +19,13 @@ public struct DirectoryCheck: Sendable {
     } + breaches
   }
 
-  /// Checks all databases of a directory, and compares them with each other unless `isComparing` is
-  /// false. Copies their logs into them.
-  public init(of storage: any Storage, isComparing: Bool = true) throws(DatabaseError) {
+  /// Checks all databases of a directory. Copies their logs into them.
+  public init(of storage: any Storage) throws(DatabaseError) {
     let found = try DatabaseFile.asDatabaseError { () throws(StorageError) in
       try DataDirectory.databases(in: storage)
     }
     for database in found { databases.append((database, try DatabaseCheck(database, in: storage))) }
-    guard !isDamaged, isComparing else { return }
+    guard !isDamaged else { return }
     let current = databases.filter { $0.check.version == $0.database.migrations.version }.map(\.database.path)
     for rule in Self.rules where current.contains(rule.first.path) && current.contains(rule.second.path) {
       let connection = try SQLConnection(path: rule.first.path, vfs: StorageVFS(storage), synchronous: true)
@@ -72,10 +71,10 @@ public struct DirectoryCheck: Sendable {
 }
 
 extension DirectoryCheck {
-  /// The faults of databases in memory, a line each. `isComparing` as for `init`.
-  public static func faults(of files: [(name: String, bytes: [UInt8])], isComparing: Bool) -> [String] {
+  /// The faults of databases in memory, a line each.
+  public static func faults(of files: [(name: String, bytes: [UInt8])]) -> [String] {
     do throws(DatabaseError) {
-      return try DirectoryCheck(of: MemoryStorage(files), isComparing: isComparing).lines
+      return try DirectoryCheck(of: MemoryStorage(files)).lines
     } catch {
       return [error.reason]
     }

@@ -81,7 +81,7 @@ final class CallingHTTP {
     var (token, proof): (JSONValue?, String?)
     switch row.route.access {
     case .anyone: break
-    case .service: if caller.isTrusted { proof = Scenario.serviceToken }
+    case .service: if caller.isAlone { proof = Scenario.serviceToken }
     case .user:
       token = known.draw([ValueKind.accessToken], stream)
       proof = token?.string ?? "none"
@@ -190,20 +190,14 @@ final class CallingHTTP {
   // MARK: What is seen
 
   private func begin(_ request: CallRequest) -> Int {
-    let (history, user) = (caller.history, caller.user)
-    let log = user.log.begin(
-      user.name, at: request.row.service, request.row.name, request.sent, token: request.proof,
-      isMalformed: request.isMalformed)
+    let history = caller.history
     history.calls.append(
-      CallerRequest(
-        person: user.name, row: request.row, what: request.what, isMalformed: request.isMalformed,
-        interval: history.begin(), log: log))
+      CallerRequest(person: caller.user.name, row: request.row, what: request.what, interval: history.begin()))
     return history.calls.count - 1
   }
 
   private func end(_ record: Int, _ ending: CallerRequest.Ending) {
     caller.history.calls[record].ending = ending
-    if case .answered(let response) = ending { caller.user.log.end(caller.history.calls[record].log, response) }
     caller.history.end(&caller.history.calls[record].interval)
   }
 
