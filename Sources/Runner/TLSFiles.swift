@@ -139,19 +139,24 @@ final class CertificateWatch: Sendable {
     self.signals = signals
   }
 
-  /// Starts the thread.
-  func start() { startThread(stackBytes: 256 << 10) { self.run() } }
-
-  private func run() {
-    var known = files.fingerprint
+  /// Warns of a certificate that expires soon, and starts the thread.
+  func start() {
+    let known = files.fingerprint
     var warned: Timestamp?
+    warn(&warned)
+    startThread(stackBytes: 256 << 10) { [warned] in self.run(known, warned) }
+  }
+
+  private func run(_ known: [Int64], _ warned: Timestamp?) {
+    var (known, warned) = (known, warned)
     while true {
-      if let expiry = certificates.expiry { warn(expiry, &warned) }
       let isAsked = signals.waitForReload(seconds: Self.interval)
       let current = files.fingerprint
-      if !isAsked, current == known { continue }
-      known = current
-      reload()
+      if isAsked || current != known {
+        known = current
+        reload()
+      }
+      warn(&warned)
     }
   }
 
@@ -166,7 +171,8 @@ final class CertificateWatch: Sendable {
     }
   }
 
-  private func warn(_ expiry: Timestamp, _ warned: inout Timestamp?) {
+  private func warn(_ warned: inout Timestamp?) {
+    guard let expiry = certificates.expiry else { return }
     let now = WallClock.now
     guard expiry - now < Self.notice else {
       warned = nil
