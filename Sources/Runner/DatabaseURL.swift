@@ -37,7 +37,7 @@ struct DatabasePasswords {
     guard password == nil, let path, let bytes = readFile(path) else { return }
     var status = stat()
     guard stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFREG else { return }
-    // As libpq has it: a password that others can read is none.
+    // A password that others can read is no secret. libpq ignores such a file.
     guard status.st_mode & 0o077 == 0 else {
       throw UsageError("\(path): group or others can read it; run chmod 600 \(path)")
     }

@@ -136,3 +136,28 @@ def raw(port, data, timeout=5):
         except (TimeoutError, ConnectionResetError):
             pass
         return answer
+
+
+def write_until_killed(port, name, stop, users, sessions, lock):
+    """Registers users and adds sessions until `stop` is set or the server is killed. Notes what was
+    acknowledged."""
+    client = Client(port)
+    try:
+        for number in range(10**6):
+            user = f"{name}-{number}"
+            if stop.is_set() or client.register(user)[0] != 201:
+                return
+            with lock:
+                users.append(user)
+            status, answer = client.login(user)
+            if status != 200:
+                return
+            for index in range(5):
+                session = f"{user}-{index}"
+                status, _ = client.send("POST", "/add-session", {"session_id": session}, answer["access_token"])
+                if status != 200:
+                    return
+                with lock:
+                    sessions.setdefault(user, []).append(session)
+    except (OSError, http.client.HTTPException):
+        return

@@ -1,12 +1,11 @@
 """The server is killed fifty times under load. Every acknowledged write survives."""
 
-import http.client
 import random
 import threading
 import time
 import unittest
 
-from harness import Client, Server
+from harness import Client, Server, write_until_killed
 
 ROUNDS = 50
 
@@ -21,7 +20,7 @@ class Kill(unittest.TestCase):
         with Server(secret=None) as server:
             for number in range(ROUNDS):
                 stop = threading.Event()
-                threads = [threading.Thread(target=self.load, args=(server.port, f"u{number}x{k}", stop, users, sessions, lock))
+                threads = [threading.Thread(target=write_until_killed, args=(server.port, f"u{number}x{k}", stop, users, sessions, lock))
                            for k in range(6)]
                 for thread in threads:
                     thread.start()
@@ -37,27 +36,6 @@ class Kill(unittest.TestCase):
                 sessions.clear()
             self.assertGreater(writes, 50 * ROUNDS)
             print(writes, "acknowledged writes survived", ROUNDS, "kills")
-
-    @staticmethod
-    def load(port, name, stop, users, sessions, lock):
-        client = Client(port)
-        try:
-            for number in range(10**6):
-                user = f"{name}-{number}"
-                if stop.is_set() or client.register(user)[0] != 201:
-                    return
-                with lock:
-                    users.append(user)
-                token = client.login(user)[1]["access_token"]
-                for index in range(5):
-                    session = f"{user}-{index}"
-                    status, _ = client.send("POST", "/add-session", {"session_id": session}, token)
-                    if status != 200:
-                        return
-                    with lock:
-                        sessions.setdefault(user, []).append(session)
-        except (OSError, http.client.HTTPException):
-            return
 
     def check(self, port, users, sessions):
         client = Client(port)

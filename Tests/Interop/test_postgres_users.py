@@ -2,7 +2,6 @@
 while it serves, and kills of the database under load."""
 
 import datetime
-import http.client
 import os
 import random
 import re
@@ -12,7 +11,7 @@ import threading
 import time
 import unittest
 
-from harness import BINARY, Client, Server
+from harness import BINARY, Client, Server, write_until_killed
 from postgres import Postgres, Proxy, free_port
 
 ROUNDS = 15
@@ -185,7 +184,7 @@ class PostgresUsers(unittest.TestCase):
         lock = threading.Lock()
         for number in range(ROUNDS):
             stop = threading.Event()
-            threads = [threading.Thread(target=self.load, args=(server.port, f"u{number}x{k}", stop, users, sessions, lock))
+            threads = [threading.Thread(target=write_until_killed, args=(server.port, f"u{number}x{k}", stop, users, sessions, lock))
                        for k in range(6)]
             for thread in threads:
                 thread.start()
@@ -203,29 +202,6 @@ class PostgresUsers(unittest.TestCase):
             sessions.clear()
         self.assertGreater(writes, 10 * ROUNDS)
         print(writes, "acknowledged writes survived", ROUNDS, "kills")
-
-    @staticmethod
-    def load(port, name, stop, users, sessions, lock):
-        client = Client(port)
-        try:
-            for number in range(10**6):
-                user = f"{name}-{number}"
-                if stop.is_set() or client.register(user)[0] != 201:
-                    return
-                with lock:
-                    users.append(user)
-                status, answer = client.login(user)
-                if status != 200:
-                    return
-                for index in range(5):
-                    session = f"{user}-{index}"
-                    status, _ = client.send("POST", "/add-session", {"session_id": session}, answer["access_token"])
-                    if status != 200:
-                        return
-                    with lock:
-                        sessions.setdefault(user, []).append(session)
-        except (OSError, http.client.HTTPException):
-            return
 
     def check(self, port, users, sessions):
         client = Client(port)

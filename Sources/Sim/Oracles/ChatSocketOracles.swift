@@ -46,8 +46,8 @@ extension ChatOracles {
     return []
   }
 
-  /// `typing` is emitted when it is handled, and the events of a socket are handled in order. So whoever hears
-  /// a message that the same socket sent later has been told of the typing before.
+  /// `typing` is emitted when it is handled, and the events of a socket are handled in order. So
+  /// who receives a message that the same socket sent later has received the `typing` before.
   static func typing(_ evidence: ChatEvidence) -> [Breach] {
     let deleted = Set(evidence.replaced.flatMap { $0 })
     for typing in evidence.typings where !deleted.contains(typing.sender) && !deleted.contains(typing.peer) {

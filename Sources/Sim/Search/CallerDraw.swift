@@ -25,7 +25,7 @@ extension ScenarioDraw {
       case "accounts": [.http]
       case "queues": [.http, .amqp]
       case "chat", "sessions": [.http, .sockets]
-      // Clients of the broker are trusted as services are. Half of the callers are not.
+      // Half of the callers are no clients of the broker.
       default: calls.chance(0.5) ? ConnectionKind.allCases : [.http, .sockets]
       }
     return [

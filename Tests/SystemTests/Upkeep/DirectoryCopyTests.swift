@@ -6,13 +6,15 @@ import Testing
 /// Databases are copied while a writer commits, between any two reads of the copier.
 @Suite("Copies of a directory in use")
 struct DirectoryCopyTests {
-  /// A storage that calls a function before each read.
+  /// A storage that calls a function before each read, and whose files seem to be copied when a test
+  /// says so.
   private struct Watched: Storage {
     let base: MemoryStorage
-    let beforeRead: @Sendable () -> Void
+    var mark: Mark?
+    var beforeRead: @Sendable () -> Void = {}
 
     func open(_ path: String, create: Bool) throws(StorageError) -> any File {
-      WatchedFile(base: try base.open(path, create: create), beforeRead: beforeRead)
+      WatchedFile(base: try base.open(path, create: create), mark: mark, beforeRead: beforeRead)
     }
     func exists(_ path: String) -> Bool { base.exists(path) }
     func remove(_ path: String) throws(StorageError) { try base.remove(path) }
@@ -21,8 +23,13 @@ struct DirectoryCopyTests {
     func syncDirectory() {}
   }
 
+  private final class Mark: @unchecked Sendable {
+    var isBeingCopied = false
+  }
+
   private struct WatchedFile: File {
     let base: any File
+    let mark: Mark?
     let beforeRead: @Sendable () -> Void
 
     func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int64) throws(StorageError) -> Int {
@@ -38,7 +45,10 @@ struct DirectoryCopyTests {
     func isStillNamed() throws(StorageError) -> Bool { try base.isStillNamed() }
     func lock() throws(StorageError) { try base.lock() }
     func markAsBeingCopied() throws(StorageError) { try base.markAsBeingCopied() }
-    func isBeingCopied() throws(StorageError) -> Bool { try base.isBeingCopied() }
+    func isBeingCopied() throws(StorageError) -> Bool {
+      if let mark { return mark.isBeingCopied }
+      return try base.isBeingCopied()
+    }
     func close() { base.close() }
   }
 
@@ -174,7 +184,8 @@ struct DirectoryCopyTests {
 
   @Test("a database does not move its log while it is being copied")
   func checkpointsWait() async throws {
-    let storage = MarkedStorage()
+    let mark = Mark()
+    let storage = Watched(base: MemoryStorage(), mark: mark)
     var options = DatabaseOptions()
     options.longLog = 4096
     options.longestLog = 65_536
@@ -195,7 +206,7 @@ struct DirectoryCopyTests {
     try file.checkpointWhenLong()
     try write()
     let first = try salt()
-    storage.copied.isBeingCopied = true
+    mark.isBeingCopied = true
     try file.checkpointWhenLong()
     try write()
     #expect(try salt() == first)
@@ -204,48 +215,10 @@ struct DirectoryCopyTests {
     try write()
     let second = try salt()
     #expect(second != first, "the log may not grow for ever")
-    storage.copied.isBeingCopied = false
+    mark.isBeingCopied = false
     try write()
     try file.checkpointWhenLong()
     try write()
     #expect(try salt() != second)
-  }
-
-  private final class Mark: @unchecked Sendable {
-    var isBeingCopied = false
-  }
-
-  private struct MarkedStorage: Storage {
-    let base = MemoryStorage()
-    let copied = Mark()
-
-    func open(_ path: String, create: Bool) throws(StorageError) -> any File {
-      MarkedFile(base: try base.open(path, create: create), mark: copied)
-    }
-    func exists(_ path: String) -> Bool { base.exists(path) }
-    func remove(_ path: String) throws(StorageError) { try base.remove(path) }
-    func rename(_ path: String, to newPath: String) throws(StorageError) { try base.rename(path, to: newPath) }
-    func list() -> [String] { base.list() }
-    func syncDirectory() {}
-  }
-
-  private struct MarkedFile: File {
-    let base: any File
-    let mark: Mark
-
-    func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int64) throws(StorageError) -> Int {
-      try base.read(into: buffer, at: offset)
-    }
-    func write(_ bytes: UnsafeRawBufferPointer, at offset: Int64) throws(StorageError) {
-      try base.write(bytes, at: offset)
-    }
-    func sync() throws(StorageError) { try base.sync() }
-    func truncate(to size: Int64) throws(StorageError) { try base.truncate(to: size) }
-    func size() throws(StorageError) -> Int64 { try base.size() }
-    func isStillNamed() throws(StorageError) -> Bool { try base.isStillNamed() }
-    func lock() throws(StorageError) { try base.lock() }
-    func markAsBeingCopied() {}
-    func isBeingCopied() -> Bool { mark.isBeingCopied }
-    func close() { base.close() }
   }
 }

@@ -76,8 +76,8 @@ extension Analyzer {
     }
     result.sql += try order(query, result.columns, scope)
     let row = Scope([relation(of: try catalog.table(name), alias: alias, parameters: Slot.row)], outer: variables)
-    var recheck = "SELECT \(try items(query.core.items, row).0.joined(separator: ", "))"
-    if let filter = query.core.filter { recheck += " WHERE \(try condition(filter, row, "WHERE"))" }
+    let recheck =
+      "SELECT \(try items(query.core.items, row).0.joined(separator: ", "))" + (try filterText(query.core.filter, row))
     let plan = SelectPlan(
       sql: result.sql,
       locking: RowLocking(
@@ -121,6 +121,12 @@ extension Analyzer {
     return ("SELECT \(texts.joined(separator: ", "))", columns)
   }
 
+  /// The clause `WHERE` of a condition; empty without one.
+  private mutating func filterText(_ filter: SQLExpression?, _ scope: Scope) throws(ServerError) -> String {
+    guard let filter else { return "" }
+    return " WHERE \(try condition(filter, scope, "WHERE"))"
+  }
+
   private mutating func update(
     _ update: SQLUpdate, _ variables: Scope?
   ) throws(ServerError) -> (UpdatePlan, [ResultColumn]?) {
@@ -128,7 +134,7 @@ extension Analyzer {
     locks.append((table.id, .rowExclusive))
     let targets = Scope([relation(of: table, alias: update.alias)], outer: variables)
     let row = Scope([relation(of: table, alias: update.alias, parameters: Slot.row)], outer: variables)
-    let filter = try update.filter.map { e throws(ServerError) in " WHERE \(try condition(e, targets, "WHERE"))" } ?? ""
+    let filter = try filterText(update.filter, targets)
     let (returning, columns) = try self.returning(update.returning, table, update.alias, variables)
     let sets = try assignments(update.sets, table, targets)
     let recheck = try self.rowUpdate(update.sets, update.filter, table, row)
@@ -142,7 +148,7 @@ extension Analyzer {
     _ sets: [SQLAssignment], _ filter: SQLExpression?, _ table: Table, _ scope: Scope
   ) throws(ServerError) -> RowUpdate {
     let sets = try assignments(sets, table, scope)
-    let refusal = try filter.map { e throws(ServerError) in " WHERE \(try condition(e, scope, "WHERE"))" } ?? ""
+    let refusal = try filterText(filter, scope)
     return RowUpdate(columns: sets.columns, sql: "SELECT \(sets.sql.joined(separator: ", "))\(refusal)")
   }
 
@@ -178,8 +184,8 @@ extension Analyzer {
     locks.append((table.id, .rowExclusive))
     let targets = Scope([relation(of: table, alias: delete.alias)], outer: variables)
     let row = Scope([relation(of: table, alias: delete.alias, parameters: Slot.row)], outer: variables)
-    let filter = try delete.filter.map { e throws(ServerError) in " WHERE \(try condition(e, targets, "WHERE"))" } ?? ""
-    let recheck = try delete.filter.map { e throws(ServerError) in " WHERE \(try condition(e, row, "WHERE"))" } ?? ""
+    let filter = try filterText(delete.filter, targets)
+    let recheck = try filterText(delete.filter, row)
     let (returning, columns) = try self.returning(delete.returning, table, delete.alias, variables)
     let alias = delete.alias.quotedName
     let sql = "SELECT \(alias)._rowid_ FROM \(table.name.quotedName) AS \(alias)\(filter) ORDER BY \(alias)._rowid_"

@@ -171,16 +171,7 @@ struct AMQPParser {
   var isGreeted: Bool { if case .frames = state { true } else { false } }
 
   mutating func receive(_ bytes: [UInt8]) {
-    if start == buffer.count {
-      buffer = bytes
-      start = 0
-    } else {
-      if start > 65_536 {
-        buffer.removeFirst(start)
-        start = 0
-      }
-      buffer += bytes
-    }
+    buffer.receive(bytes, after: &start)
   }
 
   /// Returns the next event, or nil when it is not complete.

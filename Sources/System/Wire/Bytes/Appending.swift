@@ -20,6 +20,21 @@ extension String {
 }
 
 extension [UInt8] {
+  /// Appends bytes of a connection to those that a parser has not taken yet, which begin at `start`.
+  /// Removes taken bytes when none or many are left, so that a parser takes linear time.
+  mutating func receive(_ bytes: [UInt8], after start: inout Int) {
+    if start == count {
+      self = bytes
+      start = 0
+      return
+    }
+    if start > 65_536 {
+      removeFirst(start)
+      start = 0
+    }
+    self += bytes
+  }
+
   /// Appends a constant.
   mutating func append(_ text: StaticString) { text.withUTF8Buffer { append(contentsOf: $0) } }
 

@@ -16,16 +16,7 @@ struct PostgresPackets {
   var count: Int { buffer.count - start }
 
   mutating func receive(_ bytes: [UInt8]) {
-    if start == buffer.count {
-      buffer = bytes
-      start = 0
-    } else {
-      if start > 65_536 {
-        buffer.removeFirst(start)
-        start = 0
-      }
-      buffer += bytes
-    }
+    buffer.receive(bytes, after: &start)
   }
 
   /// Takes the next byte.
