@@ -123,16 +123,19 @@ enum QueueOracles {
   }
 
   static func withinLength(_ log: LimitsLog) -> [Breach] {
-    for round in log.lengthRounds {
-      if round.kept.count > LimitsLog.length {
-        return [Breach(["\(log.worker): \(round.kept.count) messages were in a queue of length \(LimitsLog.length)"])]
+    for round in log.lengthRounds where round.isOver {
+      if round.keptAlone.count > LimitsLog.length {
+        let numbers = round.keptAlone.sorted().map(String.init).joined(separator: ", ")
+        return [
+          Breach([
+            "\(log.worker): the messages \(numbers) of \(round.published) were in a queue of length \(LimitsLog.length)"
+          ])
+        ]
       }
-      if round.isOver,
-        let lost = (1...round.published).first(where: { !round.kept.contains($0) && !round.dropped.contains($0) })
-      {
+      if let lost = (1...round.published).first(where: { !round.kept.contains($0) && !round.dropped.contains($0) }) {
         return [Breach(["\(log.worker): message \(lost) of \(round.published) was neither kept nor dead-lettered"])]
       }
-      if round.isOver, !round.kept.contains(round.published) {
+      if !round.kept.contains(round.published) {
         return [Breach(["\(log.worker): the newest message, \(round.published), was not kept"])]
       }
     }

@@ -158,6 +158,7 @@ final class LimitsWorker: SimulatedUser {
     try await wait(environment) {
       let last = self.log.lengthRounds.last!
       return last.kept.union(last.dropped).count == count && last.kept.contains(count)
+        && last.keptAlone.count <= LimitsLog.length
     }
     await client.close()
     log.lengthRounds[log.lengthRounds.count - 1].isOver = true
@@ -192,6 +193,10 @@ final class LimitsLog {
     let published: Int
     var kept: Set<Int> = []
     var dropped: Set<Int> = []
+    /// Messages that were kept and not dropped. The consumer starts after a whole publication, which drops all
+    /// messages but the newest. A message that is both has come again: in a publication that was repeated, and
+    /// whose first bytes arrived late.
+    var keptAlone: Set<Int> { kept.subtracting(dropped) }
     /// Whether the worker waits for no more messages.
     var isOver = false
   }
