@@ -119,10 +119,6 @@ struct Configuration {
     if text("tls-self-signed") == "true", counts.0 > 0 {
       throw UsageError("--tls-self-signed and --tls-cert exclude each other")
     }
-    if servesTLS, !list("broker-http-port").isEmpty {
-      // With TLS, all sockets of the broker accept the protocol amqp alone (RFC 7301).
-      throw UsageError("--broker-http-port cannot be used with TLS")
-    }
     if !list("tls-client-ca").isEmpty, !servesTLS {
       throw UsageError("--tls-client-ca needs TLS: set --tls-cert and --tls-key")
     }

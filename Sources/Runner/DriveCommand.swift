@@ -70,7 +70,7 @@ enum DriveCommand {
       if url.isSecure { peers[url.address] = SecurePeer(.http, .named) }
     }
     let certificates = try TLSFiles(authorities: authorities).makeCertificates()
-    return { [peers] in SecureNetwork($0, certificates: certificates, application: .http, peers: peers) }
+    return { [peers] in SecureNetwork($0, certificates: certificates, peers: peers) }
   }
 
   /// Asks a server which service it is.

@@ -36,8 +36,7 @@ final class Host {
       memory: configuration.memory
     ) { [certificates] environment in
       if peers.isEmpty, !certificates.isServer { return environment.network }
-      return SecureNetwork(
-        environment, certificates: certificates, application: name == "broker" ? .amqp : .http, peers: peers)
+      return SecureNetwork(environment, certificates: certificates, peers: peers)
     }
     let service = try makeService(name, node)
     running.append((name, node, service))

@@ -22,47 +22,9 @@ import requests
 import documents
 import rabbit
 from harness import Server, SocketClient
+from tls import Authority, openssl
 
 SERVICES = ("broker", "users", "manager", "supervisor", "chat", "customers")
-
-
-def openssl(*words, text=None, timeout=20):
-    return subprocess.run(["openssl", *words], input=text, text=True, capture_output=True, timeout=timeout)
-
-
-class Authority:
-    """A certificate authority in a folder."""
-
-    def __init__(self, folder, name="ca"):
-        self.folder = pathlib.Path(folder)
-        self.certificate, self.key = self.folder / f"{name}.crt", self.folder / f"{name}.key"
-        self.run("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", self.key, "-out", self.certificate,
-                 "-subj", f"/CN={name}", "-days", "30", "-addext", "keyUsage=critical,keyCertSign")
-
-    def run(self, *words):
-        outcome = openssl(*map(str, words))
-        assert outcome.returncode == 0, outcome.stderr
-
-    def issue(self, file, *names, days=30, kind="rsa:2048"):
-        """Writes `file`.crt and `file`.key for the names, and returns their paths."""
-        certificate, key, request = (self.folder / f"{file}.{kind_}" for kind_ in ("crt", "key", "csr"))
-        how = ["-newkey", kind] if kind.startswith("rsa") else ["-newkey", "ec", "-pkeyopt", f"ec_paramgen_curve:{kind}"]
-        extensions = self.folder / f"{file}.ext"
-        extensions.write_text("subjectAltName=" + ",".join(
-            ("IP:" if re.fullmatch(r"[\d.]+", name) else "DNS:") + name for name in names))
-        draft, draft_key = f"{certificate}.new", f"{key}.new"
-        self.run("req", *how, "-nodes", "-keyout", draft_key, "-out", request, "-subj", f"/CN={names[0]}")
-        self.run("x509", "-req", "-in", request, "-CA", self.certificate, "-CAkey", self.key, "-CAcreateserial",
-                 "-days", str(days), "-extfile", extensions, "-out", draft)
-        os.replace(draft_key, key)
-        os.replace(draft, certificate)
-        return str(certificate), str(key)
-
-    def context(self, pair=None):
-        context = ssl.create_default_context(cafile=str(self.certificate))
-        if pair:
-            context.load_cert_chain(*pair)
-        return context
 
 
 def get(port, path, context, host="localhost", headers=None):
@@ -99,7 +61,7 @@ class Everything(unittest.TestCase):
         cls.pair = cls.authority.issue("first", "localhost", "127.0.0.1")
         cls.other = cls.authority.issue("second", "chat.example.com", kind="P-256")
         cls.server = Server("--tls-cert", cls.pair[0], "--tls-key", cls.pair[1], "--tls-cert", cls.other[0],
-                            "--tls-key", cls.other[1], services=SERVICES).start()
+                            "--tls-key", cls.other[1], "--broker-http-port", "0", services=SERVICES).start()
         cls.context = cls.authority.context()
 
     @classmethod
@@ -116,6 +78,17 @@ class Everything(unittest.TestCase):
         for name in ("users", "chat", "customers", "manager"):
             status, text = get(self.server.ports[name], "/health", self.context)
             self.assertEqual(status, 200, text)
+
+    def test_each_socket_speaks_its_own_protocol(self):
+        """A client that offers another protocol is refused, so that none can be led from one socket to another."""
+        ports = self.server.ports
+        for port, own, other in ((ports["broker"], "amqp", "http/1.1"), (ports["broker-http"], "http/1.1", "amqp"),
+                                 (ports["users"], "http/1.1", "amqp")):
+            self.assertIn(f"ALPN protocol: {own}", self.client("-alpn", own, port=port).stdout)
+            self.assertNotEqual(self.client("-alpn", other, port=port).returncode, 0)
+        status, text = get(ports["broker-http"], "/health", self.context)
+        self.assertEqual(status, 200, text)
+        self.assertIn("parley_broker_queues", get(ports["broker-http"], "/metrics", self.context)[1])
 
     def test_names(self):
         for name, pair in (("localhost", self.pair), ("chat.example.com", self.other)):

@@ -12,7 +12,9 @@ final class RealNetwork: Network, Sendable {
     self.resolver = resolver
   }
 
-  func listen(_ address: SocketAddress, backlog: Int) throws(NetworkError) -> any Listener {
+  func listen(
+    _ address: SocketAddress, backlog: Int, for application: ApplicationProtocol?
+  ) throws(NetworkError) -> any Listener {
     var failure = NetworkError.unreachable("\(address.host) is not an address of this machine")
     for candidate in try InternetAddress.resolve(address, passive: true) {
       let descriptor = try candidate.makeSocket()

@@ -45,9 +45,7 @@ final class SimulatedCertificates: @unchecked Sendable {
   func secure(_ environment: Environment) throws -> Environment {
     let certificates = try nodes[environment.node] ?? Certificates(try trusted())
     return environment.with(
-      network: SecureNetwork(
-        environment, certificates: certificates, application: environment.node == "broker" ? .amqp : .http,
-        peers: peers))
+      network: SecureNetwork(environment, certificates: certificates, peers: peers))
   }
 
   /// Gives a service a new certificate that expires at `end`, as an operator does. Returns false for a node

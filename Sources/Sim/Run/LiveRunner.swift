@@ -129,8 +129,10 @@ struct RedirectedNetwork: Network {
     self.servers = servers
   }
 
-  func listen(_ address: SocketAddress, backlog: Int) throws(NetworkError) -> any Listener {
-    try network.listen(address, backlog: backlog)
+  func listen(
+    _ address: SocketAddress, backlog: Int, for application: ApplicationProtocol?
+  ) throws(NetworkError) -> any Listener {
+    try network.listen(address, backlog: backlog, for: application)
   }
 
   func connect(to address: SocketAddress, deadline: Instant) async throws -> any Connection {

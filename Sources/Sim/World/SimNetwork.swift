@@ -10,7 +10,9 @@ final class SimNetwork: Network, @unchecked Sendable {
     self.fabric = fabric
   }
 
-  func listen(_ address: SocketAddress, backlog: Int) throws(NetworkError) -> any Listener {
+  func listen(
+    _ address: SocketAddress, backlog: Int, for application: ApplicationProtocol?
+  ) throws(NetworkError) -> any Listener {
     guard life.isAlive else { throw .unreachable("the node is down") }
     return try fabric.listen(address, backlog: backlog, life: life)
   }

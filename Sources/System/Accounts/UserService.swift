@@ -43,7 +43,7 @@ public actor UserService: HTTPBackend {
         "account-name-taken",
         ["user": .string(user.value), "advice": "another account has its email or username: change it"])
     }
-    let listener = try environment.network.listen(options.address, backlog: options.server.backlog)
+    let listener = try environment.network.listen(options.address, backlog: options.server.backlog, for: .http)
     let users = UserService(environment, options, database)
     let process = options.server.processMetrics
     let server = HTTPServer(

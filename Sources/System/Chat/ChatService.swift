@@ -41,7 +41,7 @@ public struct ChatService: HTTPBackend {
     let sockets = SocketIOServer<ChatApplication>(
       environment, options: socketOptions, namespaces: ["/", UserServer.namespace])
     let fanOut = FanOut(environment, database, sockets, position: position, planted: options.planted)
-    let listener = try environment.network.listen(options.address, backlog: options.server.backlog)
+    let listener = try environment.network.listen(options.address, backlog: options.server.backlog, for: .http)
     let userManager = try await makeBackend?(environment, UserServerDelivery(fanOut)) ?? NoUserManager()
 
     let accounts = AccountsClient(environment, address: options.users, token: options.server.serviceToken)

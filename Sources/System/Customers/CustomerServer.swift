@@ -37,7 +37,7 @@ public actor CustomerServer: HTTPBackend {
       observer: metrics.databaseObserver)
     // The requests that the last life made are void: nobody waits for their answers.
     try await database.transaction { try await CustomerTables($0).giveUpAll() }
-    let listener = try environment.network.listen(options.address, backlog: options.server.backlog)
+    let listener = try environment.network.listen(options.address, backlog: options.server.backlog, for: .http)
     let customers = CustomerServer(environment, options, database)
     let process = options.server.processMetrics
     let server = HTTPServer(

@@ -3,14 +3,32 @@
 /// The simulator replaces this protocol, so every protocol above it runs unchanged in both worlds.
 public protocol Network: Sendable {
   /// Opens a listening socket. For port 0 the system chooses a free port; see `Listener.address`.
-  /// - Parameter backlog: the maximum number of connections that wait for `accept`.
+  /// - Parameters:
+  ///   - backlog: the maximum number of connections that wait for `accept`.
+  ///   - application: the protocol that is spoken on the connections, for networks that use TLS; nil
+  ///     for one without an ALPN identifier.
   /// - Throws: `NetworkError.addressInUse`, `.unreachable`, `.permissionDenied`.
-  func listen(_ address: SocketAddress, backlog: Int) throws(NetworkError) -> any Listener
+  func listen(
+    _ address: SocketAddress, backlog: Int, for application: ApplicationProtocol?
+  ) throws(NetworkError) -> any Listener
 
   /// Connects to `address`.
   /// - Throws: `NetworkError.refused`, `.timedOut` at `deadline`, `.unreachable`;
   ///   `CancellationError`; `NodeDown`.
   func connect(to address: SocketAddress, deadline: Instant) async throws -> any Connection
+}
+
+extension Network {
+  /// Opens a listening socket for a protocol without an ALPN identifier.
+  public func listen(_ address: SocketAddress, backlog: Int) throws(NetworkError) -> any Listener {
+    try listen(address, backlog: backlog, for: nil)
+  }
+}
+
+/// The protocol that is spoken on a connection, by its ALPN identifier (RFC 7301).
+public enum ApplicationProtocol: String, Sendable, CaseIterable {
+  case http = "http/1.1"
+  case amqp = "amqp"
 }
 
 /// A listening socket.

@@ -25,7 +25,7 @@ package protocol TabledService: Service {
 /// backend, and starts a server that serves them.
 ///
 /// ```swift
-/// let listener = try environment.network.listen(options.address, backlog: options.server.backlog)
+/// let listener = try environment.network.listen(options.address, backlog: options.server.backlog, for: .http)
 /// let greeter = Greeter(environment)
 /// let server = HTTPServer(
 ///   environment, listener, service: description, routes: GreeterRoutes.table(greeter), metrics: metrics,

@@ -57,7 +57,7 @@ public actor UserManager: HTTPBackend {
     // The API is for services and for its own page, so no other page may read it.
     var serverOptions = options.server
     serverOptions.cors = CORSPolicy(origins: [])
-    let listener = try environment.network.listen(options.address, backlog: serverOptions.backlog)
+    let listener = try environment.network.listen(options.address, backlog: serverOptions.backlog, for: .http)
     let client = AMQPClient(environment, broker: options.broker)
     let manager = UserManager(environment, options, database, client, stored)
     let process = options.server.processMetrics

@@ -20,7 +20,7 @@ public struct SupervisorEndpoint: Service {
     _ server: HTTPServerOptions
   ) async throws -> SupervisorEndpoint {
     let metrics = Metrics(service: description.name)
-    let listener = try environment.network.listen(address, backlog: server.backlog)
+    let listener = try environment.network.listen(address, backlog: server.backlog, for: .http)
     let host = try await SupervisorHost.start(environment, options)
     let health = CommonRoutes.health(Route.Response(503, "The broker does not answer")) {
       if let fault = await host.brokerFault() { throw HTTPFailure(503, fault) }

@@ -24,7 +24,8 @@ public final class Certificates: Sendable {
 
   private struct State {
     var contents: Contents
-    var servers: [ApplicationProtocol: ServerContext] = [:]
+    /// The contexts of servers, also of a protocol without an ALPN identifier.
+    var servers: [ApplicationProtocol?: ServerContext] = [:]
     var own: [ApplicationProtocol: ClientContext] = [:]
     var generation = 0
 
@@ -34,9 +35,11 @@ public final class Certificates: Sendable {
       var trusted: [Certificate] = []
       for leaf in (contents.pairs + previous).map(\.leaf) where !trusted.contains(leaf) { trusted.append(leaf) }
       if contents.pairs.isEmpty { return }
-      for application in ApplicationProtocol.allCases {
+      for application in ApplicationProtocol.allCases + [nil] {
         servers[application] = try ServerContext(
           contents.pairs, for: application, clientAuthorities: contents.clientAuthorities)
+      }
+      for application in ApplicationProtocol.allCases {
         own[application] = try ClientContext(name: "", trust: .exactly(trusted), application: application)
       }
     }
@@ -73,7 +76,7 @@ public final class Certificates: Sendable {
   }
 
   /// The context of new connections to a server of `application`.
-  func server(_ application: ApplicationProtocol) -> ServerContext {
+  func server(_ application: ApplicationProtocol?) -> ServerContext {
     state.withLock { state in
       guard let context = state.servers[application] else { fatalError("a secure listener without a certificate") }
       return context

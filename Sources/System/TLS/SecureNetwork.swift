@@ -1,5 +1,4 @@
 import Environment
-import Synchronization
 
 /// A server that a node reaches by TLS.
 public struct SecurePeer: Sendable {
@@ -29,26 +28,24 @@ public struct SecureNetwork: Network {
   private let network: any Network
   private let node: SecureConnection.Node
   private let certificates: Certificates
-  private let application: ApplicationProtocol
   private let peers: [SocketAddress: SecurePeer]
-  private let contexts = ClientContexts()
+  private let contexts: ClientContexts
 
-  /// Secures the network of `environment`. Listeners are secure if `certificates` has a
-  /// pair, and then serve `application`. Connections to `peers` are secure, and others are not.
-  public init(
-    _ environment: Environment, certificates: Certificates, application: ApplicationProtocol,
-    peers: [SocketAddress: SecurePeer]
-  ) {
+  /// Secures the network of `environment`. Listeners are secure if `certificates` has a pair.
+  /// Connections to `peers` are secure, and others are not.
+  public init(_ environment: Environment, certificates: Certificates, peers: [SocketAddress: SecurePeer]) {
     network = environment.network
     node = SecureConnection.Node(environment)
     self.certificates = certificates
-    self.application = application
+    contexts = ClientContexts(certificates)
     self.peers = peers
   }
 
-  /// Opens a listening socket.
-  public func listen(_ address: SocketAddress, backlog: Int) throws(NetworkError) -> any Listener {
-    let listener = try network.listen(address, backlog: backlog)
+  /// Opens a listening socket, whose clients may offer no protocol but `application` (RFC 7301).
+  public func listen(
+    _ address: SocketAddress, backlog: Int, for application: ApplicationProtocol?
+  ) throws(NetworkError) -> any Listener {
+    let listener = try network.listen(address, backlog: backlog, for: application)
     guard certificates.isServer else { return listener }
     return SecureListener(listener, node, certificates, application)
   }
@@ -58,7 +55,7 @@ public struct SecureNetwork: Network {
   public func connect(to address: SocketAddress, deadline: Instant) async throws -> any Connection {
     guard let peer = peers[address] else { return try await network.connect(to: address, deadline: deadline) }
     let context: ClientContext
-    do throws(TLSError) { context = try contexts.context(for: address, peer, certificates) } catch {
+    do throws(TLSError) { context = try self.context(for: address, peer) } catch {
       throw NetworkError.insecure(error.description)
     }
     let connection = try await network.connect(to: address, deadline: deadline)
@@ -71,27 +68,17 @@ public struct SecureNetwork: Network {
       throw NetworkError.insecure(reason)
     }
   }
-}
 
-/// The contexts of a node's clients. They are made at the first connection, and again when the
-/// certificate that they show was replaced.
-private final class ClientContexts: Sendable {
-  private let made = Mutex<[SocketAddress: (generation: Int, context: ClientContext)]>([:])
-
-  func context(
-    for address: SocketAddress, _ peer: SecurePeer, _ certificates: Certificates
-  ) throws(TLSError) -> ClientContext {
+  private func context(for address: SocketAddress, _ peer: SecurePeer) throws(TLSError) -> ClientContext {
     if case .own = peer.identity {
       guard let context = certificates.own(peer.application) else { throw TLSError("this process has no certificate") }
       return context
     }
-    let (generation, contents) = (certificates.generation, certificates.contents)
-    if let known = made.withLock({ $0[address] }), known.generation == generation { return known.context }
-    let context = try ClientContext(
-      name: address.host, trust: contents.authorities.map { .authorities($0) } ?? .system,
-      application: peer.application, pair: contents.pairs.first)
-    made.withLock { $0[address] = (generation, context) }
-    return context
+    return try contexts.context(for: address) { contents throws(TLSError) in
+      try ClientContext(
+        name: address.host, trust: contents.authorities.map { .authorities($0) } ?? .system,
+        application: peer.application, pair: contents.pairs.first)
+    }
   }
 }
 
@@ -100,11 +87,11 @@ public struct SecureListener: Listener {
   private let listener: any Listener
   private let node: SecureConnection.Node
   private let certificates: Certificates
-  private let application: ApplicationProtocol
+  private let application: ApplicationProtocol?
 
   init(
     _ listener: any Listener, _ node: SecureConnection.Node, _ certificates: Certificates,
-    _ application: ApplicationProtocol
+    _ application: ApplicationProtocol?
   ) {
     self.listener = listener
     self.node = node

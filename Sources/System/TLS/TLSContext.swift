@@ -1,11 +1,7 @@
 import COpenSSL
 import Environment
 
-/// The protocol that is spoken inside TLS, by its ALPN identifier (RFC 7301).
-public enum ApplicationProtocol: String, Sendable, CaseIterable {
-  case http = "http/1.1"
-  case amqp = "amqp"
-
+extension ApplicationProtocol {
   /// The list of this protocol alone, as it is on the wire.
   var list: [UInt8] { [UInt8(rawValue.utf8.count)] + rawValue.utf8 }
 }
@@ -79,19 +75,20 @@ public class TLSContext: @unchecked Sendable {
 public final class ServerContext: TLSContext, @unchecked Sendable {
   /// The certificates. The first one is for clients that name no host or another one.
   let pairs: [CertificatePair]
-  /// The list of the one protocol that the server speaks, as it is on the wire.
-  private let protocols: [UInt8]
+  /// The list of the one protocol that the server speaks, as it is on the wire; nil if it has no
+  /// identifier.
+  private let protocols: [UInt8]?
 
-  /// Makes the context of a server of `application` that shows the pair of the host that the client
-  /// names, or else the first one. With `clientAuthorities`, clients may show a certificate of one of these, which
+  /// Makes the context of a server of `application`, nil for a protocol without an ALPN identifier, that
+  /// shows the pair of the host that the client names, or else the first one. With `clientAuthorities`, clients may show a certificate of one of these, which
   /// then has to be valid.
   public init(
-    _ pairs: [CertificatePair], for application: ApplicationProtocol, clientAuthorities: [Certificate] = []
+    _ pairs: [CertificatePair], for application: ApplicationProtocol?, clientAuthorities: [Certificate] = []
   ) throws(TLSError) {
     guard let first = pairs.first else { throw TLSError("no certificate") }
     guard pairs.count <= 64 else { throw TLSError("more than 64 certificates") }
     self.pairs = pairs
-    protocols = application.list
+    protocols = application?.list
     super.init(TLS_server_method())
     try show(first)
     let own = Unmanaged.passUnretained(self).toOpaque()
@@ -104,12 +101,14 @@ public final class ServerContext: TLSContext, @unchecked Sendable {
         }
         return context.choose(String(cString: name), for: ssl)
       }, own)
-    SSL_CTX_set_alpn_select_cb(
-      pointer,
-      { _, chosen, length, offered, count, context in
-        let context = Unmanaged<ServerContext>.fromOpaque(context!).takeUnretainedValue()
-        return context.choose(among: UnsafeBufferPointer(start: offered, count: Int(count)), chosen!, length!)
-      }, own)
+    if protocols != nil {
+      SSL_CTX_set_alpn_select_cb(
+        pointer,
+        { _, chosen, length, offered, count, context in
+          let context = Unmanaged<ServerContext>.fromOpaque(context!).takeUnretainedValue()
+          return context.choose(among: UnsafeBufferPointer(start: offered, count: Int(count)), chosen!, length!)
+        }, own)
+    }
     guard !clientAuthorities.isEmpty else { return }
     try trust(clientAuthorities)
     SSL_CTX_set_verify(pointer, SSL_VERIFY_PEER, nil)
@@ -136,7 +135,7 @@ public final class ServerContext: TLSContext, @unchecked Sendable {
     while index < offered.count {
       let next = index + 1 + Int(offered[index])
       guard next <= offered.count else { break }
-      if offered[index..<next].elementsEqual(protocols) {
+      if let protocols, offered[index..<next].elementsEqual(protocols) {
         chosen.pointee = offered.baseAddress! + index + 1
         length.pointee = offered[index]
         return SSL_TLSEXT_ERR_OK

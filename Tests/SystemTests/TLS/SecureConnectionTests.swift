@@ -41,15 +41,15 @@ struct SecureConnectionTests {
   }
 
   private static func listener(_ environment: Environment, _ trust: Trust) throws -> any Listener {
-    try SecureNetwork(environment, certificates: trust.server, application: .http, peers: [:])
-      .listen(address, backlog: 1000)
+    try SecureNetwork(environment, certificates: trust.server, peers: [:])
+      .listen(address, backlog: 1000, for: .http)
   }
 
   private static func connect(
     _ environment: Environment, _ trust: Trust, patience: Duration = .seconds(5)
   ) async throws -> any Connection {
     let peers = [address: SecurePeer(.http, .named)]
-    let network = SecureNetwork(environment, certificates: trust.client, application: .http, peers: peers)
+    let network = SecureNetwork(environment, certificates: trust.client, peers: peers)
     return try await network.connect(to: address, deadline: environment.clock.now + patience)
   }
 
@@ -223,6 +223,45 @@ struct SecureConnectionTests {
       return expiries
     }
     #expect(expiries[0] <= .seconds(60) && expiries[1] > .seconds(7000))
+  }
+
+  @Test("each listener of a node accepts its own protocol only")
+  func protocols() throws {
+    let other = SocketAddress(host: "server", port: 2)
+    let world = World(seed: 1)
+    world.addNode("server") { environment in
+      let trust = try Trust(environment)
+      let network = SecureNetwork(environment, certificates: trust.server, peers: [:])
+      let listeners = [
+        try network.listen(Self.address, backlog: 10, for: .http), try network.listen(other, backlog: 10, for: .amqp),
+      ]
+      for listener in listeners {
+        environment.executor.spawn("accept") {
+          while let connection = try? await listener.accept() { try? await connection.write([1], deadline: nil) }
+        }
+      }
+      return nil
+    }.start()
+    world.run(until: .milliseconds(10))
+    let accepted = try world.perform { environment in
+      let trust = try Trust(environment)
+      var accepted: [Bool] = []
+      for address in [Self.address, other] {
+        for application in ApplicationProtocol.allCases {
+          let network = SecureNetwork(
+            environment, certificates: trust.client, peers: [address: SecurePeer(application, .named)])
+          do {
+            let connection = try await network.connect(
+              to: address, deadline: environment.clock.now + .seconds(5))
+            accepted.append(try await connection.read(atMost: 1, deadline: nil) == [1])
+          } catch NetworkError.insecure {
+            accepted.append(false)
+          }
+        }
+      }
+      return accepted
+    }
+    #expect(accepted == [true, false, false, true])
   }
 
   @Test("a certificate that expires in mid-run is refused afterwards, and open connections stay")

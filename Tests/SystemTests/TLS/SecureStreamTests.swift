@@ -186,6 +186,9 @@ struct SecureStreamTests {
     let ends = Ends(client: none, server: server)
     try ends.shakeHands()
     #expect(ends.server.application == nil)
+    // A server whose protocol has no identifier takes any client.
+    let open = try ServerContext(server.pairs, for: nil)
+    try Ends(client: amqp, server: open).shakeHands()
   }
 
   @Test("a client may prove its name, but only by a valid certificate of an authority of services")

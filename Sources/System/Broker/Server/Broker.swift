@@ -48,7 +48,7 @@ public actor Broker: Service {
       environment, path: Self.database.path, migrations: Self.database.migrations, options: options.database,
       observer: options.observer)
     let state = try await database.transaction { try await BrokerTables($0).recover() }
-    let listener = try environment.network.listen(options.address, backlog: 1024)
+    let listener = try environment.network.listen(options.address, backlog: 1024, for: .amqp)
     let broker = Broker(environment, options, database, listener, nextMessage: (state.messages.last?.id ?? 0) + 1)
     await broker.restore(state)
     environment.executor.spawn("broker-accept") { await broker.acceptAll() }

@@ -21,7 +21,7 @@ public struct BrokerEndpoint: Service {
     let metrics = Metrics(service: description.name)
     var options = options
     options.observer = metrics.databaseObserver
-    let listener = try environment.network.listen(address, backlog: server.backlog)
+    let listener = try environment.network.listen(address, backlog: server.backlog, for: .http)
     let broker = try await Broker.start(environment, options)
     let health = CommonRoutes.health(Route.Response(503, "The broker's database is not available")) {
       guard await broker.database.checkHealth() else {
