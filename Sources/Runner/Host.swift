@@ -57,12 +57,13 @@ final class Host {
         try await BrokerEndpoint.start($0, options, http: http, server)
       }
     case "users":
-      let options = try configuration.users()
+      var options = try configuration.users()
+      options.database.servers?.tls = PostgresTLS(certificates)
       if options.secrets.contains(where: { $0.count < 32 }) {
         node.environment.log.warning(
           "short-jwt-secret", ["advice": "HS256 requires a key of 32 bytes or more (RFC 7518 §3.2)"])
       }
-      return try node.run { try await UserService.start($0, options) }
+      return try node.run { [options] in try await UserService.start($0, options) }
     case "manager":
       var options = configuration.manager
       options.broker = try broker()

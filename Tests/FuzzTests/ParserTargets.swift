@@ -196,7 +196,8 @@ extension FuzzTarget {
         guard let actions = try? handshake.receive(piece) else { return }
         for action in actions {
           switch action {
-          case .startTLS: _ = handshake.tlsStarted()
+          case .startTLS:
+            _ = handshake.tlsStarted(PostgresEncryption(endPoint: first & 4 == 0 ? nil : [1, 2], isVerified: true))
           // The work itself takes long on purpose.
           case .derive: guard (try? handshake.derived(Array(repeating: 0, count: 32))) != nil else { return }
           case .send, .ready: continue

@@ -46,11 +46,26 @@ class Postgres:
                         "--encoding", "UTF8", "--locale", "C", "--no-sync"], check=True, stdout=subprocess.DEVNULL)
 
     def access(self, *lines):
-        """Sets `pg_hba.conf`. Each line is `database user method`; the first that fits decides."""
+        """Sets `pg_hba.conf`. Each line is `database user method`, after `hostssl` or `hostnossl` if it is for
+        some connections only; the first that fits decides."""
         with open(os.path.join(self.data, "pg_hba.conf"), "w") as file:
             for line in [*lines, "all all scram-sha-256"]:
-                database, user, method = line.split()
-                file.write(f"host {database} {user} 127.0.0.1/32 {method}\n")
+                *kind, database, user, method = line.split()
+                file.write(f"{(kind or ['host'])[0]} {database} {user} 127.0.0.1/32 {method}\n")
+
+    def secure(self, certificate, key):
+        """Lets the server speak TLS with copies of these files, also after it was started."""
+        for source, name in ((certificate, "server.crt"), (key, "server.key")):
+            path = os.path.join(self.data, name)
+            shutil.copy(source, path)
+            os.chmod(path, 0o600)
+            if self.user:
+                shutil.chown(path, "postgres", "postgres")
+        self.settings["ssl"] = "on"
+
+    def reload(self):
+        """Makes the server read its files again."""
+        os.kill(self.postmaster(), signal.SIGHUP)
 
     def start(self):
         options = [f"--{name}={value}" for name, value in self.settings.items()]

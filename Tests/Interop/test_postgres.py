@@ -114,7 +114,7 @@ class Logins(PostgresCase):
             connection.recv(65536)
             connection.sendall(greeting)
         threading.Thread(target=serve, daemon=True).start()
-        self.refused(self.server.url(port=listener.getsockname()[1]), "PostgreSQL 12 is too old")
+        self.refused(self.server.url(port=listener.getsockname()[1], more="?sslmode=disable"), "PostgreSQL 12 is too old")
         listener.close()
 
     def test_a_dead_host_is_passed_over(self):

@@ -10,7 +10,8 @@ import System
 //   {"statements": [["INSERT INTO probe VALUES ($1, $2)", "a", 1]], "pause_ms": 10}
 //
 // Each line of the output is its outcome: {"ok": [[row, …], …]} with the rows of each statement, or
-// {"error": "unavailable", "reason": "…"}. `--health` in place of statements asks for the health.
+// {"error": "unavailable", "reason": "…"}. An object without statements asks for the health. `--ca FILE`
+// has the authorities of the servers.
 
 signal(SIGPIPE, SIG_IGN)
 parley_line_buffer_stdout()
@@ -65,6 +66,12 @@ if let text = argument("--statement-timeout-ms"), let number = Int64(text) {
   servers.statementTimeout = .milliseconds(number)
 }
 if let refusal = servers.refusal { fail(refusal) }
+var trusted = Certificates.Contents()
+if let path = argument("--ca") {
+  guard let data = FileManager.default.contents(atPath: path) else { fail(path) }
+  trusted.authorities = try Certificate.parse(pem: Array(data))
+}
+servers.tls = PostgresTLS(try Certificates(trusted))
 let folder = "/tmp/parley-postgres-probe-\(getpid())"
 let node = RealNode(
   "probe", storage: try RealStorage(path: folder), disk: OffloadPool(threads: 1), compute: OffloadPool(threads: 1),

@@ -30,15 +30,15 @@ final class PostgresConnection: @unchecked Sendable {
 
   private init(
     _ environment: Environment, _ options: PostgresOptions, _ address: SocketAddress, generation: Int,
-    _ connection: any Connection, _ server: PostgresServer, _ parser: PostgresBackendParser
+    _ opened: PostgresOpening.Opened
   ) {
     self.environment = environment
     self.options = options
     self.address = address
     self.generation = generation
-    self.connection = connection
-    self.server = server
-    pipeline = PostgresPipeline(parser)
+    connection = opened.connection
+    server = opened.server
+    pipeline = PostgresPipeline(opened.parser)
   }
 
   // MARK: Opening
@@ -50,47 +50,19 @@ final class PostgresConnection: @unchecked Sendable {
   ) async throws(PostgresFailure) -> PostgresConnection {
     do {
       let deadline = environment.clock.now + options.url.connectTimeout
-      var connection = try await environment.network.connect(to: address, deadline: deadline)
+      let opening = PostgresOpening(environment: environment, options: options, address: address, deadline: deadline)
+      let opened = try await opening.open()
       do {
-        let (server, parser) = try await logIn(environment, options, address, &connection, deadline)
-        let opened = PostgresConnection(
-          environment, options, address, generation: generation, connection, server, parser)
-        try opened.check()
-        try await opened.prepareSession(deadline)
-        return opened
+        let connection = PostgresConnection(environment, options, address, generation: generation, opened)
+        try connection.check()
+        try await connection.prepareSession(deadline)
+        return connection
       } catch {
-        connection.reset()
+        opened.connection.reset()
         throw error
       }
     } catch {
       throw PostgresFailure(error)
-    }
-  }
-
-  private static func logIn(
-    _ environment: Environment, _ options: PostgresOptions, _ address: SocketAddress,
-    _ connection: inout any Connection, _ deadline: Instant
-  ) async throws -> (PostgresServer, PostgresBackendParser) {
-    var handshake = PostgresHandshake(options.startup(for: address), nonce: environment.entropy.bytes(18))
-    var actions = handshake.start()[...]
-    while true {
-      guard let action = actions.popFirst() else {
-        let bytes = try await connection.read(atMost: 65_536, deadline: deadline)
-        if bytes.isEmpty { throw NetworkError.closed }
-        actions = try handshake.receive(bytes)[...]
-        continue
-      }
-      switch action {
-      case .send(let bytes): try await connection.write(bytes, deadline: deadline)
-      case .startTLS:
-        guard let tls = options.tls else { throw PostgresRefusal(reason: "this version does not support TLS") }
-        connection = try await tls(connection, address)
-        actions += handshake.tlsStarted()
-      case .derive(let work):
-        let key = try await environment.executor.offload(.compute) { work.run() }
-        actions += try handshake.derived(key)
-      case .ready(let server): return (server, handshake.takeParser())
-      }
     }
   }
 
@@ -276,17 +248,12 @@ final class PostgresConnection: @unchecked Sendable {
     return PostgresFailure(error)
   }
 
-  /// Asks the server to stop what this connection runs, on a connection of its own.
+  /// Asks the server to stop what this connection runs.
   private func cancel() {
-    var request: [UInt8] = []
-    PostgresFrontendMessage.cancel(process: server.process, key: server.key).write(to: &request)
-    environment.executor.spawn("postgres-cancel") { [environment, address, request] in
-      do {
-        let deadline = environment.clock.now + Self.slack
-        let connection = try await environment.network.connect(to: address, deadline: deadline)
-        try await connection.write(request, deadline: deadline)
-        connection.close()
-      } catch {
+    let deadline = environment.clock.now + Self.slack
+    let opening = PostgresOpening(environment: environment, options: options, address: address, deadline: deadline)
+    environment.executor.spawn("postgres-cancel") { [environment, server, isSecure = connection.isSecure] in
+      do { try await opening.cancel(server, encrypted: isSecure) } catch {
         environment.log.debug("postgres-cancel-failed", ["error": .string("\(error)")])
       }
     }

@@ -8,6 +8,8 @@ enum PostgresFailure: Error {
   case lost(String)
   /// This program refuses the server.
   case refused(String)
+  /// The connection could not be encrypted, or the server has not proved who it is.
+  case insecure(String)
   /// The caller was cancelled, or the node is down.
   case stopped(any Error)
 
@@ -18,6 +20,7 @@ enum PostgresFailure: Error {
       case let fields as PostgresFields: .server(fields)
       case let refusal as PostgresRefusal: .refused(refusal.reason)
       case let error as PostgresProtocolError: .lost("protocol error: \(error.reason)")
+      case NetworkError.insecure(let why): .insecure(why)
       case NetworkError.timedOut: .lost("the server does not answer")
       case NetworkError.closed: .lost("the server closed the connection")
       case NetworkError.reset: .lost("the connection was reset")
@@ -44,7 +47,7 @@ enum PostgresFailure: Error {
   var remedy: Remedy {
     switch self {
     case .lost: .anotherConnection
-    case .refused, .stopped: .none
+    case .refused, .insecure, .stopped: .none
     case .server(let fields):
       switch (fields.code, fields.code.category) {
       case (.serializationFailure, _), (.deadlockDetected, _): .again
@@ -61,7 +64,7 @@ enum PostgresFailure: Error {
   /// The error for the service.
   var error: DatabaseError {
     switch self {
-    case .lost(let why), .refused(let why): return .unavailable(why)
+    case .lost(let why), .refused(let why), .insecure(let why): return .unavailable(why)
     case .stopped(let error): return .unavailable("\(error)")
     case .server(let fields):
       let text = "\(fields.message) (SQLSTATE \(fields.code.text))"

@@ -2,9 +2,6 @@ import Environment
 
 /// The PostgreSQL servers of a database, how to log in, and how many connections to keep.
 public struct PostgresOptions: Sendable {
-  /// Encrypts a connection as a client that has connected to the given host.
-  public typealias TLS = @Sendable (any Connection, SocketAddress) async throws -> any Connection
-
   /// The fewest and the most connections of a pool.
   public static let connectionRange = 8...32
 
@@ -20,8 +17,8 @@ public struct PostgresOptions: Sendable {
   public var statementTimeout: Duration = .seconds(10)
   /// The time that a transaction waits for a connection.
   public var patience: Duration = .seconds(5)
-  /// Starts TLS; nil if connections cannot be encrypted.
-  public var tls: TLS?
+  /// Encrypts connections; nil if they cannot be encrypted.
+  public var tls: PostgresTLS?
 
   /// Creates options with the defaults.
   public init(_ url: PostgresURL) { self.url = url }
@@ -29,19 +26,24 @@ public struct PostgresOptions: Sendable {
   /// A reason for which a service cannot use these options, for an operator to read; nil if it can.
   public var refusal: String? {
     switch url.target {
-    case .any, .primary, .readWrite: break
+    case .any, .primary, .readWrite: nil
     case .standby, .readOnly, .preferStandby:
-      return "target_session_attrs=\(url.target.rawValue): a service writes; use read-write"
+      "target_session_attrs=\(url.target.rawValue): a service writes; use read-write"
     }
+  }
+
+  /// Whether connections are encrypted, in the order in which `sslmode` tries it.
+  var encryptions: [PostgresStartup.Encryption] {
     switch url.encryption {
-    case .disable, .allow, .prefer: return nil
-    case .require, .verifyCA, .verifyFull:
-      return tls == nil ? "sslmode=\(url.encryption.rawValue): this version does not support TLS" : nil
+    case .disable: [.never]
+    case .allow: tls == nil ? [.never] : [.never, .required]
+    case .prefer: tls == nil ? [.never] : [.ifOffered, .never]
+    case .require, .verifyCA, .verifyFull: [.required]
     }
   }
 
   /// The start-up for a server.
-  func startup(for host: SocketAddress) -> PostgresStartup {
+  func startup(for host: SocketAddress, _ encryption: PostgresStartup.Encryption) -> PostgresStartup {
     let known = url.password ?? password
     let found = known ?? passwordFile.password(host: host, database: url.database, user: url.user)
     var startup = PostgresStartup(
@@ -50,12 +52,7 @@ public struct PostgresOptions: Sendable {
       PostgresParameter("application_name", url.applicationName), PostgresParameter("client_encoding", "UTF8"),
       PostgresParameter("DateStyle", "ISO"), PostgresParameter("TimeZone", "UTC"),
     ]
-    startup.encryption =
-      switch url.encryption {
-      case .disable, .allow: .never
-      case .prefer: tls == nil ? .never : .ifOffered
-      case .require, .verifyCA, .verifyFull: .required
-      }
+    startup.encryption = encryption
     return startup
   }
 }

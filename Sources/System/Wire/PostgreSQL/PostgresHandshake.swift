@@ -34,6 +34,21 @@ public struct PostgresStartup: Hashable, Sendable {
   }
 }
 
+/// The encryption of a connection.
+public struct PostgresEncryption: Hashable, Sendable {
+  /// The channel binding `tls-server-end-point`; nil if none is defined for the server's certificate
+  /// (RFC 5929 §4.1).
+  public var endPoint: [UInt8]?
+  /// Whether the server has proved who it is by its certificate.
+  public var isVerified: Bool
+
+  /// Describes the encryption of a connection.
+  public init(endPoint: [UInt8]?, isVerified: Bool) {
+    self.endPoint = endPoint
+    self.isVerified = isVerified
+  }
+}
+
 /// A reason for which the client ends a handshake that the server would go on with.
 public struct PostgresRefusal: Error, Hashable, Sendable {
   /// The reason, for an operator to read.
@@ -86,7 +101,8 @@ public struct PostgresHandshake: Sendable {
   private let nonce: [UInt8]
   private var parser = PostgresBackendParser()
   private var state = State.new
-  private var isEncrypted = false
+  /// The encryption of the connection; nil if there is none.
+  private var encryption: PostgresEncryption?
   private var server = PostgresServer()
 
   /// `nonce` is random, 18 bytes or more.
@@ -114,9 +130,9 @@ public struct PostgresHandshake: Sendable {
   }
 
   /// The connection is encrypted now.
-  public mutating func tlsStarted() -> [Action] {
+  public mutating func tlsStarted(_ encryption: PostgresEncryption) -> [Action] {
     guard case .tlsStarting = state else { return [] }
-    isEncrypted = true
+    self.encryption = encryption
     return begin()
   }
 
@@ -214,12 +230,13 @@ public struct PostgresHandshake: Sendable {
       state = .passwordSent
       return [.send(Self.bytes(PostgresSASL.passwordMessage(hash)))]
     case (.sasl(let mechanisms), .started):
-      guard mechanisms.contains(SCRAM.mechanism) else {
+      let channel = try channel(offered: mechanisms)
+      guard mechanisms.contains(channel.mechanism) else {
         throw PostgresRefusal(reason: "the server offers none of the known mechanisms: \(mechanisms)")
       }
-      let client = SCRAMClient(password: try password(), nonce: nonce)
+      let client = SCRAMClient(password: try password(), nonce: nonce, channel)
       state = .scramStarted(client)
-      return [.send(Self.bytes(PostgresSASL.initialResponse(SCRAM.mechanism, client.first)))]
+      return [.send(Self.bytes(PostgresSASL.initialResponse(channel.mechanism, client.first)))]
     case (.saslContinue(let data), .scramStarted(var client)):
       let work = try client.receive(first: data)
       state = .deriving(client)
@@ -237,6 +254,21 @@ public struct PostgresHandshake: Sendable {
     }
   }
 
+  /// What the client says of the channel. The list of mechanisms is not authenticated: whoever is on
+  /// the path could have shortened it, which the server then notices.
+  private func channel(offered mechanisms: [String]) throws(PostgresRefusal) -> SCRAM.Channel {
+    guard let endPoint = encryption?.endPoint else {
+      // A server offers this over TLS only, so somebody has ended TLS on the way.
+      guard encryption != nil || !mechanisms.contains(SCRAM.Channel.serverEndPoint([]).mechanism) else {
+        throw PostgresRefusal(
+          reason: "the server speaks TLS, and this connection is not encrypted: something on the path has removed it")
+      }
+      return .unsupported
+    }
+    let bound = SCRAM.Channel.serverEndPoint(endPoint)
+    return mechanisms.contains(bound.mechanism) ? bound : .notOffered
+  }
+
   private func password() throws(PostgresRefusal) -> String {
     guard let password = startup.password else {
       throw PostgresRefusal(reason: "the server asks for a password, and none is given")
@@ -246,11 +278,11 @@ public struct PostgresHandshake: Sendable {
 
   /// The password, if it may be sent in a form that others on the path could use.
   private func secret(_ form: String) throws(PostgresRefusal) -> String {
-    guard isEncrypted || startup.isLocal else {
-      throw PostgresRefusal(
-        reason: "the server asks for \(form) over an unencrypted connection; use scram-sha-256 or TLS")
-    }
-    return try password()
+    if startup.isLocal || encryption?.isVerified == true { return try password() }
+    throw PostgresRefusal(
+      reason: encryption == nil
+        ? "the server asks for \(form) over an unencrypted connection; use scram-sha-256 or sslmode=verify-full"
+        : "the server asks for \(form) and has not proved its name; use scram-sha-256 or sslmode=verify-full")
   }
 
   /// Hands the parser over, with the bytes that came after the handshake.

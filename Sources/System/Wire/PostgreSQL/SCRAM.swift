@@ -1,9 +1,42 @@
 /// The names and limits of SCRAM-SHA-256 (RFC 5802, RFC 7677), and what both sides compute.
 enum SCRAM {
-  /// The mechanism without channel binding.
-  static let mechanism = "SCRAM-SHA-256"
-  /// A client that does not support channel binding says so in its first message.
-  static let channelHeader = "n,,"
+  /// What a client says of the channel below SCRAM (RFC 5802 §6). Both sides sign it, so nobody on the
+  /// path can change it.
+  enum Channel {
+    /// The client does not support channel binding.
+    case unsupported
+    /// The client supports channel binding, and believes that the server does not. A server that does
+    /// refuses this: somebody has removed the mechanism from its list.
+    case notOffered
+    /// The exchange is for the channel with this value of `tls-server-end-point` (RFC 5929 §4).
+    case serverEndPoint([UInt8])
+
+    /// The mechanism that the client chooses.
+    var mechanism: String {
+      switch self {
+      case .unsupported, .notOffered: "SCRAM-SHA-256"
+      case .serverEndPoint: "SCRAM-SHA-256-PLUS"
+      }
+    }
+
+    /// The beginning of the client's first message: `gs2-header`.
+    var header: String {
+      switch self {
+      case .unsupported: "n,,"
+      case .notOffered: "y,,"
+      case .serverEndPoint: "p=tls-server-end-point,,"
+      }
+    }
+
+    /// The attribute `c` of the client's final message.
+    var proof: String {
+      switch self {
+      case .unsupported, .notOffered: Base64.encode(header.utf8)
+      case .serverEndPoint(let value): Base64.encode(Array(header.utf8) + value)
+      }
+    }
+  }
+
   /// The fewest rounds (RFC 7677 §4): a server that asks for fewer would get a proof that is easy
   /// to guess the password from.
   static let minimumRounds = 4096
@@ -93,13 +126,15 @@ struct SCRAMKeys {
 struct SCRAMClient {
   private let password: [UInt8]
   private let nonce: [UInt8]
+  private let channel: SCRAM.Channel
   private var firstBare: [UInt8]
   private var authMessage: [UInt8] = []
   private var fullNonce: [UInt8] = []
   private var serverSignature: [UInt8]?
 
   /// `nonce` is random, 18 bytes or more.
-  init(password: String, nonce: [UInt8]) {
+  init(password: String, nonce: [UInt8], _ channel: SCRAM.Channel = .unsupported) {
+    self.channel = channel
     self.password = SCRAM.prepared(password)
     self.nonce = Array(Base64.encode(nonce).utf8)
     // PostgreSQL takes the user of the start-up.
@@ -107,7 +142,7 @@ struct SCRAMClient {
   }
 
   /// The client's first message.
-  var first: [UInt8] { Array(SCRAM.channelHeader.utf8) + firstBare }
+  var first: [UInt8] { Array(channel.header.utf8) + firstBare }
 
   /// Takes the server's first message. Its salted password is what `finish` needs.
   mutating func receive(first message: [UInt8]) throws(PostgresProtocolError) -> SCRAMDerivation {
@@ -137,7 +172,7 @@ struct SCRAMClient {
   }
 
   private var finalWithoutProof: [UInt8] {
-    Array("c=\(Base64.encode(SCRAM.channelHeader.utf8)),r=".utf8) + fullNonce
+    Array("c=\(channel.proof),r=".utf8) + fullNonce
   }
 
   /// Returns the client's final message, with its proof.
@@ -180,20 +215,33 @@ public struct SCRAMVerifier: Sendable {
 public struct SCRAMServer: Sendable {
   private let verifier: SCRAMVerifier
   private let nonce: [UInt8]
+  private let endPoint: [UInt8]?
+  private var channel = SCRAM.Channel.unsupported
   private var authMessage: [UInt8] = []
   private var finalNonce: [UInt8] = []
 
-  /// `nonce` is random, 18 bytes or more.
-  public init(_ verifier: SCRAMVerifier, nonce: [UInt8]) {
+  /// `nonce` is random, 18 bytes or more. `endPoint` is the value of `tls-server-end-point` on a channel
+  /// that has one; the server offers SCRAM-SHA-256-PLUS then.
+  public init(_ verifier: SCRAMVerifier, nonce: [UInt8], endPoint: [UInt8]? = nil) {
+    self.endPoint = endPoint
     self.verifier = verifier
     self.nonce = Array(Base64.encode(nonce).utf8)
   }
 
   /// Takes the client's first message. Returns the server's first message.
   public mutating func receive(first message: [UInt8]) throws(PostgresProtocolError) -> [UInt8] {
-    let header = Array(SCRAM.channelHeader.utf8)
-    guard message.starts(with: header) else { throw PostgresProtocolError("SCRAM: channel binding is not supported") }
-    let bare = Array(message.dropFirst(header.count))
+    switch (message.first, endPoint) {
+    case (UInt8(ascii: "n"), _): channel = .unsupported
+    case (UInt8(ascii: "y"), nil): channel = .notOffered
+    case (UInt8(ascii: "y"), _?):
+      throw PostgresProtocolError("SCRAM: the client does not know that the server supports channel binding")
+    case (_, let endPoint?): channel = .serverEndPoint(endPoint)
+    case (_, nil): throw PostgresProtocolError("SCRAM: channel binding is not supported")
+    }
+    guard message.starts(with: channel.header.utf8) else {
+      throw PostgresProtocolError("SCRAM: an unknown channel binding")
+    }
+    let bare = Array(message.dropFirst(channel.header.utf8.count))
     let attributes = try SCRAM.attributes(of: bare)
     guard attributes.count == 2, attributes[0].name == UInt8(ascii: "n"), attributes[1].name == UInt8(ascii: "r"),
       SCRAM.isNonce(attributes[1].value)
@@ -210,9 +258,11 @@ public struct SCRAMServer: Sendable {
     let attributes = try SCRAM.attributes(of: message)
     guard attributes.count == 3, attributes[0].name == UInt8(ascii: "c"), attributes[1].name == UInt8(ascii: "r"),
       attributes[2].name == UInt8(ascii: "p"), attributes[1].value.elementsEqual(finalNonce),
-      attributes[0].value.elementsEqual(Base64.encode(SCRAM.channelHeader.utf8).utf8),
       let proof = Base64.decode(attributes[2].value), proof.count == HMACSHA256.length
     else { throw PostgresProtocolError("SCRAM: the client's final message is malformed") }
+    guard Cryptography.constantTimeEqual(Array(attributes[0].value), Array(channel.proof.utf8)) else {
+      throw PostgresProtocolError("SCRAM: the client's channel is another one")
+    }
     // The proof and `,p=` are not part of what is signed.
     let signed = authMessage + [UInt8(ascii: ",")] + message.prefix(message.count - attributes[2].value.count - 3)
     let signature = HMACSHA256(key: verifier.stored).code(signed)

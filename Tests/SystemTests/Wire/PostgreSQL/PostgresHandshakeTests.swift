@@ -45,20 +45,30 @@ struct PostgresHandshakeTests {
     #expect(handshake.takeParser().bytesUnderWay == 1)
   }
 
-  /// Plays the server's side of SCRAM. `change` may alter each of its messages.
+  private static let plain = ["SCRAM-SHA-256"]
+  private static let both = ["SCRAM-SHA-256-PLUS", "SCRAM-SHA-256"]
+
+  /// Plays the server's side of SCRAM. `change` may alter each of its messages. The channel of the
+  /// client is encrypted if `encryption` is given; the server's has the binding `serverEndPoint`.
   private static func scram(
     serverPassword: String = "pencil", clientPassword: String = "pencil", rounds: Int = 4096,
-    change: ([UInt8]) -> [UInt8] = { $0 }
+    offered: [String] = plain, mechanism wanted: String = "SCRAM-SHA-256", _ encryption: PostgresEncryption? = nil,
+    serverEndPoint: [UInt8]? = nil, change: ([UInt8]) -> [UInt8] = { $0 }
   ) throws -> PostgresHandshake.Action? {
-    var handshake = PostgresHandshake(startup(password: clientPassword), nonce: nonce)
+    var handshake = PostgresHandshake(
+      startup(password: clientPassword, encryption == nil ? .never : .required), nonce: nonce)
     var server = SCRAMServer(
-      SCRAMVerifier(password: serverPassword, salt: [1, 2, 3, 4], rounds: rounds), nonce: Array(20..<38))
+      SCRAMVerifier(password: serverPassword, salt: [1, 2, 3, 4], rounds: rounds), nonce: Array(20..<38),
+      endPoint: serverEndPoint)
     _ = handshake.start()
-    let initial = try sent(
-      try handshake.receive(bytes(.authentication(.sasl(["SCRAM-SHA-256-PLUS", "SCRAM-SHA-256"])))))
+    if let encryption {
+      #expect(try handshake.receive([0x53]) == [.startTLS])
+      _ = handshake.tlsStarted(encryption)
+    }
+    let initial = try sent(try handshake.receive(bytes(.authentication(.sasl(offered)))))
     guard case .authentication(let data)? = initial.first else { return nil }
     let (mechanism, message) = try PostgresSASL.readInitialResponse(data)
-    #expect(mechanism == "SCRAM-SHA-256")
+    #expect(mechanism == wanted)
     let first = change(try server.receive(first: message))
     guard case .derive(let work)? = try handshake.receive(bytes(.authentication(.saslContinue(first)))).first,
       case .authentication(let proof)? = try sent(try handshake.derived(work.run())).first
@@ -73,6 +83,41 @@ struct PostgresHandshakeTests {
   func scram() throws {
     guard case .ready? = try Self.scram() else { return #expect(Bool(false)) }
     #expect(throws: PostgresFields.self) { try Self.scram(clientPassword: "pencil2") }
+  }
+
+  @Test("SCRAM is bound to the channel if both sides can, and only then goes without")
+  func channels() throws {
+    let here = PostgresEncryption(endPoint: [1, 2, 3], isVerified: false)
+    let nowhere = PostgresEncryption(endPoint: nil, isVerified: false)
+    let bound = "SCRAM-SHA-256-PLUS"
+    guard case .ready? = try Self.scram(offered: Self.both, mechanism: bound, here, serverEndPoint: [1, 2, 3]),
+      // The server has no binding.
+      case .ready? = try Self.scram(offered: Self.plain, here),
+      // The client has none, as with a certificate that is signed by Ed25519.
+      case .ready? = try Self.scram(offered: Self.both, nowhere, serverEndPoint: [1, 2, 3])
+    else { return #expect(Bool(false)) }
+    // Somebody on the path has ended TLS, with a certificate of his own.
+    #expect(throws: PostgresProtocolError.self) {
+      try Self.scram(offered: Self.both, mechanism: bound, here, serverEndPoint: [4, 5, 6])
+    }
+    // He has also shortened the list.
+    #expect(throws: PostgresProtocolError.self) {
+      try Self.scram(offered: Self.plain, here, serverEndPoint: [1, 2, 3])
+    }
+    // He has removed TLS.
+    #expect(throws: PostgresRefusal.self) { try Self.scram(offered: Self.both) }
+    #expect(throws: PostgresRefusal.self) { try Self.scram(offered: [bound], nowhere) }
+  }
+
+  @Test("a client that says that it cannot bind, and signs that it can, is refused")
+  func changedHeader() throws {
+    var client = SCRAMClient(password: "pencil", nonce: Self.nonce, .notOffered)
+    var server = SCRAMServer(
+      SCRAMVerifier(password: "pencil", salt: [1, 2, 3, 4]), nonce: Array(20..<38), endPoint: [1, 2, 3])
+    let changed = Array("n".utf8) + client.first.dropFirst()
+    let work = try client.receive(first: try server.receive(first: changed))
+    let final = client.finish(saltedPassword: work.run())
+    #expect(throws: PostgresProtocolError.self) { _ = try server.receive(final: final) }
   }
 
   @Test("SCRAM equals the example of RFC 7677")
@@ -114,7 +159,7 @@ struct PostgresHandshakeTests {
     #expect(throws: PostgresProtocolError.self) { try handshake.receive(Self.greeting) }
   }
 
-  @Test("cleartext and MD5 passwords are sent over loopback and TLS only")
+  @Test("cleartext and MD5 passwords are sent over loopback and to servers that have proved their name only")
   func plainPasswords() throws {
     for demand in [PostgresBackendMessage.Authentication.cleartextPassword, .md5Password(salt: [1, 2, 3, 4])] {
       var remote = PostgresHandshake(Self.startup(), nonce: Self.nonce)
@@ -126,9 +171,14 @@ struct PostgresHandshakeTests {
       var encrypted = PostgresHandshake(Self.startup(.required), nonce: Self.nonce)
       _ = encrypted.start()
       #expect(try encrypted.receive([0x53]) == [.startTLS])
-      _ = encrypted.tlsStarted()
+      _ = encrypted.tlsStarted(PostgresEncryption(endPoint: nil, isVerified: true))
       #expect(try Self.sent(try encrypted.receive(Self.bytes(.authentication(demand)))).count == 1)
     }
+    var anyone = PostgresHandshake(Self.startup(.required), nonce: Self.nonce)
+    _ = anyone.start()
+    _ = try anyone.receive([0x53])
+    _ = anyone.tlsStarted(PostgresEncryption(endPoint: [1], isVerified: false))
+    #expect(throws: PostgresRefusal.self) { try anyone.receive(Self.bytes(.authentication(.cleartextPassword))) }
     #expect(
       String(decoding: PostgresSASL.md5(password: "secret", user: "joe", salt: [1, 2, 3, 4]), as: UTF8.self)
         == "md5\(Self.joesHash)")
