@@ -11,7 +11,7 @@ struct FuzzTarget: Sendable {
   }
 
   /// Every target, in the order in which `scripts/fuzz-inputs` runs them.
-  static let all = parsers + files + conversations
+  static let all = parsers + tls + files + conversations
 
   /// The target with a name.
   static func named(_ name: String) -> FuzzTarget? { all.first { $0.name == name } }
