@@ -22,14 +22,14 @@ def find():
 
 
 class Browser:
-    """A browser process. Each page has its own cookies and storage."""
+    """A browser process with these flags. Each page has its own cookies and storage."""
 
-    def __init__(self):
+    def __init__(self, *flags):
         self.folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
         # Chromium's sandbox does not work for root, as which CI runs.
         self.process = subprocess.Popen(
             [find(), "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
-             "--remote-debugging-port=0", "--remote-allow-origins=*", f"--user-data-dir={self.folder.name}", "about:blank"],
+             "--remote-debugging-port=0", "--remote-allow-origins=*", f"--user-data-dir={self.folder.name}", *flags, "about:blank"],
             stderr=subprocess.PIPE, text=True)
         for line in self.process.stderr:
             if found := re.search(r"DevTools listening on ws://([^/]+)/", line):

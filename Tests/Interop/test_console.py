@@ -5,17 +5,27 @@ import time
 import unittest
 
 import browser
+import tls
 from harness import Client, Server, SocketClient
 
 PHONE = {"width": 390, "height": 760}
 
 
-class Console(unittest.TestCase):
+class Case(unittest.TestCase):
+    """A server, and a browser that shows its pages."""
+
+    flags = ()
+
     @classmethod
     def setUpClass(cls):
-        cls.server = Server(services=("users", "chat")).start()
+        cls.server = Server(*cls.flags, services=("users", "chat")).start()
         cls.url = cls.server.urls["chat"] + "/console"
-        cls.browser = browser.Browser()
+        cls.browser = browser.Browser(*cls.trust())
+
+    @classmethod
+    def trust(cls):
+        """The flags of the browser."""
+        return ()
 
     @classmethod
     def tearDownClass(cls):
@@ -83,7 +93,8 @@ class Console(unittest.TestCase):
     def hears(self, page, count):
         page.wait(f"document.querySelectorAll('#messages .message:not(.unsent)').length === {count}")
 
-    def test_a_conversation_with_a_reconnect(self):
+    def converse(self):
+        """A conversation of two people, one of whom loses the connection for a time."""
         ann, bob = self.enter("Ann"), self.enter("Bob", width=390, height=760)
         ann.fill("#add-name", "Bob")
         ann.press_enter()
@@ -155,6 +166,11 @@ class Console(unittest.TestCase):
         time.sleep(0.5)
         complaints = [c for c in ann.complaints + bob.complaints if "ERR_INTERNET_DISCONNECTED" not in c]
         self.assertEqual(complaints, [])
+
+
+class Console(Case):
+    def test_a_conversation_with_a_reconnect(self):
+        self.converse()
 
     def test_errors_are_visible(self):
         """An error is visible also on a phone, where a conversation covers the list."""
@@ -319,6 +335,27 @@ class Console(unittest.TestCase):
         page.fill("#password", "wrong password")
         page.press_enter()
         page.wait("document.querySelector('#door-error').textContent.includes('wrong')")
+
+
+class Secure(Case):
+    """The console over TLS, with a certificate that signs itself."""
+
+    flags = ("--tls-self-signed",)
+
+    @classmethod
+    def trust(cls):
+        return (f"--ignore-certificate-errors-spki-list={tls.pin(cls.server.data + '/tls-self-signed.crt')}",)
+
+    def test_a_conversation_with_a_reconnect(self):
+        self.assertTrue(self.url.startswith("https://"))
+        self.converse()
+
+    def test_a_browser_that_does_not_know_the_certificate_refuses_it(self):
+        other = browser.Browser()
+        self.addCleanup(other.close)
+        page = other.page(self.url)
+        page.wait("document.body.innerText.includes('ERR_CERT_AUTHORITY_INVALID')")
+        self.assertFalse(page.evaluate("document.querySelector('#join') !== null"))
 
 
 if __name__ == "__main__":
