@@ -11,7 +11,7 @@ struct Invariant: Sendable {
   /// An invariant in SQL: a query for one text in each row that breaks the promise.
   init(_ promise: String, _ sql: String) {
     self.promise = promise
-    let query = "SELECT * FROM (\(sql)) LIMIT \(Self.maximumReported)"
+    let query = "SELECT * FROM (\(sql)) AS broken LIMIT \(Self.maximumReported)"
     find = { session in try await session.query(SQLText(query)) { $0.text(0) } }
   }
 
@@ -22,9 +22,15 @@ struct Invariant: Sendable {
   }
 
   /// The rows that break the promise, each with the promise. Empty if it holds.
+  func breaches(in session: SQLSession) async throws -> [String] {
+    try await find(session).map { "\(promise): \($0.shortened(toBytes: 200))" }
+  }
+
+  /// The same in a file that nobody else uses.
   func breaches(in connection: SQLConnection) throws(DatabaseError) -> [String] {
     do {
-      return try connection.perform(find).map { "\(promise): \($0.shortened(toBytes: 200))" }
+      let invariant = self
+      return try connection.perform { try await invariant.breaches(in: $0) }
     } catch let error as DatabaseError {
       throw error
     } catch {

@@ -42,6 +42,15 @@ public struct SQLText: ExpressibleByStringLiteral, CustomStringConvertible, Send
   /// A text that is composed at run time. Make few: each stays compiled with its connection.
   public init(_ text: String) { source = .made(text) }
 
+  /// The end of a text that locks the rows that it reads.
+  private static let locking = " FOR UPDATE"
+
+  /// Whether a server's statement only reads, and locks nothing.
+  var isRead: Bool {
+    let text = text(for: .postgreSQL)
+    return text.hasPrefix("SELECT") && !text.hasSuffix(Self.locking)
+  }
+
   /// Returns the SQL for a dialect.
   public func text(for dialect: SQLDialect) -> String {
     let text =
@@ -50,8 +59,7 @@ public struct SQLText: ExpressibleByStringLiteral, CustomStringConvertible, Send
       case .dialects(let sqlite, let postgreSQL): dialect == .sqlite ? "\(sqlite)" : "\(postgreSQL)"
       case .made(let text): text
       }
-    let clause = " FOR UPDATE"
-    return dialect == .sqlite && text.hasSuffix(clause) ? String(text.dropLast(clause.count)) : text
+    return dialect == .sqlite && text.hasSuffix(Self.locking) ? String(text.dropLast(Self.locking.count)) : text
   }
 
   /// The SQL for PostgreSQL.

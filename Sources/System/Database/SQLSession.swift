@@ -49,7 +49,7 @@ public struct SQLSession {
 
   /// Locks something that has no row, until the end of the transaction. Only a server does it.
   func lock(_ lock: SQLLock) async throws(DatabaseError) {
-    try await self.lock("SELECT pg_advisory_xact_lock($1)", .int(lock.key))
+    if case .remote(let remote, _) = backend { try await remote.lock(lock) }
   }
 
   /// Runs any number of statements without parameters, and keeps none of them compiled.
@@ -98,6 +98,8 @@ protocol RemoteSession: AnyObject {
   func run(_ statement: SQLText, _ values: [SQLValue]) async throws(DatabaseError) -> SQLResult
   /// Runs any number of statements without parameters.
   func run(script: String) async throws(DatabaseError)
+  /// Waits for a lock, and keeps it until the end of the transaction.
+  func lock(_ lock: SQLLock) async throws(DatabaseError)
 }
 
 extension SQLConnection {

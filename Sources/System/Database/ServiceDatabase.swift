@@ -1,3 +1,5 @@
+import Environment
+
 /// The database of a service: the name of its file, and its migrations.
 public struct ServiceDatabase: Sendable {
   /// The file's name in the data directory.
@@ -10,6 +12,21 @@ public struct ServiceDatabase: Sendable {
     self.path = path
     self.migrations = migrations
     self.invariants = invariants
+  }
+
+  /// Returns the promises that the tables of the service on servers break, a line each.
+  package func breaches(_ environment: Environment, on servers: PostgresOptions) async throws -> [String] {
+    var options = DatabaseOptions()
+    options.servers = servers
+    let database = Database(environment, path: path, migrations: migrations, options: options)
+    let invariants = invariants
+    let breaches = try await database.transaction { session in
+      var breaches: [String] = []
+      for invariant in invariants { breaches += try await invariant.breaches(in: session) }
+      return breaches
+    }
+    await database.close()
+    return breaches
   }
 
   /// Returns why a file with these first bytes is refused: it is no database, or a later release

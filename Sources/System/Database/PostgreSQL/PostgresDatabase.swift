@@ -36,8 +36,8 @@ actor PostgresDatabase: RemoteDatabase {
     self.service = service
     self.migrations = migrations
     self.observer = observer
-    pool = PostgresPool(environment, options)
     serialExecutor = environment.executor.forActor("postgres")
+    pool = PostgresPool(environment, options, on: serialExecutor)
   }
 
   func transaction(_ body: @escaping @Sendable (SQLSession) async throws -> Void) async throws {

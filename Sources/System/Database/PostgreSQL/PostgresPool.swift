@@ -38,10 +38,11 @@ actor PostgresPool {
 
   nonisolated var unownedExecutor: UnownedSerialExecutor { serialExecutor.unowned }
 
-  init(_ environment: Environment, _ options: PostgresOptions) {
+  /// Makes a pool that runs on the executor of its database, so that calls between the two do not hop.
+  init(_ environment: Environment, _ options: PostgresOptions, on executor: ActorExecutor) {
     self.environment = environment
     self.options = options
-    serialExecutor = environment.executor.forActor("postgres-pool")
+    serialExecutor = executor
   }
 
   // MARK: Connections

@@ -1,6 +1,9 @@
 import Environment
 
 /// One attempt at a transaction on a connection.
+///
+/// At READ COMMITTED each statement reads what is committed when it begins. So BEGIN is sent with the
+/// first statement that locks or writes, and a transaction that only reads needs neither BEGIN nor COMMIT.
 final class PostgresTransaction: RemoteSession {
   /// How an attempt ended.
   enum Outcome {
@@ -60,11 +63,19 @@ final class PostgresTransaction: RemoteSession {
 
   // MARK: RemoteSession
 
+  func lock(_ lock: SQLLock) async throws(DatabaseError) {
+    _ = try await run("SELECT pg_advisory_xact_lock($1)", [.int(lock.key)], locks: true)
+  }
+
   func run(_ statement: SQLText, _ values: [SQLValue]) async throws(DatabaseError) -> SQLResult {
+    try await run(statement, values, locks: !statement.isRead)
+  }
+
+  private func run(_ statement: SQLText, _ values: [SQLValue], locks: Bool) async throws(DatabaseError) -> SQLResult {
     try requireIntact()
     do throws(PostgresFailure) {
-      let begins = !hasBegun
-      hasBegun = true
+      let begins = !hasBegun && locks
+      hasBegun = hasBegun || locks
       let (result, described) = try await connection.run(
         statement.text(for: .postgreSQL), values.map(Self.encode), begins: begins)
       if !result.tag.hasPrefix("SELECT") { hasWritten = true }
