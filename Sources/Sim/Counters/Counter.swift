@@ -9,6 +9,8 @@ public enum Counter: String, CaseIterable, Sendable {
   case diskErrors = "disk-errors"
   case diskFull = "disk-full"
   case bitRot = "bit-rot"
+  /// Statements, commits and connections that a fault of the database failed.
+  case databaseErrors = "database-errors"
   case clockJumps = "clock-jumps"
   case cutOffs = "cut-offs"
   case requestTimeouts = "request-timeouts"

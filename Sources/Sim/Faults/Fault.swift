@@ -5,7 +5,7 @@ public struct Fault: Sendable {
   /// All kinds of faults. A new kind is a file in this folder and a line here.
   static let kinds: [any FaultKind.Type] = [
     Crash.self, Pause.self, Drain.self, ConnectionReset.self, Partition.self, DiskFault.self, Stalls.self, Skew.self,
-    CertificateFault.self,
+    CertificateFault.self, DatabaseFault.self,
   ]
 
   let kind: any FaultKind

@@ -8,6 +8,7 @@ final class FaultDriver {
   private let link: LinkSetting
   private let tally: Tally
   private let certificates: SimulatedCertificates?
+  private let database: PostgreSQLFaults?
   private let stream: ChoiceStream
   /// How often each fault struck, by its index.
   private(set) var strikes: [Int]
@@ -17,14 +18,22 @@ final class FaultDriver {
   private(set) var struck: [(fault: Int, at: Duration)] = []
   private var isOver = false
 
-  /// Services reconnect, notice and recover within this time after a fault.
-  private static let aftermath: Duration = .seconds(15)
+  /// The same times for faults of the network, and of the nodes `names`.
+  func disturbances(of names: Set<String>) -> [ClosedRange<Int64>] {
+    zip(struck, disturbances).filter { fault, _ in faults[fault.fault].node.map(names.contains) ?? true }.map(\.1)
+  }
 
-  /// `link` is the network as the scenario sets it, and `certificates` are those of a world with TLS.
+  /// Services reconnect, notice and recover within this time after a fault.
+  static let aftermath: Duration = .seconds(15)
+
+  /// `link` is the network as the scenario sets it, `certificates` are those of a world with TLS, and
+  /// `database` are the faults of a world with PostgreSQL.
   init(
-    _ faults: [Fault], link: LinkSetting, in world: World, tally: Tally, certificates: SimulatedCertificates? = nil
+    _ faults: [Fault], link: LinkSetting, in world: World, tally: Tally, certificates: SimulatedCertificates? = nil,
+    database: PostgreSQLFaults? = nil
   ) {
     self.certificates = certificates
+    self.database = database
     self.faults = faults
     self.link = link
     self.world = world
@@ -58,9 +67,9 @@ final class FaultDriver {
     struck.append((index, world.now))
     let aftermath = fault.kind.downtime + Self.aftermath
     disturbances.append(world.scheduler.now...(max(end, world.now) + aftermath).nanoseconds)
-    let stage = FaultStage(world: world, tally: tally, stream: stream, link: link, certificates: certificates) {
-      [self] in strikes[index] += 1
-    }
+    let stage = FaultStage(
+      world: world, tally: tally, stream: stream, link: link, certificates: certificates, database: database
+    ) { [self] in strikes[index] += 1 }
     if let undo = fault.kind.strike(stage) { world.at(end, undo) }
   }
 
@@ -70,6 +79,7 @@ final class FaultDriver {
     world.healAll()
     // Stalls of the scenario's network end too: no promise about the end allows for them.
     world.link.stalls = 0
+    database?.mend()
     for node in world.nodes {
       node.mendDisk()
       node.resume()

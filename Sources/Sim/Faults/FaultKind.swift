@@ -46,6 +46,8 @@ struct FaultStage {
   let link: LinkSetting
   /// The certificates of a world with TLS.
   let certificates: SimulatedCertificates?
+  /// The faults of a world with PostgreSQL.
+  let database: PostgreSQLFaults?
   /// Counts a strike. A fault that finds nothing to strike does not count.
   let hit: () -> Void
 }

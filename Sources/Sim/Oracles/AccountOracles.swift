@@ -24,7 +24,8 @@ enum AccountOracles {
       guard let status = operation.answer.status, status >= 500 else { continue }
       let isExplained =
         status == 503
-        && evidence.troubles.contains { $0 >= operation.invokedAt - aftermath && $0 <= operation.answeredAt }
+        && (evidence.troubles.contains { $0 >= operation.invokedAt - aftermath && $0 <= operation.answeredAt }
+          || evidence.outages.contains { $0.overlaps(operation.invokedAt...operation.answeredAt) })
       if !isExplained {
         return [Breach(["\(operation)"])]
       }

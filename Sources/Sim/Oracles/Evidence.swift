@@ -19,6 +19,8 @@ struct RunEvidence {
   var leftovers: [String] = []
   /// The faults of the services' databases.
   var unsound: [String] = []
+  /// The statements that the simulated PostgreSQL does not know.
+  var unknownStatements: [String] = []
 }
 
 /// The requests to the User Service.
@@ -26,12 +28,15 @@ struct AccountEvidence {
   let operations: [Operation]
   /// Virtual times at which a fault could make the service answer 503, in order.
   let troubles: [Int64]
+  /// Virtual times in which a fault may explain that the service's PostgreSQL cannot be used.
+  let outages: [ClosedRange<Int64>]
   /// The operations that the service considered. Those that it turned away say nothing of its state.
   let considered: [Operation]
 
-  init(_ operations: [Operation], troubles: [Int64] = []) {
+  init(_ operations: [Operation], troubles: [Int64] = [], outages: [ClosedRange<Int64>] = []) {
     self.operations = operations
     self.troubles = troubles
+    self.outages = outages
     considered = operations.filter { !$0.answer.isTurnedAway }
   }
 }

@@ -6,6 +6,10 @@ enum RunOracles {
       $0.isEmpty ? [] : [Breach($0)]
     },
     Oracle(
+      "known-sql", "the simulated PostgreSQL knows every statement that it is sent", .atOnce,
+      over: \.run.unknownStatements
+    ) { $0.isEmpty ? [] : [Breach($0)] },
+    Oracle(
       "live", "after the faults every node runs and every user is served", .inTheEnd, over: \.run.stuck
     ) { $0.isEmpty ? [] : [Breach($0)] },
     Oracle(

@@ -46,6 +46,9 @@ struct Inventory {
     ("System.BrokerMessage", .max), (".ReturnedEntries.heap", .max),
     // The connections of a pool stay until its next request, at most as many as requests at once.
     ("System.HTTPClientPool.idle", 16), ("System.HTTPClient", 16),
+    // Connections to PostgreSQL stay until another one was idle for a minute, at most as many as the pool
+    // may have. Each keeps its statements prepared, at most `PostgresConnection.maximumStatements`.
+    ("System.PostgresPool.idle", 16), ("System.Postgres", .max),
     // With TLS, each of these connections has a stream and a context.
     ("System.SecureConnection", 16), ("System.SecureStream", 16), ("System.ByteBIO", 16),
     ("System.ClientContext", 16), ("System.Trust.authorities", 16),

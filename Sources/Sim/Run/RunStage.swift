@@ -9,6 +9,8 @@ struct RunStage {
   let users: [any SimulatedUser]
   let histories: Histories
   let driver: FaultDriver
+  /// The PostgreSQL of the world, if it has one.
+  let database: SimulatedDatabase?
   private let scenario: Scenario
 
   init(
@@ -19,11 +21,14 @@ struct RunStage {
     world.link = scenario.link
     let runner = ScenarioRunner(scenario)
     let certificates = scenario.certificates(seed: seed)
-    let account = world.addNode(Scenario.usersNode, program: runner.program(of: Scenario.usersNode, certificates))
+    let database = scenario.hasDatabaseServer ? SimulatedDatabase() : nil
+    self.database = database
+    let account = world.addNode(
+      Scenario.usersNode, program: runner.program(of: Scenario.usersNode, certificates, database))
     services =
       [account]
       + scenario.serviceNodes.filter { $0 != Scenario.usersNode }.map {
-        world.addNode($0, program: runner.program(of: $0, certificates))
+        world.addNode($0, program: runner.program(of: $0, certificates, database))
       }
     histories = Histories(
       now: { [unowned world] in world.scheduler.now },
@@ -45,7 +50,8 @@ struct RunStage {
       world.node(rule.node)?.clock.driftPartsPerMillion = rule.driftPartsPerMillion
     }
     driver = FaultDriver(
-      scenario.faults, link: scenario.link, in: world, tally: histories.tally, certificates: certificates)
+      scenario.faults, link: scenario.link, in: world, tally: histories.tally, certificates: certificates,
+      database: database?.faults)
     for node in services {
       node.onDiskTrouble { [unowned world] in world.noteTrouble() }
     }
@@ -111,6 +117,18 @@ struct RunStage {
     return lines + ["waiting tasks:"] + world.waits.split(separator: "\n").prefix(40).map(String.init)
   }
 
+  /// The times in which a fault may explain that the User Service cannot use its PostgreSQL, in
+  /// nanoseconds. With a file of its own it has no such times.
+  var databaseOutages: [ClosedRange<Int64>] {
+    guard database != nil else { return [] }
+    let ends: Set<String> = [Scenario.usersNode, Scenario.databaseNode]
+    let aftermath = FaultDriver.aftermath.nanoseconds
+    let dead = services.filter { ends.contains($0.name) }.flatMap(\.downtimes)
+    let slow = world.stalls.filter { ends.contains($0.from) && ends.contains($0.to) }.map(\.time)
+    let late = (dead + slow + world.troubles.map { $0...$0 }).map { $0.lowerBound...$0.upperBound + aftermath }
+    return [ScenarioRunner.boot] + driver.disturbances(of: ends) + late
+  }
+
   /// Adds to the tally what the nodes and the network have counted themselves.
   func count() {
     let tally = histories.tally
@@ -127,6 +145,7 @@ struct RunStage {
       tally.add(node.diskFaults.rotted, to: .bitRot)
     }
     tally.add(world.stalls.count, to: .stalls)
+    tally.add(database?.faults.struck ?? 0, to: .databaseErrors)
     let expired = histories.accounts.operations.count { operation in
       operation.request.token.map { $0.expires <= operation.wallAtInvocation } ?? false
     }

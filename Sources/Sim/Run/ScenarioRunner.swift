@@ -31,7 +31,7 @@ public struct ScenarioRunner: Sendable {
   }
 
   /// Time in which a service may not have started yet that another one needs.
-  private static let boot: ClosedRange<Int64> = 0...1_000_000_000
+  static let boot: ClosedRange<Int64> = 0...1_000_000_000
 
   private func result(of stage: RunStage, seed: UInt64) -> RunResult {
     let (world, histories) = (stage.world, stage.histories)
@@ -46,17 +46,21 @@ public struct ScenarioRunner: Sendable {
     let leftovers = scenario.end == nil && stuck.isEmpty ? stage.leftovers() : []
     // Who may publish to the queues may tell one service what another one did not say.
     let hasDelegates = scenario.people.contains { [.vandal, .attacker, .caller].contains($0.role) }
-    let unsound =
+    var unsound =
       scenario.end == nil && stuck.isEmpty && !hasDelegates
       ? DirectoryCheck.faults(of: stage.services.flatMap(\.files)) : []
+    if stage.database != nil, scenario.end == nil, stuck.isEmpty { unsound += SimulatedDatabase.breaches(in: world) }
     world.end()
     let delays = world.stalls.filter { [$0.from, $0.to].sorted() == [Scenario.chatNode, Scenario.usersNode] }
     let evidence = Evidence(
-      accounts: AccountEvidence(histories.accounts.operations, troubles: world.troubles),
+      accounts: AccountEvidence(
+        histories.accounts.operations, troubles: world.troubles, outages: stage.databaseOutages),
       chat: ChatEvidence(
         histories.chat, disturbances: [Self.boot] + stage.driver.disturbances, delays: delays.map(\.time)),
       sessions: histories.sessions,
-      run: RunEvidence(stuck: stuck, defects: world.defects, leftovers: leftovers, unsound: unsound),
+      run: RunEvidence(
+        stuck: stuck, defects: world.defects, leftovers: leftovers, unsound: unsound,
+        unknownStatements: stage.database?.unknownStatements ?? []),
       attack: attack,
       callers: CallerEvidence(
         histories.callers, disturbances: [Self.boot] + stage.driver.disturbances + world.stalls.map(\.time)),

@@ -4,8 +4,11 @@ import System
 
 /// The programs of the nodes that run services.
 extension ScenarioRunner {
-  /// The program of the node of a service, with TLS if there are certificates.
-  func program(of node: String, _ certificates: SimulatedCertificates?) -> SimNode.Program {
+  /// The program of the node of a service, with TLS if there are certificates. PostgreSQL runs without.
+  func program(
+    of node: String, _ certificates: SimulatedCertificates?, _ database: SimulatedDatabase?
+  ) -> SimNode.Program {
+    if let database, node == Scenario.databaseNode { return database.program }
     let program = program(of: node)
     guard let certificates else { return program }
     return { try await program(certificates.secure($0)) }
@@ -58,6 +61,7 @@ extension ScenarioRunner {
 
   private var usersProgram: SimNode.Program {
     let settings = scenario.service
+    let servers = scenario.hasDatabaseServer ? SimulatedDatabase.servers : nil
     return { environment in
       var options = UserServiceOptions()
       options.address = Scenario.usersAddress
@@ -69,6 +73,7 @@ extension ScenarioRunner {
       options.server.serviceToken = Scenario.serviceToken
       options.planted = PlantedBugs(settings.planted)
       options.database = settings.database
+      options.database.servers = servers
       return try await UserService.start(environment, options)
     }
   }

@@ -53,6 +53,8 @@ public struct Scenario: Sendable {
   var hasBroker = false
   /// Whether all connections use TLS.
   var hasTLS = false
+  /// Whether the User Service keeps its tables in a PostgreSQL, which is a node of its own.
+  var hasDatabaseServer = false
   struct ClockRule: Sendable {
     let node: String
     let skew: Duration

@@ -116,12 +116,15 @@ extension Scenario {
   // MARK: The world
 
   private mutating func read(topology: ScenarioValue) {
-    topology.requireKeys(["users", "chat", "broker", "supervisorHosts", "tls"])
+    topology.requireKeys(["users", "chat", "broker", "supervisorHosts", "tls", "database"])
     for key in ["users", "chat", "broker"] where topology.read(key, { try $0.int(1...Int64.max) }) ?? 1 != 1 {
       topology[key]?.note("only one node of each service is supported")
     }
     topology.read("supervisorHosts", into: &supervisorHosts) { try $0.int(Bounds.hosts) }
     topology.read("tls", into: &hasTLS) { try $0.bool() }
+    if let database = topology.read("database", { try $0.oneOf(DatabaseKind.self) }) {
+      hasDatabaseServer = database == .postgreSQL
+    }
     hasChat = topology["chat"] != nil || topology["supervisorHosts"] != nil
     hasBroker = topology["broker"] != nil || topology["supervisorHosts"] != nil
   }
@@ -200,6 +203,12 @@ extension Scenario {
     }
     return to
   }
+}
+
+/// What the User Service keeps its tables in.
+private enum DatabaseKind: String, CaseIterable {
+  case sqlite
+  case postgreSQL = "postgresql"
 }
 
 extension ScenarioValue {

@@ -5,6 +5,8 @@ import System
 extension Scenario {
   /// The node that runs the User Service.
   static let usersNode = "users"
+  /// The node that runs PostgreSQL.
+  static let databaseNode = PostgreSQLOptions.host
   /// The node that runs the Chat Service.
   static let chatNode = "chat"
   /// The node that runs the Customer Server.
@@ -13,6 +15,7 @@ extension Scenario {
   static let operatorNode = "operator"
 
   static let usersAddress = SocketAddress(host: usersNode, port: 8001)
+  static let databaseAddress = SocketAddress(host: databaseNode, port: 5432)
   static let chatAddress = SocketAddress(host: chatNode, port: 5000)
   static let brokerAddress = SocketAddress(host: "broker", port: 5672)
   static let managerAddress = SocketAddress(host: "manager", port: 20000)
@@ -29,7 +32,9 @@ extension Scenario {
     let servers = [Self.usersAddress, Self.chatAddress, Self.customersAddress, Self.managerAddress]
     var peers: [SocketAddress: SecurePeer] = [Self.brokerAddress: SecurePeer(.amqp, .named)]
     for address in servers { peers[address] = SecurePeer(.http, .named) }
-    do throws(TLSError) { return try SimulatedCertificates(serviceNodes, peers, seed: seed) } catch {
+    // The simulated PostgreSQL does not offer TLS.
+    let secured = serviceNodes.filter { $0 != Self.databaseNode }
+    do throws(TLSError) { return try SimulatedCertificates(secured, peers, seed: seed) } catch {
       fatalError("the certificates of a simulation are refused: \(error)")
     }
   }
@@ -39,7 +44,8 @@ extension Scenario {
 
   /// The nodes that run services. A node comes after those that it depends on.
   public var serviceNodes: [String] {
-    if supervisorHosts > 0 { return ["broker", Self.usersNode, "manager", Self.chatNode, "customers"] + hostNames }
-    return (hasBroker ? ["broker"] : []) + [Self.usersNode] + (hasChat ? [Self.chatNode] : [])
+    let accounts = (hasDatabaseServer ? [Self.databaseNode] : []) + [Self.usersNode]
+    if supervisorHosts > 0 { return ["broker"] + accounts + ["manager", Self.chatNode, "customers"] + hostNames }
+    return (hasBroker ? ["broker"] : []) + accounts + (hasChat ? [Self.chatNode] : [])
   }
 }

@@ -12,6 +12,8 @@ public struct ScenarioDraw {
   let calls: ChoiceStream
   /// The same for TLS.
   let secrets: ChoiceStream
+  /// The same for PostgreSQL.
+  let servers: ChoiceStream
   private let planted: [String]
 
   /// Makes a generator for a seed. Each scenario plants the bugs `planted`.
@@ -22,6 +24,7 @@ public struct ScenarioDraw {
     attacks = choices.stream("draw/attacks")
     calls = choices.stream("draw/calls")
     secrets = choices.stream("draw/tls")
+    servers = choices.stream("draw/postgresql")
   }
 
   // MARK: Whole scenarios
@@ -94,7 +97,8 @@ public struct ScenarioDraw {
     members.append(.init("faults", .array(faults)))
     if endsAtRest(drawn.nodes, kind) { members.append(.init("atRest", true)) }
     if !planted.isEmpty { members.append(.init("plant", .array(planted.map { .string($0) }))) }
-    let scenario = isSpecial || kind == "calls" ? .object(members) : attacked(.object(members), kind)
+    var scenario = isSpecial || kind == "calls" ? .object(members) : attacked(.object(members), kind)
+    if kind == "accounts" { scenario = onServer(scenario, seconds) }
     return secured(scenario, drawn.nodes, seconds)
   }
 
@@ -330,7 +334,7 @@ public struct ScenarioDraw {
     let focus = stream.chance(0.4) ? stream.pick(nodes) : nil
     return (0..<stream.choose(most + 1)).flatMap { _ -> [JSONValue] in
       let node = focus ?? stream.pick(nodes)
-      let drawn = fault(nodes, people, on: node, seconds)
+      let drawn = fault(nodes, people, on: node, seconds, from: stream)
       // When the node resumes, the data that came meanwhile is there and the connection is not.
       if drawn["pause"] != nil, stream.chance(0.4) {
         let every = JSONValue.string("\(1 + stream.choose(2))s")
@@ -349,7 +353,7 @@ public struct ScenarioDraw {
     ]
   }
 
-  private static func groups(_ scenario: JSONValue) -> [String] {
+  static func groups(_ scenario: JSONValue) -> [String] {
     (scenario["people"]?.array ?? []).compactMap { $0["name"]?.string }
   }
 
@@ -357,7 +361,8 @@ public struct ScenarioDraw {
   private static func peers(of name: String, _ nodes: [String], _ people: [String]) -> [String] {
     let peers =
       switch name {
-      case "users": ["chat", "customers"]
+      case "users": ["chat", "customers", Scenario.databaseNode]
+      case Scenario.databaseNode: ["users"]
       case "broker": nodes.filter { $0 != "users" && $0 != "broker" }
       case "chat", "customers": ["broker", "users"]
       default: ["broker"]
@@ -366,7 +371,9 @@ public struct ScenarioDraw {
     return there.isEmpty ? people : there
   }
 
-  private func fault(_ nodes: [String], _ people: [String], on name: String, _ seconds: Int) -> JSONValue {
+  func fault(
+    _ nodes: [String], _ people: [String], on name: String, _ seconds: Int, from stream: ChoiceStream
+  ) -> JSONValue {
     let begin = 1 + stream.choose(max(1, seconds / 3))
     var members: [JSONValue.Member] = [.init("from", .string("\(begin)s"))]
     let again = JSONValue.Member("every", .string("\(1 + stream.choose(max(2, seconds / 3)))s"))

@@ -197,7 +197,9 @@ extension JSONValue {
   private var plainerWorlds: [JSONValue] {
     let quick: JSONValue = ["pingInterval": "2s", "pingTimeout": "2s"]
     let hasSockets = self["topology"]?["chat"] != nil || self["topology"]?["supervisorHosts"] != nil
-    let plainer = ["network", "clocks"].filter { self[$0] != nil }.map { removing($0) } + withoutTLS
+    let plainer =
+      ["network", "clocks"].filter { self[$0] != nil }.map { removing($0) } + withoutTLS
+      + withoutServer
     guard hasSockets else { return plainer }
     if (try? Scenario(parsing: Array(text.utf8), file: ""))?.needsHeartbeats == false {
       return plainer + (self["service"] != nil ? [removing("service")] : [])
@@ -210,6 +212,17 @@ extension JSONValue {
     guard let topology = self["topology"], topology["tls"] == true else { return [] }
     let faults = elements("faults").filter { $0[CertificateFault.key] == nil }
     return [setting("topology", topology.removing("tls")).settingList("faults", faults)]
+  }
+
+  /// The scenario with the accounts in a file, if they are in PostgreSQL.
+  private var withoutServer: [JSONValue] {
+    guard let topology = self["topology"], topology["database"] != nil else { return [] }
+    let node = JSONValue.string(Scenario.databaseNode)
+    let faults = elements("faults").filter { fault in
+      fault[DatabaseFault.key] == nil && !(fault.members ?? []).contains { $0.value == node }
+        && fault["partition"]?.array?.contains { $0.array?.contains(node) ?? false } != true
+    }
+    return [setting("topology", topology.removing("database")).settingList("faults", faults)]
   }
 
   private var plainest: JSONValue { plainerWorlds.last?.plainest ?? self }

@@ -36,6 +36,9 @@ public final class SimNode: @unchecked Sendable {
   public var restarts: Int { max(0, boots - 1) }
   /// The number of deaths.
   public private(set) var deaths = 0
+  /// The virtual times in nanoseconds from each death to the next boot.
+  package private(set) var downtimes: [ClosedRange<Int64>] = []
+  private var diedAt: Int64?
   private(set) var pauses = 0
   private(set) var drains = 0
   package private(set) var failedStarts = 0
@@ -71,6 +74,8 @@ public final class SimNode: @unchecked Sendable {
   public func start() {
     guard !isUp else { return }
     restart = nil
+    if let diedAt { downtimes.append(diedAt...scheduler.now) }
+    diedAt = nil
     boots += 1
     trace.event(.boot, name, value: UInt64(boots), "boot \(boots)")
     let life = Life(name: name, clock: clock, scheduler: scheduler) { [findings] in findings.noteDefaultActor($0) }
@@ -140,6 +145,7 @@ public final class SimNode: @unchecked Sendable {
 
   private func end(_ death: Death) {
     guard let life, life.isAlive else { return }
+    diedAt = scheduler.now
     life.whenEnded { [findings] life in
       if !life.isDone {
         findings.defects.append("\(life.name) died, and these tasks did not unwind: \(life.liveTasks)")

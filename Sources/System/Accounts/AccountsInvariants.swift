@@ -17,12 +17,17 @@ enum AccountsInvariants {
       "a deleted user has no account",
       "SELECT user_id FROM deleted_users WHERE user_id IN (SELECT user_id FROM users)"),
     Invariant(
-      "the ids of session events are below the next one",
+      "the ids of session events have no gaps",
       """
-      SELECT event_id FROM session_events
-      WHERE event_id > (SELECT seq FROM sqlite_sequence WHERE name = 'session_events')
-      UNION ALL SELECT event_id FROM deleted_users
-      WHERE event_id > ifnull((SELECT seq FROM sqlite_sequence WHERE name = 'session_events'), 0)
+      SELECT 'event ' || event_id FROM session_events e
+      WHERE event_id > (SELECT min(event_id) FROM session_events)
+        AND NOT EXISTS (SELECT 1 FROM session_events p WHERE p.event_id = e.event_id - 1)
+      """),
+    Invariant(
+      "the event of a deleted user is not above the last event",
+      """
+      SELECT 'event ' || event_id FROM deleted_users
+      WHERE event_id > coalesce((SELECT max(event_id) FROM session_events), 0)
       """),
   ]
 }

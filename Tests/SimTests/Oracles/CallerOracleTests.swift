@@ -93,7 +93,7 @@ struct CallerOracleTests {
     world.run(until: .seconds(2))
     #expect(
       DirectoryCheck.faults(of: users.files) == [
-        "accounts.db: the ids of session events are below the next one: 9"
+        "accounts.db: the event of a deleted user is not above the last event: event 9"
       ])
     let oracle = try #require(Oracle.all.first { $0.name == "sound" })
     #expect(oracle.violations(in: Evidence(run: RunEvidence(unsound: ["a fault"]))).count == 1)

@@ -28,12 +28,26 @@ struct ScenarioParserTests {
       ),
       (
         "{ name: 'x', faults: [{ at: '1s' }] }",
-        "f:1:23: a fault is exactly one of crash, pause, drain, reset, partition, disk, stalls, skew, certificate"
+        "f:1:23: a fault is exactly one of crash, pause, drain, reset, partition, disk, stalls, skew, certificate, "
+          + "database"
       ),
       ("{ name: 'x', faults: [{ at: '2m', crash: 'users' }] }", "f:1:23: a fault must be within the run"),
       (
         "{ name: 'x', faults: [{ at: '1s', to: '2s', crash: 'users' }] }",
         "f:1:23: \"at\" excludes \"from\", \"to\" and \"every\""
+      ),
+      (
+        "{ name: 'x', topology: { database: 'postgres' } }",
+        "f:1:36: \"postgres\" is not one of sqlite, postgresql; did you mean \"postgresql\"?"
+      ),
+      (
+        "{ name: 'x', faults: [{ from: '1s', database: 'users', full: true }] }",
+        "f:1:47: the database is the node postgresql"
+      ),
+      (
+        "{ name: 'x', topology: { database: 'postgresql' }, faults: [{ from: '1s', database: 'postgresql' }] }",
+        "f:1:61: a fault of the database needs at least one of serializationFailures, deadlocks, timeouts, "
+          + "lostCommits, full, readOnly, slowCommits"
       ),
       ("{ name: 'x', expect: { crashs: 1 } }", "f:1:24: unknown counter \"crashs\"; did you mean \"crashes\"?"),
       (

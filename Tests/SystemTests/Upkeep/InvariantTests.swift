@@ -70,7 +70,11 @@ struct InvariantTests {
         ("session_count is the number of a user's sessions", "UPDATE users SET session_count = 1 WHERE user_id = 'u1'"),
         ("identifiers have 1 to 64 characters", "UPDATE user_sessions SET session_id = '' WHERE session_id = 's1'"),
         ("a deleted user has no account", "UPDATE deleted_users SET user_id = 'u2'"),
-        ("the ids of session events are below the next one", "UPDATE deleted_users SET event_id = 2"),
+        (
+          "the ids of session events have no gaps",
+          "INSERT INTO session_events (event_id, kind, user_id, session_id) VALUES (9, 'session_ended', 'u1', 's9')"
+        ),
+        ("the event of a deleted user is not above the last event", "UPDATE deleted_users SET event_id = 2"),
       ])
     + examples(
       "chat.db",

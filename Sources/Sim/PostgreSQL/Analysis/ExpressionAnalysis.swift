@@ -89,7 +89,8 @@ extension Analyzer {
       let left = try self.expression(a, scope)
       let right = try self.expression(b, scope)
       if left.type == .bytea || right.type == .bytea { throw .unknown("|| of bytea") }
-      guard left.type.isText || right.type.isText || (left.type == .unknown && right.type == .unknown) else {
+      // text || anynonarray and its mirror image; a literal without a type is text.
+      guard [left, right].contains(where: { $0.type.isText || $0.type == .unknown }) else {
         throw ServerError("42883", "operator does not exist: \(left.type.name) || \(right.type.name)")
       }
       return Typed(

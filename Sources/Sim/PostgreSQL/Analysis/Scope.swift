@@ -57,7 +57,10 @@ final class Scope {
 
 extension String {
   /// The name in quotation marks.
-  var quotedName: String { "\"\(replacing("\"", with: "\"\""))\"" }
+  var quotedName: String {
+    let escaped = utf8.contains(UInt8(ascii: "\"")) ? replacing("\"", with: "\"\"") : self
+    return "\"\(escaped)\""
+  }
 }
 
 /// The numbers of the parameters of rendered statements. Those of the client come first.

@@ -152,16 +152,16 @@ final class RowStore {
     }
     guard let old else {
       let values = new.indices.map { "$\(Slot.row + $0)" }.joined(separator: ", ")
-      let columns = new.indices.map { columnNames(change.table)[$0] }.joined(separator: ", ")
+      let columns = columnNames(change.table).prefix(new.count).joined(separator: ", ")
       _ = try database.run("INSERT INTO \(table) (_rowid_, \(columns)) VALUES ($\(Slot.now), \(values))", parameters)
       return
     }
     // In an old snapshot the row may have other values than those that the change began with.
     let isOld = view?.snapshot != lastCommit
-    let sets = new.indices.filter { isOld || old[$0] != new[$0] }.map {
-      "\(columnNames(change.table)[$0]) = $\(Slot.row + $0)"
-    }
-    guard !sets.isEmpty else { return }
+    let changed = new.indices.filter { isOld || old[$0] != new[$0] }
+    guard !changed.isEmpty else { return }
+    let names = columnNames(change.table)
+    let sets = changed.map { "\(names[$0]) = $\(Slot.row + $0)" }
     _ = try database.run("UPDATE \(table) SET \(sets.joined(separator: ", ")) WHERE _rowid_ = $\(Slot.now)", parameters)
   }
 

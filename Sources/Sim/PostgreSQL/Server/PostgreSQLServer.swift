@@ -31,9 +31,6 @@ public actor PostgreSQLServer: Service {
   private var isWorking = false
   private var isDraining = false
   private let finished = Gate()
-  /// The statements that the server was sent and does not know. Each is a defect of the run.
-  public private(set) var unknownStatements: [String] = []
-
   /// The executor that the environment gave to this actor.
   public nonisolated var unownedExecutor: UnownedSerialExecutor { serialExecutor.unowned }
   /// The address that it listens at.
@@ -97,6 +94,7 @@ public actor PostgreSQLServer: Service {
   private var refusal: ServerError? {
     if isDraining { return ServerError("57P03", "the database system is shutting down") }
     if core == nil { return ServerError("57P03", "the database system is in recovery mode") }
+    if options.faults.refusesConnections { options.faults.struck += 1 }
     if options.faults.refusesConnections || clients.count > options.maximumConnections {
       return ServerError("53300", "sorry, too many clients already")
     }
@@ -168,8 +166,18 @@ public actor PostgreSQLServer: Service {
     client.output += bytes
     client.ends = client.ends || ends
     guard !client.isWriting else { return }
+    // The reader notices that a client has left.
+    let count = (try? client.connection.writeNow(client.output[...])) ?? client.output.count
+    client.output.removeFirst(count)
+    if client.output.isEmpty { return finishWriting(id, client) }
     client.isWriting = true
     environment.executor.spawn("postgresql-write") { await self.write(id, client) }
+  }
+
+  private func finishWriting(_ id: Int, _ client: Client) {
+    guard client.ends else { return }
+    clients[id] = nil
+    client.connection.close()
   }
 
   private func write(_ id: Int, _ client: Client) async {
@@ -184,10 +192,7 @@ public actor PostgreSQLServer: Service {
       // The reader notices that the client has left.
       client.connection.reset()
     }
-    if client.ends {
-      clients[id] = nil
-      client.connection.close()
-    }
+    finishWriting(id, client)
   }
 
   // MARK: Work
@@ -196,7 +201,7 @@ public actor PostgreSQLServer: Service {
     inputs.append(input)
     guard !isWorking else { return }
     isWorking = true
-    environment.executor.post(to: self) { $0.work() }
+    work()
   }
 
   private func work() {
@@ -215,8 +220,10 @@ public actor PostgreSQLServer: Service {
   private func finish(_ result: Result<ServerCore.Effects, any Error>) {
     switch result {
     case .success(let effects):
-      unknownStatements += effects.unknown
-      for unknown in effects.unknown { environment.log.error("unknown-statement", ["error": .string(unknown)]) }
+      for unknown in effects.unknown {
+        environment.log.error("unknown-statement", ["error": .string(unknown)])
+        options.unknown(unknown)
+      }
       for timer in effects.timers {
         environment.executor.spawn("postgresql-timer") {
           guard (try? await self.environment.clock.sleep(for: timer.after)) != nil else { return }

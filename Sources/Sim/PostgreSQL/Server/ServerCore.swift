@@ -89,6 +89,7 @@ final class ServerCore: @unchecked Sendable {
       let session = ServerSession(engine.open(), key: key, engine: engine)
       session.settings = settings
       session.surprise = { [unowned self] in surprise() }
+      session.loss = { [unowned self] in loss() }
       session.output = greeting
       session.send(.backendKey(process: Int32(session.id), key: key))
       session.ready()
@@ -148,8 +149,17 @@ final class ServerCore: @unchecked Sendable {
       (faults.deadlocks, ServerError("40P01", "deadlock detected")),
       (faults.timeouts, ServerError("57014", "canceling statement due to statement timeout")),
     ]
-    for (chance, error) in cases where chance > 0 && random.below(10_000) < chance { return error }
+    for (chance, error) in cases where chance > 0 && random.below(10_000) < chance {
+      faults.struck += 1
+      return error
+    }
     return nil
+  }
+
+  private func loss() -> ServerSession.Loss? {
+    guard faults.lostCommits > 0, random.below(10_000) < faults.lostCommits else { return nil }
+    faults.struck += 1
+    return random.below(2) == 0 ? .beforeCommit : .afterCommit
   }
 
   /// The timers for waits and idle sessions that are new.

@@ -3,8 +3,11 @@ import System
 
 /// Settings of a simulated PostgreSQL.
 public struct PostgreSQLOptions: Sendable {
+  /// The host name of its node.
+  static let host = "postgresql"
+
   /// The address that it listens at.
-  public var address = SocketAddress(host: "postgresql", port: 5432)
+  public var address = SocketAddress(host: host, port: 5432)
   /// The one database.
   public var database = "parley"
   /// The one user.
@@ -19,6 +22,8 @@ public struct PostgreSQLOptions: Sendable {
   public var deadlockTimeout: Duration = .seconds(1)
   /// What goes wrong.
   public var faults = PostgreSQLFaults()
+  /// Called with each statement that the server was sent and does not know: a defect of the run.
+  public var unknown: @Sendable (String) -> Void = { _ in }
 
   /// Creates the defaults.
   public init() {}
@@ -39,7 +44,18 @@ public final class PostgreSQLFaults: @unchecked Sendable {
   public var isReadOnly = false
   /// The time that a commit takes beyond that of the disk.
   public var commitDelay: Duration = .zero
+  /// The number of COMMITs in ten thousand that get no answer: the connection ends, before the
+  /// transaction is committed or after it.
+  public var lostCommits = 0
+  /// The number of statements, commits and connections that these faults failed.
+  public internal(set) var struck = 0
 
   /// Creates the state without faults.
   public init() {}
+
+  /// Ends all faults. The count stays.
+  public func mend() {
+    (serializationFailures, deadlocks, timeouts, lostCommits) = (0, 0, 0, 0)
+    (refusesConnections, isReadOnly, commitDelay) = (false, false, .zero)
+  }
 }

@@ -18,6 +18,11 @@ final class ServerSession {
     case simple(PreparedStatement, rest: [SQLParser.Parsed])
   }
 
+  /// When a session dies that was told to commit.
+  enum Loss {
+    case beforeCommit, afterCommit
+  }
+
   let id: Int
   /// What a CancelRequest has to show.
   let key: [UInt8]
@@ -39,6 +44,8 @@ final class ServerSession {
   private(set) var activity = 0
   /// Called before each statement in a transaction: an error that is due out of the blue.
   var surprise: () -> ServerError? = { nil }
+  /// Called before each COMMIT of changes: whether the session dies of it.
+  var loss: () -> Loss? = { nil }
 
   init(_ id: Int, key: [UInt8], engine: DatabaseEngine) {
     self.id = id
@@ -223,6 +230,14 @@ final class ServerSession {
       !prepared.statement.endsTransaction, let error = surprise()
     {
       return .failure(try engine.refuse(id, error))
+    }
+    if case .commit = prepared.statement, let transaction = engine.session(id).transaction, !transaction.hasFailed,
+      !transaction.changes.isEmpty, let loss = loss()
+    {
+      if loss == .afterCommit { _ = try engine.run(id, prepared, parameters, text: text, clock: clock) }
+      hasEnded = true
+      pending = nil
+      return nil
     }
     if let answer = try settings.run(prepared.statement, engine.session(id)) { return .answer(answer) }
     switch prepared.statement {
