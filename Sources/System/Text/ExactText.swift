@@ -5,10 +5,10 @@ extension String {
   /// marks, and strings with different bytes may be equal. Compare text from clients with this
   /// method.
   func hasSameBytes(as other: String) -> Bool {
-    guard utf8.count == other.utf8.count else { return false }
-    return withUTF8Bytes { own in
-      other.withUTF8Bytes { own.elementsEqual($0) }
-    }
+    let (own, others) = (utf8.span, other.utf8.span)
+    guard own.count == others.count else { return false }
+    for index in own.indices where own[index] != others[index] { return false }
+    return true
   }
 }
 
@@ -22,6 +22,6 @@ struct ExactText: Hashable, Sendable {
   static func == (a: ExactText, b: ExactText) -> Bool { a.text.hasSameBytes(as: b.text) }
 
   func hash(into hasher: inout Hasher) {
-    text.withUTF8Bytes { hasher.combine(bytes: UnsafeRawBufferPointer($0)) }
+    text.utf8.span.withUnsafeBytes { hasher.combine(bytes: $0) }
   }
 }

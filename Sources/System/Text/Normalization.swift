@@ -9,5 +9,9 @@ extension String {
   }
 
   /// Whether every byte is ASCII.
-  var isASCII: Bool { withUTF8Bytes { $0.allSatisfy { $0 < 0x80 } } }
+  var isASCII: Bool {
+    let bytes = utf8.span
+    for index in bytes.indices where bytes[index] >= 0x80 { return false }
+    return true
+  }
 }

@@ -164,35 +164,24 @@ struct QueueContents: Sendable {
 
 /// A set of priorities from 1 to 255.
 private struct PrioritySet: Sendable {
-  private var words: (UInt64, UInt64, UInt64, UInt64) = (0, 0, 0, 0)
+  private var words: InlineArray<4, UInt64> = [0, 0, 0, 0]
   private(set) var isEmpty = true
-
-  private subscript(word: Int) -> UInt64 {
-    get {
-      switch word {
-      case 0: words.0
-      case 1: words.1
-      case 2: words.2
-      default: words.3
-      }
-    }
-    set {
-      switch word {
-      case 0: words.0 = newValue
-      case 1: words.1 = newValue
-      case 2: words.2 = newValue
-      default: words.3 = newValue
-      }
-      isEmpty = words == (0, 0, 0, 0)
-    }
-  }
 
   /// The highest element of a set that is not empty.
   var highest: Int {
-    for word in [3, 2, 1, 0] where self[word] != 0 { return word * 64 + 63 - self[word].leadingZeroBitCount }
+    for word in words.indices.reversed() where words[word] != 0 {
+      return word * 64 + 63 - words[word].leadingZeroBitCount
+    }
     return 0
   }
 
-  mutating func insert(_ priority: Int) { self[priority >> 6] |= 1 << UInt64(priority & 63) }
-  mutating func remove(_ priority: Int) { self[priority >> 6] &= ~(1 << UInt64(priority & 63)) }
+  mutating func insert(_ priority: Int) {
+    words[priority >> 6] |= 1 << UInt64(priority & 63)
+    isEmpty = false
+  }
+
+  mutating func remove(_ priority: Int) {
+    words[priority >> 6] &= ~(1 << UInt64(priority & 63))
+    isEmpty = words.indices.allSatisfy { words[$0] == 0 }
+  }
 }

@@ -301,11 +301,9 @@ struct AMQPWriter {
   /// Writes a name or a property of at most 255 bytes. Longer ones are refused at the doors: by readers,
   /// `AMQPMessage.checkFraming` and `QueueRules`, and when rows are read back.
   mutating func shortString(_ text: String) {
-    text.withUTF8Bytes { utf8 in
-      require(utf8.count <= Self.maximumShortString, "a short string of \(utf8.count) bytes")
-      number(UInt8(utf8.count))
-      bytes.append(contentsOf: utf8)
-    }
+    require(text.utf8.count <= Self.maximumShortString, "a short string of \(text.utf8.count) bytes")
+    number(UInt8(text.utf8.count))
+    bytes.append(utf8: text)
   }
 
   /// Writes the text of an error. A text that quotes a long name is shortened, at the end of a character.

@@ -1,14 +1,6 @@
 import Environment
 
 extension String {
-  /// Calls `body` with the UTF-8 bytes of the text, without a copy if they are contiguous.
-  @inline(__always)
-  func withUTF8Bytes<R>(_ body: (UnsafeBufferPointer<UInt8>) -> R) -> R {
-    if let result = utf8.withContiguousStorageIfAvailable(body) { return result }
-    var native = self
-    return native.withUTF8(body)
-  }
-
   /// Makes the text that `body` writes in UTF-8. `expected` is its approximate length in bytes.
   @inline(never)
   init(expecting expected: Int, _ body: (inout ByteWriter) -> Void) {
@@ -39,7 +31,7 @@ extension [UInt8] {
   mutating func append(_ text: StaticString) { text.withUTF8Buffer { append(contentsOf: $0) } }
 
   /// Appends the UTF-8 bytes of a text in one piece.
-  mutating func append(utf8 text: String) { text.withUTF8Bytes { append(contentsOf: $0) } }
+  mutating func append(utf8 text: String) { append(contentsOf: text.utf8) }
 
   /// Appends a number in decimal digits.
   mutating func append(decimal number: Int64) { append(expecting: 20) { $0.append(decimal: number) } }
@@ -115,18 +107,18 @@ struct ByteWriter: ~Copyable {
     count += 1
   }
 
-  mutating func append(_ part: UnsafeBufferPointer<UInt8>) {
-    guard let source = part.baseAddress else { return }
-    next(part.count).update(from: source, count: part.count)
-    count += part.count
+  mutating func append(_ part: Span<UInt8>) {
+    part.withUnsafeBufferPointer { part in
+      guard let source = part.baseAddress else { return }
+      next(part.count).update(from: source, count: part.count)
+      count += part.count
+    }
   }
 
   @inline(__always)
-  mutating func append(_ text: StaticString) {
-    append(UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
-  }
+  mutating func append(_ text: StaticString) { text.withUTF8Buffer { append($0.span) } }
 
-  mutating func append(utf8 text: String) { text.withUTF8Bytes { append($0) } }
+  mutating func append(utf8 text: String) { append(text.utf8.span) }
 
   /// Appends at most `limit` bytes. `body` writes them and returns their number.
   @inline(__always)
@@ -160,16 +152,14 @@ struct ByteWriter: ~Copyable {
 
   /// Appends two lower-case hexadecimal digits for each byte.
   mutating func append(hex part: some Collection<UInt8>) {
-    if part.withContiguousStorageIfAvailable({ append(hexOf: $0) }) == nil {
-      Array(part).withUnsafeBufferPointer { append(hexOf: $0) }
-    }
+    if part.withContiguousStorageIfAvailable({ append(hexOf: $0.span) }) == nil { append(hexOf: Array(part).span) }
   }
 
-  private mutating func append(hexOf part: UnsafeBufferPointer<UInt8>) {
+  private mutating func append(hexOf part: Span<UInt8>) {
     append(atMost: 2 * part.count) { place in
-      for (index, byte) in part.enumerated() {
-        place[2 * index] = Hex.digit(byte >> 4)
-        place[2 * index + 1] = Hex.digit(byte & 15)
+      for index in part.indices {
+        place[2 * index] = Hex.digit(part[index] >> 4)
+        place[2 * index + 1] = Hex.digit(part[index] & 15)
       }
       return 2 * part.count
     }

@@ -12,24 +12,22 @@ public enum Hex {
   /// Decodes ASCII text; nil unless it is an even number of hexadecimal digits of either case.
   public static func decode(_ text: some Collection<UInt8>) -> [UInt8]? {
     // Contiguous bytes are read without the collection's indices.
-    text.withContiguousStorageIfAvailable { decode($0) } ?? Array(text).withUnsafeBufferPointer { decode($0) }
+    text.withContiguousStorageIfAvailable { decode($0.span) } ?? decode(Array(text).span)
   }
 
-  private static func decode(_ text: UnsafeBufferPointer<UInt8>) -> [UInt8]? {
-    withUnsafeTemporaryAllocation(of: UInt8.self, capacity: text.count / 2) { bytes in
-      decode(text, to: bytes) ? Array(bytes) : nil
+  private static func decode(_ text: Span<UInt8>) -> [UInt8]? {
+    guard text.count.isMultiple(of: 2) else { return nil }
+    var isValid = true
+    let bytes = [UInt8](capacity: text.count / 2) { output in
+      for index in stride(from: 0, to: text.count, by: 2) {
+        guard let high = value(text[index]), let low = value(text[index + 1]) else {
+          isValid = false
+          return
+        }
+        output.append(high << 4 | low)
+      }
     }
-  }
-
-  /// Decodes `text` into `output`. Returns false unless `text` is two hexadecimal digits for each
-  /// byte of `output`.
-  static func decode(_ text: UnsafeBufferPointer<UInt8>, to output: UnsafeMutableBufferPointer<UInt8>) -> Bool {
-    guard text.count == 2 * output.count else { return false }
-    for index in output.indices {
-      guard let high = value(text[2 * index]), let low = value(text[2 * index + 1]) else { return false }
-      output[index] = high << 4 | low
-    }
-    return true
+    return isValid ? bytes : nil
   }
 
   static func value(_ character: UInt8) -> UInt8? {
@@ -55,7 +53,7 @@ public enum Base64URL {
   private static let pairs = (0..<4096).map { UInt16(alphabet[$0 >> 6]) | UInt16(alphabet[$0 & 63]) << 8 }
 
   /// Appends the encoding of `bytes` to `output`.
-  static func encode(_ bytes: UnsafeBufferPointer<UInt8>, to output: inout ByteWriter) {
+  static func encode(_ bytes: Span<UInt8>, to output: inout ByteWriter) {
     output.append(atMost: (bytes.count + 2) / 3 * 4) { buffer in
       pairs.withUnsafeBufferPointer { pairs in
         var place = UnsafeMutableRawPointer(buffer)
@@ -83,7 +81,7 @@ public enum Base64URL {
   /// Appends the encoding of `bytes` to `output`.
   public static func encode(_ bytes: [UInt8], to output: inout [UInt8]) {
     output.append(expecting: (bytes.count + 2) / 3 * 4) { writer in
-      bytes.withUnsafeBufferPointer { encode($0, to: &writer) }
+      encode(bytes.span, to: &writer)
     }
   }
 
@@ -91,38 +89,40 @@ public enum Base64URL {
   /// after the last byte that are not zero. No two texts decode to the same bytes.
   public static func decode(_ text: some Collection<UInt8>) -> [UInt8]? {
     // Contiguous bytes are read without the collection's indices.
-    text.withContiguousStorageIfAvailable { decode($0) } ?? Array(text).withUnsafeBufferPointer { decode($0) }
+    text.withContiguousStorageIfAvailable { decode($0.span) } ?? decode(Array(text).span)
   }
 
-  private static func decode(_ text: UnsafeBufferPointer<UInt8>) -> [UInt8]? {
+  private static func decode(_ text: Span<UInt8>) -> [UInt8]? {
     let tail = text.count % 4
     guard tail != 1 else { return nil }
     // Characters outside the alphabet leave a bit of 0xC0 here.
     var seen: UInt8 = 0
     var unused: UInt32 = 0
-    let output = [UInt8](unsafeUninitializedCapacity: text.count * 3 / 4) { buffer, written in
-      values.withUnsafeBufferPointer { values in
-        func value(_ index: Int) -> UInt32 {
-          let value = values[Int(text[index])]
+    let output = [UInt8](capacity: text.count * 3 / 4) { output in
+      let values = values.span
+      var index = 0
+      /// Reads the next `count` digits as the upper ones of a group of four.
+      func next(_ count: Int) -> UInt32 {
+        var bits: UInt32 = 0
+        for place in 0..<count {
+          let value = values[Int(text[index + place])]
           seen |= value
-          return UInt32(value)
+          bits |= UInt32(value) << UInt32(18 - 6 * place)
         }
-        var read = 0
-        while read < text.count - tail {
-          let bits = value(read) << 18 | value(read + 1) << 12 | value(read + 2) << 6 | value(read + 3)
-          buffer[written] = UInt8(truncatingIfNeeded: bits >> 16)
-          buffer[written + 1] = UInt8(truncatingIfNeeded: bits >> 8)
-          buffer[written + 2] = UInt8(truncatingIfNeeded: bits)
-          read += 4
-          written += 3
-        }
-        if tail > 0 {
-          let bits = value(read) << 18 | value(read + 1) << 12 | (tail == 3 ? value(read + 2) << 6 : 0)
-          buffer[written] = UInt8(truncatingIfNeeded: bits >> 16)
-          if tail == 3 { buffer[written + 1] = UInt8(truncatingIfNeeded: bits >> 8) }
-          written += tail - 1
-          unused = bits & (tail == 3 ? 0xFF : 0xFFFF)
-        }
+        index += count
+        return bits
+      }
+      while index < text.count - tail {
+        let bits = next(4)
+        output.append(UInt8(truncatingIfNeeded: bits >> 16))
+        output.append(UInt8(truncatingIfNeeded: bits >> 8))
+        output.append(UInt8(truncatingIfNeeded: bits))
+      }
+      if tail > 0 {
+        let bits = next(tail)
+        output.append(UInt8(truncatingIfNeeded: bits >> 16))
+        if tail == 3 { output.append(UInt8(truncatingIfNeeded: bits >> 8)) }
+        unused = bits & (tail == 3 ? 0xFF : 0xFFFF)
       }
     }
     return seen < 64 && unused == 0 ? output : nil

@@ -21,7 +21,7 @@ public struct HTTPFields: Sendable {
   /// Whether a field called `name` has the value `value`, in any case. Both must be in lower case.
   func has(_ name: StaticString, _ value: StaticString) -> Bool {
     guard let slot = slot(name) else { return false }
-    return bytes.withUnsafeBufferPointer { HTTPFieldReader.equal($0, slot.value, value) }
+    return HTTPFieldReader.equal(bytes.span, slot.value, value)
   }
 
   private func slot(_ name: StaticString) -> Slot? { slots.first { matches($0, name) } }
@@ -35,7 +35,7 @@ public struct HTTPFields: Sendable {
   }
 
   private func matches(_ slot: Slot, _ name: StaticString) -> Bool {
-    bytes.withUnsafeBufferPointer { HTTPFieldReader.equal($0, slot.name, name) }
+    HTTPFieldReader.equal(bytes.span, slot.name, name)
   }
 
   private func text(_ range: Range<Int>) -> String { String(decoding: bytes[range], as: UTF8.self) }
@@ -62,14 +62,15 @@ enum HTTPFieldReader {
 
   /// Reads lines from `start` to the empty line at the end of `head`, and returns the slots.
   static func read(
-    _ head: UnsafeBufferPointer<UInt8>, from start: Int, framing: inout HTTPFraming
+    _ head: Span<UInt8>, from start: Int, framing: inout HTTPFraming
   ) throws(HTTPError) -> [HTTPFields.Slot] {
     var slots: [HTTPFields.Slot] = []
     slots.reserveCapacity(8)
+    let isToken = isToken.span
     var index = start
     while head[index] != 13 {
       let nameStart = index
-      while Self.isToken[Int(head[index])] { index += 1 }
+      while isToken[Int(head[index])] { index += 1 }
       let name = nameStart..<index
       guard !name.isEmpty, head[index] == UInt8(ascii: ":") else { throw fault(head[nameStart], head[index]) }
       index += 1
@@ -94,32 +95,35 @@ enum HTTPFieldReader {
   }
 
   private static func note(
-    _ head: UnsafeBufferPointer<UInt8>, _ name: Range<Int>, _ value: Range<Int>, _ framing: inout HTTPFraming
+    _ head: Span<UInt8>, _ name: Range<Int>, _ value: Range<Int>, _ framing: inout HTTPFraming
   ) throws(HTTPError) {
     switch name.count {
     case 4 where equal(head, name, "host"):
       framing.hosts += 1
-      guard head[value].allSatisfy({ $0 > 0x20 && $0 < 0x7F && $0 != UInt8(ascii: "/") && $0 != UInt8(ascii: "@") })
-      else {
-        throw .malformed("invalid Host")
+      let isHost = head.allSatisfy(in: value) {
+        $0 > 0x20 && $0 < 0x7F && $0 != UInt8(ascii: "/") && $0 != UInt8(ascii: "@")
       }
+      guard isHost else { throw .malformed("invalid Host") }
     case 6 where equal(head, name, "expect"):
       guard equal(head, value, "100-continue") else { throw .expectationFailed }
       framing.expectsContinue = true
     case 10 where equal(head, name, "connection"):
-      for option in head[value].split(separator: UInt8(ascii: ",")) {
-        let option = option.trimmed
+      var rest = value
+      while !rest.isEmpty {
+        let comma = head.firstIndex(in: rest) { $0 == UInt8(ascii: ",") } ?? rest.upperBound
+        let option = trimmed(head, rest.lowerBound..<comma)
         if equal(head, option, "close") { framing.closes = true }
         if equal(head, option, "keep-alive") { framing.keepsAlive = true }
+        rest = min(comma + 1, rest.upperBound)..<rest.upperBound
       }
     case 14 where equal(head, name, "content-length"):
       guard framing.contentLength == nil, !value.isEmpty, value.count <= 18 else {
         throw .malformed("invalid Content-Length")
       }
       var length = 0
-      for byte in head[value] {
-        guard byte.isDigit else { throw .malformed("invalid Content-Length") }
-        length = length * 10 + Int(byte - 0x30)
+      for index in value {
+        guard head[index].isDigit else { throw .malformed("invalid Content-Length") }
+        length = length * 10 + Int(head[index] - 0x30)
       }
       framing.contentLength = length
     case 17 where equal(head, name, "transfer-encoding"):
@@ -131,7 +135,15 @@ enum HTTPFieldReader {
     }
   }
 
-  static func equal(_ head: UnsafeBufferPointer<UInt8>, _ range: Range<Int>, _ lowercase: StaticString) -> Bool {
+  /// The range without leading and trailing white space.
+  private static func trimmed(_ head: Span<UInt8>, _ range: Range<Int>) -> Range<Int> {
+    var range = range
+    while let first = range.first, head[first] == 0x20 || head[first] == 0x09 { range = first + 1..<range.upperBound }
+    while let last = range.last, head[last] == 0x20 || head[last] == 0x09 { range = range.lowerBound..<last }
+    return range
+  }
+
+  static func equal(_ head: Span<UInt8>, _ range: Range<Int>, _ lowercase: StaticString) -> Bool {
     guard range.count == lowercase.utf8CodeUnitCount else { return false }
     let expected = lowercase.utf8Start
     for offset in 0..<range.count {
@@ -145,16 +157,6 @@ enum HTTPFieldReader {
   static let isToken: [Bool] = (0..<256).map { value in
     let byte = UInt8(value)
     return byte.isDigit || byte.isLetter && byte < 0x80 || "!#$%&'*+-.^_`|~".utf8.contains(byte)
-  }
-}
-
-extension Slice where Base == UnsafeBufferPointer<UInt8> {
-  /// The range without leading and trailing white space.
-  fileprivate var trimmed: Range<Int> {
-    var range = startIndex..<endIndex
-    while let first = range.first, base[first] == 0x20 || base[first] == 0x09 { range = first + 1..<range.upperBound }
-    while let last = range.last, base[last] == 0x20 || base[last] == 0x09 { range = range.lowerBound..<last }
-    return range
   }
 }
 

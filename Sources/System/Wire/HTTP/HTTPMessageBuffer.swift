@@ -45,39 +45,39 @@ struct HTTPMessageBuffer {
 
   private mutating func endOfHead(limit: Int) throws(HTTPError) -> Int? {
     // A CR at the end is examined again, with the byte after it.
-    var index = max(start, scanned - 1)
-    let end = bytes.withUnsafeBufferPointer { bytes -> Int in
-      while true {
-        index = Self.nextControl(bytes, from: index)
-        guard index < bytes.count else { return -3 }
-        if bytes[index] == 10 {
-          if index == start || bytes[index - 1] != 13 { return -1 }
-          if index >= start + 3, bytes[index - 2] == 10 { return index + 1 }
-        } else if bytes[index] == 13, index + 1 < bytes.count, bytes[index + 1] != 10 {
-          return -2
-        }
-        index += 1
-      }
-    }
-    if end == -1 { throw .malformed("a bare LF") }
-    if end == -2 { throw .malformed("a bare CR") }
+    let end = try Self.endOfHead(bytes.span, start, from: max(start, scanned - 1))
     scanned = bytes.count
-    let length = (end >= 0 ? end : bytes.count) - start
+    let length = (end ?? bytes.count) - start
     if length > limit {
       let hasLine = bytes[start..<min(start + limit, bytes.count)].contains(10)
       throw hasLine ? .headTooLarge : .targetTooLong
     }
-    return end >= 0 ? end : nil
+    return end
+  }
+
+  /// The end of the empty line after a head that begins at `start`. Searches from `index` on.
+  private static func endOfHead(_ bytes: Span<UInt8>, _ start: Int, from index: Int) throws(HTTPError) -> Int? {
+    var index = nextControl(bytes, from: index)
+    while index < bytes.count {
+      if bytes[index] == 10 {
+        if index == start || bytes[index - 1] != 13 { throw .malformed("a bare LF") }
+        if index >= start + 3, bytes[index - 2] == 10 { return index + 1 }
+      } else if bytes[index] == 13, index + 1 < bytes.count, bytes[index + 1] != 10 {
+        throw .malformed("a bare CR")
+      }
+      index = nextControl(bytes, from: index + 1)
+    }
+    return nil
   }
 
   /// The index of the next byte that is at most CR (13), or the end. Examines eight bytes at once:
   /// `x - 14` borrows into the top bit of such bytes, and the first byte reported is always one.
-  private static func nextControl(_ bytes: UnsafeBufferPointer<UInt8>, from start: Int) -> Int {
+  private static func nextControl(_ bytes: Span<UInt8>, from start: Int) -> Int {
     let ones: UInt64 = 0x0101_0101_0101_0101
-    let raw = UnsafeRawBufferPointer(bytes)
+    let raw = bytes.bytes
     var index = start
     while index &+ 8 <= bytes.count {
-      let word = UInt64(littleEndian: raw.loadUnaligned(fromByteOffset: index, as: UInt64.self))
+      let word = UInt64(littleEndian: raw.unsafeLoadUnaligned(fromByteOffset: index, as: UInt64.self))
       let found = (word &- (ones &* 14)) & ~word & (ones &* 0x80)
       if found != 0 { return index &+ found.trailingZeroBitCount >> 3 }
       index &+= 8

@@ -83,10 +83,8 @@ public struct HTTPRequestParser {
 
   private func begin(_ head: [UInt8]) throws(HTTPError) -> (RequestHead, HTTPBodyReader, expectsContinue: Bool) {
     var framing = HTTPFraming()
-    let (line, slots) = try head.withUnsafeBufferPointer { bytes throws(HTTPError) in
-      let line = try RequestLine(bytes)
-      return (line, try HTTPFieldReader.read(bytes, from: line.end, framing: &framing))
-    }
+    let line = try RequestLine(head.span)
+    let slots = try HTTPFieldReader.read(head.span, from: line.end, framing: &framing)
     if framing.hosts > 1 || framing.hosts == 0 && line.minorVersion == 1 {
       throw .malformed("exactly one Host is required")
     }
@@ -113,21 +111,21 @@ private struct RequestLine: Sendable {
   var minorVersion = 1
   var end = 0
 
-  init(_ head: UnsafeBufferPointer<UInt8>) throws(HTTPError) {
+  init(_ head: Span<UInt8>) throws(HTTPError) {
     var index = 0
     while HTTPFieldReader.isToken[Int(head[index])] { index += 1 }
     guard index > 0, index <= 32, head[index] == 0x20 else { throw .malformed("invalid method") }
-    method = String(decoding: UnsafeBufferPointer(rebasing: head[..<index]), as: UTF8.self)
+    method = head.text(0..<index)
     index += 1
     let target = index
     while head[index] > 0x20, head[index] < 0x7F { index += 1 }
     guard index > target, head[index] == 0x20 else { throw .malformed("invalid request target") }
-    try read(target: UnsafeBufferPointer(rebasing: head[target..<index]))
+    try read(target: target..<index, of: head)
     index += 1
     let version = index
     while head[index] != 13 { index += 1 }
-    let text = head[version..<index]
-    guard text.count == 8, text.starts(with: "HTTP/".utf8), head[version + 5].isDigit, head[version + 7].isDigit,
+    guard index - version == 8, head.starts(version..<index, with: "HTTP/"), head[version + 5].isDigit,
+      head[version + 7].isDigit,
       head[version + 6] == UInt8(ascii: ".")
     else { throw .malformed("no HTTP version") }
     guard head[version + 5] == UInt8(ascii: "1") else { throw .versionNotSupported }
@@ -135,29 +133,31 @@ private struct RequestLine: Sendable {
     end = index + 2
   }
 
-  private mutating func read(target: UnsafeBufferPointer<UInt8>) throws(HTTPError) {
-    var path = target[...]
-    if path.first != UInt8(ascii: "/") {
-      if path.elementsEqual("*".utf8), method == "OPTIONS" {
+  private mutating func read(target: Range<Int>, of head: Span<UInt8>) throws(HTTPError) {
+    var path = target
+    if head[path.lowerBound] != UInt8(ascii: "/") {
+      if path.count == 1, head[path.lowerBound] == UInt8(ascii: "*"), method == "OPTIONS" {
         self.path = "*"
         return
       }
       // Parses the absolute form, which a server has to accept (RFC 9112 §3.2.2).
-      guard let scheme = ["http://", "https://"].first(where: { path.starts(with: $0.utf8) }) else {
+      let schemes: [StaticString] = ["http://", "https://"]
+      guard let scheme = schemes.first(where: { head.starts(path, with: $0) }) else {
         throw .malformed("invalid request target")
       }
-      path = path.dropFirst(scheme.utf8.count)
-      let slash = path.firstIndex { $0 == UInt8(ascii: "/") || $0 == UInt8(ascii: "?") } ?? path.endIndex
-      guard slash > path.startIndex, !path[..<slash].contains(UInt8(ascii: "@")) else {
+      path = path.dropFirst(scheme.utf8CodeUnitCount)
+      let slash = head.firstIndex(in: path) { $0 == UInt8(ascii: "/") || $0 == UInt8(ascii: "?") } ?? path.upperBound
+      let host = path.lowerBound..<slash
+      guard !host.isEmpty, head.allSatisfy(in: host, { $0 != UInt8(ascii: "@") }) else {
         throw .malformed("invalid request target")
       }
-      authority = String(decoding: path[..<slash], as: UTF8.self)
-      path = path[slash...]
+      authority = head.text(host)
+      path = slash..<path.upperBound
     }
-    if let mark = path.firstIndex(of: UInt8(ascii: "?")) {
-      query = String(decoding: path[(mark + 1)...], as: UTF8.self)
-      path = path[..<mark]
+    if let mark = head.firstIndex(in: path, where: { $0 == UInt8(ascii: "?") }) {
+      query = head.text(mark + 1..<path.upperBound)
+      path = path.lowerBound..<mark
     }
-    self.path = path.isEmpty ? "/" : String(decoding: path, as: UTF8.self)
+    self.path = path.isEmpty ? "/" : head.text(path)
   }
 }

@@ -66,7 +66,7 @@ extension HTTPResponse {
       head.append(" ")
       head.append(Self.reason(status))
       head.append("\r\ndate: ")
-      date.withUnsafeBufferPointer { head.append($0) }
+      head.append(date.span)
       head.append("\r\nx-request-id: ")
       head.append(utf8: requestID)
       for field in fields {
@@ -176,9 +176,7 @@ public struct HTTPResponseParser {
     guard parts.count >= 2, parts[0].count == 8, parts[0].starts(with: "HTTP/1.".utf8), parts[1].count == 3,
       let status = Int(String(decoding: parts[1], as: UTF8.self)), status >= 100
     else { throw .malformed("invalid status line") }
-    let slots = try head.withUnsafeBufferPointer { bytes throws(HTTPError) in
-      try HTTPFieldReader.read(bytes, from: line.count + 2, framing: &framing)
-    }
+    let slots = try HTTPFieldReader.read(head.span, from: line.count + 2, framing: &framing)
     if status < 200 { return }
     keepsAlive = !framing.closes && parts[0].last == UInt8(ascii: "1")
     let bodiless = answersHead || HTTPResponse.hasNoBody(status)

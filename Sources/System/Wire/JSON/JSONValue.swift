@@ -171,26 +171,25 @@ extension ByteWriter {
 
   /// Appends the contents of a JSON string, escaped.
   mutating func append(jsonEscaped text: String) {
-    text.withUTF8Bytes { bytes in
-      var rest = bytes
-      while let special = Self.firstSpecial(rest) {
-        append(UnsafeBufferPointer(rebasing: rest[..<special]))
-        append(escapeFor: rest[special])
-        rest = UnsafeBufferPointer(rebasing: rest[(special + 1)...])
-      }
-      append(rest)
+    let bytes = text.utf8.span
+    var start = 0
+    while let special = Self.firstSpecial(bytes, from: start) {
+      append(bytes.extracting(start..<special))
+      append(escapeFor: bytes[special])
+      start = special + 1
     }
+    append(bytes.extracting(start..<bytes.count))
   }
 
-  /// Returns the offset of the first byte that must be escaped. Tests eight bytes at once: `x - 1`
+  /// Returns the index of the first byte from `start` on that must be escaped. Tests eight bytes at once: `x - 1`
   /// borrows into the top bit of a byte that is 0, and of few others.
-  private static func firstSpecial(_ bytes: UnsafeBufferPointer<UInt8>) -> Int? {
-    guard let start = UnsafeRawPointer(bytes.baseAddress) else { return nil }
+  private static func firstSpecial(_ bytes: Span<UInt8>, from start: Int) -> Int? {
     let ones: UInt64 = 0x0101_0101_0101_0101
-    var index = 0
+    let raw = bytes.bytes
+    var index = start
     while index < bytes.count {
       if index &+ 8 <= bytes.count {
-        let word = (start + index).loadUnaligned(as: UInt64.self)
+        let word = raw.unsafeLoadUnaligned(fromByteOffset: index, as: UInt64.self)
         let quotes = word ^ (ones &* 0x22)
         let backslashes = word ^ (ones &* 0x5C)
         let deletes = word ^ (ones &* 0x7F)
@@ -202,7 +201,7 @@ extension ByteWriter {
           continue
         }
       }
-      let byte = (start + index).load(as: UInt8.self)
+      let byte = bytes[index]
       if byte < 0x20 || byte == 0x22 || byte == 0x5C || byte == 0x7F { return index }
       index &+= 1
     }

@@ -37,14 +37,14 @@ struct JWT: Sendable {
   /// Appends a token with the claims that `body` writes as JSON.
   func sign(to output: inout ByteWriter, _ body: (inout ByteWriter) -> Void) {
     let start = output.count
-    Self.header.withUnsafeBufferPointer { output.append($0) }
+    output.append(Self.header.span)
     withByteWriter(expecting: 512) { claims in
       body(&claims)
-      Base64URL.encode(claims.written, to: &output)
+      Base64URL.encode(claims.written.span, to: &output)
     }
     let code = keys[0].code(output.written[start...])
     output.append(UInt8(ascii: "."))
-    code.withUnsafeBufferPointer { Base64URL.encode($0, to: &output) }
+    Base64URL.encode(code.span, to: &output)
   }
 
   /// Returns the claims of a token with a valid signature. The caller checks the claims.
