@@ -15,6 +15,9 @@ enum ExplainCommand {
     broke it, one sentence each, in the order of time. Writes the run as a space-time diagram, an HTML file
     without external resources. Without --seed it uses the scenario's own seed, or the first from 1 to 200
     that fails.
+
+    Then continues the run from up to 30 of its steps, with other seeds for all later choices, 64 times each,
+    and says when the failure became inevitable: where the chance of failing rises most.
     """
 
   static let flags = [
@@ -22,6 +25,14 @@ enum ExplainCommand {
     Flag(
       name: "strategy", placeholder: "S", help: StrategyName.list + "; default: the scenario's own, or random"),
     Flag(name: "html", placeholder: "FILE", help: "file of the diagram; default explained.html"),
+    Flag(
+      name: "time", placeholder: "TIME",
+      help: "maximum time to find when the failure became inevitable; default 20s"),
+    Flag(
+      name: "why", placeholder: nil,
+      help: "compare the failing with the passing runs of many seeds: which orderings, events and faults separate them"),
+    Flag(name: "seeds", placeholder: "A...B", help: "the seeds that --why compares; default 1...500"),
+    Flag(name: "quick", placeholder: nil, help: "do not find when the failure became inevitable"),
   ]
 
   /// Number of seeds that are searched for a failure.
@@ -35,18 +46,24 @@ enum ExplainCommand {
       throw UsageError("\(arguments.words[0]): not JSON5")
     }
     if let strategy = try arguments.strategy() { json = json.setting("strategy", .string(strategy.rawValue)) }
-    let asked = try arguments.seed() ?? scenario.seed
+    if arguments.has("why") { return try WhyReport.run(json, scenario, arguments) }
+    if arguments.has("seeds") { throw UsageError("--seeds requires --why") }
+    let known = try arguments.seed() ?? scenario.seed
     let replay = try Replay()
-    let failing = asked == nil ? try replay.firstFailing(json, searched) : asked
+    let failing = known == nil ? try replay.firstFailing(json, searched) : known
     let seed = failing ?? 1
     let record = RunRecord()
     let run = try replay.run(json, seed: seed, record)
     let story = run.violations.first.map { Story($0, record, acts: run.acts) }
+    let limit = try arguments.time("time") ?? .seconds(20)
+    let asked = arguments.has("quick") ? nil : run.violations.first
+    let estimate = asked.map { chances(json, seed: seed, run, $0, limit, record) }
     let page = arguments.value("html") ?? "explained.html"
-    try OutputFile.write(DiagramPage.text(scenario, seed: seed, story, record), to: page)
+    try OutputFile.write(DiagramPage.text(scenario, seed: seed, story, estimate?.likelihood, record), to: page)
     print("\(scenario.name), seed \(seed)\n")
     if let story {
       print(story.text)
+      if let estimate { print("\nWhen it became inevitable:\n\(estimate.text)") }
       for other in run.violations.dropFirst() { print("\nAlso broken (\(other.oracle)): \(other.promise).") }
     } else if failing == nil {
       print(
@@ -57,6 +74,27 @@ enum ExplainCommand {
     }
     print("\nThe run as a diagram: \(page)")
     return 0
+  }
+
+  /// Estimates the chance of failing over a run that failed.
+  private static func chances(
+    _ json: JSONValue, seed: UInt64, _ run: Replay.Run, _ violation: Violation, _ limit: Duration, _ record: RunRecord
+  ) -> (likelihood: Likelihood, text: String) {
+    let continuations = Continuations(json, seed: seed, steps: run.steps, oracle: violation.oracle, limit: limit)
+    continuations.run()
+    let likelihood = continuations.likelihood
+    let moment =
+      DecidingMoment(likelihood, record)?.text
+      ?? "The chance of failing rises at no step by much. It is \(likelihood.base) from the start."
+    let end = continuations.isCutShort ? "; the time was up" : ""
+    return (
+      likelihood,
+      """
+      \(moment)
+      The chance of failing over the run, by \(continuations.runs) continuations after \(likelihood.points.count) steps\(end):
+      \(likelihood.plot())
+      """
+    )
   }
 }
 
@@ -81,15 +119,24 @@ private struct Replay {
     return outcome.diedIn ?? outcome.results.first { !$0.violations.isEmpty }?.seed
   }
 
+  /// A run, which may have killed its process.
+  struct Run {
+    let violations: [Violation]
+    let acts: [Act]
+    let steps: Int
+  }
+
   /// The outcome of a run, which is recorded.
-  func run(
-    _ json: JSONValue, seed: UInt64, _ record: RunRecord
-  ) throws(UsageError) -> (violations: [Violation], acts: [Act]) {
+  func run(_ json: JSONValue, seed: UInt64, _ record: RunRecord) throws(UsageError) -> Run {
     // Earlier children may have died as well.
     let begin = lseek(errors, 0, SEEK_CUR)
     let outcome = try outcome(.init(json: json, seeds: seed...seed, isRecorded: true)) { record.note($0) }
-    if outcome.diedIn != nil { return ([.death(at: record.lastAt, saying: said(since: begin))], []) }
-    return (outcome.results.first?.violations ?? [], outcome.results.first?.acts ?? [])
+    if outcome.diedIn != nil {
+      return Run(
+        violations: [.death(at: record.lastAt, saying: said(since: begin))], acts: [], steps: record.lastStep)
+    }
+    let result = outcome.results.first
+    return Run(violations: result?.violations ?? [], acts: result?.acts ?? [], steps: result?.steps ?? 0)
   }
 
   private func outcome(

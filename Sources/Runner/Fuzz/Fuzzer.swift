@@ -27,7 +27,7 @@ final class Fuzzer {
 
   private let options: Options
   private let begin = EventLoop.nanoseconds
-  private let workers: [FuzzWorker]
+  private let workers: WorkerPool
   private var next: UInt64
   private var passed = 0
   private var simulated = 0.0
@@ -46,7 +46,7 @@ final class Fuzzer {
   init(_ options: Options) {
     self.options = options
     next = options.first
-    workers = (0..<options.jobs).map { _ in FuzzWorker(runLimit: options.runLimit) }
+    workers = WorkerPool(options.jobs, runLimit: options.runLimit)
   }
 
   private var seconds: Double { Double(EventLoop.nanoseconds - begin) / 1e9 }
@@ -55,12 +55,12 @@ final class Fuzzer {
   func run() -> Int32 {
     Interrupt.listen()
     print("scenarios starting with number \(options.first)")
-    while !Interrupt.isRequested, hasMore || workers.contains(where: { $0.running != nil }) {
-      for worker in workers where worker.running == nil && hasMore { worker.start(nextCase()) }
-      wait()
+    while !Interrupt.isRequested, hasMore || !workers.isIdle {
+      workers.fill { hasMore ? nextCase() : nil }
+      workers.wait(take)
       showProgress()
     }
-    for worker in workers { worker.stop() }
+    workers.stop()
     note()
     clearProgress()
     if Interrupt.isRequested { print("interrupted") }
@@ -112,20 +112,6 @@ final class Fuzzer {
     let strategy = options.strategy ?? strategies[Int(number / 4) % strategies.count]
     return FuzzWorker.Case(
       number: number, json: json.setting("strategy", .string(strategy.rawValue)), seeds: number...number)
-  }
-
-  private func wait() {
-    var descriptors = workers.compactMap { $0.descriptor.map { pollfd(fd: $0, events: Int16(POLLIN), revents: 0) } }
-    poll(&descriptors, nfds_t(descriptors.count), 250)
-    for worker in workers {
-      if let (one, outcome) = worker.stopIfStuck() { take(one, outcome) }
-    }
-    for descriptor in descriptors where descriptor.revents != 0 {
-      guard let worker = workers.first(where: { $0.descriptor == descriptor.fd }),
-        let (one, outcome) = worker.receive()
-      else { continue }
-      take(one, outcome)
-    }
   }
 
   private func take(_ one: FuzzWorker.Case, _ outcome: FuzzWorker.Outcome) {

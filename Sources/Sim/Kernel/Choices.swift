@@ -15,27 +15,41 @@ public final class Choices {
   private let windows: ChoiceWindows
   private var streams: [(name: String, drawn: Drawn)] = []
 
-  /// Counts the draws of one stream.
+  /// The seed that choices derive from now.
+  private var source: UInt64
+
+  /// The generator of one stream, and the number of its draws.
   fileprivate final class Drawn {
+    let id: UInt64
+    var random: SplitMix64
     var count = 0
+
+    init(_ id: UInt64, seed: UInt64) {
+      self.id = id
+      random = SplitMix64(state: SplitMix64.mix(seed ^ id))
+    }
   }
 
   /// Creates the choices of a run. Draws are mixed into `hash`.
   public init(seed: UInt64, hash: RunHash, windows: ChoiceWindows = ChoiceWindows()) {
     self.seed = seed
+    source = seed
     self.hash = hash
     self.windows = windows
+  }
+
+  /// Derives all later choices from another seed. See `Branch`.
+  func reseed(_ seed: UInt64) {
+    source = seed
+    for (_, drawn) in streams { drawn.random = Drawn(drawn.id, seed: seed).random }
   }
 
   /// Returns the stream called `name`. Two streams of one name draw the same values, so each
   /// component needs its own name.
   public func stream(_ name: String) -> ChoiceStream {
-    let id = FNV.hash(name.utf8)
-    let drawn = Drawn()
+    let drawn = Drawn(FNV.hash(name.utf8), seed: source)
     streams.append((name, drawn))
-    return ChoiceStream(
-      id: UInt32(truncatingIfNeeded: id), random: SplitMix64(state: SplitMix64.mix(seed ^ id)), of: self,
-      window: windows[name], drawn)
+    return ChoiceStream(of: self, window: windows[name], drawn)
   }
 
   /// The number of draws of each stream that has made one, ordered by name.
@@ -72,16 +86,12 @@ public struct ChoiceWindows: Hashable, Sendable {
 /// The choices of one component. See `Choices`.
 public final class ChoiceStream {
   private let id: UInt32
-  private var random: SplitMix64
   private let choices: Choices
   private let window: Range<Int>?
   private let drawn: Choices.Drawn
 
-  fileprivate init(
-    id: UInt32, random: SplitMix64, of choices: Choices, window: Range<Int>?, _ drawn: Choices.Drawn
-  ) {
-    self.id = id
-    self.random = random
+  fileprivate init(of choices: Choices, window: Range<Int>?, _ drawn: Choices.Drawn) {
+    id = UInt32(truncatingIfNeeded: drawn.id)
     self.choices = choices
     self.window = window
     self.drawn = drawn
@@ -91,7 +101,7 @@ public final class ChoiceStream {
   /// outside of the stream's window.
   public func choose(_ bound: Int, simplest: Int = 0) -> Int {
     guard bound > 1 else { return 0 }
-    var value = UInt32(random.next().multipliedFullWidth(by: UInt64(bound)).high)
+    var value = UInt32(drawn.random.next().multipliedFullWidth(by: UInt64(bound)).high)
     if let window, !window.contains(drawn.count) { value = UInt32(simplest) }
     drawn.count += 1
     choices.note(id, value: value)

@@ -91,11 +91,28 @@ public final class Scheduler: @unchecked Sendable {
   private var unwinding: Life?
   private var unwindQueue: [Runnable] = []
 
-  init(strategy: any Strategy, hash: RunHash) {
+  /// The steps after which choices derive from other seeds, the last first.
+  private var branches: [Branch]
+  private let choices: Choices
+  /// The next of those steps, or -1.
+  private var nextBranch = -1
+
+  init(strategy: any Strategy, _ choices: Choices, branches: [Branch]) {
     self.strategy = strategy
+    self.choices = choices
+    self.branches = branches.sorted { $0.step > $1.step }
     isOrdered = strategy.isOrdered
     tracksChains = strategy.tracksChains
-    self.hash = hash
+    hash = choices.hash
+    takeBranches()
+  }
+
+  private func takeBranches() {
+    while let branch = branches.last, branch.step <= steps {
+      branches.removeLast()
+      choices.reseed(branch.seed)
+    }
+    nextBranch = branches.last?.step ?? -1
   }
 
   // MARK: Jobs
@@ -232,6 +249,7 @@ public final class Scheduler: @unchecked Sendable {
   private func execute(_ runnable: Runnable) {
     steps += 1
     runnable.run()
+    if steps == nextBranch { takeBranches() }
   }
 
   // MARK: Death

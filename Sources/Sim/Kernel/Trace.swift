@@ -10,6 +10,8 @@ public struct TraceEvent: Sendable {
   public let kind: Trace.Kind
   /// A description for people.
   public let detail: String
+  /// The number of jobs that had begun. An event that no job causes has the number of the last one.
+  public package(set) var step = 0
   /// The bytes, for an event of the network.
   public var transfer: Transfer?
   /// The record, for a line of a log.
@@ -66,6 +68,8 @@ public final class Trace: @unchecked Sendable {
   private let sink: ((TraceEvent) -> Void)?
   /// Returns the virtual time. Set by the world.
   var clock: () -> Int64 = { 0 }
+  /// Returns the number of jobs that have begun. Set by the world.
+  var step: () -> Int = { 0 }
 
   init(hash: RunHash, sink: ((TraceEvent) -> Void)? = nil) {
     self.hash = hash
@@ -75,7 +79,7 @@ public final class Trace: @unchecked Sendable {
   /// Records an event. `value` is hashed; `detail` is evaluated only if there is a sink.
   package func event(_ kind: Kind, _ node: String, value: UInt64 = 0, _ detail: @autoclosure () -> String = "") {
     mix(kind, value)
-    sink?(TraceEvent(at: clock(), node: node, kind: kind, detail: detail()))
+    if let sink { sink(made(kind, node, detail())) }
   }
 
   private func mix(_ kind: Kind, _ value: UInt64) {
@@ -85,7 +89,13 @@ public final class Trace: @unchecked Sendable {
 
   /// Records an event that follows from hashed ones.
   package func note(_ kind: Kind, _ node: String, _ detail: @autoclosure () -> String = "") {
-    sink?(TraceEvent(at: clock(), node: node, kind: kind, detail: detail()))
+    if let sink { sink(made(kind, node, detail())) }
+  }
+
+  private func made(_ kind: Kind, _ node: String, _ detail: String) -> TraceEvent {
+    var event = TraceEvent(at: clock(), node: node, kind: kind, detail: detail)
+    event.step = step()
+    return event
   }
 
   /// Records a log record. It is hashed from the level of a warning on.
@@ -93,7 +103,7 @@ public final class Trace: @unchecked Sendable {
     if record.level >= .warning { mix(.log, FNV.hash(record.event.utf8)) }
     guard let sink else { return }
     let detail = record.event + record.fields.map { " \($0.key)=\($0.value.text)" }.joined()
-    var event = TraceEvent(at: clock(), node: record.node, kind: .log, detail: detail)
+    var event = made(.log, record.node, detail)
     event.record = record
     sink(event)
   }
@@ -104,8 +114,7 @@ public final class Trace: @unchecked Sendable {
   ) {
     if hash.isOn { mix(.send, FNV.words(bytes)) }
     guard let sink else { return }
-    var event = TraceEvent(
-      at: clock(), node: node, kind: .send, detail: "#\(connection) \(bytes.count) bytes to \(peer)")
+    var event = made(.send, node, "#\(connection) \(bytes.count) bytes to \(peer)")
     event.transfer = .init(connection: connection, peer: peer.host, bytes: Array(bytes), number: number)
     sink(event)
   }
@@ -113,7 +122,7 @@ public final class Trace: @unchecked Sendable {
   /// Records that the last byte of a transfer arrives, or is lost since the node is dead.
   func ended(_ kind: Kind, at node: String, from peer: String, _ connection: Int, number: Int) {
     guard let sink else { return }
-    var event = TraceEvent(at: clock(), node: node, kind: kind, detail: "#\(connection) from \(peer)")
+    var event = made(kind, node, "#\(connection) from \(peer)")
     event.transfer = .init(connection: connection, peer: peer, bytes: [], number: number)
     sink(event)
   }

@@ -8,6 +8,7 @@ enum DiagramLegend {
     ("<rect class=\"sync\" x=\"12\" y=\"3\" width=\"4\" height=\"8\"/>", "a sync of a disk"),
     (line("down"), "the node is down"), (line("still"), "the node is paused"),
     (line("evidence"), "an event that breaks the promise"), (line("now"), "the time that is shown below"),
+    (line("chance"), "the chance of failing, by continuations of the run"), (line("decided"), "where it rises most"),
   ]
 
   private static func line(_ kind: String) -> String {

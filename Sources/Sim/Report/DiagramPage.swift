@@ -7,8 +7,13 @@ public enum DiagramPage {
   private static let mostArrows = 6000
 
   /// The page for a run, with its story if it broke a promise.
-  public static func text(_ scenario: Scenario, seed: UInt64, _ story: Story?, _ record: RunRecord) -> String {
-    let data = data(scenario, story, record).text.replacing("</", with: "<\\/")
+  /// `likelihood` is the chance that the promise is broken, over the run.
+  public static func text(
+    _ scenario: Scenario, seed: UInt64, _ story: Story?, _ likelihood: Likelihood?, _ record: RunRecord
+  ) -> String {
+    let moment = likelihood.flatMap { DecidingMoment($0, record) }
+    let data = JSONValue.object((data(scenario, story, record).members ?? []) + chances(likelihood, moment, record))
+      .text.replacing("</", with: "<\\/")
     let told =
       story.map { "<pre id=\"story\">\(HTML.escape($0.text))</pre>" } ?? "<p>No promise was broken in this run.</p>"
     return """
@@ -18,6 +23,7 @@ public enum DiagramPage {
       <style>\(DiagramScript.style)</style></head><body>
       <header><h1>\(HTML.escape(scenario.name))</h1><p>seed \(seed)</p></header>
       <details open><summary>The story</summary>\(told)</details>
+      \(moment.map { "<p id=\"decided\">\(HTML.escape($0.text))</p>" } ?? "")
       <nav>
       <label>Show only <input id="filter" type="search" placeholder="a word in a message, or a node"></label>
       <label><input id="quiet" type="checkbox" checked> without heartbeats and parts</label>
@@ -36,6 +42,22 @@ public enum DiagramPage {
       <script>\(DiagramScript.script)</script>
       </body></html>
       """
+  }
+
+  /// The points of the chance of failing: microseconds, the chance, and the number of continuations.
+  private static func chances(
+    _ likelihood: Likelihood?, _ moment: DecidingMoment?, _ record: RunRecord
+  ) -> [JSONValue.Member] {
+    let points = (likelihood?.points ?? []).map { point in
+      JSONValue.array([
+        .int(record.time(ofStep: point.step) / 1000), .double(point.chance), .int(Int64(point.runs)),
+        .int(Int64(point.step)),
+      ])
+    }
+    return [
+      .init("chances", .array(points)),
+      .init("decided", moment.map { .array([.int($0.at / 1000), .string($0.text)]) } ?? .null),
+    ]
   }
 
   private static func data(_ scenario: Scenario, _ story: Story?, _ record: RunRecord) -> JSONValue {

@@ -21,7 +21,7 @@ enum DiagramScript {
     .arrow.lost { stroke: var(--bad); stroke-dasharray: 4 3; } .arrow.open { stroke: var(--part); stroke-dasharray: 1 3; }
     .arrow.hit, .mark.hit { stroke: var(--hit); stroke-width: 3; } .reach { stroke: transparent; stroke-width: 9; cursor: pointer; }
     .mark { cursor: pointer; } .fault { fill: var(--bad); } .boot { fill: var(--good); } .sync { fill: var(--part); } .log { fill: var(--warn); }
-    .evidence { stroke: var(--hit); stroke-width: 1.5; stroke-dasharray: 2 2; } .now { stroke: var(--text); } #diagram .label { fill: var(--faint); pointer-events: none; }
+    .evidence { stroke: var(--hit); stroke-width: 1.5; stroke-dasharray: 2 2; } .now { stroke: var(--text); } .chance { stroke: var(--bad); stroke-width: 1.5; fill: none; } .decided { stroke: var(--bad); stroke-width: 1.5; } #diagram .label { fill: var(--faint); pointer-events: none; }
     table { border-collapse: collapse; font-size: 12px; } td { padding: 0 .75rem 0 0; vertical-align: top; word-break: break-word; } h3 { font-size: .9rem; margin: .5rem 0 0; }
     """
 
@@ -30,7 +30,7 @@ enum DiagramScript {
     const $ = id => document.getElementById(id);
     const data = JSON.parse($('data').textContent);
     const lanes = new Map(data.lanes.map((name, index) => [name, index]));
-    const left = 8 + 6.5 * Math.max(...data.lanes.map(name => name.length), 6), row = 34, upper = 30;
+    const left = 8 + 6.5 * Math.max(...data.lanes.map(name => name.length), 6), row = 34, band = data.chances.length ? 44 : 0, upper = 30 + band;
     const last = Math.max(1, ...data.arrows.map(a => a[1] || a[0]), ...data.marks.map(m => m[0]));
     const view = { from: 0, to: last, now: data.broken ?? last, picked: null };
     const svgNS = 'http://www.w3.org/2000/svg';
@@ -74,6 +74,25 @@ enum DiagramScript {
       return !word || [arrow[2], arrow[3], ...arrow[6].flatMap(m => [m[1], m[2]])].some(t => t.toLowerCase().includes(word));
     }
 
+    // The chance of failing, from 0 at the bottom of its band to 1 at the top.
+    function drawChances(w) {
+      const height = p => 18 + (band - 8) * (1 - p);
+      add(svg, 'text', { x: 4, y: height(.5) + 4 }, 'chance of failing');
+      for (const p of [0, 1]) add(svg, 'line', { class: 'lane', x1: left, x2: w - 10, y1: height(p), y2: height(p) });
+      const points = data.chances.map(([t, p]) => Math.max(left - 1, Math.min(w - 9, x(t))) + ',' + height(p));
+      add(svg, 'polyline', { class: 'chance', points: points.join(' ') });
+      for (const [t, p, runs, step] of data.chances) {
+        if (!inView(t)) continue;
+        const point = add(svg, 'circle', { class: 'mark fault', cx: x(t), cy: height(p), r: 3 });
+        add(point, 'title', {}, Math.round(p * 100) + ' % of ' + runs + ' continuations after step ' + step + ' fail');
+      }
+      if (data.decided && inView(data.decided[0])) {
+        const at = x(data.decided[0]);
+        const line = add(svg, 'line', { class: 'decided', x1: at, x2: at, y1: 16, y2: upper + row * (lanes.size - 1) });
+        add(line, 'title', {}, data.decided[1]);
+      }
+    }
+
     function draw() {
       svg.replaceChildren();
       svg.setAttribute('height', upper + row * lanes.size);
@@ -86,6 +105,7 @@ enum DiagramScript {
         if (to < view.from || from > view.to) continue;
         add(svg, 'line', { class: kind, x1: Math.max(left, x(from)), x2: Math.min(w - 10, x(to)), y1: y(node), y2: y(node) });
       }
+      if (band) drawChances(w);
       const span = view.to - view.from, least = 10 ** Math.floor(Math.log10(span / 4));
       const step = least * [1, 2, 5, 10].find(k => span / (least * k) * 75 < w - left);
       for (let t = Math.ceil(view.from / step) * step; t <= view.to; t += step) add(svg, 'text', { class: 'label', x: x(t), y: 12 }, (t / 1e6).toFixed(step < 1e3 ? 6 : step < 1e6 ? 3 : 0) + 's');

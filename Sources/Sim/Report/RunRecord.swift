@@ -7,6 +7,9 @@ public final class RunRecord {
   /// A transfer of bytes from one node to another.
   struct Arrow {
     let sentAt: Int64
+    /// The number of jobs that had begun when it was sent, and when it arrived.
+    let sentStep: Int
+    var arrivedStep: Int?
     /// Nil if the bytes did not arrive in this run.
     var arrivedAt: Int64?
     /// Whether the bytes never arrive, because the node was dead. Other transfers without an
@@ -26,6 +29,8 @@ public final class RunRecord {
     let node: String
     let kind: Trace.Kind
     let text: String
+    /// The number of jobs that had begun.
+    let step: Int
   }
 
   /// A change of state.
@@ -79,6 +84,15 @@ public final class RunRecord {
   /// The number of arrows that were left out.
   var omitted: Int { read.omitted }
 
+  /// The virtual time of the last event up to a step.
+  func time(ofStep step: Int) -> Int64 { times.last { $0.step <= step }?.at ?? 0 }
+
+  /// The steps at which time went on.
+  private var times: [(step: Int, at: Int64)] = []
+
+  /// The number of jobs that had begun at the last event.
+  public private(set) var lastStep = 0
+
   /// The time of the last event, in virtual nanoseconds.
   public private(set) var lastAt: Int64 = 0
 
@@ -87,7 +101,9 @@ public final class RunRecord {
 
   /// Adds the next event.
   public func note(_ event: TraceEvent) {
+    if event.at > lastAt || times.isEmpty { times.append((event.step, event.at)) }
     lastAt = event.at
+    lastStep = event.step
     unread.append(event)
     if unread.count == Self.mostUnread { readAll() }
   }
@@ -106,7 +122,7 @@ public final class RunRecord {
     case .log: log(event)
     case .connect, .accepted, .diskWrite, .close: break
     case .boot, .crash, .pause, .resume, .drain, .ended, .refused, .reset, .diskSync, .diskFault, .fault, .mended:
-      pieces.marks.append(Mark(at: event.at, node: event.node, kind: event.kind, text: event.detail))
+      pieces.marks.append(Mark(at: event.at, node: event.node, kind: event.kind, text: event.detail, step: event.step))
     }
   }
 
@@ -120,7 +136,8 @@ public final class RunRecord {
       pieces.omitted + pieces.arrows.count
     pieces.arrows.append(
       Arrow(
-        sentAt: event.at, arrivedAt: nil, from: event.node, to: host, connection: transfer.connection,
+        sentAt: event.at, sentStep: event.step, arrivedAt: nil, from: event.node, to: host,
+        connection: transfer.connection,
         messages: messages, size: transfer.bytes.count))
     if pieces.arrows.count > 2 * Self.mostArrows {
       pieces.arrows.removeFirst(Self.mostArrows)
@@ -139,6 +156,7 @@ public final class RunRecord {
   private func arrive(_ event: TraceEvent) {
     guard let place = place(event) else { return }
     pieces.arrows[place].arrivedAt = event.at
+    pieces.arrows[place].arrivedStep = event.step
     for message in pieces.arrows[place].messages where message.name == "new_message" {
       guard let payload = message.payload else { continue }
       let sender = payload["sender_id"]?.int ?? 0
@@ -168,7 +186,7 @@ public final class RunRecord {
           value: "\(field("status")), epoch \(field("epoch")), host \(field("host"))"))
     default:
       if record.level >= .info, record.event != "request" {
-        pieces.marks.append(Mark(at: event.at, node: event.node, kind: .log, text: event.detail))
+        pieces.marks.append(Mark(at: event.at, node: event.node, kind: .log, text: event.detail, step: event.step))
       }
     }
   }

@@ -137,9 +137,9 @@ public struct Story {
   /// An action in words: `send-direct` is "send direct".
   private static func words(_ action: String) -> String { action.replacing("-", with: " ") }
 
-  private static func brief(_ text: String) -> String { text.count <= 160 ? text : text.prefix(160) + " …" }
+  static func brief(_ text: String) -> String { text.count <= 160 ? text : text.prefix(160) + " …" }
 
-  private static func sentence(_ mark: RunRecord.Mark) -> String? {
+  static func sentence(_ mark: RunRecord.Mark) -> String? {
     switch mark.kind {
     case .fault: mark.text
     case .mended: mark.text

@@ -4,15 +4,19 @@ import System
 
 /// The JSON forms of an event: a line of a trace, and the complete event for another process.
 extension TraceEvent {
-  /// The event as JSON: `{"at":NANOSECONDS,"node":…,"event":…,"detail":…}`.
+  /// The event as JSON: `{"at":NANOSECONDS,"step":…,"node":…,"event":…,"detail":…}`.
   public var json: JSONValue {
-    ["at": .int(at), "node": .string(node), "event": .string("\(kind)"), "detail": .string(detail)]
+    [
+      "at": .int(at), "step": .int(Int64(step)), "node": .string(node), "event": .string("\(kind)"),
+      "detail": .string(detail),
+    ]
   }
 
   /// The event as JSON, with everything that a `RunRecord` needs.
   public var wholeJSON: JSONValue {
     var members: [JSONValue.Member] = [
-      .init("at", .int(at)), .init("node", .string(node)), .init("kind", .int(Int64(kind.rawValue))),
+      .init("at", .int(at)), .init("step", .int(Int64(step))), .init("node", .string(node)),
+      .init("kind", .int(Int64(kind.rawValue))),
       .init("detail", .string(detail)),
     ]
     if let transfer {
@@ -35,6 +39,7 @@ extension TraceEvent {
       let kind = json["kind"]?.int.flatMap({ UInt8(exactly: $0) }).flatMap(Trace.Kind.init(rawValue:))
     else { return nil }
     self.init(at: at, node: node, kind: kind, detail: detail)
+    step = Int(json["step"]?.int ?? 0)
     if let parts = json["transfer"]?.array, parts.count == 4, let connection = parts[0].int,
       let peer = parts[1].string, let bytes = parts[2].string.flatMap({ Hex.decode($0.utf8) }),
       let number = parts[3].int

@@ -17,7 +17,8 @@ struct RunStage {
     _ scenario: Scenario, seed: UInt64, _ options: RunOptions, strategy: (Choices) -> any Strategy
   ) {
     let world = World(
-      seed: seed, windows: scenario.windows, isHashed: options.isHashed, sink: options.sink, strategy: strategy)
+      seed: seed, windows: scenario.windows, branches: scenario.branches, isHashed: options.isHashed,
+      sink: options.sink, strategy: strategy)
     world.link = scenario.link
     let runner = ScenarioRunner(scenario)
     let certificates = scenario.certificates(seed: seed)

@@ -24,6 +24,9 @@ public struct ScenarioRunner: Sendable {
     let counting = InOrder(profiling: true)
     var options = RunOptions()
     options.isHashed = false
+    // A branch keeps its run up to its step, so it has the same profile.
+    var scenario = scenario
+    scenario.branches = []
     let world = RunStage(scenario, seed: seed, options) { _ in counting }.world
     world.run(until: scenario.run / 6)
     world.end()

@@ -35,8 +35,10 @@ public struct Scenario: Sendable {
   public var strategy = StrategyName.random
   /// The choices that are left to the seed. Shrinking makes all others simple.
   var windows = ChoiceWindows()
+  /// The steps after which choices derive from other seeds.
+  var branches: [Branch] = []
   /// Whether the scenario is the recording of one run.
-  public var isRecording: Bool { !windows.all.isEmpty }
+  public var isRecording: Bool { !windows.all.isEmpty || !branches.isEmpty }
   /// Whether the scenario is only for its own seed: a recording, or the lesson of a planted bug.
   public var hasOneSeed: Bool { seed != nil && (isRecording || !fails.isEmpty) }
   /// Orders of events that have to be seen over ten seeds.

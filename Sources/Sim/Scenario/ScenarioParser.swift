@@ -9,7 +9,7 @@ extension Scenario {
     let root = try ScenarioValue.parse(bytes, file: file)
     root.requireKeys([
       "name", "about", "seed", "topology", "service", "people", "network", "clocks", "run", "grace", "end",
-      "atRest", "faults", "script", "expect", "sometimes", "strategy", "choices", "plant", "fails",
+      "atRest", "faults", "script", "expect", "sometimes", "strategy", "choices", "branches", "plant", "fails",
     ])
     if root.value.members != nil, root["name"] == nil { root.note("a scenario needs a \"name\"") }
     root.read("name", into: &name) { try Self.title($0) }
@@ -17,6 +17,7 @@ extension Scenario {
     seed = root.read("seed") { UInt64(try $0.int(Bounds.seed)) }
     root.read("strategy", into: &strategy) { try $0.oneOf(StrategyName.self) }
     for (stream, window) in root.table("choices") { windows[stream] = window.read { try $0.window() } }
+    branches = root.list("branches").compactMap { $0.read { try $0.branch() } }
     root.read("run", into: &run) { try $0.duration(Bounds.run) }
     root.read("grace", into: &grace) { try $0.duration(Bounds.run) }
     end = root.read("end") { try $0.duration(Bounds.run) }
@@ -212,6 +213,14 @@ private enum DatabaseKind: String, CaseIterable {
 }
 
 extension ScenarioValue {
+  /// Reads a branch: `"1200@7"`.
+  fileprivate func branch() throws(ScenarioError) -> Branch {
+    guard let branch = Branch(try string()) else {
+      throw error("a branch is a number of steps and a seed, for example \"1200@7\"")
+    }
+    return branch
+  }
+
   /// Reads an event and another one soon after it: `"crash chat, messages-stored"`.
   fileprivate func ordering(among known: [String]) throws(ScenarioError) -> Orderings.Pair {
     let parts = try string().split(separator: ", ").map(String.init)

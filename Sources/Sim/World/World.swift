@@ -24,17 +24,18 @@ public final class World: @unchecked Sendable {
   public var defects: [String] { findings.defects }
 
   /// Creates an empty world. `sink` receives its events. Neither the sink nor hashing changes the
-  /// run.
+  /// run. After the steps of `branches` choices derive from other seeds.
   public init(
-    seed: UInt64, windows: ChoiceWindows = ChoiceWindows(), isHashed: Bool = true, sink: ((TraceEvent) -> Void)? = nil,
-    strategy: (Choices) -> any Strategy = { RandomWalk($0) }
+    seed: UInt64, windows: ChoiceWindows = ChoiceWindows(), branches: [Branch] = [], isHashed: Bool = true,
+    sink: ((TraceEvent) -> Void)? = nil, strategy: (Choices) -> any Strategy = { RandomWalk($0) }
   ) {
     hash = RunHash(isOn: isHashed)
     choices = Choices(seed: seed, hash: hash, windows: windows)
-    scheduler = Scheduler(strategy: strategy(choices), hash: hash)
+    scheduler = Scheduler(strategy: strategy(choices), choices, branches: branches)
     trace = Trace(hash: hash, sink: sink)
     fabric = Fabric(scheduler: scheduler, trace: trace, stream: choices.stream("network"))
     trace.clock = { [unowned(unsafe) scheduler] in scheduler.now }
+    trace.step = { [unowned(unsafe) scheduler] in scheduler.steps }
   }
 
   deinit { end() }

@@ -39,6 +39,35 @@ struct DeterminismTests {
     #expect(alone.1 == crowded.1)
   }
 
+  @Test("a branch is the same up to its step, and the same again with the same seed", arguments: [0, 300, 2000])
+  func branches(step: Int) throws {
+    var scenario = try Scenario.file("accounts/crash-and-restart").shortened(to: .seconds(5))
+    func run(_ branches: [Branch]) -> (hash: UInt64, events: [String]) {
+      scenario.branches = branches
+      var events: [String] = []
+      let result = ScenarioRunner(scenario).run(
+        seed: 1, RunOptions { if $0.step < step { events.append("\($0.at) \($0.node) \($0.kind) \($0.detail)") } })
+      return (result.hash, events)
+    }
+    let original = run([])
+    let branch = run([Branch(step: step, seed: 7)])
+    #expect(branch.events == original.events)
+    #expect(branch.hash != original.hash)
+    #expect(run([Branch(step: step, seed: 7)]).hash == branch.hash)
+    #expect(run([Branch(step: step, seed: 8)]).hash != branch.hash)
+    // A branch to the run's own seed is another run, since its draws begin anew.
+    #expect(run([Branch(step: step, seed: 1)]).hash != original.hash || step == 0)
+  }
+
+  @Test("a branch has a form in scenario files")
+  func branchText() {
+    #expect(Branch("1200@7") == Branch(step: 1200, seed: 7))
+    #expect(Branch(step: 1200, seed: 7).text == "1200@7")
+    for text in ["", "@", "1200", "1200@", "@7", "-1@7", "1@-7", "1@7@8", "a@b", "1 @7", "99999999999@1"] {
+      #expect(Branch(text) == nil, "\(text)")
+    }
+  }
+
   @Test("a restart does not repeat a node's random bytes")
   func boots() {
     final class Seen: @unchecked Sendable { var bytes: [[UInt8]] = [] }

@@ -27,7 +27,7 @@ struct StoryTests {
     for words in ["ann → chat: ", "chat → broker: ", "broker → manager: ", "manager crashes (power)"] {
       #expect(story.text.contains(words), "\(words)")
     }
-    let page = DiagramPage.text(scenario, seed: result.seed, story, record)
+    let page = DiagramPage.text(scenario, seed: result.seed, story, nil, record)
     #expect(page.contains("<svg") && page.contains("USER_MESSAGE") && !page.contains("<script src"))
     // The text of a message never ends the script of the page.
     #expect(page.components(separatedBy: "</script>").count == 3)
@@ -72,7 +72,7 @@ struct StoryTests {
         if let back { there.note(back) }
       })
     #expect(here.arrows.count > 100 && here.lastAt == there.lastAt)
-    let pages = [here, there].map { DiagramPage.text(scenario, seed: 1, nil, $0) }
+    let pages = [here, there].map { DiagramPage.text(scenario, seed: 1, nil, nil, $0) }
     #expect(pages[0] == pages[1])
   }
 
