@@ -4,7 +4,7 @@ extension Command {
   var flags: [Flag] {
     switch self {
     case .serve: ServeCommand.allFlags
-    case .users, .queues, .sessions: ViewCommand.flags
+    case .users, .queues, .sessions: ViewCommand.flags(rawValue)
     case .backup: BackupCommand.flags
     case .restore: RestoreCommand.flags
     case .check: CheckCommand.flags

@@ -11,6 +11,8 @@ final class Host {
   private let log: LogWriter
   private let level: Log.Level
   private let compute: OffloadPool
+  /// The token that commands of operators show.
+  private let operatorToken = Hex.encode(RealEntropy().bytes(32))
   private let say: (String) -> Void
   private var running: [(name: String, node: RealNode, service: any Service)] = []
 
@@ -43,6 +45,12 @@ final class Host {
     for (name, address) in service.addresses {
       let scheme = (name == "amqp" ? "amqp" : "http") + (configuration.servesTLS ? "s" : "")
       say("listening \(name) \(scheme)://\(address)")
+      if name == "users" {
+        let file = OperatorFile(
+          url: "\(scheme)://\(Self.reachable(address))", token: operatorToken,
+          certificates: TLSFiles(configuration).certificatePaths)
+        try file.write(for: name, in: storage)
+      }
     }
   }
 
@@ -59,6 +67,7 @@ final class Host {
     case "users":
       var options = try configuration.users()
       options.database.servers?.tls = PostgresTLS(certificates)
+      options.server.operatorToken = operatorToken
       if options.secrets.contains(where: { $0.count < 32 }) {
         node.environment.log.warning(
           "short-jwt-secret", ["advice": "HS256 requires a key of 32 bytes or more (RFC 7518 §3.2)"])

@@ -37,6 +37,16 @@ struct TLSFiles: Sendable {
     selfSigned = nil
   }
 
+  /// The files of the certificates that servers show.
+  var certificatePaths: [String] { pairs.map(\.certificate) }
+
+  /// The certificates that a server shows which has these files.
+  static func leaves(in paths: [String]) throws(UsageError) -> [Certificate] {
+    var leaves: [Certificate] = []
+    for path in paths { leaves += try certificates(path).prefix(1) }
+    return leaves
+  }
+
   /// The paths of all files, in a fixed order.
   private var paths: [String] {
     pairs.flatMap { [$0.certificate, $0.key] } + [clientAuthorities, authorities].compactMap { $0 }

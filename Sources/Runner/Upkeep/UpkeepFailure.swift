@@ -15,20 +15,19 @@ struct UpkeepFailure: Error {
 
   /// Runs `work`, and converts the errors of disks and databases.
   static func converting<R>(_ work: () throws -> R) throws(UpkeepFailure) -> R {
-    do {
-      return try work()
-    } catch let error as UpkeepFailure {
-      throw error
-    } catch CopyError.overtaken(let path) {
-      throw UpkeepFailure(["\(path) changes too fast to be copied; try again"])
-    } catch CopyError.storage(let error), let error as StorageError {
-      throw UpkeepFailure([ServeCommand.describe(error)])
-    } catch let error as DirectoryView.NotFound {
-      throw UpkeepFailure([error.reason])
-    } catch let error as DatabaseError {
-      throw UpkeepFailure([error.reason])
-    } catch {
-      throw UpkeepFailure(["\(error)"])
+    do { return try work() } catch { throw UpkeepFailure(error) }
+  }
+
+  /// Describes an error for an operator.
+  init(_ error: any Error) {
+    switch error {
+    case let error as UpkeepFailure: self = error
+    case CopyError.overtaken(let path): lines = ["\(path) changes too fast to be copied; try again"]
+    case CopyError.storage(let error), let error as StorageError: lines = [ServeCommand.describe(error)]
+    case let error as DirectoryView.NotFound: lines = [error.reason]
+    case let error as DatabaseError: lines = [error.reason]
+    case let error as NetworkError: lines = ["the service does not answer: \(error)"]
+    default: lines = ["\(error)"]
     }
   }
 }

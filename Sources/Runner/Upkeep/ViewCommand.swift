@@ -1,41 +1,69 @@
 import Environment
 import System
 
-/// `parley users`, `parley queues` and `parley sessions`: tables of what the databases have.
+/// `parley users`, `parley queues` and `parley sessions`: tables of what the databases have, and changes.
 enum ViewCommand {
-  static let flags = [
+  private static let viewFlags = [
     Folder.dataFlag, Flag(name: "limit", placeholder: "N", help: "the most rows (default 100)"),
     Flag(name: "temporary", placeholder: "DIR", help: "where the database is copied to (default TMPDIR or /tmp)"),
     Folder.jsonFlag,
   ]
 
+  /// The commands that change something.
+  private static func changes(_ noun: String) -> [AccountCommand] { noun == "users" ? AccountCommand.all : [] }
+
   /// The second words of the command.
-  static func verbs(_ noun: String) -> [String] { DirectoryView.all.filter { $0.noun == noun }.map(\.verb) }
+  static func verbs(_ noun: String) -> [String] {
+    DirectoryView.all.filter { $0.noun == noun }.map(\.verb) + changes(noun).map(\.verb)
+  }
+
+  /// The flags of all commands of a noun.
+  static func flags(_ noun: String) -> [Flag] {
+    viewFlags + (changes(noun).isEmpty ? [] : AccountCommand.flags.filter { $0.name == "dry-run" })
+  }
 
   static func usage(_ noun: String) -> String {
     let views = DirectoryView.all.filter { $0.noun == noun }
-    let lines = views.map { view in
-      let command = "parley \(noun) \(view.verb)" + (view.argument.map { " " + $0 } ?? "")
-      return command + String(repeating: " ", count: max(2, 32 - command.count)) + view.help
+    func line(_ verb: String, _ argument: String?, _ help: String) -> String {
+      let command = "parley \(noun) \(verb)" + (argument.map { " " + $0 } ?? "")
+      return command + String(repeating: " ", count: max(2, 32 - command.count)) + help
     }
-    return """
+    let changes = changes(noun)
+    var usage = """
       parley \(noun) COMMAND [--data DIR] [--limit N] [--json]
 
-      \(lines.joined(separator: "\n"))
+      \(views.map { line($0.verb, $0.argument, $0.help) }.joined(separator: "\n"))
 
       Reads a copy of the database as of one moment, also while services use it, and changes nothing.
-      Exit codes: 0 success; 1 the argument names nothing, or the database cannot be read; 2 usage error.
+      """
+    if !changes.isEmpty {
+      usage += """
+
+
+        \(changes.map { line($0.verb, "USER", $0.help) }.joined(separator: "\n"))
+
+        These change an account. They ask the service that runs, or start one if none does, and they need
+        the rights of the owner of the data directory. --dry-run changes nothing.
+        """
+    }
+    return usage + """
+
+      Exit codes: 0 success; 1 the argument names nothing, or the command failed; 2 usage error.
       """
   }
 
   static func run(_ noun: String, _ words: [String]) throws(UsageError) -> Int32 {
-    let arguments = try Arguments(words, flags: flags)
+    let all = try Arguments(words, flags: flags(noun))
+    if let verb = all.words.first, let change = changes(noun).first(where: { $0.verb == verb }) {
+      return try change.run(words)
+    }
+    let arguments = try Arguments(words, flags: viewFlags)
     let views = DirectoryView.all.filter { $0.noun == noun }
     guard let verb = arguments.words.first else {
-      throw UsageError("\(noun) needs a command: \(views.map(\.verb).joined(separator: ", "))")
+      throw UsageError("\(noun) needs a command: \(verbs(noun).joined(separator: ", "))")
     }
     guard let view = views.first(where: { $0.verb == verb }) else {
-      let hint = Spelling.hint(verb, among: views.map(\.verb))
+      let hint = Spelling.hint(verb, among: verbs(noun))
       throw UsageError("\(noun) has no command \"\(verb)\"\(hint)")
     }
     guard arguments.words.count == (view.argument == nil ? 1 : 2) else {

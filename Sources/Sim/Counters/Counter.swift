@@ -49,6 +49,8 @@ public enum Counter: String, CaseIterable, Sendable {
   case notDecided = "not-decided"
   /// Steps of callers.
   case calls
+  /// Accounts that operators disabled, enabled or revoked, or gave a new password.
+  case accountOperations = "account-operations"
   /// Certificates that services got while they ran.
   case renewals
 }

@@ -8,6 +8,8 @@ extension AccountOracles {
       switch operation.request {
       case .deleteSession(let session, _): undone.insert("session " + session)
       case .deleteUser(let token): undone.insert("user " + token.account)
+      // `linearizable-accounts` and `linearizable-sessions` judge what operators have changed.
+      case .operate(let operated): undone.insert("user " + operated.account)
       default: break
       }
     }

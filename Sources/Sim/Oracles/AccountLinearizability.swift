@@ -34,6 +34,10 @@ extension AccountOracles {
         if operation.answer.status == 401 { continue }
         key = token.account
         input = .delete(subject: token.subject, succeeded: succeeded)
+      case .operate(let operated) where !operated.isTrial:
+        key = operated.account
+        input = .operate(
+          operated.action, subject: operated.subject, password: operated.password, succeeded: succeeded)
       default: continue
       }
       entries[groups.root(key), default: []].append(entry(operation, input))
@@ -81,6 +85,12 @@ extension AccountOracles {
         for session in touchedBy[token.subject, default: []].sorted() {
           entries[session, default: []].append(
             entry(operation, .deleteUser(subject: token.subject, succeeded: succeeded)))
+        }
+      case .operate(let operated) where operated.revokes:
+        let succeeded: Bool? = operation.answer.isUnknown ? nil : operation.answer.isSuccess
+        for session in touchedBy[operated.subject, default: []].sorted() {
+          entries[session, default: []].append(
+            entry(operation, .endAll(subject: operated.subject, succeeded: succeeded)))
         }
       default: break
       }

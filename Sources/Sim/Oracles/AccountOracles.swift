@@ -47,6 +47,7 @@ enum AccountOracles {
       case .deleteUser(let token):
         deletions[token.account, default: 0] += 1
         endsByUser += 1
+      case .operate(let operated) where operated.revokes: endsByUser += 1
       case .addSession(let session, _) where isDone: sessions[session, default: []].append(operation)
       case .deleteSession(let session, _): endings[session, default: 0] += 1
       default: break
@@ -75,13 +76,17 @@ enum AccountOracles {
     return []
   }
 
-  /// A token is dead when it has expired, when its user was deleted, and when a refresh token of its
-  /// login was used twice.
+  /// A token is dead when it has expired, when its user was deleted, when a refresh token of its login
+  /// was used twice, and when an operator has ended the logins of its user since.
   static func dead(_ evidence: AccountEvidence) -> [Breach] {
     let operations = evidence.considered
     var firstUse: [String: Operation] = [:]
     var revoked: [String: Operation] = [:]
     var deleted: [String: Operation] = [:]
+    /// The answer of each login.
+    var begun: [String: Int] = [:]
+    /// Of each user, the requests that ended all logins.
+    var ended: [String: [Operation]] = [:]
     let byAnswer = operations.sorted { $0.answered < $1.answered }
     for operation in byAnswer {
       switch operation.request {
@@ -94,6 +99,10 @@ enum AccountOracles {
           revoked[token.family] = operation
         }
       case .deleteUser(let token) where operation.answer.isSuccess: deleted[token.subject] = operation
+      case .login:
+        if case .tokens(let access, _) = operation.answer { begun[access.family] = operation.answered }
+      case .operate(let operated) where operated.revokes && operation.answer.isSuccess:
+        ended[operated.subject, default: []].append(operation)
       default: break
       }
     }
@@ -110,6 +119,11 @@ enum AccountOracles {
       }
       if let cause = deleted[token.subject], cause.answered < operation.invoked {
         return breach("its user was deleted", [cause])
+      }
+      if let begin = begun[token.family],
+        let cause = ended[token.subject]?.first(where: { $0.invoked > begin && $0.answered < operation.invoked })
+      {
+        return breach("an operator had ended the logins of its user", [cause])
       }
     }
     return []

@@ -5,7 +5,8 @@ enum AccountsModel: SequentialModel {
   struct User: Hashable {
     let email: String
     let username: String
-    let password: String
+    var password: String
+    var isDisabled = false
     /// Known from the first login.
     var subject: String?
   }
@@ -18,6 +19,8 @@ enum AccountsModel: SequentialModel {
     /// `subject` is that of the tokens, or nil for 401.
     case login(user: String, password: String, subject: String?)
     case delete(subject: String, succeeded: Bool?)
+    /// An operator's request. `succeeded` is false for 404.
+    case operate(OperatorAction, subject: String, password: String?, succeeded: Bool?)
   }
 
   static let initial: State = []
@@ -30,7 +33,9 @@ enum AccountsModel: SequentialModel {
       if isTaken { return succeeded == nil ? state : nil }
       return (state + [User(email: email, username: username, password: password)]).sorted { $0.username < $1.username }
     case .login(let user, let password, let subject):
-      let index = state.firstIndex { ($0.email == user || $0.username == user) && $0.password == password }
+      let index = state.firstIndex {
+        ($0.email == user || $0.username == user) && $0.password == password && !$0.isDisabled
+      }
       guard let subject else { return index == nil ? state : nil }
       guard let index else { return nil }
       if let known = state[index].subject { return known == subject ? state : nil }
@@ -44,6 +49,15 @@ enum AccountsModel: SequentialModel {
       guard let index else { return succeeded == nil ? state : nil }
       var next = state
       next.remove(at: index)
+      return next
+    case .operate(let action, let subject, let password, let succeeded):
+      let index = state.firstIndex { $0.subject == subject }
+      if succeeded == false { return index == nil ? state : nil }
+      guard let index else { return succeeded == nil ? state : nil }
+      var next = state
+      if action == .disable { next[index].isDisabled = true }
+      if action == .enable { next[index].isDisabled = false }
+      if let password { next[index].password = password }
       return next
     }
   }
@@ -62,6 +76,8 @@ enum SessionModel: SequentialModel {
     /// `holds` says whether the user's list had the session.
     case list(subject: String, holds: Bool)
     case deleteUser(subject: String, succeeded: Bool?)
+    /// An operator ends all sessions of a user, who may have none.
+    case endAll(subject: String, succeeded: Bool?)
   }
 
   static let initial = State()
@@ -86,6 +102,10 @@ enum SessionModel: SequentialModel {
       answered = succeeded
       if state.owner == subject { next.owner = nil }
       next.deleted = (state.deleted + [subject]).sorted()
+    case .endAll(let subject, let succeeded):
+      could = !state.deleted.contains(subject)
+      answered = succeeded
+      if state.owner == subject { next.owner = nil }
     }
     if answered == false { return could ? nil : state }
     if could { return next }

@@ -19,6 +19,10 @@ struct LoginFailures {
   private let hasRestarts: Bool
   /// The logins that may count, by the username of the account in lower case.
   private var logins: [String: [Int]] = [:]
+  /// The requests of operators that begin the count of an account anew, by its username in lower case,
+  /// and those without an answer that names it.
+  private var resets: [String: [Int]] = [:]
+  private var unclearResets: [Int] = []
   private var attempts = 0
 
   init(_ log: CallLog, hasRestarts: Bool) {
@@ -28,6 +32,14 @@ struct LoginFailures {
     for call in log.calls where call.name == "POST /register" {
       guard let email = call.arguments["email"]?.string, let name = call.arguments["username"]?.string else { continue }
       names[email.lowercased(), default: []].insert(name.lowercased())
+    }
+    for (index, call) in log.calls.enumerated() where Self.isReset(call) {
+      if call.status == 404 { continue }
+      guard let name = call.answer["username"]?.string else {
+        unclearResets.append(index)
+        continue
+      }
+      if call.answer["dry_run"] != true { resets[name.lowercased(), default: []].append(index) }
     }
     for (index, call) in log.calls.enumerated() where call.name == "POST /login" {
       guard let user = (call.arguments["user"] ?? call.arguments["username"])?.string?.lowercased() else { continue }
@@ -41,6 +53,8 @@ struct LoginFailures {
     }
   }
 
+  private static func isReset(_ call: LoggedCall) -> Bool { call.name.hasPrefix("POST /operator/") }
+
   /// The first login that was let through after too many failures, or refused after too few.
   func breach() -> Breach? {
     for name in logins.keys.sorted() {
@@ -52,14 +66,15 @@ struct LoginFailures {
         }
         return Breach("a login is refused only after failures", [log.say(refused)])
       }
-      if let breach = letThrough(calls) { return breach }
+      if let breach = letThrough((calls + resets[name, default: []] + unclearResets).sorted()) { return breach }
     }
     return nil
   }
 
   private func letThrough(_ calls: [Int]) -> Breach? {
     if hasRestarts { return nil }
-    for index in calls where log.calls[index].status == 200 || log.calls[index].status == 401 {
+    for index in calls
+    where !Self.isReset(log.calls[index]) && (log.calls[index].status == 200 || log.calls[index].status == 401) {
       let login = log.calls[index].interval
       var failures: [Int] = []
       for other in calls where log.calls[other].interval.invoked < login.answered && other != index {

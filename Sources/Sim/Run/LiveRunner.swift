@@ -16,11 +16,11 @@ public struct LiveRunner: Sendable {
 
   /// Makes a runner of a scenario. `tag` makes the names of the users new. `people` replaces the
   /// number of users in each group. `serviceToken` opens the overview of the manager in the end, if
-  /// the manager is among the servers.
+  /// the manager is among the servers, and operators act only with it.
   public init(_ scenario: Scenario, servers: Servers, tag: String, people: Int? = nil, serviceToken: String? = nil) {
     var scenario = scenario
     // Callers read the tables of the services, and a live server's are in another process.
-    scenario.people.removeAll { $0.role == .caller }
+    scenario.people.removeAll { $0.role == .caller || $0.role == .operator && serviceToken == nil }
     for index in scenario.people.indices {
       scenario.people[index].tag = tag
       // The service notices an abandoned socket after an interval and a time-out of its heartbeats,
@@ -56,7 +56,7 @@ public struct LiveRunner: Sendable {
     var needed: [String] = []
     for group in scenario.people {
       switch group.role {
-      case .account: needed.append("users")
+      case .account, .operator: needed.append("users")
       case .chat where scenario.hasAction(.deleteSession, in: group) || scenario.hasAction(.deleteUser, in: group):
         needed += ["chat", "users"]
       case .chat, .user: needed.append("chat")
@@ -82,6 +82,7 @@ public struct LiveRunner: Sendable {
     let begin = environment.clock.now
     let now: @Sendable () -> Int64 = { (environment.clock.now - begin).nanoseconds }
     let histories = Histories(now: now, wall: { environment.clock.wallTime.seconds })
+    if let serviceToken { histories.accounts.operatorToken = serviceToken }
     let choices = Choices(seed: seed, hash: RunHash())
     let people = scenario.users(
       choices, histories, ServedTables(of: []), manager: hasOperator ? servers["manager"] : nil, token: serviceToken)

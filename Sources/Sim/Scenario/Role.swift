@@ -18,6 +18,8 @@ enum Role: String, CaseIterable, Sendable {
   case attacker
   /// A client that calls everything that the services serve: see `Caller`.
   case caller
+  /// An operator of the services: see `AccountOperator`.
+  case `operator`
 
   /// The roles that have no actions.
   static let withoutScript: Set<Role> = [.vandal, .worker]
@@ -29,6 +31,7 @@ enum Role: String, CaseIterable, Sendable {
     case .chat: ChatAction.allCases.map(\.rawValue)
     case .user: SupervisedUserAction.allCases.map(\.rawValue)
     case .customer: CustomerAction.allCases.map(\.rawValue)
+    case .operator: OperatorAction.allCases.map(\.rawValue)
     case .attacker, .caller: ConnectionKind.allCases.map(\.rawValue)
     case .vandal, .worker: []
     }

@@ -47,6 +47,7 @@ extension UserGroup {
     case .attacker, .caller: connectionActions = weights(value)
     case .user: userActions = weights(value)
     case .customer: customerActions = weights(value)
+    case .operator: operatorActions = weights(value)
     case .vandal, .worker: _ = weights(value) as [(action: CustomerAction, weight: Int)]
     }
   }

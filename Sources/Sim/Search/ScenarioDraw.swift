@@ -10,6 +10,8 @@ public struct ScenarioDraw {
   let attacks: ChoiceStream
   /// The same for callers.
   let calls: ChoiceStream
+  /// The same for operators.
+  let operators: ChoiceStream
   /// The same for TLS.
   let secrets: ChoiceStream
   /// The same for PostgreSQL.
@@ -23,6 +25,7 @@ public struct ScenarioDraw {
     stream = choices.stream("draw")
     attacks = choices.stream("draw/attacks")
     calls = choices.stream("draw/calls")
+    operators = choices.stream("draw/operators")
     secrets = choices.stream("draw/tls")
     servers = choices.stream("draw/postgresql")
   }
@@ -234,7 +237,7 @@ public struct ScenarioDraw {
     if stream.chance(0.3) { members.append(.init("sharedSessions", .int(Int64(1 + stream.choose(4))))) }
     if stream.chance(0.3) { members.append(.init("cutOff", .double(0.2))) }
     if stream.chance(0.2) { members.append(.init("slow", .double(0.3))) }
-    return [.object(members)]
+    return operated([.object(members)])
   }
 
   private func chatters() -> [JSONValue] {

@@ -33,16 +33,34 @@ enum Request: Sendable {
   case getSessions(TokenFacts)
   case deleteSession(String, TokenFacts)
   case deleteUser(TokenFacts)
+  case operate(OperatorRequest)
 
   /// The access or refresh token in the request.
   var token: TokenFacts? {
     switch self {
-    case .register, .login: nil
+    case .register, .login, .operate: nil
     case .refresh(let token), .addSession(_, let token), .getSessions(let token), .deleteSession(_, let token),
       .deleteUser(let token):
       token
     }
   }
+}
+
+/// A request of an operator.
+struct OperatorRequest: Sendable {
+  /// What is done, or with `isTrial` only tried.
+  let action: OperatorAction
+  var isTrial = false
+  /// The user id, and the username in lower case.
+  let subject: String
+  let account: String
+  /// The new password, if one is set.
+  var password: String?
+  /// The token that operators show.
+  let token: String
+
+  /// Whether it ends the sessions and tokens of the account.
+  var revokes: Bool { !isTrial && action != .enable }
 }
 
 /// The answer to a request, as its user saw it.
@@ -99,6 +117,9 @@ extension Operation: CustomStringConvertible {
       case .deleteSession(let session, let token):
         "delete-session \(session) as \(token.account)/\(token.subject.prefix(6))"
       case .deleteUser(let token): "delete-user as \(token.account)/\(token.subject.prefix(6))"
+      case .operate(let operation):
+        "\(operation.isTrial ? "try to " : "")\(operation.action.rawValue) \(operation.account)/\(operation.subject.prefix(6))"
+          + (operation.password.map { " to \($0)" } ?? "")
       }
     let result =
       switch answer {
@@ -115,6 +136,10 @@ extension Operation: CustomStringConvertible {
 /// The requests to the User Service and their answers, in one order.
 final class AccountHistory: Timeline {
   private(set) var operations: [Operation] = []
+  /// The token that operators show.
+  var operatorToken = Scenario.serviceToken
+  /// The passwords that operators have set, by account.
+  var newPasswords: [String: String] = [:]
   private let wall: () -> Int64
 
   /// `wall` is the wall clock of the User Service, in seconds.
@@ -137,6 +162,15 @@ final class AccountHistory: Timeline {
     operations[id].answeredAt = time
     operations[id].wallAtAnswer = wall()
     operations[id].answer = answer
+  }
+
+  /// The users that have logged in, each once, by its first token.
+  var subjects: [TokenFacts] {
+    var known: Set<String> = []
+    return operations.compactMap { operation in
+      guard case .tokens(let access, _) = operation.answer, known.insert(access.subject).inserted else { return nil }
+      return access
+    }
   }
 
   /// The session that another user added last.

@@ -114,6 +114,7 @@ final class AccountUser: SimulatedUser {
       return
     }
     account.isOurs = answer.status == 201
+    if account.isOurs { history.newPasswords[account.key] = nil }
     if answer.isSuccess || answer.isUnknown {
       self.account = account
       forgetTokens()
@@ -123,16 +124,19 @@ final class AccountUser: SimulatedUser {
   private func login(_ client: AccountClient) async throws {
     guard let account else { return }
     let byEmail = !behavior.mixesNames && stream.chance(0.5)
+    // An operator may have set another password. Now and then the user tries the old one.
+    let new = history.newPasswords[account.key].flatMap { stream.chance(0.8) ? $0 : nil }
     let request = Request.login(
-      user: byEmail ? account.email : account.username, password: account.password, account: account.key)
+      user: byEmail ? account.email : account.username, password: new ?? account.password, account: account.key)
     let answer = try await client.sendPersistently(request)
     if case .tokens(let access, let refresh) = answer {
       self.access = access
       self.refresh = refresh
       self.account?.isOurs = true
     } else if answer.status == 401 {
-      // The name is another user's, or was never registered.
-      self.account = nil
+      // The name is another user's, or was never registered, or an operator has locked the user out.
+      if behavior.sharedNames > 0 || !account.isOurs { self.account = nil }
+      if let access { keepDead(access) }
       forgetTokens()
     }
   }
@@ -279,7 +283,8 @@ final class AccountUser: SimulatedUser {
       _ = try await client.sendUntilAnswered(login)
       return
     }
-    let login = Request.login(user: account.username, password: account.password, account: account.key)
+    let password = history.newPasswords[account.key] ?? account.password
+    let login = Request.login(user: account.username, password: password, account: account.key)
     guard case .tokens(let access, _) = try await client.sendUntilAnswered(login) else { return }
     _ = try await client.sendUntilAnswered(.getSessions(access))
   }

@@ -12,6 +12,7 @@ extension Request {
     case .getSessions: "GET /get-sessions"
     case .deleteSession: "DELETE /delete-session"
     case .deleteUser: "DELETE /delete-user"
+    case .operate(let operation): "POST /operator/users/\(operation.action.rawValue)"
     }
   }
 
@@ -24,6 +25,11 @@ extension Request {
     case .refresh(let token): ["refresh_token": .string(token.raw)]
     case .addSession(let session, _), .deleteSession(let session, _): ["session_id": .string(session)]
     case .getSessions, .deleteUser: nil
+    case .operate(let operation):
+      .object(
+        [.init("user", .string(operation.subject))]
+          + (operation.password.map { [.init("password", .string($0))] } ?? [])
+          + (operation.isTrial ? [.init("dry_run", true)] : []))
     }
   }
 
@@ -33,6 +39,7 @@ extension Request {
     case .register, .login, .refresh: nil
     case .addSession(_, let token), .getSessions(let token), .deleteSession(_, let token), .deleteUser(let token):
       token.raw
+    case .operate(let operation): operation.token
     }
   }
 

@@ -18,6 +18,10 @@ enum AccountRefusal: Error, Hashable {
 
   /// The name and the password do not belong together.
   case wrongCredentials
+  /// An operator has disabled the account.
+  case accountDisabled
+  /// No account has the id, email or username.
+  case noSuchAccount
   case needsAccessToken
   case invalidToken
   case tokenExpired
@@ -52,6 +56,8 @@ enum AccountRefusal: Error, Hashable {
     case .noSuchUsername: "username: no such user"
     case .userNotFound: "user not found"
     case .wrongCredentials: "wrong user or password"
+    case .accountDisabled: "the account is disabled"
+    case .noSuchAccount: "user: no account has this id, email or username"
     case .needsAccessToken: "an access token is needed"
     case .invalidToken: "invalid token"
     case .tokenExpired: "the token has expired"

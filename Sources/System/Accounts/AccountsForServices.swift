@@ -15,15 +15,23 @@ extension UserService {
   func loginForService(_ call: Call) async throws -> Reply {
     let session = try sessionID(call)
     let address = ClientAddress(told: call.body["address"])
-    guard let id = try await authenticate(call.string("user"), call.string("password"), from: address) else {
+    guard let user = try await authenticate(call.string("user"), call.string("password"), from: address) else {
       throw AccountRefusal.wrongCredentials
     }
+    let (id, generation) = (user.id, user.generation)
     let now = environment.clock.wallTime
     let rules = sessionRules
-    let (username, endedOthers) = try await database.transaction { connection in
-      let tables = AccountsTables(connection)
-      let endedOthers = try await tables.sessions.add(session, of: id, login: nil, at: now, rules)
-      return (try await tables.users.username(of: id) ?? "", endedOthers)
+    let (username, endedOthers): (String, Bool)
+    do {
+      (username, endedOthers) = try await database.transaction { connection in
+        let tables = AccountsTables(connection)
+        let endedOthers = try await tables.sessions.add(
+          session, of: id, login: nil, generation: generation, at: now, rules)
+        return (try await tables.users.username(of: id) ?? "", endedOthers)
+      }
+    } catch AccountRefusal.loginRevoked {
+      // An operator has changed the password or disabled the account since it was checked.
+      throw AccountRefusal.wrongCredentials
     }
     if endedOthers { await bell.ring() }
     return Self.user(id, username)
@@ -42,6 +50,7 @@ extension UserService {
       guard let owner = try await tables.sessions.owner(of: session, at: now, rules),
         principal.map({ $0.subject.hasSameBytes(as: owner.id.value) }) ?? true
       else { return nil }
+      if let principal, principal.generation != owner.generation { throw AccountRefusal.loginRevoked }
       try await tables.sessions.recordUse(of: session, by: owner, at: now, rules)
       return owner
     }

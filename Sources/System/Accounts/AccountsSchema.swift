@@ -49,6 +49,7 @@ enum AccountsSchema {
             SQLColumn("email_key", .varchar(255, server: 765), .unique, .optional),
             SQLColumn("username_key", .varchar(600), .unique, .optional),
             SQLColumn("session_count", .bigint, .standard("0")),
+            SQLColumn("login_generation", .bigint, .standard("0")), SQLColumn("disabled_at", .timestamp, .optional),
           ], .numbersRows),
         SQLTable(
           "shared_names",
@@ -107,5 +108,9 @@ enum AccountsSchema {
         ALTER TABLE users ADD COLUMN session_count BIGINT NOT NULL DEFAULT 0;
         UPDATE users SET session_count = (SELECT count(*) FROM user_sessions s WHERE s.user_id = users.user_id);
         """ + sessionCounts),
+      """
+      ALTER TABLE users ADD COLUMN login_generation BIGINT NOT NULL DEFAULT 0;
+      ALTER TABLE users ADD COLUMN disabled_at TIMESTAMP
+      """,
     ])
 }

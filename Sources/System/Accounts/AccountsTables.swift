@@ -52,9 +52,32 @@ struct AccountsTables {
     try await users.requireFree(email, username)
   }
 
-  /// Deletes an account with its sessions, and adds the events that tell other services.
-  func deleteUser(_ user: AccountID) async throws {
+  /// Finds the account that an operator names by its id, its email or its username. An id comes first, since a user may
+  /// choose a username that is another account's id.
+  func named(_ text: String) async throws(DatabaseError) -> AccountID? {
+    let id = AccountID(text)
+    if !text.utf8.contains(0), try await users.username(of: id) != nil { return id }
+    guard let name = AccountName(text) else { return nil }
+    return try await find(name)?.id
+  }
+
+  /// Ends all sessions of an account, and makes its tokens invalid. `change` runs before the events are added, which have
+  /// to be the last statements.
+  /// - Returns: The number of sessions that ended.
+  func revoke(
+    _ user: AccountID, with change: (UsersTables) async throws -> Void = { _ in }
+  ) async throws -> Int {
     try await users.lock(user)
+    try await users.beginGeneration(of: user)
+    try await change(users)
+    let ended = try await sessions.endAll(of: user)
+    for session in ended { try await events.add(.sessionEnded, user: user, session: session) }
+    return ended.count
+  }
+
+  /// Deletes an account with its sessions, and adds the events that tell other services.
+  func deleteUser(_ user: AccountID, generation: Int64? = nil) async throws {
+    try await users.lock(user, generation: generation)
     let ended = try await sessions.all(of: user)
     try await users.delete(user)
     for session in ended { try await events.add(.sessionEnded, user: user, session: session) }

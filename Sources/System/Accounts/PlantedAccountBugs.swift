@@ -37,14 +37,14 @@ extension UserService {
 
   func addSessionInTwoSteps(_ session: UserSessionID, of user: AccountID, at now: Timestamp) async throws {
     let exists = try await database.transaction { connection in
-      try await AccountsTables(connection).users.require(user)
+      try await AccountsTables(connection).users.require(user, generation: nil)
       return try await connection.first("SELECT 1 FROM user_sessions WHERE session_id = $1", .text(session.value)) {
         $0.int(0)
       } != nil
     }
     if exists { throw AccountRefusal.sessionTaken }
     try await database.transaction {
-      try await AccountsTables($0).users.require(user)
+      try await AccountsTables($0).users.require(user, generation: nil)
       try await $0.execute(
         """
         INSERT INTO user_sessions (session_id, user_id, created_at) VALUES ($1, $2, $3)

@@ -48,6 +48,8 @@ struct TokenClaims: Sendable {
   let subject: AccountID
   let id: TokenID
   let expires: Timestamp
+  /// The generation of the account's logins. The claim `gen` has it unless it is 0, as in tokens of other issuers.
+  let generation: Int64
 }
 
 /// Issues and verifies tokens.
@@ -68,15 +70,17 @@ struct TokenIssuer: Sendable {
 
   /// Issues an access token and a refresh token, as the JSON body that login and refresh answer.
   /// - Parameter family: The login to continue; nil begins a new one.
-  func issue(to subject: AccountID, family: LoginID?, at now: Timestamp, entropy: any Entropy) -> [UInt8] {
+  func issue(
+    to subject: AccountID, family: LoginID?, generation: Int64, at now: Timestamp, entropy: any Entropy
+  ) -> [UInt8] {
     let random = entropy.bytes(family == nil ? 36 : 24)
     let login = family ?? LoginID(Hex.encode(random[24...]))
     return [UInt8](expecting: 1024) { answer in
       // A token has no character that JSON escapes.
       answer.append("{\"access_token\":\"")
-      sign(.access, subject, login, random[..<12], now, now + accessLifetime, to: &answer)
+      sign(.access, subject, login, generation, random[..<12], now, now + accessLifetime, to: &answer)
       answer.append("\",\"refresh_token\":\"")
-      sign(.refresh, subject, login, random[12..<24], now, now + refreshLifetime, to: &answer)
+      sign(.refresh, subject, login, generation, random[12..<24], now, now + refreshLifetime, to: &answer)
       answer.append("\",\"token_type\":\"bearer\",\"expires_in\":")
       answer.append(decimal: accessLifetime.components.seconds)
       answer.append("}")
@@ -85,8 +89,8 @@ struct TokenIssuer: Sendable {
 
   /// Signs the claims that `read` expects; the `jti` is a `TokenID`.
   private func sign(
-    _ kind: TokenKind, _ subject: AccountID, _ login: LoginID, _ unique: ArraySlice<UInt8>, _ now: Timestamp,
-    _ expires: Timestamp, to output: inout ByteWriter
+    _ kind: TokenKind, _ subject: AccountID, _ login: LoginID, _ generation: Int64, _ unique: ArraySlice<UInt8>,
+    _ now: Timestamp, _ expires: Timestamp, to output: inout ByteWriter
   ) {
     jwt.sign(to: &output) { claims in
       claims.append("{\"sub\":")
@@ -102,6 +106,10 @@ struct TokenIssuer: Sendable {
       claims.append(".")
       claims.append(hex: unique)
       claims.append("\"")
+      if generation != 0 {
+        claims.append(",\"gen\":")
+        claims.append(decimal: generation)
+      }
       if let issuer {
         claims.append(",\"iss\":")
         claims.append(json: issuer)
@@ -124,10 +132,15 @@ struct TokenIssuer: Sendable {
       isForUs(claims)
     else { return .failure(.invalid) }
     guard now < expires else { return .failure(.expired) }
+    var generation: Int64 = 0
+    if let claim = claims["gen"] {
+      guard let number = claim.int else { return .failure(.invalid) }
+      generation = number
+    }
     if let notBefore = claims["nbf"] {
       guard let begin = notBefore.numericDate, now >= begin else { return .failure(.invalid) }
     }
-    return .success(TokenClaims(subject: AccountID(subject), id: id, expires: expires))
+    return .success(TokenClaims(subject: AccountID(subject), id: id, expires: expires, generation: generation))
   }
 
   /// The maximum length of a `sub` in bytes; Parley's have 64.
@@ -187,7 +200,8 @@ struct AccessTokenVerifier: Sendable {
   /// Returns the bearer of an access token.
   func principal(token: String) throws(AccountRefusal) -> Principal {
     switch issuer.read(token, as: .access, at: validityTime) {
-    case .success(let claims): return Principal(subject: claims.subject.value, login: claims.id.family.value)
+    case .success(let claims):
+      return Principal(subject: claims.subject.value, login: claims.id.family.value, generation: claims.generation)
     case .failure(let fault): throw fault.refusal
     }
   }

@@ -13,7 +13,7 @@ struct TokensTables {
   /// Uses up a refresh token.
   /// - Returns: False if the token was used before; its whole login is revoked then.
   func useRefreshToken(_ claims: TokenClaims, at now: Timestamp, revokedUntil: Timestamp) async throws -> Bool {
-    try await UsersTables(connection).lock(claims.subject)
+    try await UsersTables(connection).lock(claims.subject, generation: claims.generation)
     try await requireLive(claims.id.family)
     let forgettable = SQLValue.int(now.seconds - Self.clockMargin)
     try await connection.execute("DELETE FROM used_refresh_tokens WHERE expires_at < $1", forgettable)

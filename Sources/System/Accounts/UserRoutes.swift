@@ -8,7 +8,8 @@ enum UserRoutes {
   ) { ["detail": .string($0)] }
 
   static func table(_ users: UserService, metrics: Metrics, reading read: @escaping MetricReader) -> [Route] {
-    let routes = accounts(users) + sessions(users) + services(users) + ServiceRoutes.table(users)
+    let routes =
+      accounts(users) + sessions(users) + services(users) + ServiceRoutes.table(users) + OperatorRoutes.table(users)
     return CommonRoutes.adding(to: routes, service: description, metrics: metrics, reading: read)
   }
 
@@ -49,7 +50,7 @@ enum UserRoutes {
           .init("user", .accountName, "email or username"), .init("password", .password),
         ]),
         responses: [
-          .init(200, "Logged in", tokens), .init(401, "Wrong user or password"),
+          .init(200, "Logged in", tokens), .init(401, "Wrong user or password, or the account is disabled"),
           .init(429, "Too many failed logins"), unavailable,
         ]
       ) { try await users.login($0) },

@@ -17,9 +17,9 @@ public actor UserService: HTTPBackend {
   private let serialExecutor: ActorExecutor
   private let issuer: TokenIssuer
   private var isDraining = false
-  private var throttle = LoginThrottle(.init())
+  var throttle = LoginThrottle(.init())
   private var registrations: RecentEvents<ClientAddress>
-  private let passwords: PasswordHasher
+  let passwords: PasswordHasher
   let sessionRules: SessionRules
   /// The second of the last login, and its RFC 3339 text.
   private var second: (number: Int64, text: String) = (.min, "")
@@ -140,17 +140,22 @@ public actor UserService: HTTPBackend {
     let user = try await authenticate(
       call.string("user"), call.string("password"), from: ClientAddress(call.client.host))
     guard let user else { throw AccountRefusal.wrongCredentials }
-    return tokens(to: user, family: nil, at: environment.clock.wallTime)
+    return tokens(to: user.id, family: nil, generation: user.generation, at: environment.clock.wallTime)
   }
 
   func checkNode(_ call: Call) async throws -> Reply {
-    let user = try await authenticate(
-      call.string("EMAIL"), call.string("PASSWORD"), from: ClientAddress(told: call.body["ADDRESS"]))
-    return .json(["MESSAGE": user == nil ? "NOT_REGISTERED" : "REGISTERED"])
+    var isRegistered = false
+    do {
+      isRegistered =
+        try await authenticate(
+          call.string("EMAIL"), call.string("PASSWORD"), from: ClientAddress(told: call.body["ADDRESS"])) != nil
+    } catch AccountRefusal.accountDisabled {}
+    return .json(["MESSAGE": isRegistered ? "REGISTERED" : "NOT_REGISTERED"])
   }
 
   /// Returns the account with this name and password, or nil. Takes as long if no account has the name.
-  func authenticate(_ name: String, _ password: String, from address: ClientAddress?) async throws -> AccountID? {
+  /// - Throws: also `AccountRefusal.accountDisabled`, which only who knows the password learns.
+  func authenticate(_ name: String, _ password: String, from address: ClientAddress?) async throws -> StoredUser? {
     guard let name = AccountName(name) else {
       throw AccountRefusal.invalid("the name of an account has at most \(AccountName.maximumBytes) bytes")
     }
@@ -167,6 +172,10 @@ public actor UserService: HTTPBackend {
       throttle.failed(account: account, address: address, at: environment.clock.now)
       return nil
     }
+    if stored.isDisabled, !options.planted(.ignoresDisabling) {
+      throttle.failed(account: account, address: address, at: environment.clock.now)
+      throw AccountRefusal.accountDisabled
+    }
     throttle.succeeded(account: account)
     if match == .unprepared || stored.password.isOutdated(rounds: options.passwordRounds) {
       let new = try await passwords.hash(password, in: lane)
@@ -180,7 +189,7 @@ public actor UserService: HTTPBackend {
     if !stored.lastLogin.hasPrefix(second.text) {
       try await database.transaction { try await AccountsTables($0).users.setLastLogin(stored.id, to: now.rfc3339) }
     }
-    return stored.id
+    return stored
   }
 
   private func admit(_ account: LoginThrottle.Account?, _ address: ClientAddress?) throws(AccountRefusal) {
@@ -194,7 +203,7 @@ public actor UserService: HTTPBackend {
   func deleteUser(_ call: Call) async throws -> Reply {
     let principal = call.principal!
     try await act(principal) {
-      try await $0.deleteUser(principal.account)
+      try await $0.deleteUser(principal.account, generation: $1)
     } ifUnknown: {
       try await $0.users.username(of: principal.account) == nil ? () : nil
     }
@@ -227,11 +236,12 @@ public actor UserService: HTTPBackend {
       environment.log.warning("refresh-token-reused", ["user": .string(claims.subject.value)])
       throw AccountRefusal.tokenUsed
     }
-    return tokens(to: claims.subject, family: claims.id.family, at: now)
+    return tokens(to: claims.subject, family: claims.id.family, generation: claims.generation, at: now)
   }
 
-  private func tokens(to user: AccountID, family: LoginID?, at now: Timestamp) -> Reply {
-    .json(body: issuer.issue(to: user, family: family, at: now, entropy: environment.entropy))
+  private func tokens(to user: AccountID, family: LoginID?, generation: Int64, at now: Timestamp) -> Reply {
+    .json(
+      body: issuer.issue(to: user, family: family, generation: generation, at: now, entropy: environment.entropy))
   }
 
   // MARK: Sessions
@@ -243,10 +253,13 @@ public actor UserService: HTTPBackend {
     if options.planted(.sessionInTwoSteps) {
       try await addSessionInTwoSteps(session, of: principal.account, at: now)
     } else {
-      let login = options.planted(.ignoresRevocation) ? nil : principal.loginID
+      let ignoresRevocation = options.planted(.ignoresRevocation)
+      let login = ignoresRevocation ? nil : principal.loginID
+      let generation = ignoresRevocation ? nil : principal.generation
       let rules = sessionRules
       let endedOthers = try await database.transaction {
-        try await AccountsTables($0).sessions.add(session, of: principal.account, login: login, at: now, rules)
+        try await AccountsTables($0).sessions.add(
+          session, of: principal.account, login: login, generation: generation, at: now, rules)
       } ifUnknown: {
         let owner = try await AccountsTables($0).sessions.owner(of: session, at: now, rules)
         // Sessions that were ended to make room are told of, if there were any.
@@ -264,8 +277,8 @@ public actor UserService: HTTPBackend {
     let rules = sessionRules
     let sessions: [UserSession]
     do {
-      sessions = try await act(principal) { tables in
-        try await tables.users.require(principal.account)
+      sessions = try await act(principal) { tables, generation in
+        try await tables.users.require(principal.account, generation: generation)
         return try await tables.sessions.list(of: principal.account, at: now, rules)
       }
     } catch AccountRefusal.userNotFound {
@@ -280,7 +293,7 @@ public actor UserService: HTTPBackend {
     let principal = call.principal!
     let (now, rules) = (environment.clock.wallTime, sessionRules)
     try await act(principal) {
-      try await $0.sessions.delete(session, of: principal.account)
+      try await $0.sessions.delete(session, of: principal.account, generation: $1)
     } ifUnknown: {
       try await $0.sessions.owner(of: session, at: now, rules) == nil ? () : nil
     }
@@ -315,17 +328,18 @@ public actor UserService: HTTPBackend {
     return session
   }
 
-  /// Runs a transaction on behalf of a user whose login is not revoked. `lookUp` finds out whether it
-  /// is durable if its commit has no answer.
+  /// Runs a transaction on behalf of a user whose login is not revoked. `body` has to refuse tokens of another
+  /// generation than it gets, when it locks or requires the user. `lookUp` finds out whether the transaction is durable
+  /// if its commit has no answer.
   private func act<R: Sendable>(
-    _ principal: Principal, _ body: @escaping @Sendable (AccountsTables) async throws -> R,
+    _ principal: Principal, _ body: @escaping @Sendable (AccountsTables, Int64?) async throws -> R,
     ifUnknown lookUp: @escaping @Sendable (AccountsTables) async throws -> R? = { _ in nil }
   ) async throws -> R {
     let looksUpRevocation = !options.planted(.ignoresRevocation)
     return try await database.transaction { connection in
       let tables = AccountsTables(connection)
       if looksUpRevocation { try await tables.tokens.requireLive(principal.loginID) }
-      return try await body(tables)
+      return try await body(tables, looksUpRevocation ? principal.generation : nil)
     } ifUnknown: {
       try await lookUp(AccountsTables($0))
     }

@@ -4,6 +4,8 @@ import Environment
 struct SessionOwner: Sendable {
   let id: AccountID
   let username: String
+  /// The generation of the owner's tokens that are valid.
+  let generation: Int64
   /// Milliseconds since the epoch; nil in a row that an operator inserted.
   fileprivate let lastUsed: Int64?
 }
@@ -21,17 +23,19 @@ struct UserSessionsTable {
 
   init(_ connection: SQLSession) { self.connection = connection }
 
-  /// Adds a session. The usual case is two statements; the reason of a refusal is looked up afterwards.
+  /// Adds a session. The usual case is two statements; the reason of a refusal is looked up afterwards. A session is
+  /// refused if tokens of `generation` are not valid any more, unless it is nil.
   /// - Returns: Whether unused sessions were ended to make room for it.
   @discardableResult
   func add(
-    _ session: UserSessionID, of user: AccountID, login: LoginID?, at now: Timestamp, _ rules: SessionRules
+    _ session: UserSessionID, of user: AccountID, login: LoginID?, generation: Int64?, at now: Timestamp,
+    _ rules: SessionRules
   ) async throws -> Bool {
-    if try await insert(session, user, login, now, rules) { return false }
+    if try await insert(session, user, login, generation, now, rules) { return false }
     if let login { try await TokensTables(connection).requireLive(login) }
-    try await UsersTables(connection).lock(user)
+    try await UsersTables(connection).lock(user, generation: generation)
     let madeRoom = try await endUnused(of: user, or: session, at: now, rules)
-    if madeRoom, try await insert(session, user, login, now, rules) { return true }
+    if madeRoom, try await insert(session, user, login, generation, now, rules) { return true }
     if try await owner(of: session, at: now, rules) != nil { throw AccountRefusal.sessionTaken }
     throw AccountRefusal.tooManySessions
   }
@@ -41,13 +45,15 @@ struct UserSessionsTable {
   /// `INSERT … SELECT` would be one statement, but the triggers make SQLite write its rows to a temporary table first, which
   /// costs more than the second statement.
   private func insert(
-    _ session: UserSessionID, _ user: AccountID, _ login: LoginID?, _ now: Timestamp, _ rules: SessionRules
+    _ session: UserSessionID, _ user: AccountID, _ login: LoginID?, _ generation: Int64?, _ now: Timestamp,
+    _ rules: SessionRules
   ) async throws(DatabaseError) -> Bool {
     let isAllowed = try await connection.first(
       """
-      SELECT 1 FROM users WHERE user_id = $1 AND session_count < $2
+      SELECT 1 FROM users WHERE user_id = $1 AND session_count < $2 AND login_generation = coalesce($4, login_generation)
       AND NOT EXISTS (SELECT 1 FROM revoked_logins WHERE family = $3) FOR UPDATE
-      """, .text(user.value), .int(Int64(rules.maximum)), login.map { .text($0.value) } ?? .null
+      """, .text(user.value), .int(Int64(rules.maximum)), login.map { .text($0.value) } ?? .null,
+      generation.map { .int($0) } ?? .null
     ) { _ in true }
     guard isAllowed == true else { return false }
     return try await connection.execute(
@@ -72,8 +78,18 @@ struct UserSessionsTable {
     }
   }
 
-  func delete(_ session: UserSessionID, of user: AccountID) async throws {
-    try await UsersTables(connection).lock(user)
+  /// Ends all sessions of a user whose row is locked. The caller adds their events.
+  /// - Returns: The sessions.
+  func endAll(of user: AccountID) async throws(DatabaseError) -> [UserSessionID] {
+    let ended = try await all(of: user)
+    if !ended.isEmpty {
+      try await connection.execute("DELETE FROM user_sessions WHERE user_id = $1", .text(user.value))
+    }
+    return ended
+  }
+
+  func delete(_ session: UserSessionID, of user: AccountID, generation: Int64? = nil) async throws {
+    try await UsersTables(connection).lock(user, generation: generation)
     let deleted = try await connection.execute(
       "DELETE FROM user_sessions WHERE session_id = $1 AND user_id = $2", .text(session.value), .text(user.value))
     if deleted == 0 { throw AccountRefusal.sessionNotFound }
@@ -86,10 +102,14 @@ struct UserSessionsTable {
   {
     try await connection.first(
       """
-      SELECT u.user_id, u.username, s.last_used FROM user_sessions s JOIN users u ON u.user_id = s.user_id
+      SELECT u.user_id, u.username, s.last_used, u.login_generation FROM user_sessions s JOIN users u ON u.user_id = s.user_id
       WHERE s.session_id = $1 AND coalesce(s.last_used, $2) >= $2
       """, .text(session.value), .int(rules.earliestUse(at: now))
-    ) { SessionOwner(id: AccountID($0.text(0)), username: $0.text(1), lastUsed: $0.isNull(2) ? nil : $0.int(2)) }
+    ) {
+      SessionOwner(
+        id: AccountID($0.text(0)), username: $0.text(1), generation: $0.int(3),
+        lastUsed: $0.isNull(2) ? nil : $0.int(2))
+    }
   }
 
   // MARK: Use

@@ -4,6 +4,18 @@ struct StoredUser: Sendable {
   let password: PasswordHash
   /// The time of the last login, RFC 3339; empty before the first.
   let lastLogin: String
+  /// The generation of the tokens that are valid.
+  let generation: Int64
+  /// Whether an operator has disabled the account.
+  let isDisabled: Bool
+}
+
+/// An account as operators see it.
+struct AccountSummary: Sendable {
+  let id: AccountID
+  let username: String
+  let email: String
+  let isDisabled: Bool
 }
 
 /// The tables `users` and `shared_names`.
@@ -49,18 +61,44 @@ struct UsersTables {
     try await connection.first(query, .text(key)) { _ in true } ?? false
   }
 
-  func require(_ user: AccountID) async throws {
-    try await require(user, "SELECT 1 FROM users WHERE user_id = $1")
+  /// Requires an account, and that tokens of a generation are valid, unless it is nil.
+  func require(_ user: AccountID, generation: Int64?) async throws {
+    try await require(user, generation, "SELECT login_generation FROM users WHERE user_id = $1")
   }
 
-  /// Requires an account and locks its row, for a transaction that decides about the account.
-  func lock(_ user: AccountID) async throws {
-    try await require(user, "SELECT 1 FROM users WHERE user_id = $1 FOR UPDATE")
+  /// Requires an account as `require` does, and locks its row, for a transaction that decides about the account.
+  func lock(_ user: AccountID, generation: Int64? = nil) async throws {
+    try await require(user, generation, "SELECT login_generation FROM users WHERE user_id = $1 FOR UPDATE")
   }
 
-  private func require(_ user: AccountID, _ query: SQLText) async throws {
-    guard try await connection.first(query, .text(user.value), row: { _ in true }) == true else {
+  private func require(_ user: AccountID, _ generation: Int64?, _ query: SQLText) async throws {
+    guard let valid = try await connection.first(query, .text(user.value), row: { $0.int(0) }) else {
       throw AccountRefusal.userNotFound
+    }
+    if let generation, generation != valid { throw AccountRefusal.loginRevoked }
+  }
+
+  /// Makes all tokens of an account invalid.
+  func beginGeneration(of user: AccountID) async throws(DatabaseError) {
+    try await connection.execute(
+      "UPDATE users SET login_generation = login_generation + 1 WHERE user_id = $1", .text(user.value))
+  }
+
+  /// Disables an account, or enables it if `time` is nil. A disabled account keeps its first time.
+  func setDisabled(_ user: AccountID, at time: String?) async throws(DatabaseError) {
+    guard let time else {
+      try await connection.execute("UPDATE users SET disabled_at = NULL WHERE user_id = $1", .text(user.value))
+      return
+    }
+    try await connection.execute(
+      "UPDATE users SET disabled_at = $2 WHERE user_id = $1 AND disabled_at IS NULL", .text(user.value), .text(time))
+  }
+
+  func summary(of user: AccountID) async throws(DatabaseError) -> AccountSummary? {
+    try await connection.first(
+      "SELECT user_id, username, user_email, disabled_at FROM users WHERE user_id = $1", .text(user.value)
+    ) {
+      AccountSummary(id: AccountID($0.text(0)), username: $0.text(1), email: $0.text(2), isDisabled: !$0.isNull(3))
     }
   }
 
@@ -76,12 +114,17 @@ struct UsersTables {
     guard !key.utf8.contains(0) else { return nil }
     let query: SQLText =
       isEmail
-      ? "SELECT user_id, password_hash, salt, last_login FROM users WHERE email_key = $1"
-      : "SELECT user_id, password_hash, salt, last_login FROM users WHERE username_key = $1"
+      ? """
+      SELECT user_id, password_hash, salt, last_login, login_generation, disabled_at FROM users WHERE email_key = $1
+      """
+      : """
+      SELECT user_id, password_hash, salt, last_login, login_generation, disabled_at FROM users
+      WHERE username_key = $1
+      """
     return try await connection.first(query, .text(key)) { row in
       StoredUser(
         id: AccountID(row.text(0)), password: PasswordHash(hash: row.text(1), salt: row.text(2)),
-        lastLogin: row.text(3))
+        lastLogin: row.text(3), generation: row.int(4), isDisabled: !row.isNull(5))
     }
   }
 
@@ -91,6 +134,12 @@ struct UsersTables {
 
   func setLastLogin(_ user: AccountID, to now: String) async throws(DatabaseError) {
     try await connection.execute("UPDATE users SET last_login = $2 WHERE user_id = $1", .text(user.value), .text(now))
+  }
+
+  func setPassword(_ user: AccountID, to new: PasswordHash) async throws(DatabaseError) {
+    try await connection.execute(
+      "UPDATE users SET password_hash = $2, salt = $3 WHERE user_id = $1", .text(user.value), .text(new.hash),
+      .text(new.salt))
   }
 
   /// Replaces a hash, unless another transaction has replaced it since it was read.

@@ -46,6 +46,7 @@ struct DocumentationPage {
       case .anyone: ""
       case .user: "<span>access token</span>"
       case .service: "<span>services only</span>"
+      case .operators: "<span>operators only</span>"
       }
     var text = "<section><h3><b>\(route.method)</b> \(route.path) \(access)</h3><p>\(HTML.escape(route.summary))</p>"
     text += Self.block(ExampleRequest(route: route, host: String(Self.hostMark)).command)

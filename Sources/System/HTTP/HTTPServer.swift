@@ -22,6 +22,8 @@ public struct HTTPServerOptions: Sendable {
   public var cors = CORSPolicy()
   /// The token that other services show. Nil accepts services on loopback only.
   public var serviceToken: String?
+  /// A token that operators may show in place of the service token.
+  public var operatorToken: String?
   /// Reads the metrics of the process, which each of its services shows.
   public var processMetrics: @Sendable () -> [MetricFamily] = { [] }
   /// The proxies that are trusted to name the client of a request.

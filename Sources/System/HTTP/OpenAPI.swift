@@ -41,6 +41,7 @@ struct APIDocument {
     case .anyone: break
     case .user: members.append(.init("security", [["accessToken": []]]))
     case .service: members.append(.init("security", [["serviceToken": []], .object([])]))
+    case .operators: members.append(.init("security", [["serviceToken": []]]))
     }
     let parameters = route.parameters + queryParameters(of: route)
     if !parameters.isEmpty {

@@ -29,7 +29,7 @@ final class Responder: @unchecked Sendable {
     self.service = service
     self.options = options
     self.metrics = metrics
-    services = ServiceAccess(token: options.serviceToken)
+    services = ServiceAccess(token: options.serviceToken, operatorToken: options.operatorToken)
     requestIDPrefix = Array(Hex.encode(environment.entropy.bytes(8)).utf8) + [UInt8(ascii: "-")]
     router = Router(routes)
     metrics.setRoutes(routes.map { "\($0.method) \($0.path)" })
@@ -140,6 +140,8 @@ final class Responder: @unchecked Sendable {
       try services.check(
         request, bearer: call.bearerToken, peer: call.peer, isAuthenticated: connection.isAuthenticated,
         isSecure: connection.isSecure)
+    case .operators:
+      try services.checkOperator(bearer: call.bearerToken, isAuthenticated: connection.isAuthenticated)
     }
     try RequestBody.checkFields(request, entry.route.parameters)
     if let schema = entry.route.body {

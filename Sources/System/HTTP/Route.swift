@@ -6,11 +6,14 @@ public struct Principal: Sendable {
   public let subject: String
   /// The login that issued the token.
   public let login: String
+  /// The generation of the user's logins that the token belongs to. Revoking all logins of a user begins the next one.
+  public let generation: Int64
 
   /// Makes a principal.
-  public init(subject: String, login: String) {
+  public init(subject: String, login: String, generation: Int64) {
     self.subject = subject
     self.login = login
+    self.generation = generation
   }
 }
 
@@ -109,6 +112,16 @@ public enum Access: Sendable {
   case user(@Sendable (Call) throws -> Principal)
   /// Other services: callers that show the service token, or call over loopback.
   case service
+  /// Operators: callers that show the service token or the operators' token. Loopback gives no access.
+  case operators
+
+  /// Whether no web page may read the answers.
+  package var excludesPages: Bool {
+    switch self {
+    case .anyone, .user: false
+    case .service, .operators: true
+    }
+  }
 }
 
 /// One row of the route table, from which the server routes, validates and documents.

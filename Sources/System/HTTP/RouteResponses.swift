@@ -19,6 +19,9 @@ extension Route {
       add(
         403, "No service token is configured, and the request is not from loopback, or is from a proxy or another page")
       add(421, "No service token is configured, and the request is not addressed to loopback")
+    case .operators:
+      add(401, "The request shows neither the service token nor the operators' token")
+      add(403, "Neither token is configured")
     }
     return all.sorted { $0.status < $1.status }
   }

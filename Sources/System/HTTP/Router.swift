@@ -35,10 +35,10 @@ struct Router: Sendable {
     return .methodNotAllowed(allow: allow(entries))
   }
 
-  /// Whether a path is for services only. Responses to services carry no CORS fields: no web page
-  /// may read them.
+  /// Whether a path is for services or operators only. Responses to them carry no CORS fields: no web
+  /// page may read them.
   func isForServices(_ path: String) -> Bool {
-    byPath[path]?.contains { if case .service = $0.route.access { true } else { false } } ?? false
+    byPath[path]?.contains { $0.route.access.excludesPages } ?? false
   }
 
   /// The value of `Allow` for a path, or nil for an unknown path. `*` means the server as a whole.

@@ -10,6 +10,22 @@ public struct ServiceAccess: Sendable {
   public static let shortestToken = 16
 
   let token: String?
+  /// The token of operators, which opens nothing else.
+  var operatorToken: String?
+
+  /// Checks an operator's request. Who is a service by its token or its certificate may do as much.
+  /// - Throws: 401 for a missing or wrong token; 403 if no token is configured.
+  func checkOperator(bearer: String?, isAuthenticated: Bool) throws(HTTPFailure) {
+    if isAuthenticated { return }
+    let tokens = [token, operatorToken].compactMap { $0 }
+    guard !tokens.isEmpty else { throw HTTPFailure(403, "for operators only: no token is configured") }
+    // Each token is compared, so that the time does not tell which one is nearly right.
+    let matches = tokens.filter { Cryptography.constantTimeEqual($0.utf8, (bearer ?? "").utf8) }
+    guard !matches.isEmpty else {
+      throw HTTPFailure(
+        401, "for operators only: the operators' token is required", fields: [("www-authenticate", "Bearer")])
+    }
+  }
 
   /// - Throws: 401 for a missing or wrong token; 421 for a host other than loopback, as after DNS
   ///   rebinding; otherwise 403.

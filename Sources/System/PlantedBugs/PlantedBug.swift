@@ -17,6 +17,8 @@
     case ignoresExpiry = "users.ignoresExpiry"
     /// Tokens of a revoked login are accepted.
     case ignoresRevocation = "users.ignoresRevocation"
+    /// A disabled account can log in.
+    case ignoresDisabling = "users.ignoresDisabling"
     /// Now and then a request is answered 500.
     case fails = "users.fails"
     /// A request is not answered for a day.
@@ -112,6 +114,7 @@
     static var usernamesByCase: Self { Self() }
     static var ignoresExpiry: Self { Self() }
     static var ignoresRevocation: Self { Self() }
+    static var ignoresDisabling: Self { Self() }
     static var fails: Self { Self() }
     static var hangs: Self { Self() }
     static var failsOnInvalidNames: Self { Self() }

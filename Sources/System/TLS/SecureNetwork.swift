@@ -9,6 +9,8 @@ public struct SecurePeer: Sendable {
     /// It proves the host name of its address by a certificate of an authority that the process
     /// trusts.
     case named
+    /// It shows one of these certificates.
+    case showing([Certificate])
   }
 
   let application: ApplicationProtocol
@@ -75,9 +77,14 @@ public struct SecureNetwork: Network {
       return context
     }
     return try contexts.context(for: address) { contents throws(TLSError) in
-      try ClientContext(
-        name: address.host, trust: contents.authorities.map { .authorities($0) } ?? .system,
-        application: peer.application, pair: contents.pairs.first)
+      let trust: Trust
+      if case .showing(let known) = peer.identity {
+        trust = .exactly(known)
+      } else {
+        trust = contents.authorities.map { .authorities($0) } ?? .system
+      }
+      return try ClientContext(
+        name: address.host, trust: trust, application: peer.application, pair: contents.pairs.first)
     }
   }
 }

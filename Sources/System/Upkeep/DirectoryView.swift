@@ -64,18 +64,19 @@ extension DirectoryView {
   private static let users = [
     DirectoryView(
       "users", "list", nil, "the accounts, oldest first",
-      ["USER_ID", "USERNAME", "EMAIL", "CREATED", "LAST_LOGIN", "SESSIONS"],
+      ["USER_ID", "USERNAME", "EMAIL", "CREATED", "LAST_LOGIN", "SESSIONS", "DISABLED"],
       in: UserService.database
     ) { connection, question in
       try connection.query(
         """
-        SELECT user_id, username, user_email, created_at, ifnull(last_login, ''), session_count FROM users
+        SELECT user_id, username, user_email, created_at, ifnull(last_login, ''), session_count,
+          ifnull(disabled_at, '') FROM users
         ORDER BY rowid LIMIT $1
         """, .int(question.limit)
       ) {
         [
           .string($0.text(0)), .string($0.text(1)), .string($0.text(2)), .string($0.text(3)), .string($0.text(4)),
-          .int($0.int(5)),
+          .int($0.int(5)), .string($0.text(6)),
         ]
       }
     },
@@ -86,14 +87,15 @@ extension DirectoryView {
       return try connection.query(
         """
         SELECT user_id, username, user_email, created_at, ifnull(last_login, ''), session_count,
-          CASE WHEN password_hash LIKE '%$%' THEN substr(password_hash, 1, instr(password_hash, '$') - 1) ELSE '' END
+          CASE WHEN password_hash LIKE '%$%' THEN substr(password_hash, 1, instr(password_hash, '$') - 1) ELSE '' END,
+          ifnull(disabled_at, '')
         FROM users WHERE user_id = $1
         """, .text(id.value)
       ) { row -> [[JSONValue]] in
         [
           ["USER_ID", .string(row.text(0))], ["USERNAME", .string(row.text(1))], ["EMAIL", .string(row.text(2))],
           ["CREATED", .string(row.text(3))], ["LAST_LOGIN", .string(row.text(4))], ["SESSIONS", .int(row.int(5))],
-          ["PASSWORD_HASH", .string(row.text(6))],
+          ["PASSWORD_HASH", .string(row.text(6))], ["DISABLED", .string(row.text(7))],
         ]
       }.flatMap(\.self)
     },
@@ -116,10 +118,9 @@ extension DirectoryView {
 
   private static func account(_ text: String, in connection: SQLConnection) throws -> AccountID {
     try connection.perform { session in
-      let users = UsersTables(session)
-      if let name = AccountName(text), let user = try await users.find(name) { return user.id }
-      let id = AccountID(text)
-      guard try await users.username(of: id) != nil else { throw NotFound(reason: "no account \"\(text)\"") }
+      guard let id = try await AccountsTables(session).named(text) else {
+        throw NotFound(reason: "no account \"\(text)\"")
+      }
       return id
     }
   }

@@ -43,7 +43,8 @@ struct PlantedBugTests {
       (PlantedBug.refreshInTwoSteps, "stolen-refresh-token", "refresh-once"),
       (.sessionInTwoSteps, "racing-deletes", "linearizable-sessions"),
       (.usernamesByCase, "same-names", "unique"), (.ignoresExpiry, "clock-skew", "dead-token"),
-      (.ignoresRevocation, "stolen-refresh-token", "dead-token"),
+      (.ignoresRevocation, "stolen-refresh-token", "dead-token"), (.ignoresRevocation, "operators", "dead-token"),
+      (.ignoresDisabling, "operators", "linearizable-accounts"),
       (.fails, "rolling-restart", "no-unexplained-5xx"), (.hangs, "same-names", "live"),
       (.usernamesByCase, "same-names", "linearizable-accounts"),
     ])

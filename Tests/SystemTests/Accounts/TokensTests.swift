@@ -79,7 +79,7 @@ struct TokensTests {
       $0.audience = "here"
     }
     #expect(self.isGood(token(changes), issuer) == isGood, "\(changes)")
-    let own = issuer.issue(to: AccountID("ann"), family: nil, at: now, entropy: FixedEntropy())
+    let own = issuer.issue(to: AccountID("ann"), family: nil, generation: 0, at: now, entropy: FixedEntropy())
     let access = (try? JSONParser.parse(own))?["access_token"]?.string ?? ""
     #expect(self.isGood(access, issuer))
   }

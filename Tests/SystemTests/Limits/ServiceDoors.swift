@@ -147,7 +147,8 @@ extension Door {
         )
         for number in 0..<size {
           try await AccountsTables(connection).sessions.add(
-            UserSessionID("s\(number)")!, of: AccountID("u"), login: nil, at: Timestamp(seconds: 1), rules)
+            UserSessionID("s\(number)")!, of: AccountID("u"), login: nil, generation: nil, at: Timestamp(seconds: 1),
+            rules)
         }
       }
       await database.close()

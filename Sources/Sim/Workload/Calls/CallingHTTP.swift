@@ -81,7 +81,7 @@ final class CallingHTTP {
     var (token, proof): (JSONValue?, String?)
     switch row.route.access {
     case .anyone: break
-    case .service: if caller.isAlone { proof = Scenario.serviceToken }
+    case .service, .operators: if caller.isAlone { proof = Scenario.serviceToken }
     case .user:
       token = known.draw([ValueKind.accessToken], stream)
       proof = token?.string ?? "none"

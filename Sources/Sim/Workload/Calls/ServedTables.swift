@@ -43,8 +43,8 @@ struct CallRow {
   /// DELETE ends others need.
   var weight: Int { fields == nil || route.method == "DELETE" ? 1 : 4 }
 
-  /// Whether only a service may call the route.
-  var isForServices: Bool { if case .service = route.access { true } else { false } }
+  /// Whether only a service or an operator may call the route.
+  var isForServices: Bool { route.access.excludesPages }
 
   /// Whether an answer does not end.
   var isStream: Bool { route.responses.contains { $0.contentType == "text/event-stream" } }
