@@ -45,23 +45,24 @@ final class Host {
     for (name, address) in service.addresses {
       let scheme = (name == "amqp" ? "amqp" : "http") + (configuration.servesTLS ? "s" : "")
       say("listening \(name) \(scheme)://\(address)")
-      if name == "users" {
-        let file = OperatorFile(
-          url: "\(scheme)://\(Self.reachable(address))", token: operatorToken,
-          certificates: TLSFiles(configuration).certificatePaths)
-        try file.write(for: name, in: storage)
-      }
+    }
+    if let kind = OperatedService.Kind(rawValue: name) {
+      let file = OperatorFile(
+        Self.reachable(service.addresses[0].address), isSecure: configuration.servesTLS, token: operatorToken,
+        certificates: TLSFiles(configuration).certificatePaths)
+      try file.write(for: kind.rawValue, in: storage)
     }
   }
 
   private func makeService(_ name: String, _ node: RealNode) throws -> any Service {
     switch name {
     case "broker":
-      let options = configuration.broker
+      var options = configuration.broker
+      options.operatorToken = operatorToken
       guard let http = configuration.httpAddress("broker-http-port") else {
-        return try node.run { try await Broker.start($0, options) }
+        return try node.run { [options] in try await Broker.start($0, options) }
       }
-      return try node.run { [server = configuration.server] in
+      return try node.run { [options, server = configuration.server] in
         try await BrokerEndpoint.start($0, options, http: http, server)
       }
     case "users":

@@ -30,7 +30,7 @@ struct AccountCommand {
     if arguments.has("dry-run") { body.append(.init("dry_run", true)) }
     let answer: (status: Int, body: JSONValue)
     do {
-      let users = try OperatedUsers(data: Folder.trimmed(Folder.data(arguments)))
+      let users = try OperatedService(.users, data: Folder.trimmed(Folder.data(arguments)))
       answer = try users.send("/operator/users/\(verb)", .object(body))
       try users.close()
     } catch let error as UsageError {

@@ -6,15 +6,17 @@ import System
 /// A file in the data directory by which the commands of operators reach a service that runs there. Only
 /// the owner of the directory can read it. The token in it is new with each start.
 struct OperatorFile {
-  let url: String
+  let address: SocketAddress
+  let isSecure: Bool
   let token: String
   /// The files with the certificates of which the service shows one; empty without TLS.
   let certificates: [String]
 
   private static func name(_ service: String) -> String { "operator-\(service).json" }
 
-  init(url: String, token: String, certificates: [String]) {
-    self.url = url
+  init(_ address: SocketAddress, isSecure: Bool, token: String, certificates: [String]) {
+    self.address = address
+    self.isSecure = isSecure
     self.token = token
     // The commands may be run in another directory than the service.
     self.certificates = certificates.map { path in
@@ -31,16 +33,20 @@ struct OperatorFile {
       if errno == ENOENT { return nil }
       throw UsageError("\(path): \(String(cString: strerror(errno)))")
     }
-    guard let json = try? JSONParser.parse(bytes), let url = json["url"]?.string, let token = json["token"]?.string,
-      let certificates = json["certificates"]?.array
+    guard let json = try? JSONParser.parse(bytes), let host = json["host"]?.string,
+      let port = json["port"]?.int.flatMap({ UInt16(exactly: $0) }), let isSecure = json["tls"]?.bool,
+      let token = json["token"]?.string, let certificates = json["certificates"]?.array
     else { throw UsageError("\(path): not a file that this release can read") }
-    self.init(url: url, token: token, certificates: certificates.compactMap(\.string))
+    self.init(
+      SocketAddress(host: host, port: port), isSecure: isSecure, token: token,
+      certificates: certificates.compactMap(\.string))
   }
 
   /// Replaces the file of a service.
   func write(for service: String, in storage: RealStorage) throws(StorageError) {
     let json: JSONValue = [
-      "url": .string(url), "token": .string(token), "certificates": .array(certificates.map { .string($0) }),
+      "host": .string(address.host), "port": .int(Int64(address.port)), "tls": .bool(isSecure),
+      "token": .string(token), "certificates": .array(certificates.map { .string($0) }),
     ]
     let name = Self.name(service)
     try storage.write(Array(json.text.utf8) + [10], to: name + ".new")

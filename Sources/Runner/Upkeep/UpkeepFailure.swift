@@ -26,6 +26,7 @@ struct UpkeepFailure: Error {
     case CopyError.storage(let error), let error as StorageError: lines = [ServeCommand.describe(error)]
     case let error as DirectoryView.NotFound: lines = [error.reason]
     case let error as DatabaseError: lines = [error.reason]
+    case let error as AMQPError: lines = ["the broker refuses it: \(error.reason)"]
     case let error as NetworkError: lines = ["the service does not answer: \(error)"]
     default: lines = ["\(error)"]
     }

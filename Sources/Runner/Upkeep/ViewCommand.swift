@@ -9,17 +9,34 @@ enum ViewCommand {
     Folder.jsonFlag,
   ]
 
-  /// The commands that change something.
-  private static func changes(_ noun: String) -> [AccountCommand] { noun == "users" ? AccountCommand.all : [] }
+  /// The commands that change something: their words, their argument, and a description.
+  private static func changes(_ noun: String) -> [(words: String, argument: String?, help: String)] {
+    switch noun {
+    case "users": AccountCommand.all.map { ($0.verb, "USER", $0.help) }
+    case "queues": QueueCommand.allCases.map { ($0.rawValue, $0.argument, $0.help) }
+    default: []
+    }
+  }
+
+  /// Runs a command that changes something; nil if the words are no such command.
+  private static func change(_ noun: String, _ found: [String], _ words: [String]) throws(UsageError) -> Int32? {
+    switch noun {
+    case "users": try AccountCommand.all.first { $0.verb == found.first }?.run(words)
+    case "queues": try QueueCommand(found)?.run(words)
+    default: nil
+    }
+  }
 
   /// The second words of the command.
   static func verbs(_ noun: String) -> [String] {
-    DirectoryView.all.filter { $0.noun == noun }.map(\.verb) + changes(noun).map(\.verb)
+    DirectoryView.all.filter { $0.noun == noun }.map(\.verb)
+      + changes(noun).map(\.words).filter { !$0.contains(" ") }
   }
 
   /// The flags of all commands of a noun.
   static func flags(_ noun: String) -> [Flag] {
-    viewFlags + (changes(noun).isEmpty ? [] : AccountCommand.flags.filter { $0.name == "dry-run" })
+    let more = noun == "users" ? AccountCommand.flags : noun == "queues" ? QueueCommand.flags : []
+    return viewFlags + more.filter { flag in !viewFlags.contains { $0.name == flag.name } }
   }
 
   static func usage(_ noun: String) -> String {
@@ -40,10 +57,10 @@ enum ViewCommand {
       usage += """
 
 
-        \(changes.map { line($0.verb, "USER", $0.help) }.joined(separator: "\n"))
+        \(changes.map { line($0.words, $0.argument, $0.help) }.joined(separator: "\n"))
 
-        These change an account. They ask the service that runs, or start one if none does, and they need
-        the rights of the owner of the data directory. --dry-run changes nothing.
+        These ask the service that runs, or start one if none does, and they need the rights of the owner of
+        the data directory. --dry-run changes nothing.
         """
     }
     return usage + """
@@ -54,9 +71,7 @@ enum ViewCommand {
 
   static func run(_ noun: String, _ words: [String]) throws(UsageError) -> Int32 {
     let all = try Arguments(words, flags: flags(noun))
-    if let verb = all.words.first, let change = changes(noun).first(where: { $0.verb == verb }) {
-      return try change.run(words)
-    }
+    if let code = try change(noun, all.words, words) { return code }
     let arguments = try Arguments(words, flags: viewFlags)
     let views = DirectoryView.all.filter { $0.noun == noun }
     guard let verb = arguments.words.first else {

@@ -51,6 +51,8 @@ public enum Counter: String, CaseIterable, Sendable {
   case calls
   /// Accounts that operators disabled, enabled or revoked, or gave a new password.
   case accountOperations = "account-operations"
+  /// Dead letters that operators replayed or dropped.
+  case lettersTreated = "letters-treated"
   /// Certificates that services got while they ran.
   case renewals
 }

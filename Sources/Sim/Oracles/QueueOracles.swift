@@ -31,12 +31,18 @@ enum QueueOracles {
     ) { $0.flatMap(withinLength) },
   ]
 
-  /// Every message that no service can read is a dead letter. It may be one twice.
+  /// Every message that no service can read is a dead letter, unless an operator has dropped it. It may be
+  /// one twice.
   static func deadLetters(_ history: SessionHistory) -> [Breach] {
     guard history.poison > 0, let queues = history.overview?["QUEUES"]?.array else { return [] }
     let letters = queues.first { $0["QUEUE"] == "PARLEY_DEAD_LETTER" }?["MESSAGES"]?.int ?? 0
-    guard letters < history.poison else { return [] }
-    return [Breach(["\(history.poison) unreadable messages were published; \(letters) are dead letters"])]
+    guard letters < history.poison - history.lettersDropped else { return [] }
+    return [
+      Breach([
+        "\(history.poison) unreadable messages were published; \(letters) are dead letters, "
+          + "and at most \(history.lettersDropped) were dropped"
+      ])
+    ]
   }
 
   /// Every message that the broker has confirmed is worked off.

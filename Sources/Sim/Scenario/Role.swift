@@ -18,7 +18,7 @@ enum Role: String, CaseIterable, Sendable {
   case attacker
   /// A client that calls everything that the services serve: see `Caller`.
   case caller
-  /// An operator of the services: see `AccountOperator`.
+  /// An operator of the services: see `ServiceOperator`.
   case `operator`
 
   /// The roles that have no actions.

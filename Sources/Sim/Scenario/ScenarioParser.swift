@@ -70,6 +70,12 @@ extension Scenario {
       place.note("two nodes have the same name")
     }
     func has(_ roles: Role...) -> Bool { people.contains { roles.contains($0.role) } }
+    let wantsLetters = people.contains {
+      $0.role == .operator && $0.operatorActions.contains { !$0.action.isAboutAccounts }
+    }
+    if wantsLetters, supervisorHosts == 0 {
+      place.note("operators have dead letters only in a topology with supervisorHosts")
+    }
     if has(.worker), !hasBroker { place.note("people of the role worker need a topology with broker: 1") }
     if has(.user, .customer, .vandal), supervisorHosts == 0 {
       place.note("users, customers and vandals of sessions need a topology with supervisorHosts")

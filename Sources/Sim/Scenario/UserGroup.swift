@@ -23,7 +23,9 @@ public struct UserGroup: Sendable {
   /// The same for customers.
   var customerActions: [(action: CustomerAction, weight: Int)] = [(.say, 1)]
   /// The same for operators.
-  var operatorActions: [(action: OperatorAction, weight: Int)] = OperatorAction.allCases.map { ($0, 1) }
+  var operatorActions: [(action: OperatorAction, weight: Int)] = OperatorAction.allCases.filter(\.isAboutAccounts).map {
+    ($0, 1)
+  }
   /// The same for attackers and callers.
   var connectionActions: [(action: ConnectionKind, weight: Int)] = ConnectionKind.allCases.map { ($0, 1) }
 

@@ -5,12 +5,13 @@ extension ScenarioDraw {
   /// The people, with a chance of 0.4 with operators of their accounts among them.
   func operated(_ people: [JSONValue]) -> [JSONValue] {
     guard operators.chance(0.4) else { return people }
-    let actions = OperatorAction.allCases.filter { _ in operators.chance(0.7) }
+    let all = OperatorAction.allCases.filter(\.isAboutAccounts)
+    let actions = all.filter { _ in operators.chance(0.7) }
     return people + [
       [
         "name": "op", "role": "operator", "count": .int(Int64(1 + operators.choose(2))),
         "thinkTime": .string(operators.pick(["100ms", "500ms", "2s"])),
-        "actions": .object((actions.isEmpty ? OperatorAction.allCases : actions).map { .init($0.rawValue, 1) }),
+        "actions": .object((actions.isEmpty ? all : actions).map { .init($0.rawValue, 1) }),
       ]
     ]
   }

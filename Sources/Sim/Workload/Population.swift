@@ -58,7 +58,7 @@ extension Scenario {
     case .customer:
       return Customer(state, history: sessions, rendezvous: rendezvous, agenda: agenda(group.customerActions))
     case .operator:
-      return AccountOperator(state, history: histories.accounts, agenda: agenda(group.operatorActions))
+      return ServiceOperator(state, histories, rendezvous: rendezvous, agenda: agenda(group.operatorActions))
     case .vandal: return PoisonPublisher(state, history: sessions, rendezvous: rendezvous, run: run)
     case .worker where group.limits:
       let isSteady = !faults.contains { $0.kind is Skew }

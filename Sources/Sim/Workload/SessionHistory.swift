@@ -68,6 +68,8 @@ final class SessionHistory: Timeline {
   var runs: [CustomerRun] = []
   /// The number of confirmed messages that no service can read.
   var poison = 0
+  /// The most dead letters that operators have dropped.
+  var lettersDropped = 0
   /// The logs of the workers.
   var work: [WorkLog] = []
   /// The logs of the workers that use queues with limits.

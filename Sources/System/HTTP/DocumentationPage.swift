@@ -122,6 +122,7 @@ struct ExampleRequest {
     }
     words.append("http://\(host)\(route.path)")
     if case .user = route.access { words.append("-H \"Authorization: Bearer $ACCESS_TOKEN\"") }
+    if case .operators = route.access { words.append("-H \"Authorization: Bearer $SERVICE_TOKEN\"") }
     for parameter in route.parameters where parameter.location == "header" {
       guard let value = parameter.schema.givenExample else { continue }
       words.append("-H " + Self.quoted("\(parameter.name): \(value)"))

@@ -5,8 +5,8 @@ extension AMQPDelivery {
   /// Bytes of a frame that the reason, the queue and a message id need beside the properties.
   private static let headerReserve = 2048
 
-  /// The message for the dead-letter queue, with the reason and the original queue as headers. It keeps
-  /// its own headers if they fit into a frame with these two.
+  /// The message for the dead-letter queue, with the reason, the original queue, exchange and routing key
+  /// as headers. It keeps its own headers if they fit into a frame with these.
   ///
   /// It keeps no property that a broker acts on: it must not expire, be refused because another user
   /// sends it, or be routed by `CC` and `BCC` (RabbitMQ's sender-selected distribution).
@@ -15,7 +15,10 @@ extension AMQPDelivery {
     var kept = properties
     kept.expiration = nil
     kept.userID = nil
-    let added: AMQPTable = ["PARLEY_REASON": .text(reason), "PARLEY_QUEUE": .text(queue)]
+    let added: AMQPTable = [
+      DeadLetterOrigin.reason: .text(reason), DeadLetterOrigin.queue: .text(queue),
+      DeadLetterOrigin.exchange: .text(exchange), DeadLetterOrigin.routingKey: .text(routingKey),
+    ]
     var headers = properties.headers ?? AMQPTable()
     for name in ["CC", "BCC"] { headers[name] = nil }
     for entry in added.entries { headers[entry.name] = entry.value }
@@ -50,7 +53,9 @@ extension AMQPClient {
       "message-not-sent",
       ["queue": .string(queue), "bytes": .int(Int64(message.body.count)), "reason": .string(reason)])
     var properties = AMQPProperties()
-    properties.headers = ["PARLEY_REASON": .text(reason.shortened(toBytes: 512)), "PARLEY_QUEUE": .text(queue)]
+    properties.headers = [
+      DeadLetterOrigin.reason: .text(reason.shortened(toBytes: 512)), DeadLetterOrigin.queue: .text(queue),
+    ]
     let letter = AMQPMessage(
       exchange: "", routingKey: QueueNames.deadLetters, properties: properties, body: message.body)
     return (try? letter.checkFraming()) == nil ? nil : letter

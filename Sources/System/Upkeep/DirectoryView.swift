@@ -163,8 +163,8 @@ extension DirectoryView {
       try messages(of: QueueNames.deadLetters, in: connection, question.limit).map { message in
         let headers = message.properties.headers
         return [
-          .int(message.id), .string(headers?["PARLEY_QUEUE"]?.text ?? ""),
-          .string(headers?["PARLEY_REASON"]?.text ?? ""), .int(Int64(message.body.count)),
+          .int(message.id), .string(headers?[DeadLetterOrigin.queue]?.text ?? ""),
+          .string(headers?[DeadLetterOrigin.reason]?.text ?? ""), .int(Int64(message.body.count)),
           .string(shown(message.body)),
         ]
       }

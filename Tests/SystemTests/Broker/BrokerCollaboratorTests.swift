@@ -242,7 +242,7 @@ struct BrokerCollaboratorTests {
   @Test("a connection opens after start-ok, tune-ok and open, and in no other order")
   func handshake() throws {
     try check { parts in
-      let handshake = BrokerHandshake(serviceToken: "secret", heartbeat: .seconds(60))
+      let handshake = BrokerHandshake(serviceToken: "secret", operatorToken: nil, heartbeat: .seconds(60))
       let client = parts.client()
       for (step, method) in Self.greeting.enumerated() {
         for (other, wrong) in Self.greeting.enumerated() where other != step {
@@ -271,7 +271,7 @@ struct BrokerCollaboratorTests {
     ] as [(Int, AMQPMethod, UInt16)])
   func refusals(step: Int, method: AMQPMethod, code: UInt16) throws {
     try check { parts in
-      let handshake = BrokerHandshake(serviceToken: "secret", heartbeat: .seconds(60))
+      let handshake = BrokerHandshake(serviceToken: "secret", operatorToken: nil, heartbeat: .seconds(60))
       let client = parts.client()
       for earlier in Self.greeting[..<step] { _ = try handshake.take(earlier, client) }
       do throws(AMQPError) {

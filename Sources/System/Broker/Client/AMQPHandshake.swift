@@ -17,11 +17,14 @@ struct AMQPHandshake {
 
   private let user: String
   private let password: String
+  private let heartbeat: UInt16
   private var agreement: Agreement?
 
-  init(user: String, password: String) {
+  /// `heartbeat` is the longest interval that is agreed to, in seconds; 0 for no heartbeats.
+  init(user: String, password: String, heartbeat: UInt16 = heartbeat) {
     self.user = user
     self.password = password
+    self.heartbeat = heartbeat
   }
 
   /// Takes a method of the broker and writes the answer. Returns the agreement once the connection is open.
@@ -45,7 +48,7 @@ struct AMQPHandshake {
         frameMax: frameMax == 0 ? AMQPParser.maximumFrame : min(Int(frameMax), AMQPParser.maximumFrame),
         channelMax: channelMax,
         // 0 proposes no heartbeats. Without them the client does not notice that a broker has gone silent.
-        heartbeat: proposed == 0 ? Self.heartbeat : min(proposed, Self.heartbeat))
+        heartbeat: proposed == 0 ? heartbeat : min(proposed, heartbeat))
       agreement = agreed
       AMQPFrames.write(
         .connectionTuneOk(

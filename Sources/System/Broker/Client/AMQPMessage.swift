@@ -29,6 +29,9 @@ public struct AMQPDelivery: Sendable {
   let tag: UInt64
   /// Why the message cannot be handled: its properties are malformed, or its body is too large.
   var fault: String?
+  /// Where it was published.
+  var exchange = ""
+  var routingKey = ""
 
   /// Approximate bytes in memory.
   var size: Int { body.count + 1024 }
@@ -47,5 +50,8 @@ extension AMQPDelivery {
       fault = "properties that cannot be read: \(error.reason)"
     }
     self.init(properties: properties, body: command.body, isRedelivered: isRedelivered, tag: tag, fault: fault)
+    if case .basicDeliver(_, _, _, let exchange, let key) = command.method {
+      (self.exchange, routingKey) = (exchange, key)
+    }
   }
 }

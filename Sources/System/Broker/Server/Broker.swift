@@ -86,7 +86,8 @@ public actor Broker: Service {
         replies: replies, idle: idle),
       dispatcher: dispatcher, settlements: settlements, removals: removals)
     throttle = PublisherThrottle(environment, journal, ledger)
-    handshake = BrokerHandshake(serviceToken: options.serviceToken, heartbeat: options.heartbeat)
+    handshake = BrokerHandshake(
+      serviceToken: options.serviceToken, operatorToken: options.operatorToken, heartbeat: options.heartbeat)
   }
 
   private func restore(_ state: BrokerRecovery) {

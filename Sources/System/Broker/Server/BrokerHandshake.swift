@@ -4,6 +4,7 @@ import Environment
 /// answers out.
 struct BrokerHandshake {
   let serviceToken: String?
+  let operatorToken: String?
   /// The interval between heartbeats that is proposed.
   let heartbeat: Duration
 
@@ -33,8 +34,8 @@ struct BrokerHandshake {
           503, "COMMAND_INVALID - client requested unsupported authentication mechanism '\(mechanism.prefix(64))'")
       }
       client.user = try login.user(
-        response, serviceToken: serviceToken, isLoopback: client.connection.peer.isLoopback,
-        isAuthenticated: client.connection.isAuthenticated)
+        response, serviceToken: serviceToken, operatorToken: operatorToken,
+        isLoopback: client.connection.peer.isLoopback, isAuthenticated: client.connection.isAuthenticated)
       if case .table(let capabilities)? = properties["capabilities"] {
         client.hearsCancellations = capabilities["consumer_cancel_notify"] == .boolean(true)
         client.hearsBlocking = capabilities["connection.blocked"] == .boolean(true)

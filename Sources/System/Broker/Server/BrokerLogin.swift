@@ -7,16 +7,24 @@ enum BrokerLogin: String, CaseIterable {
   /// The names of all mechanisms, as `connection.start` lists them.
   static var names: String { allCases.map(\.rawValue).joined(separator: " ") }
 
+  /// The user as which operators log in.
+  static let operators = "operator"
+
   /// Checks a SASL response and returns its user. With a service token, `parley` logs in with it from
-  /// anywhere. Without one, `guest` logs in with `guest`, over loopback alone. A client whose
+  /// anywhere, and `operator` with the operators' token. Without one, `guest` logs in with `guest`, over loopback alone. A client whose
   /// certificate is of an authority of services logs in as `guest` from anywhere.
   /// - Throws: `AMQPError` 403.
-  func user(_ response: [UInt8], serviceToken: String?, isLoopback: Bool, isAuthenticated: Bool = false)
-    throws(AMQPError) -> String
-  {
+  func user(
+    _ response: [UInt8], serviceToken: String?, operatorToken: String? = nil, isLoopback: Bool,
+    isAuthenticated: Bool = false
+  ) throws(AMQPError) -> String {
     let refusal = AMQPError(
       403, "ACCESS_REFUSED - Login was refused using authentication mechanism \(rawValue)")
     guard let (name, secret) = credentials(response) else { throw refusal }
+    if let operatorToken, name.elementsEqual(Self.operators.utf8) {
+      guard Cryptography.constantTimeEqual(operatorToken.utf8, secret) else { throw refusal }
+      return Self.operators
+    }
     let isGuest = isAuthenticated && name.elementsEqual("guest".utf8)
     let (user, password) =
       if let serviceToken, !isGuest { ("parley", serviceToken) } else { ("guest", "guest") }

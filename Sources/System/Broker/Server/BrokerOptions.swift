@@ -6,6 +6,8 @@ public struct BrokerOptions: Sendable {
   public var address = SocketAddress(host: "127.0.0.1", port: 5672)
   /// The password of the user `parley`. Without it, `guest` logs in with `guest`, over loopback alone.
   public var serviceToken: String?
+  /// The password of the user `operator`, by which operators' commands log in. Without it there is no such user.
+  public var operatorToken: String?
   /// Connections at once. Further ones are closed.
   public var maximumConnections = 10_000
   /// The largest message in bytes, at most 128 MiB. A larger one is refused (406).

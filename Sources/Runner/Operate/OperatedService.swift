@@ -1,0 +1,144 @@
+import Environment
+import Glibc
+import Real
+import System
+
+/// A service of a data directory, as the command of an operator uses it: the one that runs there, or one
+/// that the command starts for itself.
+final class OperatedService {
+  /// The services that take commands.
+  enum Kind: String {
+    case users, broker
+
+    var database: ServiceDatabase { self == .users ? UserService.database : Broker.database }
+    var title: String { self == .users ? "User Service" : "broker" }
+  }
+
+  private let node: RealNode
+  private let address: SocketAddress
+  /// The credentials: the token is the password.
+  private let (user, token): (String, String)
+  /// The service that the command has started.
+  private let own: (any Service)?
+
+  /// Finds or starts the service.
+  /// - Throws: `UsageError`; `UpkeepFailure` if there is none; what starting it throws.
+  init(_ kind: Kind, data: String) throws {
+    try Self.becomeOwner(of: data)
+    let arguments = try Arguments(["--data", data], flags: ServeCommand.allFlags)
+    let configuration = try Configuration(arguments, environment: environmentVariables())
+    if kind == .broker, let url = configuration.list("amqp").first {
+      let broker = try BrokerURL.parse(url, serviceToken: configuration.list("service-token").first)
+      (address, user, token, own) = (broker.address, broker.user, broker.password, nil)
+      node = try Self.visitor(
+        .amqp, BrokerURL.isSecure(url) ? .named : nil, at: broker.address, configuration)
+      return
+    }
+    let storage = try Folder.open(data)
+    let hasFile = try storage.exists(kind.database.path)
+    // Nodes share a database on a server, so the command is one of them. A file has one user.
+    let isServer = kind == .users && configuration.usersDatabase != nil
+    if try isServer || hasFile && !Self.isInUse(kind.database, storage) {
+      token = Hex.encode(RealEntropy().bytes(32))
+      user = "parley"
+      node = RealNode(
+        "operator", storage: storage, disk: OffloadPool(threads: 1), compute: OffloadPool(threads: 1),
+        log: LogWriter(.text), level: .warning)
+      let service = try Self.start(kind, configuration, token: token, on: node)
+      (own, address) = (service, service.addresses[0].address)
+      return
+    }
+    guard let file = try OperatorFile(of: kind.rawValue, in: data) else {
+      throw UpkeepFailure([
+        hasFile
+          ? "\(kind.database.path) is in use by a process that takes no commands"
+          : "\(data) has no \(kind.database.path), and no \(kind.title) runs there"
+      ])
+    }
+    (address, user, token, own) = (file.address, "operator", file.token, nil)
+    let shown = file.isSecure ? SecurePeer.Identity.showing(try TLSFiles.leaves(in: file.certificates)) : nil
+    node = try Self.visitor(kind == .broker ? .amqp : .http, shown, at: file.address, configuration)
+  }
+
+  /// Starts a service that serves this command alone.
+  private static func start(
+    _ kind: Kind, _ configuration: Configuration, token: String, on node: RealNode
+  ) throws -> any Service {
+    let address = SocketAddress(host: "127.0.0.1", port: 0)
+    if kind == .broker {
+      var options = configuration.broker
+      (options.address, options.serviceToken) = (address, token)
+      return try node.run { [options] in try await Broker.start($0, options) }
+    }
+    var options = try configuration.users()
+    options.address = address
+    options.secrets = [RealEntropy().bytes(32)]
+    let certificates = try TLSFiles(authorities: configuration.list("ca").first).makeCertificates()
+    options.database.servers?.tls = PostgresTLS(certificates)
+    options.server = HTTPServerOptions()
+    options.server.serviceToken = token
+    return try node.run { [options] in try await UserService.start($0, options) }
+  }
+
+  /// A client of a server, by TLS if `identity` says how the server proves who it is.
+  private static func visitor(
+    _ application: ApplicationProtocol, _ identity: SecurePeer.Identity?, at address: SocketAddress,
+    _ configuration: Configuration
+  ) throws -> RealNode {
+    guard let identity else { return try RealNode.visitor("operator", level: .warning) }
+    let certificates = try TLSFiles(authorities: configuration.list("ca").first).makeCertificates()
+    return try RealNode.visitor("operator", level: .warning) {
+      SecureNetwork($0, certificates: certificates, peers: [address: SecurePeer(application, identity)])
+    }
+  }
+
+  /// Whether a process uses the database.
+  private static func isInUse(_ database: ServiceDatabase, _ storage: RealStorage) throws(StorageError) -> Bool {
+    let file = try storage.open(database.path, create: false)
+    defer { file.close() }
+    do throws(StorageError) {
+      try file.lock()
+      return false
+    } catch .locked { return true }
+  }
+
+  /// Takes the rights of the owner of the directory, if this user is root. Files of root would lock the
+  /// services out.
+  private static func becomeOwner(of data: String) throws(UsageError) {
+    var status = stat()
+    guard geteuid() == 0, stat(data, &status) == 0, status.st_uid != 0 else { return }
+    guard setegid(status.st_gid) == 0, seteuid(status.st_uid) == 0 else {
+      throw UsageError("cannot become the owner of \(data): \(String(cString: strerror(errno)))")
+    }
+  }
+
+  /// Sends a request of an operator over HTTP.
+  /// - Throws: `NetworkError`, `HTTPError`.
+  func send(_ path: String, _ body: JSONValue) throws -> (status: Int, body: JSONValue) {
+    let (address, token) = (address, token)
+    return try node.run { environment in
+      let client = HTTPClient(environment, address: address)
+      defer { client.close() }
+      let response = try await client.send(
+        "POST", path, fields: [("authorization", "Bearer \(token)")], json: body, timeout: .seconds(60))
+      return (response.status, (try? JSONParser.parse(response.body)) ?? .null)
+    }
+  }
+
+  /// Changes queues over AMQP.
+  func change<R: Sendable>(_ body: @escaping @Sendable (QueueOperator) async throws -> R) throws -> R {
+    let broker = BrokerAddress(address: address, user: user, password: token)
+    return try node.run { environment in
+      let queues = try await QueueOperator(environment, broker: broker)
+      let result = try await body(queues)
+      try await queues.close()
+      return result
+    }
+  }
+
+  /// Stops the service that the command has started.
+  func close() throws {
+    guard let own else { return }
+    try node.run { _ in await own.drain() }
+  }
+}
