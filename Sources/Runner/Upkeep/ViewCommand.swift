@@ -5,14 +5,15 @@ import System
 enum ViewCommand {
   private static let viewFlags = [
     Folder.dataFlag, Flag(name: "limit", placeholder: "N", help: "the most rows (default 100)"),
-    Flag(name: "temporary", placeholder: "DIR", help: "where the database is copied to (default TMPDIR or /tmp)"),
-    Folder.jsonFlag,
+    CopiedData.flag, Folder.jsonFlag,
   ]
 
   /// The commands that change something: their words, their argument, and a description.
   private static func changes(_ noun: String) -> [(words: String, argument: String?, help: String)] {
     switch noun {
-    case "users": AccountCommand.all.map { ($0.verb, "USER", $0.help) }
+    case "users":
+      AccountCommand.all.map { ($0.verb, "USER", $0.help) } + [("export", "USER", ExportCommand.help)]
+    case "sessions": [("end", "SESSION", EndSessionCommand.help)]
     case "queues": QueueCommand.allCases.map { ($0.rawValue, $0.argument, $0.help) }
     default: []
     }
@@ -21,6 +22,8 @@ enum ViewCommand {
   /// Runs a command that changes something; nil if the words are no such command.
   private static func change(_ noun: String, _ found: [String], _ words: [String]) throws(UsageError) -> Int32? {
     switch noun {
+    case "users" where found.first == "export": try ExportCommand.run(words)
+    case "sessions" where found.first == "end": try EndSessionCommand.run(words)
     case "users": try AccountCommand.all.first { $0.verb == found.first }?.run(words)
     case "queues": try QueueCommand(found)?.run(words)
     default: nil
@@ -35,7 +38,7 @@ enum ViewCommand {
 
   /// The flags of all commands of a noun.
   static func flags(_ noun: String) -> [Flag] {
-    let more = noun == "users" ? AccountCommand.flags : noun == "queues" ? QueueCommand.flags : []
+    let more = noun == "queues" ? QueueCommand.flags : AccountCommand.flags
     return viewFlags + more.filter { flag in !viewFlags.contains { $0.name == flag.name } }
   }
 
@@ -85,20 +88,16 @@ enum ViewCommand {
       throw UsageError("write: parley \(noun) \(verb)" + (view.argument.map { " " + $0 } ?? ""))
     }
     let limit = try arguments.int("limit", in: 1...1_000_000) ?? 100
-    let source = try Folder.open(Folder.data(arguments))
-    let temporary = try Folder.makeTemporary(in: arguments.value("temporary"))
-    defer { Folder.remove(temporary) }
-    let copy = try Folder.make(temporary)
-    do throws(UpkeepFailure) {
-      let rows = try UpkeepFailure.converting {
-        let copied = try DirectoryCopy.make(of: [view.database], from: source, to: copy)
-        guard !copied.isEmpty else { throw UpkeepFailure(["the data directory has no \(view.database.path)"]) }
-        return try view.rows(in: copy, arguments.words.last!, limit: limit)
+    do {
+      let rows = try CopiedData.read([view.database], arguments) { copy, _ in
+        try view.rows(in: copy, arguments.words.last!, limit: limit)
       }
       print(arguments.has("json") ? json(rows, view).text : table(rows, view).text)
       return 0
+    } catch let error as UsageError {
+      throw error
     } catch {
-      return error.report()
+      return UpkeepFailure(error).report()
     }
   }
 

@@ -87,6 +87,17 @@ public final class QueueOperator {
     return Int(count)
   }
 
+  /// Asks the User Manager to end a supervised session. Returns once the broker has the request.
+  /// - Throws: `AMQPError` if the broker refuses it, or no queue gets it.
+  public func endSession(_ session: SupervisorID) async throws {
+    var message = QueueMessage("END_SESSION", ["SESSION_SUPERVISOR_ID": .string(session.text)])
+    message.id = "operator/\(Hex.encode(environment.entropy.bytes(8)))"
+    var published = message.sent(to: QueueNames.managerExchange, QueueNames.fromCustomerServer)
+    published.properties.deliveryMode = 2
+    try await openPublishing()
+    if let reason = try await publish(published) { throw AMQPError(312, reason) }
+  }
+
   // MARK: Dead letters
 
   /// Publishes dead letters again, to the exchange and with the routing key of before, or drops them. A

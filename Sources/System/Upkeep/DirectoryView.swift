@@ -38,14 +38,7 @@ public struct DirectoryView: Sendable {
   /// Reads at most `limit` rows from a copy of the database that nobody else uses.
   /// - Throws: `DatabaseError`, also for a database of another release; `NotFound`.
   public func rows(in storage: any Storage, _ argument: String, limit: Int) throws -> [[JSONValue]] {
-    let connection = try SQLConnection(path: database.path, vfs: StorageVFS(storage), synchronous: true)
-    try connection.moveLog()
-    let version = try connection.first("PRAGMA user_version") { Int($0.int(0)) } ?? 0
-    guard version == database.migrations.version else {
-      throw DatabaseError.failed(
-        "\(database.path) has schema \(version), and this release \(database.migrations.version)")
-    }
-    return try find(connection, Question(argument: argument, limit: Int64(limit)))
+    try find(try database.opened(in: storage), Question(argument: argument, limit: Int64(limit)))
   }
 
   /// The argument names nothing.
@@ -116,7 +109,7 @@ extension DirectoryView {
     },
   ]
 
-  private static func account(_ text: String, in connection: SQLConnection) throws -> AccountID {
+  static func account(_ text: String, in connection: SQLConnection) throws -> AccountID {
     try connection.perform { session in
       guard let id = try await AccountsTables(session).named(text) else {
         throw NotFound(reason: "no account \"\(text)\"")
