@@ -12,6 +12,7 @@ extension Command {
     case .simulate: SimulateCommand.flags
     case .fuzz: FuzzCommand.flags
     case .explain: ExplainCommand.flags
+    case .diverge: DivergeCommand.flags
     case .drive: DriveCommand.flags
     case .hashPassword: HashPasswordCommand.flags
     case .completions, .manual, .version, .help: []
@@ -41,6 +42,7 @@ extension Command {
     case .simulate: SimulateCommand.usage
     case .fuzz: FuzzCommand.usage
     case .explain: ExplainCommand.usage
+    case .diverge: DivergeCommand.usage
     case .drive: DriveCommand.usage
     case .hashPassword: HashPasswordCommand.usage
     case .completions: CompletionsCommand.usage

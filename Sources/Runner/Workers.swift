@@ -162,7 +162,8 @@ enum ChildProcess {
   static func wasKilled(_ status: Int32) -> Bool { status & 0x7F == SIGKILL }
 
   /// Starts a child with these arguments. It inherits standard error, unless another file is given.
-  static func start(_ words: [String], errors: Int32? = nil) -> Pipes {
+  /// It runs this program, unless another one is given.
+  static func start(_ words: [String], errors: Int32? = nil, program: String? = nil) -> Pipes {
     var input: [Int32] = [0, 0]
     var output: [Int32] = [0, 0]
     require(pipe(&input) == 0 && pipe(&output) == 0, "cannot create a pipe: errno \(errno)")
@@ -175,7 +176,7 @@ enum ChildProcess {
     if let errors { posix_spawn_file_actions_adddup2(&actions, errors, 2) }
     var pointers: [UnsafeMutablePointer<CChar>?] = words.map { strdup($0) } + [nil]
     var process = pid_t()
-    let status = posix_spawn(&process, "/proc/self/exe", &actions, nil, &pointers, environ)
+    let status = posix_spawn(&process, program ?? "/proc/self/exe", &actions, nil, &pointers, environ)
     require(status == 0, "cannot start a child process: errno \(status)")
     for pointer in pointers { free(pointer) }
     posix_spawn_file_actions_destroy(&actions)

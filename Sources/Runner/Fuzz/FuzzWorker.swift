@@ -53,10 +53,13 @@ final class FuzzWorker {
   /// The file of the child's standard error; nil for that of this process.
   private let errors: Int32?
   private let runLimit: Duration
+  /// The program to run; nil for this one.
+  private let program: String?
   /// Receives the events of a case that is recorded.
   var onEvent: (TraceEvent) -> Void = { _ in }
 
-  init(errors: Int32? = nil, runLimit: Duration = FuzzWorker.defaultRunLimit) {
+  init(errors: Int32? = nil, runLimit: Duration = FuzzWorker.defaultRunLimit, program: String? = nil) {
+    self.program = program
     self.errors = errors
     self.runLimit = runLimit
   }
@@ -83,7 +86,7 @@ final class FuzzWorker {
   /// Starts a case. The previous one must be done.
   func start(_ one: Case) {
     require(running == nil, "a worker runs one case at a time")
-    if child == nil { child = ChildProcess.start(["parley", "simulate", "--cases"], errors: errors) }
+    if child == nil { child = ChildProcess.start(["parley", "simulate", "--cases"], errors: errors, program: program) }
     running = one
     outcome = Outcome()
     seed = nil
