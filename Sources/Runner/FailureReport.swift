@@ -21,8 +21,9 @@ struct FailureReport {
   /// Prints the report, and returns the exit code.
   func print() -> Int32 {
     for (index, (entry, summary)) in zip(scenarios, summaries).enumerated() {
-      printFailures(entry.file, summary)
-      printDeaths(entry.file, crashed.filter { $0.index == index })
+      for group in FailureGroup.all(summary, deaths: crashed.filter { $0.index == index }) {
+        printFailure(entry.file, group)
+      }
     }
     let unreached = zip(scenarios, summaries).reduce(0) { $0 + printUnreached($1.0.file, $1.1) }
     let chancy = zip(scenarios, summaries).reduce(0) { $0 + printChancy($1.0.file, $1.1) }
@@ -34,45 +35,15 @@ struct FailureReport {
     return failed == 0 && unreached == 0 && chancy == 0 ? 0 : 1
   }
 
-  /// One run for each cause, with the seeds of all runs that failed alike.
-  private func printFailures(_ file: String, _ summary: ScenarioSummary) {
-    var causes: [(cause: String, runs: [RunResult])] = []
-    for result in summary.failures {
-      let cause = result.cause
-      if let index = causes.firstIndex(where: { $0.cause == cause }) {
-        causes[index].runs.append(result)
-      } else {
-        causes.append((cause, [result]))
-      }
-    }
-    for (_, runs) in causes {
-      Swift.print("\nFAILED \(file) seed \(runs[0].seed)")
-      for violation in runs[0].violations { Swift.print("  \(violation)") }
-      finish(file, runs.map(\.seed))
-    }
-    if let missed = summary.missedBug {
-      Swift.print("\nFAILED \(file)\n  \(missed)")
-    }
-  }
-
-  private func printDeaths(_ file: String, _ deaths: [Workers.Crash]) {
-    for wasKilled in [false, true] {
-      let seeds = deaths.filter { $0.wasKilled == wasKilled }.map(\.seed).sorted()
-      guard !seeds.isEmpty else { continue }
-      let what =
-        wasKilled
-        ? "the process was killed in this run, perhaps for lack of memory" : "no-trap: the process died in this run"
-      Swift.print("\nFAILED \(file) seed \(seeds[0])\n  \(what)")
-      finish(file, seeds)
-    }
-  }
-
-  private func finish(_ file: String, _ seeds: [UInt64]) {
-    let strategy = options.strategy.map { " --strategy \($0.rawValue)" } ?? ""
-    Swift.print("  replay: \(Command.program) simulate \(file) --seed \(seeds[0])\(strategy)")
-    Swift.print("  explain: \(Command.program) explain \(file) --seed \(seeds[0])\(strategy)")
-    guard seeds.count > 1 else { return }
-    Swift.print("  \(seeds.count) seeds failed alike: \(Self.list(seeds))")
+  /// Prints one run of a cause, and the seeds of all runs that failed alike.
+  private func printFailure(_ file: String, _ group: FailureGroup) {
+    Swift.print("\nFAILED \(file)" + (group.seeds.first.map { " seed \($0)" } ?? ""))
+    for line in group.lines { Swift.print("  \(line)") }
+    guard !group.seeds.isEmpty else { return }
+    Swift.print("  replay: \(group.replay(file, options))")
+    Swift.print("  explain: \(group.explain(file, options))")
+    guard group.seeds.count > 1 else { return }
+    Swift.print("  \(group.seeds.count) seeds failed alike: \(Self.list(group.seeds))")
   }
 
   /// Sorted seeds, with neighbours as ranges: `1...4, 9`.

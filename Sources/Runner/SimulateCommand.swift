@@ -34,6 +34,11 @@ enum SimulateCommand {
       name: "schedules", placeholder: "N",
       help: "with strategy exhaustive: maximum number of schedules of a scenario; default 10000"),
     Flag(name: "trace", placeholder: "FILE", help: "write all events of one run as JSON lines"),
+    Flag(name: "junit", placeholder: "FILE", help: "write a report in JUnit's format"),
+    Flag(name: "json", placeholder: "FILE", help: "write a report as JSON"),
+    Flag(
+      name: "annotations", placeholder: nil,
+      help: "print a workflow command (::error file=…) for each cause of failures, for GitHub's runners"),
     Flag(name: "hashes", placeholder: nil, help: "print FILE SEED HASH for each run"),
     Flag(name: "counts", placeholder: nil, help: "print the counters of all seeds of a scenario, one line for each"),
     Flag(
@@ -51,6 +56,10 @@ enum SimulateCommand {
     /// The requested strategy. The default is the scenario's own.
     var strategy: StrategyName?
     var trace: String?
+    /// The files of reports.
+    var junit: String?
+    var json: String?
+    var printsAnnotations = false
     var printsHashes = false
     var printsCounts = false
     var worker: (index: Int, count: Int, done: Int)?
@@ -104,6 +113,9 @@ enum SimulateCommand {
     if options.trace != nil, options.files.count > 1 {
       throw UsageError("--trace requires one scenario and one --seed")
     }
+    options.junit = arguments.value("junit")
+    options.json = arguments.value("json")
+    options.printsAnnotations = arguments.has("annotations")
     options.printsHashes = arguments.has("hashes")
     options.printsCounts = arguments.has("counts")
     if let text = arguments.value("worker") {

@@ -44,8 +44,13 @@ enum SimulationReport {
     }
     if options.seeds != nil { noteOwnSeeds(scenarios) }
     if Interrupt.isRequested { print("interrupted after \(results.reduce(0) { $0 + $1.count }) of \(total) runs") }
+    let files = ResultFiles(
+      scenarios: scenarios, summaries: summaries, results: results, deaths: crashed, options: options)
+    if options.printsAnnotations { for line in files.annotations { print(line) } }
     let code = FailureReport(scenarios, summaries, crashed, options).print()
     try trace?.close()
+    if let path = options.junit { try OutputFile.write(files.junit, to: path) }
+    if let path = options.json { try OutputFile.write(files.json.text + "\n", to: path) }
     return Interrupt.isRequested ? max(code, 1) : code
   }
 

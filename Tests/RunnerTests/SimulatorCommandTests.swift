@@ -46,8 +46,11 @@ struct SimulatorCommandTests {
       ["fuzz", "--time", "1s", "--seeds", "1"], ["fuzz", "--out", "/dev/null"], ["fuzz", "--out", "/proc/x"],
       ["fuzz", "nowhere.json5"], ["fuzz", "--shrink-time", "soon"],
       ["explain"], ["explain", "a", "b"], ["explain", "nowhere"], ["explain", "scenarios"],
-      ["explain", lesson, "--seed", "x"], ["explain", lesson, "--html", "/proc/x"],
-      ["explain", lesson, "--html", "/dev/full"],
+      ["explain", lesson, "--seed", "x"], ["explain", lesson, "--quick", "--html", "/proc/x"],
+      ["explain", lesson, "--quick", "--html", "/dev/full"],
+      ["explain", lesson, "--why", "--seed", "1"], ["explain", lesson, "--seeds", "1...2"],
+      ["explain", lesson, "--time", "0s"],
+      ["diverge"], ["diverge", "nowhere"], ["diverge", lesson, "--with", "/nowhere"],
       ["drive"], ["drive", lesson], ["drive", lesson, "--against", "nowhere:x"],
       ["drive", lesson, "--against", "http://127.0.0.1:1", "--people", "0"],
       ["drive", lesson, "--against", "http://127.0.0.1:1", "--time", "0s"],
@@ -93,8 +96,8 @@ struct SimulatorCommandTests {
     arguments: [
       "simulate \(lesson) --trace /dev/full", "simulate \(lesson) > /dev/full",
       "simulate \(lesson) --hashes > /dev/full",
-      "simulate \(lesson) --trace - > /dev/full", "explain \(lesson) --html /dev/full", "help > /dev/full",
-      "version > /dev/full", "explain \(lesson) --html /dev/null > /dev/full",
+      "simulate \(lesson) --trace - > /dev/full", "explain \(lesson) --quick --html /dev/full", "help > /dev/full",
+      "version > /dev/full", "explain \(lesson) --quick --html /dev/null > /dev/full",
     ])
   func unwritten(command: String) throws {
     let outcome = try shell("\"$PARLEY_BINARY\" \(command)")
@@ -157,7 +160,7 @@ struct SimulatorCommandTests {
       let people = "people: [{ name: 'ann', count: 3, thinkTime: '200ms' }]"
       try Data("{ name: 'traps', run: '20s', plant: ['users.traps'], \(people) }".utf8).write(to: URL(filePath: file))
       let page = folder.appending(path: "page.html").path
-      for more in [[], ["--seed", "2"]] {
+      for more in [["--quick"], ["--seed", "2", "--time", "2s"]] {
         let outcome = try FinishedProcess(Self.binary, ["explain", file, "--html", page] + more, in: folder)
         #expect(outcome.code == 0, "\(outcome.errors)")
         #expect(outcome.output.contains("Promised (no-trap): the process does not die."))
