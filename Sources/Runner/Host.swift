@@ -34,7 +34,8 @@ final class Host {
   func start(_ name: String) throws {
     let peers = try securePeers()
     let node = RealNode(
-      name, storage: storage, disk: OffloadPool(threads: 2), compute: compute, log: log, level: level,
+      configuration.list("node").first.map { "\(name)@\($0)" } ?? name, storage: storage, disk: OffloadPool(threads: 2),
+      compute: compute, log: log, level: level,
       memory: configuration.memory
     ) { [certificates] environment in
       if peers.isEmpty, !certificates.isServer { return environment.network }

@@ -78,10 +78,26 @@ struct Preflight {
   /// Refuses a database server for services that keep files in this version.
   private func checkDatabases() throws(UsageError) {
     if services.contains("users") { _ = try configuration.users() }
+    try checkNode()
     guard !configuration.list("database").isEmpty else { return }
     if let other = services.first(where: { $0 != "users" && Self.database(of: $0) != nil }) {
       throw UsageError(
         "--database: \(other) keeps its data in files in this version; use --users-database, or run users by itself")
+    }
+  }
+
+  /// Checks the name of a node, and that the nodes that share a database can verify each other's tokens.
+  private func checkNode() throws(UsageError) {
+    guard let name = configuration.list("node").first else { return }
+    guard (1...64).contains(name.utf8.count), name.utf8.allSatisfy({ $0.isNamePart }) else {
+      throw UsageError("--node: a name has 1 to 64 letters, digits, hyphens, dots and underscores")
+    }
+    guard services.contains("users") else { return }
+    guard configuration.usersDatabase != nil else {
+      throw UsageError("--node: several nodes of users share a database: set --database to its URL")
+    }
+    guard !configuration.list("jwt-secret").isEmpty else {
+      throw UsageError("--node: all nodes of users need the same --jwt-secret")
     }
   }
 
@@ -156,5 +172,16 @@ enum Privileges {
     if let mask = line?.split(separator: "\t").last.flatMap({ UInt64($0, radix: 16) }), mask >> 10 & 1 == 1 { return 0 }
     let text = readFile("/proc/sys/net/ipv4/ip_unprivileged_port_start").map { String(decoding: $0, as: UTF8.self) }
     return text?.split(separator: "\n").first.flatMap { Int($0) } ?? 1024
+  }
+}
+
+extension UInt8 {
+  fileprivate var isNamePart: Bool {
+    switch self {
+    case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+      UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "."), UInt8(ascii: "_"):
+      true
+    default: false
+    }
   }
 }

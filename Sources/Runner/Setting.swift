@@ -137,6 +137,9 @@ struct Setting {
       flag: "users-database", placeholder: "URL", kind: .text, standard: nil,
       help: "PostgreSQL of the User Service, if other services of this process keep files"),
     Setting(
+      flag: "node", placeholder: "NAME", kind: .text, standard: nil,
+      help: "name of this process in logs, where several processes share a database"),
+    Setting(
       flag: "database-connections", placeholder: "N", kind: .integer(PostgresOptions.connectionRange), standard: "16",
       help: "maximum number of connections of a service to PostgreSQL"),
     Setting(

@@ -266,6 +266,19 @@ class PostgresUsers(unittest.TestCase):
             for thread in threads:
                 thread.join()
             self.assertEqual(answers.count(200), 1, answers)
+            # Guesses are counted together, and a restart forgets none.
+            wrong = {"user": "ada", "password": "a wrong guess"}
+            for number in range(10):
+                self.assertEqual(clients[number % 3].send("POST", "/login", wrong)[0], 401)
+            for client in clients:
+                self.assertEqual(client.send("POST", "/login", wrong)[0], 429)
+            self.assertEqual(clients[0].login("ada")[0], 429)
+            servers[0].stop()
+            servers[0].start()
+            self.assertEqual(Client(servers[0].port).login("ada")[0], 429)
+            self.sql("UPDATE login_failures SET times = '1,2,3'")
+            self.assertEqual(clients[1].login("ada")[0], 200)
+            self.assertEqual(self.sql("SELECT count(*) FROM login_failures"), ["0"])
         finally:
             for server in servers:
                 server.__exit__()

@@ -18,6 +18,14 @@ enum AccountsSchema {
     END;
     """
 
+  /// What nodes with one database count together. With a file it is in memory.
+  private static let loginFailures = SQLTable(
+    "login_failures",
+    [
+      SQLColumn("account", .varchar(65), .primaryKey), SQLColumn("times", .varchar(400)),
+      SQLColumn("last_failed", .bigint),
+    ], .index(SQLIndex("login_failures_by_time", "last_failed")))
+
   /// The same triggers for PostgreSQL.
   private static let sessionCountsOnServer = """
     CREATE FUNCTION count_user_sessions() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -81,7 +89,7 @@ enum AccountsSchema {
           ]),
         SQLTable("deleted_users", [SQLColumn("event_id", .number), SQLColumn("user_id", .varchar(64))]),
       ],
-      then: [.sqlite: sessionCounts, .postgreSQL: sessionCountsOnServer]),
+      then: [.sqlite: sessionCounts, .postgreSQL: loginFailures.script(for: .postgreSQL) + sessionCountsOnServer]),
     from: [
       """
       CREATE TABLE deleted_users (event_id INTEGER PRIMARY KEY, user_id VARCHAR(64) NOT NULL);

@@ -1,11 +1,15 @@
 import Environment
 
-/// Wakes the streams of session events after each commit, and at intervals so that they can send a heartbeat.
+/// Wakes the streams of session events after each commit of this node, and at intervals so that they can send a
+/// heartbeat and look for the events of other nodes.
 actor EventBell {
   /// The time between two heartbeats on a silent stream.
   static let heartbeat: Duration = .seconds(2)
+  /// The time between two heartbeats where other nodes commit, too.
+  static let poll: Duration = .milliseconds(500)
 
   private let environment: Environment
+  private let period: Duration
   private let serialExecutor: ActorExecutor
   private var listeners: [UnsafeContinuation<Int?, Never>] = []
   private var rings = 0
@@ -14,8 +18,9 @@ actor EventBell {
 
   nonisolated var unownedExecutor: UnownedSerialExecutor { serialExecutor.unowned }
 
-  init(_ environment: Environment) {
+  init(_ environment: Environment, every period: Duration = heartbeat) {
     self.environment = environment
+    self.period = period
     serialExecutor = environment.executor.forActor("event-bell")
   }
 
@@ -49,7 +54,7 @@ actor EventBell {
 
   private func tick() async {
     while !listeners.isEmpty {
-      do { try await environment.clock.sleep(for: Self.heartbeat) } catch { return close() }
+      do { try await environment.clock.sleep(for: period) } catch { return close() }
       ring()
     }
     isTicking = false

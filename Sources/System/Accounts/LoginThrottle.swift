@@ -1,7 +1,8 @@
 import Environment
 
 /// Limits failed logins by account and by address. The counts are in memory: a restart forgets
-/// them, but an attacker who can restart the service needs no guessing.
+/// them, but an attacker who can restart the service needs no guessing. Nodes that share a database
+/// count the failures of an account in a table (`LoginFailuresTable`).
 struct LoginThrottle {
   struct Limits: Sendable {
     var perAccount = 10
@@ -41,9 +42,9 @@ struct LoginThrottle {
   /// Returns the time until the next attempt for an account, or nil if it may be made now.
   mutating func wait(account: Account, at now: Instant) -> Duration? { accounts.wait(account, at: now) }
 
-  /// Counts a wrong password or an unknown name.
-  mutating func failed(account: Account, address: ClientAddress?, at now: Instant) {
-    accounts.add(account, at: now)
+  /// Counts a wrong password or an unknown name. Failures of an account that a table counts are nil.
+  mutating func failed(account: Account?, address: ClientAddress?, at now: Instant) {
+    if let account { accounts.add(account, at: now) }
     if let address { addresses.add(address, at: now) }
   }
 

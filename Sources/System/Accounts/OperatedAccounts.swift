@@ -30,16 +30,18 @@ extension UserService {
     let name = call.string("user")
     let isTrial = call.body["dry_run"] == true
     let now = environment.clock.wallTime.rfc3339
+    let isOnServer = database.isOnServer
     do {
       let (account, ended) = try await database.transaction { connection in
         let tables = AccountsTables(connection)
         guard let id = try await tables.named(name) else { throw AccountRefusal.noSuchAccount }
+        // A user who was locked out may try again.
+        if isOnServer { try await LoginFailuresTable(connection, LoginThrottle.Limits()).reset(.init(id: id)) }
         let ended = try await Self.apply(operation, to: id, tables, at: now)
         guard let account = try await tables.users.summary(of: id) else { throw AccountRefusal.noSuchAccount }
         if isTrial { throw Tried(account: account, sessionsEnded: ended) }
         return (account, ended)
       }
-      // A user who was locked out may try again.
       throttle.succeeded(account: .init(id: account.id))
       if ended > 0 { await bell.ring() }
       return Self.answer(account, sessionsEnded: ended, isTrial: false)

@@ -18,6 +18,8 @@ public actor UserService: HTTPBackend {
   private let issuer: TokenIssuer
   private var isDraining = false
   var throttle = LoginThrottle(.init())
+  /// When this node has last removed failures that do not count any more.
+  private var lastForgotten: Instant?
   private var registrations: RecentEvents<ClientAddress>
   let passwords: PasswordHasher
   let sessionRules: SessionRules
@@ -60,7 +62,7 @@ public actor UserService: HTTPBackend {
     self.options = options
     self.database = database
     serialExecutor = environment.executor.forActor("user-service")
-    bell = EventBell(environment)
+    bell = EventBell(environment, every: database.isOnServer ? EventBell.poll : EventBell.heartbeat)
     registrations = RecentEvents(limit: options.registrationLimit, window: .seconds(15 * 60))
     sessionRules = SessionRules(lifetime: options.sessionLifetime, maximum: options.maximumSessions)
     passwords = PasswordHasher(environment, rounds: options.passwordRounds)
@@ -162,21 +164,15 @@ public actor UserService: HTTPBackend {
     try admit(nil, address)
     let stored = try await database.transaction { try await AccountsTables($0).find(name) }
     let account = stored.map { LoginThrottle.Account(id: $0.id) } ?? .init(unknown: name)
-    try admit(account, nil)
+    try await admit(account)
     let password = Password(trying: password)
     let lane = address.map { HashingLane.logins($0) } ?? .loginsFromAnywhere
     let match = try await passwords.match(password, stored?.password, in: lane)
     // Checked again, so that guesses sent at once learn no more than the same guesses one by one.
-    try admit(account, address)
-    guard let stored, match != .none else {
-      throttle.failed(account: account, address: address, at: environment.clock.now)
-      return nil
-    }
-    if stored.isDisabled, !options.planted(.ignoresDisabling) {
-      throttle.failed(account: account, address: address, at: environment.clock.now)
-      throw AccountRefusal.accountDisabled
-    }
-    throttle.succeeded(account: account)
+    let isRefused = stored?.isDisabled == true && !options.planted(.ignoresDisabling)
+    try await count(account, address, isRight: stored != nil && match != .none && !isRefused)
+    guard let stored, match != .none else { return nil }
+    if isRefused { throw AccountRefusal.accountDisabled }
     if match == .unprepared || stored.password.isOutdated(rounds: options.passwordRounds) {
       let new = try await passwords.hash(password, in: lane)
       try await database.transaction {
@@ -192,7 +188,22 @@ public actor UserService: HTTPBackend {
     return stored
   }
 
-  private func admit(_ account: LoginThrottle.Account?, _ address: ClientAddress?) throws(AccountRefusal) {
+  /// Counts an attempt in memory.
+  func noteAttempt(_ account: LoginThrottle.Account?, _ address: ClientAddress?, isRight: Bool) {
+    if !isRight { return throttle.failed(account: account, address: address, at: environment.clock.now) }
+    if let account { throttle.succeeded(account: account) }
+  }
+
+  /// Whether it is time to remove old failures from the table. Notes that it is done.
+  func mayForget(every period: Duration) -> Bool {
+    let now = environment.clock.now
+    if let lastForgotten, now - lastForgotten < period { return false }
+    lastForgotten = now
+    return true
+  }
+
+  /// Refuses an attempt at an account or from an address, by the counts in memory.
+  func admit(_ account: LoginThrottle.Account?, _ address: ClientAddress?) throws(AccountRefusal) {
     let now = environment.clock.now
     let wait = max(
       account.flatMap { throttle.wait(account: $0, at: now) } ?? .zero,

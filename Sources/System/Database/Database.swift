@@ -68,6 +68,9 @@ public struct Database: Sendable {
       SQLiteDatabase(environment, path: path, migrations: migrations, options: options, observer: observer))
   }
 
+  /// Whether the tables are on a server, which other nodes may use, too.
+  public var isOnServer: Bool { if case .remote = backend { true } else { false } }
+
   /// Makes a database of tables on a server.
   init(_ remote: any RemoteDatabase) { backend = .remote(remote) }
 

@@ -42,6 +42,9 @@ public struct SQLText: ExpressibleByStringLiteral, CustomStringConvertible, Send
   /// A text that is composed at run time. Make few: each stays compiled with its connection.
   public init(_ text: String) { source = .made(text) }
 
+  /// A text for statements that only servers get.
+  init(postgreSQL: StaticString) { source = .dialects(sqlite: "", postgreSQL: postgreSQL) }
+
   /// The end of a text that locks the rows that it reads.
   private static let locking = " FOR UPDATE"
 
