@@ -16,6 +16,8 @@ enum Bounds {
   /// Users of one group, and of all groups together.
   static let people: ClosedRange<Int64> = 1...10_000
   static let hosts: ClosedRange<Int64> = 1...100
+  /// Nodes of one service.
+  static let nodes: ClosedRange<Int64> = 1...8
   /// Devices, contacts, requested users and messages of one user.
   static let each: ClosedRange<Int64> = 1...1000
   static let weight: ClosedRange<Int64> = 1...1_000_000

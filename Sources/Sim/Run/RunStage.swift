@@ -24,13 +24,11 @@ struct RunStage {
     let certificates = scenario.certificates(seed: seed)
     let database = scenario.hasDatabaseServer ? SimulatedDatabase() : nil
     self.database = database
-    let account = world.addNode(
-      Scenario.usersNode, program: runner.program(of: Scenario.usersNode, certificates, database))
-    services =
-      [account]
-      + scenario.serviceNodes.filter { $0 != Scenario.usersNode }.map {
-        world.addNode($0, program: runner.program(of: $0, certificates, database))
-      }
+    let accounts = scenario.usersNodes
+    services = (accounts + scenario.serviceNodes.filter { !accounts.contains($0) }).map {
+      world.addNode($0, program: runner.program(of: $0, certificates, database))
+    }
+    let account = services[0]
     histories = Histories(
       now: { [unowned world] in world.scheduler.now },
       wall: { [unowned account, unowned world] in account.clock.wallTime(world.scheduler.now).seconds })
@@ -122,7 +120,7 @@ struct RunStage {
   /// nanoseconds. With a file of its own it has no such times.
   var databaseOutages: [ClosedRange<Int64>] {
     guard database != nil else { return [] }
-    let ends: Set<String> = [Scenario.usersNode, Scenario.databaseNode]
+    let ends = Set(scenario.usersNodes + [Scenario.databaseNode])
     let aftermath = FaultDriver.aftermath.nanoseconds
     let dead = services.filter { ends.contains($0.name) }.flatMap(\.downtimes)
     let slow = world.stalls.filter { ends.contains($0.from) && ends.contains($0.to) }.map(\.time)

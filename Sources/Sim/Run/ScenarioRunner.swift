@@ -44,7 +44,8 @@ public struct ScenarioRunner: Sendable {
     let attack = AttackEvidence(
       blunders: attackers.flatMap(\.blunders),
       held: attackers.isEmpty ? [] : stage.services.map { ($0.name, $0.memory.strangers.used) })
-    let hasRestarts = stage.services[0].deaths > 0 || stage.services[0].restarts > 0
+    // Nodes that share a database keep the failed logins in it.
+    let hasRestarts = stage.database == nil && (stage.services[0].deaths > 0 || stage.services[0].restarts > 0)
     let simulated = world.now
     let leftovers = scenario.end == nil && stuck.isEmpty ? stage.leftovers() : []
     // Who may publish to the queues may tell one service what another one did not say.

@@ -48,7 +48,7 @@ extension ScenarioRunner {
         options.planted = PlantedBugs(settings.planted)
         return try await CustomerServer.start(environment, options)
       }
-    case Scenario.usersNode: return usersProgram
+    case _ where scenario.usersNodes.contains(node): return usersProgram
     case Scenario.chatNode: return chatProgram
     default:
       return { environment in
@@ -62,9 +62,11 @@ extension ScenarioRunner {
   private var usersProgram: SimNode.Program {
     let settings = scenario.service
     let servers = scenario.hasDatabaseServer ? SimulatedDatabase.servers : nil
+    let secrets = scenario.usersCount > 1 ? [Array("the secret of all nodes of the User Service".utf8)] : []
     return { environment in
       var options = UserServiceOptions()
-      options.address = Scenario.usersAddress
+      options.address = SocketAddress(host: environment.node, port: Scenario.usersAddress.port)
+      options.secrets = secrets
       // Users of some scenarios register again and again.
       options.registrationLimit = 0
       options.accessTokenLifetime = settings.accessTokenLifetime

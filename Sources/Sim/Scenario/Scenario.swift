@@ -57,6 +57,8 @@ public struct Scenario: Sendable {
   var hasTLS = false
   /// Whether the User Service keeps its tables in a PostgreSQL, which is a node of its own.
   var hasDatabaseServer = false
+  /// The number of nodes of the User Service. Several share one PostgreSQL.
+  var usersCount = 1
   struct ClockRule: Sendable {
     let node: String
     let skew: Duration

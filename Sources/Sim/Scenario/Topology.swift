@@ -15,6 +15,10 @@ extension Scenario {
   static let operatorNode = "operator"
 
   static let usersAddress = SocketAddress(host: usersNode, port: 8001)
+  /// The nodes that run the User Service: `users`, and then `users-2`, `users-3` and so on.
+  static func usersNodes(_ count: Int) -> [String] {
+    (1...count).map { $0 == 1 ? usersNode : "\(usersNode)-\($0)" }
+  }
   static let databaseAddress = SocketAddress(host: databaseNode, port: 5432)
   static let chatAddress = SocketAddress(host: chatNode, port: 5000)
   static let brokerAddress = SocketAddress(host: "broker", port: 5672)
@@ -29,7 +33,8 @@ extension Scenario {
   /// The certificates of a run, if it has TLS.
   func certificates(seed: UInt64) -> SimulatedCertificates? {
     guard hasTLS else { return nil }
-    let servers = [Self.usersAddress, Self.chatAddress, Self.customersAddress, Self.managerAddress]
+    let users = usersNodes.map { SocketAddress(host: $0, port: Self.usersAddress.port) }
+    let servers = users + [Self.chatAddress, Self.customersAddress, Self.managerAddress]
     var peers: [SocketAddress: SecurePeer] = [Self.brokerAddress: SecurePeer(.amqp, .named)]
     for address in servers { peers[address] = SecurePeer(.http, .named) }
     // The simulated PostgreSQL does not offer TLS.
@@ -39,12 +44,15 @@ extension Scenario {
     }
   }
 
+  /// The nodes that run the User Service.
+  var usersNodes: [String] { Self.usersNodes(usersCount) }
+
   /// The nodes that host supervisors.
   var hostNames: [String] { supervisorHosts == 0 ? [] : (1...supervisorHosts).map { "supervisor-\($0)" } }
 
   /// The nodes that run services. A node comes after those that it depends on.
   public var serviceNodes: [String] {
-    let accounts = (hasDatabaseServer ? [Self.databaseNode] : []) + [Self.usersNode]
+    let accounts = (hasDatabaseServer ? [Self.databaseNode] : []) + usersNodes
     if supervisorHosts > 0 { return ["broker"] + accounts + ["manager", Self.chatNode, "customers"] + hostNames }
     return (hasBroker ? ["broker"] : []) + accounts + (hasChat ? [Self.chatNode] : [])
   }

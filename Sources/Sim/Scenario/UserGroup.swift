@@ -62,6 +62,8 @@ public struct UserGroup: Sendable {
   /// Chance of a rude step on a socket.
   var rude = 0.0
 
+  /// The nodes of the User Service, over which the users spread their requests.
+  var usersNodes = [Scenario.usersNode]
   /// The suffix of shared names and ids. It is empty in a simulated world, and new for each run
   /// against live servers.
   var tag = ""

@@ -6,13 +6,19 @@ extension ScenarioDraw {
   /// The share of the worlds of the User Service with PostgreSQL.
   private static let share = 0.34
 
-  /// The scenario, with a chance of a PostgreSQL in its world, and of faults around it.
+  /// The scenario, with a chance of a PostgreSQL in its world, of a second node of the User Service,
+  /// and of faults around them.
   func onServer(_ scenario: JSONValue, _ seconds: Int) -> JSONValue {
     guard servers.chance(Self.share) else { return scenario }
-    let topology = (scenario["topology"] ?? .object([])).setting("database", .string(Scenario.databaseNode))
-    let nodes = [Scenario.databaseNode, "users"]
+    var topology = (scenario["topology"] ?? .object([])).setting("database", .string(Scenario.databaseNode))
+    let count = 1 + servers.choose(2)
+    if count > 1 { topology = topology.setting("users", .int(Int64(count))) }
+    let nodes = [Scenario.databaseNode] + Scenario.usersNodes(count)
     let faults = (0..<servers.choose(4)).map { _ -> JSONValue in
-      if servers.chance(0.5) { return fault(nodes, Self.groups(scenario), on: nodes[0], seconds, from: servers) }
+      if servers.chance(0.5) {
+        let node = servers.chance(0.5) ? nodes[0] : servers.pick(nodes)
+        return fault(nodes, Self.groups(scenario), on: node, seconds, from: servers)
+      }
       let begin = 1 + servers.choose(max(1, seconds / 3))
       return .object(
         [.init("from", .string("\(begin)s")), .init("to", .string("\(begin + 1 + servers.choose(seconds - begin))s"))]

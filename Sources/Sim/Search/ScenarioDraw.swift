@@ -365,7 +365,8 @@ public struct ScenarioDraw {
     let peers =
       switch name {
       case "users": ["chat", "customers", Scenario.databaseNode]
-      case Scenario.databaseNode: ["users"]
+      case Scenario.databaseNode: nodes.filter { $0.hasPrefix(Scenario.usersNode) }
+      case _ where name.hasPrefix(Scenario.usersNode): [Scenario.databaseNode]
       case "broker": nodes.filter { $0 != "users" && $0 != "broker" }
       case "chat", "customers": ["broker", "users"]
       default: ["broker"]

@@ -217,6 +217,11 @@ extension JSONValue {
   /// The scenario with the accounts in a file, if they are in PostgreSQL.
   private var withoutServer: [JSONValue] {
     guard let topology = self["topology"], topology["database"] != nil else { return [] }
+    if topology["users"] != nil {
+      let others = Scenario.usersNodes(Int(Bounds.nodes.upperBound)).dropFirst()
+      let faults = elements("faults").filter { fault in !others.contains { fault.text.contains("\"\($0)\"") } }
+      return [setting("topology", topology.removing("users")).settingList("faults", faults)]
+    }
     let node = JSONValue.string(Scenario.databaseNode)
     let faults = elements("faults").filter { fault in
       fault[DatabaseFault.key] == nil && !(fault.members ?? []).contains { $0.value == node }

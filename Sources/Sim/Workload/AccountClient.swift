@@ -7,7 +7,8 @@ final class AccountClient {
   private let user: UserState
   private let history: AccountHistory
   private let environment: Environment
-  private let client: HTTPClient
+  /// A client of each node of the service.
+  private let clients: [HTTPClient]
   /// The number of the last request in the history.
   private(set) var lastOperation: Int?
 
@@ -15,10 +16,12 @@ final class AccountClient {
     self.user = user
     self.history = history
     self.environment = environment
-    client = HTTPClient(environment, address: Scenario.usersAddress)
+    clients = user.behavior.usersNodes.map {
+      HTTPClient(environment, address: SocketAddress(host: $0, port: Scenario.usersAddress.port))
+    }
   }
 
-  func close() { client.close() }
+  func close() { for client in clients { client.close() } }
 
   /// Sends a request, and sends it again if no answer comes or the service could not handle it.
   /// Real clients do that, and it is the source of double effects.
@@ -60,10 +63,12 @@ final class AccountClient {
   private func exchange(_ request: Request, _ call: Int) async throws -> Answer {
     let (stream, behavior) = (user.stream, user.behavior)
     let bytes = request.bytes(host: Scenario.usersAddress)
+    // As a load balancer would pick a node.
+    let client = clients.count == 1 ? clients[0] : stream.pick(clients)
     do {
       if stream.chance(behavior.cutOff) {
         user.tally.count(.cutOffs)
-        try await hangUp(bytes)
+        try await hangUp(bytes, client)
         return .none
       }
       var pieces: [(count: Int, pause: Duration)] = []
@@ -84,7 +89,7 @@ final class AccountClient {
   }
 
   /// Sends a request and closes the connection before the answer comes.
-  private func hangUp(_ bytes: [UInt8]) async throws {
+  private func hangUp(_ bytes: [UInt8], _ client: HTTPClient) async throws {
     let patience = user.stream.duration(.zero...(.milliseconds(8)))
     do {
       _ = try await client.send(bytes, timeout: patience)

@@ -127,7 +127,7 @@ final class ChatClient {
   /// Ends a session at the User Service, which has to tell the Chat Service. Without an answer the
   /// session may go on.
   func deleteSession(_ session: String) async throws {
-    let users = HTTPClient(environment, address: Scenario.usersAddress)
+    let users = HTTPClient(environment, address: user.usersAddress)
     defer { users.close() }
     guard let token = try await tokens(users)?.1["access_token"]?.string else { return }
     let body: [JSONValue.Member] = [.init("session_id", .string(session))]
@@ -147,7 +147,7 @@ final class ChatClient {
 
   /// Deletes the account once; true if it is deleted.
   private func deleteAccount() async throws -> Bool {
-    let users = HTTPClient(environment, address: Scenario.usersAddress)
+    let users = HTTPClient(environment, address: user.usersAddress)
     defer { users.close() }
     guard let (status, body) = try await tokens(users) else { return false }
     // 401: an attempt without an answer has deleted it. No other user takes the name.

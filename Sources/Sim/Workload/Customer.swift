@@ -80,7 +80,7 @@ final class Customer: SimulatedUser {
   }
 
   private func register(_ environment: Environment) async throws {
-    let client = HTTPClient(environment, address: Scenario.usersAddress)
+    let client = HTTPClient(environment, address: state.usersAddress)
     let body: JSONValue = [
       "email": .string(email), "username": .string(name), "password": .string(Self.password),
     ]

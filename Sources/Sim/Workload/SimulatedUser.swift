@@ -44,6 +44,13 @@ final class UserState {
     log = histories.log
   }
 
+  /// The address of a node of the User Service, as a load balancer would pick one.
+  var usersAddress: SocketAddress {
+    let nodes = behavior.usersNodes
+    let node = nodes.count == 1 ? nodes[0] : stream.pick(nodes)
+    return SocketAddress(host: node, port: Scenario.usersAddress.port)
+  }
+
   /// Sleeps for a random time with the given mean.
   func pause(mean: Duration, _ environment: Environment) async throws {
     try await environment.clock.sleep(for: stream.exponential(mean: mean))

@@ -62,8 +62,12 @@ struct ScenarioParserTests {
         "f:1:34: \"2s…1s\" is not a time or a range of times; write for example 200ms…2s"
       ),
       (
+        "{ name: 'x', topology: { chat: 2 } }",
+        "f:1:32: only one node of each service is supported"
+      ),
+      (
         "{ name: 'x', topology: { users: 2 } }",
-        "f:1:33: only one node of each service is supported"
+        "f:1:33: several nodes of the User Service need database: \"postgresql\""
       ),
     ])
   func errors(text: String, message: String) { #expect(error(text) == message) }

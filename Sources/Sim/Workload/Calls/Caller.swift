@@ -22,9 +22,9 @@ final class CallerState {
     grammar = CallGrammar(user.stream, known, name: user.name)
   }
 
-  private static let amongOthers = [Scenario.usersNode, Scenario.chatNode]
-
-  private func isOpen(_ service: String) -> Bool { isAlone || Self.amongOthers.contains(service) }
+  private func isOpen(_ service: String) -> Bool {
+    isAlone || service == Scenario.chatNode || user.behavior.usersNodes.contains(service)
+  }
 
   /// The routes that the caller calls.
   var routes: [CallRow] { tables.routes.filter { isOpen($0.service) } }
