@@ -1,13 +1,18 @@
 #pragma once
 // System calls that are missing in Swift's module Glibc.
+#include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
+#include <stddef.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/random.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/vfs.h>
+#include <unistd.h>
 
 // glibc declares these only with _GNU_SOURCE, which would make its other types differ from those of
 // the module Glibc.
@@ -32,3 +37,24 @@ static inline int parley_lock(int fd, struct flock *range) { return fcntl(fd, F_
 
 // Finds a lock that excludes `range`, or sets its type to F_UNLCK.
 static inline int parley_test_lock(int fd, struct flock *range) { return fcntl(fd, F_OFD_GETLK, range); }
+
+// Sends a datagram to a Unix socket, of which a path that begins with @ is an abstract name. Returns 0,
+// or -1 with errno.
+static inline int parley_notify(const char *path, const char *text) {
+  struct sockaddr_un address = {.sun_family = AF_UNIX};
+  size_t length = strlen(path);
+  if (length == 0 || length >= sizeof address.sun_path) {
+    errno = EINVAL;
+    return -1;
+  }
+  memcpy(address.sun_path, path, length);
+  if (path[0] == '@') address.sun_path[0] = 0;
+  int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  if (fd < 0) return -1;
+  ssize_t sent = sendto(fd, text, strlen(text), MSG_NOSIGNAL, (struct sockaddr *)&address,
+                        (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length));
+  int error = errno;
+  close(fd);
+  errno = error;
+  return sent < 0 ? -1 : 0;
+}

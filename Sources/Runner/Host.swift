@@ -184,6 +184,15 @@ final class Host {
     return peers
   }
 
+  /// Waits until the event loop of each service has run a task.
+  var check: @Sendable () -> Void {
+    let nodes = running.map(\.node)
+    return {
+      // A task that does nothing throws nothing.
+      for node in nodes { try? node.run { _ in } }
+    }
+  }
+
   /// Stops the services in reverse order of their start, so that none loses a service that it
   /// needs.
   func drain(_ signal: Int32) throws {

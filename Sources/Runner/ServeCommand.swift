@@ -75,8 +75,13 @@ enum ServeCommand {
     }
     let level = Log.Level.allCases.first { $0.name == configuration.text("log-level") }!
     CertificateWatch(files, certificates, Log(node: "tls", threshold: level) { log.write($0) }, signals).start()
+    let manager = ServiceManager(environmentVariables(), Log(node: "serve", threshold: level) { log.write($0) })
     say("ready")
-    do { try host.drain(signals.wait()) } catch { throw UsageError("shutdown failed: \(error)") }
+    manager.tell("READY=1\nSTATUS=serves \(services.joined(separator: ", "))")
+    manager.watch(host.check)
+    let signal = signals.wait()
+    manager.tell("STOPPING=1")
+    do { try host.drain(signal) } catch { throw UsageError("shutdown failed: \(error)") }
     output.finish(withinSeconds: 1)
     return 0
   }

@@ -8,7 +8,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 LANGUAGES = {"sh", "text", "json5", "swift", "ini", "yaml"}
 # These run for minutes, so the tests only check that they exist. CI runs most of them.
-LONG = ("scripts/test", "scripts/bench", "scripts/mutants", "scripts/fuzz-inputs", "scripts/release", "scripts/interop",
+LONG = ("scripts/test", "scripts/bench", "scripts/mutants", "scripts/fuzz-inputs", "scripts/release", "scripts/package", "scripts/interop",
         "scripts/client-suites", "scripts/amqp-differential", "scripts/postgresql-conformance", "scripts/coverage", ".ci/run")
 
 

@@ -24,7 +24,6 @@ final class OperatedService {
   /// Finds or starts the service.
   /// - Throws: `UsageError`; `UpkeepFailure` if there is none; what starting it throws.
   init(_ kind: Kind, data: String) throws {
-    try Self.becomeOwner(of: data)
     let arguments = try Arguments(["--data", data], flags: ServeCommand.allFlags)
     let configuration = try Configuration(arguments, environment: environmentVariables())
     if kind == .broker, let url = configuration.list("amqp").first {
@@ -39,6 +38,8 @@ final class OperatedService {
     // Nodes share a database on a server, so the command is one of them. A file has one user.
     let isServer = kind == .users && configuration.usersDatabase != nil
     if try isServer || hasFile && !Self.isInUse(kind.database, storage) {
+      // The owner may have no access to the folders above the directory, which is open by now.
+      try Self.becomeOwner(of: data)
       token = Hex.encode(RealEntropy().bytes(32))
       user = "parley"
       node = RealNode(

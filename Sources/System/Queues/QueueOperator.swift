@@ -36,6 +36,8 @@ public final class QueueOperator {
   private let connection: any Connection
   private var parser = AMQPParser(isServer: false)
   private var frameMax = 4096
+  /// Whether the channel that publishes is open.
+  private var isPublishing = false
   /// The number of dead letters whose removal the broker was asked for.
   public private(set) var removed = 0
 
@@ -158,8 +160,10 @@ public final class QueueOperator {
   }
 
   private func openPublishing() async throws {
+    guard !isPublishing else { return }
     _ = try await ask(.channelOpen, on: Self.publishing)
     _ = try await ask(.confirmSelect(noWait: false), on: Self.publishing)
+    isPublishing = true
   }
 
   /// Publishes a message, and waits until the broker has confirmed it.
@@ -181,6 +185,7 @@ public final class QueueOperator {
       case .basicNack: return "the broker has rejected it"
       case .channelClose(_, let text, _, _):
         try await send(.channelCloseOk, on: Self.publishing)
+        isPublishing = false
         try await openPublishing()
         return text
       default: throw Self.unexpected

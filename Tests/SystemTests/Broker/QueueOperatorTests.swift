@@ -105,11 +105,13 @@ struct QueueOperatorTests {
       let dropped = try await queues.treat(.drop, from: "even", limit: 2, isTrial: false)
       #expect(dropped.map(\.letters) == [2] && dropped[0].outcome.result == .dropped && queues.removed == 2)
       #expect(try await queues.treat(.drop, from: "none", limit: 2, isTrial: false).isEmpty)
-      let replayed = try await queues.treat(.replay, from: nil, limit: 1, isTrial: false)
-      #expect(replayed.map(\.letters) == [1])
+      for _ in 0..<2 {
+        let replayed = try await queues.treat(.replay, from: nil, limit: 1, isTrial: false)
+        #expect(replayed.map(\.letters) == [1])
+      }
       try await queues.close()
-      #expect(try await Self.bodies(raw, "work") == [[1]])
-      #expect(try await Self.bodies(raw, QueueNames.deadLetters) == [[3], [5], [6]])
+      #expect(try await Self.bodies(raw, "work") == [[1], [3]])
+      #expect(try await Self.bodies(raw, QueueNames.deadLetters) == [[5], [6]])
     }
   }
 

@@ -1,0 +1,172 @@
+"""The packages that `scripts/package` makes: installed, started as systemd would, and removed."""
+
+import json
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import subprocess
+import tarfile
+import tempfile
+import time
+import unittest
+
+from documents import ROOT
+from harness import BINARY, PORT_FLAGS, Client
+
+FREE_PORTS = [word for flag in PORT_FLAGS.values() for word in (flag, "0")]
+
+
+def package(folder):
+    done = subprocess.run([ROOT / "scripts/package", "--binary", BINARY, folder], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split()
+
+
+class Manager:
+    """The part of a service manager that listens to a process."""
+
+    def __init__(self, binary, data, *flags, watchdog=None):
+        self.folder = tempfile.TemporaryDirectory()
+        path = os.path.join(self.folder.name, "notify")
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.socket.bind(path)
+        self.socket.settimeout(60)
+        environment = {**os.environ, "NOTIFY_SOCKET": path}
+        if watchdog:
+            environment["WATCHDOG_USEC"] = str(int(watchdog * 1e6))
+        self.process = subprocess.Popen([binary, "serve", "--data", data, *FREE_PORTS, *flags], env=environment, text=True,
+                                        stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+    def hear(self, seconds=60):
+        self.socket.settimeout(seconds)
+        return self.socket.recv(4096).decode()
+
+    def urls(self):
+        urls = {}
+        while (line := self.process.stdout.readline()) != "ready\n":
+            words = line.split()
+            assert words[:1] == ["listening"], line + self.process.stderr.read()
+            urls[words[1]] = words[2]
+        return urls
+
+    def stop(self):
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.communicate()
+        self.socket.close()
+        self.folder.cleanup()
+
+
+class Packages(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.TemporaryDirectory()
+        cls.addClassCleanup(cls.folder.cleanup)
+        cls.here = pathlib.Path(cls.folder.name)
+        cls.deb, cls.tar = package(cls.here / "packages")
+        cls.root = cls.here / "root"
+        for folder in ("info", "updates"):
+            (cls.root / "var/lib/dpkg" / folder).mkdir(parents=True)
+        (cls.root / "var/lib/dpkg/status").touch()
+        cls.dpkg("--install", cls.deb)
+
+    @classmethod
+    def dpkg(cls, *words):
+        # The libraries are those of this machine.
+        done = subprocess.run(["dpkg", f"--root={cls.root}", "--force-depends", "--force-not-root",
+                               "--force-script-chrootless", "--log=/dev/null", *words], capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def start(self, binary, *flags, **more):
+        data = tempfile.TemporaryDirectory()
+        self.addCleanup(data.cleanup)
+        manager = Manager(binary, data.name, *flags, **more)
+        self.addCleanup(manager.stop)
+        return manager
+
+    def test_installed_service(self):
+        unit = (self.root / "usr/lib/systemd/system/parley.service").read_text()
+        words = unit.split("ExecStart=")[1].split("\n")[0].split()
+        self.assertEqual(words[:4], ["/usr/bin/parley", "serve", "--data", "/var/lib/parley"])
+        self.assertEqual(words[4], "--config")
+        manager = self.start(str(self.root) + words[0], "--config", str(self.root) + words[5])
+        urls = manager.urls()
+        self.assertEqual(manager.hear().split("\n")[0], "READY=1")
+        client = Client(int(urls["users"].rsplit(":", 1)[1]))
+        self.assertEqual(client.register("ann")[0], 201)
+        manager.process.send_signal(signal.SIGTERM)
+        self.assertEqual(manager.hear(), "STOPPING=1")
+        self.assertEqual(manager.process.wait(timeout=30), 0)
+
+    def test_watchdog(self):
+        manager = self.start(BINARY, watchdog=0.4)
+        manager.urls()
+        self.assertEqual(manager.hear().split("\n")[0], "READY=1")
+        begin = time.monotonic()
+        for _ in range(5):
+            self.assertEqual(manager.hear(10), "WATCHDOG=1")
+        self.assertGreater(time.monotonic() - begin, 0.6)
+        # A process that hangs is not heard.
+        manager.process.send_signal(signal.SIGSTOP)
+        with self.assertRaises(TimeoutError):
+            while True:
+                manager.hear(2)
+        manager.process.send_signal(signal.SIGCONT)
+        self.assertEqual(manager.hear(10), "WATCHDOG=1")
+
+    def test_hardening(self):
+        unit = self.root / "usr/lib/systemd/system/parley.service"
+        done = subprocess.run(["systemd-analyze", "security", "--offline=true", "--threshold=20", unit],
+                              capture_output=True, text=True)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertRegex(done.stdout, r"Overall exposure level for parley.service: [01]\.\d OK")
+
+    def test_contents(self):
+        for path in ("usr/share/man/man1/parley.1.gz", "usr/share/bash-completion/completions/parley",
+                     "usr/share/fish/vendor_completions.d/parley.fish", "usr/share/parley/dashboards/parley.json",
+                     "usr/share/doc/parley/copyright", "usr/share/doc/parley/operations.md"):
+            self.assertGreater((self.root / path).stat().st_size, 0, path)
+        depends = subprocess.run(["dpkg-deb", "--field", self.deb, "Depends"], capture_output=True, text=True).stdout
+        for library in ("libc6", "libsqlite3-0", "libssl3"):
+            self.assertIn(library, depends)
+        check = subprocess.run([self.root / "usr/bin/parley", "serve", "--check", "--data", self.here / "new", "--config",
+                                self.root / "etc/parley/parley.json5"], capture_output=True, text=True)
+        self.assertEqual(check.returncode, 0, check.stderr)
+
+    def test_tarball(self):
+        with tempfile.TemporaryDirectory() as folder:
+            with tarfile.open(self.tar) as archive:
+                archive.extractall(folder)
+            top, = pathlib.Path(folder).iterdir()
+            manager = self.start(top / "bin/parley")
+            self.assertIn("users", manager.urls())
+
+    def test_reproducible(self):
+        again = package(self.here / "again")
+        for one, other in zip((self.deb, self.tar), again):
+            self.assertEqual(pathlib.Path(one).name, pathlib.Path(other).name)
+            self.assertEqual(pathlib.Path(one).read_bytes(), pathlib.Path(other).read_bytes())
+
+    def test_upgrade_and_removal(self):
+        root = self.here / "second"
+        shutil.copytree(self.root, root)
+        first, type(self).root = self.root, root
+        try:
+            config = root / "etc/parley/parley.json5"
+            config.write_text("{ usersPort: 8002 }\n")
+            self.dpkg("--install", self.deb)
+            self.assertEqual(config.read_text(), "{ usersPort: 8002 }\n")
+            self.dpkg("--remove", "parley")
+            self.assertFalse((root / "usr/bin/parley").exists())
+            self.assertTrue(config.exists())
+            self.dpkg("--purge", "parley")
+            self.assertFalse(config.exists())
+        finally:
+            type(self).root = first
+
+
+if __name__ == "__main__":
+    unittest.main()
