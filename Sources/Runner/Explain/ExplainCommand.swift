@@ -80,6 +80,8 @@ enum ExplainCommand {
   private static func chances(
     _ json: JSONValue, seed: UInt64, _ run: Replay.Run, _ violation: Violation, _ limit: Duration, _ record: RunRecord
   ) -> (likelihood: Likelihood, text: String) {
+    // Continuations that die need no backtrace.
+    unsetenv("SWIFT_BACKTRACE")
     let continuations = Continuations(json, seed: seed, steps: run.steps, oracle: violation.oracle, limit: limit)
     continuations.run()
     let likelihood = continuations.likelihood

@@ -11,7 +11,7 @@ public struct DecidingMoment: Sendable {
   public let steps: ClosedRange<Int>
   /// The virtual time of the event.
   public let at: Int64
-  /// The event in words; nil if the run has none there.
+  /// The event in words, or the last one before it; nil if there is none.
   public let event: String?
 
   /// A smaller rise may be chance: with 64 continuations its standard deviation is up to 0.09.
@@ -23,9 +23,10 @@ public struct DecidingMoment: Sendable {
     before = rise.before.chance
     after = rise.after.chance
     steps = rise.before.step...rise.after.step
-    let event = Self.events(record, steps).max { ($0.weight, $0.step) < ($1.weight, $1.step) }
-    self.event = event?.text
-    at = event?.at ?? record.time(ofStep: steps.upperBound)
+    let inside = Self.events(record, steps).max { ($0.weight, $0.step) < ($1.weight, $1.step) }
+    let earlier = Self.events(record, 0...steps.upperBound).max { $0.step < $1.step }
+    event = inside.map { "when \($0.text)" } ?? earlier.map { "after \($0.text)" }
+    at = inside?.at ?? record.time(ofStep: steps.upperBound)
   }
 
   private typealias Event = (step: Int, at: Int64, weight: Int, text: String)
@@ -50,7 +51,7 @@ public struct DecidingMoment: Sendable {
 
   /// The moment as a sentence: when, after which event, and how the chance rose.
   public var text: String {
-    let when = event.map { ", when \($0)" } ?? ""
+    let when = event.map { ", \($0)" } ?? ""
     return "At \(VirtualTime.text(at))\(when), the chance of failing rose from \(Self.percent(before))"
       + " to \(Self.percent(after)) (steps \(steps.lowerBound) to \(steps.upperBound))."
   }
