@@ -20,7 +20,8 @@ package final class EventLoop: SerialExecutor, @unchecked Sendable {
 
   private let epoll: Int32
   private let wakeUp: Int32
-  private var thread = pthread_t()
+  /// The loop's thread; 0 until it runs. Other threads ask for it, too.
+  private let thread = Atomic<pthread_t>(0)
   /// A job of a task, or a closure. Unchecked, since only the loop's thread runs it.
   enum Runnable: @unchecked Sendable {
     case job(UnownedJob)
@@ -50,7 +51,7 @@ package final class EventLoop: SerialExecutor, @unchecked Sendable {
 
   // MARK: Executor
 
-  var isCurrent: Bool { pthread_equal(pthread_self(), thread) != 0 }
+  var isCurrent: Bool { pthread_self() == thread.load(ordering: .relaxed) }
 
   package func enqueue(_ job: consuming ExecutorJob) { enqueue(UnownedJob(job)) }
 
@@ -103,7 +104,7 @@ package final class EventLoop: SerialExecutor, @unchecked Sendable {
 
   /// Runs the loop on the calling thread until `stop`.
   func run() {
-    thread = pthread_self()
+    thread.store(pthread_self(), ordering: .relaxed)
     let serial = asUnownedSerialExecutor()
     globalJobs.makeCurrent()
     var turn: [Runnable] = []
