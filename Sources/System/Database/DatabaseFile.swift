@@ -28,7 +28,9 @@ final class DatabaseFile: @unchecked Sendable {
   func connected() async throws(DatabaseError) -> SQLConnection {
     try checkName()
     if let connection { return connection }
-    try rewriteLog()
+    if isSynchronous {
+      try Self.asDatabaseError { () throws(StorageError) in try DatabaseLog.rewrite(of: path, in: storage) }
+    }
     let connection = try SQLConnection(path: path, vfs: vfs, synchronous: isSynchronous, log: log)
     // The log is copied into the database first, so that a log that cannot be copied is a failure
     // now.
@@ -70,49 +72,6 @@ final class DatabaseFile: @unchecked Sendable {
     } catch {
       throw Self.failure(error)
     }
-  }
-
-  /// Writes the log again as it reads, and syncs it.
-  ///
-  /// After a failed sync the kernel may mark pages clean that never reached the disk (Rebello et
-  /// al., "Can applications recover from fsync failures?", ATC 2020). They read well and are lost
-  /// with the power: a checkpoint from such a log, cut off in the middle, would leave a database
-  /// that is neither the old nor the new one. Written again, the pages are dirty again, and the
-  /// sync reports the truth about them.
-  private func rewriteLog() throws(DatabaseError) {
-    do throws(StorageError) {
-      let log = path + "-wal"
-      guard isSynchronous, try storage.exists(log) else { return }
-      let file = try storage.open(log, create: false)
-      defer { file.close() }
-      let size = try file.size()
-      guard size > 0 else { return }
-      let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 16, alignment: 16)
-      defer { buffer.deallocate() }
-      var offset: Int64 = 0
-      while offset < size {
-        let count = try readTwice(file, into: buffer, at: offset)
-        guard count > 0 else { break }
-        try file.write(UnsafeRawBufferPointer(rebasing: buffer[..<count]), at: offset)
-        offset += Int64(count)
-      }
-      try file.sync()
-      try storage.syncDirectory()
-    } catch {
-      throw Self.failure(error)
-    }
-  }
-
-  private func readTwice(_ file: any File, into buffer: UnsafeMutableRawBufferPointer, at offset: Int64)
-    throws(StorageError) -> Int
-  {
-    let count = try file.read(into: buffer, at: offset)
-    let first = VFSFile.checksum(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
-    let again = try file.read(into: buffer, at: offset)
-    guard again == count, VFSFile.checksum(UnsafeRawBufferPointer(rebasing: buffer[..<count])) == first else {
-      throw .failed("\(path)-wal does not read twice the same")
-    }
-    return count
   }
 
   /// Runs `work`, and throws its error as one of the database.

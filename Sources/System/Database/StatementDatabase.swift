@@ -35,6 +35,9 @@ package final class StatementDatabase {
   /// Opens the file `path` in `storage`, with a write-ahead log, full durability and exclusive
   /// locking. Without a storage, makes a database in memory.
   package init(_ storage: (any Storage)?, path: String) throws(DatabaseError) {
+    if let storage {
+      do throws(StorageError) { try DatabaseLog.rewrite(of: path, in: storage) } catch { throw .failed("\(error)") }
+    }
     vfs = storage.map { StorageVFS($0) }
     var handle: OpaquePointer?
     let flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE
