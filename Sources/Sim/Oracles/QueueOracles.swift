@@ -34,6 +34,12 @@ enum QueueOracles {
   /// Every message that no service can read is a dead letter, unless an operator has dropped it. It may be
   /// one twice.
   static func deadLetters(_ history: SessionHistory) -> [Breach] {
+    if let letters = history.letterIDs {
+      let kept = letters.union(history.droppedIDs)
+      if let lost = history.poisonIDs.first(where: { !kept.contains($0) }) {
+        return [Breach(["the unreadable message \(lost) is no dead letter, and nobody has dropped it"])]
+      }
+    }
     guard history.poison > 0, let queues = history.overview?["QUEUES"]?.array else { return [] }
     let letters = queues.first { $0["QUEUE"] == "PARLEY_DEAD_LETTER" }?["MESSAGES"]?.int ?? 0
     guard letters < history.poison - history.lettersDropped else { return [] }

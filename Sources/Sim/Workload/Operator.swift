@@ -42,7 +42,28 @@ final class Operator: SimulatedUser {
       if history.overview == nil { try await environment.clock.sleep(for: .milliseconds(500)) }
     }
     history.overviewAt = history.next()
+    while history.poison > 0, history.letterIDs == nil {
+      do { history.letterIDs = try await letterIDs(environment) } catch is NetworkError {} catch is AMQPError {}
+      if history.letterIDs == nil { try await environment.clock.sleep(for: .milliseconds(500)) }
+    }
     rendezvous.isOverviewRead = true
     state.isServed = true
+  }
+
+  /// Reads the message ids of all dead letters, which stay.
+  private func letterIDs(_ environment: Environment) async throws -> Set<String> {
+    var found: Set<String> = []
+    let queues = try await QueueOperator(environment, broker: Scenario.broker)
+    queues.onLetter = { letter in
+      if let id = letter.messageID { found.insert(id) }
+    }
+    do {
+      _ = try await queues.treat(.drop, from: nil, limit: .max, isTrial: true)
+      try await queues.close()
+    } catch {
+      queues.abandon()
+      throw error
+    }
+    return found
   }
 }

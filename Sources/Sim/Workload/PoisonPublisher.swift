@@ -50,6 +50,7 @@ final class PoisonPublisher: SimulatedUser {
       try await client.publish(
         AMQPMessage(exchange: queue.exchange, routingKey: queue.name, properties: properties, body: Array(body.utf8)))
       history.poison += 1
+      history.poisonIDs.append(properties.messageID!)
     }
     await client.close()
     rendezvous.settle()

@@ -68,6 +68,12 @@ final class SessionHistory: Timeline {
   var runs: [CustomerRun] = []
   /// The number of confirmed messages that no service can read.
   var poison = 0
+  /// The message ids of unreadable messages that were published.
+  var poisonIDs: [String] = []
+  /// Those of the dead letters that operators may have dropped.
+  var droppedIDs: Set<String> = []
+  /// Those of the dead letters in the end; nil if they were not read.
+  var letterIDs: Set<String>?
   /// The most dead letters that operators have dropped.
   var lettersDropped = 0
   /// The logs of the workers.

@@ -38,6 +38,8 @@ public final class QueueOperator {
   private var frameMax = 4096
   /// Whether the channel that publishes is open.
   private var isPublishing = false
+  /// Called with each dead letter that is treated, also in a trial, before its removal is asked for.
+  public var onLetter: ((AMQPProperties) -> Void)?
   /// The number of dead letters whose removal the broker was asked for.
   public private(set) var removed = 0
 
@@ -121,6 +123,7 @@ public final class QueueOperator {
       let letter = DeadLetterOrigin(command)
       if let queue, !letter.queue.hasSameBytes(as: queue) { continue }
       treated += 1
+      if let onLetter, let properties = try? command.readProperties() { onLetter(properties) }
       let result = try await treat(command, letter, treatment, isTrial: isTrial)
       let outcome = Outcome(queue: letter.queue, result: result)
       if let known = outcomes.firstIndex(where: { $0.outcome == outcome }) {
