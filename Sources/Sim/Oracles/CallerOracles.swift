@@ -70,11 +70,21 @@ enum CallerOracles {
   static func documented(_ evidence: CallerEvidence) -> [Breach] {
     for call in evidence.calls {
       guard let status = call.status else { continue }
+      if call.isMalformed, status < 300 {
+        return [Breach("arguments that do not have the shape of their row are refused", [say(call)])]
+      }
       if status == 503 {
         if !evidence.isDisturbed(call.interval) { return [Breach("a 503 has a fault that explains it", [say(call)])] }
       } else if !aboutBytes.contains(status), !call.row.statuses.contains(status) {
         return [Breach("every answer has a status that its row names", [say(call)])]
       }
+    }
+    for emit in evidence.emits where emit.answer?["status"] == "ok" && !emit.event.data.fits(emit.data) {
+      return [
+        Breach(
+          "data that do not have the shape of their row are refused",
+          ["\(emit.person): \(emit.event.name) \(emit.data.text)"])
+      ]
     }
     return []
   }

@@ -34,32 +34,39 @@ struct ChatStores {
 
   private(set) var stores: [Conversation: [Store]] = [:]
   private(set) var refusals: [Refusal] = []
-  /// Conversations with a message that no call of the log has sent. They are not judged.
-  private(set) var strange: Set<Conversation> = []
+  /// Conversations to which any of several users may have sent a message. They are not judged.
+  private(set) var undecided: Set<Conversation> = []
+  /// The messages that no call of the log has sent.
+  private(set) var strange: [MessageFact] = []
   private var places: [Key: Int] = [:]
   /// The messages under each `client_id` of a sender.
   private var uses: [String: Set<Key>] = [:]
   private var sequences: [Conversation: [Int64: Int]] = [:]
 
-  init(_ log: CallLog, _ identities: ChatIdentities) {
+  init(_ log: CallLog, _ identities: Identities) {
     for (index, call) in log.calls.enumerated() where call.name == "send_message" {
-      guard case .socket = call.way, let sender = identities.caller(of: call, in: log)?.number else { continue }
-      note(call, index, from: sender)
+      guard case .socket = call.way, !call.isMalformed, !call.isTurnedAway else { continue }
+      let senders = identities.callers(of: call, in: log)
+      if senders.count == 1, let sender = senders.first?.number {
+        note(call, index, from: sender)
+      } else {
+        exclude(call, from: senders)
+      }
     }
     for (index, call) in log.calls.enumerated() where call.status == 200 {
-      guard call.name == "GET /getContactMessages" || call.name == "GET /getGroupMessages",
-        let reader = identities.caller(of: call, in: log)?.number
-      else { continue }
+      guard call.name == "GET /getContactMessages" || call.name == "GET /getGroupMessages" else { continue }
+      let reader = identities.caller(of: call, in: log)?.number
       for message in call.answer.array ?? [] { see(message, by: reader, at: log.calls[index].interval.answered) }
     }
     for socket in log.sockets where socket.namespace == "/" {
-      guard let reader = identities.sessions[socket.session]?.number else { continue }
+      let owners = identities.sessions[socket.session]?.owners ?? []
+      let reader = owners.count == 1 ? owners.first!.number : nil
       for event in socket.events where event.name == "new_message" { see(event.data, by: reader, at: event.position) }
     }
   }
 
   private mutating func note(_ call: LoggedCall, _ index: Int, from sender: Int64) {
-    guard let message = MessageArguments(call.arguments), !call.isTurnedAway else { return }
+    guard let message = MessageArguments(call.arguments) else { return }
     let conversation: Conversation = message.isGroup ? .group(message.recipient) : .between(sender, message.recipient)
     if call.status == 400, !call.isUnknown {
       refusals.append(Refusal(sender: sender, conversation: conversation, call: index, message: message))
@@ -78,13 +85,20 @@ struct ChatStores {
     if stores[conversation]![place].sequence == nil { settle(place, conversation, sequence) }
   }
 
+  private mutating func exclude(_ call: LoggedCall, from senders: Set<Identities.User>) {
+    guard let message = MessageArguments(call.arguments) else { return }
+    for sender in senders {
+      undecided.insert(message.isGroup ? .group(message.recipient) : .between(sender.number, message.recipient))
+    }
+  }
+
   private mutating func settle(_ place: Int, _ conversation: Conversation, _ sequence: Int64) {
     stores[conversation]![place].sequence = sequence
     sequences[conversation, default: [:]][sequence] = place
   }
 
-  /// A user sees a message.
-  private mutating func see(_ message: JSONValue, by reader: Int64, at position: Int) {
+  /// A user sees a message; nil for a user who is not known for certain.
+  private mutating func see(_ message: JSONValue, by reader: Int64?, at position: Int) {
     guard let fact = MessageFact(message) else { return }
     let conversation = fact.conversation
     var place = sequences[conversation]?[fact.sequence]
@@ -95,11 +109,11 @@ struct ChatStores {
       if let place { settle(place, conversation, fact.sequence) }
     }
     guard let place else {
-      strange.insert(conversation)
+      strange.append(fact)
       return
     }
     stores[conversation]![place].answered = min(stores[conversation]![place].answered, position)
-    stores[conversation]![place].seenBy.insert(reader)
+    if let reader { stores[conversation]![place].seenBy.insert(reader) }
   }
 
   private func key(_ message: MessageArguments, from sender: Int64, in conversation: Conversation) -> Key? {

@@ -21,28 +21,35 @@ struct ContractEvidence {
 
   /// Judges the calls of a run. `hasRestarts`: whether the User Service may have forgotten something
   /// that it keeps in memory.
-  init(_ log: CallLog, hasRestarts: Bool) {
-    judgeChat(log)
-    judgeCustomers(log)
-    if let breach = LoginFailures(log, hasRestarts: hasRestarts).breach() { note("throttle", breach) }
+  ///
+  /// `hasDelegates`: whether some client spoke for a service, and may have changed the session of any
+  /// customer.
+  init(_ log: CallLog, hasRestarts: Bool, hasDelegates: Bool = false) {
+    let identities = Identities(log)
+    judgeChat(log, identities)
+    if !hasDelegates { judgeCustomers(log, identities) }
+    let failures = LoginFailures(log, identities, hasRestarts: hasRestarts)
+    if let breach = failures.breach() { note("throttle", breach) }
   }
 
-  private mutating func judgeCustomers(_ log: CallLog) {
-    let customers = CustomerHistories(log)
+  private mutating func judgeCustomers(_ log: CallLog, _ identities: Identities) {
+    let customers = CustomerHistories(log, identities)
     judge(CustomerModel.self, customers.entries, log, "customers", "the session of") { $0 }
     guard let (call, why) = customers.misjudged else { return }
     note("customers", Breach("a session needs the password of the account, and no more", [log.say(call), why]))
   }
 
-  private mutating func judgeChat(_ log: CallLog) {
-    let identities = ChatIdentities(log)
+  private mutating func judgeChat(_ log: CallLog, _ identities: Identities) {
     guard !identities.sessions.isEmpty else { return }
     let stores = ChatStores(log, identities)
     var pairs = PairHistories(log, identities, stores)
     let groups = GroupHistories(log, identities, stores, &pairs)
     judge(PairModel.self, pairs.entries, log, "contacts", "contacts and messages of") { "\($0)" }
     judge(GroupModel.self, groups.entries, log, "groups", "members and messages of") { "group \($0)" }
-    notDecided += groups.undecided.count + stores.strange.count
+    notDecided += groups.undecided.count + pairs.undecided.count
+    if let fact = stores.strange.first(where: { !stores.undecided.contains($0.conversation) }) {
+      note("contacts", Breach("every message was sent by somebody", ["nobody has sent \(fact)"]))
+    }
     if let index = groups.baseless.first {
       note("groups", Breach("a group of users who exist and are not blocked is created", [log.say(index)]))
     }

@@ -11,15 +11,17 @@ struct CustomerHistories {
   private let log: CallLog
   /// The calls of `/initializeSession` of each customer.
   private var initializations: [String: [Int]] = [:]
-  /// The registration of each email, as far as it was answered.
-  private var registrations: [String: (password: String?, answered: Int)] = [:]
+  /// The registration of each email, as far as it is certain.
+  private var registrations: [String: (password: String, answered: Int)] = [:]
 
-  init(_ log: CallLog) {
+  init(_ log: CallLog, _ identities: Identities) {
     self.log = log
+    register(identities)
     var customers: [(index: Int, email: String)] = []
     for (index, call) in log.calls.enumerated() {
-      if case .http(Scenario.usersNode) = call.way, call.name == "POST /register" { register(call) }
-      guard case .http(Scenario.customersNode) = call.way, let email = Self.email(of: call) else { continue }
+      guard case .http(Scenario.customersNode) = call.way, !call.isMalformed, let email = Self.email(of: call) else {
+        continue
+      }
       customers.append((index, email))
       if call.name == "POST /initializeSession" { initializations[email, default: []].append(index) }
     }
@@ -38,16 +40,25 @@ struct CustomerHistories {
     }
   }
 
-  private mutating func register(_ call: LoggedCall) {
-    guard let email = call.arguments["email"]?.string?.lowercased() else { return }
-    let isDone = call.status == 201
-    // With several attempts the password is that of any of them.
-    let known = registrations[email]
-    let password = call.arguments["password"]?.string
-    registrations[email] = (
-      known == nil || known!.password == password ? password : nil,
-      min(known?.answered ?? .max, isDone || call.status == 400 ? call.interval.answered : .max)
-    )
+  /// Notes the emails whose account has one password and is never deleted.
+  private mutating func register(_ identities: Identities) {
+    var attempts: [String: [LoggedCall]] = [:]
+    for call in log.calls where call.way == .http(Scenario.usersNode) && call.name == "POST /register" {
+      guard !call.isMalformed, let email = call.arguments["email"]?.string?.lowercased() else { continue }
+      attempts[email, default: []].append(call)
+    }
+    for email in attempts.keys.sorted() {
+      let calls = attempts[email]!
+      let names = identities.emails[email] ?? []
+      guard names.count == 1, names.isDisjoint(with: identities.deletedNames), !identities.mayBeOperated(names),
+        let password = calls[0].arguments["password"]?.string,
+        calls.allSatisfy({ $0.arguments["password"]?.string == password })
+      else { continue }
+      // 400 says that an earlier attempt took effect, unless the name is that of another account.
+      let isOnlyOne = !identities.emails.contains { $0.key != email && !$0.value.isDisjoint(with: names) }
+      let answered = calls.filter { $0.status == 201 || $0.status == 400 && isOnlyOne }.map(\.interval.answered)
+      if let first = answered.min() { registrations[email] = (password, first) }
+    }
   }
 
   private static func email(of call: LoggedCall) -> String? {
@@ -83,10 +94,10 @@ struct CustomerHistories {
     let token = call.answer["SESSION_TOKEN"]?.string
     // 500: the credential server does not answer, and nothing was requested.
     let isUnknown = call.status == nil || call.status! > 500
-    if let known = registrations[email], let password = known.password, let shown = call.arguments["PASSWORD"]?.string {
-      if code == "INVALID_EMAIL_OR_PASSWORD", shown == password, known.answered < call.interval.invoked {
+    if let known = registrations[email], let shown = call.arguments["PASSWORD"]?.string {
+      if code == "INVALID_EMAIL_OR_PASSWORD", shown == known.password, known.answered < call.interval.invoked {
         misjudged = misjudged ?? (index, "this is the password of the account")
-      } else if shown != password, call.status == 200 || code == "SESSION_ALREADY_RUNNING" {
+      } else if shown != known.password, call.status == 200 || code == "SESSION_ALREADY_RUNNING" {
         misjudged = misjudged ?? (index, "this is not the password of the account")
       }
     }

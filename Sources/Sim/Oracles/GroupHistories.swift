@@ -14,27 +14,31 @@ struct GroupHistories {
   /// The requests to create a group that were refused without a reason.
   private(set) var baseless: [Int] = []
   private let log: CallLog
-  private let identities: ChatIdentities
+  private var identities: Identities
   /// The groups whose creation was answered, and whether there may be others.
   private var created: Set<Int64> = []
   private var hasUnseenCreation = false
   /// The users that may have been members of each group.
   private var candidates: [Int64: Set<Int64>] = [:]
-  private var strangers: [String: Int64] = [:]
 
-  init(_ log: CallLog, _ identities: ChatIdentities, _ stores: ChatStores, _ pairs: inout PairHistories) {
+  init(_ log: CallLog, _ identities: Identities, _ stores: ChatStores, _ pairs: inout PairHistories) {
     self.log = log
     self.identities = identities
-    for (index, call) in log.calls.enumerated() where call.name == "POST /createGroup" {
+    for (index, call) in log.calls.enumerated() where call.name == "POST /createGroup" && !call.isMalformed {
       guard let user = identities.caller(of: call, in: log) else {
-        hasUnseenCreation = hasUnseenCreation || !call.isTurnedAway
+        hasUnseenCreation = hasUnseenCreation || call.isUnknown || call.status == 200
         continue
       }
       if call.isUnknown { hasUnseenCreation = true }
       create(call, index, by: user, &pairs)
     }
     for (index, call) in log.calls.enumerated() {
-      guard !call.isTurnedAway, let user = identities.caller(of: call, in: log)?.number else { continue }
+      guard !call.isTurnedAway, !call.isMalformed else { continue }
+      let callers = identities.callers(of: call, in: log)
+      guard callers.count == 1, let user = callers.first?.number else {
+        if let group = call.arguments["group_id"]?.int, !callers.isEmpty { undecided.insert(group) }
+        continue
+      }
       switch call.name {
       case "POST /addGroupMember": change(call, index, by: user, isAdded: true, &pairs)
       case "POST /removeGroupMember": change(call, index, by: user, isAdded: false, &pairs)
@@ -62,10 +66,8 @@ struct GroupHistories {
     let name = name.lowercased()
     if identities.deletedNames.contains(name) { return nil }
     if let number = identities.number(of: name) { return GroupModel.Member(user: number, name: name) }
-    guard identities.numbers[name] == nil else { return nil }
-    let number = strangers[name] ?? -Int64(strangers.count + 1)
-    strangers[name] = number
-    return GroupModel.Member(user: number, name: name)
+    let numbers = identities.allNumbers(of: name)
+    return numbers.count == 1 ? GroupModel.Member(user: numbers[0], name: name) : nil
   }
 
   private static func names(_ answer: JSONValue) -> [String]? {
@@ -75,7 +77,7 @@ struct GroupHistories {
   // MARK: Members
 
   private mutating func create(
-    _ call: LoggedCall, _ index: Int, by user: ChatIdentities.User, _ pairs: inout PairHistories
+    _ call: LoggedCall, _ index: Int, by user: Identities.User, _ pairs: inout PairHistories
   ) {
     let named = (call.arguments["members"]?.array ?? []).map { $0.string ?? "" }
     if let status = call.status, status == 400 || status == 403 || status == 404 {
@@ -161,13 +163,15 @@ struct GroupHistories {
   private mutating func note(_ stores: ChatStores) {
     for (conversation, messages) in stores.stores.sorted(by: { $0.key < $1.key }) {
       guard case .group(let group) = conversation else { continue }
-      if stores.strange.contains(conversation) { undecided.insert(group) }
       for message in messages {
         let input = GroupModel.Input.store(
           by: message.sender, message.sequence.map(Int.init), seenBy: message.seenBy.sorted())
         entries[group, default: []].append(
           Entry(invoked: message.invoked, answered: message.answered, input: input, operation: message.call))
       }
+    }
+    for conversation in stores.undecided {
+      if case .group(let group) = conversation { undecided.insert(group) }
     }
     for refusal in stores.refusals {
       guard case .group(let group) = refusal.conversation, !stores.isReused(refusal) else { continue }

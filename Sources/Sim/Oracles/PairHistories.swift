@@ -7,15 +7,23 @@ struct PairHistories {
 
   private(set) var entries: [Conversation: [Entry]] = [:]
   private let log: CallLog
-  private let identities: ChatIdentities
+  private let identities: Identities
+  /// Pairs that are not judged: nobody knows which user made a request about them, or who sent a
+  /// message.
+  private(set) var undecided: Set<Conversation> = []
   /// Pairs of which one may have blocked the other, with the position of the first request.
   private var blocks: [Conversation: Int] = [:]
 
-  init(_ log: CallLog, _ identities: ChatIdentities, _ stores: ChatStores) {
+  init(_ log: CallLog, _ identities: Identities, _ stores: ChatStores) {
     self.log = log
     self.identities = identities
     for (index, call) in log.calls.enumerated() {
-      guard !call.isTurnedAway, let user = identities.caller(of: call, in: log)?.number else { continue }
+      guard !call.isTurnedAway, !call.isMalformed else { continue }
+      let callers = identities.callers(of: call, in: log)
+      guard callers.count == 1, let user = callers.first?.number else {
+        exclude(call, by: callers)
+        continue
+      }
       switch call.name {
       case "POST /addContact": add(call, index, by: user, name: call.arguments["contact"])
       case "add_contact": add(call, index, by: user, name: call.arguments["contact_username"])
@@ -29,7 +37,8 @@ struct PairHistories {
     for (index, call) in log.calls.enumerated() where call.name == "GET /getContacts" && call.status == 200 {
       if let user = identities.caller(of: call, in: log)?.number { list(call, index, of: user) }
     }
-    for conversation in stores.strange { entries[conversation] = nil }
+    for conversation in stores.undecided { if case .direct = conversation { undecided.insert(conversation) } }
+    for pair in undecided { entries[pair] = nil }
   }
 
   /// Whether one of two users may have blocked the other by a position.
@@ -45,6 +54,16 @@ struct PairHistories {
     let call = log.calls[index]
     entries[pair, default: []].append(
       Entry(invoked: call.interval.invoked, answered: call.answered, input: input, operation: index))
+  }
+
+  /// Excludes the pairs that a request may have changed which any of several users may have made.
+  private mutating func exclude(_ call: LoggedCall, by users: Set<Identities.User>) {
+    guard ["POST /addContact", "add_contact", "POST /changeContact"].contains(call.name) else { return }
+    for user in users {
+      for other in others(call, call.arguments["contact"] ?? call.arguments["contact_username"], than: user.number) {
+        undecided.insert(.between(user.number, other))
+      }
+    }
   }
 
   private static func side(_ user: Int64, _ other: Int64) -> PairModel.Side { user < other ? .low : .high }

@@ -29,6 +29,13 @@ struct Inventory {
     return lowest
   }
 
+  /// The higher of each count here and in `other`.
+  func highest(_ other: Inventory) -> Inventory {
+    var highest = self
+    highest.counts.merge(other.counts, uniquingKeysWith: max)
+    return highest
+  }
+
   private mutating func add(_ count: Int, _ what: String) { counts[what, default: 0] += count }
 
   /// A wait without the number of its connection.
@@ -52,6 +59,8 @@ struct Inventory {
     // With TLS, each of these connections has a stream and a context.
     ("System.SecureConnection", 16), ("System.SecureStream", 16), ("System.ByteBIO", 16),
     ("System.ClientContext", 16), ("System.Trust.authorities", 16),
+    // A connection that began before a new certificate keeps the former one.
+    ("System.ServerContext", 16), ("System.Certificate", 32), ("System.PrivateKey", 16),
     // Removed elements leave gaps, at most as many as there are elements. `index` has no gaps.
     (">.places", .max),
     // Users who came and left while nobody wanted them, at most 64 more than twice the users.

@@ -48,11 +48,12 @@ public struct ScenarioRunner: Sendable {
     let hasRestarts = stage.database == nil && (stage.services[0].deaths > 0 || stage.services[0].restarts > 0)
     let simulated = world.now
     let leftovers = scenario.end == nil && stuck.isEmpty ? stage.leftovers() : []
+    let hasDelegates = scenario.people.contains { $0.role == .vandal || $0.role == .caller && $0.isTrusted }
     // Who may publish to the queues may tell one service what another one did not say.
-    let hasDelegates = scenario.people.contains { [.vandal, .attacker, .caller].contains($0.role) }
     var unsound =
-      scenario.end == nil && stuck.isEmpty && !hasDelegates
-      ? DirectoryCheck.faults(of: stage.services.flatMap(\.files)) : []
+      scenario.end == nil && stuck.isEmpty
+      ? DirectoryCheck.faults(
+        of: stage.services.flatMap(\.files), isComparing: !hasDelegates && attackers.isEmpty) : []
     if stage.database != nil, scenario.end == nil, stuck.isEmpty { unsound += SimulatedDatabase.breaches(in: world) }
     world.end()
     let delays = world.stalls.filter { [$0.from, $0.to].sorted() == [Scenario.chatNode, Scenario.usersNode] }
@@ -68,7 +69,9 @@ public struct ScenarioRunner: Sendable {
       attack: attack,
       callers: CallerEvidence(
         histories.callers, disturbances: [Self.boot] + stage.driver.disturbances + world.stalls.map(\.time)),
-      contract: ContractEvidence(histories.log, hasRestarts: hasRestarts))
+      contract: ContractEvidence(
+        histories.log, hasRestarts: hasRestarts,
+        hasDelegates: hasDelegates))
     let violations = Oracle.judge(evidence, endedEarly: scenario.end != nil)
     let tally = histories.tally
     tally.add(evidence.contract.decided, to: .decided)

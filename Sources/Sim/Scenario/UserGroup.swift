@@ -29,6 +29,9 @@ public struct UserGroup: Sendable {
   /// The same for attackers and callers.
   var connectionActions: [(action: ConnectionKind, weight: Int)] = ConnectionKind.allCases.map { ($0, 1) }
 
+  /// Whether callers are trusted as a service is: those who are clients of the broker.
+  var isTrusted: Bool { connectionActions.contains { $0.action == .queues || $0.action == .amqp } }
+
   /// The users that a customer requests.
   var users = 1
   /// The most messages that a worker publishes at once.

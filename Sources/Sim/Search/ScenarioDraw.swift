@@ -98,7 +98,7 @@ public struct ScenarioDraw {
     let names = Self.groups(JSONValue.object(members))
     faults += self.faults(drawn.nodes, names, seconds, most: isSpecial ? 1 : 4)
     members.append(.init("faults", .array(faults)))
-    if endsAtRest(drawn.nodes, kind) { members.append(.init("atRest", true)) }
+    if endsAtRest(drawn.nodes, people, kind) { members.append(.init("atRest", true)) }
     if !planted.isEmpty { members.append(.init("plant", .array(planted.map { .string($0) }))) }
     var scenario = isSpecial || kind == "calls" ? .object(members) : attacked(.object(members), kind)
     if kind == "accounts" { scenario = onServer(scenario, seconds) }

@@ -9,8 +9,7 @@ extension ScenarioDraw {
   func secured(_ scenario: JSONValue, _ nodes: [String], _ seconds: Int) -> JSONValue {
     guard secrets.chance(Self.share) else { return scenario }
     let topology = scenario["topology"] ?? .object([])
-    // At rest a service may hold a replaced certificate, which nobody has explained yet.
-    let secure = scenario.removing("atRest").setting("topology", topology.setting("tls", true))
+    let secure = scenario.setting("topology", topology.setting("tls", true))
     guard secrets.chance(0.5) else { return secure }
     let node = JSONValue.string(secrets.pick(nodes))
     let fault: JSONValue =

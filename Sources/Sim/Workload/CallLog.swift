@@ -18,6 +18,8 @@ struct LoggedCall {
   let arguments: JSONValue
   /// The bearer token.
   let token: String?
+  /// Whether the arguments do not have the shape that the service names: it has to refuse them.
+  var isMalformed = false
   var interval: Interval
   /// The status of the answer; nil if none came. An acknowledgement counts as 200 unless it is an
   /// error, which counts as 400.
@@ -47,7 +49,7 @@ struct SocketRecord {
 
 /// The requests that clients of a run made and the events that they received, in one order.
 ///
-/// The model of the contract judges it. Callers have a log of their own (`CallerHistory`).
+/// The model of the contract judges it.
 final class CallLog: Timeline {
   private(set) var calls: [LoggedCall] = []
   private(set) var sockets: [SocketRecord] = []
@@ -56,19 +58,21 @@ final class CallLog: Timeline {
 
   /// Notes a request to the service of a node, in the step that sends it. Returns its index.
   func begin(
-    _ person: String, at node: String, _ name: String, _ arguments: JSONValue, token: String? = nil
+    _ person: String, at node: String, _ name: String, _ arguments: JSONValue, token: String? = nil,
+    isMalformed: Bool = false
   ) -> Int {
     add(
       LoggedCall(
-        person: person, way: .http(node), name: name, arguments: arguments, token: token, interval: begin()))
+        person: person, way: .http(node), name: name, arguments: arguments, token: token, isMalformed: isMalformed,
+        interval: begin()))
   }
 
   /// Notes an event that a client emits on a socket. Returns the index of the call.
-  func begin(_ socket: Int, _ name: String, _ data: JSONValue) -> Int {
+  func begin(_ socket: Int, _ name: String, _ data: JSONValue, isMalformed: Bool = false) -> Int {
     add(
       LoggedCall(
         person: sockets[socket].person, way: .socket(socket), name: name, arguments: data, token: nil,
-        interval: begin()))
+        isMalformed: isMalformed, interval: begin()))
   }
 
   private func add(_ call: LoggedCall) -> Int {

@@ -5,7 +5,7 @@ enum CustomerInvariants {
       "SEQ is 1, 2, 3, … in each transcript",
       """
       SELECT supervisor FROM session_messages GROUP BY supervisor HAVING min(seq) <> 1 OR max(seq) <> count(*)
-      """),
+      """, isAboutOthers: true),
     Invariant(
       "a session is pending, being initialized or running, and a running one has a supervisor",
       """

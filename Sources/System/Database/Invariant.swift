@@ -3,14 +3,18 @@
 struct Invariant: Sendable {
   /// The promise in one sentence.
   let promise: String
+  /// Whether the rows are what another service has told. The promise holds as long as that service
+  /// keeps its own.
+  let isAboutOthers: Bool
   private let find: @Sendable (SQLSession) async throws -> [String]
 
   /// The maximum number of rows that are reported for a promise.
   static let maximumReported = 5
 
   /// An invariant in SQL: a query for one text in each row that breaks the promise.
-  init(_ promise: String, _ sql: String) {
+  init(_ promise: String, _ sql: String, isAboutOthers: Bool = false) {
     self.promise = promise
+    self.isAboutOthers = isAboutOthers
     let query = "SELECT * FROM (\(sql)) AS broken LIMIT \(Self.maximumReported)"
     find = { session in try await session.query(SQLText(query)) { $0.text(0) } }
   }
@@ -18,6 +22,7 @@ struct Invariant: Sendable {
   /// An invariant in Swift: the rows that break the promise.
   init(_ promise: String, find: @escaping @Sendable (SQLSession) async throws -> [String]) {
     self.promise = promise
+    isAboutOthers = false
     self.find = find
   }
 

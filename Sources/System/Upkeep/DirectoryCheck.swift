@@ -19,13 +19,17 @@ public struct DirectoryCheck: Sendable {
     } + breaches
   }
 
-  /// Checks all databases of a directory. Copies their logs into them.
-  public init(of storage: any Storage) throws(DatabaseError) {
+  /// Checks all databases of a directory, and compares them with each other unless `isComparing` is
+  /// false. Then promises about what one service has told another are left out, too. Copies their
+  /// logs into them.
+  public init(of storage: any Storage, isComparing: Bool = true) throws(DatabaseError) {
     let found = try DatabaseFile.asDatabaseError { () throws(StorageError) in
       try DataDirectory.databases(in: storage)
     }
-    for database in found { databases.append((database, try DatabaseCheck(database, in: storage))) }
-    guard !isDamaged else { return }
+    for database in found {
+      databases.append((database, try DatabaseCheck(database, in: storage, isComparing: isComparing)))
+    }
+    guard !isDamaged, isComparing else { return }
     let current = databases.filter { $0.check.version == $0.database.migrations.version }.map(\.database.path)
     for rule in Self.rules where current.contains(rule.first.path) && current.contains(rule.second.path) {
       let connection = try SQLConnection(path: rule.first.path, vfs: StorageVFS(storage), synchronous: true)
@@ -34,8 +38,8 @@ public struct DirectoryCheck: Sendable {
     }
   }
 
-  /// Promises about two databases. They hold at each moment, since a service commits before it tells
-  /// the next one.
+  /// Promises about two databases. They hold at each moment, since a service commits before it
+  /// tells the next one.
   private static let rules: [(first: ServiceDatabase, second: ServiceDatabase, invariant: Invariant)] = [
     (
       ChatService.database, UserService.database,
@@ -71,10 +75,10 @@ public struct DirectoryCheck: Sendable {
 }
 
 extension DirectoryCheck {
-  /// The faults of databases in memory, a line each.
-  public static func faults(of files: [(name: String, bytes: [UInt8])]) -> [String] {
+  /// The faults of databases in memory, a line each. `isComparing` as for `init`.
+  public static func faults(of files: [(name: String, bytes: [UInt8])], isComparing: Bool) -> [String] {
     do throws(DatabaseError) {
-      return try DirectoryCheck(of: MemoryStorage(files)).lines
+      return try DirectoryCheck(of: MemoryStorage(files), isComparing: isComparing).lines
     } catch {
       return [error.reason]
     }

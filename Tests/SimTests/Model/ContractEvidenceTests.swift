@@ -12,6 +12,12 @@ struct ContractEvidenceTests {
     private(set) lazy var log = CallLog { [unowned self] in time }
     private var users: [String: Int64] = [:]
 
+    /// The id of a session that is long enough to work without an access token.
+    static func session(_ person: String) -> String {
+      let name = "session of \(person)"
+      return name + String(repeating: ".", count: 32 - name.count)
+    }
+
     func call(
       _ person: String, _ node: String, _ name: String, _ arguments: JSONValue, _ status: Int, _ answer: JSONValue = [:]
     ) {
@@ -21,7 +27,7 @@ struct ContractEvidenceTests {
     }
 
     func chat(_ person: String, _ name: String, _ arguments: JSONValue, _ status: Int, _ answer: JSONValue = [:]) {
-      let session: [JSONValue.Member] = [.init("sessionID", .string("session of \(person)"))]
+      let session: [JSONValue.Member] = [.init("sessionID", .string(Self.session(person)))]
       call(person, "chat", name, .object(session + arguments.members!), status, answer)
     }
 
@@ -30,7 +36,7 @@ struct ContractEvidenceTests {
       users[person] = number
       call(
         person, "chat", "POST /login", ["username": .string(person), "password": "p"], 200,
-        ["sessionID": .string("session of \(person)"), "user_id": .int(number), "username": .string(person)])
+        ["sessionID": .string(Self.session(person)), "user_id": .int(number), "username": .string(person)])
     }
 
     /// A request about a contact with an answer that has the contact.
@@ -119,13 +125,13 @@ struct ContractEvidenceTests {
   @Test("a message that was heard is read later")
   func vanished() {
     let script = Self.befriended()
-    let socket = script.log.open("bob", namespace: "/", session: "session of bob")
+    let socket = script.log.open("bob", namespace: "/", session: Script.session("bob"))
     script.log.connected(socket)
-    let sending = script.log.open("ann", namespace: "/", session: "session of ann")
+    let sending = script.log.open("ann", namespace: "/", session: Script.session("ann"))
     script.log.connected(sending)
     _ = script.log.begin(
       sending, "send_message",
-      ["sessionID": "session of ann", "recipient_id": 2, "content": "hello", "client_id": "1"])
+      ["sessionID": .string(Script.session("ann")), "recipient_id": 2, "content": "hello", "client_id": "1"])
     script.chat("ann", "GET /getContactMessages", ["contact": "bob"], 200, [])
     #expect(script.breaches() == [])
     let message: JSONValue = [
@@ -185,5 +191,94 @@ struct ContractEvidenceTests {
     let early = Script()
     early.call("ann", "users", "POST /login", ["user": "ann", "password": "guess"], 429)
     #expect(early.breaches() == ["throttle"])
+  }
+
+  @Test("a session works only when somebody has opened it, and a short one needs an access token")
+  func openings() {
+    let script = Self.befriended()
+    script.call("eve", "chat", "GET /getContacts", ["sessionID": .string(Script.session("nobody"))], 401)
+    script.call("eve", "users", "POST /login", ["user": "ann", "password": "p"], 200, ["access_token": "t"])
+    #expect(script.breaches() == [])
+    let opened = script.log.begin("eve", at: "users", "POST /add-session", ["session_id": "short"], token: "t")
+    script.log.end(opened, status: 200, [:])
+    script.call("eve", "chat", "GET /getContacts", ["sessionID": "short"], 401)
+    #expect(script.breaches() == [])
+    script.call("eve", "chat", "GET /getContacts", ["sessionID": "short"], 200, [])
+    #expect(script.breaches().contains("sessions"))
+    let other = Self.befriended()
+    other.call("eve", "chat", "GET /getContacts", ["sessionID": .string(Script.session("nobody"))], 200, [])
+    #expect(other.breaches() == ["sessions"])
+  }
+
+  @Test("a session whose login was not answered is its owner's once a list has it")
+  func listed() {
+    for isListed in [true, false] {
+      let script = Self.grouped()
+      script.call("eve", "users", "POST /login", ["user": "ann", "password": "p"], 200, ["access_token": "t"])
+      let id = JSONValue.string(Script.session("lost"))
+      let list = script.log.begin("eve", at: "users", "GET /get-sessions", [:], token: "t")
+      script.log.end(list, status: 200, ["sessions": isListed ? [["session_id": id]] : []])
+      script.call(
+        "eve", "chat", "POST /removeGroupMember", ["sessionID": id, "group_id": 7, "member": "bob"], 200,
+        ["members": ["ann"]])
+      script.chat("bob", "GET /getGroups", [:], 200, [])
+      #expect(script.breaches().contains("sessions") == !isListed)
+      #expect(script.breaches().contains("groups") == !isListed)
+    }
+  }
+
+  @Test("a session that was added at the User Service is its owner's")
+  func added() {
+    for (adder, isAllowed) in [("ann", true), ("bob", false)] {
+      let script = Self.grouped()
+      script.call("eve", "users", "POST /login", ["user": .string(adder), "password": "p"], 200, ["access_token": "t"])
+      let id = JSONValue.string(Script.session("eve"))
+      let opened = script.log.begin("eve", at: "users", "POST /add-session", ["session_id": id], token: "t")
+      script.log.end(opened, status: 200, [:])
+      script.call(
+        "eve", "chat", "POST /removeGroupMember",
+        ["sessionID": id, "group_id": 7, "member": .string(adder == "ann" ? "bob" : "ann")], 200,
+        ["members": [.string(adder)]])
+      #expect(script.breaches() == (isAllowed ? [] : ["groups"]))
+    }
+  }
+
+  @Test("requests that do not fit their row change nothing")
+  func malformed() {
+    let script = Self.befriended()
+    let call = script.log.begin(
+      "ann", at: "chat", "POST /changeContact",
+      ["sessionID": .string(Script.session("ann")), "contact": "bob", "status": "blocked", "x": 1], isMalformed: true)
+    script.log.end(call, status: 400, ["error": "no"])
+    #expect(script.breaches() == [])
+  }
+
+  @Test("every message was sent by somebody")
+  func phantoms() {
+    let script = Self.befriended()
+    let message: JSONValue = [
+      "message_id": 1, "seq": 1, "sender_id": 1, "sender_username": "ann", "recipient_id": 2, "content": "hello",
+      "type": "text", "timestamp": "", "is_group": false,
+    ]
+    script.chat("bob", "GET /getContactMessages", ["contact": "ann"], 200, [message])
+    #expect(script.breaches() == ["contacts"])
+  }
+
+  @Test("failures with an email and with a username count for one account, and those of others do not")
+  func failuresByEmail() {
+    for (others, isAllowed) in [(0, false), (6, true)] {
+      let script = Script()
+      script.call(
+        "ann", "users", "POST /register", ["email": "a@example.com", "username": "ann", "password": "p"], 201)
+      for number in 0..<(11 - others) {
+        script.call(
+          "eve", "users", "POST /login", ["user": number % 2 == 0 ? "ann" : "a@example.com", "password": "x"], 401)
+      }
+      for _ in 0..<others { script.call("eve", "chat", "POST /login", ["username": "bob", "password": "x"], 401) }
+      script.call("ann", "users", "POST /login", ["user": "ann", "password": "p"], 200)
+      #expect(script.breaches() == (isAllowed ? [] : ["throttle"]))
+      script.call("ann", "users", "POST /login", ["user": "bob", "password": "p"], 429)
+      #expect(script.breaches() == ["throttle"])
+    }
   }
 }

@@ -18,7 +18,7 @@ struct CallerOracleTests {
   private static func call(_ position: Int, _ ending: CallerRequest.Ending) -> CallerRequest {
     var interval = Interval(invoked: position, invokedAt: Int64(position))
     (interval.answered, interval.answeredAt) = (position + 1, Int64(position) + 1)
-    return CallerRequest(person: "cal", row: row, what: "GET /messages", interval: interval, ending: ending)
+    return CallerRequest(person: "cal", row: row, what: "GET /messages", interval: interval, ending: ending, log: 0)
   }
 
   private static func answer(_ status: Int, _ places: [Int64] = []) -> CallerRequest.Ending {
@@ -92,7 +92,7 @@ struct CallerOracleTests {
     users.start()
     world.run(until: .seconds(2))
     #expect(
-      DirectoryCheck.faults(of: users.files) == [
+      DirectoryCheck.faults(of: users.files, isComparing: true) == [
         "accounts.db: the event of a deleted user is not above the last event: event 9"
       ])
     let oracle = try #require(Oracle.all.first { $0.name == "sound" })
@@ -146,5 +146,36 @@ struct CallerOracleTests {
       return [most, Holdings(of: pool).counts["System.HTTPClientPool.idle"]]
     }
     #expect(idle == [5, 1])
+  }
+
+  @Test("arguments that do not have the shape of their row are refused")
+  func malformed() {
+    var call = Self.call(0, Self.answer(200))
+    let history = CallerHistory { 0 }
+    history.calls = [call]
+    #expect(CallerOracles.documented(CallerEvidence(history)).isEmpty)
+    call.isMalformed = true
+    history.calls = [call]
+    #expect(CallerOracles.documented(CallerEvidence(history)).count == 1)
+  }
+
+  @Test("the shape of a value is judged as the services do")
+  func shapes() {
+    let text = Schema.string(.init(minimumLength: 1, maximumLength: 3))
+    let row = Schema.object([
+      .init("a", text), .init("b", .array(of: .integer(minimum: 1), maximum: 2), isRequired: false),
+    ])
+    let values: [(JSONValue, Bool)] = [
+      (["a": "x"], true), (["a": "xyz", "b": [1, 2], "c": true], true), ([:], false), (["a": ""], false),
+      (["a": "wxyz"], false), (["a": 1], false), (["a": "x", "b": [0]], false), (["a": "x", "b": [1, 2, 3]], false),
+      ([], false), (.null, false),
+    ]
+    for (value, isFit) in values {
+      #expect(row.fits(value) == isFit, "\(value.text)")
+      #expect((row.fault(in: value) == nil) == isFit, "\(value.text)")
+    }
+    #expect(Schema.integer().inQuery(["7"]) == 7)
+    #expect(Schema.boolean.inQuery(["true"]) == true)
+    #expect(Schema.integer().inQuery(["x"]) == "x")
   }
 }

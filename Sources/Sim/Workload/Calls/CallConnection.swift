@@ -7,6 +7,10 @@ struct CallRequest {
   /// The arguments, from which the caller learns when they are accepted.
   let arguments: [JSONValue.Member]
   let token: JSONValue?
+  /// The bearer token that it shows.
+  let proof: String?
+  /// The arguments as the service reads them: in a query all values are texts.
+  let sent: JSONValue
   let bytes: [UInt8]
 
   /// Makes a request. `proof` is the token that it shows.
@@ -17,8 +21,11 @@ struct CallRequest {
     self.row = row
     self.arguments = arguments
     self.token = token
+    self.proof = proof
+    let isQuery = row.route.arguments != nil && row.route.method == "GET"
+    sent = isQuery ? Self.read(arguments, row.fields ?? []) : .object(arguments)
     var target = row.route.path
-    if row.route.arguments != nil, row.route.method == "GET", !arguments.isEmpty {
+    if isQuery, !arguments.isEmpty {
       target += "?" + arguments.flatMap(Self.pairs).joined(separator: "&")
     }
     var head = "\(row.route.method) \(target) HTTP/1.1\r\nhost: \(row.address)\r\n"
@@ -35,8 +42,23 @@ struct CallRequest {
 
   /// The pairs of a query for a member; an array has one for each element.
   private static func pairs(_ member: JSONValue.Member) -> [String] {
-    (member.value.array ?? [member.value]).map { "\(member.name)=\(PercentEncoding.encode($0.string ?? $0.text))" }
+    texts(member).map { "\(member.name)=\(PercentEncoding.encode($0))" }
   }
+
+  private static func texts(_ member: JSONValue.Member) -> [String] {
+    (member.value.array ?? [member.value]).map { $0.string ?? $0.text }
+  }
+
+  private static func read(_ arguments: [JSONValue.Member], _ fields: [Schema.Field]) -> JSONValue {
+    .object(
+      fields.compactMap { field in
+        let texts = arguments.filter { $0.name == field.name }.flatMap(texts)
+        return texts.isEmpty ? nil : .init(field.name, field.schema.inQuery(texts))
+      })
+  }
+
+  /// Whether the arguments do not have the shape that the row names.
+  var isMalformed: Bool { row.shape.map { !$0.fits(sent) } ?? false }
 
   /// Without secrets and without the head.
   var what: String { "\(row.service): \(row.name) \(JSONValue.object(arguments).text)" }

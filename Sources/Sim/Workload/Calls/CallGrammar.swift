@@ -14,8 +14,8 @@ final class CallGrammar {
   private let name: String
   private var names = 0
 
-  /// The password of every account of a caller.
-  static let password = "correct horse"
+  /// The password of every account of a caller. No other user has it.
+  static let password = "battery staple"
   private static let spoiling = 0.06
   /// The longest text that is drawn at a limit.
   private static let longest = 70_000

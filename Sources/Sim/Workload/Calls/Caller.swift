@@ -8,9 +8,12 @@ final class CallerState {
   let known: KnownValues
   let history: CallerHistory
   let grammar: CallGrammar
-  /// Whether there are no other users. Among others a caller leaves alone what a trusted client may
-  /// take from them: the pool of users, and whatever is for services.
+  /// Whether there are no other users. Among others a caller leaves alone what a client may take from
+  /// them: the pool of users.
   let isAlone: Bool
+  /// Whether the caller is trusted as a service is: it shows the service token, and speaks for any
+  /// service over the queues.
+  let isTrusted: Bool
   fileprivate let tables: ServedTables
 
   init(_ user: UserState, _ known: KnownValues, _ history: CallerHistory, _ tables: ServedTables, isAlone: Bool) {
@@ -19,6 +22,7 @@ final class CallerState {
     self.history = history
     self.tables = tables
     self.isAlone = isAlone
+    isTrusted = isAlone && user.behavior.isTrusted
     grammar = CallGrammar(user.stream, known, name: user.name)
   }
 
@@ -31,7 +35,7 @@ final class CallerState {
   /// The events that it emits.
   var events: [MessageCall] { tables.events.filter { namespaces.contains($0.row.channel) } }
   /// The queue messages that it publishes.
-  var messages: [MessageCall] { isAlone ? tables.messages : [] }
+  var messages: [MessageCall] { isTrusted ? tables.messages : [] }
 
   /// The namespaces that it connects to. Among others it does not join the pool of users.
   var namespaces: [String] {

@@ -19,8 +19,11 @@ struct CallerRequest {
   let row: CallRow
   /// Method, target and arguments, for reports.
   let what: String
+  var isMalformed = false
   var interval: Interval
   var ending = Ending.unanswered
+  /// Its index in the log of all clients.
+  let log: Int
 
   var status: Int? { if case .answered(let response) = ending { response.status } else { nil } }
 }

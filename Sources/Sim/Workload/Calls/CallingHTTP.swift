@@ -81,7 +81,7 @@ final class CallingHTTP {
     var (token, proof): (JSONValue?, String?)
     switch row.route.access {
     case .anyone: break
-    case .service, .operators: if caller.isAlone { proof = Scenario.serviceToken }
+    case .service, .operators: if caller.isTrusted { proof = Scenario.serviceToken }
     case .user:
       token = known.draw([ValueKind.accessToken], stream)
       proof = token?.string ?? "none"
@@ -190,14 +190,23 @@ final class CallingHTTP {
   // MARK: What is seen
 
   private func begin(_ request: CallRequest) -> Int {
-    let history = caller.history
+    let (history, user) = (caller.history, caller.user)
+    // The nodes of the User Service are one service.
+    let isUserService = user.behavior.usersNodes.contains(request.row.service)
+    let log = user.log.begin(
+      user.name, at: isUserService ? Scenario.usersNode : request.row.service, request.row.name, request.sent,
+      token: request.proof,
+      isMalformed: request.isMalformed)
     history.calls.append(
-      CallerRequest(person: caller.user.name, row: request.row, what: request.what, interval: history.begin()))
+      CallerRequest(
+        person: user.name, row: request.row, what: request.what, isMalformed: request.isMalformed,
+        interval: history.begin(), log: log))
     return history.calls.count - 1
   }
 
   private func end(_ record: Int, _ ending: CallerRequest.Ending) {
     caller.history.calls[record].ending = ending
+    if case .answered(let response) = ending { caller.user.log.end(caller.history.calls[record].log, response) }
     caller.history.end(&caller.history.calls[record].interval)
   }
 

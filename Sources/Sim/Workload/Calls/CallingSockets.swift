@@ -9,7 +9,9 @@ final class CallSocket {
   var namespaces: [String] = []
   var hasEnded = false
   /// The records of events that wait for an acknowledgement, by namespace and number.
-  var waiting: [String: Int] = [:]
+  var waiting: [String: (record: Int, log: Int)] = [:]
+  /// The index of each namespace in the log of all clients.
+  var logs: [String: Int] = [:]
 
   init(_ client: SocketIOClient, _ session: JSONValue) {
     self.client = client
@@ -46,9 +48,14 @@ final class CallingSockets {
       case 1: try await end(socket, inOrder: false)
       case 2:
         let namespace = stream.pick(caller.namespaces)
+        note(socket, namespace)
         try await socket.client.join(namespace, auth: authentication(socket.session))
       case 3:
         let (step, namespace) = (stream.pick(RudeStep.onOneSocket), stream.pick(caller.namespaces))
+        note(socket, namespace)
+        for (name, data) in step.events(namespace) {
+          _ = caller.user.log.begin(socket.logs[namespace]!, name, data, isMalformed: true)
+        }
         try await step.take(socket.client, namespace, authentication(socket.session))
       case 4:
         // The same event again, after a reconnect.
@@ -66,6 +73,13 @@ final class CallingSockets {
 
   private func authentication(_ session: JSONValue) -> JSONValue { ["sessionID": session] }
 
+  /// Notes that a socket asks for a namespace, unless it is in it.
+  private func note(_ socket: CallSocket, _ namespace: String) {
+    guard socket.logs[namespace] == nil else { return }
+    socket.logs[namespace] = caller.user.log.open(
+      caller.user.name, namespace: namespace, session: socket.session.string ?? socket.session.text)
+  }
+
   private func open() async throws {
     guard let session = caller.known.draw([ValueKind.session], stream) else { return }
     guard let socket = try await open(with: session), stream.chance(0.2) else { return }
@@ -80,7 +94,9 @@ final class CallingSockets {
     let socket = CallSocket(client, session)
     let namespace = stream.pick(caller.namespaces)
     caller.user.lastSeen = "opens a socket to \(namespace)"
+    note(socket, namespace)
     do { try await client.connect(namespace: namespace, auth: authentication(session)) } catch {
+      end(logs: socket)
       await client.abandon()
       throw error
     }
@@ -104,6 +120,10 @@ final class CallingSockets {
     caller.user.lastSeen = "emits \(event.row.name) \(data.text)"
     last = (event, data)
     let isAcknowledged = stream.chance(0.8)
+    // A CONNECT may be under way although an earlier one was refused.
+    note(socket, event.row.channel)
+    let log = caller.user.log.begin(
+      socket.logs[event.row.channel]!, event.row.name, data, isMalformed: !event.row.data.fits(data))
     let history = caller.history
     var record: Int?
     if isAcknowledged {
@@ -114,13 +134,18 @@ final class CallingSockets {
     }
     let id = try await socket.client.emit(
       event.row.name, SocketPayload([data]), namespace: event.row.channel, acknowledged: isAcknowledged)
-    if let id, let record { socket.waiting["\(event.row.channel) \(id)"] = record }
+    if let id, let record { socket.waiting["\(event.row.channel) \(id)"] = (record, log) }
   }
 
   private func end(_ socket: CallSocket, inOrder: Bool) async throws {
     socket.hasEnded = true
+    end(logs: socket)
     sockets.removeAll(where: \.hasEnded)
     if inOrder { await socket.client.close() } else { await socket.client.abandon() }
+  }
+
+  private func end(logs socket: CallSocket) {
+    for namespace in socket.logs.keys.sorted() { caller.user.log.ended(socket.logs[namespace]!) }
   }
 
   /// Ends all sockets.
@@ -137,24 +162,32 @@ final class CallingSockets {
       // The socket has ended.
     }
     socket.hasEnded = true
+    end(logs: socket)
     await socket.client.abandon()
   }
 
   private func hear(_ event: SocketIOClient.Event, on socket: CallSocket) {
+    let log = caller.user.log
     switch event {
     case .connected(let namespace, _):
       socket.namespaces.append(namespace)
+      note(socket, namespace)
+      log.connected(socket.logs[namespace]!)
     case .disconnected(let namespace):
       socket.namespaces.removeAll { $0 == namespace }
+      if let index = socket.logs.removeValue(forKey: namespace) { log.ended(index) }
     case .refused(_, RudeStep.refusal): break
-    case .refused(_, let message):
+    case .refused(let namespace, let message):
+      if let index = socket.logs.removeValue(forKey: namespace) { log.refused(index, message) }
       if message == "no such session" { caller.known.lose(socket.session, named: ValueKind.session) }
-    case .event(_, _, let payload):
+    case .event(let namespace, let name, let payload):
+      if let index = socket.logs[namespace] { log.received(index, name, payload.arguments.first ?? .null) }
       for argument in payload.arguments { caller.known.learn(argument, named: "") }
     case .acknowledged(let namespace, let id, let payload):
       let answer = payload.arguments.first ?? .null
       caller.known.learn(answer, named: "")
-      guard let record = socket.waiting.removeValue(forKey: "\(namespace) \(id)") else { return }
+      guard let (record, index) = socket.waiting.removeValue(forKey: "\(namespace) \(id)") else { return }
+      log.end(index, acknowledgement: answer)
       caller.history.emits[record].answer = answer
       caller.history.end(&caller.history.emits[record].interval)
     }

@@ -36,6 +36,9 @@ struct CallRow {
     return fields.contains { $0.name == "seq" }
   }
 
+  /// The shape of the input; nil for a route without input.
+  var shape: Schema? { route.body ?? route.arguments.map { .object($0) } }
+
   /// The method and the path.
   var name: String { "\(route.method) \(route.path)" }
 
