@@ -18,6 +18,8 @@ public actor SupervisorHost: Service {
   private let serialExecutor: ActorExecutor
   private(set) var sessions: [SupervisorID: Running] = [:]
   private var isClosed = false
+  /// How often the manager was asked about sessions that run here.
+  private var checks = 0
 
   struct Running {
     var session: SupervisorSession
@@ -90,16 +92,32 @@ public actor SupervisorHost: Service {
   }
 
   private func sendHeartbeats() async {
+    var last = environment.clock.now
     while !isClosed {
       do {
         // Waits for the broker, so that heartbeats do not pile up while it is away.
         try await client.publish(Self.toManager(QueueMessage("HEARTBEAT", ["HOST": .string(name.text)])))
+        if environment.clock.now - last > options.heartbeat * 2 { await checkSessions() }
+        last = environment.clock.now
         try await environment.clock.sleep(for: options.heartbeat)
       } catch {
         return
       }
     }
   }
+
+  /// Asks for the sessions that run here again. Other hosts may have taken them while this one was
+  /// not heard; then the manager refuses, and they are over here.
+  private func checkSessions() async {
+    for id in sessions.keys.sorted() {
+      guard let session = sessions[id]?.session, session.status == .running else { continue }
+      checks += 1
+      await client.post(Self.toManager(session.begin(attempt: Self.firstCheck + checks)))
+    }
+  }
+
+  /// Tells the ids of these questions from those of the first ones.
+  private static let firstCheck = 1_000_000
 
   // MARK: Offers
 
@@ -232,8 +250,8 @@ public actor SupervisorHost: Service {
     await stopConsuming(running.consumers, for: session.id)
   }
 
-  /// Ends consumers of a session. The manager deletes its queues, and declares them itself as long as
-  /// it has the session, so the next connection must not declare them from here.
+  /// Ends consumers of a session. The manager deletes its queues, and declares them itself as long
+  /// as it has the session, so the next connection must not declare them from here.
   private func stopConsuming(_ consumers: [Int], for id: SupervisorID) async {
     for consumer in consumers { await client.cancel(consumer) }
     guard sessions[id] == nil else { return }
