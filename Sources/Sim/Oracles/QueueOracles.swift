@@ -29,6 +29,10 @@ enum QueueOracles {
       "within-length", "a full queue keeps at most its length, the newest messages, and dead-letters the others",
       .atOnce, over: \.sessions.limits
     ) { $0.flatMap(withinLength) },
+    Oracle(
+      "queue-model", "queues give their messages as the model says, and answer while no fault is there", .atOnce,
+      over: \.self
+    ) { evidence in evidence.sessions.methods.flatMap { queueModel($0, evidence.callers.disturbances) } },
   ]
 
   /// Every message that no service can read is a dead letter, unless an operator has dropped it. It may be
@@ -152,5 +156,17 @@ enum QueueOracles {
       }
     }
     return []
+  }
+
+  // MARK: Methods
+
+  static func queueModel(_ log: MethodLog, _ disturbances: [ClosedRange<Int64>]) -> [Breach] {
+    if let breach = log.breach {
+      return [Breach("queues give their messages as the model says", ["\(log.worker):"] + breach)]
+    }
+    let missing = log.missing.first { missing in !disturbances.contains { $0.overlaps(missing.time) } }
+    guard let (what, time) = missing else { return [] }
+    let times = "from \(VirtualTime.text(time.lowerBound)) to \(VirtualTime.text(time.upperBound))"
+    return [Breach("a queue answers while no fault is there", ["\(log.worker): \(times) nothing came: \(what)"])]
   }
 }

@@ -76,6 +76,7 @@ public struct ScenarioRunner: Sendable {
     let tally = histories.tally
     tally.add(evidence.contract.decided, to: .decided)
     tally.add(evidence.contract.notDecided, to: .notDecided)
+    for log in histories.sessions.methods { tally.count(log.isUndecided ? .notDecided : .decided) }
     return RunResult(
       seed: seed, hash: world.hash.value, violations: violations, counts: tally.counts,
       strikes: stage.driver.strikes, steps: world.scheduler.steps, simulated: simulated,

@@ -42,6 +42,8 @@ public struct UserGroup: Sendable {
   var failing = 0.1
   /// Whether a worker uses queues with limits: expiry, priorities and lengths.
   var limits = false
+  /// Whether a worker uses all methods of AMQP on queues with any arguments.
+  var methods = false
   /// Devices of each chat user.
   var devices = 1
   /// The others that each chat user knows.

@@ -10,7 +10,7 @@ extension UserGroup {
     .user: ["transports", "rude"],
     .customer: ["users"],
     .caller: ["devices", "transports"],
-    .worker: ["batch", "workTime", "failing", "limits"],
+    .worker: ["batch", "workTime", "failing", "limits", "methods"],
   ]
 
   /// Reads a group. A wrong value is noted, and the default stays.
@@ -33,6 +33,7 @@ extension UserGroup {
     value.read("workTime", into: &workTime) { try $0.duration(Bounds.pause) }
     value.read("failing", into: &failing) { try $0.chance() }
     value.read("limits", into: &limits) { try $0.bool() }
+    value.read("methods", into: &methods) { try $0.bool() }
     value.read("users", into: &users) { try $0.int(Bounds.each) }
     value.read("devices", into: &devices) { try $0.int(Bounds.each) }
     value.read("contacts", into: &contacts) { try $0.int(Bounds.each) }

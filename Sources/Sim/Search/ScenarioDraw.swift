@@ -59,6 +59,7 @@ public struct ScenarioDraw {
       ? "calls"
       : stream.pick([
         "accounts", "accounts", "chat", "chat", "chat", "sessions", "sessions", "sessions", "sessions", "queues",
+        "queues",
       ])
     let drawn = beginning(kind)
     let isSpecial = drawn.situation != .none
@@ -292,27 +293,6 @@ public struct ScenarioDraw {
   }
 
   static let crowd = 6
-
-  private func workers(busy: Bool) -> [JSONValue] {
-    // Messages expire, have priorities, are dropped from full queues, and become dead letters.
-    if !busy, stream.chance(0.3) {
-      return [
-        [
-          "name": "limited", "role": "worker", "limits": true, "count": .int(Int64(1 + stream.choose(3))),
-          "thinkTime": .string(stream.pick(["150ms", "400ms", "1s"])), "batch": .int(stream.pick([5, 20, 60])),
-        ]
-      ]
-    }
-    return [
-      [
-        "name": "work", "role": "worker", "count": .int(Int64(1 + stream.choose(3))),
-        "thinkTime": .string(stream.pick(busy ? ["150ms", "400ms"] : ["150ms", "400ms", "1s"])),
-        "batch": .int(busy ? 100 : stream.pick([1, 5, 20, 100])),
-        "workTime": .string(stream.pick(busy ? ["1ms", "20ms"] : ["1ms", "20ms", "200ms", "1s"])),
-        "failing": .double(stream.pick([0, 0.1, 0.4])),
-      ]
-    ]
-  }
 
   // MARK: Faults
 

@@ -63,6 +63,9 @@ extension Scenario {
     case .worker where group.limits:
       let isSteady = !faults.contains { $0.kind is Skew }
       return LimitsWorker(state, history: sessions, rendezvous: rendezvous, run: run, hasSteadyClocks: isSteady)
+    case .worker where group.methods:
+      let mayRestart = faults.contains { $0.kind is Crash || $0.kind is Drain || $0.kind is DiskFault }
+      return MethodWorker(state, history: sessions, rendezvous: rendezvous, run: run, mayRestart: mayRestart)
     case .worker: return QueueWorker(state, history: sessions, rendezvous: rendezvous, run: run)
     case .attacker: return Attacker(state, services: attackedServices, agenda: agenda(connections))
     case .caller:

@@ -80,6 +80,8 @@ final class SessionHistory: Timeline {
   var work: [WorkLog] = []
   /// The logs of the workers that use queues with limits.
   var limits: [LimitsLog] = []
+  /// The logs of the workers that use all methods.
+  var methods: [MethodLog] = []
   /// The manager's overview when everything had come to rest.
   var overview: JSONValue?
   /// The position of the overview in the order of events, and the time of its first request.

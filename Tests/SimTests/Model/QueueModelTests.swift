@@ -1,0 +1,159 @@
+import Simulation
+import System
+import Testing
+
+@testable import Sim
+
+@Suite("The model of queues")
+struct QueueModelTests {
+  private typealias Input = QueueModel.Input
+
+  private static func message(_ number: Int, priority: Int = 0, isPersistent: Bool = true) -> QueueModel.Message {
+    QueueModel.Message(number: number, bytes: 10, priority: priority, isPersistent: isPersistent)
+  }
+
+  private static func published(_ number: Int, priority: Int = 0, isPersistent: Bool = true) -> Input {
+    .publish(
+      QueueModel.Publication(
+        message: message(number, priority: priority, isPersistent: isPersistent), route: .queue(0)), .confirmed)
+  }
+
+  private static func got(
+    _ number: Int, tag: Int, left: Int, isRedelivered: Bool = false, from queue: Int = 0
+  ) -> Input {
+    .get(queue, channel: 1, noAck: false, .message(number, tag: tag, isRedelivered: isRedelivered, left: left))
+  }
+
+  private static func settled(_ tag: Int, _ kind: QueueModel.Settlement, isMultiple: Bool = false) -> Input {
+    .settle(QueueModel.Settling(channel: 1, tag: tag, isMultiple: isMultiple, kind: kind))
+  }
+
+  private static func empty(_ queue: Int = 0) -> Input { .get(queue, channel: 1, noAck: false, .empty) }
+
+  private static func model(_ rules: [QueueModel.Rules]) -> (QueueModel, QueueModel.State) {
+    let model = QueueModel(rules: rules)
+    return (model, model.initial(channels: 3, keys: 1))
+  }
+
+  private static func isExplained(
+    _ inputs: [Input], _ rules: [QueueModel.Rules] = [QueueModel.Rules()]
+  ) -> Bool {
+    let (model, initial) = model(rules)
+    return inputs.reduce(initial) { state, input in state.flatMap { model.step($0, input) } } != nil
+  }
+
+  @Test("messages come in order, and one that returns keeps its place")
+  func order() {
+    let two = [Self.published(1), Self.published(2)]
+    #expect(Self.isExplained(two + [Self.got(1, tag: 1, left: 1), Self.got(2, tag: 2, left: 0), Self.empty()]))
+    #expect(!Self.isExplained(two + [Self.got(2, tag: 1, left: 1)]))
+    #expect(!Self.isExplained(two + [Self.got(1, tag: 1, left: 2)]))
+    let returned = two + [Self.got(1, tag: 1, left: 1), Self.settled(1, .requeue)]
+    #expect(Self.isExplained(returned + [Self.got(1, tag: 2, left: 1, isRedelivered: true)]))
+    #expect(!Self.isExplained(returned + [Self.got(1, tag: 2, left: 1)]))
+    #expect(!Self.isExplained(returned + [Self.got(2, tag: 2, left: 1)]))
+    #expect(!Self.isExplained(two + [Self.got(1, tag: 1, left: 1), Self.settled(2, .acknowledge)]))
+  }
+
+  @Test("a higher priority comes first, up to the highest of the queue")
+  func priorities() {
+    let three = [Self.published(1), Self.published(2, priority: 1), Self.published(3, priority: 9)]
+    #expect(Self.isExplained(three + [Self.got(1, tag: 1, left: 2)]))
+    #expect(Self.isExplained(three + [Self.got(2, tag: 1, left: 2)], [QueueModel.Rules(highestPriority: 1)]))
+    #expect(Self.isExplained(three + [Self.got(3, tag: 1, left: 2)], [QueueModel.Rules(highestPriority: 9)]))
+  }
+
+  @Test("a full queue drops its oldest message or refuses the new one, and dead letters arrive")
+  func limits() {
+    var rules = [QueueModel.Rules(maximumLength: 1, deadLetters: 1), QueueModel.Rules()]
+    let two = [Self.published(1), Self.published(2)]
+    #expect(Self.isExplained(two + [Self.got(2, tag: 1, left: 0), Self.got(1, tag: 2, left: 0, from: 1)], rules))
+    rules[0].overflow = .rejectPublish
+    let refused = Input.publish(QueueModel.Publication(message: Self.message(2), route: .queue(0)), .refused)
+    #expect(!Self.isExplained(two, rules))
+    #expect(Self.isExplained([two[0], refused, Self.empty(1), Self.got(1, tag: 1, left: 0)], rules))
+    rules[0].overflow = .rejectPublishDeadLetter
+    #expect(Self.isExplained([two[0], refused, Self.got(2, tag: 1, left: 0, from: 1)], rules))
+    rules[0] = QueueModel.Rules(deliveryLimit: 0, deadLetters: 1)
+    let returned = [two[0], Self.got(1, tag: 1, left: 0), Self.settled(1, .requeue)]
+    #expect(Self.isExplained(returned + [Self.empty(), Self.got(1, tag: 2, left: 0, from: 1)], rules))
+  }
+
+  @Test("a consumer gets as many messages as it may hold")
+  func consumers() {
+    let (model, initial) = Self.model([QueueModel.Rules()])
+    let consumer = QueueModel.Consumer(queue: 0, channel: 1, tag: "c", prefetch: 1, noAck: false)
+    var state = initial
+    for input in [Self.published(1), Self.published(2), .consume(consumer)] { state = model.step(state, input)! }
+    #expect(state.sent.map(\.number) == [1])
+    #expect(model.step(state, .count(0, ready: 1, consumers: 1)) != nil)
+    state = model.step(state, Self.settled(1, .acknowledge))!
+    #expect(state.sent.map(\.number) == [1, 2])
+    #expect(model.step(state, .closeChannel(1))?.ready[0].map(\.number) == [2])
+  }
+
+  @Test("an unroutable message is returned if it is mandatory, and a transaction is all or nothing")
+  func routes() {
+    var publication = QueueModel.Publication(message: Self.message(1), route: .key(0), isMandatory: true)
+    #expect(Self.isExplained([.publish(publication, .returned)]))
+    #expect(!Self.isExplained([.publish(publication, .confirmed)]))
+    #expect(Self.isExplained([.bind(0, key: 0, isBound: true), .publish(publication, .confirmed)]))
+    publication.isMandatory = false
+    #expect(Self.isExplained([.publish(publication, .confirmed), Self.empty()]))
+    let sent = QueueModel.Publication(message: Self.message(2), route: .queue(0))
+    let settling = QueueModel.Settling(channel: 1, tag: 1, kind: .acknowledge)
+    let held = [Self.published(1), Self.got(1, tag: 1, left: 0)]
+    #expect(
+      Self.isExplained(
+        held + [
+          .transaction([sent], [settling], isCommitted: true), .closeChannel(1), Self.got(2, tag: 1, left: 0),
+          Self.empty(),
+        ]))
+    #expect(
+      Self.isExplained(
+        held + [
+          .transaction([sent], [settling], isCommitted: false), .closeChannel(1),
+          Self.got(1, tag: 1, left: 0, isRedelivered: true), Self.empty(),
+        ]))
+  }
+
+  @Test("a connection that ends leaves open how many of its last steps took effect, and a restart takes some back")
+  func endings() {
+    let steps = [Self.published(1), Self.published(2, isPersistent: false), Self.published(3)].map {
+      guard case .publish(let publication, _) = $0 else { return QueueBelief.Step(input: $0) }
+      return QueueBelief.Step(input: .publish(publication, nil))
+    }
+    func ready(_ steps: [QueueBelief.Step], mayRestart: Bool) -> [[Int]] {
+      let (model, initial) = Self.model([QueueModel.Rules()])
+      var belief = QueueBelief(model, initial)
+      belief.takeBroken(steps, [], mayRestart: mayRestart)
+      return belief.states.map { $0.ready[0].map(\.number) }
+    }
+    #expect(ready(steps, mayRestart: false) == [[], [1], [1, 2], [1, 2, 3]])
+    #expect(ready(steps, mayRestart: true) == [[], [1], [1, 2], [1, 2, 3], [1], [1, 3]])
+    var confirmed = steps
+    confirmed[2] = QueueBelief.Step(input: Self.published(3), isAnswered: true, isOnDisk: true)
+    #expect(ready(confirmed, mayRestart: false) == [[1, 2, 3]])
+    #expect(ready(confirmed, mayRestart: true) == [[1, 2, 3], [1, 3]])
+  }
+
+  @Test(
+    "planted bugs of the broker are found",
+    arguments: [
+      PlantedBug.confirmsEarly, .losesUnacknowledged, .requeuesAtTheEnd, .ignoresPriorities, .exceedsLengths,
+    ])
+  func planted(bug: PlantedBug) throws {
+    var scenario = try Scenario.file("queues/methods")
+    scenario.service.planted = [bug]
+    let found = (1...60 as ClosedRange<UInt64>).contains { seed in
+      ScenarioRunner(scenario).run(seed: seed).violations.contains { $0.oracle == "queue-model" }
+    }
+    #expect(found)
+  }
+
+  @Test("the model knows every argument of the table that is served, but those about time")
+  func table() {
+    let served = QueueArgument.all.filter { $0.effect == .served }.map(\.name)
+    #expect(Set(served) == MethodQueues.modelled.union(MethodQueues.aboutTime))
+  }
+}
