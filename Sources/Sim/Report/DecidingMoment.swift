@@ -1,6 +1,6 @@
 import System
 
-/// The moment at which a run was decided: where the chance of failing rises most, and the event
+/// The moment at which a run was decided: where the chance of failing rises most, and the events
 /// there.
 public struct DecidingMoment: Sendable {
   /// The chance before it, from 0 to 1.
@@ -9,13 +9,15 @@ public struct DecidingMoment: Sendable {
   public let after: Double
   /// The steps between which the chance rises.
   public let steps: ClosedRange<Int>
-  /// The virtual time of the event.
+  /// The virtual time.
   public let at: Int64
-  /// The event in words, or the last one before it; nil if there is none.
-  public let event: String?
+  /// The events between the two steps in words, in order; the last one before them if there are
+  /// none. Of many the most telling.
+  public let events: [String]
 
   /// A smaller rise may be chance: with 64 continuations its standard deviation is up to 0.09.
   public static let leastRise = 0.25
+  private static let mostEvents = 3
 
   /// Finds the moment. Nil if the chance rises nowhere by `leastRise`.
   public init?(_ likelihood: Likelihood, _ record: RunRecord) {
@@ -23,37 +25,37 @@ public struct DecidingMoment: Sendable {
     before = rise.before.chance
     after = rise.after.chance
     steps = rise.before.step...rise.after.step
-    let inside = Self.events(record, steps).max { ($0.weight, $0.step) < ($1.weight, $1.step) }
-    let earlier = Self.events(record, 0...steps.upperBound).max { $0.step < $1.step }
-    event = inside.map { "when \($0.text)" } ?? earlier.map { "after \($0.text)" }
-    at = inside?.at ?? record.time(ofStep: steps.upperBound)
+    at = record.time(ofStep: steps.upperBound)
+    let inside = Self.events(record, steps).sorted { ($1.weight, $0.step) < ($0.weight, $1.step) }
+    let earlier = inside.isEmpty ? Self.events(record, 0...steps.upperBound).max { $0.step < $1.step } : nil
+    events =
+      earlier.map { [$0.text] } ?? inside.prefix(Self.mostEvents).sorted { $0.step < $1.step }.map(\.text)
   }
 
-  private typealias Event = (step: Int, at: Int64, weight: Int, text: String)
+  private typealias Event = (step: Int, weight: Int, text: String)
 
   /// The events between two steps. Faults tell more than messages, and messages more than logs.
   private static func events(_ record: RunRecord, _ steps: ClosedRange<Int>) -> [Event] {
     var events: [Event] = []
     for mark in record.marks where steps.contains(mark.step) {
       guard let text = Story.sentence(mark) else { continue }
-      events.append((mark.step, mark.at, mark.kind == .log ? 0 : 3, text))
+      events.append((mark.step, mark.kind == .log ? 0 : 3, text))
     }
     for arrow in record.arrows {
       guard let message = arrow.messages.last else { continue }
       let text = "\(arrow.from) → \(arrow.to): \(Story.brief(message.summary))"
-      if let step = arrow.arrivedStep, let at = arrow.arrivedAt, steps.contains(step) {
-        events.append((step, at, 2, text + " arrives"))
-      }
-      if steps.contains(arrow.sentStep) { events.append((arrow.sentStep, arrow.sentAt, 1, text + " is sent")) }
+      if let step = arrow.arrivedStep, steps.contains(step) { events.append((step, 2, text + " arrives")) }
+      if steps.contains(arrow.sentStep) { events.append((arrow.sentStep, 2, text + " is sent")) }
     }
     return events
   }
 
-  /// The moment as a sentence: when, after which event, and how the chance rose.
+  /// The moment in words: when, how the chance rose, and the events there.
   public var text: String {
-    let when = event.map { ", \($0)" } ?? ""
-    return "At \(VirtualTime.text(at))\(when), the chance of failing rose from \(Self.percent(before))"
-      + " to \(Self.percent(after)) (steps \(steps.lowerBound) to \(steps.upperBound))."
+    let head =
+      "At \(VirtualTime.text(at)) the chance of failing rose from \(Self.percent(before)) to"
+      + " \(Self.percent(after)), between steps \(steps.lowerBound) and \(steps.upperBound)."
+    return ([head] + events.map { "    \($0)" }).joined(separator: "\n")
   }
 
   static func percent(_ chance: Double) -> String { "\(Int(chance * 100 + 0.5)) %" }

@@ -23,7 +23,7 @@ public enum DiagramPage {
       <style>\(DiagramScript.style)</style></head><body>
       <header><h1>\(HTML.escape(scenario.name))</h1><p>seed \(seed)</p></header>
       <details open><summary>The story</summary>\(told)</details>
-      \(moment.map { "<p id=\"decided\">\(HTML.escape($0.text))</p>" } ?? "")
+      \(moment.map { "<pre id=\"decided\">\(HTML.escape($0.text))</pre>" } ?? "")
       <nav>
       <label>Show only <input id="filter" type="search" placeholder="a word in a message, or a node"></label>
       <label><input id="quiet" type="checkbox" checked> without heartbeats and parts</label>
