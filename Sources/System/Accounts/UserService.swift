@@ -306,7 +306,8 @@ public actor UserService: HTTPBackend {
     try await act(principal) {
       try await $0.sessions.delete(session, of: principal.account, generation: $1)
     } ifUnknown: {
-      try await $0.sessions.owner(of: session, at: now, rules) == nil ? () : nil
+      // The transaction found the user's session. If that is gone, somebody else may have the id by now.
+      try await $0.sessions.owner(of: session, at: now, rules)?.id == principal.account ? nil : ()
     }
     await bell.ring()
     return .success("session deleted")
