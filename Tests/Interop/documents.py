@@ -9,7 +9,8 @@ DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs
 LANGUAGES = {"sh", "text", "json5", "swift", "ini", "yaml"}
 # These run for minutes, so the tests only check that they exist. CI runs most of them.
 LONG = ("scripts/test", "scripts/bench", "scripts/mutants", "scripts/fuzz-inputs", "scripts/release", "scripts/package", "scripts/interop",
-        "scripts/client-suites", "scripts/amqp-differential", "scripts/postgresql-conformance", "scripts/coverage", ".ci/run")
+        "scripts/client-suites", "scripts/amqp-differential", "scripts/postgresql-conformance", "scripts/coverage",
+        "scripts/races", ".ci/run")
 
 
 def blocks(path):
