@@ -213,9 +213,13 @@ class Transactions(PostgresCase):
             answer = probe.run((INSERT, "", "b"))
             self.assertEqual(answer.get("error"), "unknownOutcome", answer)
             self.assertEqual(self.rows(), ["a|1", "b|1"])
-            # A transaction that has changed nothing has no unknown outcome.
+            # A transaction that only reads has no commit.
             armed.set()
             self.assertEqual(probe.run(("SELECT count(*) FROM probe", "i")), {"ok": [[[2]]]})
+            self.assertTrue(armed.is_set())
+            # One that has locked and changed nothing has no unknown outcome.
+            self.assertIn("ok", probe.run(("SELECT id FROM probe ORDER BY id FOR UPDATE", "t")))
+            self.assertFalse(armed.is_set())
             self.assertIn("ok", probe.run((INSERT, "", "c")))
 
     def test_commit_does_not_arrive(self):

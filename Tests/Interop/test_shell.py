@@ -32,7 +32,7 @@ class Shell(unittest.TestCase):
         self.assertEqual(self.complete("parley", "serve", "--users-p"), ["--users-port"])
         self.assertEqual(self.complete("parley", "serve", "--service-token"), ["--service-token", "--service-token-file"])
         self.assertEqual(self.complete("parley", "serve", "ch"), ["chat"])
-        self.assertEqual(self.complete("parley", "queues", "p"), ["peek"])
+        self.assertEqual(self.complete("parley", "queues", "p"), ["peek", "purge"])
         self.assertEqual(self.complete("parley", "completions", ""), ["bash", "zsh", "fish"])
         self.assertEqual(self.complete("parley", "help", "re"), ["restore"])
 

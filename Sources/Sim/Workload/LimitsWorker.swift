@@ -12,6 +12,8 @@ final class LimitsWorker: SimulatedUser {
   private let run: Duration
   private let log: LimitsLog
   private var round = 0
+  /// When the faults end.
+  private var end: Instant?
 
   init(
     _ state: UserState, history: SessionHistory, rendezvous: Rendezvous, run: Duration, hasSteadyClocks: Bool
@@ -47,6 +49,7 @@ final class LimitsWorker: SimulatedUser {
 
   func live(_ environment: Environment) async throws {
     let end = environment.clock.now + run
+    self.end = end
     history.limits.append(log)
     let publisher = AMQPClient(environment, broker: Scenario.broker)
     await publisher.declare(declarations)
@@ -80,10 +83,12 @@ final class LimitsWorker: SimulatedUser {
     return client
   }
 
-  /// Waits until something is so, at most for the worker's patience.
+  /// Waits until something is so. The worker's patience begins when the faults have ended: before that the broker
+  /// may be away for longer.
   private func wait(_ environment: Environment, until isSo: () -> Bool) async throws {
-    let end = environment.clock.now + state.behavior.stillness
-    while !isSo(), environment.clock.now < end { try await environment.clock.sleep(for: .milliseconds(50)) }
+    let now = environment.clock.now
+    let limit = max(now, end ?? now) + state.behavior.stillness
+    while !isSo(), environment.clock.now < limit { try await environment.clock.sleep(for: .milliseconds(50)) }
   }
 
   private func message(_ queue: String, _ body: String, priority: Int? = nil) -> AMQPMessage {
