@@ -264,9 +264,9 @@ public actor UserService: HTTPBackend {
     if options.planted(.sessionInTwoSteps) {
       try await addSessionInTwoSteps(session, of: principal.account, at: now)
     } else {
-      let ignoresRevocation = options.planted(.ignoresRevocation)
-      let login = ignoresRevocation ? nil : principal.loginID
-      let generation = ignoresRevocation ? nil : principal.generation
+      let admitsRevoked = options.planted(.ignoresRevocation)
+      let login = admitsRevoked ? nil : principal.loginID
+      let generation = admitsRevoked ? nil : principal.generation
       let rules = sessionRules
       let endedOthers = try await database.transaction {
         try await AccountsTables($0).sessions.add(
