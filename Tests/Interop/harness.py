@@ -7,6 +7,8 @@ import signal
 import socket
 import subprocess
 import tempfile
+import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import engineio
@@ -73,6 +75,20 @@ class Server:
             self.kill()
         if self.folder:
             self.folder.cleanup()
+
+
+def load_until_killed(port, prefix, pause, kill, users, sessions):
+    """Six clients write to a server for a time, and then `kill` ends it. Fills `users` and `sessions`
+    with what was acknowledged."""
+    stop, lock = threading.Event(), threading.Lock()
+    threads = [threading.Thread(target=write_until_killed, args=(port, f"{prefix}x{k}", stop, users, sessions, lock)) for k in range(6)]
+    for thread in threads:
+        thread.start()
+    time.sleep(pause)
+    kill()
+    stop.set()
+    for thread in threads:
+        thread.join()
 
 
 class Client:

@@ -1,11 +1,9 @@
 """The server is killed fifty times under load. Every acknowledged write survives."""
 
 import random
-import threading
-import time
 import unittest
 
-from harness import Client, Server, write_until_killed
+from harness import Client, Server, load_until_killed
 
 ROUNDS = 50
 
@@ -16,19 +14,9 @@ class Kill(unittest.TestCase):
         print("seed", seed)
         chance = random.Random(seed)
         users, sessions, writes = [], {}, 0
-        lock = threading.Lock()
         with Server(secret=None) as server:
             for number in range(ROUNDS):
-                stop = threading.Event()
-                threads = [threading.Thread(target=write_until_killed, args=(server.port, f"u{number}x{k}", stop, users, sessions, lock))
-                           for k in range(6)]
-                for thread in threads:
-                    thread.start()
-                time.sleep(chance.uniform(0.05, 0.25))
-                server.kill()
-                stop.set()
-                for thread in threads:
-                    thread.join()
+                load_until_killed(server.port, f"u{number}", chance.uniform(0.05, 0.25), server.kill, users, sessions)
                 server.start()
                 self.check(server.port, users, sessions)
                 writes += len(users) + sum(map(len, sessions.values()))

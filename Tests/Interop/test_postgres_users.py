@@ -11,7 +11,7 @@ import threading
 import time
 import unittest
 
-from harness import BINARY, Client, Server, write_until_killed
+from harness import BINARY, Client, Server, load_until_killed
 from postgres import Postgres, Proxy, free_port
 
 ROUNDS = 15
@@ -181,18 +181,9 @@ class PostgresUsers(unittest.TestCase):
         print("seed", seed)
         chance = random.Random(seed)
         users, sessions, writes = [], {}, 0
-        lock = threading.Lock()
         for number in range(ROUNDS):
-            stop = threading.Event()
-            threads = [threading.Thread(target=write_until_killed, args=(server.port, f"u{number}x{k}", stop, users, sessions, lock))
-                       for k in range(6)]
-            for thread in threads:
-                thread.start()
-            time.sleep(chance.uniform(0.2, 0.6))
-            crash(chance)
-            stop.set()
-            for thread in threads:
-                thread.join()
+            load_until_killed(
+                server.port, f"u{number}", chance.uniform(0.2, 0.6), lambda: crash(chance), users, sessions)
             restart()
             health = Client(server.port)
             self.until(lambda: health.send("GET", "/health")[0] == 200)
