@@ -21,6 +21,22 @@ enum ScenarioFiles {
     }
   }
 
+  /// Reads the one file of a command line, and applies its `--strategy`. Returns the scenario also as JSON,
+  /// for child processes.
+  static func readOne(
+    _ arguments: Arguments, for command: Command
+  ) throws(UsageError) -> (json: JSONValue, scenario: Scenario) {
+    guard arguments.words.count == 1 else {
+      throw UsageError("expected one scenario: parley \(command.rawValue) FILE")
+    }
+    let (bytes, scenario) = try read(arguments.words[0])
+    guard let json = try? JSONParser.parse(bytes, as: .json5) else {
+      throw UsageError("\(arguments.words[0]): not JSON5")
+    }
+    guard let strategy = try arguments.strategy() else { return (json, scenario) }
+    return (json.setting("strategy", .string(strategy.rawValue)), scenario)
+  }
+
   /// Reads several files, and reports the errors of all of them together.
   static func read(_ files: [String]) throws(UsageError) -> [(file: String, scenario: Scenario)] {
     var scenarios: [(file: String, scenario: Scenario)] = []

@@ -23,12 +23,7 @@ enum DivergeCommand {
 
   static func run(_ words: [String]) throws(UsageError) -> Int32 {
     let arguments = try Arguments(words, flags: flags)
-    guard arguments.words.count == 1 else { throw UsageError("expected one scenario: parley diverge FILE") }
-    let (bytes, scenario) = try ScenarioFiles.read(arguments.words[0])
-    guard var json = try? JSONParser.parse(bytes, as: .json5) else {
-      throw UsageError("\(arguments.words[0]): not JSON5")
-    }
-    if let strategy = try arguments.strategy() { json = json.setting("strategy", .string(strategy.rawValue)) }
+    let (json, scenario) = try ScenarioFiles.readOne(arguments, for: .diverge)
     let seed = try arguments.seed() ?? scenario.seed ?? 1
     let other = arguments.value("with")
     if let other, access(other, X_OK) != 0 {

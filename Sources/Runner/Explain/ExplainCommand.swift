@@ -40,12 +40,7 @@ enum ExplainCommand {
 
   static func run(_ words: [String]) throws(UsageError) -> Int32 {
     let arguments = try Arguments(words, flags: flags)
-    guard arguments.words.count == 1 else { throw UsageError("expected one scenario: parley explain FILE") }
-    let (bytes, scenario) = try ScenarioFiles.read(arguments.words[0])
-    guard var json = try? JSONParser.parse(bytes, as: .json5) else {
-      throw UsageError("\(arguments.words[0]): not JSON5")
-    }
-    if let strategy = try arguments.strategy() { json = json.setting("strategy", .string(strategy.rawValue)) }
+    let (json, scenario) = try ScenarioFiles.readOne(arguments, for: .explain)
     if arguments.has("why") { return try WhyReport.run(json, scenario, arguments) }
     if arguments.has("seeds") { throw UsageError("--seeds requires --why") }
     let known = try arguments.seed() ?? scenario.seed

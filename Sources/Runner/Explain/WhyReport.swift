@@ -25,14 +25,17 @@ enum WhyReport {
     let workers = WorkerPool(Processors.count)
     var rest = seeds[...]
     var runs: [Causes.Run] = []
+    let progress = Progress(total: seeds.count)
     while !Interrupt.isRequested {
       workers.fill { rest.popFirst().map { FuzzWorker.Case(json: json, seeds: $0...$0) } }
       if workers.isIdle { break }
-      workers.wait { _, outcome in runs += outcome.results.map { ($0, !$0.violations.isEmpty) } }
-      if isatty(2) == 1 { writeToStandardError("\r\u{1B}[K\(runs.count) of \(seeds.count) seeds") }
+      workers.wait { _, outcome in
+        runs += outcome.results.map { ($0, !$0.violations.isEmpty) }
+        progress.step()
+      }
     }
     workers.stop()
-    if isatty(2) == 1 { writeToStandardError("\r\u{1B}[K") }
+    progress.clear()
     return runs.sorted { $0.result.seed < $1.result.seed }
   }
 }

@@ -22,7 +22,7 @@ final class OperatedService {
   private let own: (any Service)?
 
   /// Finds or starts the service.
-  /// - Throws: `UsageError`; `UpkeepFailure` if there is none; what starting it throws.
+  /// - Throws: `UsageError`; `UpkeepFailure` if there is no service; the error of starting it.
   init(_ kind: Kind, data: String) throws {
     let arguments = try Arguments(["--data", data], flags: ServeCommand.allFlags)
     let configuration = try Configuration(arguments, environment: environmentVariables())

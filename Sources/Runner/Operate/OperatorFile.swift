@@ -26,7 +26,7 @@ struct OperatorFile {
     }
   }
 
-  /// Reads the file of a service; nil if there is none.
+  /// Reads the file of a service; nil if it does not exist.
   init?(of service: String, in folder: String) throws(UsageError) {
     let path = folder + "/" + Self.name(service)
     guard let bytes = readFile(path) else {

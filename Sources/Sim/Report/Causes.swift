@@ -20,7 +20,7 @@ public struct Causes: Sendable {
 
     /// By how much the chance of failing is higher with it, from -1 to 1.
     public var rise: Double {
-      Double(with.failed) / Double(with.runs) - Double(without.failed) / Double(max(1, without.runs))
+      Double(with.failed) / Double(with.runs) - Double(without.failed) / Double(without.runs)
     }
   }
 
@@ -68,15 +68,14 @@ public struct Causes: Sendable {
     // The deviation of the difference of two shares, if both are the share of all runs.
     let share = Double(failed) / Double(runs.count)
     let deviation = (share * (1 - share) * (1 / Double(with.runs) + 1 / Double(without.runs))).squareRoot()
-    let rise = Double(with.failed) / Double(with.runs) - Double(without.failed) / Double(without.runs)
-    guard deviation > 0, rise >= leastDeviations * deviation else { return nil }
-    guard let failing = those.first(where: { runs[$0].failed }) else { return nil }
+    guard deviation > 0, let failing = those.first(where: { runs[$0].failed }) else { return nil }
     let members = Set(those)
     let passing =
       runs.indices.first { !runs[$0].failed && !members.contains($0) } ?? those.first { !runs[$0].failed }
-    return Cause(
+    let cause = Cause(
       text: text, with: with, without: without, failing: runs[failing].result.seed,
       passing: passing.map { runs[$0].result.seed })
+    return cause.rise >= leastDeviations * deviation ? cause : nil
   }
 
   /// Everything that happened in a run.

@@ -83,8 +83,8 @@ final class LimitsWorker: SimulatedUser {
     return client
   }
 
-  /// Waits until something is so. The worker's patience begins when the faults have ended: before that the broker
-  /// may be away for longer.
+  /// Waits until `isSo` returns true. The worker's patience begins when the faults have ended: before
+  /// that the broker may be away for longer.
   private func wait(_ environment: Environment, until isSo: () -> Bool) async throws {
     let now = environment.clock.now
     let limit = max(now, end ?? now) + state.behavior.stillness
