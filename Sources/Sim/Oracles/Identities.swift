@@ -169,8 +169,8 @@ struct Identities {
     }
   }
 
-  /// Notes the sessions in a list. Where the answer to a login was lost, its session is first seen
-  /// here.
+  /// Notes the sessions in a list, and that they are the caller's. Where the answer to a login was
+  /// lost, its session is first seen here.
   private mutating func noteList(_ call: LoggedCall) {
     guard call.status == 200, let token = call.token, let names = tokens[token] else { return }
     for entry in call.answer["sessions"]?.array ?? [] {
@@ -178,14 +178,19 @@ struct Identities {
       if sessions[session] == nil {
         open(session, of: names, call)
       } else {
+        sessions[session]!.owners.formUnion(users(of: names))
         sessions[session]!.begun = min(sessions[session]!.begun, call.interval.answered)
       }
     }
   }
 
+  /// The users who have had one of these names.
+  private mutating func users(of names: Set<String>) -> Set<User> {
+    Set(names.sorted().flatMap { name in allNumbers(of: name).map { User(number: $0, name: name) } })
+  }
+
   private mutating func open(_ session: String, of names: Set<String>, _ call: LoggedCall) {
-    let users = names.sorted().flatMap { name in allNumbers(of: name).map { User(number: $0, name: name) } }
-    open(session, Set(users), call)
+    open(session, users(of: names), call)
   }
 
   private mutating func open(_ session: String, _ owners: Set<User>, _ call: LoggedCall) {
