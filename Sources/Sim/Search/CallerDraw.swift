@@ -38,13 +38,12 @@ extension ScenarioDraw {
 
   /// Whether the services are compared with restarted ones. That takes longer than most runs, so
   /// for other people than callers it is rare. Clients of the broker leave messages that a restart
-  /// loses, and sessions that only they believe in. Worlds with a manager are not drawn: a session can go on
-  /// there until a restart of all services ends it, and it is not known yet whether that is a leak.
+  /// loses, and sessions that only they believe in.
   func endsAtRest(_ nodes: [String], _ people: JSONValue, _ kind: String) -> Bool {
     let hasClients = (people.array ?? []).contains {
       $0["role"] == "caller" && ($0["actions"]?["amqp"] != nil || $0["actions"]?["queues"] != nil)
     }
-    guard !nodes.contains("manager"), !hasClients || !nodes.contains("broker") else { return false }
+    guard !hasClients || !nodes.contains("broker") else { return false }
     return kind == "calls" || calls.chance(0.1)
   }
 }

@@ -252,7 +252,11 @@ struct ManagerState: Sendable {
       change(id) { $0.status = .running }
       return answered(answer, Self.success)
     }
-    guard session.status != .ended else { return answered(answer, Self.failure("the session has ended")) }
+    guard session.status != .ended else {
+      // The host stops at this answer, and will not release the users.
+      let effects = session.host == host ? close(id) : []
+      return effects + answered(answer, Self.failure("the session has ended"))
+    }
     // An offer that is delivered twice may reach two hosts.
     guard session.status == .starting || session.host == host else {
       return answered(answer, Self.failure("another host has it"))

@@ -47,6 +47,26 @@ struct LateAnswerTests {
     #expect(state.takeChangedSessions().last { $0.id == SupervisorID("s2") }?.request?.text == "second")
   }
 
+  @Test("a host that asks for a session after its end leaves no user with it")
+  func hostAfterTheEnd() throws {
+    var state = ManagerState()
+    let user = UserID(.int(1))!
+    _ = state.apply(.newUser(user, connection: ConnectionNumber(1)), message("NEW_USER"), answer: nil)
+    _ = state.apply(.startSession(email, data: .object([])), message("START_SESSION", id: "first"), answer: nil)
+    #expect(taken("s1", &state) == ["first"])
+    let id = try #require(SupervisorID("s1"))
+    var wants = QueueMessage("NEW_SESSION", ["USER_COUNT": 1])
+    wants.supervisor = id
+    wants.epoch = .first
+    _ = state.apply(.wantsUsers(.number(1)), wants, answer: nil)
+    #expect(state.pool.isServing(user, id))
+    _ = state.apply(.cancelSession(email, request: RequestID("first")), message("END_SESSION"), answer: nil)
+    #expect(state.pool.isServing(user, id))
+    #expect(taken("s1", &state).isEmpty)
+    #expect(!state.pool.isServing(user, id))
+    #expect(state.sessions[id] == nil)
+  }
+
   @Test("a request without an id, as a foreign agent sends, does not take the answer of another")
   func withoutID() {
     var state = ManagerState()
