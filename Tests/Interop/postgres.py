@@ -9,6 +9,7 @@ import socket
 import subprocess
 import tempfile
 import threading
+import time
 
 
 def find(program):
@@ -120,8 +121,9 @@ class Postgres:
 
 class Proxy:
     """Passes bytes between clients and a server. `watch` is called with the client's bytes before
-    they are passed on, and returns what to do: None, "cut" the connection, or "cut later", which
-    passes them on and cuts when the server answers."""
+    they are passed on, and returns what to do: None, "cut" the connection, "cut later", which passes
+    them on and cuts when the server answers, or "late", which cuts the client off at once and passes
+    them on a second later."""
 
     def __init__(self, port, watch):
         self.target, self.watch = port, watch
@@ -155,7 +157,10 @@ class Proxy:
                 verdict = self.watch(data)
                 if verdict == "cut":
                     break
-                state["cut"] = state["cut"] or verdict == "cut later"
+                state["cut"] = state["cut"] or verdict in ("cut later", "late")
+                if verdict == "late":
+                    client.shutdown(socket.SHUT_RDWR)
+                    time.sleep(1)
                 server.sendall(data)
         except OSError:
             pass

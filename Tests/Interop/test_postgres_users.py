@@ -223,8 +223,10 @@ class PostgresUsers(unittest.TestCase):
                 state.update(verdict=verdict, marker=b"INSERT INTO users")
                 self.assertEqual(client.register(name)[0], 201)
                 self.assertIsNone(state["marker"])
-                token = client.login(name)[1]["access_token"]
+                login = client.login(name)[1]
+                token = login["access_token"]
                 for marker, method, path, body in (
+                        (b"INSERT INTO used_refresh_tokens", "POST", "/refresh", {"refresh_token": login["refresh_token"]}),
                         (b"INSERT INTO user_sessions", "POST", "/add-session", {"session_id": name}),
                         (b"DELETE FROM user_sessions", "DELETE", "/delete-session", {"session_id": name}),
                         (b"DELETE FROM users", "DELETE", "/delete-user", None)):
@@ -234,7 +236,38 @@ class PostgresUsers(unittest.TestCase):
                         self.assertEqual(status, 200, answer)
                         self.assertIsNone(state["marker"], "the commit was not cut")
                 self.assertEqual(self.sql("SELECT count(*) FROM users"), ["0"])
-        self.assertEqual(state["cuts"], 8)
+        self.assertEqual(state["cuts"], 10)
+
+    def test_another_adds_the_session_while_a_commit_has_no_answer(self):
+        state = {"seen": False, "cut": False}
+        held, go_on = threading.Event(), threading.Event()
+        self.addCleanup(go_on.set)
+
+        def watch(data):
+            if state["cut"]:
+                held.set()
+                go_on.wait(20)
+            state["seen"] = state["seen"] or b"INSERT INTO user_sessions" in data
+            if not state["seen"] or state["cut"] or b"\0commit\0" not in data:
+                return None
+            state["cut"] = True
+            return "cut"
+        proxy = Proxy(self.postgres.port, watch)
+        self.addCleanup(proxy.close)
+        with OnPostgres(self.postgres.url(database=self.database, port=proxy.port)) as one, OnPostgres(self.url) as other:
+            client = Client(other.port)
+            self.assertEqual(client.register("ada")[0], 201)
+            token = client.login("ada")[1]["access_token"]
+            answers = []
+            add = ("POST", "/add-session", {"session_id": "s1"}, token)
+            thread = threading.Thread(target=lambda: answers.append(Client(one.port).send(*add)[0]))
+            thread.start()
+            self.assertTrue(held.wait(20))
+            answers.append(client.send(*add)[0])
+            go_on.set()
+            thread.join()
+            # The session was added once, by the other node.
+            self.assertEqual(answers, [200, 400])
 
     def test_two_nodes_start_together_and_serve(self):
         servers = [OnPostgres(self.url) for _ in range(3)]

@@ -122,8 +122,6 @@ public actor UserService: HTTPBackend {
         return try await connection.addUserByCase(id, email: email, username: username, password: hash, at: now)
       }
       try await AccountsTables(connection).users.add(id, email: email, username: username, password: hash, at: now)
-    } ifUnknown: {
-      try await AccountsTables($0).users.username(of: id) == nil ? nil : ()
     }
     return username.text
   }
@@ -213,11 +211,7 @@ public actor UserService: HTTPBackend {
 
   func deleteUser(_ call: Call) async throws -> Reply {
     let principal = call.principal!
-    try await act(principal) {
-      try await $0.deleteUser(principal.account, generation: $1)
-    } ifUnknown: {
-      try await $0.users.username(of: principal.account) == nil ? () : nil
-    }
+    try await act(principal) { try await $0.deleteUser(principal.account, generation: $1) }
     await bell.ring()
     return .success("user deleted")
   }
@@ -271,10 +265,6 @@ public actor UserService: HTTPBackend {
       let endedOthers = try await database.transaction {
         try await AccountsTables($0).sessions.add(
           session, of: principal.account, login: login, generation: generation, at: now, rules)
-      } ifUnknown: {
-        let owner = try await AccountsTables($0).sessions.owner(of: session, at: now, rules)
-        // Sessions that were ended to make room are told of, if there were any.
-        return owner?.id == principal.account ? true : nil
       }
       if endedOthers { await bell.ring() }
     }
@@ -302,13 +292,7 @@ public actor UserService: HTTPBackend {
   func deleteSession(_ call: Call) async throws -> Reply {
     let session = try sessionID(call)
     let principal = call.principal!
-    let (now, rules) = (environment.clock.wallTime, sessionRules)
-    try await act(principal) {
-      try await $0.sessions.delete(session, of: principal.account, generation: $1)
-    } ifUnknown: {
-      // The transaction found the user's session. If that is gone, somebody else may have the id by now.
-      try await $0.sessions.owner(of: session, at: now, rules)?.id == principal.account ? nil : ()
-    }
+    try await act(principal) { try await $0.sessions.delete(session, of: principal.account, generation: $1) }
     await bell.ring()
     return .success("session deleted")
   }
@@ -341,19 +325,15 @@ public actor UserService: HTTPBackend {
   }
 
   /// Runs a transaction on behalf of a user whose login is not revoked. `body` has to refuse tokens of another
-  /// generation than it gets, when it locks or requires the user. `lookUp` finds out whether the transaction is durable
-  /// if its commit has no answer.
+  /// generation than it gets, when it locks or requires the user.
   private func act<R: Sendable>(
-    _ principal: Principal, _ body: @escaping @Sendable (AccountsTables, Int64?) async throws -> R,
-    ifUnknown lookUp: @escaping @Sendable (AccountsTables) async throws -> R? = { _ in nil }
+    _ principal: Principal, _ body: @escaping @Sendable (AccountsTables, Int64?) async throws -> R
   ) async throws -> R {
     let looksUpRevocation = !options.planted(.ignoresRevocation)
     return try await database.transaction { connection in
       let tables = AccountsTables(connection)
       if looksUpRevocation { try await tables.tokens.requireLive(principal.loginID) }
       return try await body(tables, looksUpRevocation ? principal.generation : nil)
-    } ifUnknown: {
-      try await lookUp(AccountsTables($0))
     }
   }
 

@@ -91,42 +91,6 @@ public struct Database: Sendable {
     return returned.value!
   }
 
-  /// Runs `body` as `transaction` does. If the connection ends during the commit, `lookUp` tells in a
-  /// transaction of its own what the write has left: its result, or nil if nothing of it is there.
-  /// Then `body` runs again.
-  ///
-  /// `lookUp` finds the write by an id that no other write has. The server may still be committing
-  /// when it is asked: then it refuses to write the same id a second time, and `lookUp` is asked again.
-  /// - Throws: the errors of `transaction`. `DatabaseError.unknownOutcome` if it remains unknown.
-  public func transaction<R: Sendable>(
-    _ body: @escaping @Sendable (SQLSession) async throws -> R,
-    ifUnknown lookUp: @escaping @Sendable (SQLSession) async throws -> R?
-  ) async throws -> R {
-    var isUnknown = false
-    var error: any Error = DatabaseError.closed
-    for _ in 0..<Self.maximumAttempts {
-      do {
-        return try await transaction(body)
-      } catch let failure as DatabaseError where failure.isUnknown {
-        (isUnknown, error) = (true, failure)
-      } catch let refusal {
-        guard isUnknown else { throw refusal }
-        error = refusal
-      }
-      if let found = try await transaction(lookUp) { return found }
-      if let failure = error as? DatabaseError, failure.isUnknown { continue }
-      throw error
-    }
-    throw error
-  }
-
-  /// The most attempts at a transaction whose commits have no answer.
-  private static let maximumAttempts = 3
-
-  private final class Returned<R: Sendable>: @unchecked Sendable {
-    var value: R?
-  }
-
   /// Returns whether the database can be written. Writes at most once a second while it can.
   public func checkHealth() async -> Bool {
     switch backend {
@@ -152,6 +116,11 @@ public struct Database: Sendable {
     case .remote(let database): await database.close()
     }
   }
+}
+
+/// The result of a transaction. Unchecked, since the transaction ends before it is read.
+final class Returned<R: Sendable>: @unchecked Sendable {
+  var value: R?
 }
 
 /// A database of tables on a server, which several nodes may share.

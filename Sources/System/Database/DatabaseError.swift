@@ -18,7 +18,8 @@ public enum DatabaseError: Error, Hashable, Sendable {
   case conflict(String)
   /// The server cannot be reached, or does not take transactions now. Nothing of this one is kept.
   case unavailable(String)
-  /// The connection to the server ended while it committed. The transaction may be durable.
+  /// The connection to the server ended while it committed, and no server could tell afterwards
+  /// whether the transaction is durable.
   case unknownOutcome(String)
   /// Too many transactions wait.
   case overloaded
@@ -27,9 +28,6 @@ public enum DatabaseError: Error, Hashable, Sendable {
 
   /// Whether a later attempt may succeed: the service answers 503.
   public var isUnavailable: Bool { if case .constraint = self { false } else { true } }
-
-  /// Whether the transaction may be durable.
-  var isUnknown: Bool { if case .unknownOutcome = self { true } else { false } }
 
   /// The text for the log.
   public var reason: String {

@@ -48,10 +48,16 @@ public struct SQLText: ExpressibleByStringLiteral, CustomStringConvertible, Send
   /// The end of a text that locks the rows that it reads.
   private static let locking = " FOR UPDATE"
 
-  /// Whether a server's statement only reads, and locks nothing.
-  var isRead: Bool {
+  /// What a statement does on a server.
+  enum Effect {
+    case reads, locks, writes
+  }
+
+  /// What the statement does on a server.
+  var effect: Effect {
     let text = text(for: .postgreSQL)
-    return text.hasPrefix("SELECT") && !text.hasSuffix(Self.locking)
+    guard text.hasPrefix("SELECT") else { return .writes }
+    return text.hasSuffix(Self.locking) ? .locks : .reads
   }
 
   /// Returns the SQL for a dialect.

@@ -26,6 +26,9 @@ final class PostgresConnection: @unchecked Sendable {
   private let server: PostgresServer
   private var pipeline: PostgresPipeline
   private var statements: [String: (name: String, statement: PostgresStatement)] = [:]
+  /// The name of the connection in `last_commits`. No other has it.
+  private let name: String
+  private var lastMark: Int64 = 0
   private var isBroken = false
 
   private init(
@@ -39,6 +42,7 @@ final class PostgresConnection: @unchecked Sendable {
     connection = opened.connection
     server = opened.server
     pipeline = PostgresPipeline(opened.parser)
+    name = Hex.encode(environment.entropy.bytes(16))
   }
 
   // MARK: Opening
@@ -121,20 +125,25 @@ final class PostgresConnection: @unchecked Sendable {
 
   // MARK: Statements
 
-  /// Runs a statement, at first BEGIN if the transaction has not begun. Both travel together.
-  func run(_ sql: String, _ values: [PostgresValue], begins: Bool) async throws(PostgresFailure) -> (
+  /// Returns the mark of the next transaction.
+  func nextMark() -> CommitMark {
+    lastMark += 1
+    return CommitMark(connection: name, number: lastMark)
+  }
+
+  /// Runs a statement. Before it come BEGIN if the transaction has not begun, and the mark of a
+  /// transaction that writes for the first time. All travel together.
+  func run(_ sql: String, _ values: [PostgresValue], begins: Bool, mark: CommitMark?) async throws(PostgresFailure) -> (
     PostgresResult, PostgresStatement
   ) {
     let deadline = environment.clock.now + options.statementTimeout + Self.slack
     do {
       if begins { _ = pipeline.run("begin", Self.plain, []) }
-      let prepared: (name: String, statement: PostgresStatement)
-      if let known = statements[sql] {
-        prepared = known
-      } else {
-        prepared = try await prepare(sql, deadline)
-        statements[sql] = prepared
+      if let mark {
+        let marking = try await prepared(LastCommits.write, deadline)
+        _ = pipeline.run(marking.name, marking.statement, [.text(mark.connection), .int(mark.number)])
       }
+      let prepared = try await prepared(sql, deadline)
       require(values.count == prepared.statement.parameters.count, "a wrong number of values for: \(sql)")
       let ticket = pipeline.run(prepared.name, prepared.statement, values)
       let result = try await exchange(until: pipeline.sync(), wanted: ticket, deadline)
@@ -142,6 +151,15 @@ final class PostgresConnection: @unchecked Sendable {
     } catch {
       throw end(error)
     }
+  }
+
+  private func prepared(
+    _ sql: String, _ deadline: Instant
+  ) async throws -> (name: String, statement: PostgresStatement) {
+    if let known = statements[sql] { return known }
+    let new = try await prepare(sql, deadline)
+    statements[sql] = new
+    return new
   }
 
   private func prepare(_ sql: String, _ deadline: Instant) async throws -> (name: String, statement: PostgresStatement)

@@ -4,13 +4,15 @@ import Environment
 ///
 /// Transactions run at READ COMMITTED on a pool of connections. One that the server undoes because
 /// of others, or whose connection ends before COMMIT was sent, runs again. When the connection ends
-/// after that, only the caller can find out what happened, by the id of what it wrote:
-/// `DatabaseError.unknownOutcome`.
+/// after that, the table `last_commits` tells on another one whether the transaction is durable; if it
+/// is not, it runs again.
 actor PostgresDatabase: RemoteDatabase {
   /// The most attempts at a transaction that conflicts with others.
   private static let maximumConflicts = 10
   /// The most attempts at a transaction whose connections end.
   private static let maximumLosses = 4
+  /// The rows of connections that have committed nothing for this time are removed from `last_commits`.
+  private static let memory: Duration = .seconds(3600)
 
   private let environment: Environment
   private let service: String
@@ -23,6 +25,9 @@ actor PostgresDatabase: RemoteDatabase {
   private let migrated = Gate()
   private var lastCheck: Instant?
   private var isAvailable = true
+  private var nextForgetting: Instant?
+  /// The server's time when rows of `last_commits` were last removed.
+  private var serverTime: String?
 
   nonisolated var unownedExecutor: UnownedSerialExecutor { serialExecutor.unowned }
 
@@ -43,6 +48,7 @@ actor PostgresDatabase: RemoteDatabase {
   func transaction(_ body: @escaping @Sendable (SQLSession) async throws -> Void) async throws {
     do {
       if !isMigrated { try await migrate() }
+      try await forgetConnections()
       let start = environment.clock.now
       let hasWritten = try await perform(body)
       (isAvailable, lastCheck) = (true, environment.clock.now)
@@ -71,7 +77,7 @@ actor PostgresDatabase: RemoteDatabase {
     let (migrations, service) = (migrations, service)
     for attempt in 1... {
       do {
-        _ = try await perform { try await migrations.apply(toServer: $0, service: service) }
+        _ = try await perform(isMarked: false) { try await migrations.apply(toServer: $0, service: service) }
         isMigrated = true
         return
       } catch DatabaseError.unknownOutcome(let reason) {
@@ -79,6 +85,21 @@ actor PostgresDatabase: RemoteDatabase {
         guard attempt < Self.maximumLosses else { throw DatabaseError.unavailable(reason) }
       }
     }
+  }
+
+  /// Removes rows of `last_commits` that nobody asks for any more, once in a while. Their times are
+  /// the server's, so that the clocks of nodes need not agree.
+  private func forgetConnections() async throws {
+    let now = environment.clock.now
+    if let nextForgetting, now < nextForgetting { return }
+    nextForgetting = now + Self.memory
+    let before = serverTime
+    let time = Returned<String>()
+    _ = try await perform { session in
+      if let before { try await session.execute(LastCommits.forget, .text(before)) }
+      time.value = try await session.first("SELECT now()") { $0.text(0) }
+    }
+    serverTime = time.value
   }
 
   func checkHealth() async -> Bool {
@@ -101,23 +122,26 @@ actor PostgresDatabase: RemoteDatabase {
   // MARK: Attempts
 
   /// Runs a transaction until it is durable or nothing helps. Returns whether it has written.
-  private func perform(_ body: @escaping @Sendable (SQLSession) async throws -> Void) async throws -> Bool {
+  private func perform(
+    isMarked: Bool = true, _ body: @escaping @Sendable (SQLSession) async throws -> Void
+  ) async throws -> Bool {
     var conflicts = 0
     var losses = 0
     var conflictDelays = Backoff(shortest: .milliseconds(1))
     var lossDelays = Backoff()
     while true {
-      let connection = try await pool.take()
-      let outcome = await PostgresTransaction(connection).run(environment.log, body)
-      if case .failed(let failure) = outcome, failure.remedy == .anotherServer { await pool.leave(connection) }
-      await pool.give(connection)
       let failure: PostgresFailure
-      switch outcome {
+      switch try await attempt(isMarked: isMarked, body) {
       case .committed(let hasWritten): return hasWritten
       case .thrown(let error): throw error
-      case .unknown(.stopped(let error)), .failed(.stopped(let error)): throw error
-      case .unknown(let failure): throw DatabaseError.unknownOutcome(failure.error.reason)
+      case .unknown(.stopped(let error), _), .failed(.stopped(let error)): throw error
       case .failed(let reason): failure = reason
+      case .unknown(let reason, let mark):
+        guard let mark, let isDurable = try await isDurable(mark) else {
+          throw DatabaseError.unknownOutcome(reason.error.reason)
+        }
+        if isDurable { return true }
+        failure = reason
       }
       switch failure.remedy {
       case .none: throw failure.error
@@ -131,5 +155,44 @@ actor PostgresDatabase: RemoteDatabase {
         try await environment.clock.sleep(for: lossDelays.next(environment.entropy))
       }
     }
+  }
+
+  private func attempt(
+    isMarked: Bool, _ body: (SQLSession) async throws -> Void
+  ) async throws -> PostgresTransaction.Outcome {
+    let connection = try await pool.take()
+    let outcome = await PostgresTransaction(connection, isMarked: isMarked).run(environment.log, body)
+    if case .failed(let failure) = outcome, failure.remedy == .anotherServer { await pool.leave(connection) }
+    await pool.give(connection)
+    return outcome
+  }
+
+  /// Undoes the transaction that has read a row of `last_commits`.
+  private struct LastCommit: Error {
+    let number: Int64?
+  }
+
+  /// Returns whether a transaction is durable, once it is not open any more. Returns nil if no server
+  /// tells.
+  private func isDurable(_ mark: CommitMark) async throws -> Bool? {
+    var delays = Backoff()
+    for _ in 0..<Self.maximumLosses {
+      let outcome: PostgresTransaction.Outcome
+      do {
+        outcome = try await attempt(isMarked: false) { session in
+          throw LastCommit(number: try await session.first(LastCommits.read, .text(mark.connection)) { $0.int(0) })
+        }
+      } catch is DatabaseError {
+        return nil
+      }
+      switch outcome {
+      case .thrown(let last as LastCommit): return last.number == mark.number
+      case .failed(.stopped(let error)): throw error
+      case .failed(let failure) where failure.remedy != .none:
+        try await environment.clock.sleep(for: delays.next(environment.entropy))
+      case .committed, .thrown, .failed, .unknown: return nil
+      }
+    }
+    return nil
   }
 }

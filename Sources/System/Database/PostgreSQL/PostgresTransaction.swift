@@ -14,15 +14,21 @@ final class PostgresTransaction: RemoteSession {
     /// It failed, and nothing of it is kept.
     case failed(PostgresFailure)
     /// The connection ended after COMMIT was sent and before its answer.
-    case unknown(PostgresFailure)
+    case unknown(PostgresFailure, CommitMark?)
   }
 
   private let connection: PostgresConnection
   private var hasBegun = false
   private var hasWritten = false
+  private let isMarked: Bool
+  private var mark: CommitMark?
   private var failure: PostgresFailure?
 
-  init(_ connection: PostgresConnection) { self.connection = connection }
+  /// Begins an attempt. It is marked if it has to be found again after a COMMIT without an answer.
+  init(_ connection: PostgresConnection, isMarked: Bool) {
+    self.connection = connection
+    self.isMarked = isMarked
+  }
 
   /// Runs the body and ends the transaction.
   func run(_ log: Log, _ body: (SQLSession) async throws -> Void) async -> Outcome {
@@ -57,28 +63,32 @@ final class PostgresTransaction: RemoteSession {
     } catch {
       // An answer other than the end of the connection says that nothing was committed.
       if case .server(let fields) = error, !fields.endsConnection { return .failed(error) }
-      return .unknown(error)
+      return .unknown(error, mark)
     }
   }
 
   // MARK: RemoteSession
 
   func lock(_ lock: SQLLock) async throws(DatabaseError) {
-    _ = try await run("SELECT pg_advisory_xact_lock($1)", [.int(lock.key)], locks: true)
+    _ = try await run("SELECT pg_advisory_xact_lock($1)", [.int(lock.key)], .locks)
   }
 
   func run(_ statement: SQLText, _ values: [SQLValue]) async throws(DatabaseError) -> SQLResult {
-    try await run(statement, values, locks: !statement.isRead)
+    try await run(statement, values, statement.effect)
   }
 
-  private func run(_ statement: SQLText, _ values: [SQLValue], locks: Bool) async throws(DatabaseError) -> SQLResult {
+  private func run(
+    _ statement: SQLText, _ values: [SQLValue], _ effect: SQLText.Effect
+  ) async throws(DatabaseError) -> SQLResult {
     try requireIntact()
     do throws(PostgresFailure) {
-      let begins = !hasBegun && locks
-      hasBegun = hasBegun || locks
+      let begins = !hasBegun && effect != .reads
+      hasBegun = hasBegun || begins
+      let isFirstWrite = effect == .writes && mark == nil && isMarked
+      if isFirstWrite { mark = connection.nextMark() }
       let (result, described) = try await connection.run(
-        statement.text(for: .postgreSQL), values.map(Self.encode), begins: begins)
-      if !result.tag.hasPrefix("SELECT") { hasWritten = true }
+        statement.text(for: .postgreSQL), values.map(Self.encode), begins: begins, mark: isFirstWrite ? mark : nil)
+      if effect == .writes { hasWritten = true }
       let rows = try result.rows.map { row throws(PostgresFailure) in try Self.decode(row, described.columns) }
       return SQLResult(rows: rows, changed: result.count)
     } catch {
