@@ -69,7 +69,7 @@ struct QueueModel: Sendable {
     /// Sorted by channel and tag.
     var held: [Held] = []
     var consumers: [Consumer] = []
-    /// Whether each queue is bound to the exchange by each key.
+    /// Whether each queue has each binding of `RoutingModel.bindings`.
     var bindings: [[Bool]]
     /// The last delivery tag of each channel.
     var tags: [Int]
@@ -82,8 +82,8 @@ struct QueueModel: Sendable {
   enum Route: Hashable, Sendable {
     /// By the default exchange.
     case queue(Int)
-    /// By the exchange of the client, with the key of this index.
-    case key(Int)
+    /// By an exchange of the client: the address of this index in `RoutingModel.addresses`.
+    case address(Int)
     /// A queue that does not exist.
     case nowhere
     /// A direct reply to a request of the client.
@@ -131,7 +131,10 @@ struct QueueModel: Sendable {
     case transaction([Publication], [Settling], isCommitted: Bool)
     /// The ready messages and the consumers of a queue.
     case count(Int, ready: Int?, consumers: Int?)
-    case bind(Int, key: Int, isBound: Bool)
+    /// A binding of `RoutingModel.bindings`.
+    case bind(Int, binding: Int, isBound: Bool)
+    /// An exchange is deleted with its bindings, and declared again.
+    case deleteExchange(RoutingModel.Kind)
     case closeChannel(Int)
   }
 
@@ -139,9 +142,9 @@ struct QueueModel: Sendable {
   let rules: [Rules]
 
   /// Empty queues without bindings. Channels are numbered from 0.
-  func initial(channels: Int, keys: Int) -> State {
+  func initial(channels: Int) -> State {
     State(
-      ready: rules.map { _ in [] }, bindings: Array(repeating: rules.map { _ in false }, count: keys),
+      ready: rules.map { _ in [] }, bindings: RoutingModel.bindings.map { _ in rules.map { _ in false } },
       tags: Array(repeating: 0, count: channels))
   }
 
@@ -176,7 +179,11 @@ struct QueueModel: Sendable {
     case .count(let queue, let ready, let consumers):
       if let ready, ready != next.ready[queue].count { return nil }
       if let consumers, consumers != next.consumers.filter({ $0.queue == queue }).count { return nil }
-    case .bind(let queue, let key, let isBound): next.bindings[key][queue] = isBound
+    case .bind(let queue, let binding, let isBound): next.bindings[binding][queue] = isBound
+    case .deleteExchange(let kind):
+      for (index, binding) in RoutingModel.bindings.enumerated() where binding.exchange == kind {
+        next.bindings[index] = rules.map { _ in false }
+      }
     case .closeChannel(let channel): close(channel, &next)
     }
     return next
@@ -224,7 +231,13 @@ struct QueueModel: Sendable {
   private func targets(_ route: Route, _ state: State) -> [Int] {
     switch route {
     case .queue(let queue): [queue]
-    case .key(let key): state.bindings[key].indices.filter { state.bindings[key][$0] }
+    case .address(let index):
+      rules.indices.filter { queue in
+        RoutingModel.bindings.enumerated().contains { binding in
+          state.bindings[binding.offset][queue]
+            && RoutingModel.fits(binding.element, RoutingModel.addresses[index])
+        }
+      }
     case .nowhere, .reply, .lateReply: []
     }
   }

@@ -32,7 +32,7 @@ struct QueueModelTests {
 
   private static func model(_ rules: [QueueModel.Rules]) -> (QueueModel, QueueModel.State) {
     let model = QueueModel(rules: rules)
-    return (model, model.initial(channels: 3, keys: 1))
+    return (model, model.initial(channels: 3))
   }
 
   private static func isExplained(
@@ -53,6 +53,38 @@ struct QueueModelTests {
     #expect(!Self.isExplained(returned + [Self.got(1, tag: 2, left: 1)]))
     #expect(!Self.isExplained(returned + [Self.got(2, tag: 2, left: 1)]))
     #expect(!Self.isExplained(two + [Self.got(1, tag: 1, left: 1), Self.settled(2, .acknowledge)]))
+  }
+
+  @Test("each type of exchange routes by its own rule")
+  func routing() {
+    typealias Model = RoutingModel
+    func topic(_ pattern: String, _ keys: [String]) -> [Bool] {
+      keys.map { Model.fits(Model.Binding(exchange: .topic, key: pattern), Model.Address(exchange: .topic, key: $0)) }
+    }
+    #expect(topic("a.*", ["a", "a.b", "a.b.c", "b.a", "a."]) == [false, true, false, false, true])
+    #expect(topic("a.#", ["a", "a.b", "a.b.c", "b", ""]) == [true, true, true, false, false])
+    #expect(topic("#.b", ["b", "a.b", "b.a", ".b"]) == [true, true, false, true])
+    #expect(topic("a.#.b", ["a.b", "a.c.b", "a.c.d.b", "a"]) == [true, true, true, false])
+    #expect(topic("#", ["", "a", "a.b"]) == [true, true, true])
+    let (one, two) = (Model.Header(name: "h", value: 1), Model.Header(name: "k", value: 2))
+    let extra = Model.Header(name: "x-h", value: 1)
+    func headers(_ wanted: [Model.Header], _ match: Model.Match?, _ given: [Model.Header]) -> Bool {
+      Model.fits(
+        Model.Binding(exchange: .headers, headers: wanted, match: match),
+        Model.Address(exchange: .headers, headers: given))
+    }
+    #expect(headers([one, two], nil, [two, one]) && !headers([one, two], nil, [one]))
+    #expect(headers([one, two], .any, [one]) && !headers([one, two], .any, []))
+    #expect(headers([], .all, []) && !headers([], .any, [one]))
+    #expect(headers([one, extra], .all, [one]) && !headers([one, extra], .allWithX, [one]))
+    #expect(headers([Model.Header(name: "h", value: nil)], .all, [one]) && !headers([one], .all, [two]))
+    // Each binding fits some address and does not fit another one of its exchange, but for those that
+    // fit all or none by their rule.
+    for (index, binding) in Model.bindings.enumerated() where binding.exchange != .fanout {
+      let fits = Model.addresses.filter { $0.exchange == binding.exchange }.map { Model.fits(binding, $0) }
+      let isSure = binding.key == "#" || binding.exchange == .headers && binding.headers.allSatisfy { $0 == extra }
+      #expect(isSure || fits.contains(true) && fits.contains(false), "binding \(index)")
+    }
   }
 
   @Test("a higher priority comes first, up to the highest of the queue")
@@ -94,10 +126,10 @@ struct QueueModelTests {
 
   @Test("an unroutable message is returned if it is mandatory, and a transaction is all or nothing")
   func routes() {
-    var publication = QueueModel.Publication(message: Self.message(1), route: .key(0), isMandatory: true)
+    var publication = QueueModel.Publication(message: Self.message(1), route: .address(0), isMandatory: true)
     #expect(Self.isExplained([.publish(publication, .returned)]))
     #expect(!Self.isExplained([.publish(publication, .confirmed)]))
-    #expect(Self.isExplained([.bind(0, key: 0, isBound: true), .publish(publication, .confirmed)]))
+    #expect(Self.isExplained([.bind(0, binding: 0, isBound: true), .publish(publication, .confirmed)]))
     publication.isMandatory = false
     #expect(Self.isExplained([.publish(publication, .confirmed), Self.empty()]))
     let sent = QueueModel.Publication(message: Self.message(2), route: .queue(0))

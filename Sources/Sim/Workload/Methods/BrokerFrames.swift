@@ -11,6 +11,8 @@ enum BrokerValue {
 
 /// The properties of a publication.
 struct BrokerProperties {
+  /// The contents of the table of headers; nil for none.
+  var headers: [UInt8]?
   var isPersistent = false
   var priority: UInt8?
   var replyTo: String?
@@ -19,7 +21,12 @@ struct BrokerProperties {
   /// The property flags and the property list (AMQP 0-9-1 §4.2.6.1).
   var bytes: [UInt8] {
     var flags: UInt16 = 1 << 12
-    var list: [UInt8] = [isPersistent ? 2 : 1]
+    var list: [UInt8] = []
+    if let headers {
+      flags |= 1 << 13
+      list += AttackGrammar.long(headers)
+    }
+    list.append(isPersistent ? 2 : 1)
     if let priority {
       flags |= 1 << 11
       list.append(priority)

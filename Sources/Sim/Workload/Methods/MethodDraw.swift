@@ -5,16 +5,16 @@ import System
 extension MethodWorker {
   /// Steps that are drawn as often as their weight says.
   private enum Kind: CaseIterable {
-    case publish, get, settle, transaction, consume, cancel, recover, purge, bind, closeChannel, reply
+    case publish, get, settle, transaction, consume, cancel, recover, purge, bind, closeChannel, reply, deleteExchange
 
     var weight: Int {
       switch self {
       case .publish: 10
       case .get, .settle: 6
-      case .transaction: 4
+      case .transaction, .bind: 4
       case .consume, .reply: 3
-      case .cancel, .recover, .bind, .closeChannel: 2
-      case .purge: 1
+      case .cancel, .recover, .closeChannel: 2
+      case .purge, .deleteExchange: 1
       }
     }
   }
@@ -50,12 +50,19 @@ extension MethodWorker {
     case .bind:
       [
         bind(
-          stream.pick(queues.names.indices.filter(MethodQueues.isLimited)), key: stream.choose(Self.routingKeys.count),
-          isBound: stream.chance(0.7))
+          stream.pick(queues.names.indices.filter(MethodQueues.isLimited)),
+          drawn(RoutingModel.bindings, of: \.exchange), isBound: stream.chance(0.7))
       ]
+    case .deleteExchange: [deleteExchange(stream.pick(RoutingModel.Kind.allCases))]
     case .closeChannel: [closeChannel(stream.pick(Self.setting))]
     case .reply: requests.popLast().map { [reply($0)] } ?? []
     }
+  }
+
+  /// The index of an element about an exchange. Each type of exchange is drawn as often.
+  private func drawn<Element>(_ table: [Element], of exchange: (Element) -> RoutingModel.Kind) -> Int {
+    let kind = stream.pick(RoutingModel.Kind.allCases)
+    return stream.pick(table.indices.filter { exchange(table[$0]) == kind })
   }
 
   private var freeQueues: [Int] {
@@ -76,7 +83,7 @@ extension MethodWorker {
     let route: QueueModel.Route =
       switch stream.choose(10) {
       case 0: .nowhere
-      case 1, 2, 3: .key(stream.choose(Self.routingKeys.count))
+      case 1, 2, 3, 4: .address(drawn(RoutingModel.addresses, of: \.exchange))
       default: .queue(anyQueue)
       }
     return QueueModel.Publication(message: message, route: route, isMandatory: stream.chance(0.3))
@@ -91,11 +98,14 @@ extension MethodWorker {
     var properties = BrokerProperties(isPersistent: message.isPersistent)
     // Without a priority a message has the lowest one.
     if message.priority > 0 { properties.priority = UInt8(message.priority) }
+    if case .address(let index) = publication.route {
+      properties.headers = Self.table(RoutingModel.addresses[index].headers)
+    }
     if isRequest { properties.replyTo = "amq.rabbitmq.reply-to" }
     let (exchange, key) =
       switch publication.route {
       case .queue(let queue): ("", queues.names[queue])
-      case .key(let key): (exchange, Self.routingKeys[key])
+      case .address(let index): (exchange(RoutingModel.addresses[index].exchange), RoutingModel.addresses[index].key)
       case .nowhere: ("", "METHODS_\(name)_NOWHERE")
       case .reply, .lateReply: ("", address)
       }
@@ -229,13 +239,33 @@ extension MethodWorker {
       .methods(Self.declaring, count: 1))
   }
 
-  private func bind(_ queue: Int, key: Int, isBound: Bool) -> MethodStep {
-    MethodStep(
-      .bind(queue, key: key, isBound: isBound),
+  private func bind(_ queue: Int, _ index: Int, isBound: Bool) -> MethodStep {
+    let binding = RoutingModel.bindings[index]
+    var arguments = Self.table(binding.headers)
+    if let match = binding.match { arguments += AttackGrammar.short("x-match") + AttackGrammar.value(match.rawValue) }
+    return MethodStep(
+      .bind(queue, binding: index, isBound: isBound),
       BrokerWriter.method(
         Self.declaring + 1, isBound ? "queue.bind" : "queue.unbind",
-        ["queue": .text(queues.names[queue]), "exchange": .text(exchange), "routing-key": .text(Self.routingKeys[key])]),
+        [
+          "queue": .text(queues.names[queue]), "exchange": .text(exchange(binding.exchange)),
+          "routing-key": .text(binding.key), "arguments": .table(arguments),
+        ]),
       .methods(Self.declaring, count: 1))
+  }
+
+  private func deleteExchange(_ kind: RoutingModel.Kind) -> MethodStep {
+    MethodStep(
+      .deleteExchange(kind),
+      BrokerWriter.method(Self.declaring + 1, "exchange.delete", ["exchange": .text(exchange(kind))])
+        + declaration(kind), .methods(Self.declaring, count: 2))
+  }
+
+  /// The contents of a table of headers. A header without a value has the void value.
+  private static func table(_ headers: [RoutingModel.Header]) -> [UInt8] {
+    headers.flatMap { header in
+      AttackGrammar.short(header.name) + (header.value.map { AttackGrammar.value($0) } ?? [UInt8(ascii: "V")])
+    }
   }
 
   /// Asks how many messages and consumers a queue has.

@@ -100,7 +100,7 @@ struct MethodExchange {
     case let input:
       let isOnDisk =
         switch input {
-        case .bind, .transaction(_, _, isCommitted: true): true
+        case .bind, .deleteExchange, .transaction(_, _, isCommitted: true): true
         default: false
         }
       end(index, input, isOnDisk: isOnDisk)

@@ -15,7 +15,9 @@ extension QueueModel.Input: CustomStringConvertible {
       "\(isCommitted ? "commit" : "roll back") \((publications.map(\.description) + settlings.map(\.description)))"
     case .count(let queue, let ready, let consumers):
       "count \(queue)\(Self.answer(ready.map { "\($0) messages, \(consumers ?? 0) consumers" }))"
-    case .bind(let queue, let key, let isBound): "\(isBound ? "bind" : "unbind") \(queue) by key \(key)"
+    case .bind(let queue, let binding, let isBound):
+      "\(isBound ? "bind" : "unbind") \(queue): \(RoutingModel.bindings[binding])"
+    case .deleteExchange(let kind): "delete the \(kind.rawValue) exchange"
     case .closeChannel(let channel): "close channel \(channel)"
     }
   }

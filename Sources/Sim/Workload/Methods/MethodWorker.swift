@@ -48,12 +48,20 @@ final class MethodWorker: SimulatedUser {
     log = MethodLog(worker: state.name)
     queues = MethodQueues(of: state.name, count: state.stream.chance(0.5) ? 2 : 4, state.stream, mayRestart: mayRestart)
     let model = QueueModel(rules: queues.rules)
-    belief = QueueBelief(model, model.initial(channels: BrokerLink.channels, keys: Self.routingKeys.count))
+    belief = QueueBelief(model, model.initial(channels: BrokerLink.channels))
     rendezvous.users += 1
   }
 
-  static let routingKeys = ["a", "b"]
-  var exchange: String { "METHODS_\(name)" }
+  /// The name of its exchange of a type.
+  func exchange(_ kind: RoutingModel.Kind) -> String { "METHODS_\(name)_\(kind.rawValue)" }
+
+  /// The declaration of its exchange of a type.
+  func declaration(_ kind: RoutingModel.Kind) -> [UInt8] {
+    BrokerWriter.method(
+      Self.declaring + 1, "exchange.declare",
+      ["exchange": .text(exchange(kind)), "type": .text(kind.rawValue), "durable": .bit(true)])
+  }
+
   private var lock: String { "METHODS_\(name)_LOCK" }
 
   /// The number of the next message.
@@ -136,9 +144,7 @@ final class MethodWorker: SimulatedUser {
   /// Declares the queues, and asks for confirms, transactions and direct replies.
   private func declare(_ link: BrokerLink, _ environment: Environment) async throws {
     let deadline = environment.clock.now + Self.patience
-    var bytes = BrokerWriter.method(
-      Self.declaring + 1, "exchange.declare",
-      ["exchange": .text(exchange), "type": .text("direct"), "durable": .bit(true)])
+    var bytes = RoutingModel.Kind.allCases.flatMap(declaration)
     for index in queues.names.indices { bytes += queues.declaration(index, channel: Self.declaring + 1) }
     bytes += BrokerWriter.method(Self.confirming + 1, "confirm.select")
     bytes += BrokerWriter.method(
@@ -146,7 +152,7 @@ final class MethodWorker: SimulatedUser {
       ["queue": .text("amq.rabbitmq.reply-to"), "consumer-tag": .text(Self.replies), "no-ack": .bit(true)])
     bytes += BrokerWriter.method(Self.transactional + 1, "tx.select")
     try await link.write(bytes, deadline: deadline)
-    for _ in 0..<queues.names.count + 4 {
+    for _ in 0..<queues.names.count + RoutingModel.Kind.allCases.count + 3 {
       let answer = try await answer(link, deadline)
       guard answer.name == "channel.close" else { continue }
       log.breach = ["\(name): the broker refuses a declaration: \(answer.texts["reply-text"] ?? "")"]

@@ -164,7 +164,10 @@ final class Exchange {
 /// Patterns of topic exchanges: words between dots, where `*` matches one word and `#` any number of words
 /// (AMQP 0-9-1 §3.1.3.3).
 enum Topic {
-  static func words(_ key: String) -> [Substring] { key.split(separator: ".", omittingEmptySubsequences: false) }
+  /// An empty key has no words, as in RabbitMQ.
+  static func words(_ key: String) -> [Substring] {
+    key.isEmpty ? [] : key.split(separator: ".", omittingEmptySubsequences: false)
+  }
 
   /// Whether the key of a binding has wildcards.
   static func isPattern(_ key: String) -> Bool { words(key).contains { $0 == "*" || $0 == "#" } }
