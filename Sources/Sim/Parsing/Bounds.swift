@@ -24,6 +24,8 @@ enum Bounds {
   static let rounds: ClosedRange<Int64> = 1...10_000_000
   /// Bytes under way in one direction of a connection.
   static let window: ClosedRange<Int64> = 1...1 << 30
+  /// Bytes that a service keeps in memory.
+  static let memory: ClosedRange<Int64> = 0...1 << 30
   static let count: ClosedRange<Int64> = 1...1_000_000_000
   static let draws: ClosedRange<Int64> = 0...1_000_000_000
   static let seed: ClosedRange<Int64> = 0...Int64.max

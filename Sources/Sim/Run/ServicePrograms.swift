@@ -21,6 +21,7 @@ extension ScenarioRunner {
     case "broker":
       return { environment in
         var options = BrokerOptions()
+        options.pagingBound = settings.pagingBound
         options.address = Scenario.brokerAddress
         options.serviceToken = Scenario.serviceToken
         options.database = settings.database

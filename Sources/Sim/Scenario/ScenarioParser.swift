@@ -142,12 +142,15 @@ extension Scenario {
   }
 
   private mutating func readService(_ value: ScenarioValue) {
-    value.requireKeys(["accessTokenTtl", "refreshTokenTtl", "passwordRounds", "pingInterval", "pingTimeout"])
+    value.requireKeys([
+      "accessTokenTtl", "refreshTokenTtl", "passwordRounds", "pingInterval", "pingTimeout", "pagingBound",
+    ])
     value.read("accessTokenTtl", into: &service.accessTokenLifetime) { try $0.duration(Bounds.lifetime) }
     value.read("refreshTokenTtl", into: &service.refreshTokenLifetime) { try $0.duration(Bounds.lifetime) }
     value.read("pingInterval", into: &service.pingInterval) { try $0.duration(Bounds.interval) }
     value.read("pingTimeout", into: &service.pingTimeout) { try $0.duration(Bounds.interval) }
     value.read("passwordRounds", into: &service.passwordRounds) { try $0.int(Bounds.rounds) }
+    value.read("pagingBound", into: &service.pagingBound) { try $0.int(Bounds.memory) }
   }
 
   private static func link(_ value: ScenarioValue) -> LinkSetting {

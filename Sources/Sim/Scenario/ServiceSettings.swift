@@ -7,6 +7,8 @@ extension Scenario {
     var refreshTokenLifetime: Duration = .seconds(7 * 86_400)
     /// One round: simulated passwords need no protection.
     var passwordRounds = 1
+    /// Bytes of ready messages that the broker keeps in memory.
+    var pagingBound = BrokerOptions().pagingBound
     /// Heartbeats of the sockets of the Chat Service.
     var pingInterval = EngineIOOptions().pingInterval
     var pingTimeout = EngineIOOptions().pingTimeout

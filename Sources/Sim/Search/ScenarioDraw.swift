@@ -16,6 +16,8 @@ public struct ScenarioDraw {
   let secrets: ChoiceStream
   /// The same for PostgreSQL.
   let servers: ChoiceStream
+  /// The same for limits.
+  let limits: ChoiceStream
   private let planted: [String]
 
   /// Makes a generator for a seed. Each scenario plants the bugs `planted`.
@@ -28,6 +30,7 @@ public struct ScenarioDraw {
     operators = choices.stream("draw/operators")
     secrets = choices.stream("draw/tls")
     servers = choices.stream("draw/postgresql")
+    limits = choices.stream("draw/limits")
   }
 
   // MARK: Whole scenarios
@@ -103,7 +106,7 @@ public struct ScenarioDraw {
     if !planted.isEmpty { members.append(.init("plant", .array(planted.map { .string($0) }))) }
     var scenario = isSpecial || kind == "calls" ? .object(members) : attacked(.object(members), kind)
     if kind == "accounts" { scenario = onServer(scenario, seconds) }
-    return secured(scenario, drawn.nodes, seconds)
+    return secured(limited(scenario, drawn.nodes), drawn.nodes, seconds)
   }
 
   private func beginning(_ kind: String) -> Beginning {

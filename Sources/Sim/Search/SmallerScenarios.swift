@@ -200,6 +200,7 @@ extension JSONValue {
     let plainer =
       ["network", "clocks"].filter { self[$0] != nil }.map { removing($0) } + withoutTLS
       + withoutServer
+      + (self["service"]?["pagingBound"] != nil ? [setting("service", self["service"]!.removing("pagingBound"))] : [])
     guard hasSockets else { return plainer }
     if (try? Scenario(parsing: Array(text.utf8), file: ""))?.needsHeartbeats == false {
       return plainer + (self["service"] != nil ? [removing("service")] : [])

@@ -60,6 +60,7 @@ struct ScenarioBoundsTests {
       ("{ name: 'x', topology: { supervisorHosts: _ } }", ["1", "100"], ["0", "101", "1e12"]),
       ("{ name: 'x', service: { pingInterval: _ } }", ["'1s'"], ["'0s'", "'2d'"]),
       ("{ name: 'x', service: { accessTokenTtl: _ } }", ["'5s'", "'10d'"], ["'0s'", "'4000d'"]),
+      ("{ name: 'x', service: { pagingBound: _ } }", ["0", "2000"], ["-1", "2000000000"]),
       ("{ name: 'x', service: { passwordRounds: _ } }", ["1"], ["0", "1e12", "1000000000"]),
       (
         "{ name: 'x', network: { latency: _ } }", ["'0'", "'1ms…2ms'"], ["'2s…1s'", "'1s…'", "'2d'", "'1s…2s…3s'", "3"]
