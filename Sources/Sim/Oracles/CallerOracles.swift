@@ -75,9 +75,17 @@ enum CallerOracles {
       }
       if status == 503 {
         if !evidence.isDisturbed(call.interval) { return [Breach("a 503 has a fault that explains it", [say(call)])] }
+      } else if status == 415 {
+        return [Breach("the service reads every way to write a request", [say(call)])]
       } else if !aboutBytes.contains(status), !call.row.statuses.contains(status) {
         return [Breach("every answer has a status that its row names", [say(call)])]
       }
+    }
+    for call in evidence.calls {
+      guard case .answered(let response) = call.ending, let fault = fault(in: response, to: call, evidence) else {
+        continue
+      }
+      return [Breach(fault, [say(call)])]
     }
     for emit in evidence.emits where emit.answer?["status"] == "ok" && !emit.event.data.fits(emit.data) {
       return [
@@ -87,6 +95,28 @@ enum CallerOracles {
       ]
     }
     return []
+  }
+
+  /// The promise about the fields of every answer that one breaks; nil if it keeps all.
+  private static func fault(in response: HTTPResponse, to call: CallerRequest, _ evidence: CallerEvidence) -> String? {
+    let (status, spelling, access) = (response.status, call.spelling, call.row.route.access)
+    if response["date"] == nil { return "every answer has a date" }
+    guard let id = response["x-request-id"], !id.isEmpty else { return "every answer has an id" }
+    if status < 400, let own = spelling.requestID, id != own { return "an answer has the id of its request" }
+    if status == 429, response["retry-after"] == nil { return "429 says when to try again" }
+    if status == 401, response["www-authenticate"] == nil, access.hasToken {
+      return "401 says how to authenticate (RFC 9110 §15.5.2)"
+    }
+    // Malformed bytes and streams end the connection, and so does a service that stops.
+    guard status < 400, !call.row.isStream else { return nil }
+    let persistence = response["connection"]
+    if spelling.isVersion10 {
+      // RFC 9112 §9.3.
+      return spelling.keepsAlive && persistence == "keep-alive" || persistence == "close"
+        ? nil : "an answer to HTTP/1.0 says whether the connection stays open"
+    }
+    return persistence == nil || evidence.isDisturbed(call.interval)
+      ? nil : "a connection stays open unless its client wants it otherwise (RFC 9112 §9.3)"
   }
 
   /// An acknowledgement of a key that the same session used before is the same.

@@ -7,6 +7,8 @@ struct Evidence {
   var attack = AttackEvidence()
   var callers = CallerEvidence(CallerHistory { 0 })
   var contract = ContractEvidence()
+  var shapes = ShapeEvidence()
+  var told = ToldEvidence()
 }
 
 /// How a run ended.

@@ -33,7 +33,7 @@ struct Oracle: Sendable {
   static let all =
     RunOracles.all + AccountOracles.all + ChatOracles.all + SessionOracles.all + QueueOracles.all + AttackOracles.all
     + ContractOracles.all
-    + CallerOracles.all
+    + CallerOracles.all + [ShapeEvidence.oracle, ToldEvidence.oracle]
 
   /// The names of the oracles that judge at once.
   static let immediate = Set(all.filter { $0.moment == .atOnce }.map(\.name))

@@ -9,6 +9,8 @@ struct RunStage {
   let users: [any SimulatedUser]
   let histories: Histories
   let driver: FaultDriver
+  /// The tables of the services.
+  let tables: ServedTables
   /// The PostgreSQL of the world, if it has one.
   let database: SimulatedDatabase?
   private let scenario: Scenario
@@ -33,8 +35,9 @@ struct RunStage {
       now: { [unowned world] in world.scheduler.now },
       wall: { [unowned account, unowned world] in account.clock.wallTime(world.scheduler.now).seconds })
     if scenario.isQuick { histories.sessions.news = .seconds(2) }
+    tables = ServedTables(of: services)
     users = scenario.users(
-      world.choices, histories, ServedTables(of: services),
+      world.choices, histories, tables,
       manager: scenario.supervisorHosts > 0 ? Scenario.managerAddress : nil,
       token: Scenario.serviceToken)
     for user in users {

@@ -47,6 +47,7 @@ public struct ScenarioRunner: Sendable {
     // Nodes that share a database keep the failed logins in it.
     let hasRestarts = stage.database == nil && (stage.services[0].deaths > 0 || stage.services[0].restarts > 0)
     let simulated = world.now
+    _ = stage.tables.read()
     let leftovers = scenario.end == nil && stuck.isEmpty ? stage.leftovers() : []
     let hasDelegates = scenario.people.contains { $0.role == .vandal || $0.role == .caller && $0.isTrusted }
     // Who may publish to the queues may tell one service what another one did not say.
@@ -71,7 +72,12 @@ public struct ScenarioRunner: Sendable {
         histories.callers, disturbances: [Self.boot] + stage.driver.disturbances + world.stalls.map(\.time)),
       contract: ContractEvidence(
         histories.log, hasRestarts: hasRestarts,
-        hasDelegates: hasDelegates))
+        hasDelegates: hasDelegates),
+      shapes: ShapeEvidence(histories.log, stage.tables),
+      told: ToldEvidence(
+        histories.log, disturbances: [Self.boot] + stage.driver.disturbances + world.stalls.map(\.time),
+        end: simulated.nanoseconds)
+    )
     let violations = Oracle.judge(evidence, endedEarly: scenario.end != nil)
     let tally = histories.tally
     tally.add(evidence.contract.decided, to: .decided)

@@ -20,6 +20,8 @@ struct LoggedCall {
   let token: String?
   /// Whether the arguments do not have the shape that the service names: it has to refuse them.
   var isMalformed = false
+  /// Whether it is an event that asks for no acknowledgement.
+  var isSilent = false
   var interval: Interval
   /// The status of the answer; nil if none came. An acknowledgement counts as 200 unless it is an
   /// error, which counts as 400.
@@ -43,6 +45,7 @@ struct SocketRecord {
   var refusal: (position: Int, message: String)?
   /// When the connection ended for the client.
   var ended: Int?
+  var endedAt: Int64 = .max
   /// The events that arrived, with their first argument.
   var events: [(position: Int, time: Int64, name: String, data: JSONValue)] = []
 }
@@ -51,6 +54,9 @@ struct SocketRecord {
 ///
 /// The model of the contract judges it.
 final class CallLog: Timeline {
+  /// The time in which an open socket is told of a change, while no fault is there.
+  static let news: Duration = .seconds(6)
+
   private(set) var calls: [LoggedCall] = []
   private(set) var sockets: [SocketRecord] = []
 
@@ -68,11 +74,13 @@ final class CallLog: Timeline {
   }
 
   /// Notes an event that a client emits on a socket. Returns the index of the call.
-  func begin(_ socket: Int, _ name: String, _ data: JSONValue, isMalformed: Bool = false) -> Int {
+  func begin(
+    _ socket: Int, _ name: String, _ data: JSONValue, isMalformed: Bool = false, isSilent: Bool = false
+  ) -> Int {
     add(
       LoggedCall(
         person: sockets[socket].person, way: .socket(socket), name: name, arguments: data, token: nil,
-        isMalformed: isMalformed, interval: begin()))
+        isMalformed: isMalformed, isSilent: isSilent, interval: begin()))
   }
 
   private func add(_ call: LoggedCall) -> Int {
@@ -119,6 +127,8 @@ final class CallLog: Timeline {
 
   /// Notes the end of a connection. A second end changes nothing.
   func ended(_ socket: Int) {
-    if sockets[socket].ended == nil { sockets[socket].ended = next() }
+    guard sockets[socket].ended == nil else { return }
+    sockets[socket].ended = next()
+    sockets[socket].endedAt = time
   }
 }

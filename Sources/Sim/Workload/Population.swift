@@ -4,6 +4,7 @@ import System
 
 /// What the users of a run share.
 private struct Society {
+  let choices: Choices
   let histories: Histories
   let tables: ServedTables
   let directory = ChatDirectory()
@@ -17,12 +18,11 @@ extension Scenario {
   func users(
     _ choices: Choices, _ histories: Histories, _ tables: ServedTables, manager: SocketAddress?, token: String?
   ) -> [any SimulatedUser] {
-    let society = Society(histories: histories, tables: tables)
+    let society = Society(choices: choices, histories: histories, tables: tables)
     var users: [any SimulatedUser] = []
     for group in people {
       for name in group.names {
-        // A tag makes names new; the choices stay those of the seed.
-        let stream = choices.stream("person/" + (group.tag.isEmpty ? name : name.replacing(group.tag, with: "")))
+        let stream = choices.stream("person/\(group.bare(name))")
         let state = UserState(name, behavior: group, stream: stream, histories)
         users.append(user(state, society))
       }
@@ -70,8 +70,15 @@ extension Scenario {
     case .attacker: return Attacker(state, services: attackedServices, agenda: agenda(connections))
     case .caller:
       let isAlone = people.allSatisfy { $0.role == .caller }
-      let caller = CallerState(state, society.known, histories.callers, society.tables, isAlone: isAlone)
+      let caller = CallerState(
+        state, society.known, histories.callers, society.tables, isAlone: isAlone,
+        spellings: society.choices.stream("spelling/\(group.bare(state.name))"))
       return Caller(caller, agenda: agenda(connections))
     }
   }
+}
+
+extension UserGroup {
+  /// A name without the tag of the group. A tag makes names new; the choices stay those of the seed.
+  fileprivate func bare(_ name: String) -> String { tag.isEmpty ? name : name.replacing(tag, with: "") }
 }

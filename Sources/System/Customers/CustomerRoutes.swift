@@ -183,7 +183,7 @@ extension CustomerRefusal: HTTPRefusal {
     case .sessionExists: HTTPFailure(400, "SESSION_ALREADY_RUNNING")
     case .sessionCreationFailed: HTTPFailure(500, "SESSION_CREATION_FAILED")
     case .tooManyAttempts(let fields): HTTPFailure(429, "TOO_MANY_ATTEMPTS", fields: fields)
-    case .tooManyMessages: HTTPFailure(429, "TOO_MANY_MESSAGES")
+    case .tooManyMessages: HTTPFailure(429, "TOO_MANY_MESSAGES", fields: [("retry-after", "1")])
     case .unavailable: HTTPFailure(503, "SERVICE_UNAVAILABLE")
     case .brokerUnavailable(let fault): HTTPFailure(503, "\(CustomerRoutes.unavailableCode): \(fault)")
     }

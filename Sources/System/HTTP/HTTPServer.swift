@@ -87,6 +87,8 @@ public actor HTTPServer {
 
   /// The routes, in the order of the table.
   nonisolated var routes: [Route] { responder.routes }
+  /// The shape of the body of an error.
+  nonisolated var errorSchema: Schema { responder.errorSchema }
   /// The events and queue messages of the service.
   nonisolated var messages: [MessageTable] { responder.messages }
 

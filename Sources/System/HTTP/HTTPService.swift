@@ -15,6 +15,8 @@ package protocol TabledService: Service {
   var address: SocketAddress { get }
   /// The routes, in the order of the table.
   var routes: [Route] { get }
+  /// The shape of the body of an error.
+  var errorSchema: Schema { get }
   /// The events and queue messages.
   var messages: [MessageTable] { get }
 }
@@ -48,6 +50,7 @@ public struct HTTPService<Backend: HTTPBackend>: Service, TabledService {
 
   package var address: SocketAddress { server.address }
   package var routes: [Route] { server.routes }
+  package var errorSchema: Schema { server.errorSchema }
   package var messages: [MessageTable] { server.messages }
 
   /// Stops accepting, answers the requests in flight, and closes the backend.

@@ -37,6 +37,7 @@ final class Responder: @unchecked Sendable {
 
   var routes: [Route] { router.routes }
   var messages: [MessageTable] { service.messages }
+  var errorSchema: Schema { service.errorSchema }
 
   /// Appends the answer to `output`, and returns the use of the connection after it.
   func answer(

@@ -135,7 +135,7 @@ public struct Route: Sendable {
   package let access: Access
   package let body: Schema?
   /// Whether a binary property list (`application/bytes`) is accepted in place of JSON.
-  let takesPropertyLists: Bool
+  package let takesPropertyLists: Bool
   /// Arguments in the query, a form or a JSON body. The handler sees them as its body.
   package let arguments: [Schema.Field]?
   package let parameters: [Parameter]

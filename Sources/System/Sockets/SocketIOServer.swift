@@ -126,11 +126,15 @@ enum EngineIORoutes {
   static func table<Layer: EngineIOLayer>(
     _ engine: EngineIOServer<Layer>, path: String, for application: Layer.Application
   ) -> [Route] {
+    let failure = Schema.object([.init("code", .integer()), .init("message", .string())])
     // The protocol answers wrong methods itself, with 400.
-    ["GET", "POST", "PUT", "DELETE", "PATCH"].map { method in
+    return ["GET", "POST", "PUT", "DELETE", "PATCH"].map { method in
       Route(
         method, path, "Engine.IO 4",
-        responses: [.init(200, "A payload", .string(), contentType: "text/plain; charset=UTF-8")]
+        responses: [
+          .init(200, "A payload", .string(), contentType: "text/plain; charset=UTF-8"),
+          .init(400, "The protocol does not allow it", failure), .init(503, "Too many sessions", failure),
+        ]
       ) { await engine.handle($0, for: application) }
     }
   }

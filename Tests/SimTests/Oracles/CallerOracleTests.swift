@@ -13,7 +13,7 @@ struct CallerOracleTests {
     Route(
       "GET", "/messages", "Messages", arguments: [.init("limit", .integer())],
       responses: [.init(200, "The messages", .array(of: .object([.init("seq", .integer(minimum: 1))])))]
-    ) { _ in .json(.null) })
+    ) { _ in .json(.null) }, errors: .object([.init("error", .string())]))
 
   private static func call(_ position: Int, _ ending: CallerRequest.Ending) -> CallerRequest {
     var interval = Interval(invoked: position, invokedAt: Int64(position))
@@ -21,8 +21,15 @@ struct CallerOracleTests {
     return CallerRequest(person: "cal", row: row, what: "GET /messages", interval: interval, ending: ending, log: 0)
   }
 
-  private static func answer(_ status: Int, _ places: [Int64] = []) -> CallerRequest.Ending {
-    .answered(HTTPResponse(status: status, body: JSONValue.array(places.map { ["seq": .int($0)] }).bytes))
+  private static func answer(
+    _ status: Int, _ places: [Int64] = [], _ fields: [(name: String, value: String)] = [],
+    without missing: String = ""
+  ) -> CallerRequest.Ending {
+    let all = [("date", "Sat, 01 Jan 2000 00:00:00 GMT"), ("x-request-id", "a")] + fields
+    return .answered(
+      HTTPResponse(
+        status: status, fields: all.filter { $0.0 != missing }.map { (name: $0.0, value: $0.1) },
+        body: JSONValue.array(places.map { ["seq": .int($0)] }).bytes))
   }
 
   private static func evidence(
@@ -53,6 +60,103 @@ struct CallerOracleTests {
     for status in [200, 400, 413] { #expect(CallerOracles.documented(Self.evidence([Self.answer(status)])).isEmpty) }
     #expect(CallerOracles.documented(Self.evidence([Self.answer(503)], disturbances: [0...9])).isEmpty)
     #expect(CallerOracles.documented(Self.evidence([Self.answer(500)], disturbances: [0...9])).count == 1)
+  }
+
+  @Test("the fields of every answer are judged")
+  func fields() {
+    func breaches(_ ending: CallerRequest.Ending, _ spelling: RequestSpelling = RequestSpelling()) -> Int {
+      let history = CallerHistory { 0 }
+      history.calls = [Self.call(0, ending)]
+      history.calls[0].spelling = spelling
+      return CallerOracles.documented(CallerEvidence(history)).count
+    }
+    #expect(breaches(Self.answer(200)) == 0)
+    #expect(breaches(Self.answer(200, without: "date")) == 1)
+    #expect(breaches(Self.answer(200, without: "x-request-id")) == 1)
+    #expect(breaches(Self.answer(415)) == 1)
+    #expect(breaches(Self.answer(200, [], [("connection", "close")])) == 1)
+    #expect(breaches(Self.answer(400, [], [("connection", "close")])) == 0)
+    var spelling = RequestSpelling()
+    spelling.requestID = "b"
+    #expect(breaches(Self.answer(200), spelling) == 1)
+    spelling = RequestSpelling()
+    (spelling.isVersion10, spelling.keepsAlive) = (true, true)
+    #expect(breaches(Self.answer(200), spelling) == 1)
+    #expect(breaches(Self.answer(200, [], [("connection", "keep-alive")]), spelling) == 0)
+    spelling.keepsAlive = false
+    #expect(breaches(Self.answer(200, [], [("connection", "keep-alive")]), spelling) == 1)
+    #expect(breaches(Self.answer(200, [], [("connection", "close")]), spelling) == 0)
+  }
+
+  @Test("an answer and an event of another shape than that of their row are found")
+  func answersHaveTheirShapes() throws {
+    let scenario = try Scenario(parsing: Array("{ name: 'x', topology: { chat: 1 } }".utf8), file: "x")
+    let world = World(seed: 1)
+    defer { world.end() }
+    let nodes = ["users", "chat"].map { world.addNode($0, program: ScenarioRunner(scenario).program(of: $0)) }
+    for node in nodes { node.start() }
+    world.run(until: .seconds(2))
+    let tables = ServedTables(of: nodes)
+    #expect(tables.read())
+    func strange(_ note: (CallLog) -> Void) -> Int {
+      let log = CallLog { 0 }
+      note(log)
+      return ShapeEvidence(log, tables).strange.count
+    }
+    func answer(_ status: Int, _ body: JSONValue) -> Int {
+      strange { $0.end($0.begin("ann", at: "users", "POST /login", [:]), status: status, body) }
+    }
+    #expect(answer(200, ["success": true]) == 1)
+    #expect(answer(401, ["detail": "no"]) == 0)
+    #expect(answer(401, ["error": "no"]) == 1)
+    #expect(answer(413, .null) == 1)
+    func event(_ name: String, _ data: JSONValue) -> Int {
+      strange { $0.received($0.open("ann", namespace: "/", session: "s"), name, data) }
+    }
+    #expect(event("contact_request", ["user_id": 1, "username": "bob"]) == 0)
+    #expect(event("contact_request", ["user_id": 1]) == 1)
+    #expect(event("contact_asked", ["user_id": 1, "username": "bob"]) == 1)
+    #expect(
+      strange { log in
+        let socket = log.open("ann", namespace: "/", session: "s")
+        log.end(log.begin(socket, "add_contact", [:]), acknowledgement: ["status": "fine"])
+      } == 1)
+  }
+
+  @Test("a request is read alike in each of its spellings")
+  func spellings() throws {
+    let route = Route(
+      "POST", "/x", "X",
+      arguments: [.init("a", .integer()), .init("b", .string()), .init("c", .array(of: .string()), isRequired: false)],
+      responses: [.init(200, "Done")]
+    ) { .json($0.body) }
+    let row = CallRow("chat", SocketAddress(host: "chat", port: 1), route, errors: .any)
+    let members: [JSONValue.Member] = [.init("a", 7), .init("b", "ä \"b"), .init("c", ["x", "y&="])]
+    let stream = Choices(seed: 1, hash: RunHash()).stream("spelling")
+    var spelled: Set<[UInt8]> = []
+    for _ in 0..<400 {
+      let request = CallRequest(
+        row, members, headers: [], token: nil, proof: "t", RequestSpelling(for: route, stream))
+      #expect(request.sent["a"] == 7 && request.sent["b"] == "ä \"b" && request.sent["c"] == ["x", "y&="])
+      spelled.insert(request.bytes)
+      var parser = HTTPRequestParser(limits: HTTPLimits())
+      parser.receive(request.bytes)
+      var read: HTTPRequest?
+      loop: while true {
+        switch try parser.next() {
+        case .request(let whole):
+          read = whole
+          break loop
+        case .expectsContinue: continue
+        case nil: break loop
+        }
+      }
+      let whole = try #require(read)
+      let arguments = try RequestBody.arguments(whole, route.arguments!)
+      #expect(arguments["a"] == 7 && arguments["b"] == "ä \"b" && arguments["c"] == ["x", "y&="])
+      #expect(whole.path == "/x" && whole.fields["authorization"]?.lowercased() == "bearer t")
+    }
+    #expect(spelled.count > 50)
   }
 
   @Test("a repeated key with another answer is found")

@@ -21,6 +21,7 @@ private struct Extended: TabledService {
   var addresses: [(name: String, address: SocketAddress)] { base.addresses }
   var address: SocketAddress { base.address }
   var routes: [Route] { base.routes + [Self.route] }
+  var errorSchema: Schema { base.errorSchema }
   var messages: [MessageTable] {
     base.messages + [
       MessageTable(.socketIO, [Self.event]),

@@ -9,6 +9,7 @@ struct CallRequest {
   let token: JSONValue?
   /// The bearer token that it shows.
   let proof: String?
+  let spelling: RequestSpelling
   /// The arguments as the service reads them: in a query all values are texts.
   let sent: JSONValue
   let bytes: [UInt8]
@@ -16,45 +17,32 @@ struct CallRequest {
   /// Makes a request. `proof` is the token that it shows.
   init(
     _ row: CallRow, _ arguments: [JSONValue.Member], headers: [(name: String, value: String)], token: JSONValue?,
-    proof: String?
+    proof: String?, _ spelling: RequestSpelling
   ) {
     self.row = row
     self.arguments = arguments
     self.token = token
     self.proof = proof
-    let isQuery = row.route.arguments != nil && row.route.method == "GET"
-    sent = isQuery ? Self.read(arguments, row.fields ?? []) : .object(arguments)
-    var target = row.route.path
-    if isQuery, !arguments.isEmpty {
-      target += "?" + arguments.flatMap(Self.pairs).joined(separator: "&")
-    }
-    var head = "\(row.route.method) \(target) HTTP/1.1\r\nhost: \(row.address)\r\n"
-    for header in headers { head += "\(header.name): \(header.value)\r\n" }
-    if let proof { head += "authorization: Bearer \(proof)\r\n" }
-    guard row.route.body != nil || row.route.arguments != nil && row.route.method != "GET" else {
+    self.spelling = spelling
+    let written =
+      row.route.arguments != nil
+      ? spelling.arguments(arguments, of: row)
+      : row.route.body != nil ? spelling.body(arguments) : .init(sent: .object(arguments))
+    sent = written.sent
+    var target = spelling.isAbsolute ? "http://\(row.address)\(row.route.path)" : row.route.path
+    if !written.query.isEmpty { target += "?" + spelling.pairs(written.query) }
+    var head = "\(row.route.method) \(target) HTTP/1.\(spelling.isVersion10 ? 0 : 1)\r\n"
+    head += spelling.line("host", "\(row.address)")
+    for header in headers { head += spelling.line(header.name, header.value) }
+    if let proof { head += spelling.line("authorization", "\(spelling.scheme) \(proof)") }
+    if let id = spelling.requestID { head += spelling.line("x-request-id", id) }
+    if spelling.keepsAlive { head += spelling.line("connection", "keep-alive") }
+    guard let type = written.type else {
       bytes = Array((head + "\r\n").utf8)
       return
     }
-    let body = JSONValue.object(arguments).bytes
-    head += "content-type: application/json\r\ncontent-length: \(body.count)\r\n\r\n"
-    bytes = Array(head.utf8) + body
-  }
-
-  /// The pairs of a query for a member; an array has one for each element.
-  private static func pairs(_ member: JSONValue.Member) -> [String] {
-    texts(member).map { "\(member.name)=\(PercentEncoding.encode($0))" }
-  }
-
-  private static func texts(_ member: JSONValue.Member) -> [String] {
-    (member.value.array ?? [member.value]).map { $0.string ?? $0.text }
-  }
-
-  private static func read(_ arguments: [JSONValue.Member], _ fields: [Schema.Field]) -> JSONValue {
-    .object(
-      fields.compactMap { field in
-        let texts = arguments.filter { $0.name == field.name }.flatMap(texts)
-        return texts.isEmpty ? nil : .init(field.name, field.schema.inQuery(texts))
-      })
+    let (lines, body) = spelling.framed(written.body)
+    bytes = Array((head + spelling.line("content-type", type) + lines + "\r\n").utf8) + body
   }
 
   /// Whether the arguments do not have the shape that the row names.

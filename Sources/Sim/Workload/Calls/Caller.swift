@@ -14,9 +14,15 @@ final class CallerState {
   /// Whether the caller is trusted as a service is: it shows the service token, and speaks for any
   /// service over the queues.
   let isTrusted: Bool
+  /// A stream of its own, so that the spelling of requests changes nothing else of a run.
+  let spellings: ChoiceStream
   fileprivate let tables: ServedTables
 
-  init(_ user: UserState, _ known: KnownValues, _ history: CallerHistory, _ tables: ServedTables, isAlone: Bool) {
+  init(
+    _ user: UserState, _ known: KnownValues, _ history: CallerHistory, _ tables: ServedTables, isAlone: Bool,
+    spellings: ChoiceStream
+  ) {
+    self.spellings = spellings
     self.user = user
     self.known = known
     self.history = history
@@ -84,6 +90,8 @@ final class Caller: SimulatedUser {
       case .amqp: try await broker.step()
       }
     }
+    // So that the sockets are told of the last changes.
+    try await environment.clock.sleep(for: CallLog.news + .seconds(1))
     try await sockets.close()
     http.close()
     await queues.close()

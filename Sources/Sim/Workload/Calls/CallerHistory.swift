@@ -20,6 +20,7 @@ struct CallerRequest {
   /// Method, target and arguments, for reports.
   let what: String
   var isMalformed = false
+  var spelling = RequestSpelling()
   var interval: Interval
   var ending = Ending.unanswered
   /// Its index in the log of all clients.

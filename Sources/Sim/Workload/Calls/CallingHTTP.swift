@@ -87,7 +87,9 @@ final class CallingHTTP {
       proof = token?.string ?? "none"
     }
     let headers = caller.grammar.headers(row.route.parameters)
-    return CallRequest(row, arguments, headers: headers, token: token, proof: proof)
+    return CallRequest(
+      row, arguments, headers: headers, token: token, proof: proof,
+      RequestSpelling(for: row.route, caller.spellings))
   }
 
   // MARK: How it is called
@@ -200,7 +202,7 @@ final class CallingHTTP {
     history.calls.append(
       CallerRequest(
         person: user.name, row: request.row, what: request.what, isMalformed: request.isMalformed,
-        interval: history.begin(), log: log))
+        spelling: request.spelling, interval: history.begin(), log: log))
     return history.calls.count - 1
   }
 

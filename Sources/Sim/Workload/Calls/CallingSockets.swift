@@ -123,7 +123,8 @@ final class CallingSockets {
     // A CONNECT may be under way although an earlier one was refused.
     note(socket, event.row.channel)
     let log = caller.user.log.begin(
-      socket.logs[event.row.channel]!, event.row.name, data, isMalformed: !event.row.data.fits(data))
+      socket.logs[event.row.channel]!, event.row.name, data, isMalformed: !event.row.data.fits(data),
+      isSilent: !isAcknowledged)
     let history = caller.history
     var record: Int?
     if isAcknowledged {

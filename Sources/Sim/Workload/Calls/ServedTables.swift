@@ -15,10 +15,13 @@ struct CallRow {
   let gives: [String]
   /// The statuses that the service documents for the route.
   let statuses: Set<Int>
+  /// The shape of the body of an error.
+  let errorShape: Schema
   /// Whether the route answers with a list of things that have a place in an order and stay.
   let isGrowing: Bool
 
-  init(_ service: String, _ address: SocketAddress, _ route: Route) {
+  init(_ service: String, _ address: SocketAddress, _ route: Route, errors: Schema) {
+    errorShape = errors
     self.service = service
     self.address = address
     self.route = route
@@ -70,6 +73,8 @@ final class ServedTables {
   private(set) var routes: [CallRow] = []
   /// The events that clients may send.
   private(set) var events: [MessageCall] = []
+  /// The events that services may send to clients.
+  private(set) var emitted: [MessageRow] = []
   /// The messages of all queues.
   private(set) var messages: [MessageCall] = []
 
@@ -91,10 +96,11 @@ final class ServedTables {
 
   private func add(_ service: any TabledService, _ name: String) {
     let address = SocketAddress(host: name, port: service.address.port)
-    routes += service.routes.map { CallRow(name, address, $0) }
+    routes += service.routes.map { CallRow(name, address, $0, errors: service.errorSchema) }
     for table in service.messages {
       switch table.transport {
       case .socketIO:
+        emitted += table.rows.filter { $0.direction == .send }
         events += table.rows.filter { $0.direction == .receive }.map {
           MessageCall(service: name, row: $0, exchange: nil)
         }
@@ -107,4 +113,9 @@ final class ServedTables {
       }
     }
   }
+}
+
+extension Access {
+  /// Whether a request shows a token.
+  var hasToken: Bool { if case .anyone = self { false } else { true } }
 }
