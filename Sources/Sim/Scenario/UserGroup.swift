@@ -54,6 +54,8 @@ public struct UserGroup: Sendable {
   var sharedNames = 0
   /// Whether a registration may combine the email of one name with another username.
   var mixesNames = false
+  /// Whether usernames have letters of many scripts.
+  var foreignNames = false
   /// Session ids that all users share; 0 gives each session an id of its own.
   var sharedSessions = 0
   /// How long a user waits for an answer.

@@ -5,7 +5,7 @@ extension UserGroup {
   private static let commonKeys = ["name", "count", "role", "thinkTime", "actions", "patience", "rest"]
   /// The other keys of each role.
   private static let keys: [Role: [String]] = [
-    .account: ["sharedNames", "mixesNames", "sharedSessions", "cutOff", "slow", "slowPause"],
+    .account: ["sharedNames", "mixesNames", "foreignNames", "sharedSessions", "cutOff", "slow", "slowPause"],
     .chat: ["devices", "contacts", "transports", "rude"],
     .user: ["transports", "rude"],
     .customer: ["users"],
@@ -23,6 +23,7 @@ extension UserGroup {
     value.read("thinkTime", into: &thinkTime) { try $0.duration(Bounds.interval) }
     value.read("sharedNames", into: &sharedNames) { try $0.int(Bounds.shared) }
     value.read("mixesNames", into: &mixesNames) { try $0.bool() }
+    value.read("foreignNames", into: &foreignNames) { try $0.bool() }
     value.read("sharedSessions", into: &sharedSessions) { try $0.int(Bounds.shared) }
     value.read("patience", into: &patience) { try $0.duration(Bounds.interval) }
     value.read("cutOff", into: &cutOff) { try $0.chance() }

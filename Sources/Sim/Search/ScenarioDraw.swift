@@ -16,7 +16,7 @@ public struct ScenarioDraw {
   let secrets: ChoiceStream
   /// The same for PostgreSQL.
   let servers: ChoiceStream
-  /// The same for limits.
+  /// The same for limits of services and of names.
   let limits: ChoiceStream
   private let planted: [String]
 
@@ -241,6 +241,7 @@ public struct ScenarioDraw {
     if stream.chance(0.3) { members.append(.init("sharedSessions", .int(Int64(1 + stream.choose(4))))) }
     if stream.chance(0.3) { members.append(.init("cutOff", .double(0.2))) }
     if stream.chance(0.2) { members.append(.init("slow", .double(0.3))) }
+    if limits.chance(0.3) { members.append(.init("foreignNames", true)) }
     return operated([.object(members)])
   }
 

@@ -90,11 +90,26 @@ final class AccountUser: SimulatedUser {
 
   // MARK: Accounts
 
+  /// Ends of names in two spellings each, which are the same in NFC. Join controls stand where
+  /// RFC 5892 (appendix A) allows them.
+  private static let foreignEndings = [
+    (" caf\u{E9}", " cafe\u{301}"), (" \u{645}\u{6CC}\u{200C}\u{62E}\u{648}", " \u{645}\u{6CC}\u{200C}\u{62E}\u{648}"),
+    (" \u{915}\u{94D}\u{200D}\u{937}", " \u{915}\u{94D}\u{200D}\u{937}"), (" \u{D55C}", " \u{1112}\u{1161}\u{11AB}"),
+  ]
+
+  /// The end of the name of this number, in one of its spellings.
+  private func foreignEnding(_ number: Int) -> String {
+    let ending = Self.foreignEndings[number % Self.foreignEndings.count]
+    return stream.chance(0.5) ? ending.0 : ending.1
+  }
+
   private func register(_ client: AccountClient) async throws {
     let base: String
     let mail: String
+    var number = nextName
     if behavior.sharedNames > 0 {
-      base = "name.\(stream.choose(behavior.sharedNames))\(behavior.tag)"
+      number = stream.choose(behavior.sharedNames)
+      base = "name.\(number)\(behavior.tag)"
       mail = behavior.mixesNames ? "name.\(stream.choose(behavior.sharedNames))\(behavior.tag)" : base
     } else {
       nextName += 1
@@ -102,7 +117,8 @@ final class AccountUser: SimulatedUser {
       mail = base
     }
     // Names are unique without regard to case, so users vary the case.
-    let username = stream.chance(0.3) ? base.uppercased() : base
+    let written = base + (behavior.foreignNames ? foreignEnding(number) : "")
+    let username = stream.chance(0.3) ? written.uppercased() : written
     let email = (stream.chance(0.3) ? mail.uppercased() : mail) + "@example.com"
     var account = Account(email: email, username: username, password: "password of \(name)", isOurs: false)
     let request = Request.register(email: email, username: username, password: account.password)
