@@ -7,6 +7,7 @@ import re
 import resource
 import select
 import subprocess
+import threading
 import time
 
 # A mutant may use memory without bound.
@@ -157,6 +158,18 @@ def search(binary, number, sites, first, seconds, folder):
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
         env=variables(number, sites), preexec_fn=limit_memory, start_new_session=True)
     oracle, runs = None, 0
+    # A mutant may keep the search itself from ending.
+    late = threading.Event()
+
+    def end():
+        late.set()
+        try:
+            os.killpg(process.pid, 9)
+        except ProcessLookupError:
+            pass
+
+    timer = threading.Timer(2 * seconds + 60, end)
+    timer.start()
     try:
         for line in process.stdout:
             failed = re.match(r"FAILED scenario (\d+)(.*)", line)
@@ -171,6 +184,7 @@ def search(binary, number, sites, first, seconds, folder):
             elif end := re.match(r"(\d+) passed, (\d+) failed", line):
                 runs = int(end.group(1)) + int(end.group(2))
     finally:
+        timer.cancel()
         seconds = time.monotonic() - begin
         try:
             os.killpg(process.pid, 9)
@@ -178,7 +192,7 @@ def search(binary, number, sites, first, seconds, folder):
             pass
         process.wait()
         process.stdout.close()
-    return oracle, runs, seconds
+    return oracle or ("ends" if late.is_set() else None), runs, seconds
 
 
 def judge(binary, number, count, baseline, first, seconds, scratch, comparisons):
