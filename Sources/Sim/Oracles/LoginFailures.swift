@@ -66,7 +66,7 @@ struct LoginFailures {
 
   /// The name in a request that has a password checked, and the outcome; nil for another request.
   private static func login(_ call: LoggedCall) -> (name: String, outcome: Outcome)? {
-    guard case .http(let node) = call.way else { return nil }
+    guard case .http(let node) = call.way, !call.isForServicesOnly else { return nil }
     let (field, isRight, isWrong): (String, Bool, Bool)
     switch (node, call.name) {
     case (Scenario.usersNode, "POST /login"), (Scenario.usersNode, "POST /services/login"):
@@ -158,5 +158,13 @@ struct LoginFailures {
       return call.status == nil
         ? call.interval.invokedAt > first.invokedAt - Self.longest : call.interval.answered > first.invoked
     }
+  }
+}
+
+extension LoggedCall {
+  /// Whether the request was refused because it lacks the service token. Its password was not
+  /// checked.
+  fileprivate var isForServicesOnly: Bool {
+    status == 401 && answer["detail"]?.string?.hasPrefix("for services only") == true
   }
 }
