@@ -34,21 +34,26 @@ struct SupervisorQuestion: Sendable {
   let kind: Kind
   /// The session, if the answer goes to the host's queue.
   let session: SupervisorID?
+  /// The number of a question whether the host still has the session.
+  let check: Int?
 
-  init(_ kind: Kind, epoch: Epoch, session: SupervisorID? = nil) {
+  init(_ kind: Kind, epoch: Epoch, session: SupervisorID? = nil, check: Int? = nil) {
     self.kind = kind
     self.epoch = epoch
     self.session = session
+    self.check = check
   }
 
   /// Parses a correlation id; nil if it is not one of a supervisor.
   init?(_ correlationID: String) {
     let parts = correlationID.split(separator: "/").map(String.init)
     guard parts.count >= 2, let epoch = Int64(parts[0]), let kind = Kind(rawValue: parts[1]) else { return nil }
-    self.init(kind, epoch: Epoch(epoch), session: parts.count == 3 ? SupervisorID(parts[2]) : nil)
+    self.init(
+      kind, epoch: Epoch(epoch), session: parts.count > 2 ? SupervisorID(parts[2]) : nil,
+      check: parts.count > 3 ? Int(parts[3]) : nil)
   }
 
   var correlationID: String {
-    "\(epoch.number)/\(kind.rawValue)" + (session.map { "/\($0.text)" } ?? "")
+    "\(epoch.number)/\(kind.rawValue)" + (session.map { "/\($0.text)" } ?? "") + (check.map { "/\($0)" } ?? "")
   }
 }

@@ -18,13 +18,16 @@ public actor SupervisorHost: Service {
   private let serialExecutor: ActorExecutor
   private(set) var sessions: [SupervisorID: Running] = [:]
   private var isClosed = false
-  /// How often the manager was asked about sessions that run here.
+  /// The number of the last check of a session.
   private var checks = 0
 
   struct Running {
     var session: SupervisorSession
     /// The consumers of the session's queues, once the manager has accepted the host.
     var consumers: [Int] = []
+    /// Another host may have taken the session while this one was not heard. The number of the
+    /// first check whose answer counts, or nil if there is no doubt.
+    var doubt: Int?
   }
 
   /// The executor that the environment gave to this actor.
@@ -97,7 +100,7 @@ public actor SupervisorHost: Service {
       do {
         // Waits for the broker, so that heartbeats do not pile up while it is away.
         try await client.publish(Self.toManager(QueueMessage("HEARTBEAT", ["HOST": .string(name.text)])))
-        if environment.clock.now - last > options.heartbeat * 2 { await checkSessions() }
+        if environment.clock.now - last > options.heartbeat * 2 { checkSessions() }
         last = environment.clock.now
         try await environment.clock.sleep(for: options.heartbeat)
       } catch {
@@ -106,18 +109,25 @@ public actor SupervisorHost: Service {
     }
   }
 
-  /// Asks for the sessions that run here again. Other hosts may have taken them while this one was
-  /// not heard; then the manager refuses, and they are over here.
-  private func checkSessions() async {
+  /// Asks whether the sessions are still here. Other hosts may have taken them while this one was
+  /// not heard, and answers from before may still arrive.
+  private func checkSessions() {
     for id in sessions.keys.sorted() {
-      guard let session = sessions[id]?.session, session.status == .running else { continue }
-      checks += 1
-      await client.post(Self.toManager(session.begin(attempt: Self.firstCheck + checks)))
+      guard let running = sessions[id] else { continue }
+      sessions[id]!.doubt = checks + 1
+      if running.doubt == nil { environment.executor.spawn("supervisor-doubts") { await self.check(running.session) } }
     }
   }
 
-  /// Tells the ids of these questions from those of the first ones.
-  private static let firstCheck = 1_000_000
+  /// Asks whether a session is still here until the manager answers. An answer is lost when the
+  /// manager deletes the queue for answers, because it counts this host as lost.
+  private func check(_ session: SupervisorSession) async {
+    while !isClosed, let running = sessions[session.id], running.session.epoch == session.epoch, running.doubt != nil {
+      checks += 1
+      await client.post(Self.toManager(session.check(number: checks)))
+      do { try await environment.clock.sleep(for: Self.requestInterval) } catch { return }
+    }
+  }
 
   // MARK: Offers
 
@@ -170,6 +180,9 @@ public actor SupervisorHost: Service {
       let before = running.session
       let out = running.session.take(
         answer: answer, to: question, deliveryID: delivery.properties.messageID ?? "")
+      if question.epoch == before.epoch, let check = question.check, let doubt = running.doubt, check >= doubt {
+        running.doubt = nil
+      }
       sessions[id] = running
       switch running.session.status {
       case .over: await stop(before)

@@ -51,11 +51,16 @@ struct SupervisorSession: Sendable {
 
   /// Asks for the session. An offer that is delivered twice may reach two hosts, and the manager
   /// accepts one of them, so the answer goes to the host's queue.
-  func begin(attempt: Int) -> QueueMessage {
-    var message = message(
-      "INITIALIZE_SESSION", ["HOST": .string(host.text)], id: "initialize/\(host.text)/\(attempt)")
+  func begin(attempt: Int) -> QueueMessage { initialize(id: "\(attempt)", check: nil) }
+
+  /// Asks whether the host still has the session. The manager refuses if another host has it, or if
+  /// it has ended.
+  func check(number: Int) -> QueueMessage { initialize(id: "check-\(number)", check: number) }
+
+  private func initialize(id: String, check: Int?) -> QueueMessage {
+    var message = message("INITIALIZE_SESSION", ["HOST": .string(host.text)], id: "initialize/\(host.text)/\(id)")
     message.replyTo = QueueNames.answers(to: host)
-    message.correlationID = SupervisorQuestion(.initialize, epoch: epoch, session: id).correlationID
+    message.correlationID = SupervisorQuestion(.initialize, epoch: epoch, session: self.id, check: check).correlationID
     return message
   }
 

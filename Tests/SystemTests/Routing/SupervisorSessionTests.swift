@@ -57,8 +57,10 @@ struct SupervisorSessionTests {
     for kind in [SupervisorQuestion.Kind.initialize, .users, .append] {
       let question = SupervisorQuestion(kind, epoch: Epoch(7), session: session)
       let parsed = SupervisorQuestion(question.correlationID)
-      #expect(parsed?.kind == kind && parsed?.epoch == Epoch(7) && parsed?.session == session)
+      #expect(parsed?.kind == kind && parsed?.epoch == Epoch(7) && parsed?.session == session && parsed?.check == nil)
     }
+    let check = SupervisorQuestion(.initialize, epoch: Epoch(7), session: SupervisorID("s1"), check: 3)
+    #expect(SupervisorQuestion(check.correlationID)?.check == 3)
     for text in ["", "7", "x/users", "7/other", "/", "7//"] { #expect(SupervisorQuestion(text) == nil) }
   }
 }
