@@ -39,7 +39,7 @@ struct WallTests {
     ("Sources/System/RuntimeHooks", ["CConcurrency", "_Concurrency"]),
     ("Sources/System/Environment", ["Synchronization"]),
     ("Sources/System", ["COpenSSL", "CSQLite", "Environment", "Swift", "Synchronization"]),
-    ("Sources/Sim/Kernel", ["Environment", "RuntimeHooks", "Synchronization"]),
+    ("Sources/Sim/Kernel", ["Environment", "Glibc", "RuntimeHooks", "Synchronization"]),
     ("Sources/Sim/Strategies", ["Environment"]), ("Sources/Sim/World", ["Environment", "Synchronization"]),
     ("Sources/Sim/Linearizability", []), ("Sources/Sim/Model", ["Simulation"]),
     ("Sources/Sim", ["Environment", "Simulation", "Synchronization", "System"]),

@@ -22,6 +22,7 @@ struct RunStage {
       seed: seed, windows: scenario.windows, branches: scenario.branches, isHashed: options.isHashed,
       sink: options.sink, strategy: strategy)
     world.link = scenario.link
+    world.splitsDiskWork = scenario.splitsDiskWork
     let runner = ScenarioRunner(scenario)
     let certificates = scenario.certificates(seed: seed)
     let database = scenario.hasDatabaseServer ? SimulatedDatabase() : nil

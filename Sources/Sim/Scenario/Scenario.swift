@@ -18,6 +18,8 @@ public struct Scenario: Sendable {
   var end: Duration?
   /// Whether the services are compared with restarted ones after everybody has left (`at-rest`).
   var atRest = false
+  /// Whether other jobs run between the disk operations of a commit.
+  var splitsDiskWork = false
   /// The faults.
   public var faults: [Fault] = []
   /// Actions at exact times.

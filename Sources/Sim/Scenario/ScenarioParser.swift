@@ -9,7 +9,8 @@ extension Scenario {
     let root = try ScenarioValue.parse(bytes, file: file)
     root.requireKeys([
       "name", "about", "seed", "topology", "service", "people", "network", "clocks", "run", "grace", "end",
-      "atRest", "faults", "script", "expect", "sometimes", "strategy", "choices", "branches", "plant", "fails",
+      "atRest", "splitDiskWork", "faults", "script", "expect", "sometimes", "strategy", "choices", "branches", "plant",
+      "fails",
     ])
     if root.value.members != nil, root["name"] == nil { root.note("a scenario needs a \"name\"") }
     root.read("name", into: &name) { try Self.title($0) }
@@ -22,6 +23,7 @@ extension Scenario {
     root.read("grace", into: &grace) { try $0.duration(Bounds.run) }
     end = root.read("end") { try $0.duration(Bounds.run) }
     root.read("atRest", into: &atRest) { try $0.bool() }
+    root.read("splitDiskWork", into: &splitsDiskWork) { try $0.bool() }
     if let topology = root["topology"] { read(topology: topology) }
     if let service = root["service"] { readService(service) }
     for entry in root.list("plant") { plant(entry) }

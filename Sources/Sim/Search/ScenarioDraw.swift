@@ -10,6 +10,7 @@ public struct ScenarioDraw {
   let attacks: ChoiceStream
   /// The same for callers.
   let calls: ChoiceStream
+  private let disks: ChoiceStream
   /// The same for operators.
   let operators: ChoiceStream
   /// The same for TLS.
@@ -27,6 +28,7 @@ public struct ScenarioDraw {
     stream = choices.stream("draw")
     attacks = choices.stream("draw/attacks")
     calls = choices.stream("draw/calls")
+    disks = choices.stream("draw/disks")
     operators = choices.stream("draw/operators")
     secrets = choices.stream("draw/tls")
     servers = choices.stream("draw/postgresql")
@@ -102,6 +104,7 @@ public struct ScenarioDraw {
     let names = Self.groups(JSONValue.object(members))
     faults += self.faults(drawn.nodes, names, seconds, most: isSpecial ? 1 : 4)
     members.append(.init("faults", .array(faults)))
+    if disks.chance(0.25) { members.append(.init("splitDiskWork", true)) }
     if endsAtRest(drawn.nodes, people, kind) { members.append(.init("atRest", true)) }
     if !planted.isEmpty { members.append(.init("plant", .array(planted.map { .string($0) }))) }
     var scenario = isSpecial || kind == "calls" ? .object(members) : attacked(.object(members), kind)

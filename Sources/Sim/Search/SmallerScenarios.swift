@@ -198,7 +198,7 @@ extension JSONValue {
     let quick: JSONValue = ["pingInterval": "2s", "pingTimeout": "2s"]
     let hasSockets = self["topology"]?["chat"] != nil || self["topology"]?["supervisorHosts"] != nil
     let plainer =
-      ["network", "clocks"].filter { self[$0] != nil }.map { removing($0) } + withoutTLS
+      ["network", "clocks", "splitDiskWork"].filter { self[$0] != nil }.map { removing($0) } + withoutTLS
       + withoutServer
       + (self["service"]?["pagingBound"] != nil ? [setting("service", self["service"]!.removing("pagingBound"))] : [])
     guard hasSockets else { return plainer }

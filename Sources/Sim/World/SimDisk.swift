@@ -45,7 +45,6 @@ final class SimDisk: Storage, @unchecked Sendable {
   private(set) var durableNames: [String: Inode] = [:]
   private let stream: ChoiceStream
   private let trace: Trace
-  private var busy: Duration = .zero
   /// The number of writes and syncs after which the node dies, so that a crash lands inside a
   /// commit.
   private var operationsUntilCrash: Int?
@@ -56,11 +55,6 @@ final class SimDisk: Storage, @unchecked Sendable {
     self.stream = stream
     self.trace = trace
   }
-
-  // MARK: Time that work takes
-
-  func beginWork() { busy = .zero }
-  func endWork() -> Duration { busy }
 
   // MARK: Crashes
 
@@ -162,9 +156,15 @@ final class SimDisk: Storage, @unchecked Sendable {
 
   // MARK: Faults
 
-  /// Checks that the node is alive, draws faults, and adds the time of the operation.
+  /// Checks that the node is alive, draws faults, and adds the time of the operation. Other jobs may
+  /// run before an operation that changes something.
   func operation(_ path: String, writes: Bool, syncs: Bool = false) throws(StorageError) {
     guard let life, life.isAlive else { throw .nodeDown }
+    let work = life.scheduler.blockingWork
+    if writes {
+      work.pause()
+      guard life.isAlive else { throw .nodeDown }
+    }
     if writes, let left = operationsUntilCrash {
       if left > 0 {
         operationsUntilCrash = left - 1
@@ -175,9 +175,9 @@ final class SimDisk: Storage, @unchecked Sendable {
         throw .nodeDown
       }
     }
-    busy += syncs ? stream.duration(faults.syncLatency) : .microseconds(1)
+    work.spend(syncs ? stream.duration(faults.syncLatency) : .microseconds(1))
     if faults.slowness > 0, stream.chance(faults.slowness) {
-      busy += stream.duration(.milliseconds(50)...(.seconds(1)))
+      work.spend(stream.duration(.milliseconds(50)...(.seconds(1))))
     }
     let failure = syncs ? faults.failingSyncs : writes ? faults.failingWrites : faults.failingReads
     if stream.chance(failure) {

@@ -3,12 +3,10 @@ import Environment
 /// The executor of a node in the simulator. See `Life`.
 final class SimExecutor: NodeExecutor, @unchecked Sendable {
   private let life: Life
-  private let disk: SimDisk
   private let stream: ChoiceStream
 
-  init(life: Life, disk: SimDisk, stream: ChoiceStream) {
+  init(life: Life, stream: ChoiceStream) {
     self.life = life
-    self.disk = disk
     self.stream = stream
   }
 
@@ -36,17 +34,17 @@ final class SimExecutor: NodeExecutor, @unchecked Sendable {
 
   private static func wait(for lane: OffloadLane) -> Wait { Wait(lane == .disk ? "disk" : "computation") }
 
-  /// Runs blocking work in one step of the scheduler, and resumes the caller after the time that
-  /// the disk took for it, or the usual time of a computation.
+  /// Runs blocking work in a step of the scheduler, or in several, and resumes the caller after the
+  /// time that the disk took for it, or the usual time of a computation.
   private func begin(_ lane: OffloadLane, _ work: @escaping @Sendable () -> Void, _ waiter: Waiter) {
     life.scheduler.enqueue(
       .work(
-        Scheduler.Work { [life, disk, stream] in
+        Scheduler.Work { [life, stream] in
           guard life.isAlive, waiter.isPending else { return waiter.resume(throwing: NodeDown()) }
-          disk.beginWork()
-          work()
-          let took = lane == .disk ? disk.endWork() : stream.duration(.microseconds(100)...(.milliseconds(2)))
-          life.scheduler.after(took) { waiter.resume() }
+          life.scheduler.blockingWork.run(work, of: life) { busy in
+            let took = lane == .disk ? busy : stream.duration(.microseconds(100)...(.milliseconds(2)))
+            life.scheduler.after(took) { waiter.resume() }
+          }
         }), of: life)
   }
 }

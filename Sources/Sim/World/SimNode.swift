@@ -100,7 +100,7 @@ public final class SimNode: @unchecked Sendable {
     return Environment(
       node: name, clock: SimClock(life: life), network: SimNetwork(life: life, fabric: fabric), storage: disk,
       entropy: SimEntropy(seed: seed, node: name, boot: boots),
-      executor: SimExecutor(life: life, disk: disk, stream: computation), log: log, memory: memory)
+      executor: SimExecutor(life: life, stream: computation), log: log, memory: memory)
   }
 
   /// The environment of an operator who works on the disk of the node while its service is down.

@@ -40,6 +40,13 @@ public final class World: @unchecked Sendable {
 
   deinit { end() }
 
+  /// Whether other jobs run between the disk operations of a node's blocking work, such as a commit.
+  /// Otherwise each piece of it is one step.
+  public var splitsDiskWork: Bool {
+    get { scheduler.blockingWork.splits }
+    set { scheduler.blockingWork.splits = newValue }
+  }
+
   /// The virtual time since the beginning.
   public var now: Duration { .nanoseconds(scheduler.now) }
 

@@ -38,6 +38,9 @@ package final class GlobalJobs: @unchecked Sendable {
     return previous
   }
 
+  /// The object that is current on the calling thread.
+  package static var current: Handle? { parley_thread_get() }
+
   /// Gives a job that waits for `delay` to the current object. False when the thread has none.
   static func offer(_ job: UnownedJob, after delay: Duration? = nil) -> Bool {
     guard let handle = parley_thread_get() else { return false }

@@ -29,9 +29,9 @@ struct PlantedBugTests {
       "seed \(seed): \(oracles)")
   }
 
-  @Test("answering before the commit loses acknowledged writes")
-  func earlyAnswer() throws {
-    let (oracles, seed) = try found("failing-disk") { $0.service.planted = [.answersEarly] }
+  @Test("answering before the commit loses acknowledged writes", arguments: ["failing-disk", "split-commits"])
+  func earlyAnswer(scenario: String) throws {
+    let (oracles, seed) = try found(scenario) { $0.service.planted = [.answersEarly] }
     #expect(
       !oracles.isDisjoint(with: ["durable", "linearizable-accounts", "linearizable-sessions"]),
       "seed \(seed): \(oracles)")
