@@ -22,6 +22,8 @@ public actor CustomerServer: HTTPBackend {
   private let credentials: CredentialServer
   private let serialExecutor: ActorExecutor
   private var pending = PendingInitializations()
+  /// The sessions that a request is ending. Each gate opens when that request is done.
+  private var ending: [SupervisorID: Gate] = [:]
 
   /// The executor that the environment gave to this actor.
   public nonisolated var unownedExecutor: UnownedSerialExecutor { serialExecutor.unowned }
@@ -165,15 +167,7 @@ public actor CustomerServer: HTTPBackend {
   func handle(
     _ name: String, _ data: JSONValue, of email: CustomerEmail, shown: SessionToken
   ) async throws -> SessionCommand.Answer {
-    let now = environment.clock.wallTime
-    guard let session = try await database.transaction({ try await CustomerTables($0).session(of: email, at: now) })
-    else {
-      throw CustomerRefusal.noSessionRunning
-    }
-    guard session.token.matches(shown) else { throw CustomerRefusal.invalidSessionToken }
-    guard session.status == .running, let supervisor = session.supervisor else {
-      throw CustomerRefusal.noSessionRunning
-    }
+    let supervisor = try await supervisor(of: email, shown: shown)
     switch try SessionCommand(name, data) {
     case .sendMessage(let text): return .messageSent(try await send(text, from: email, to: supervisor))
     case .readMessages(let after):
@@ -186,10 +180,40 @@ public actor CustomerServer: HTTPBackend {
       try await tell("ADDITIONAL_USERS", of: supervisor, [.init("USER_COUNT", count.json)])
       return .usersRequested
     case .end:
-      try await tell("END_SESSION", of: supervisor)
-      try await database.transaction { try await CustomerTables($0).end(supervisor) }
+      try await endSession(of: email, shown: shown, supervisor)
       return .ended
     }
+  }
+
+  /// Returns the supervisor of a customer's running session.
+  private func supervisor(of email: CustomerEmail, shown: SessionToken) async throws -> SupervisorID {
+    let now = environment.clock.wallTime
+    guard let session = try await database.transaction({ try await CustomerTables($0).session(of: email, at: now) })
+    else {
+      throw CustomerRefusal.noSessionRunning
+    }
+    guard session.token.matches(shown) else { throw CustomerRefusal.invalidSessionToken }
+    guard session.status == .running, let supervisor = session.supervisor else {
+      throw CustomerRefusal.noSessionRunning
+    }
+    return supervisor
+  }
+
+  /// Ends a session. One of several requests at once ends it, and the others find none.
+  private func endSession(of email: CustomerEmail, shown: SessionToken, _ supervisor: SupervisorID) async throws {
+    var supervisor = supervisor
+    while let other = ending[supervisor] {
+      guard await other.wait(in: environment) else { throw NodeDown() }
+      supervisor = try await self.supervisor(of: email, shown: shown)
+    }
+    let (ended, done) = (supervisor, Gate())
+    ending[ended] = done
+    defer {
+      ending[ended] = nil
+      done.open()
+    }
+    try await tell("END_SESSION", of: ended)
+    try await database.transaction { try await CustomerTables($0).end(ended) }
   }
 
   /// Keeps a message of the customer, and sends it to the supervisor.
