@@ -10,6 +10,8 @@ public struct Fault: Sendable {
 
   let kind: any FaultKind
   let from: Duration
+  /// The number of jobs after which it strikes, in place of the time `from`.
+  var step: Int?
   /// The end of a fault that lasts, and of repeated strikes.
   let to: Duration
   /// The mean time between strikes; nil for a fault that strikes once.
@@ -24,7 +26,7 @@ public struct Fault: Sendable {
 }
 
 extension Fault {
-  private static let timing = ["at", "from", "to", "every"]
+  private static let timing = ["at", "atStep", "from", "to", "every"]
 
   /// Reads a fault of a scenario whose users act for `run`.
   init(_ value: ScenarioValue, among nodes: NodeNames, run: Duration) throws(ScenarioError) {
@@ -33,6 +35,7 @@ extension Fault {
       throw value.error("a fault is exactly one of \(Self.kinds.map { $0.key }.joined(separator: ", "))")
     }
     let type = named[0]
+    step = try value["atStep"]?.int(Bounds.draws)
     (from, to, every) = try Self.times(value, of: type, run)
     value.requireKeys(Self.timing + [type.key] + type.moreKeys)
     kind = try type.init(value, subject, among: nodes)
@@ -43,7 +46,13 @@ extension Fault {
   ) throws(ScenarioError) -> (from: Duration, to: Duration, every: Duration?) {
     let every = try value["every"]?.duration(Bounds.interval)
     let times: (from: Duration, to: Duration)
-    if let at = value["at"] {
+    if let step = value["atStep"] {
+      guard value["at"] == nil, value["from"] == nil, every == nil else {
+        throw step.error("\"atStep\" excludes \"at\", \"from\" and \"every\"")
+      }
+      guard kind.lasts || value["to"] == nil else { throw step.error("a fault at one moment has no \"to\"") }
+      times = (.zero, try value["to"]?.duration(Bounds.pause) ?? run)
+    } else if let at = value["at"] {
       guard value["from"] == nil, value["to"] == nil, value["every"] == nil else {
         throw value.error("\"at\" excludes \"from\", \"to\" and \"every\"")
       }
@@ -56,7 +65,7 @@ extension Fault {
       }
       times = (try from.duration(Bounds.pause), try value["to"]?.duration(Bounds.pause) ?? run)
     } else {
-      throw value.error("a fault needs a time: \"at\", or \"from\"")
+      throw value.error("a fault needs a time: \"at\", \"atStep\", or \"from\"")
     }
     guard times.from <= times.to, times.to <= run else {
       throw value.error("a fault must be within the run")

@@ -45,6 +45,10 @@ final class FaultDriver {
   /// Schedules all faults.
   func arm() {
     for (index, fault) in faults.enumerated() {
+      if let step = fault.step {
+        world.atStep(step) { [self] in if !isOver { strike(index, fault, until: fault.to) } }
+        continue
+      }
       world.at(fault.from) { [self] in
         if let every = fault.every { again(index, fault, every) } else { strike(index, fault, until: fault.to) }
       }

@@ -10,7 +10,7 @@ public final class Life: @unchecked Sendable {
   public let name: String
   /// False after its death.
   public private(set) var isAlive = true
-  private(set) var isPaused = false
+  package private(set) var isPaused = false
   let scheduler: Scheduler
   /// The label of the chains of its blocking work.
   let workLabel: String
@@ -88,7 +88,7 @@ public final class Life: @unchecked Sendable {
     if let index = tasks.firstIndex(where: { $0.id == id }) { tasks.remove(at: index) }
   }
 
-  func executor() -> LifeExecutor { LifeExecutor(self) }
+  func executor(_ actor: StaticString) -> LifeExecutor { LifeExecutor(self, actor) }
 
   // MARK: Waiting
 
@@ -248,7 +248,7 @@ final class Waiter: CancellableWait, @unchecked Sendable {
     }
     guard let continuation else { return }
     self.continuation = nil
-    life.scheduler.resuming(on: executor, of: life) { Self.resume(continuation, error) }
+    life.scheduler.resuming(on: executor, of: life, after: what) { Self.resume(continuation, error) }
   }
 
   private static func resume(_ continuation: UnsafeContinuation<Void, any Error>, _ error: (any Error)?) {
@@ -259,11 +259,15 @@ final class Waiter: CancellableWait, @unchecked Sendable {
 /// The executor of one actor of a life. Its jobs are choices of the scheduler.
 final class LifeExecutor: SerialExecutor, @unchecked Sendable {
   private let life: Life
+  private let actor: StaticString
 
-  init(_ life: Life) { self.life = life }
+  init(_ life: Life, _ actor: StaticString) {
+    self.life = life
+    self.actor = actor
+  }
 
   func enqueue(_ job: consuming ExecutorJob) {
-    life.scheduler.enqueue(.job(UnownedJob(job), asUnownedSerialExecutor()), of: life)
+    life.scheduler.enqueue(.job(UnownedJob(job), asUnownedSerialExecutor()), of: life, on: actor)
   }
 
   func asUnownedSerialExecutor() -> UnownedSerialExecutor { UnownedSerialExecutor(ordinary: self) }

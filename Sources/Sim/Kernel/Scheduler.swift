@@ -82,6 +82,8 @@ public final class Scheduler: @unchecked Sendable {
   private var starting: StaticString?
   /// The executor on which the task that is being resumed continues.
   private var resuming: UnownedSerialExecutor?
+  /// What the task that is being resumed has waited for.
+  private var ended: Wait?
   private var ready: [Runnable] = []
   /// The number of jobs at the front of `ready` that an ordered strategy has taken. They are
   /// removed in bulk.
@@ -97,13 +99,18 @@ public final class Scheduler: @unchecked Sendable {
   private let choices: Choices
   /// The next of those steps, or -1.
   private var nextBranch = -1
+  private var steering: Steering
+  /// Notes what chains are doing; nil in runs that nobody looks at.
+  let watch: Watch?
 
-  init(strategy: any Strategy, _ choices: Choices, branches: [Branch]) {
+  init(strategy: any Strategy, _ choices: Choices, branches: [Branch], picks: [Pick] = [], watch: Watch? = nil) {
     self.strategy = strategy
+    self.watch = watch
+    steering = Steering(picks)
     self.choices = choices
     self.branches = branches.sorted { $0.step > $1.step }
     isOrdered = strategy.isOrdered
-    tracksChains = strategy.tracksChains
+    tracksChains = strategy.tracksChains || watch != nil
     hash = choices.hash
     takeBranches()
   }
@@ -118,8 +125,9 @@ public final class Scheduler: @unchecked Sendable {
 
   // MARK: Jobs
 
-  func enqueue(_ kind: Kind, of life: Life) {
+  func enqueue(_ kind: Kind, of life: Life, on actor: StaticString? = nil) {
     let runnable = Runnable(kind, of: life, chain: tracksChains ? chain(of: kind, life) : 0)
+    watch?.note(runnable.chain, actor: actor, wait: ended)
     if life === unwinding {
       unwindQueue.append(runnable)
     } else if life.isPaused {
@@ -131,12 +139,14 @@ public final class Scheduler: @unchecked Sendable {
 
   /// Resumes a task that waits on an actor directly on its executor. The runtime would resume it on
   /// no actor and switch from there, which would be a step in which nothing happens.
-  func resuming(on executor: UnownedSerialExecutor?, of life: Life, _ resume: () -> Void) {
+  func resuming(on executor: UnownedSerialExecutor?, of life: Life, after wait: Wait, _ resume: () -> Void) {
     resuming = executor
+    if watch != nil { ended = wait }
     let previous = GlobalJobs.setCurrent(life.globalJobs)
     resume()
     GlobalJobs.setCurrent(previous)
     resuming = nil
+    ended = nil
   }
 
   /// Starts a task. Its first job enters the queue.
@@ -160,7 +170,8 @@ public final class Scheduler: @unchecked Sendable {
     if let task, let known = chainsOfTasks[task] { return known }
     chainCount += 1
     let label = task == nil ? life.workLabel : "\(life.name)/" + (starting.map { "\($0)" } ?? "child")
-    strategy.met(Chain(number: chainCount, label: label))
+    watch?.met(label)
+    if strategy.tracksChains { strategy.met(Chain(number: chainCount, label: label)) }
     if let task { chainsOfTasks[task] = chainCount }
     return chainCount
   }
@@ -210,7 +221,7 @@ public final class Scheduler: @unchecked Sendable {
       if !dying.isEmpty {
         unwind(dying.removeFirst())
       } else if taken < ready.count {
-        step()
+        if steps < steering.nextAction { step() } else { steering.takeAction(upTo: steps)?() }
       } else if let time = timers.nextTime, time <= limit {
         now = time
         while timers.nextTime == time { timers.removeFirst().fire() }
@@ -227,10 +238,24 @@ public final class Scheduler: @unchecked Sendable {
     for runnable in ready[taken...] { runnable.drop() }
     ready = []
     taken = 0
+    steering.forgetAll()
   }
 
+  /// Calls `action` when `step` jobs have run, before the next one is picked.
+  func atStep(_ step: Int, _ action: @escaping () -> Void) { steering.add(step, action) }
+
+  /// The jobs that may run next, by their places. Empty if nobody watches the run.
+  var runnable: [RunnableJob] { watch.map { watch in ready[taken...].map { watch.job($0.chain) } } ?? [] }
+
   private func step() {
-    let index = taken + strategy.pick(among: ready.count - taken) { ready[taken + $0].chain }
+    // The strategy draws in any case, so that a pick does not shift later draws.
+    var place = strategy.pick(among: ready.count - taken) { ready[taken + $0].chain }
+    if let pick = steering.pick(after: steps, among: ready.count - taken) {
+      place = pick
+      hash.mix(UInt64(pick))
+    }
+    watch?.picked(place, after: steps)
+    let index = taken + place
     if !isOrdered {
       ready.swapAt(index, ready.count - 1)
       execute(ready.removeLast())

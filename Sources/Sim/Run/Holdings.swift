@@ -10,7 +10,7 @@ struct Holdings {
 
   /// Types that are not looked into. SQLite frees the files and statements behind the first ones. The
   /// others refer to objects that may be gone.
-  private static let closed: Set<String> = [
+  static let closed: Set<String> = [
     "System.SQLConnection", "System.StorageVFS", "System.DatabaseFile", "System.BrokerConsumer",
     "System.BrokerChannel",
   ]

@@ -47,6 +47,8 @@ public struct RunOptions {
   var scheduler: (any Strategy)?
   /// Whether choices and events are hashed. Only benchmarks turn it off.
   public var isHashed = true
+  /// Whether the world can tell which jobs are runnable, and what they are. It changes nothing.
+  var isWatched = false
   /// Receives every event of the run.
   public var sink: ((TraceEvent) -> Void)?
 

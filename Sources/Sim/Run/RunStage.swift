@@ -19,8 +19,8 @@ struct RunStage {
     _ scenario: Scenario, seed: UInt64, _ options: RunOptions, strategy: (Choices) -> any Strategy
   ) {
     let world = World(
-      seed: seed, windows: scenario.windows, branches: scenario.branches, isHashed: options.isHashed,
-      sink: options.sink, strategy: strategy)
+      seed: seed, windows: scenario.windows, branches: scenario.branches, picks: scenario.picks,
+      isHashed: options.isHashed, isWatched: options.isWatched, sink: options.sink, strategy: strategy)
     world.link = scenario.link
     world.splitsDiskWork = scenario.splitsDiskWork
     let runner = ScenarioRunner(scenario)
@@ -68,17 +68,19 @@ struct RunStage {
   private static let release: Duration = .seconds(5)
 
   /// Runs the world to the end of the scenario: through the faults, and then until every user has
-  /// been served and every service is up.
-  func play() {
+  /// been served and every service is up. It ends early when `isHalted` returns true.
+  func play(isHalted: () -> Bool = { false }) {
     let end = scenario.end ?? scenario.run + scenario.grace
-    world.run(until: min(scenario.run, end))
+    world.run(until: min(scenario.run, end), stop: isHalted)
+    if isHalted() { return }
     if end > scenario.run {
       driver.stop()
       for node in services where !node.isUp { node.restart(after: .milliseconds(10)) }
       world.run(until: end) {
-        users.allSatisfy(\.isServed) && services.allSatisfy(\.isServing)
+        isHalted() || users.allSatisfy(\.isServed) && services.allSatisfy(\.isServing)
       }
     }
+    if isHalted() { return }
     if scenario.end == nil, users.contains(where: { $0 is Attacker }) { world.run(until: world.now + Self.release) }
   }
 

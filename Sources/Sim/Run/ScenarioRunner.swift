@@ -11,11 +11,16 @@ public struct ScenarioRunner: Sendable {
 
   /// Runs the scenario once and judges the run.
   public func run(seed: UInt64, _ options: RunOptions = RunOptions()) -> RunResult {
-    let strategy = options.strategy ?? scenario.strategy
-    let profile = strategy == .uniform && options.scheduler == nil ? profile(seed: seed) : nil
-    let stage = RunStage(scenario, seed: seed, options) { options.scheduler ?? strategy.make($0, profile: profile) }
+    let stage = stage(seed: seed, options)
     stage.play()
     return result(of: stage, seed: seed)
+  }
+
+  /// The world of a run at its start.
+  func stage(seed: UInt64, _ options: RunOptions) -> RunStage {
+    let strategy = options.strategy ?? scenario.strategy
+    let profile = strategy == .uniform && options.scheduler == nil ? profile(seed: seed) : nil
+    return RunStage(scenario, seed: seed, options) { options.scheduler ?? strategy.make($0, profile: profile) }
   }
 
   /// The lengths of chains, measured over the first sixth of a run in order of the same seed. It is
@@ -27,6 +32,8 @@ public struct ScenarioRunner: Sendable {
     // A branch keeps its run up to its step, so it has the same profile.
     var scenario = scenario
     scenario.branches = []
+    scenario.picks = []
+    scenario.faults.removeAll { $0.step != nil }
     let world = RunStage(scenario, seed: seed, options) { _ in counting }.world
     world.run(until: scenario.run / 6)
     world.end()

@@ -39,8 +39,12 @@ public struct Scenario: Sendable {
   var windows = ChoiceWindows()
   /// The steps after which choices derive from other seeds.
   var branches: [Branch] = []
+  /// The steps after which a given job goes next.
+  var picks: [Pick] = []
   /// Whether the scenario is the recording of one run.
-  public var isRecording: Bool { !windows.all.isEmpty || !branches.isEmpty }
+  public var isRecording: Bool {
+    !windows.all.isEmpty || !branches.isEmpty || !picks.isEmpty || faults.contains { $0.step != nil }
+  }
   /// Whether the scenario is only for its own seed: a recording, or the lesson of a planted bug.
   public var hasOneSeed: Bool { seed != nil && (isRecording || !fails.isEmpty) }
   /// Orders of events that have to be seen over ten seeds.

@@ -9,8 +9,8 @@ extension Scenario {
     let root = try ScenarioValue.parse(bytes, file: file)
     root.requireKeys([
       "name", "about", "seed", "topology", "service", "people", "network", "clocks", "run", "grace", "end",
-      "atRest", "splitDiskWork", "faults", "script", "expect", "sometimes", "strategy", "choices", "branches", "plant",
-      "fails",
+      "atRest", "splitDiskWork", "faults", "script", "expect", "sometimes", "strategy", "choices", "branches", "picks",
+      "plant", "fails",
     ])
     if root.value.members != nil, root["name"] == nil { root.note("a scenario needs a \"name\"") }
     root.read("name", into: &name) { try Self.title($0) }
@@ -19,6 +19,7 @@ extension Scenario {
     root.read("strategy", into: &strategy) { try $0.oneOf(StrategyName.self) }
     for (stream, window) in root.table("choices") { windows[stream] = window.read { try $0.window() } }
     branches = root.list("branches").compactMap { $0.read { try $0.branch() } }
+    picks = root.list("picks").compactMap { $0.read { try $0.pick() } }
     root.read("run", into: &run) { try $0.duration(Bounds.run) }
     root.read("grace", into: &grace) { try $0.duration(Bounds.run) }
     end = root.read("end") { try $0.duration(Bounds.run) }
@@ -235,6 +236,14 @@ extension ScenarioValue {
       throw error("a branch is a number of steps and a seed, for example \"1200@7\"")
     }
     return branch
+  }
+
+  /// Reads a pick: `"1200@2"`.
+  fileprivate func pick() throws(ScenarioError) -> Pick {
+    guard let pick = Pick(try string()) else {
+      throw error("a pick is a number of steps and the place of a job, for example \"1200@2\"")
+    }
+    return pick
   }
 
   /// Reads an event and another one soon after it: `"crash chat, messages-stored"`.

@@ -18,7 +18,7 @@ final class Pipe {
   var readerGone = false
   /// The sender has ended the stream and may not write any more.
   private(set) var endSent = false
-  private var underWay = 0
+  private(set) var underWay = 0
   /// The number of transfers.
   private(set) var sent = 0
   private var lastArrival: Int64 = 0

@@ -5,8 +5,8 @@ final class SimConnection: Connection, @unchecked Sendable {
   let id: Int
   let peer: SocketAddress
   private let life: Life
-  private let incoming: Pipe
-  private let outgoing: Pipe
+  let incoming: Pipe
+  let outgoing: Pipe
   private let fabric: Fabric
   private var isClosed = false
 

@@ -10,7 +10,7 @@ final class SimExecutor: NodeExecutor, @unchecked Sendable {
     self.stream = stream
   }
 
-  func forActor(_ name: StaticString) -> ActorExecutor { ActorExecutor(life.executor()) }
+  func forActor(_ name: StaticString) -> ActorExecutor { ActorExecutor(life.executor(name)) }
 
   func spawn(
     _ name: StaticString, isolation: isolated (any Actor)?,

@@ -24,14 +24,17 @@ public final class World: @unchecked Sendable {
   public var defects: [String] { findings.defects }
 
   /// Creates an empty world. `sink` receives its events. Neither the sink nor hashing changes the
-  /// run. After the steps of `branches` choices derive from other seeds.
+  /// run. After the steps of `branches` choices derive from other seeds; after those of `picks` a
+  /// given job goes next. Only a run that is watched can tell which jobs are runnable.
   public init(
-    seed: UInt64, windows: ChoiceWindows = ChoiceWindows(), branches: [Branch] = [], isHashed: Bool = true,
-    sink: ((TraceEvent) -> Void)? = nil, strategy: (Choices) -> any Strategy = { RandomWalk($0) }
+    seed: UInt64, windows: ChoiceWindows = ChoiceWindows(), branches: [Branch] = [], picks: [Pick] = [],
+    isHashed: Bool = true, isWatched: Bool = false, sink: ((TraceEvent) -> Void)? = nil,
+    strategy: (Choices) -> any Strategy = { RandomWalk($0) }
   ) {
     hash = RunHash(isOn: isHashed)
     choices = Choices(seed: seed, hash: hash, windows: windows)
-    scheduler = Scheduler(strategy: strategy(choices), choices, branches: branches)
+    scheduler = Scheduler(
+      strategy: strategy(choices), choices, branches: branches, picks: picks, watch: isWatched ? Watch() : nil)
     trace = Trace(hash: hash, sink: sink)
     fabric = Fabric(scheduler: scheduler, trace: trace, stream: choices.stream("network"))
     trace.clock = { [unowned(unsafe) scheduler] in scheduler.now }
@@ -72,6 +75,9 @@ public final class World: @unchecked Sendable {
 
   /// Calls `action` at a virtual time, or now if that has passed.
   public func at(_ time: Duration, _ action: @escaping () -> Void) { scheduler.at(time.nanoseconds, action) }
+
+  /// Calls `action` when `step` jobs have run, before the next one is picked.
+  public func atStep(_ step: Int, _ action: @escaping () -> Void) { scheduler.atStep(step, action) }
 
   /// Runs `body` on a new node and returns its result. Tests and programs use it to act in a world.
   /// - Throws: the error of `body`, or `Unfinished` if it takes longer than `limit` of virtual time.

@@ -115,10 +115,12 @@ struct ScenarioBoundsTests {
   @Test(
     "keys and values without an effect are errors",
     arguments: [
-      ("faults: [{ crash: 'users' }]", "a fault needs a time: \"at\", or \"from\""),
-      ("faults: [{ to: '3s', crash: 'users' }]", "a fault needs a time: \"at\", or \"from\""),
-      ("faults: [{ every: '3s', crash: 'users' }]", "a fault needs a time: \"at\", or \"from\""),
-      ("faults: [{ stalls: 0.1 }]", "a fault needs a time: \"at\", or \"from\""),
+      ("faults: [{ crash: 'users' }]", "a fault needs a time: \"at\", \"atStep\", or \"from\""),
+      ("faults: [{ to: '3s', crash: 'users' }]", "a fault needs a time: \"at\", \"atStep\", or \"from\""),
+      ("faults: [{ every: '3s', crash: 'users' }]", "a fault needs a time: \"at\", \"atStep\", or \"from\""),
+      ("faults: [{ atStep: 5, at: '3s', crash: 'users' }]", "\"atStep\" excludes \"at\", \"from\" and \"every\""),
+      ("faults: [{ atStep: 5, to: '3s', crash: 'users' }]", "a fault at one moment has no \"to\""),
+      ("faults: [{ stalls: 0.1 }]", "a fault needs a time: \"at\", \"atStep\", or \"from\""),
       (
         "faults: [{ from: '1s', crash: 'users' }]",
         "a fault at one moment has \"at\"; with \"every\" it strikes repeatedly"
