@@ -119,14 +119,11 @@ class Postgres:
         return ran.stdout.splitlines()
 
 
-class Proxy:
-    """Passes bytes between clients and a server. `watch` is called with the client's bytes before
-    they are passed on, and returns what to do: None, "cut" the connection, "cut later", which passes
-    them on and cuts when the server answers, or "late", which cuts the client off at once and passes
-    them on a second later."""
+class Between:
+    """Listens between clients and a server. `serve` handles a client in a thread of its own."""
 
-    def __init__(self, port, watch):
-        self.target, self.watch = port, watch
+    def __init__(self, port):
+        self.target = port
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
         threading.Thread(target=self.accept, daemon=True).start()
@@ -135,12 +132,33 @@ class Proxy:
         while True:
             try:
                 client, _ = self.listener.accept()
-                server = socket.create_connection(("127.0.0.1", self.target))
             except OSError:
                 return
-            state = {"cut": False}
-            threading.Thread(target=self.up, args=(client, server, state), daemon=True).start()
-            threading.Thread(target=self.down, args=(client, server, state), daemon=True).start()
+            threading.Thread(target=self.serve, args=(client,), daemon=True).start()
+
+    def close(self):
+        self.listener.close()
+
+
+class Proxy(Between):
+    """Passes bytes between clients and a server. `watch` is called with the client's bytes before
+    they are passed on, and returns what to do: None, "cut" the connection, "cut later", which passes
+    them on and cuts when the server answers, or "late", which cuts the client off at once and passes
+    them on a second later."""
+
+    def __init__(self, port, watch):
+        self.watch = watch
+        super().__init__(port)
+
+    def serve(self, client):
+        try:
+            server = socket.create_connection(("127.0.0.1", self.target))
+        except OSError:
+            self.end(client)
+            return
+        state = {"cut": False}
+        threading.Thread(target=self.down, args=(client, server, state), daemon=True).start()
+        self.up(client, server, state)
 
     @staticmethod
     def end(*sockets):
@@ -175,6 +193,3 @@ class Proxy:
         except OSError:
             pass
         self.end(client, server)
-
-    def close(self):
-        self.listener.close()

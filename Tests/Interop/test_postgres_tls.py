@@ -12,7 +12,7 @@ import unittest
 
 import tls
 from harness import BINARY, Client, Server
-from postgres import Postgres, Proxy
+from postgres import Between, Postgres, Proxy
 from test_postgres import Probe
 
 SSL_REQUEST = b"\0\0\0\x08\x04\xd2\x16\x2f"
@@ -217,24 +217,14 @@ class WrongCertificates(Case):
             time.sleep(0.1)
 
 
-class Middle:
+class Middle(Between):
     """Somebody on the path who ends TLS, with a certificate that the client trusts, and reads and changes what passes."""
 
     def __init__(self, port, pair, change=lambda data: data, early=b"", strips=False):
-        self.target, self.change, self.early, self.strips = port, change, early, strips
+        self.change, self.early, self.strips = change, early, strips
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.context.load_cert_chain(*pair)
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self.listener.getsockname()[1]
-        threading.Thread(target=self.accept, daemon=True).start()
-
-    def accept(self):
-        while True:
-            try:
-                client, _ = self.listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self.serve, args=(client,), daemon=True).start()
+        super().__init__(port)
 
     def serve(self, client):
         try:
@@ -271,9 +261,6 @@ class Middle:
                 each.shutdown(socket.SHUT_RDWR)
             except OSError:
                 pass
-
-    def close(self):
-        self.listener.close()
 
 
 class OnThePath(Case):
