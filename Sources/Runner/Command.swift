@@ -6,7 +6,7 @@ import System
 /// The subcommands of `parley`.
 enum Command: String, CaseIterable {
   case serve, users, queues, sessions, backup, restore, check, compact
-  case simulate, fuzz, explain, diverge, drive
+  case simulate, fuzz, explain, explore, diverge, drive
   case hashPassword = "hash-password"
   case completions, manual, version, help
 
@@ -48,6 +48,7 @@ enum Command: String, CaseIterable {
     case .simulate: return try SimulateCommand.run(rest)
     case .fuzz: return try FuzzCommand.run(rest)
     case .explain: return try ExplainCommand.run(rest)
+    case .explore: return try ExploreCommand.run(rest)
     case .diverge: return try DivergeCommand.run(rest)
     case .drive: return try DriveCommand.run(rest)
     case .hashPassword: return try HashPasswordCommand.run(rest)

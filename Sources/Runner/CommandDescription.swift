@@ -12,6 +12,7 @@ extension Command {
     case .simulate: SimulateCommand.flags
     case .fuzz: FuzzCommand.flags
     case .explain: ExplainCommand.flags
+    case .explore: ExploreCommand.flags
     case .diverge: DivergeCommand.flags
     case .drive: DriveCommand.flags
     case .hashPassword: HashPasswordCommand.flags
@@ -42,6 +43,7 @@ extension Command {
     case .simulate: SimulateCommand.usage
     case .fuzz: FuzzCommand.usage
     case .explain: ExplainCommand.usage
+    case .explore: ExploreCommand.usage
     case .diverge: DivergeCommand.usage
     case .drive: DriveCommand.usage
     case .hashPassword: HashPasswordCommand.usage

@@ -29,6 +29,8 @@ enum HelpCommand {
     parley simulate PATH…           run scenario files and folders in the simulator
     parley fuzz [SCENARIO]…         draw and run random scenarios, and shrink failures
     parley explain SCENARIO         replay a failure, and draw it as a space-time diagram
+    parley explore SCENARIO         step through a run in a browser, and branch off
+    parley diverge SCENARIO         run twice, and find the first event that differs
     parley drive SCENARIO           run the people of a scenario against live servers
     parley hash-password            hash a password from standard input, as the accounts table stores it
     parley completions SHELL        print completions for bash, zsh or fish

@@ -73,7 +73,7 @@ enum Workers {
         worker.running = nil
         worker.done += 1
         handle(index, result)
-      case .event, .refused, .done, nil: continue
+      case .event, .moment, .refused, .done, nil: continue
       }
     }
   }
@@ -89,11 +89,12 @@ enum Workers {
   }
 }
 
-/// A line of a worker: the start of a run, an event, a result, an unreadable scenario, or the end
+/// A line of a worker: the start of a run, an event, a moment of a run, a result, an unreadable scenario, or the end
 /// of a case.
 enum WorkerLine {
   case begin(scenario: Int, seed: UInt64)
   case event(TraceEvent)
+  case moment(JSONValue)
   case result(scenario: Int, RunResult)
   case refused(String)
   case done
@@ -104,6 +105,8 @@ enum WorkerLine {
       self = .begin(scenario: Int(index), seed: UInt64(seed))
     } else if let event = value["event"].flatMap(TraceEvent.init(json:)) {
       self = .event(event)
+    } else if let moment = value["moment"] {
+      self = .moment(moment)
     } else if let index = value["scenario"]?.int, let result = value["result"].flatMap(RunResult.init(json:)) {
       self = .result(scenario: Int(index), result)
     } else if let reason = value["refused"]?.string {
@@ -119,6 +122,7 @@ enum WorkerLine {
     switch self {
     case .begin(let index, let seed): ["begin": [.int(Int64(index)), .int(Int64(seed))]]
     case .event(let event): ["event": event.wholeJSON]
+    case .moment(let moment): ["moment": moment]
     case .result(let index, let result): ["scenario": .int(Int64(index)), "result": result.json]
     case .refused(let reason): ["refused": .string(reason)]
     case .done: ["done": true]

@@ -84,7 +84,7 @@ CONTRAST = """(() => {
     if ([...element.childNodes].some(node => node.nodeType === 3 && node.data.trim())) check('text', element, style.color, needed, ground(element));
     if (element.tagName === 'INPUT') {
       check('edge', element, style.borderTopColor, 3, ground(element.parentElement));
-      check('placeholder', element, getComputedStyle(element, '::placeholder').color, 4.5, ground(element));
+      if (element.placeholder) check('placeholder', element, getComputedStyle(element, '::placeholder').color, 4.5, ground(element));
     }
   }
   return found;

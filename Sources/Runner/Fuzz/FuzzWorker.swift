@@ -16,6 +16,8 @@ final class FuzzWorker {
     var goal: Goal?
     /// Whether all events are reported.
     var isRecorded = false
+    /// The step at which a run of the first seed is looked at, and ends.
+    var lookAt: Int?
   }
 
   /// A failure of this oracle, in at most this many steps.
@@ -31,6 +33,8 @@ final class FuzzWorker {
   /// The outcome of a case.
   struct Outcome {
     var results: [RunResult] = []
+    /// What was seen at the step of a look.
+    var moment: JSONValue?
     /// The seed whose run killed the process.
     var diedIn: UInt64?
     /// The seed whose run did not end within the time limit.
@@ -98,6 +102,7 @@ final class FuzzWorker {
     if let goal = one.goal {
       members += [.init("oracle", .string(goal.oracle)), .init("steps", .int(Int64(goal.maximumSteps)))]
     }
+    if let step = one.lookAt { members.append(.init("look", .int(Int64(step)))) }
     if one.isRecorded { members.append(.init("recorded", true)) }
     let line = Array((JSONValue.object(members).text + "\n").utf8)
     var sent = 0
@@ -143,6 +148,7 @@ final class FuzzWorker {
         seed = begun
         processorTime = child.processorTime
       case .event(let event): onEvent(event)
+      case .moment(let moment): outcome.moment = moment
       case .result(_, let result): outcome.results.append(result)
       case .refused(let reason): outcome.refusal = reason
       case .done:
@@ -179,6 +185,11 @@ enum CaseRunner {
       }
       do throws(ScenarioError) {
         let scenario = try Scenario(parsing: Array(json.text.utf8), file: "case")
+        if let step = value["look"]?.int {
+          ScenarioRunner(scenario).look(seed: UInt64(first), after: Int(step)) { WorkerLine.write(.moment($0.json)) }
+          WorkerLine.write(.done)
+          continue
+        }
         for seed in UInt64(first)...UInt64(last) {
           WorkerLine.write(.begin(scenario: 0, seed: seed))
           let sink: ((TraceEvent) -> Void)? =

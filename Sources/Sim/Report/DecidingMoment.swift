@@ -1,5 +1,19 @@
 import System
 
+/// The chance that a run breaks its promise, over the run, and the moment that decided it.
+public struct Estimate: Sendable {
+  /// The chance over the run.
+  public let likelihood: Likelihood
+  /// Where it rises most; nil if it rises nowhere by much.
+  public let moment: DecidingMoment?
+
+  /// Looks for the moment in the record of the run.
+  public init(_ likelihood: Likelihood, _ record: RunRecord) {
+    self.likelihood = likelihood
+    moment = DecidingMoment(likelihood, record)
+  }
+}
+
 /// The moment at which a run was decided: where the chance of failing rises most, and the events
 /// there.
 public struct DecidingMoment: Sendable {
@@ -26,28 +40,10 @@ public struct DecidingMoment: Sendable {
     after = rise.after.chance
     steps = rise.before.step...rise.after.step
     at = record.time(ofStep: steps.upperBound)
-    let inside = Self.events(record, steps).sorted { ($1.weight, $0.step) < ($0.weight, $1.step) }
-    let earlier = inside.isEmpty ? Self.events(record, 0...steps.upperBound).max { $0.step < $1.step } : nil
+    let inside = record.told(steps).sorted { ($1.weight, $0.step) < ($0.weight, $1.step) }
+    let earlier = inside.isEmpty ? record.told(0...steps.upperBound).max { $0.step < $1.step } : nil
     events =
       earlier.map { [$0.text] } ?? inside.prefix(Self.mostEvents).sorted { $0.step < $1.step }.map(\.text)
-  }
-
-  private typealias Event = (step: Int, weight: Int, text: String)
-
-  /// The events between two steps. Faults tell more than messages, and messages more than logs.
-  private static func events(_ record: RunRecord, _ steps: ClosedRange<Int>) -> [Event] {
-    var events: [Event] = []
-    for mark in record.marks where steps.contains(mark.step) {
-      guard let text = Story.sentence(mark) else { continue }
-      events.append((mark.step, mark.kind == .log ? 0 : 3, text))
-    }
-    for arrow in record.arrows {
-      guard let message = arrow.messages.last else { continue }
-      let text = "\(arrow.from) → \(arrow.to): \(Story.brief(message.summary))"
-      if let step = arrow.arrivedStep, steps.contains(step) { events.append((step, 2, text + " arrives")) }
-      if steps.contains(arrow.sentStep) { events.append((arrow.sentStep, 2, text + " is sent")) }
-    }
-    return events
   }
 
   /// The moment in words: when, how the chance rose, and the events there.

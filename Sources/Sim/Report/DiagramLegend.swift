@@ -1,7 +1,9 @@
 /// The legend of a space-time diagram: its signs and its keys.
 enum DiagramLegend {
   private static let signs = [
-    (line("arrow"), "a message"), (line("arrow part"), "a part of a message"), (line("arrow lost"), "never arrives"),
+    (line("arrow"), "a message"), (line("arrow bundle"), "a request with all that follows it: click to open it"),
+    (line("arrow bundle back"), "its last answer"), (line("arrow part"), "a part of a message"),
+    (line("arrow lost"), "never arrives"),
     (line("arrow open"), "not arrived when the run ends"), (dot("fault"), "a fault, a crash, a reset"),
     (dot("boot"), "a start, a repair"),
     (dot("log"), "a line of a log"),
@@ -24,7 +26,8 @@ enum DiagramLegend {
     return """
       <ul id="legend" aria-label="legend">\(entries.joined())</ul>
       <p id="keys"><kbd>←</kbd> <kbd>→</kbd> move, <kbd>+</kbd> <kbd>−</kbd> zoom, <kbd>n</kbd> <kbd>p</kbd> next and previous message,
-      <kbd>b</kbd> to the breach, <kbd>w</kbd> the whole run.</p>
+      <kbd>b</kbd> to the break, <kbd>w</kbd> the whole run, <kbd>.</kbd> <kbd>,</kbd> step forward and back, <kbd>]</kbd> <kbd>[</kbd> next and
+      last event of the node, <kbd>l</kbd> next lost message, <kbd>g</kbd> to a time.</p>
       """
   }
 }

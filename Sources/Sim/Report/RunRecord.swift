@@ -87,6 +87,9 @@ public final class RunRecord {
   /// The virtual time of the last event up to a step.
   func time(ofStep step: Int) -> Int64 { times.last { $0.step <= step }?.at ?? 0 }
 
+  /// The virtual time of the last event up to a step.
+  public func time(at step: Int) -> Duration { .nanoseconds(time(ofStep: step)) }
+
   /// The steps at which time went on.
   private var times: [(step: Int, at: Int64)] = []
 

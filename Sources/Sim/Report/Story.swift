@@ -126,6 +126,11 @@ public struct Story {
     return lines.joined(separator: "\n")
   }
 
+  /// The nodes that the story names.
+  func nodes(among names: [String]) -> [String] {
+    names.filter { name in sentences.contains { $0.text.contains(word: name) } }
+  }
+
   private static func withoutTime(_ sentence: Sentence) -> String {
     guard sentence.isEvidence, let word = sentence.text.split(separator: " ").first, times(String(word)).count > 0
     else {
