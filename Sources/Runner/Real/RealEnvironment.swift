@@ -181,7 +181,8 @@ final class RealExecutor: NodeExecutor, Sendable {
   ) -> Task<Void, Never> {
     let previous = loop.globalJobs.makeCurrent()
     defer { GlobalJobs.setCurrent(previous) }
-    return Task { await body() }
+    // A detached task is not a part of the request that starts it.
+    return Task.detached { await body() }
   }
 
   func post(_ work: @escaping @Sendable () -> Void) { loop.post(work) }

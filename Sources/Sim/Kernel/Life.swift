@@ -68,11 +68,13 @@ public final class Life: @unchecked Sendable {
     let id = nextTaskID
     nextTaskID += 1
     let task = scheduler.starting(name, of: self) {
-      Task {  // The one place where tasks begin.
-        // A closure that captures its isolation runs on it.
-        _ = isolation
-        await body()
-        self.ended(id)
+      RequestTrace.outside {
+        Task {  // The one place where tasks begin.
+          // A closure that captures its isolation runs on it.
+          _ = isolation
+          await body()
+          self.ended(id)
+        }
       }
     }
     tasks.append((id, name, task))

@@ -100,7 +100,8 @@ public final class SimNode: @unchecked Sendable {
     return Environment(
       node: name, clock: SimClock(life: life), network: SimNetwork(life: life, fabric: fabric), storage: disk,
       entropy: SimEntropy(seed: seed, node: name, boot: boots),
-      executor: SimExecutor(life: life, stream: computation), log: log, memory: memory)
+      executor: SimExecutor(life: life, stream: computation), log: log, memory: memory,
+      identifiers: SimEntropy(seed: seed, node: "\(name)/traces", boot: boots))
   }
 
   /// The environment of an operator who works on the disk of the node while its service is down.
@@ -111,7 +112,7 @@ public final class SimNode: @unchecked Sendable {
     return Environment(
       node: own.node, clock: own.clock, network: own.network, storage: disk, entropy: own.entropy,
       executor: own.executor,
-      log: own.log, memory: own.memory)
+      log: own.log, memory: own.memory, identifiers: own.identifiers)
   }
 
   /// Handles a program that could not start: it exits, and a service manager starts it again.

@@ -1,7 +1,9 @@
+import Environment
+
 /// News from the manager: a session runs, has a new message, or has ended.
 enum CustomerNews: Sendable {
   /// A supervisor runs the customer's session. `request` is nil if the session ran before.
-  case running(CustomerEmail, SupervisorID, RequestID?)
+  case running(CustomerEmail, SupervisorID, RequestID?, RequestTrace?)
   case message(SupervisorID, TranscriptEntry)
   case ended(SupervisorID)
 
@@ -18,7 +20,8 @@ enum CustomerNews: Sendable {
     }
     switch message.type {
     case "SESSION_RUNNING":
-      self = .running(try QueueMessage.email(data), session, message.correlationID.flatMap { RequestID($0) })
+      self = .running(
+        try QueueMessage.email(data), session, message.correlationID.flatMap { RequestID($0) }, message.trace)
     case "SESSION_MESSAGE":
       guard let sequence = data["SEQ"]?.int, (1...ClientBounds.counter).contains(sequence) else {
         throw .init(reason: "SEQ: missing, or not an integer from 1 to \(ClientBounds.counter)")
@@ -46,10 +49,10 @@ enum CustomerNews: Sendable {
     var outcome = Outcome()
     for item in news {
       switch item {
-      case .running(let email, let session, let request):
+      case .running(let email, let session, let request, let trace):
         guard let unheard = try await tables.run(email, session, request) else { continue }
         if let request { outcome.served.append(request) }
-        outcome.messages += unheard.map { $0.message(to: session) }
+        outcome.messages += unheard.map { $0.message(to: session, of: trace) }
       case .message(let session, let entry): try await tables.add(entry, to: session)
       case .ended(let session): try await tables.end(session)
       }

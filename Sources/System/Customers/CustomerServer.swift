@@ -228,7 +228,7 @@ public actor CustomerServer: HTTPBackend {
       }
       return message
     }
-    try await publish(message.message(to: supervisor))
+    try await publish(message.message(to: supervisor, of: .current))
     return message.id
   }
 

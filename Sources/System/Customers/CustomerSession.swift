@@ -66,11 +66,12 @@ struct UnheardMessage: Sendable {
     SessionMessageID("customer/\(session.text)/\(number)")!
   }
 
-  /// The message on its way to the session's supervisor.
-  func message(to session: SupervisorID) -> AMQPMessage {
+  /// The message on its way to the session's supervisor, as a part of the request `trace`.
+  func message(to session: SupervisorID, of trace: RequestTrace?) -> AMQPMessage {
     var members: [JSONValue.Member] = [.init("MESSAGE_ID", .string(id.text)), .init("MESSAGE", text)]
     if let previous { members.append(.init("PREVIOUS", .string(previous.text))) }
-    return QueueMessage("CUSTOMER_MESSAGE", .object(members))
-      .sent(to: QueueNames.supervisorExchange, QueueNames.fromCustomer(to: session))
+    var message = QueueMessage("CUSTOMER_MESSAGE", .object(members))
+    message.trace = trace
+    return message.sent(to: QueueNames.supervisorExchange, QueueNames.fromCustomer(to: session))
   }
 }

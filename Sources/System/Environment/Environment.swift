@@ -16,6 +16,9 @@ public struct Environment: Sendable {
   public let storage: any Storage
   /// The node's source of random bytes.
   public let entropy: any Entropy
+  /// The source of the ids of traces. In the simulator they have a stream of their own, so that a
+  /// new id changes no other random bytes.
+  public let identifiers: any Entropy
   /// The executor of the node's tasks and actors.
   public let executor: any NodeExecutor
   /// The node's log.
@@ -23,16 +26,18 @@ public struct Environment: Sendable {
   /// The budgets for the memory that the node's clients use.
   public let memory: ClientMemory
 
-  /// Creates an environment from its parts.
+  /// Creates an environment from its parts. Without `identifiers` the ids of traces are from
+  /// `entropy`.
   public init(
     node: String, clock: any Clock, network: any Network, storage: any Storage, entropy: any Entropy,
-    executor: any NodeExecutor, log: Log, memory: ClientMemory = ClientMemory()
+    executor: any NodeExecutor, log: Log, memory: ClientMemory = ClientMemory(), identifiers: (any Entropy)? = nil
   ) {
     self.node = node
     self.clock = clock
     self.network = network
     self.storage = storage
     self.entropy = entropy
+    self.identifiers = identifiers ?? entropy
     self.executor = executor
     self.log = log
     self.memory = memory
@@ -42,7 +47,7 @@ public struct Environment: Sendable {
   public func with(network: any Network) -> Environment {
     Environment(
       node: node, clock: clock, network: network, storage: storage, entropy: entropy, executor: executor, log: log,
-      memory: memory)
+      memory: memory, identifiers: identifiers)
   }
 }
 

@@ -80,10 +80,18 @@ public struct Log: Sendable {
     self.sink = sink
   }
 
-  /// Writes a record, unless `level` is below the threshold. Then `fields` is not evaluated.
-  public func write(_ level: Level, _ event: String, _ fields: @autoclosure () -> KeyValuePairs<String, Value> = [:]) {
+  /// Writes a record, unless `level` is below the threshold. Then `fields` is not evaluated. Within
+  /// a request the record has its ids, too: those of `trace`, or else of the running request.
+  public func write(
+    _ level: Level, _ event: String, _ fields: @autoclosure () -> KeyValuePairs<String, Value> = [:],
+    of trace: RequestTrace? = nil
+  ) {
     guard level >= threshold else { return }
-    sink(Record(level: level, node: node, event: event, fields: fields().map { ($0.key, $0.value.bounded) }))
+    var all = fields().map { ($0.key, $0.value.bounded) }
+    if let trace = trace ?? RequestTrace.current {
+      all += [("request_id", .string(trace.requestID)), ("trace_id", .string(trace.traceID.text))]
+    }
+    sink(Record(level: level, node: node, event: event, fields: all))
   }
 
   /// Writes a detail for debugging.
@@ -95,8 +103,10 @@ public struct Log: Sendable {
     write(.info, event, fields())
   }
   /// Writes a problem that the service has handled.
-  public func warning(_ event: String, _ fields: @autoclosure () -> KeyValuePairs<String, Value> = [:]) {
-    write(.warning, event, fields())
+  public func warning(
+    _ event: String, _ fields: @autoclosure () -> KeyValuePairs<String, Value> = [:], of trace: RequestTrace? = nil
+  ) {
+    write(.warning, event, fields(), of: trace)
   }
   /// Writes a problem that needs an operator's attention.
   public func error(_ event: String, _ fields: @autoclosure () -> KeyValuePairs<String, Value> = [:]) {

@@ -19,7 +19,8 @@ public final class HTTPClient: @unchecked Sendable {
     host = address.description
   }
 
-  /// Sends a request and waits for the response.
+  /// Sends a request and waits for the response. It has the trace of the request that the caller
+  /// handles.
   /// - Throws: `NetworkError`, `HTTPError`. The server may have served the request nevertheless.
   public func send(
     _ method: String, _ target: String, fields: [(name: String, value: String)] = [], json: JSONValue? = nil,
@@ -33,7 +34,7 @@ public final class HTTPClient: @unchecked Sendable {
     output.append(" HTTP/1.1\r\nhost: ")
     output.append(utf8: host)
     output.append("\r\n")
-    for field in fields {
+    for field in fields + (RequestTrace.current?.fields ?? []) {
       output.append(utf8: field.name)
       output.append(": ")
       output.append(utf8: field.value)

@@ -43,10 +43,18 @@ final class Responder: @unchecked Sendable {
   func answer(
     _ request: HTTPRequest, on connection: any Connection, keepsAlive: Bool, to output: inout [UInt8]
   ) async -> Sequel {
-    let peer = connection.peer
-    let client = options.trustedProxies.client(of: request.fields, from: peer)
+    let trace = trace(of: request)
+    return await trace.run {
+      await answer(request, of: trace, on: connection, keepsAlive: keepsAlive, to: &output)
+    }
+  }
+
+  private func answer(
+    _ request: HTTPRequest, of trace: RequestTrace, on connection: any Connection, keepsAlive: Bool,
+    to output: inout [UInt8]
+  ) async -> Sequel {
+    let client = options.trustedProxies.client(of: request.fields, from: connection.peer)
     let begin = environment.clock.now
-    let id = requestID(request)
     var index: Int?
     let reply: Reply
     do {
@@ -55,7 +63,7 @@ final class Responder: @unchecked Sendable {
       case .handle(let handler, let call): reply = try await handler(call)
       }
     } catch {
-      reply = .response(response(failure(error, request, id)))
+      reply = .response(response(failure(error, request)))
     }
     var sequel = Sequel.nextRequest()
     var framing = request.method == "HEAD" ? HTTPResponseFraming.headOnly : .whole
@@ -86,7 +94,7 @@ final class Responder: @unchecked Sendable {
       case .nextRequest: !keepsAlive ? .closes : request.isVersion10 ? .persistsAsAsked : .persists
       }
     response.write(
-      to: &output, framing: framing, persistence: persistence, date: currentDate(), requestID: id)
+      to: &output, framing: framing, persistence: persistence, date: currentDate(), requestID: trace.requestID)
     let took = environment.clock.now - begin
     metrics.answered(route: index, status: response.status, in: took)
     environment.log.write(
@@ -95,7 +103,7 @@ final class Responder: @unchecked Sendable {
         "method": .string(request.method),
         "path": .string(index == nil ? RequestLog.blanked(path: request.path) : request.path),
         "query": .string(request.query.map(RequestLog.blanked(query:)) ?? ""), "status": .int(Int64(response.status)),
-        "microseconds": .int(took.nanoseconds / 1000), "client": .string("\(client)"), "request_id": .string(id),
+        "microseconds": .int(took.nanoseconds / 1000), "client": .string("\(client)"),
       ])
     return sequel
   }
@@ -169,18 +177,14 @@ final class Responder: @unchecked Sendable {
     return .response(HTTPResponse(status: 204, fields: fields))
   }
 
-  private func failure(_ error: any Error, _ request: HTTPRequest, _ id: String) -> HTTPFailure {
+  private func failure(_ error: any Error, _ request: HTTPRequest) -> HTTPFailure {
     switch error {
     case let failure as HTTPFailure: return failure
     case let refusal as any HTTPRefusal: return refusal.failure
     case let error as DatabaseError where error.isUnavailable: return HTTPFailure(503, "the database is not available")
     case is NodeDown, is CancellationError: return HTTPFailure(503, "the service is stopping")
     default:
-      environment.log.error(
-        "request-failed",
-        [
-          "error": .string("\(error)"), "path": .string(request.path), "request_id": .string(id),
-        ])
+      environment.log.error("request-failed", ["error": .string("\(error)"), "path": .string(request.path)])
       return HTTPFailure(500, "internal error")
     }
   }
@@ -193,13 +197,12 @@ final class Responder: @unchecked Sendable {
 
   // MARK: Fields of every answer
 
-  private func requestID(_ request: HTTPRequest) -> String {
-    if let own = request.fields["x-request-id"], (1...128).contains(own.utf8.count),
-      own.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F })
-    {
-      return own
-    }
-    return nextRequestID()
+  private func trace(of request: HTTPRequest) -> RequestTrace {
+    let parents = request.fields.all("traceparent")
+    let context = TraceContext(
+      parents: parents, states: parents.isEmpty ? [] : request.fields.all("tracestate"),
+      requestID: request.fields["x-request-id"])
+    return context.trace(from: environment.identifiers, requestID: nextRequestID())
   }
 
   /// A random prefix of this server and a counter: unique without entropy for each request.

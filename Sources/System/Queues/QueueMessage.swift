@@ -1,3 +1,5 @@
+import Environment
+
 /// A message of the services' queues (contract section 4): the body `{"TYPE", "DATA"}`, and headers that name the
 /// sender.
 struct QueueMessage: Sendable {
@@ -12,10 +14,13 @@ struct QueueMessage: Sendable {
   var correlationID: String?
   /// Messages with the same id are the same message.
   var id: String?
+  /// The request that the message belongs to.
+  var trace: RequestTrace?
 
   init(_ type: String, _ data: JSONValue = .object([])) {
     self.type = type
     self.data = data
+    trace = RequestTrace.current
   }
 
   var body: JSONValue { ["TYPE": .string(type), "DATA": data] }
@@ -51,6 +56,7 @@ struct QueueMessage: Sendable {
     replyTo = delivery.replyTo
     correlationID = delivery.properties.correlationID
     id = delivery.properties.messageID
+    trace = delivery.trace
   }
 
   init(_ value: JSONValue) throws(Malformed) {
@@ -76,6 +82,7 @@ struct QueueMessage: Sendable {
     if let supervisor { headers["SESSION_SUPERVISOR_ID"] = .text(supervisor.text) }
     if let epoch { headers["SESSION_EPOCH"] = .int64(epoch.number) }
     properties.headers = headers
+    properties.carry(trace)
     return properties
   }
 
@@ -149,7 +156,29 @@ struct QueueMessage: Sendable {
   }
 }
 
+extension AMQPProperties {
+  /// Adds the headers of a request's trace.
+  mutating func carry(_ trace: RequestTrace?) {
+    guard let trace else { return }
+    var headers = headers ?? AMQPTable()
+    for field in trace.fields { headers[field.name] = .text(field.value) }
+    self.headers = headers
+  }
+}
+
 extension AMQPDelivery {
+  /// The trace in the headers; nil without a valid one.
+  var trace: RequestTrace? {
+    guard let headers = properties.headers, let parent = headers[TraceContext.parent]?.text else { return nil }
+    return TraceContext(
+      parents: [parent], states: headers[TraceContext.state]?.text.map { [$0] } ?? [],
+      requestID: headers[TraceContext.requestID]?.text
+    ).sent
+  }
+
+  /// The trace of a service that handles the delivery: the next span of the sender's trace, if there is one.
+  func nextTrace(from identifiers: any Entropy) -> RequestTrace? { trace?.nextSpan(from: identifiers) }
+
   /// The queue for the answer. An empty `reply_to` asks for no answer, since no queue has that name.
   var replyTo: String? { properties.replyTo.flatMap { $0.isEmpty ? nil : $0 } }
 

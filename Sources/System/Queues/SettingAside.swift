@@ -11,7 +11,7 @@ extension AMQPDelivery {
   /// It keeps no property that a broker acts on: it must not expire, be refused because another user
   /// sends it, or be routed by `CC` and `BCC` (RabbitMQ's sender-selected distribution).
   func deadLetter(from queue: String, because reason: String, _ log: Log) -> AMQPMessage {
-    log.warning("dead-letter", ["queue": .string(queue), "reason": .string(reason)])
+    log.warning("dead-letter", ["queue": .string(queue), "reason": .string(reason)], of: trace)
     var kept = properties
     kept.expiration = nil
     kept.userID = nil

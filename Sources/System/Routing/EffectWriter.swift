@@ -1,3 +1,5 @@
+import Environment
+
 /// Performs the effects of one commit: writes transcripts and the outbox, and collects the outcome.
 struct EffectWriter {
   private let tables: ManagerTables
@@ -5,6 +7,8 @@ struct EffectWriter {
   private(set) var outcome = ManagerOutcome()
   /// What waits for supervisors, once it was counted.
   private var forwarded: ForwardedTable.Total?
+  /// The request whose effects are performed.
+  private var trace: RequestTrace?
   /// Senders whose messages were sent again in this commit.
   private var resent: Set<Sender> = []
 
@@ -21,6 +25,7 @@ struct EffectWriter {
   mutating func perform(_ effect: ManagerEffect) async throws(DatabaseError) {
     switch effect {
     case .send(let exchange, let key, let message): try await publish(message, to: exchange, key)
+    case .within(let trace): self.trace = trace
     case .deadLetter(let letter):
       try await publish(letter.properties, letter.body, to: letter.exchange, letter.routingKey)
     case .forward(let message, let session, let recipient):
@@ -56,7 +61,9 @@ struct EffectWriter {
 
   private mutating func publish(_ message: QueueMessage, to exchange: String, _ key: String) async throws(DatabaseError)
   {
-    try await publish(message.properties, message.body.bytes, to: exchange, key)
+    var properties = message.properties
+    properties.carry(trace)
+    try await publish(properties, message.body.bytes, to: exchange, key)
   }
 
   private mutating func publish(
@@ -89,6 +96,7 @@ struct EffectWriter {
       properties.contentType = "application/json"
       properties.correlationID = correlationID
       properties.type = recipient!.type
+      properties.carry(trace)
       try await publish(properties, value.bytes, to: "", queue)
     }
   }

@@ -1,7 +1,11 @@
+import Environment
+
 /// An effect of an input. The commit that stores the changed users and sessions performs its
 /// effects in order.
 enum ManagerEffect: Sendable {
   case send(exchange: String, key: String, QueueMessage)
+  /// The effects after this one are of this request.
+  case within(RequestTrace?)
   /// Sends a user's message to a supervisor, and keeps it until it is in the transcript. Refused
   /// when too many messages wait.
   case forward(SessionMessage, SupervisorID, answer: Answer?)

@@ -13,6 +13,8 @@ struct ManagerWork {
   let answer: ManagerEffect.Answer?
   /// Identifies the message among all that were handled. Without a key it is handled each time.
   let key: String?
+  /// The request that brought the message.
+  let trace: RequestTrace?
   /// The delivery that brought the message, and its queue.
   private let delivery: (queue: String, delivery: AMQPDelivery)?
   /// Resumed with true once the work and all before it are committed, with false if the manager
@@ -20,12 +22,13 @@ struct ManagerWork {
   var done: UnsafeContinuation<Bool, Never>?
 
   private init(
-    _ content: Content, answer: ManagerEffect.Answer? = nil, key: String? = nil,
+    _ content: Content, answer: ManagerEffect.Answer? = nil, key: String? = nil, trace: RequestTrace? = nil,
     _ delivery: (queue: String, delivery: AMQPDelivery)? = nil
   ) {
     self.content = content
     self.answer = answer
     self.key = key
+    self.trace = trace
     self.delivery = delivery
   }
 
@@ -39,33 +42,36 @@ struct ManagerWork {
     self.init(
       .input(try ManagerInput(message, from: source), message),
       answer: ManagerEffect.Answer(destination: .caller(caller), type: message.type),
-      key: Self.key(of: message, from: source))
+      key: Self.key(of: message, from: source), trace: message.trace)
   }
 
-  /// A message that came by queue.
-  init(_ delivery: AMQPDelivery, from source: ManagerSource, _ log: Log) {
+  /// A message that came by queue. It begins a trace if its sender has not.
+  init(_ delivery: AMQPDelivery, from source: ManagerSource, _ environment: Environment) {
+    let trace = delivery.nextTrace(from: environment.identifiers) ?? RequestTrace(from: environment.identifiers)
     do throws(QueueMessage.Malformed) {
       let message = try QueueMessage(delivery, depth: JSONParser.queueDepth)
       let input = try ManagerInput(message, from: source)
       // Each heartbeat counts, also one with the id of an earlier one.
       let key = if case .heartbeat = input { nil as String? } else { Self.key(of: message, from: source) }
       self.init(
-        .input(input, message), answer: Self.answer(to: delivery, type: message.type), key: key,
+        .input(input, message), answer: Self.answer(to: delivery, type: message.type), key: key, trace: trace,
         (source.queue, delivery))
     } catch {
-      self.init(settingAside: delivery, from: source.queue, because: error.reason, log)
+      self.init(settingAside: delivery, from: source.queue, because: error.reason, trace, environment.log)
     }
   }
 
-  private init(settingAside delivery: AMQPDelivery, from queue: String, because reason: String, _ log: Log) {
+  private init(
+    settingAside delivery: AMQPDelivery, from queue: String, because reason: String, _ trace: RequestTrace?, _ log: Log
+  ) {
     self.init(
       .deadLetter(delivery.deadLetter(from: queue, because: reason, log), reason: reason),
-      answer: Self.answer(to: delivery, type: "REFUSED"))
+      answer: Self.answer(to: delivery, type: "REFUSED"), trace: trace)
   }
 
   /// The same delivery, to set aside. Nil for work that no delivery brought.
   func settingAside(because reason: String, _ log: Log) -> ManagerWork? {
-    delivery.map { ManagerWork(settingAside: $0.delivery, from: $0.queue, because: reason, log) }
+    delivery.map { ManagerWork(settingAside: $0.delivery, from: $0.queue, because: reason, trace, log) }
   }
 
   var input: ManagerInput? { if case .input(let input, _) = content { input } else { nil } }

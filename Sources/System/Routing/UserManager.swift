@@ -112,7 +112,7 @@ public actor UserManager: HTTPBackend {
 
   private func take(_ deliveries: [AMQPDelivery], from source: ManagerSource) async throws {
     guard !isClosed else { throw NetworkError.closed }
-    var works = deliveries.map { ManagerWork($0, from: source, environment.log) }
+    var works = deliveries.map { ManagerWork($0, from: source, environment) }
     deadLetters += works.count(where: \.isDeadLetter)
     if options.planted(.acknowledgesEarly) {
       waiting += works
@@ -250,6 +250,10 @@ public actor UserManager: HTTPBackend {
     var commit = ManagerCommit(number: lastCommit + 1)
     var new: Set<String> = []
     for work in batch {
+      let before = commit.effects.count
+      defer {
+        if commit.effects.count > before { commit.effects.insert(.within(work.trace), at: before) }
+      }
       switch work.content {
       case .deadLetter(let letter, let reason):
         commit.effects.append(.deadLetter(letter))

@@ -264,8 +264,13 @@ final class SocketIOLayer<Application: SocketApplication>: EngineIOLayer {
   }
 
   private func work(_ client: Client, _ first: Step, on engine: isolated Engine) async {
-    await first(engine)
-    while let step = nextStep(client) { await step(engine) }
+    await run(first, on: engine)
+    while let step = nextStep(client) { await run(step, on: engine) }
+  }
+
+  /// Runs a step as a request: it begins a trace.
+  private func run(_ step: Step, on engine: isolated Engine) async {
+    await RequestTrace(from: environment.identifiers).run { await step(engine) }
   }
 
   private func nextStep(_ client: Client) -> Step? {

@@ -1,9 +1,13 @@
+import Environment
+
 /// A `START_SUPERVISOR`: the manager offers a session to any host.
 struct SessionOffer: Sendable {
   let session: SupervisorID
   let epoch: Epoch
   /// The `DATA` of the customer's request.
   let data: JSONValue
+  /// The request that brought the offer.
+  var trace: RequestTrace?
 
   init(session: SupervisorID, epoch: Epoch, data: JSONValue) {
     self.session = session
@@ -21,6 +25,7 @@ struct SessionOffer: Sendable {
     session = try QueueMessage.supervisor(message.data)
     self.epoch = Epoch(epoch)
     data = message.data["SESSION_DATA"] ?? .object([])
+    trace = message.trace
   }
 }
 

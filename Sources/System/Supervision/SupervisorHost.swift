@@ -90,8 +90,12 @@ public actor SupervisorHost: Service {
     await client.close()
   }
 
-  private static func toManager(_ message: QueueMessage) -> AMQPMessage {
-    message.sent(to: QueueNames.managerExchange, QueueNames.fromSupervisors)
+  private static func toManager(_ message: QueueMessage) -> AMQPMessage { toManager(message, of: message.trace) }
+
+  private static func toManager(_ message: QueueMessage, of trace: RequestTrace?) -> AMQPMessage {
+    var message = message
+    message.trace = trace
+    return message.sent(to: QueueNames.managerExchange, QueueNames.fromSupervisors)
   }
 
   private func sendHeartbeats() async {
@@ -159,7 +163,8 @@ public actor SupervisorHost: Service {
       session.status == .starting
     {
       attempt += 1
-      await client.post(Self.toManager(session.begin(attempt: attempt)))
+      let trace = offer.trace?.nextSpan(from: environment.identifiers)
+      await client.post(Self.toManager(session.begin(attempt: attempt), of: trace))
       do { try await environment.clock.sleep(for: Self.requestInterval) } catch { return }
     }
   }
@@ -196,7 +201,8 @@ public actor SupervisorHost: Service {
         }
       case .running, .starting: break
       }
-      try await client.publishEach((out ?? []).map(Self.toManager))
+      let trace = delivery.nextTrace(from: environment.identifiers)
+      try await client.publishEach((out ?? []).map { Self.toManager($0, of: trace) })
     }
   }
 
@@ -229,7 +235,8 @@ public actor SupervisorHost: Service {
           belongsToAnother = true
           break
         }
-        messages += out.map(Self.toManager)
+        let trace = delivery.nextTrace(from: environment.identifiers)
+        messages += out.map { Self.toManager($0, of: trace) }
       } catch {
         messages.append(delivery.deadLetter(from: queue, because: error.reason, environment.log))
       }

@@ -8,7 +8,7 @@ import Testing
 @Suite("Customers' sessions")
 struct CustomerSessionTests {
   /// Adds a User Service that knows one password, or answers with a failure.
-  private func addUsers(_ session: SessionWorld, failure: HTTPFailure? = nil) {
+  static func addUsers(_ session: SessionWorld, failure: HTTPFailure? = nil) {
     session.add("users") { environment in
       let description = ServiceDescription(name: "users", title: "Users", version: "1", errorSchema: .any) {
         ["detail": .string($0)]
@@ -38,7 +38,7 @@ struct CustomerSessionTests {
   @Test("the right password reveals a session that exists, with its token")
   func tokenAgain() throws {
     let session = SessionWorld(seed: 1)
-    addUsers(session)
+    Self.addUsers(session)
     let first = try request(session)
     #expect(first.body["MESSAGE"] == "SESSION_CREATION_REQUEST_ACCEPTED")
     let again = try request(session)
@@ -53,7 +53,7 @@ struct CustomerSessionTests {
   @Test("too many attempts get a 429 with Retry-After")
   func throttled() throws {
     let session = SessionWorld(seed: 2)
-    addUsers(session, failure: HTTPFailure(429, "too many", fields: [("retry-after", "60")]))
+    Self.addUsers(session, failure: HTTPFailure(429, "too many", fields: [("retry-after", "60")]))
     let answer = try request(session)
     #expect(answer.status == 429)
     #expect(answer.body["MESSAGE"] == "TOO_MANY_ATTEMPTS")
@@ -68,7 +68,7 @@ struct CustomerSessionTests {
     ])
   func emails(email: String) throws {
     let session = SessionWorld(seed: 3, hosts: 0)
-    addUsers(session)
+    Self.addUsers(session)
     let bodies: [(String, String, JSONValue)] = [
       ("POST", "/requestSessionCreation", ["EMAIL": .string(email), "PASSWORD": "right", "PERSONA_TYPE": "CUSTOMERS"]),
       ("POST", "/initializeSession", ["EMAIL": .string(email)]),
@@ -88,7 +88,7 @@ struct CustomerSessionTests {
   @Test("the timer of an earlier initialization does not end a later one of the same email")
   func timers() throws {
     let session = SessionWorld(seed: 4)
-    addUsers(session)
+    Self.addUsers(session)
     let token = try request(session).body["SESSION_TOKEN"]!
     #expect(
       try session.ask(SessionWorld.customers, "POST", "/initializeSession", ["EMAIL": "ann@example.com"]).status == 200)

@@ -21,9 +21,10 @@ struct SessionWorld {
   /// Starts the nodes. `prepare` runs on a node's disk before its first start.
   init(
     seed: UInt64, hosts: Int = 1, initializeTimeout: Duration = .seconds(5),
-    prepare: @escaping @Sendable (String, Environment) async throws -> Void = { _, _ in }
+    prepare: @escaping @Sendable (String, Environment) async throws -> Void = { _, _ in },
+    sink: ((TraceEvent) -> Void)? = nil
   ) {
-    world = World(seed: seed)
+    world = World(seed: seed, sink: sink)
     let hooks = StartHooks(prepare)
     self.hooks = hooks
     add("broker") { environment in
@@ -153,13 +154,14 @@ struct SessionWorld {
   /// Sends a request to a service, with the service token.
   @discardableResult
   func ask(
-    _ service: SocketAddress, _ method: String, _ path: String, _ body: JSONValue? = nil
+    _ service: SocketAddress, _ method: String, _ path: String, _ body: JSONValue? = nil,
+    fields: [(name: String, value: String)] = []
   ) throws -> (status: Int, body: JSONValue, fields: [(name: String, value: String)]) {
     try world.perform(as: "caller-\(world.now)") { environment in
       let client = HTTPClient(environment, address: service)
       defer { client.close() }
       let response = try await client.send(
-        method, path, fields: [("authorization", "Bearer \(Self.token)")], json: body, timeout: .seconds(30))
+        method, path, fields: [("authorization", "Bearer \(Self.token)")] + fields, json: body, timeout: .seconds(30))
       return (response.status, (try? JSONParser.parse(response.body)) ?? .null, response.fields)
     }
   }
