@@ -38,6 +38,20 @@ static inline int parley_lock(int fd, struct flock *range) { return fcntl(fd, F_
 // Finds a lock that excludes `range`, or sets its type to F_UNLCK.
 static inline int parley_test_lock(int fd, struct flock *range) { return fcntl(fd, F_OFD_GETLK, range); }
 
+// Prepares a listening socket of another process for this one. Returns 0, or -1 with errno.
+static inline int parley_adopt(int fd) {
+  int listens = 0;
+  socklen_t length = sizeof listens;
+  if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &length) != 0) return -1;
+  if (!listens) {
+    errno = EINVAL;
+    return -1;
+  }
+  int flags = fcntl(fd, F_GETFL);
+  if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) != 0) return -1;
+  return fcntl(fd, F_SETFD, FD_CLOEXEC);
+}
+
 // Sends a datagram to a Unix socket, of which a path that begins with @ is an abstract name. Returns 0,
 // or -1 with errno.
 static inline int parley_notify(const char *path, const char *text) {

@@ -45,7 +45,8 @@ struct Preflight {
       guard let port = configuration.list(flag).first.flatMap({ Int($0) }), port > 0 else { continue }
       if let other = taken[port] { throw UsageError("--\(other) and --\(flag) are both \(port)") }
       taken[port] = flag
-      if port < Privileges.firstFreePort {
+      let isOpen = InheritedSockets.shared.addresses.contains { $0.port == port }
+      if port < Privileges.firstFreePort, !isOpen {
         throw UsageError("--\(flag) \(port): this user may not listen on a port below \(Privileges.firstFreePort)")
       }
     }

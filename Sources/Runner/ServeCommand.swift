@@ -41,7 +41,11 @@ enum ServeCommand {
       let hint = Spelling.hint(word, among: services)
       throw UsageError("unknown service \"\(word)\"; the services are: \(services.joined(separator: ", "))\(hint)")
     }
-    let configuration = try Configuration(arguments, environment: environmentVariables())
+    let variables = environmentVariables()
+    do throws(InheritedSockets.Unusable) { try InheritedSockets.shared.take(variables) } catch {
+      throw UsageError(error.reason)
+    }
+    let configuration = try Configuration(arguments, environment: variables)
     let chosen = services.filter { arguments.words.isEmpty || arguments.words.contains($0) }
     try Preflight(configuration, services: chosen).check()
     if arguments.has("check") {
@@ -75,7 +79,11 @@ enum ServeCommand {
     }
     let level = Log.Level.allCases.first { $0.name == configuration.text("log-level") }!
     CertificateWatch(files, certificates, Log(node: "tls", threshold: level) { log.write($0) }, signals).start()
-    let manager = ServiceManager(environmentVariables(), Log(node: "serve", threshold: level) { log.write($0) })
+    let own = Log(node: "serve", threshold: level) { log.write($0) }
+    for address in InheritedSockets.shared.addresses {
+      own.warning("socket-not-used", ["address": .string("\(address)"), "advice": "no service listens on it"])
+    }
+    let manager = ServiceManager(environmentVariables(), own)
     say("ready")
     manager.tell("READY=1\nSTATUS=serves \(services.joined(separator: ", "))")
     manager.watch(host.check)

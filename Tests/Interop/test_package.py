@@ -7,6 +7,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tarfile
 import tempfile
 import time
@@ -14,6 +15,24 @@ import unittest
 
 from documents import ROOT
 from harness import BINARY, PORT_FLAGS, Client
+from test_sessions import until
+
+def free_ports(count):
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [one.getsockname()[1] for one in sockets]
+    for one in sockets:
+        one.close()
+    return ports
+
+
+def connected(port):
+    """A client of a port; None if nothing listens there."""
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=10).close()
+    except ConnectionRefusedError:
+        return None
+    return Client(port)
+
 
 FREE_PORTS = [word for flag in PORT_FLAGS.values() for word in (flag, "0")]
 
@@ -100,6 +119,57 @@ class Packages(unittest.TestCase):
         manager.process.send_signal(signal.SIGTERM)
         self.assertEqual(manager.hear(), "STOPPING=1")
         self.assertEqual(manager.process.wait(timeout=30), 0)
+
+    def activate(self, services, ports, listen, environment=None):
+        """Starts services as `systemd-socket-activate` does: at the first connection, with its sockets."""
+        data = tempfile.TemporaryDirectory()
+        self.addCleanup(data.cleanup)
+        flags = [word for service in services for word in (PORT_FLAGS[service], str(ports[service]))]
+        command = ["systemd-socket-activate", *(f"--listen={address}" for address in listen),
+                   BINARY, "serve", *services, "--data", data.name, "--log-format", "text", *flags]
+        process = subprocess.Popen(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.addCleanup(lambda: (process.poll() is None and process.kill(), process.communicate()))
+        return process
+
+    def test_socket_activation(self):
+        ports = dict(zip(("users", "broker", "chat"), free_ports(3)))
+        listen = [f"127.0.0.1:{port}" for port in ports.values()]
+        process = self.activate(("broker", "users"), ports, listen)
+        client = until(lambda: connected(ports["users"]))
+        self.assertEqual(client.register("ann")[0], 201)
+        urls = {words[1]: words[2] for words in map(str.split, iter(process.stdout.readline, "ready\n"))}
+        self.assertEqual(urls, {"amqp": f"amqp://127.0.0.1:{ports['broker']}", "users": f"http://127.0.0.1:{ports['users']}"})
+        with socket.create_connection(("127.0.0.1", ports["broker"]), timeout=10) as connection:
+            connection.sendall(b"AMQP\0\0\x09\1")
+            self.assertEqual(connection.recv(1), b"\1")
+        process.send_signal(signal.SIGTERM)
+        self.assertEqual(process.wait(timeout=30), 0)
+        # No service listens on the third address.
+        lines = [line for line in process.stderr.read().splitlines() if "socket-not-used" in line]
+        self.assertEqual(len(lines), 1, lines)
+        self.assertIn(f"127.0.0.1:{ports['chat']}", lines[0])
+
+    def test_sockets_that_cannot_be_used(self):
+        reads, writes = os.pipe()
+        self.addCleanup(os.close, reads)
+        self.addCleanup(os.close, writes)
+        start = ("import os, sys; os.dup2(int(sys.argv[1]), 3); os.environ.update(LISTEN_PID=str(os.getpid()), "
+                 "LISTEN_FDS=sys.argv[2]); os.execv(sys.argv[3], sys.argv[3:])")
+        for count, text in (("1", "the file descriptor 3 of LISTEN_FDS"), ("many", "LISTEN_FDS must be")):
+            with tempfile.TemporaryDirectory() as data:
+                done = subprocess.run([sys.executable, "-c", start, str(reads), count, BINARY, "serve", "users", "--data", data],
+                                      capture_output=True, text=True, timeout=60, pass_fds=[reads])
+            self.assertEqual(done.returncode, 2, done)
+            self.assertIn(text, done.stderr)
+            self.assertEqual(len(done.stderr.splitlines()), 1, done.stderr)
+
+    def test_socket_unit(self):
+        unit = (self.root / "usr/lib/systemd/system/parley.socket").read_text()
+        listen = {line.split("=")[1] for line in unit.splitlines() if line.startswith("ListenStream=")}
+        check = subprocess.run([BINARY, "serve", "--check", "--data", self.here / "new"], capture_output=True, text=True)
+        settings = json.loads(check.stdout)
+        ports = ("usersPort", "chatPort", "customersPort", "managerPort", "amqpPort")
+        self.assertEqual(listen, {f"{settings['host']}:{settings[port]}" for port in ports})
 
     def test_watchdog(self):
         manager = self.start(BINARY, watchdog=0.4)

@@ -17,6 +17,13 @@ final class RealNetwork: Network, Sendable {
   ) throws(NetworkError) -> any Listener {
     var failure = NetworkError.unreachable("\(address.host) is not an address of this machine")
     for candidate in try InternetAddress.resolve(address, passive: true) {
+      if let inherited = InheritedSockets.shared.take(candidate.socketAddress) {
+        // It listens already. This sets the limit of connections that wait.
+        guard Glibc.listen(inherited, Int32(backlog)) == 0 else {
+          throw .unreachable("\(address): \(String(cString: strerror(errno)))")
+        }
+        return RealListener(inherited, host: address.host, loop: loop)
+      }
       let descriptor = try candidate.makeSocket()
       var one: Int32 = 1
       setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &one, 4)
@@ -137,6 +144,9 @@ struct InternetAddress: Sendable {
     }
     return (status, address)
   }
+
+  /// Whether it is an address of IPv4 or IPv6.
+  var isInternet: Bool { storage.ss_family == sa_family_t(AF_INET) || storage.ss_family == sa_family_t(AF_INET6) }
 
   /// The numeric host and port. An IPv4-mapped IPv6 address is returned as an IPv4 address.
   var socketAddress: SocketAddress {
