@@ -3,26 +3,32 @@ import System
 
 /// What open sockets were told, against what their users have read and done.
 ///
-/// A user who sees a contact or a group twice, and sees it changed, has been told of the change on every
-/// socket that was open before the first time. An event that is refused without an acknowledgement is
+/// Whoever changes a contact or a group, and everybody whom it concerns, is told on every socket that was
+/// open before. So is a user who sees a contact or a group twice, and sees it changed. An event that is refused without an acknowledgement is
 /// answered by an `error`.
 struct ToldEvidence {
   /// What was not told, in words.
   private(set) var missing: [[String]] = []
 
   private let log: CallLog
+  /// In the order of their begins.
   private let disturbances: [ClosedRange<Int64>]
+  /// The time without a fault in which a change is published and an abandoned socket ends, in nanoseconds.
+  private let patience: Int64
   /// When the run ended.
   private let end: Int64
 
-  init() { self.init(CallLog { 0 }, disturbances: [], end: 0) }
+  init() { self.init(CallLog { 0 }, disturbances: [], vanishing: .zero, end: 0) }
 
-  init(_ log: CallLog, disturbances: [ClosedRange<Int64>], end: Int64) {
+  /// `vanishing` is the longest time in which an abandoned socket is not noticed.
+  init(_ log: CallLog, disturbances: [ClosedRange<Int64>], vanishing: Duration, end: Int64) {
     self.log = log
-    self.disturbances = disturbances
+    self.disturbances = disturbances.sorted { $0.lowerBound < $1.lowerBound }
+    patience = max(CallLog.news, vanishing + .seconds(3)).nanoseconds
     self.end = end
     let identities = Identities(log)
     judgeChanges(identities)
+    judgeNews(identities)
     judgeErrors()
   }
 
@@ -30,11 +36,15 @@ struct ToldEvidence {
     "told", "an open socket is told of every change and every error", .atOnce, over: \.told
   ) { evidence in evidence.missing.first.map { [Breach($0)] } ?? [] }
 
-  /// Whether a socket was open, and undisturbed, long enough after a time to be told.
-  private func hears(_ socket: SocketRecord, from begin: Int64, after time: Int64) -> Bool {
-    let limit = time + CallLog.news.nanoseconds
-    return min(socket.endedAt, end) >= limit
-      && !disturbances.contains { $0.lowerBound <= limit && begin - CallLog.news.nanoseconds <= $0.upperBound }
+  /// Whether a socket was open after a time for so long, without a fault, that it was told or has ended.
+  private func hears(_ socket: SocketRecord, after time: Int64) -> Bool {
+    let limit = min(socket.endedAt, end)
+    var begin = time
+    for disturbance in disturbances where disturbance.upperBound > time && disturbance.lowerBound < limit {
+      if disturbance.lowerBound - begin >= patience { return true }
+      begin = max(begin, disturbance.upperBound)
+    }
+    return limit - begin >= patience
   }
 
   // MARK: Changes
@@ -75,7 +85,7 @@ struct ToldEvidence {
       for (before, after) in zip(views, views.dropFirst()) where before.value != after.value {
         let (one, two) = (log.calls[before.call].interval, log.calls[after.call].interval)
         guard one.answered < two.invoked, socket.connected! < one.invoked,
-          hears(socket, from: one.invokedAt, after: two.answeredAt),
+          hears(socket, after: two.answeredAt),
           !(told[thing] ?? []).contains(where: { $0.position > one.invoked && $0.value == after.value })
         else { continue }
         if first.map({ $0.second < after.call }) ?? false { continue }
@@ -120,6 +130,69 @@ struct ToldEvidence {
     return ("group \(id)", members.map { $0.string ?? "" }.sorted().joined(separator: ", "))
   }
 
+  // MARK: News
+
+  /// What a user has to be told after a request that succeeded.
+  private struct News {
+    let call: Int
+    let thing: String
+    let value: String
+  }
+
+  private mutating func judgeNews(_ identities: Identities) {
+    var news: [Int64: [News]] = [:]
+    for (index, call) in log.calls.enumerated() where call.status == 200 {
+      guard let user = identities.caller(of: call, in: log)?.number else { continue }
+      for (reader, thing, value) in Self.news(of: call, by: user, identities) {
+        news[reader, default: []].append(News(call: index, thing: thing, value: value))
+      }
+    }
+    for socket in log.sockets where socket.namespace == "/" && socket.connected != nil {
+      guard let owners = identities.sessions[socket.session]?.owners, owners.count == 1 else { continue }
+      let told = socket.events.compactMap { event in
+        Self.told(event.name, event.data).map { (position: event.position, thing: $0.thing, value: $0.value) }
+      }
+      let missed = (news[owners.first!.number] ?? []).first { news in
+        let interval = log.calls[news.call].interval
+        return socket.connected! < interval.invoked
+          && hears(socket, after: interval.answeredAt)
+          && !told.contains { $0.position > interval.invoked && $0.thing == news.thing && $0.value == news.value }
+      }
+      guard let missed else { continue }
+      missing.append([
+        "\(VirtualTime.text(socket.connectedAt)) \(socket.person) opens a socket", log.say(missed.call),
+        "and the socket was not told: \(missed.thing), \(missed.value)",
+      ])
+    }
+  }
+
+  /// The users whom a request concerns, with what they are told. A request to add a contact may change
+  /// nothing, and then nobody is told.
+  private static func news(
+    of call: LoggedCall, by user: Int64, _ identities: Identities
+  ) -> [(reader: Int64, thing: String, value: String)] {
+    switch call.name {
+    case "POST /changeContact":
+      guard let other = call.answer["contact"]?["user_id"]?.int, let status = call.answer["contact"]?["status"]?.string
+      else { return [] }
+      return [(user, "contact \(other)", status), (other, "contact \(user)", status)]
+    case "POST /createGroup", "POST /addGroupMember", "POST /removeGroupMember":
+      guard let (thing, value) = group(call.answer) else { return [] }
+      let members = (call.answer["members"]?.array ?? []).compactMap { $0.string }
+      var news = members.compactMap { name in
+        identities.number(of: name.lowercased()).map { (reader: $0, thing: thing, value: value) }
+      }
+      // Whoever has left is told of a group without members.
+      if let name = call.arguments["member"]?.string?.lowercased(), call.name == "POST /removeGroupMember",
+        let leaver = identities.number(of: name), !members.contains(where: { $0.lowercased() == name })
+      {
+        news.append((leaver, thing, ""))
+      }
+      return news
+    default: return []
+    }
+  }
+
   // MARK: Errors
 
   private mutating func judgeErrors() {
@@ -127,7 +200,7 @@ struct ToldEvidence {
     for (index, call) in log.calls.enumerated() where call.isSilent && call.isMalformed {
       guard case .socket(let number) = call.way else { continue }
       let (socket, time) = (log.sockets[number], call.interval.invokedAt)
-      guard let connected = socket.connected, connected < call.interval.invoked, hears(socket, from: time, after: time)
+      guard let connected = socket.connected, connected < call.interval.invoked, hears(socket, after: time)
       else { continue }
       owed[number, default: []].append(index)
     }

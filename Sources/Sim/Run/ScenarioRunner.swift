@@ -82,8 +82,10 @@ public struct ScenarioRunner: Sendable {
         hasDelegates: hasDelegates),
       shapes: ShapeEvidence(histories.log, stage.tables),
       told: ToldEvidence(
-        histories.log, disturbances: [Self.boot] + stage.driver.disturbances + world.stalls.map(\.time),
-        end: simulated.nanoseconds)
+        histories.log,
+        disturbances: [Self.boot] + stage.driver.disturbances
+          + world.stalls.filter { $0.from == Scenario.chatNode || $0.to == Scenario.chatNode }.map(\.time),
+        vanishing: scenario.service.vanishing, end: simulated.nanoseconds)
     )
     let violations = Oracle.judge(evidence, endedEarly: scenario.end != nil)
     let tally = histories.tally

@@ -90,8 +90,8 @@ final class Caller: SimulatedUser {
       case .amqp: try await broker.step()
       }
     }
-    // So that the sockets are told of the last changes.
-    try await environment.clock.sleep(for: CallLog.news + .seconds(1))
+    // So that the sockets are told of the last changes, and abandoned ones end.
+    if sockets.areOpen { try await environment.clock.sleep(for: CallLog.news * 3) }
     try await sockets.close()
     http.close()
     await queues.close()

@@ -71,6 +71,9 @@ final class CallingSockets {
     }
   }
 
+  /// Whether it has sockets that have not ended.
+  var areOpen: Bool { !sockets.allSatisfy(\.hasEnded) }
+
   private func authentication(_ session: JSONValue) -> JSONValue { ["sessionID": session] }
 
   /// Notes that a socket asks for a namespace, unless it is in it.

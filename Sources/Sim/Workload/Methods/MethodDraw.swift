@@ -48,11 +48,12 @@ extension MethodWorker {
     case .recover: [recover(stream.pick(Self.setting))]
     case .purge: [purge(anyQueue)]
     case .bind:
-      [
+      // Several at once, so that bindings meet in one exchange.
+      (0...stream.choose(4)).map { _ in
         bind(
           stream.pick(queues.names.indices.filter(MethodQueues.isLimited)),
           drawn(RoutingModel.bindings, of: \.exchange), isBound: stream.chance(0.7))
-      ]
+      }
     case .deleteExchange: [deleteExchange(stream.pick(RoutingModel.Kind.allCases))]
     case .closeChannel: [closeChannel(stream.pick(Self.setting))]
     case .reply: requests.popLast().map { [reply($0)] } ?? []
