@@ -131,7 +131,13 @@ struct Configuration {
   var serviceToken: String? { list("service-token").first ?? ownToken }
 
   /// The URL of the User Service's database; nil if that is a file.
-  var usersDatabase: String? { (list("users-database") + list("database")).first }
+  var usersDatabase: String? { database(of: "users") }
+
+  /// The URL of the database of a service; nil if that is a file.
+  func database(of service: String) -> String? {
+    guard ["users", "chat"].contains(service) else { return nil }
+    return (list("\(service)-database") + list("database")).first
+  }
 
   func text(_ flag: String) -> String { values[flag]![0] }
   func list(_ flag: String) -> [String] { values[flag]! }
@@ -159,16 +165,20 @@ struct Configuration {
       })
   }
 
+  /// The servers of the database of a service; nil if that is a file.
+  private func servers(of service: String) throws(UsageError) -> PostgresOptions? {
+    guard let url = database(of: service) else { return nil }
+    var servers = PostgresOptions(try DatabaseURL.parse(url, "--database"))
+    servers.connections = int("database-connections")
+    try passwords.add(to: &servers)
+    return servers
+  }
+
   /// The options of the User Service.
   /// - Throws: `UsageError` if the password of its database cannot be read.
   func users() throws(UsageError) -> UserServiceOptions {
     var options = UserServiceOptions()
-    if let url = usersDatabase {
-      var servers = PostgresOptions(try DatabaseURL.parse(url, "--database"))
-      servers.connections = int("database-connections")
-      try passwords.add(to: &servers)
-      options.database.servers = servers
-    }
+    options.database.servers = try servers(of: "users")
     options.address = SocketAddress(host: text("host"), port: UInt16(int("users-port")))
     options.secrets = list("jwt-secret").map { Array($0.utf8) }
     options.accessTokenLifetime = duration("access-token-ttl")
@@ -184,8 +194,10 @@ struct Configuration {
   }
 
   /// The options of the Chat Service. The host adds the address of the User Service.
-  var chat: ChatServiceOptions {
+  /// - Throws: `UsageError` if the password of its database cannot be read.
+  func chat() throws(UsageError) -> ChatServiceOptions {
     var options = ChatServiceOptions()
+    options.database.servers = try servers(of: "chat")
     options.address = SocketAddress(host: text("host"), port: UInt16(int("chat-port")))
     options.server = server
     options.sockets.pingInterval = duration("ping-interval")

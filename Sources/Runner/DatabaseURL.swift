@@ -4,7 +4,7 @@ import System
 
 /// The URLs of PostgreSQL databases in the configuration.
 enum DatabaseURL {
-  static let flags = ["database", "users-database"]
+  static let flags = ["database", "users-database", "chat-database"]
 
   /// Parses a URL. `source` names the flag, variable or key in errors.
   static func parse(_ url: String, _ source: String) throws(UsageError) -> PostgresURL {

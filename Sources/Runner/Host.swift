@@ -90,7 +90,8 @@ final class Host {
         try await SupervisorEndpoint.start($0, options, http: http, server)
       }
     case "chat":
-      var options = configuration.chat
+      var options = try configuration.chat()
+      options.database.servers?.tls = PostgresTLS(certificates)
       options.users = try address(of: "users", "users-url")
       guard let broker = try brokerIfAny() else {
         node.environment.log.warning(

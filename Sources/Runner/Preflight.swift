@@ -25,7 +25,7 @@ struct Preflight {
     try checkData()
     try TLSFiles(configuration).check()
     try checkDatabases()
-    for service in services where service != "users" || configuration.usersDatabase == nil {
+    for service in services where configuration.database(of: service) == nil {
       if let file = Self.database(of: service) { try check(file) }
     }
   }
@@ -79,11 +79,12 @@ struct Preflight {
   /// Refuses a database server for services that keep files in this version.
   private func checkDatabases() throws(UsageError) {
     if services.contains("users") { _ = try configuration.users() }
+    if services.contains("chat") { _ = try configuration.chat() }
     try checkNode()
     guard !configuration.list("database").isEmpty else { return }
-    if let other = services.first(where: { $0 != "users" && Self.database(of: $0) != nil }) {
+    if let other = services.first(where: { configuration.database(of: $0) == nil && Self.database(of: $0) != nil }) {
       throw UsageError(
-        "--database: \(other) keeps its data in files in this version; use --users-database, or run users by itself")
+        "--database: \(other) keeps its data in files in this version; use --users-database and --chat-database")
     }
   }
 

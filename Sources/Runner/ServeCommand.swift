@@ -74,7 +74,7 @@ enum ServeCommand {
     let host = Host(configuration, certificates, storage: storage, log: log, say: say)
     for service in services {
       do { try host.start(service) } catch {
-        throw UsageError(explain(error, service, data: data, configuration.usersDatabase))
+        throw UsageError(explain(error, service, data: data, configuration.database(of: service)))
       }
     }
     let level = Log.Level.allCases.first { $0.name == configuration.text("log-level") }!
@@ -96,15 +96,14 @@ enum ServeCommand {
 
   /// An error message that tells an operator what to do.
   private static func explain(
-    _ error: any Error, _ service: String, data: String, _ usersDatabase: String?
+    _ error: any Error, _ service: String, data: String, _ server: String?
   ) -> String {
     switch error {
     case NetworkError.addressInUse(let address): "port \(address.port) on \(address.host) is in use"
     case NetworkError.permissionDenied(let address): "this user may not listen on \(address)"
     case NetworkError.unreachable(let why): "cannot listen: \(why)"
     case let error as UsageError: error.message
-    case let error as DatabaseError where service == "users" && usersDatabase != nil:
-      "\(PostgresURL.redacted(usersDatabase!)): \(error.reason)"
+    case let error as DatabaseError where server != nil: "\(PostgresURL.redacted(server!)): \(error.reason)"
     case let error as DatabaseError: "\(data)/\(service == "users" ? "accounts" : service).db: \(error.reason)"
     case let error as StorageError: "--data \(data): \(describe(error))"
     default: "cannot start: \(error)"

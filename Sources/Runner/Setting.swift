@@ -132,10 +132,13 @@ struct Setting {
       help: "authorities of the servers that this process connects to; default: those of the system"),
     Setting(
       flag: "database", placeholder: "URL", kind: .text, standard: nil,
-      help: "PostgreSQL in place of files: postgresql://user:password@host:port/database; for the User Service only"),
+      help: "PostgreSQL in place of files, for users and chat: postgresql://user:password@host:port/database"),
     Setting(
       flag: "users-database", placeholder: "URL", kind: .text, standard: nil,
       help: "PostgreSQL of the User Service, if other services of this process keep files"),
+    Setting(
+      flag: "chat-database", placeholder: "URL", kind: .text, standard: nil,
+      help: "PostgreSQL of the Chat Service, if other services of this process keep files"),
     Setting(
       flag: "node", placeholder: "NAME", kind: .text, standard: nil,
       help: "name of this process in logs, where several processes share a database"),

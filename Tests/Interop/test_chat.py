@@ -87,9 +87,9 @@ class Chat(unittest.TestCase):
         cls.server.folder.cleanup()
 
     def person(self, **options):
-        Chat.count += 1
-        person = Person(self.port, f"person{Chat.count}", **options)
-        Chat.people.append(person)
+        type(self).count += 1
+        person = Person(self.port, f"person{self.count}", **options)
+        self.people.append(person)
         return person
 
     def test_rest_in_every_form(self):
@@ -158,6 +158,18 @@ class Chat(unittest.TestCase):
                 page = ann.get("/getContactMessages", contact=bob.name, after=58, limit=1)[1]
                 self.assertEqual([m["content"] for m in page], ["m59"])
                 self.assertEqual(ann.get("/getContactMessages", contact=bob.name, limit=501)[0], 400)
+
+    def test_any_text_is_kept(self):
+        ann, bob = self.person(), self.person()
+        befriend(ann, bob)
+        texts = ["\\", "\\x41", "\\\\101", "a\0b", "'; DROP TABLE messages; --", '"', "$1", "\u2028 \U0001F600", " "]
+        for text in texts:
+            self.assertEqual(ann.send(bob.id, text, client_id=f"id {text}")["status"], "ok", repr(text))
+            self.assertEqual(ann.send(bob.id, text, client_id=f"id {text}")["status"], "ok", repr(text))
+        page = bob.get("/getContactMessages", contact=ann.name)[1]
+        self.assertEqual([message["content"] for message in page], texts)
+        status, group = ann.post("/createGroup", name="\\x41 \\ '", members=[])
+        self.assertEqual((status, group["name"]), (200, "\\x41 \\ '"), group)
 
     def test_invalid_events(self):
         ann, bob = self.person(), self.person()

@@ -1,14 +1,17 @@
-"""The suites of tokens and rules again, with the tables of the User Service in PostgreSQL."""
+"""The suites of tokens, rules and chat again, with the tables of the User Service and of the Chat
+Service in PostgreSQL."""
 
 import unittest
 from unittest import mock
 
 import harness
+import test_chat
+import test_chat_kill
 import test_rules
 import test_tokens
 from postgres import Postgres
 
-MODULES = (test_rules, test_tokens)
+MODULES = (test_rules, test_tokens, test_chat, test_chat_kill)
 # These look at the files of SQLite. `test_postgres_users` has their counterparts.
 OF_FILES = {"test_the_tables_match_the_seed", "test_a_database_is_removed_and_restored", "test_a_port_in_use_is_one_line"}
 postgres = None
@@ -16,6 +19,10 @@ postgres = None
 
 def setUpModule():
     global postgres
+    # `test_chat_kill` kills at 50 moments. Here fewer are enough.
+    patch = mock.patch.object(test_chat_kill, "ROUNDS", 10)
+    patch.start()
+    unittest.addModuleCleanup(patch.stop)
     postgres = Postgres(fsync="off")
     postgres.access()
     postgres.start()
@@ -31,7 +38,8 @@ class OnPostgres(harness.Server):
         OnPostgres.number += 1
         name = f"suite{OnPostgres.number}"
         postgres.sql(f"CREATE DATABASE {name}", database="postgres")
-        super().__init__(*flags, "--users-database", postgres.url(database=name), **more)
+        url = postgres.url(database=name)
+        super().__init__(*flags, "--users-database", url, "--chat-database", url, **more)
 
 
 def on_postgres(case, module):

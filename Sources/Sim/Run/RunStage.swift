@@ -130,11 +130,11 @@ struct RunStage {
     return lines + ["waiting tasks:"] + world.waits.split(separator: "\n").prefix(40).map(String.init)
   }
 
-  /// The times in which a fault may explain that the User Service cannot use its PostgreSQL, in
+  /// The times in which a fault may explain that a service on some nodes cannot use its PostgreSQL, in
   /// nanoseconds. With a file of its own it has no such times.
-  var databaseOutages: [ClosedRange<Int64>] {
+  func databaseOutages(of nodes: [String]) -> [ClosedRange<Int64>] {
     guard database != nil else { return [] }
-    let ends = Set(scenario.usersNodes + [Scenario.databaseNode])
+    let ends = Set(nodes + [Scenario.databaseNode])
     let aftermath = FaultDriver.aftermath.nanoseconds
     let dead = services.filter { ends.contains($0.name) }.flatMap(\.downtimes)
     let slow = world.stalls.filter { ends.contains($0.from) && ends.contains($0.to) }.map(\.time)

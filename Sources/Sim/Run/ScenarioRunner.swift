@@ -62,14 +62,19 @@ public struct ScenarioRunner: Sendable {
       scenario.end == nil && stuck.isEmpty
       ? DirectoryCheck.faults(
         of: stage.services.flatMap(\.files), isComparing: !hasDelegates && attackers.isEmpty) : []
-    if stage.database != nil, scenario.end == nil, stuck.isEmpty { unsound += SimulatedDatabase.breaches(in: world) }
+    if stage.database != nil, scenario.end == nil, stuck.isEmpty {
+      unsound += SimulatedDatabase.breaches(in: world, hasChat: scenario.serviceNodes.contains(Scenario.chatNode))
+    }
     world.end()
     let delays = world.stalls.filter { [$0.from, $0.to].sorted() == [Scenario.chatNode, Scenario.usersNode] }
     let evidence = Evidence(
       accounts: AccountEvidence(
-        histories.accounts.operations, troubles: world.troubles, outages: stage.databaseOutages),
+        histories.accounts.operations, troubles: world.troubles, outages: stage.databaseOutages(of: scenario.usersNodes)
+      ),
       chat: ChatEvidence(
-        histories.chat, disturbances: [Self.boot] + stage.driver.disturbances, delays: delays.map(\.time)),
+        histories.chat,
+        disturbances: [Self.boot] + stage.driver.disturbances + stage.databaseOutages(of: [Scenario.chatNode]),
+        delays: delays.map(\.time)),
       sessions: histories.sessions,
       run: RunEvidence(
         stuck: stuck, defects: world.defects, leftovers: leftovers, unsound: unsound,

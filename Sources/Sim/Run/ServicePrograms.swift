@@ -60,9 +60,12 @@ extension ScenarioRunner {
     }
   }
 
+  /// The options of the database server, if the scenario has one.
+  private var servers: PostgresOptions? { scenario.hasDatabaseServer ? SimulatedDatabase.servers : nil }
+
   private var usersProgram: SimNode.Program {
     let settings = scenario.service
-    let servers = scenario.hasDatabaseServer ? SimulatedDatabase.servers : nil
+    let servers = servers
     let secrets = scenario.usersCount > 1 ? [Array("the secret of all nodes of the User Service".utf8)] : []
     return { environment in
       var options = UserServiceOptions()
@@ -84,6 +87,7 @@ extension ScenarioRunner {
   private var chatProgram: SimNode.Program {
     let settings = scenario.service
     let hasBroker = scenario.supervisorHosts > 0
+    let servers = servers
     return { environment in
       var options = ChatServiceOptions()
       options.address = Scenario.chatAddress
@@ -93,6 +97,7 @@ extension ScenarioRunner {
       options.sockets.pingInterval = settings.pingInterval
       options.sockets.pingTimeout = settings.pingTimeout
       options.database = settings.database
+      options.database.servers = servers
       guard hasBroker else { return try await ChatService.start(environment, options) }
       return try await ChatService.start(environment, options) { environment, delivery in
         await QueueUserServer.start(environment, broker: Scenario.broker, delivery)

@@ -31,11 +31,12 @@ final class SimulatedDatabase: @unchecked Sendable {
     }
   }
 
-  /// The promises that the tables of the User Service break, in a world whose faults have ended.
-  static func breaches(in world: World) -> [String] {
+  /// The promises that the tables of the services break, in a world whose faults have ended.
+  static func breaches(in world: World, hasChat: Bool) -> [String] {
     do {
       return try world.perform(as: "database-check", within: .seconds(600)) { environment in
-        try await UserService.database.breaches(environment, on: servers)
+        let users = try await UserService.database.breaches(environment, on: servers)
+        return hasChat ? users + (try await ChatService.database.breaches(environment, on: servers)) : users
       }
     } catch {
       return ["the database cannot be checked: \(error)"]

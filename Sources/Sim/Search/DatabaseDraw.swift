@@ -3,7 +3,7 @@ import System
 
 /// PostgreSQL in drawn scenarios.
 extension ScenarioDraw {
-  /// The share of the worlds of the User Service with PostgreSQL.
+  /// The share of the worlds of the User Service, and of those of the Chat Service, with PostgreSQL.
   private static let share = 0.34
 
   /// The scenario, with a chance of a PostgreSQL in its world, of a second node of the User Service,
@@ -13,7 +13,8 @@ extension ScenarioDraw {
     var topology = (scenario["topology"] ?? .object([])).setting("database", .string(Scenario.databaseNode))
     let count = 1 + servers.choose(2)
     if count > 1 { topology = topology.setting("users", .int(Int64(count))) }
-    let nodes = [Scenario.databaseNode] + Scenario.usersNodes(count)
+    let hasChat = scenario["topology"]?["chat"] != nil
+    let nodes = [Scenario.databaseNode] + Scenario.usersNodes(count) + (hasChat ? [Scenario.chatNode] : [])
     let faults = (0..<servers.choose(4)).map { _ -> JSONValue in
       if servers.chance(0.5) {
         let node = servers.chance(0.5) ? nodes[0] : servers.pick(nodes)
@@ -23,6 +24,11 @@ extension ScenarioDraw {
       return .object(
         [.init("from", .string("\(begin)s")), .init("to", .string("\(begin + 1 + servers.choose(seconds - begin))s"))]
           + DatabaseFault.draw(servers))
+    }
+    var scenario = scenario
+    // A transaction of the Chat Service takes about eight round trips, and the next one waits for it.
+    if hasChat, let network = scenario["network"], network["latency"]?.string == Self.far {
+      scenario = scenario.setting("network", network.setting("latency", .string(Self.near)))
     }
     return scenario.setting("topology", topology).setting(
       "faults", .array((scenario["faults"]?.array ?? []) + faults))

@@ -108,7 +108,7 @@ public struct ScenarioDraw {
     if endsAtRest(drawn.nodes, people, kind) { members.append(.init("atRest", true)) }
     if !planted.isEmpty { members.append(.init("plant", .array(planted.map { .string($0) }))) }
     var scenario = isSpecial || kind == "calls" ? .object(members) : attacked(.object(members), kind)
-    if kind == "accounts" { scenario = onServer(scenario, seconds) }
+    if ["accounts", "chat"].contains(kind) { scenario = onServer(scenario, seconds) }
     return secured(limited(scenario, drawn.nodes), drawn.nodes, seconds)
   }
 
@@ -315,7 +315,7 @@ public struct ScenarioDraw {
   private func network() -> JSONValue {
     [
       "splits": .double(stream.pick([0.1, 0.5, 0.9])), "stalls": .double(stream.pick([0.001, 0.01, 0.05])),
-      "latency": .string(stream.pick(["100us…1ms", "1ms…20ms", "20ms…200ms"])),
+      "latency": .string(stream.pick(["100us…1ms", Self.near, Self.far])),
     ]
   }
 
@@ -343,6 +343,9 @@ public struct ScenarioDraw {
     ]
   }
 
+  /// Latencies of a network within a region, and across the world.
+  static let (near, far) = ("1ms…20ms", "20ms…200ms")
+
   static func groups(_ scenario: JSONValue) -> [String] {
     (scenario["people"]?.array ?? []).compactMap { $0["name"]?.string }
   }
@@ -352,10 +355,10 @@ public struct ScenarioDraw {
     let peers =
       switch name {
       case "users": ["chat", "customers", Scenario.databaseNode]
-      case Scenario.databaseNode: nodes.filter { $0.hasPrefix(Scenario.usersNode) }
+      case Scenario.databaseNode: nodes.filter { $0.hasPrefix(Scenario.usersNode) || $0 == Scenario.chatNode }
       case _ where name.hasPrefix(Scenario.usersNode): [Scenario.databaseNode]
       case "broker": nodes.filter { $0 != "users" && $0 != "broker" }
-      case "chat", "customers": ["broker", "users"]
+      case "chat", "customers": ["broker", "users", Scenario.databaseNode]
       default: ["broker"]
       }
     let there = peers.filter(nodes.contains)

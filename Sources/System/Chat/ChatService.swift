@@ -27,8 +27,10 @@ public struct ChatService: HTTPBackend {
     users makeBackend: (@Sendable (Environment, UserServerDelivery) async throws -> any UserServerBackend)? = nil
   ) async throws -> HTTPService<ChatService> {
     let metrics = Metrics(service: ChatRoutes.description.name)
+    var databaseOptions = options.database
+    databaseOptions.takesTurns = true
     let database = Database(
-      environment, path: Self.database.path, migrations: Self.database.migrations, options: options.database,
+      environment, path: Self.database.path, migrations: Self.database.migrations, options: databaseOptions,
       observer: metrics.databaseObserver)
     let life = Hex.encode(environment.entropy.bytes(16))
     let (position, lastRemoval) = try await database.transaction { connection in

@@ -10,6 +10,8 @@ public struct DatabaseOptions: Sendable {
   public var longestLog: Int64 = 1 << 30
   /// The PostgreSQL servers that have the tables; nil for a file of SQLite.
   public var servers: PostgresOptions?
+  /// Whether transactions on a server run one at a time, as over a file, and belong to one process.
+  var takesTurns = false
   /// Bugs to plant; none but in tests and scenarios.
   public var planted = PlantedBugs()
 
@@ -61,7 +63,9 @@ public struct Database: Sendable {
     if let servers = options.servers {
       let service = String(path.prefix { $0 != "." })
       backend = .remote(
-        PostgresDatabase(environment, servers, service: service, migrations: migrations, observer: observer))
+        PostgresDatabase(
+          environment, servers, service: service, takesTurns: options.takesTurns, migrations: migrations,
+          observer: observer))
       return
     }
     backend = .sqlite(

@@ -60,6 +60,9 @@ public struct SQLSession {
     }
   }
 
+  /// The number of statements on a server that have written or failed. It stays 0 over SQLite.
+  var effects: Int { if case .remote(let remote, _) = backend { remote.effects } else { 0 } }
+
   /// Warns the operator of a row that this program did not write and does not use.
   func setAside(_ table: String, _ key: String) {
     switch backend {
@@ -91,6 +94,8 @@ struct SQLResult: Sendable {
 
 /// A connection to a server within one open transaction.
 protocol RemoteSession: AnyObject {
+  /// The number of statements that have written or failed.
+  var effects: Int { get }
   /// Runs a statement and waits for its result.
   ///
   /// Values are converted to the types of the parameters: a Boolean is 0 or 1, a time is text in RFC

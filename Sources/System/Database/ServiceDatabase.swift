@@ -14,21 +14,6 @@ public struct ServiceDatabase: Sendable {
     self.invariants = invariants
   }
 
-  /// Returns the promises that the tables of the service on servers break, a line each.
-  package func breaches(_ environment: Environment, on servers: PostgresOptions) async throws -> [String] {
-    var options = DatabaseOptions()
-    options.servers = servers
-    let database = Database(environment, path: path, migrations: migrations, options: options)
-    let invariants = invariants
-    let breaches = try await database.transaction { session in
-      var breaches: [String] = []
-      for invariant in invariants { breaches += try await invariant.breaches(in: session) }
-      return breaches
-    }
-    await database.close()
-    return breaches
-  }
-
   /// Returns why a file with these first bytes is refused: it is no database, or a later release
   /// wrote it. Nil if it is accepted. Bytes 60 to 63 of the header are the version of the schema
   /// (SQLite file format, §1.3).

@@ -14,8 +14,6 @@ actor PostgresDatabase: RemoteDatabase {
   /// The rows of connections that have committed nothing for this time are removed from `last_commits`.
   private static let memory: Duration = .seconds(3600)
 
-  private let environment: Environment
-  private let service: String
   private let migrations: Migrations
   private let observer: DatabaseObserver
   private let pool: PostgresPool
@@ -28,17 +26,25 @@ actor PostgresDatabase: RemoteDatabase {
   private var nextForgetting: Instant?
   /// The server's time when rows of `last_commits` were last removed.
   private var serverTime: String?
+  /// The transactions that take turns and wait for theirs.
+  var turns = FIFO<PostgresTurn>()
+  var isTakingTurns = false
+  /// The name of this process as the owner of the tables; nil if several nodes may use them.
+  let owner: String?
+  let service: String
+  let environment: Environment
 
   nonisolated var unownedExecutor: UnownedSerialExecutor { serialExecutor.unowned }
 
   /// Makes a database. The first transaction connects, and brings the tables of the service to
   /// their newest version.
   init(
-    _ environment: Environment, _ options: PostgresOptions, service: String, migrations: Migrations,
+    _ environment: Environment, _ options: PostgresOptions, service: String, takesTurns: Bool, migrations: Migrations,
     observer: DatabaseObserver
   ) {
     self.environment = environment
     self.service = service
+    owner = takesTurns ? Hex.encode(environment.entropy.bytes(16)) : nil
     self.migrations = migrations
     self.observer = observer
     serialExecutor = environment.executor.forActor("postgres")
@@ -46,13 +52,18 @@ actor PostgresDatabase: RemoteDatabase {
   }
 
   func transaction(_ body: @escaping @Sendable (SQLSession) async throws -> Void) async throws {
+    if owner != nil { try await takeTurn(body) } else { try await transaction(of: 1, body) }
+  }
+
+  /// Runs a transaction that stands for `count` of the service's.
+  func transaction(of count: Int, _ body: @escaping @Sendable (SQLSession) async throws -> Void) async throws {
     do {
       if !isMigrated { try await migrate() }
       try await forgetConnections()
       let start = environment.clock.now
       let hasWritten = try await perform(body)
       (isAvailable, lastCheck) = (true, environment.clock.now)
-      if hasWritten { observer.committed(1, environment.clock.now - start) }
+      if hasWritten { observer.committed(count, environment.clock.now - start) }
     } catch {
       if let failure = error as? DatabaseError, failure.isUnavailable { note(failure) }
       throw error
@@ -74,10 +85,13 @@ actor PostgresDatabase: RemoteDatabase {
       isMigrating = false
       migrated.open()
     }
-    let (migrations, service) = (migrations, service)
+    let (migrations, service, owner) = (migrations, service, owner)
     for attempt in 1... {
       do {
-        _ = try await perform(isMarked: false) { try await migrations.apply(toServer: $0, service: service) }
+        _ = try await perform(isMarked: false) {
+          try await migrations.apply(toServer: $0, service: service)
+          if let owner { try await ServiceOwners($0).claim(service, owner) }
+        }
         isMigrated = true
         return
       } catch DatabaseError.unknownOutcome(let reason) {

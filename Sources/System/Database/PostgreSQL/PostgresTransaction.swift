@@ -23,6 +23,7 @@ final class PostgresTransaction: RemoteSession {
   private let isMarked: Bool
   private var mark: CommitMark?
   private var failure: PostgresFailure?
+  private(set) var effects = 0
 
   /// Begins an attempt. It is marked if it has to be found again after a COMMIT without an answer.
   init(_ connection: PostgresConnection, isMarked: Bool) {
@@ -88,7 +89,10 @@ final class PostgresTransaction: RemoteSession {
       if isFirstWrite { mark = connection.nextMark() }
       let (result, described) = try await connection.run(
         statement.text(for: .postgreSQL), values.map(Self.encode), begins: begins, mark: isFirstWrite ? mark : nil)
-      if effect == .writes { hasWritten = true }
+      if effect == .writes {
+        hasWritten = true
+        effects += 1
+      }
       let rows = try result.rows.map { row throws(PostgresFailure) in try Self.decode(row, described.columns) }
       return SQLResult(rows: rows, changed: result.count)
     } catch {
@@ -102,6 +106,7 @@ final class PostgresTransaction: RemoteSession {
       let begins = !hasBegun
       hasBegun = true
       hasWritten = true
+      effects += 1
       try await connection.run(script: script, begins: begins)
     } catch {
       throw fail(error)
@@ -112,6 +117,7 @@ final class PostgresTransaction: RemoteSession {
 
   private func fail(_ failure: PostgresFailure) -> DatabaseError {
     self.failure = failure
+    effects += 1
     return failure.error
   }
 

@@ -39,6 +39,8 @@ public enum PostgresValue: Hashable, Sendable {
     case (.bool(let flag), _): (.text, Array((flag ? "t" : "f").utf8))
     case (.int(let number), .int8): (.binary, Self.bigEndian(number))
     case (.int(let number), _): (.text, Array("\(number)".utf8))
+    // The text form of bytes gives a meaning to backslashes.
+    case (.text(let text), .bytea): (.binary, Array(text.utf8))
     case (.text(let text), _): (.text, Array(text.utf8))
     case (.bytes(let bytes), .bytea), (.uuid(let bytes), .uuid): (.binary, bytes)
     case (.bytes(let bytes), _): (.text, Array("\\x".utf8) + Array(Hex.encode(bytes).utf8))

@@ -161,6 +161,11 @@ struct PostgresCodecTests {
       let encoded = value.encoded(as: type)
       #expect(try PostgresValue(decoding: encoded.bytes.map { $0[...] }, as: type, encoded.format) == value)
     }
+    // Text for a column of bytes is its UTF-8, also where PostgreSQL's text form would mean others.
+    for text in ["\\x41", "\\101", "\\", "é\0"] {
+      let encoded = PostgresValue.text(text).encoded(as: .bytea)
+      #expect(encoded.format == .binary && encoded.bytes == Array(text.utf8))
+    }
     let texts: [(String, PostgresType, PostgresValue)] = [
       ("t", .bool, .bool(true)), ("-32768", .int2, .int(-32_768)), ("\\x00ff", .bytea, .bytes([0, 255])),
       ("00010203-0405-0607-0809-0a0b0c0d0e0f", .uuid, .uuid(Array(0..<16))), ("1.5", PostgresType(1700), .text("1.5")),
