@@ -104,7 +104,10 @@ actor ManagerOutbox {
       return nil
     }
     if properties.messageID == nil { properties.messageID = "um-\(identity)-\(row.position)" }
-    return AMQPMessage(exchange: row.exchange, routingKey: row.routingKey, properties: properties, body: row.body)
+    var message = AMQPMessage(
+      exchange: row.exchange, routingKey: row.routingKey, properties: properties, body: row.body)
+    message.isAnswer = row.exchange.isEmpty && row.routingKey != QueueNames.deadLetters
+    return message
   }
 
   private func setAside(_ row: OutboxRow, because reason: String) {

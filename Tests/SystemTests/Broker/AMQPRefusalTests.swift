@@ -101,6 +101,33 @@ struct AMQPRefusalTests {
     #expect(bodies.filter { $0 == "2" }.count == 1)
   }
 
+  @Test("a rejected answer is dropped, so that one client's full queue holds up nobody")
+  func rejectedAnswers() throws {
+    let broker = ScriptedBroker()
+    let disk = Disk()
+    broker.answer = { command in
+      guard case .basicPublish = command.method else { return nil }
+      disk.publications += 1
+      let isAnswer = String(decoding: command.body, as: UTF8.self) == "answer"
+      let method: AMQPMethod =
+        isAnswer
+        ? .basicNack(tag: disk.publications, multiple: false, requeue: false)
+        : .basicAck(tag: disk.publications, multiple: false)
+      return ScriptedBroker.bytes(method, command.channel)
+    }
+    try broker.world().perform { environment in
+      let client = await AMQPClientTests.client(environment)
+      var answer = AMQPClientTests.message("answer")
+      answer.isAnswer = true
+      try await client.publishEach([answer, AMQPClientTests.message("other"), answer])
+    }
+    let bodies = broker.commands.compactMap { command -> String? in
+      guard case .basicPublish = command.method else { return nil }
+      return String(decoding: command.body, as: UTF8.self)
+    }
+    #expect(bodies == ["answer", "other", "answer"])
+  }
+
   @Test("settled tags are known, whatever the order of the confirmations")
   func tags() {
     var sent = SentPublications()

@@ -174,9 +174,8 @@ struct AMQPConversation {
       publisher.confirm(tag, multiple: multiple, to: &output)
       if publisher.isReadyToSendAgain { return .sendAgain(opening: publisher.opening) }
     case .basicNack(let tag, let multiple, _):
-      let count = publisher.reject(tag, multiple: multiple)
-      guard count > 0 else { break }
-      log.warning("amqp-publications-rejected", ["count": .int(Int64(count))])
+      let count = publisher.reject(tag, multiple: multiple, to: &output)
+      if count > 0 { log.warning("amqp-publications-rejected", ["count": .int(Int64(count))]) }
       if publisher.isReadyToSendAgain { return .sendAgain(opening: publisher.opening) }
     case .basicDeliver(_, let tag, let redelivered, _, _):
       return try consumers.deliver(command, tag: tag, isRedelivered: redelivered).map(Effect.work)

@@ -8,6 +8,9 @@ public struct AMQPMessage: Sendable {
   public var properties: AMQPProperties
   /// The body.
   public var body: [UInt8]
+  /// Whether it goes to a queue that a client named (`reply_to`). If the broker rejects it, it is
+  /// dropped: other messages do not wait for the queue of one client.
+  var isAnswer = false
 
   /// Creates a message.
   public init(exchange: String, routingKey: String, properties: AMQPProperties, body: [UInt8]) {

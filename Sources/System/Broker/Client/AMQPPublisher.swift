@@ -6,6 +6,7 @@ struct AMQPPublication {
   let routingKey: String
   let properties: [UInt8]
   let body: [UInt8]
+  let isAnswer: Bool
   let batch: AMQPBatch
 
   /// Approximate bytes in memory.
@@ -47,6 +48,7 @@ final class AMQPBatch {
 ///   the refused publication is the only one under way; then it is set aside with the error.
 /// - The broker *rejects* publications with `basic.nack`: it cannot take them now. The publisher stops,
 ///   waits for the answers to all that is under way, and sends the rejected ones again after a back-off.
+///   An answer to a client is dropped instead: the client's queue is full, and may stay so.
 struct AMQPPublisher {
   /// The channel that publishes and declares.
   static let channel: UInt16 = 1
@@ -92,7 +94,7 @@ struct AMQPPublisher {
     lastNumber += 1
     let publication = AMQPPublication(
       exchange: message.exchange, routingKey: message.routingKey, properties: properties.bytes, body: message.body,
-      batch: batch)
+      isAnswer: message.isAnswer, batch: batch)
     unconfirmedBytes += publication.size
     unconfirmed[lastNumber] = publication
   }
@@ -170,17 +172,33 @@ struct AMQPPublisher {
   /// Takes `basic.ack`.
   mutating func confirm(_ tag: UInt64, multiple: Bool, to output: inout [UInt8]) {
     for number in sent.settle(upTo: tag, multiple: multiple) { remove(number)?.batch.settle() }
+    goOn(to: &output)
+  }
+
+  /// Sends more if a window held it back. The publications of this window were not refused, so the
+  /// next window is larger.
+  private mutating func goOn(to output: inout [UInt8]) {
     guard window < .max else { return }
-    // The publications of this window were not refused, so the next window is larger.
     if sent.outstanding == 0 { window = window > Self.maximumUnconfirmed ? .max : window * 2 }
     send(to: &output)
   }
 
-  /// Takes `basic.nack`. The publications wait for `sendAgain`. Returns how many they are.
-  mutating func reject(_ tag: UInt64, multiple: Bool) -> Int {
-    let rejected = sent.settle(upTo: tag, multiple: multiple).count
-    if rejected > 0 { isRejected = true }
-    return rejected
+  /// Takes `basic.nack`. The publications wait for `sendAgain`, except answers, which are dropped.
+  /// Returns how many wait.
+  mutating func reject(_ tag: UInt64, multiple: Bool, to output: inout [UInt8]) -> Int {
+    var waiting = 0
+    for number in sent.settle(upTo: tag, multiple: multiple) {
+      if unconfirmed[number]?.isAnswer == true { drop(number) } else { waiting += 1 }
+    }
+    if waiting > 0 { isRejected = true }
+    goOn(to: &output)
+    return waiting
+  }
+
+  private mutating func drop(_ number: UInt64) {
+    guard let publication = remove(number) else { return }
+    log.warning("amqp-answer-rejected", ["queue": .string(publication.routingKey)])
+    publication.batch.settle()
   }
 
   /// Whether rejected publications wait, and nothing is under way that could overtake them.
