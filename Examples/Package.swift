@@ -1,7 +1,8 @@
 // swift-tools-version: 6.2
 import PackageDescription
 
-// A package of its own, as a user of the libraries would write it: it depends on three products and on no service of Parley.
+// A package of its own, as a user of the libraries would write it: it depends on three products and
+// on no service of Parley.
 let package = Package(
   name: "reservations",
   dependencies: [.package(name: "parley", path: "..")],

@@ -7,7 +7,8 @@ import System
 /// the configuration file, which overrides the default.
 struct Configuration {
   private var values: [String: [String]] = [:]
-  /// The token of the services of this process, if others prove by a certificate that they are services.
+  /// The token of the services of this process, if others prove by a certificate that they are
+  /// services.
   private var ownToken: String?
   private let passwords: DatabasePasswords
 

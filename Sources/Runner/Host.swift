@@ -161,7 +161,8 @@ final class Host {
     return address
   }
 
-  /// The servers that a service reaches by TLS: those of this process, and those with a URL that says so.
+  /// The servers that a service reaches by TLS: those of this process, and those with a URL that
+  /// says so.
   private func securePeers() throws(UsageError) -> [SocketAddress: SecurePeer] {
     var peers: [SocketAddress: SecurePeer] = [:]
     if configuration.servesTLS {

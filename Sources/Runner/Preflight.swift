@@ -88,7 +88,8 @@ struct Preflight {
     }
   }
 
-  /// Checks the name of a node, and that the nodes that share a database can verify each other's tokens.
+  /// Checks the name of a node, and that the nodes that share a database can verify each other's
+  /// tokens.
   private func checkNode() throws(UsageError) {
     guard let name = configuration.list("node").first else { return }
     guard (1...64).contains(name.utf8.count), name.utf8.allSatisfy({ $0.isNamePart }) else {

@@ -83,8 +83,8 @@ struct ResultFiles {
     return ["passed": .int(Int64(passed)), "failed": .int(Int64(failed)), "scenarios": .array(entries)]
   }
 
-  /// Workflow commands that annotate the scenario files: one for each cause of failures and for each
-  /// goal that was not reached.
+  /// Workflow commands that annotate the scenario files: one for each cause of failures and for
+  /// each goal that was not reached.
   var annotations: [String] {
     scenarios.indices.flatMap { index -> [String] in
       let file = scenarios[index].file

@@ -21,8 +21,8 @@ enum ScenarioFiles {
     }
   }
 
-  /// Reads the one file of a command line, and applies its `--strategy`. Returns the scenario also as JSON,
-  /// for child processes.
+  /// Reads the one file of a command line, and applies its `--strategy`. Returns the scenario also
+  /// as JSON, for child processes.
   static func readOne(
     _ arguments: Arguments, for command: Command
   ) throws(UsageError) -> (json: JSONValue, scenario: Scenario) {

@@ -2,8 +2,8 @@ import Glibc
 
 /// The settings that are in files of their own.
 enum SecretFiles {
-  /// Reads the files that a layer of the configuration names, such as `service-token-file`, and adds
-  /// their contents as the settings themselves.
+  /// Reads the files that a layer of the configuration names, such as `service-token-file`, and
+  /// adds their contents as the settings themselves.
   static func read(into layer: inout [String: [String]]) throws(UsageError) {
     for setting in Setting.all {
       guard let fileFlag = setting.fileFlag, let path = layer[fileFlag]?.first else { continue }
@@ -14,8 +14,8 @@ enum SecretFiles {
     }
   }
 
-  /// The settings in the credentials of a systemd service (systemd.exec(5), `LoadCredential=`): files
-  /// of the directory `CREDENTIALS_DIRECTORY`, named like the flags.
+  /// The settings in the credentials of a systemd service (systemd.exec(5), `LoadCredential=`):
+  /// files of the directory `CREDENTIALS_DIRECTORY`, named like the flags.
   static func credentials(_ environment: [(name: String, value: String)]) throws(UsageError) -> [String: [String]] {
     var layer: [String: [String]] = [:]
     guard let folder = environment.first(where: { $0.name == "CREDENTIALS_DIRECTORY" })?.value else { return layer }

@@ -3,11 +3,12 @@ import Environment
 import Glibc
 import Real
 
-/// The service manager that has started this process, such as systemd: it hears when the services are
-/// ready, stop, and still answer (sd_notify(3)). Without one, nothing is sent.
+/// The service manager that has started this process, such as systemd: it hears when the services
+/// are ready, stop, and still answer (sd_notify(3)). Without one, nothing is sent.
 struct ServiceManager: Sendable {
   private let socket: String?
-  /// Nanoseconds within which the manager wants to hear that the process is well; nil if it does not.
+  /// Nanoseconds within which the manager wants to hear that the process is well; nil if it does
+  /// not.
   private let watchdog: UInt64?
   private let log: Log
 
@@ -29,8 +30,9 @@ struct ServiceManager: Sendable {
     }
   }
 
-  /// Tells the manager twice in each of its intervals that the process is well. `check` waits until every
-  /// event loop has run a task: if one hangs, the manager hears no more, and restarts the process.
+  /// Tells the manager twice in each of its intervals that the process is well. `check` waits until
+  /// every event loop has run a task: if one hangs, the manager hears no more, and restarts the
+  /// process.
   func watch(_ check: @escaping @Sendable () -> Void) {
     guard let watchdog, socket != nil else { return }
     startThread(stackBytes: 256 << 10) { [self] in

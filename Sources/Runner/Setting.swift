@@ -37,8 +37,8 @@ struct Setting {
     let words = flag.split(separator: "-")
     return words[0] + words.dropFirst().map { $0.prefix(1).uppercased() + $0.dropFirst() }.joined()
   }
-  /// The flag of the setting that names a file with this one, so that a secret is in no command line
-  /// and no environment. Nil for a setting without secrets.
+  /// The flag of the setting that names a file with this one, so that a secret is in no command
+  /// line and no environment. Nil for a setting without secrets.
   var fileFlag: String? { isSecret || mayHoldSecret ? flag + "-file" : nil }
 
   private var fileSetting: Setting? {

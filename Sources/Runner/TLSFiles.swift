@@ -83,8 +83,8 @@ struct TLSFiles: Sendable {
     if selfSigned == nil { _ = try makeCertificates() }
   }
 
-  /// Reads the files, after it has made the certificate that signs itself if that is wanted and missing or
-  /// expired.
+  /// Reads the files, after it has made the certificate that signs itself if that is wanted and
+  /// missing or expired.
   func makeCertificates() throws(UsageError) -> Certificates {
     if let selfSigned { try makeSelfSigned(selfSigned.names) }
     let contents = try read()
@@ -116,7 +116,8 @@ struct TLSFiles: Sendable {
     guard isWritten, rename(draft, path) == 0 else { throw UsageError("\(path): \(String(cString: strerror(errno)))") }
   }
 
-  /// What changes when a file is replaced or written: of each file its device, inode, size and time.
+  /// What changes when a file is replaced or written: of each file its device, inode, size and
+  /// time.
   var fingerprint: [Int64] {
     paths.flatMap { path -> [Int64] in
       var status = stat()

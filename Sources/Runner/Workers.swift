@@ -89,8 +89,8 @@ enum Workers {
   }
 }
 
-/// A line of a worker: the start of a run, an event, a moment of a run, a result, an unreadable scenario, or the end
-/// of a case.
+/// A line of a worker: the start of a run, an event, a moment of a run, a result, an unreadable
+/// scenario, or the end of a case.
 enum WorkerLine {
   case begin(scenario: Int, seed: UInt64)
   case event(TraceEvent)

@@ -15,8 +15,8 @@ extension FuzzTarget {
 /// A conversation inside TLS. The input says what both ends do, and how their bytes are changed on
 /// the way.
 ///
-/// Whatever is done to the bytes, an end reads a beginning of what the other end wrote, sees the end of
-/// the stream only after the other has ended it, and does nothing more after an error.
+/// Whatever is done to the bytes, an end reads a beginning of what the other end wrote, sees the
+/// end of the stream only after the other has ended it, and does nothing more after an error.
 private struct TLSConversation {
   private struct End {
     let stream: SecureStream

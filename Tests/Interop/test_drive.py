@@ -36,8 +36,8 @@ class Drive(unittest.TestCase):
             line = next(line for line in simulated.stdout.splitlines() if line.startswith(path))
             mine = counts(live.stdout.splitlines()[0].split(";")[1])
             for name, value in counts(line).items():
-                # The number of polling requests depends on time, not on what people see. The model of the
-                # contract judges simulated runs only.
+                # The number of polling requests depends on time, not on what people see. The model
+                # of the contract judges simulated runs only.
                 if name not in ("requests", "successes", "presence-heard", "unanswered", "sockets", "decided"):
                     self.assertEqual((name, mine.get(name)), (name, value))
 

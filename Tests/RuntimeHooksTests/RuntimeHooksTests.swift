@@ -24,7 +24,8 @@ struct RuntimeHooksTests {
 
     func asUnownedSerialExecutor() -> UnownedSerialExecutor { UnownedSerialExecutor(ordinary: self) }
 
-    /// Runs `body` in a task, with everything that it starts, until `isDone`. Fails when jobs go elsewhere.
+    /// Runs `body` in a task, with everything that it starts, until `isDone`. Fails when jobs go
+    /// elsewhere.
     func run(_ body: @escaping @Sendable (Loop) async -> Void) {
       let jobs = GlobalJobs { [unowned self] job in
         if let type = DefaultActors.type(of: job) { defaultActors.append(type) }

@@ -4,14 +4,16 @@ import Testing
 /// Compares the tree in `docs/architecture.md` with the disk.
 @Suite("Tree")
 struct TreeTests {
-  /// The folders of the tree, by the folder that holds them: `Sources/System` holds `Wire`, and that holds `JSON`.
+  /// The folders of the tree, by the folder that holds them: `Sources/System` holds `Wire`, and
+  /// that holds `JSON`.
   private func documented() throws -> [String: Set<String>] {
     let text = try String(contentsOf: TidyTests.root.appending(path: "docs/architecture.md"), encoding: .utf8)
     let tree = try #require(text.firstMatch(of: /```text\n((?s:.*?))```/)).output.1
     var folders: [String: Set<String>] = [:]
     var top = ""
     for line in tree.split(separator: "\n") {
-      // A folder's name ends with a slash; the rest of the line names what it holds, among other words.
+      // A folder's name ends with a slash; the rest of the line names what it holds, among other
+      // words.
       let names = line.split(separator: " ").flatMap { $0.split(separator: ",") }
         .map { $0.trimmingCharacters(in: CharacterSet(charactersIn: ":;.")) }.filter { $0.hasSuffix("/") }
         .map { String($0.dropLast()) }

@@ -2,8 +2,8 @@ import Environment
 
 /// A service that gives each seat to the first client that asks for it.
 ///
-/// A client sends lines `RESERVE SEAT NAME` and reads lines `OK` or `TAKEN NAME`. A reservation is in the file
-/// `reservations` before it is acknowledged, so it survives a crash.
+/// A client sends lines `RESERVE SEAT NAME` and reads lines `OK` or `TAKEN NAME`. A reservation is
+/// in the file `reservations` before it is acknowledged, so it survives a crash.
 public actor ReservationService: Service {
   private let environment: Environment
   private let mistakes: Set<Mistake>

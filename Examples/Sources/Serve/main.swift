@@ -3,7 +3,8 @@ import Glibc
 import Real
 import Reservations
 
-// serve [DIRECTORY [PORT]]: serves on loopback until it is killed. Acknowledged reservations are on the disk.
+// serve [DIRECTORY [PORT]]: serves on loopback until it is killed. Acknowledged reservations are on
+// the disk.
 let directory = CommandLine.arguments.dropFirst().first ?? "reservations-data"
 let port = CommandLine.arguments.dropFirst(2).first.flatMap { UInt16($0) } ?? 0
 let node = try RealNode("reservations", directory: directory)

@@ -2,7 +2,8 @@ import Environment
 import Reservations
 import Simulation
 
-/// One simulated run: a server that suffers faults, three clients that want the same seats, and the oracle.
+/// One simulated run: a server that suffers faults, three clients that want the same seats, and the
+/// oracle.
 final class Run {
   let world: World
   private let history = History()
@@ -69,7 +70,8 @@ final class Run {
     }
   }
 
-  /// The oracle. A seat is acknowledged to one client, which holds it in the end. Returns the broken promises.
+  /// The oracle. A seat is acknowledged to one client, which holds it in the end. Returns the
+  /// broken promises.
   func judge() -> [String] {
     var broken = world.defects
     for seat in Self.seats {

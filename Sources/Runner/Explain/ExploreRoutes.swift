@@ -4,9 +4,9 @@ import System
 
 /// The HTTP endpoints of `parley explore`.
 ///
-/// They are for one person on this machine. `Access.service` without a token refuses other machines,
-/// other hosts (DNS rebinding), proxies and other pages. In addition each request has to show the key
-/// of the URL, since other users of the machine reach its loopback, too.
+/// They are for one person on this machine. `Access.service` without a token refuses other
+/// machines, other hosts (DNS rebinding), proxies and other pages. In addition each request has to
+/// show the key of the URL, since other users of the machine reach its loopback, too.
 enum ExploreRoutes {
   static let description = ServiceDescription(
     name: "explore", title: "Explorer of a simulated run", version: Release.version,

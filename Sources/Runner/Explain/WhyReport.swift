@@ -20,7 +20,8 @@ enum WhyReport {
     return 0
   }
 
-  /// Runs all seeds. Of a run whose process died nothing but the failure is known, so it is left out.
+  /// Runs all seeds. Of a run whose process died nothing but the failure is known, so it is left
+  /// out.
   private static func compared(_ json: JSONValue, _ seeds: ClosedRange<UInt64>) -> [Causes.Run] {
     let workers = WorkerPool(Processors.count)
     var rest = seeds[...]

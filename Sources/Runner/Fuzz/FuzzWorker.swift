@@ -43,8 +43,8 @@ final class FuzzWorker {
     var refusal: String?
   }
 
-  /// The processor time after which a run counts as endless. A drawn run takes less than a second in
-  /// release.
+  /// The processor time after which a run counts as endless. A drawn run takes less than a second
+  /// in release.
   static let defaultRunLimit: Duration = .seconds(30)
 
   private(set) var running: Case?

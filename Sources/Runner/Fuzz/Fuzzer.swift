@@ -73,8 +73,8 @@ final class Fuzzer {
     return isIncomplete ? 2 : failed == 0 ? 0 : 1
   }
 
-  /// Prints the drawn scenarios, one a line, and runs none. Kept ones are not varied, since no run shows
-  /// which to keep.
+  /// Prints the drawn scenarios, one a line, and runs none. Kept ones are not varied, since no run
+  /// shows which to keep.
   func printScenarios() {
     while hasMore { print(nextCase().json.text) }
   }

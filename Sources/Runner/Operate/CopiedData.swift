@@ -7,8 +7,8 @@ enum CopiedData {
   static let flag = Flag(
     name: "temporary", placeholder: "DIR", help: "where the database is copied to (default TMPDIR or /tmp)")
 
-  /// Copies those of the databases that are in the data directory, of which the first has to be, and passes
-  /// the folder of the copies and the databases in it to `body`.
+  /// Copies those of the databases that are in the data directory, of which the first has to be,
+  /// and passes the folder of the copies and the databases in it to `body`.
   /// - Throws: `UsageError`, `CopyError`, `UpkeepFailure`; what `body` throws.
   static func read<R>(
     _ databases: [ServiceDatabase], _ arguments: Arguments, _ body: (RealStorage, [ServiceDatabase]) throws -> R

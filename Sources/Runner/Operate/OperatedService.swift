@@ -3,8 +3,8 @@ import Glibc
 import Real
 import System
 
-/// A service of a data directory, as the command of an operator uses it: the one that runs there, or one
-/// that the command starts for itself.
+/// A service of a data directory, as the command of an operator uses it: the one that runs there,
+/// or one that the command starts for itself.
 final class OperatedService {
   /// The services that take commands.
   enum Kind: String {
@@ -103,8 +103,8 @@ final class OperatedService {
     } catch .locked { return true }
   }
 
-  /// Takes the rights of the owner of the directory, if this user is root. Files of root would lock the
-  /// services out.
+  /// Takes the rights of the owner of the directory, if this user is root. Files of root would lock
+  /// the services out.
   private static func becomeOwner(of data: String) throws(UsageError) {
     var status = stat()
     guard geteuid() == 0, stat(data, &status) == 0, status.st_uid != 0 else { return }

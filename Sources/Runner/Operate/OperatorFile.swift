@@ -3,8 +3,8 @@ import Glibc
 import Real
 import System
 
-/// A file in the data directory by which the commands of operators reach a service that runs there. Only
-/// the owner of the directory can read it. The token in it is new with each start.
+/// A file in the data directory by which the commands of operators reach a service that runs there.
+/// Only the owner of the directory can read it. The token in it is new with each start.
 struct OperatorFile {
   let address: SocketAddress
   let isSecure: Bool

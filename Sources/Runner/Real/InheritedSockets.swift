@@ -23,8 +23,8 @@ package final class InheritedSockets: Sendable {
     package let reason: String
   }
 
-  /// Takes the sockets that the variables `LISTEN_FDS` and `LISTEN_PID` announce. Call it once, before
-  /// the process opens files.
+  /// Takes the sockets that the variables `LISTEN_FDS` and `LISTEN_PID` announce. Call it once,
+  /// before the process opens files.
   package func take(_ environment: [(name: String, value: String)]) throws(Unusable) {
     func value(_ name: String) -> String? { environment.first { $0.name == name }?.value }
     // The variables may be meant for a process that has started this one.

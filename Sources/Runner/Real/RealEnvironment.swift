@@ -25,7 +25,8 @@ public final class RealNode: Sendable {
       log: log, level: level)
   }
 
-  /// Creates a node and starts its thread. `network` makes the network of the node's code from its environment.
+  /// Creates a node and starts its thread. `network` makes the network of the node's code from its
+  /// environment.
   package init(
     _ name: String, storage: any Storage, disk: OffloadPool, compute: OffloadPool, log: LogWriter, level: Log.Level,
     memory: ClientMemory = ClientMemory(), network: (Environment) -> any Network = { $0.network }

@@ -132,7 +132,8 @@ final class RealFile: File, @unchecked Sendable {
     guard try acquire(Int16(F_WRLCK), at: Self.lockedRange) else { throw .locked(name) }
   }
 
-  /// The byte after those of SQLite. A copier holds a shared lock on it, which ends with the copier.
+  /// The byte after those of SQLite. A copier holds a shared lock on it, which ends with the
+  /// copier.
   private static let copiedRange = (start: lockedRange.start + lockedRange.length, length: off_t(1))
 
   func markAsBeingCopied() throws(StorageError) {

@@ -28,7 +28,8 @@ struct Restore {
   }
 
   /// Puts the files into the data directory. A step at a time, each durable before the next: copies
-  /// beside the old files, the marker, the old files set aside, the copies in their place, no marker.
+  /// beside the old files, the marker, the old files set aside, the copies in their place, no
+  /// marker.
   func run() throws {
     let target = try Folder.make(data)
     let held = try lockDatabases(of: target)

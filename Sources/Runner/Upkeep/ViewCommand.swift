@@ -1,7 +1,8 @@
 import Environment
 import System
 
-/// `parley users`, `parley queues` and `parley sessions`: tables of what the databases have, and changes.
+/// `parley users`, `parley queues` and `parley sessions`: tables of what the databases have, and
+/// changes.
 enum ViewCommand {
   private static let viewFlags = [
     Folder.dataFlag, Flag(name: "limit", placeholder: "N", help: "the most rows (default 100)"),

@@ -30,9 +30,9 @@ public struct NewBranch: Sendable {
     }
   }
 
-  /// The file of the branch of a run of `scenario`, whose file is `json`, with a seed. `at` is the time of
-  /// the step. What the file changes after the step is left out, since it was meant for another run.
-  /// So are demands on the runs.
+  /// The file of the branch of a run of `scenario`, whose file is `json`, with a seed. `at` is the
+  /// time of the step. What the file changes after the step is left out, since it was meant for
+  /// another run. So are demands on the runs.
   public func file(_ json: JSONValue, _ scenario: Scenario, seed: UInt64, at: Duration) -> JSONValue {
     var picks = (json["picks"]?.array ?? []).filter { $0.string.flatMap(Pick.init).map { $0.step < step } ?? false }
     var faults = (json["faults"]?.array ?? []).filter { $0["atStep"]?.int.map { $0 <= step } ?? true }

@@ -1,8 +1,8 @@
 import Simulation
 import System
 
-/// PostgreSQL refuses, loses or delays what it is asked: `database: NODE`. Its crashes, shutdowns and
-/// disks are those of any node.
+/// PostgreSQL refuses, loses or delays what it is asked: `database: NODE`. Its crashes, shutdowns
+/// and disks are those of any node.
 struct DatabaseFault: FaultKind {
   static let key = "database"
   static let moreKeys = [

@@ -12,7 +12,8 @@ final class FaultDriver {
   private let stream: ChoiceStream
   /// How often each fault struck, by its index.
   private(set) var strikes: [Int]
-  /// Times in which a fault may explain that a service was not available to another, in nanoseconds.
+  /// Times in which a fault may explain that a service was not available to another, in
+  /// nanoseconds.
   private(set) var disturbances: [ClosedRange<Int64>] = []
   /// The attempts to strike, in order.
   private(set) var struck: [(fault: Int, at: Duration)] = []
@@ -26,8 +27,8 @@ final class FaultDriver {
   /// Services reconnect, notice and recover within this time after a fault.
   static let aftermath: Duration = .seconds(15)
 
-  /// `link` is the network as the scenario sets it, `certificates` are those of a world with TLS, and
-  /// `database` are the faults of a world with PostgreSQL.
+  /// `link` is the network as the scenario sets it, `certificates` are those of a world with TLS,
+  /// and `database` are the faults of a world with PostgreSQL.
   init(
     _ faults: [Fault], link: LinkSetting, in world: World, tally: Tally, certificates: SimulatedCertificates? = nil,
     database: PostgreSQLFaults? = nil

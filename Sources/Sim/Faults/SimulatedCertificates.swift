@@ -9,7 +9,8 @@ import System
 final class SimulatedCertificates: @unchecked Sendable {
   // Used on the thread of its world only.
 
-  /// How long a certificate is valid if no fault says otherwise. No clock of a scenario is as wrong.
+  /// How long a certificate is valid if no fault says otherwise. No clock of a scenario is as
+  /// wrong.
   static let lifetime: Duration = .seconds(8000 * 86_400)
 
   private let maker: CertificateMaker
@@ -48,8 +49,8 @@ final class SimulatedCertificates: @unchecked Sendable {
       network: SecureNetwork(environment, certificates: certificates, peers: peers))
   }
 
-  /// Gives a service a new certificate that expires at `end`, as an operator does. Returns false for a node
-  /// without a certificate.
+  /// Gives a service a new certificate that expires at `end`, as an operator does. Returns false
+  /// for a node without a certificate.
   @discardableResult
   func renew(_ name: String, expiringAt end: Timestamp) -> Bool {
     guard let certificates = nodes[name] else { return false }

@@ -2,8 +2,9 @@ import Environment
 
 /// The blocking work of the nodes of a world.
 ///
-/// A piece of work is one step of the scheduler. With `splits` it is several: other jobs run between
-/// its disk operations, its node may die there, and what it has done so far may be seen elsewhere.
+/// A piece of work is one step of the scheduler. With `splits` it is several: other jobs run
+/// between its disk operations, its node may die there, and what it has done so far may be seen
+/// elsewhere.
 final class BlockingWork {
   /// Whether other jobs run between the disk operations of a piece of work.
   var splits = false

@@ -4,8 +4,8 @@ import RuntimeHooks
 /// Runs the jobs of all nodes of a world one at a time, in an order that the seed decides. Time
 /// jumps to the next timer when nothing is runnable.
 ///
-/// Everything in a world happens on the thread that calls `run`, or on a `TurnThread` while that one
-/// waits for it, so its classes are `@unchecked Sendable` and have no locks.
+/// Everything in a world happens on the thread that calls `run`, or on a `TurnThread` while that
+/// one waits for it, so its classes are `@unchecked Sendable` and have no locks.
 public final class Scheduler: @unchecked Sendable {
   /// A job of a task, or a closure.
   enum Kind {

@@ -4,8 +4,8 @@ import RuntimeHooks
 
 /// A thread that takes turns with the thread of the world: exactly one of the two runs at any time.
 ///
-/// It runs blocking work that pauses in its middle. Such work is plain code with a stack of its own,
-/// for instance SQLite's, so it cannot suspend as a task does.
+/// It runs blocking work that pauses in its middle. Such work is plain code with a stack of its
+/// own, for instance SQLite's, so it cannot suspend as a task does.
 final class TurnThread: @unchecked Sendable {
   private let begins = Semaphore()
   private let ends = Semaphore()

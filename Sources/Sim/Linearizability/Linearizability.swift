@@ -47,10 +47,12 @@ public enum LinearizabilityVerdict: Equatable, Sendable {
 /// Checks whether the operations have an order that respects real time and that the model could
 /// have produced.
 ///
-/// Wing and Gong, "Testing and verifying concurrent objects" (1993), with the cache of seen configurations of Lowe, "Testing for
-/// linearizability" (2017). Histories are partitioned by key before they come here (Herlihy and Wing 1990, locality). Operations
-/// without an answer are kept apart from the others: they may stay out for ever, and would hold up the common prefix.
-/// Inlinable, so that each module compiles it for its own models: generic code is many times slower.
+/// Wing and Gong, "Testing and verifying concurrent objects" (1993), with the cache of seen
+/// configurations of Lowe, "Testing for linearizability" (2017). Histories are partitioned by key
+/// before they come here (Herlihy and Wing 1990, locality). Operations without an answer are kept
+/// apart from the others: they may stay out for ever, and would hold up the common prefix.
+/// Inlinable, so that each module compiles it for its own models: generic code is many times
+/// slower.
 public enum Linearizability<Model: SequentialModel> {
   /// The number of configurations to try before giving up.
   @inlinable public static var bound: Int { 500_000 }

@@ -45,7 +45,8 @@ enum RoutingModel {
   )
   private static let extra = Header(name: "x-h", value: 1)
 
-  /// The bindings that a client makes: of each rule, some that a message fits and some that it does not.
+  /// The bindings that a client makes: of each rule, some that a message fits and some that it does
+  /// not.
   static let bindings: [Binding] =
     [
       Binding(exchange: .direct, key: "a"), Binding(exchange: .direct, key: "b"),

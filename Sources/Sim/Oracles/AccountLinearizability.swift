@@ -73,7 +73,8 @@ extension AccountOracles {
         guard case .sessions(let list) = operation.answer else { continue }
         for session in touchedBy[token.subject, default: []].union(list).sorted() {
           let holds = list.contains(session)
-          // A session that nobody has added yet, or that is deleted for good, is absent in any order.
+          // A session that nobody has added yet, or that is deleted for good, is absent in any
+          // order.
           if !holds, operation.answered < firstAdd[session] ?? .max || operation.invoked > settled[session] ?? .max {
             continue
           }

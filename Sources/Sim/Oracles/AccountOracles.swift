@@ -76,8 +76,8 @@ enum AccountOracles {
     return []
   }
 
-  /// A token is dead when it has expired, when its user was deleted, when a refresh token of its login
-  /// was used twice, and when an operator has ended the logins of its user since.
+  /// A token is dead when it has expired, when its user was deleted, when a refresh token of its
+  /// login was used twice, and when an operator has ended the logins of its user since.
   static func dead(_ evidence: AccountEvidence) -> [Breach] {
     let operations = evidence.considered
     var firstUse: [String: Operation] = [:]

@@ -21,8 +21,8 @@ struct CallerEvidence {
   }
 }
 
-/// The oracles over callers. They need no thought about what a row means: they hold for every row of
-/// every table.
+/// The oracles over callers. They need no thought about what a row means: they hold for every row
+/// of every table.
 enum CallerOracles {
   static let all = [
     Oracle(

@@ -8,8 +8,8 @@ import System
 struct ContractEvidence {
   /// What the model does not explain, by the name of the oracle.
   private(set) var breaches: [String: [Breach]] = [:]
-  /// The keys whose history the model could not decide: too many requests overlap, or nobody saw how
-  /// the history began.
+  /// The keys whose history the model could not decide: too many requests overlap, or nobody saw
+  /// how the history began.
   private(set) var notDecided = 0
   /// The keys that were judged.
   private(set) var decided = 0
@@ -19,11 +19,11 @@ struct ContractEvidence {
 
   init() {}
 
-  /// Judges the calls of a run. `hasRestarts`: whether the User Service may have forgotten something
-  /// that it keeps in memory.
+  /// Judges the calls of a run. `hasRestarts`: whether the User Service may have forgotten
+  /// something that it keeps in memory.
   ///
-  /// `hasDelegates`: whether some client spoke for a service, and may have changed the session of any
-  /// customer.
+  /// `hasDelegates`: whether some client spoke for a service, and may have changed the session of
+  /// any customer.
   init(_ log: CallLog, hasRestarts: Bool, hasDelegates: Bool = false) {
     let identities = Identities(log)
     judgeChat(log, identities)

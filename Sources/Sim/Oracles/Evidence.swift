@@ -32,7 +32,8 @@ struct AccountEvidence {
   let troubles: [Int64]
   /// Virtual times in which a fault may explain that the service's PostgreSQL cannot be used.
   let outages: [ClosedRange<Int64>]
-  /// The operations that the service considered. Those that it turned away say nothing of its state.
+  /// The operations that the service considered. Those that it turned away say nothing of its
+  /// state.
   let considered: [Operation]
 
   init(_ operations: [Operation], troubles: [Int64] = [], outages: [ClosedRange<Int64>] = []) {

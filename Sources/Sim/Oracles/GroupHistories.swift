@@ -3,8 +3,8 @@ import System
 
 /// The history of each group, for `GroupModel`: requests about its members, messages and reads.
 ///
-/// A group is not judged if nobody saw its creation, or if the account of a member may be deleted: a
-/// name then stands for several users.
+/// A group is not judged if nobody saw its creation, or if the account of a member may be deleted:
+/// a name then stands for several users.
 struct GroupHistories {
   typealias Entry = HistoryEntry<GroupModel.Input>
 
@@ -60,8 +60,8 @@ struct GroupHistories {
       Entry(invoked: call.interval.invoked, answered: call.answered, input: input, operation: index))
   }
 
-  /// The user of a name; nil if the account may be deleted. One whose user id nobody has seen gets a
-  /// negative one.
+  /// The user of a name; nil if the account may be deleted. One whose user id nobody has seen gets
+  /// a negative one.
   private mutating func member(_ name: String) -> GroupModel.Member? {
     let name = name.lowercased()
     if identities.deletedNames.contains(name) { return nil }

@@ -103,8 +103,8 @@ struct LoginFailures {
     return nil
   }
 
-  /// The position from which on all logins count for the same account; nil if that is not certain. A
-  /// name without an account has a count of its own.
+  /// The position from which on all logins count for the same account; nil if that is not certain.
+  /// A name without an account has a count of its own.
   private func beginning(of account: Account) -> Int? {
     let usernames = account.names.filter { !$0.contains("@") }
     // An operator begins the count anew.

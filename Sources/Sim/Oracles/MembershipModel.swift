@@ -1,11 +1,12 @@
-/// Whether users may have been, or certainly were, friends or members of a group during an interval.
-/// A request without an answer may have taken effect at any time after it was made, or never.
+/// Whether users may have been, or certainly were, friends or members of a group during an
+/// interval. A request without an answer may have taken effect at any time after it was made, or
+/// never.
 struct MembershipModel {
   private let members: [Int64: [Int64: [Change]]]
   private let contacts: [Conversation: [Change]]
 
-  /// Users name each other, and `replaced` has the user ids that one name has had: a change requested
-  /// for one of them may have been made to any of them.
+  /// Users name each other, and `replaced` has the user ids that one name has had: a change
+  /// requested for one of them may have been made to any of them.
   init(_ changes: [Change], replaced: [[Int64]] = []) {
     var namesakes: [Int64: [Int64]] = [:]
     for users in replaced { for user in users { namesakes[user] = users } }

@@ -1,7 +1,8 @@
 import Simulation
 import System
 
-/// The history of each two users, for `PairModel`: requests about their contact, messages and reads.
+/// The history of each two users, for `PairModel`: requests about their contact, messages and
+/// reads.
 struct PairHistories {
   typealias Entry = HistoryEntry<PairModel.Input>
 
@@ -70,8 +71,8 @@ struct PairHistories {
 
   // MARK: Contacts
 
-  /// The other user of a request: the one that the answer names, or the one who has the name. A request
-  /// without an answer may have been about any user who has had the name.
+  /// The other user of a request: the one that the answer names, or the one who has the name. A
+  /// request without an answer may have been about any user who has had the name.
   private func others(_ call: LoggedCall, _ name: JSONValue?, than user: Int64) -> [Int64] {
     if let contact = call.answer["contact"]?["user_id"]?.int { return [contact] }
     guard let name = name?.string?.lowercased() else { return [] }

@@ -35,8 +35,8 @@ enum QueueOracles {
     ) { evidence in evidence.sessions.methods.flatMap { queueModel($0, evidence.callers.disturbances) } },
   ]
 
-  /// Every message that no service can read is a dead letter, unless an operator has dropped it. It may be
-  /// one twice.
+  /// Every message that no service can read is a dead letter, unless an operator has dropped it. It
+  /// may be one twice.
   static func deadLetters(_ history: SessionHistory) -> [Breach] {
     if let letters = history.letterIDs {
       let kept = letters.union(history.droppedIDs)
@@ -64,8 +64,8 @@ enum QueueOracles {
   /// The time in which an acknowledgement reaches the disk of the broker, in nanoseconds.
   private static let settling: Int64 = 3_000_000_000
 
-  /// A message does not come back if no fault disturbed its delivery, its acknowledgement and some time after
-  /// that, whatever strikes the broker later.
+  /// A message does not come back if no fault disturbed its delivery, its acknowledgement and some
+  /// time after that, whatever strikes the broker later.
   static func acknowledgedOnce(_ log: WorkLog, _ disturbances: [ClosedRange<Int64>]) -> [Breach] {
     var settled: [Int: (acknowledged: Int64, end: Int64)] = [:]
     for (number, begin, time) in log.acknowledged where settled[number] == nil {
@@ -103,8 +103,8 @@ enum QueueOracles {
 
   // MARK: Limits
 
-  /// A message becomes a dead letter after its time to live, within the worker's patience. A clock that jumps may
-  /// make it expire early.
+  /// A message becomes a dead letter after its time to live, within the worker's patience. A clock
+  /// that jumps may make it expire early.
   static func expiresInTime(_ log: LimitsLog) -> [Breach] {
     for (number, life) in log.lives.enumerated() {
       guard let end = life.expired else {

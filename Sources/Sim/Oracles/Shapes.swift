@@ -1,7 +1,7 @@
 import System
 
-/// The answers, acknowledgements and events of a run, against the tables of the services: each has the
-/// shape that its row names.
+/// The answers, acknowledgements and events of a run, against the tables of the services: each has
+/// the shape that its row names.
 struct ShapeEvidence {
   /// What has another shape, in words.
   private(set) var strange: [String] = []

@@ -3,9 +3,9 @@ import System
 
 /// What open sockets were told, against what their users have read and done.
 ///
-/// Whoever changes a contact or a group, and everybody whom it concerns, is told on every socket that was
-/// open before. So is a user who sees a contact or a group twice, and sees it changed. An event that is refused without an acknowledgement is
-/// answered by an `error`.
+/// Whoever changes a contact or a group, and everybody whom it concerns, is told on every socket
+/// that was open before. So is a user who sees a contact or a group twice, and sees it changed. An
+/// event that is refused without an acknowledgement is answered by an `error`.
 struct ToldEvidence {
   /// What was not told, in words.
   private(set) var missing: [[String]] = []
@@ -13,7 +13,8 @@ struct ToldEvidence {
   private let log: CallLog
   /// In the order of their begins.
   private let disturbances: [ClosedRange<Int64>]
-  /// The time without a fault in which a change is published and an abandoned socket ends, in nanoseconds.
+  /// The time without a fault in which a change is published and an abandoned socket ends, in
+  /// nanoseconds.
   private let patience: Int64
   /// When the run ended.
   private let end: Int64
@@ -36,7 +37,8 @@ struct ToldEvidence {
     "told", "an open socket is told of every change and every error", .atOnce, over: \.told
   ) { evidence in evidence.missing.first.map { [Breach($0)] } ?? [] }
 
-  /// Whether a socket was open after a time for so long, without a fault, that it was told or has ended.
+  /// Whether a socket was open after a time for so long, without a fault, that it was told or has
+  /// ended.
   private func hears(_ socket: SocketRecord, after time: Int64) -> Bool {
     let limit = min(socket.endedAt, end)
     var begin = time
@@ -166,8 +168,8 @@ struct ToldEvidence {
     }
   }
 
-  /// The users whom a request concerns, with what they are told. A request to add a contact may change
-  /// nothing, and then nobody is told.
+  /// The users whom a request concerns, with what they are told. A request to add a contact may
+  /// change nothing, and then nobody is told.
   private static func news(
     of call: LoggedCall, by user: Int64, _ identities: Identities
   ) -> [(reader: Int64, thing: String, value: String)] {

@@ -1,5 +1,5 @@
-/// The script of the page of a run that a server can run again: the state of the world at each step,
-/// and branches.
+/// The script of the page of a run that a server can run again: the state of the world at each
+/// step, and branches.
 enum DiagramLive {
   static let script = #"""
     // MARK: A run on a server

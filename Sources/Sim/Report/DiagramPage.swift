@@ -1,8 +1,8 @@
 import System
 
 /// A run as a space-time diagram (Lamport 1978) on one page without external assets: a lane for
-/// each node, messages as arrows, and marks for faults and failures. It steps through the run: a page
-/// in a file through the recorded events, a page of a server through all jobs.
+/// each node, messages as arrows, and marks for faults and failures. It steps through the run: a
+/// page in a file through the recorded events, a page of a server through all jobs.
 public enum DiagramPage {
   /// The most messages on the page. Of a longer run it shows the last ones before the breach.
   private static let mostArrows = 6000
@@ -121,7 +121,8 @@ public enum DiagramPage {
     </div>
     """
 
-  /// The points of the chance of failing: microseconds, the chance, and the number of continuations.
+  /// The points of the chance of failing: microseconds, the chance, and the number of
+  /// continuations.
   private static func chances(
     _ estimate: Estimate?, _ record: RunRecord
   ) -> [JSONValue.Member] {

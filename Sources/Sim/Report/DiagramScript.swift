@@ -5,7 +5,8 @@ enum DiagramScript {
     'use strict';
     const $ = id => document.getElementById(id);
     const data = JSON.parse($('data').textContent);
-    // The lanes that are shown, and their places: those of the story, or all while a word is searched.
+    // The lanes that are shown, and their places: those of the story, or all while a word is
+    // searched.
     let lanes = new Map();
     const isShown = name => lanes.has(name);
     function chooseLanes() {
@@ -115,7 +116,8 @@ enum DiagramScript {
   static let messages = #"""
     // MARK: Messages, bundled by request
 
-    // A bundle begins where the node that speaks first on a connection speaks again after an answer, or after half a second.
+    // A bundle begins where the node that speaks first on a connection speaks again after an
+    // answer, or after half a second.
     const bundles = [], bundleOf = new Map();
     {
       const latest = new Map();

@@ -42,7 +42,8 @@ enum DiagramSteps {
     const toTime = () => { $('time').value = view.now / last * 100000; };
     $('in').onclick = () => zoom(.5, inView(view.now) ? view.now : (view.from + view.to) / 2);
     $('out').onclick = () => zoom(2, (view.from + view.to) / 2);
-    // The story with some room around it; all when there is none. A promise about the end is broken nowhere else.
+    // The story with some room around it; all when there is none. A promise about the end is broken
+    // nowhere else.
     const lookAtStory = () => {
       const [from, to] = data.span ?? [0, last], room = Math.max(2e4, (to - from) / 20);
       look(from - room, to + room);

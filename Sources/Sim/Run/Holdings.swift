@@ -8,8 +8,8 @@ struct Holdings {
   private(set) var counts: [String: Int] = [:]
   private var seen: Set<ObjectIdentifier> = []
 
-  /// Types that are not looked into. SQLite frees the files and statements behind the first ones. The
-  /// others refer to objects that may be gone.
+  /// Types that are not looked into. SQLite frees the files and statements behind the first ones.
+  /// The others refer to objects that may be gone.
   static let closed: Set<String> = [
     "System.SQLConnection", "System.StorageVFS", "System.DatabaseFile", "System.BrokerConsumer",
     "System.BrokerChannel",

@@ -6,7 +6,8 @@ import System
 struct Inventory {
   private var counts: [String: Int] = [:]
 
-  /// Counts what each service holds now. Supervisor hosts count as one: any of them may run a session.
+  /// Counts what each service holds now. Supervisor hosts count as one: any of them may run a
+  /// session.
   init(of services: [SimNode]) {
     for node in services {
       let name = node.name.hasPrefix("supervisor-") ? "supervisors" : node.name
@@ -19,8 +20,8 @@ struct Inventory {
     }
   }
 
-  /// The lower of each count here and in `other`. Work that a service does again and again is under way
-  /// at some moments only; a leak is there at all of them.
+  /// The lower of each count here and in `other`. Work that a service does again and again is under
+  /// way at some moments only; a leak is there at all of them.
   func lowest(_ other: Inventory) -> Inventory {
     var lowest = self
     lowest.counts = counts.reduce(into: [:]) { result, entry in
@@ -53,8 +54,9 @@ struct Inventory {
     ("System.BrokerMessage", .max), (".ReturnedEntries.heap", .max),
     // The connections of a pool stay until its next request, at most as many as requests at once.
     ("System.HTTPClientPool.idle", 16), ("System.HTTPClient", 16),
-    // Connections to PostgreSQL stay until another one was idle for a minute, at most as many as the pool
-    // may have. Each keeps its statements prepared, at most `PostgresConnection.maximumStatements`.
+    // Connections to PostgreSQL stay until another one was idle for a minute, at most as many as
+    // the pool may have. Each keeps its statements prepared, at most
+    // `PostgresConnection.maximumStatements`.
     ("System.PostgresPool.idle", 16), ("System.Postgres", .max),
     // With TLS, each of these connections has a stream and a context.
     ("System.SecureConnection", 16), ("System.SecureStream", 16), ("System.ByteBIO", 16),

@@ -93,8 +93,9 @@ struct RunStage {
   /// No part of the periods of the services' own work.
   private static let betweenSamples: Duration = .milliseconds(137)
 
-  /// What the services hold when everybody has left, and would not hold after a restart. Sessions that
-  /// nobody has ended are there before and after it. Empty for a scenario that does not ask for it.
+  /// What the services hold when everybody has left, and would not hold after a restart. Sessions
+  /// that nobody has ended are there before and after it. Empty for a scenario that does not ask
+  /// for it.
   func leftovers() -> [String] {
     guard scenario.atRest else { return [] }
     // The sessions of PostgreSQL are the connections in the pools of the services.
@@ -130,8 +131,8 @@ struct RunStage {
     return lines + ["waiting tasks:"] + world.waits.split(separator: "\n").prefix(40).map(String.init)
   }
 
-  /// The times in which a fault may explain that a service on some nodes cannot use its PostgreSQL, in
-  /// nanoseconds. With a file of its own it has no such times.
+  /// The times in which a fault may explain that a service on some nodes cannot use its PostgreSQL,
+  /// in nanoseconds. With a file of its own it has no such times.
   func databaseOutages(of nodes: [String]) -> [ClosedRange<Int64>] {
     guard database != nil else { return [] }
     let ends = Set(nodes + [Scenario.databaseNode])

@@ -88,8 +88,8 @@ public struct ScenarioSummary: Sendable {
   }
 
   /// The demands that these runs reached and that ten other seeds may miss by chance. Judged from
-  /// `marginSeeds` runs on, by drawing ten of the runs, with repetition, 10,000 times (the bootstrap
-  /// of Efron, 1979): each draw has to reach each demand.
+  /// `marginSeeds` runs on, by drawing ten of the runs, with repetition, 10,000 times (the
+  /// bootstrap of Efron, 1979): each draw has to reach each demand.
   public var chancy: [String] {
     guard runs >= Self.marginSeeds, unreached.isEmpty else { return [] }
     let faults = strikes.indices.compactMap { index in

@@ -4,7 +4,8 @@ import System
 
 /// The programs of the nodes that run services.
 extension ScenarioRunner {
-  /// The program of the node of a service, with TLS if there are certificates. PostgreSQL runs without.
+  /// The program of the node of a service, with TLS if there are certificates. PostgreSQL runs
+  /// without.
   func program(
     of node: String, _ certificates: SimulatedCertificates?, _ database: SimulatedDatabase?
   ) -> SimNode.Program {

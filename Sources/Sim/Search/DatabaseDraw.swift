@@ -3,11 +3,12 @@ import System
 
 /// PostgreSQL in drawn scenarios.
 extension ScenarioDraw {
-  /// The share of the worlds of the User Service, and of those of the Chat Service, with PostgreSQL.
+  /// The share of the worlds of the User Service, and of those of the Chat Service, with
+  /// PostgreSQL.
   private static let share = 0.34
 
-  /// The scenario, with a chance of a PostgreSQL in its world, of a second node of the User Service,
-  /// and of faults around them.
+  /// The scenario, with a chance of a PostgreSQL in its world, of a second node of the User
+  /// Service, and of faults around them.
   func onServer(_ scenario: JSONValue, _ seconds: Int) -> JSONValue {
     guard servers.chance(Self.share) else { return scenario }
     var topology = (scenario["topology"] ?? .object([])).setting("database", .string(Scenario.databaseNode))
@@ -26,7 +27,8 @@ extension ScenarioDraw {
           + DatabaseFault.draw(servers))
     }
     var scenario = scenario
-    // A transaction of the Chat Service takes about eight round trips, and the next one waits for it.
+    // A transaction of the Chat Service takes about eight round trips, and the next one waits for
+    // it.
     if hasChat, let network = scenario["network"], network["latency"]?.string == Self.far {
       scenario = scenario.setting("network", network.setting("latency", .string(Self.near)))
     }

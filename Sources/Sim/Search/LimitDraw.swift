@@ -2,9 +2,9 @@ import System
 
 /// Low limits in drawn scenarios. With those of real use no run would reach them.
 extension ScenarioDraw {
-  /// The scenario, with a chance of 0.4 of a broker that keeps little in memory. The same bound says when
-  /// the disk is behind. Then the limits of queues wait for it, so programs that judge these limits
-  /// have a broker with the usual bound.
+  /// The scenario, with a chance of 0.4 of a broker that keeps little in memory. The same bound
+  /// says when the disk is behind. Then the limits of queues wait for it, so programs that judge
+  /// these limits have a broker with the usual bound.
   func limited(_ scenario: JSONValue, _ nodes: [String]) -> JSONValue {
     guard nodes.contains("broker"), limits.chance(0.4) else { return scenario }
     let judgesLimits = (scenario["people"]?.array ?? []).contains { $0["limits"] == true || $0["methods"] == true }

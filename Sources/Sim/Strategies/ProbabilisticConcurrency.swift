@@ -1,11 +1,13 @@
 import Environment
 
-/// PCT: randomized priorities with few changes (Burckhardt, Kothari, Musuvathi, Nagarakatti: "A randomized scheduler with probabilistic
-/// guarantees of finding bugs", ASPLOS 2010; over chains of messages: Ozkan et al., OOPSLA 2018).
+/// PCT: randomized priorities with few changes (Burckhardt, Kothari, Musuvathi, Nagarakatti: "A
+/// randomized scheduler with probabilistic guarantees of finding bugs", ASPLOS 2010; over chains of
+/// messages: Ozkan et al., OOPSLA 2018).
 ///
-/// Each chain gets a random priority when it appears, and the runnable job of highest priority runs. At d − 1 steps, drawn beforehand
-/// among k, the chain that is about to run drops below all others. A bug of depth d (one that d ordering constraints suffice to
-/// show) in a program of at most n chains and k steps is hit with a chance of at least 1 / (n · k^(d−1)).
+/// Each chain gets a random priority when it appears, and the runnable job of highest priority
+/// runs. At d − 1 steps, drawn beforehand among k, the chain that is about to run drops below all
+/// others. A bug of depth d (one that d ordering constraints suffice to show) in a program of at
+/// most n chains and k steps is hit with a chance of at least 1 / (n · k^(d−1)).
 ///
 /// Unlike the paper it does not know n when chains appear, so it draws priorities from a large
 /// range in place of a permutation. Ties have a probability of 2⁻³¹ and go to the earlier chain.

@@ -150,7 +150,8 @@ final class AccountUser: SimulatedUser {
       self.refresh = refresh
       self.account?.isOurs = true
     } else if answer.status == 401 {
-      // The name is another user's, or was never registered, or an operator has locked the user out.
+      // The name is another user's, or was never registered, or an operator has locked the user
+      // out.
       if behavior.sharedNames > 0 || !account.isOurs { self.account = nil }
       if let access { keepDead(access) }
       forgetTokens()
@@ -291,8 +292,8 @@ final class AccountUser: SimulatedUser {
 
   // MARK: The end
 
-  /// After the faults, a user with an account logs in and lists its sessions until both are answered.
-  /// A user without one sends a login that fails.
+  /// After the faults, a user with an account logs in and lists its sessions until both are
+  /// answered. A user without one sends a login that fails.
   private func lookAtTheEnd(_ client: AccountClient) async throws {
     guard let account, account.isOurs else {
       let login = Request.login(user: "nobody.\(name)", password: "password", account: "nobody.\(name)")

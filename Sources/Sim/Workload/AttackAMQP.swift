@@ -85,7 +85,8 @@ extension AttackGrammar {
     return Self.table(entries)
   }
 
-  /// The value of a queue argument: at the limits of the table, one beyond each, or one of its choices.
+  /// The value of a queue argument: at the limits of the table, one beyond each, or one of its
+  /// choices.
   private func value(_ row: QueueArgument) -> [UInt8] {
     switch row.kind {
     case .any: fieldValue()

@@ -2,8 +2,9 @@ import Environment
 import Simulation
 import System
 
-/// A client with ordinary credentials that keeps to no protocol. Each value is at its limit or beyond
-/// it, each message may be sent twice, early, late, out of turn, or in part. See `AttackGrammar`.
+/// A client with ordinary credentials that keeps to no protocol. Each value is at its limit or
+/// beyond it, each message may be sent twice, early, late, out of turn, or in part. See
+/// `AttackGrammar`.
 final class Attacker: SimulatedUser {
   let state: UserState
   private let services: [AttackedService]

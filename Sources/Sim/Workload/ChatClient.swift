@@ -203,7 +203,8 @@ final class ChatClient {
       [.init("contact", .string(peer)), .init("status", .string(status))])
   }
 
-  /// Requests a change until there is an answer, and notes it in the history; true if it took effect.
+  /// Requests a change until there is an answer, and notes it in the history; true if it took
+  /// effect.
   private func change(_ kind: Change.Kind, _ path: String, _ body: [JSONValue.Member]) async throws -> Bool {
     let (index, before) = (history.changes.count, unanswered)
     history.changes.append(Change(kind: kind, interval: history.begin()))

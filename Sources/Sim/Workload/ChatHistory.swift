@@ -155,7 +155,8 @@ final class ChatHistory: Timeline {
   var presence: [FinalPresence] = []
   var calls: [ServiceCall] = []
   var typings: [Typing] = []
-  /// The messages whose first attempt was acknowledged: the socket, the position of the request, the content.
+  /// The messages whose first attempt was acknowledged: the socket, the position of the request,
+  /// the content.
   var acknowledged: [(line: Int, position: Int, content: String)] = []
   /// When the end of each session was acknowledged.
   var endedSessions: [String: Int64] = [:]

@@ -1,8 +1,8 @@
 import Environment
 import System
 
-/// A customer: it requests a supervised session, talks to its users, requests more of them, ends the
-/// session, and begins again.
+/// A customer: it requests a supervised session, talks to its users, requests more of them, ends
+/// the session, and begins again.
 final class Customer: SimulatedUser {
   let state: UserState
   private let history: SessionHistory
@@ -172,8 +172,8 @@ final class Customer: SimulatedUser {
     return answer?.status
   }
 
-  /// Says something until it is accepted: in a new session, if there is none. A customer who is refused
-  /// for ever is not served.
+  /// Says something until it is accepted: in a new session, if there is none. A customer who is
+  /// refused for ever is not served.
   private func insist(_ client: HTTPClient, _ environment: Environment) async throws {
     while true {
       let status = try await say(client)

@@ -83,8 +83,8 @@ final class LimitsWorker: SimulatedUser {
     return client
   }
 
-  /// Waits until `isSo` returns true. The worker's patience begins when the faults have ended: before
-  /// that the broker may be away for longer.
+  /// Waits until `isSo` returns true. The worker's patience begins when the faults have ended:
+  /// before that the broker may be away for longer.
   private func wait(_ environment: Environment, until isSo: () -> Bool) async throws {
     let now = environment.clock.now
     let limit = max(now, end ?? now) + state.behavior.stillness
@@ -135,7 +135,8 @@ final class LimitsWorker: SimulatedUser {
     await client.close()
   }
 
-  /// Notes the first arrival of each message of this round. One that was worked off before a crash may return later.
+  /// Notes the first arrival of each message of this round. One that was worked off before a crash
+  /// may return later.
   private func noteRanked(_ deliveries: [AMQPDelivery]) {
     for delivery in deliveries {
       let parts = String(decoding: delivery.body, as: UTF8.self).split(separator: " ").compactMap { Int($0) }
@@ -198,9 +199,9 @@ final class LimitsLog {
     let published: Int
     var kept: Set<Int> = []
     var dropped: Set<Int> = []
-    /// Messages that were kept and not dropped. The consumer starts after a whole publication, which drops all
-    /// messages but the newest. A message that is both has come again: in a publication that was repeated, and
-    /// whose first bytes arrived late.
+    /// Messages that were kept and not dropped. The consumer starts after a whole publication,
+    /// which drops all messages but the newest. A message that is both has come again: in a
+    /// publication that was repeated, and whose first bytes arrived late.
     var keptAlone: Set<Int> { kept.subtracting(dropped) }
     /// Whether the worker waits for no more messages.
     var isOver = false

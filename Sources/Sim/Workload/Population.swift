@@ -14,7 +14,8 @@ private struct Society {
 
 extension Scenario {
   /// Makes the users of the scenario. Callers read `tables`. An operator reads the overview of
-  /// `manager` in the end and shows it `token`; without a manager, and for callers alone, there is no operator.
+  /// `manager` in the end and shows it `token`; without a manager, and for callers alone, there is
+  /// no operator.
   func users(
     _ choices: Choices, _ histories: Histories, _ tables: ServedTables, manager: SocketAddress?, token: String?
   ) -> [any SimulatedUser] {
@@ -79,6 +80,7 @@ extension Scenario {
 }
 
 extension UserGroup {
-  /// A name without the tag of the group. A tag makes names new; the choices stay those of the seed.
+  /// A name without the tag of the group. A tag makes names new; the choices stay those of the
+  /// seed.
   fileprivate func bare(_ name: String) -> String { tag.isEmpty ? name : name.replacing(tag, with: "") }
 }

@@ -1,8 +1,9 @@
 import Environment
 import System
 
-/// A program that publishes numbered messages to a queue of its own and works them off, as a service
-/// beside Parley's would (contract, section 5). Some of its work fails, and is delivered again.
+/// A program that publishes numbered messages to a queue of its own and works them off, as a
+/// service beside Parley's would (contract, section 5). Some of its work fails, and is delivered
+/// again.
 final class QueueWorker: SimulatedUser {
   private struct Failed: Error {}
 
@@ -85,7 +86,8 @@ final class WorkLog {
   private var numbers: Set<Int> = []
   /// The messages that were handed to the worker, and when.
   private(set) var deliveries: [(number: Int, at: Int64)] = []
-  /// The messages that were acknowledged: when they were handed to the worker, and when it was done.
+  /// The messages that were acknowledged: when they were handed to the worker, and when it was
+  /// done.
   private(set) var acknowledged: [(number: Int, from: Int64, to: Int64)] = []
 
   init(worker: String) { self.worker = worker }

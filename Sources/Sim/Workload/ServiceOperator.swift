@@ -2,8 +2,8 @@ import Environment
 import Simulation
 import System
 
-/// An operator who disables and enables the accounts of other users, ends their logins, gives them new
-/// passwords, and treats dead letters.
+/// An operator who disables and enables the accounts of other users, ends their logins, gives them
+/// new passwords, and treats dead letters.
 final class ServiceOperator: SimulatedUser {
   let state: UserState
   private let history: AccountHistory

@@ -41,8 +41,8 @@ final class Fabric: @unchecked Sendable {
   private var nextPartition = 0
   private var nextPort: [String: UInt16] = [:]
   private var nextConnection = 0
-  /// The connections that not both ends have closed, in order of creation. The network owns them, so it does not
-  /// matter when their users free their ends.
+  /// The connections that not both ends have closed, in order of creation. The network owns them,
+  /// so it does not matter when their users free their ends.
   private(set) var open: [SimConnection] = []
   private var held: [(from: String, to: String, deliver: () -> Void)] = []
   /// Segments that were retransmitted: their ends, and the time of the delay.

@@ -156,8 +156,8 @@ final class SimDisk: Storage, @unchecked Sendable {
 
   // MARK: Faults
 
-  /// Checks that the node is alive, draws faults, and adds the time of the operation. Other jobs may
-  /// run before an operation that changes something.
+  /// Checks that the node is alive, draws faults, and adds the time of the operation. Other jobs
+  /// may run before an operation that changes something.
   func operation(_ path: String, writes: Bool, syncs: Bool = false) throws(StorageError) {
     guard let life, life.isAlive else { throw .nodeDown }
     let work = life.scheduler.blockingWork

@@ -43,8 +43,8 @@ public final class World: @unchecked Sendable {
 
   deinit { end() }
 
-  /// Whether other jobs run between the disk operations of a node's blocking work, such as a commit.
-  /// Otherwise each piece of it is one step.
+  /// Whether other jobs run between the disk operations of a node's blocking work, such as a
+  /// commit. Otherwise each piece of it is one step.
   public var splitsDiskWork: Bool {
     get { scheduler.blockingWork.splits }
     set { scheduler.blockingWork.splits = newValue }
@@ -80,7 +80,8 @@ public final class World: @unchecked Sendable {
   public func atStep(_ step: Int, _ action: @escaping () -> Void) { scheduler.atStep(step, action) }
 
   /// Runs `body` on a new node and returns its result. Tests and programs use it to act in a world.
-  /// - Throws: the error of `body`, or `Unfinished` if it takes longer than `limit` of virtual time.
+  /// - Throws: the error of `body`, or `Unfinished` if it takes longer than `limit` of virtual
+  ///   time.
   @discardableResult
   public func perform<R: Sendable>(
     as name: String = "visitor", within limit: Duration = .seconds(3600),

@@ -27,8 +27,8 @@ extension World {
   /// The connections that not both ends have closed, in the order of their numbers.
   public var connections: [ConnectionView] { fabric.open.map(\.view) }
 
-  /// Calls `action` once when `step` jobs have run, with the place of the job that goes next. The run
-  /// has to be watched.
+  /// Calls `action` once when `step` jobs have run, with the place of the job that goes next. The
+  /// run has to be watched.
   public func onPick(after step: Int, _ action: @escaping (Int) -> Void) {
     scheduler.watch?.step = step
     scheduler.watch?.onPick = action

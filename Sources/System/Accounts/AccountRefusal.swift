@@ -1,5 +1,5 @@
-/// The reason why the User Service refuses a request. `message` is the text that the client gets; the HTTP side
-/// adds a status (`failure`).
+/// The reason why the User Service refuses a request. `message` is the text that the client gets;
+/// the HTTP side adds a status (`failure`).
 enum AccountRefusal: Error, Hashable {
   /// A value breaks a rule. The text names the field.
   case invalid(String)

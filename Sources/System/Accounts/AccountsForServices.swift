@@ -37,8 +37,8 @@ extension UserService {
     return Self.user(id, username)
   }
 
-  /// Returns the owner of a session. A token in the request must be the owner's. The request counts as a use of the session:
-  /// a service that caches the answer asks again after the time in it.
+  /// Returns the owner of a session. A token in the request must be the owner's. The request counts
+  /// as a use of the session: a service that caches the answer asks again after the time in it.
   func sessionForService(_ call: Call) async throws -> Reply {
     let session = try sessionID(call)
     let principal = try call.body["token"]?.string.map { try verifier.principal(token: $0) }
@@ -95,12 +95,14 @@ extension UserService {
     return .success("session deleted")
   }
 
-  /// Returns the id of the last event. A listener that has received it knows of every session that has ended so far.
+  /// Returns the id of the last event. A listener that has received it knows of every session that
+  /// has ended so far.
   func lastEventForService() async throws -> Reply {
     .json(["event_id": .int(try await database.transaction { try await AccountsTables($0).events.lastID() })])
   }
 
-  /// Returns the accounts that were deleted after an event, so that a service can delete its rows of them.
+  /// Returns the accounts that were deleted after an event, so that a service can delete its rows
+  /// of them.
   func deletedUsersForService(_ call: Call) async throws -> Reply {
     let after = call.body["after"]?.int ?? 0
     let deleted = try await database.transaction { try await AccountsTables($0).events.deletedUsers(after: after) }
@@ -139,7 +141,8 @@ extension UserService {
       guard
         let events = try await database.transaction({ try await AccountsTables($0).events.after(position, limit: 100) })
       else {
-        // Some events are no longer kept: the listener must forget its sessions and look them up again.
+        // Some events are no longer kept: the listener must forget its sessions and look them up
+        // again.
         last = try await database.transaction { try await AccountsTables($0).events.lastID() }
         try await writer.write("id: \(last)\nevent: reset\ndata: {}\n\n")
         continue

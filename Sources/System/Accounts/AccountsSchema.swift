@@ -1,9 +1,10 @@
 import Environment
 
-/// The schema of the accounts database: the seed's two tables with more columns, and tables of our own.
+/// The schema of the accounts database: the seed's two tables with more columns, and tables of our
+/// own.
 enum AccountsSchema {
-  /// Triggers that count the sessions of each user in `users.session_count`. A released migration has this text, so it
-  /// never changes.
+  /// Triggers that count the sessions of each user in `users.session_count`. A released migration
+  /// has this text, so it never changes.
   private static let sessionCounts = """
 
     CREATE TRIGGER user_sessions_insert AFTER INSERT ON user_sessions BEGIN
@@ -42,8 +43,9 @@ enum AccountsSchema {
       FOR EACH ROW EXECUTE FUNCTION count_user_sessions();
     """
 
-  /// Names are unique regardless of case. SQL folds only ASCII, so each name has a column for its folded key. Rows that an
-  /// operator inserts without keys get them when the service starts (`AccountsTables.completeRows`).
+  /// Names are unique regardless of case. SQL folds only ASCII, so each name has a column for its
+  /// folded key. Rows that an operator inserts without keys get them when the service starts
+  /// (`AccountsTables.completeRows`).
   static let migrations = Migrations(
     DatabaseSchema(
       [

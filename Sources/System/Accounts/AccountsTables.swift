@@ -8,11 +8,12 @@ import Environment
 /// }
 /// ```
 ///
-/// Each method is one statement or a few that belong together. A method that throws leaves nothing behind, since its
-/// transaction is undone.
+/// Each method is one statement or a few that belong together. A method that throws leaves nothing
+/// behind, since its transaction is undone.
 ///
-/// On a server, transactions run at READ COMMITTED. Each that decides about an account first locks its row of `users`; the
-/// other rows follow in the order `user_sessions`, `used_refresh_tokens`, `revoked_logins`, `session_events`.
+/// On a server, transactions run at READ COMMITTED. Each that decides about an account first locks
+/// its row of `users`; the other rows follow in the order `user_sessions`, `used_refresh_tokens`,
+/// `revoked_logins`, `session_events`.
 struct AccountsTables {
   private let connection: SQLSession
 
@@ -25,7 +26,8 @@ struct AccountsTables {
   var events: SessionEventsTable { SessionEventsTable(connection) }
 
   /// Completes rows that an operator inserted with the seed's columns alone.
-  /// - Returns: The accounts whose email or username another account has; nobody can log in by that name.
+  /// - Returns: The accounts whose email or username another account has; nobody can log in by that
+  ///   name.
   func completeRows(at now: Timestamp) async throws(DatabaseError) -> [AccountID] {
     try await connection.lock(.schema)
     try await sessions.completeRows(at: now)
@@ -52,8 +54,8 @@ struct AccountsTables {
     try await users.requireFree(email, username)
   }
 
-  /// Finds the account that an operator names by its id, its email or its username. An id comes first, since a user may
-  /// choose a username that is another account's id.
+  /// Finds the account that an operator names by its id, its email or its username. An id comes
+  /// first, since a user may choose a username that is another account's id.
   func named(_ text: String) async throws(DatabaseError) -> AccountID? {
     let id = AccountID(text)
     if !text.utf8.contains(0), try await users.username(of: id) != nil { return id }
@@ -61,8 +63,8 @@ struct AccountsTables {
     return try await find(name)?.id
   }
 
-  /// Ends all sessions of an account, and makes its tokens invalid. `change` runs before the events are added, which have
-  /// to be the last statements.
+  /// Ends all sessions of an account, and makes its tokens invalid. `change` runs before the events
+  /// are added, which have to be the last statements.
   /// - Returns: The number of sessions that ended.
   func revoke(
     _ user: AccountID, with change: (UsersTables) async throws -> Void = { _ in }

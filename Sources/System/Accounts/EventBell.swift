@@ -1,7 +1,7 @@
 import Environment
 
-/// Wakes the streams of session events after each commit of this node, and at intervals so that they can send a
-/// heartbeat and look for the events of other nodes.
+/// Wakes the streams of session events after each commit of this node, and at intervals so that
+/// they can send a heartbeat and look for the events of other nodes.
 actor EventBell {
   /// The time between two heartbeats on a silent stream.
   static let heartbeat: Duration = .seconds(2)

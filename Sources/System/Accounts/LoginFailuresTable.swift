@@ -21,8 +21,8 @@ struct LoginFailuresTable {
     if let text { try refuse(failures(in: text, at: now), at: now) }
   }
 
-  /// Adds a failure. Refuses it instead if the account had too many: guesses that are made at once, on
-  /// any nodes, learn no more than the same guesses one by one.
+  /// Adds a failure. Refuses it instead if the account had too many: guesses that are made at once,
+  /// on any nodes, learn no more than the same guesses one by one.
   func add(_ account: LoginThrottle.Account, at now: Timestamp) async throws {
     let text = try await connection.first(
       SQLText(

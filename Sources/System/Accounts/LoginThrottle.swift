@@ -42,7 +42,8 @@ struct LoginThrottle {
   /// Returns the time until the next attempt for an account, or nil if it may be made now.
   mutating func wait(account: Account, at now: Instant) -> Duration? { accounts.wait(account, at: now) }
 
-  /// Counts a wrong password or an unknown name. Failures of an account that a table counts are nil.
+  /// Counts a wrong password or an unknown name. Failures of an account that a table counts are
+  /// nil.
   mutating func failed(account: Account?, address: ClientAddress?, at now: Instant) {
     if let account { accounts.add(account, at: now) }
     if let address { addresses.add(address, at: now) }

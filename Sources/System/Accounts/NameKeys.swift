@@ -1,6 +1,7 @@
 import Environment
 
-/// The columns by which names are unique, for rows that lack them or have those of an earlier release.
+/// The columns by which names are unique, for rows that lack them or have those of an earlier
+/// release.
 struct NameKeys {
   private let connection: SQLSession
 
@@ -8,9 +9,10 @@ struct NameKeys {
 
   /// Sets the folded keys of each account's names, the oldest account first.
   ///
-  /// Earlier releases compared names in lower case, so `STRASSE` and `straße` may be two accounts. The older account gets
-  /// the folded key. The other keeps its former key, which `UsersTables.find` tries first. The shared name is recorded, so
-  /// that it stays taken when one of them is deleted.
+  /// Earlier releases compared names in lower case, so `STRASSE` and `straße` may be two accounts.
+  /// The older account gets the folded key. The other keeps its former key, which
+  /// `UsersTables.find` tries first. The shared name is recorded, so that it stays taken when one
+  /// of them is deleted.
   /// - Returns: The accounts that got no key for one of their names.
   func fold(onlyMissing: Bool) async throws(DatabaseError) -> [AccountID] {
     let condition = onlyMissing ? "WHERE email_key IS NULL OR username_key IS NULL" : ""

@@ -25,7 +25,8 @@ extension UserService {
     return try await passwords.hash(password, in: .loginsFromAnywhere)
   }
 
-  /// Changes an account. Doing it again changes nothing more, but for sessions and logins that are new.
+  /// Changes an account. Doing it again changes nothing more, but for sessions and logins that are
+  /// new.
   func operate(_ call: Call, _ operation: AccountOperation) async throws -> Reply {
     let name = call.string("user")
     let isTrial = call.body["dry_run"] == true

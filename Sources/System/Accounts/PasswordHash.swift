@@ -56,8 +56,9 @@ final class PasswordHash: Sendable {
     case full
   }
 
-  /// Compares a password with the hash. Takes the time of at least `rounds` rounds whatever the hash: otherwise a quick
-  /// answer would reveal that an account with a weak hash exists. Slow on purpose: call it in the compute lane.
+  /// Compares a password with the hash. Takes the time of at least `rounds` rounds whatever the
+  /// hash: otherwise a quick answer would reveal that an account with a weak hash exists. Slow on
+  /// purpose: call it in the compute lane.
   func match(_ password: Password, rounds: Int) -> Match {
     if matches(password.text, rounds: rounds) { return .full }
     guard let raw = password.raw, matches(raw, rounds: rounds) else { return .none }
@@ -75,7 +76,8 @@ final class PasswordHash: Sendable {
   /// The rounds of PBKDF2 in the hash.
   var rounds: Int { if case .pbkdf2(let rounds)? = form { rounds } else { 0 } }
 
-  /// Whether `password` has this hash, in the same time for each wrong one; nil if the columns hold no valid hash.
+  /// Whether `password` has this hash, in the same time for each wrong one; nil if the columns hold
+  /// no valid hash.
   private func compare(_ password: String) -> Bool? {
     guard let form, let stored = Hex.decode(hash.utf8.suffix(Self.digits)) else { return nil }
     switch form {

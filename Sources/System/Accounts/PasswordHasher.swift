@@ -19,7 +19,8 @@ final class PasswordHasher {
     return try await compute(rounds, lane) { [rounds] in PasswordHash(of: password, salt: salt, rounds: rounds) }
   }
 
-  /// Compares a password with a stored hash; nil stands for an account that does not exist, and takes as long.
+  /// Compares a password with a stored hash; nil stands for an account that does not exist, and
+  /// takes as long.
   /// - Throws: `AccountRefusal.tooManyPasswords`.
   func match(
     _ password: Password, _ stored: PasswordHash?, in lane: HashingLane

@@ -22,8 +22,9 @@ struct SessionEvent: Sendable {
   }
 }
 
-/// A deleted account. Unlike session events, these are kept for good: services hold rows by the id of an account, and a
-/// service that was away for long must still learn that the account was deleted.
+/// A deleted account. Unlike session events, these are kept for good: services hold rows by the id
+/// of an account, and a service that was away for long must still learn that the account was
+/// deleted.
 struct DeletedUser: Sendable {
   /// The id of the `user_deleted` event.
   let event: Int64
@@ -33,7 +34,8 @@ struct DeletedUser: Sendable {
 
 /// The tables `session_events` and `deleted_users`.
 struct SessionEventsTable {
-  /// The number of events that are kept. A listener that missed more is told to forget all sessions.
+  /// The number of events that are kept. A listener that missed more is told to forget all
+  /// sessions.
   static let keptEvents: Int64 = 10_000
   /// Deleted accounts in one answer.
   static let deletedUsersPage: Int64 = 500
@@ -44,8 +46,8 @@ struct SessionEventsTable {
 
   /// Adds an event, and returns its id.
   ///
-  /// The ids have no gaps, and follow the order of the commits: whoever has read an event has read all before it. So events
-  /// are added by one transaction at a time, as its last statements.
+  /// The ids have no gaps, and follow the order of the commits: whoever has read an event has read
+  /// all before it. So events are added by one transaction at a time, as its last statements.
   @discardableResult
   func add(_ kind: SessionEvent.Kind, user: AccountID, session: UserSessionID?) async throws(DatabaseError) -> Int64 {
     try await connection.lock(.sessionEvents)

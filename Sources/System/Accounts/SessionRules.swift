@@ -7,8 +7,9 @@ struct SessionRules: Sendable {
   /// Sessions of one user.
   let maximum: Int
 
-  /// The minimum time between two recorded uses of a session, so that a session in constant use costs few commits. A session
-  /// may live for up to this much longer than its lifetime, and never shorter.
+  /// The minimum time between two recorded uses of a session, so that a session in constant use
+  /// costs few commits. A session may live for up to this much longer than its lifetime, and never
+  /// shorter.
   var precision: Duration { min(.seconds(3600), lifetime / 4) }
 
   /// The earliest last use of a session that is still live, in milliseconds since the epoch.

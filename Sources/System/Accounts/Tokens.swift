@@ -22,8 +22,8 @@ extension Principal {
 
 /// A token's `jti`, which names its login and the token itself.
 ///
-/// Parley writes `LOGIN.UNIQUE`. A token of another issuer with the same key may have any other form: the part before its
-/// last dot, or all of it, is its login.
+/// Parley writes `LOGIN.UNIQUE`. A token of another issuer with the same key may have any other
+/// form: the part before its last dot, or all of it, is its login.
 struct TokenID: Hashable, Sendable {
   private static let maximumBytes = 255
 
@@ -35,7 +35,8 @@ struct TokenID: Hashable, Sendable {
   init?(_ text: String) {
     let bytes = text.utf8
     let family = bytes.lastIndex(of: UInt8(ascii: ".")).map { bytes[..<$0] } ?? bytes[...]
-    // A refreshed token's `jti` is 25 bytes longer than its login, so only a foreign one can be too long.
+    // A refreshed token's `jti` is 25 bytes longer than its login, so only a foreign one can be too
+    // long.
     guard !bytes.isEmpty, !bytes.contains(0), family.count <= Self.maximumBytes, bytes.count <= Self.maximumBytes + 32
     else { return nil }
     self.text = text
@@ -48,7 +49,8 @@ struct TokenClaims: Sendable {
   let subject: AccountID
   let id: TokenID
   let expires: Timestamp
-  /// The generation of the account's logins. The claim `gen` has it unless it is 0, as in tokens of other issuers.
+  /// The generation of the account's logins. The claim `gen` has it unless it is 0, as in tokens of
+  /// other issuers.
   let generation: Int64
 }
 
@@ -122,7 +124,8 @@ struct TokenIssuer: Sendable {
     }
   }
 
-  /// Returns the claims of a token of this kind that is valid at `now`, or the reason why it is not.
+  /// Returns the claims of a token of this kind that is valid at `now`, or the reason why it is
+  /// not.
   func read(_ token: String, as kind: TokenKind, at now: Timestamp) -> Result<TokenClaims, TokenFault> {
     let claims: JSONValue
     do throws(JWT.Failure) { claims = try jwt.verify(token) } catch { return .failure(.invalid) }
@@ -146,8 +149,8 @@ struct TokenIssuer: Sendable {
   /// The maximum length of a `sub` in bytes; Parley's have 64.
   private static let maximumSubject = 255
 
-  /// Whether the token's issuer and audience are the configured ones. A claim that is missing is accepted, since the token may
-  /// be older than the setting.
+  /// Whether the token's issuer and audience are the configured ones. A claim that is missing is
+  /// accepted, since the token may be older than the setting.
   private func isForUs(_ claims: JSONValue) -> Bool {
     if let issuer, let claim = claims["iss"], claim.string?.hasSameBytes(as: issuer) != true { return false }
     guard let audience, let claim = claims["aud"] else { return true }
@@ -158,8 +161,8 @@ struct TokenIssuer: Sendable {
 }
 
 extension JSONValue {
-  /// The value as a `NumericDate` (RFC 7519 §2): seconds since the epoch, with an optional fraction. Nil unless it is a
-  /// number; saturates beyond the first and the last time.
+  /// The value as a `NumericDate` (RFC 7519 §2): seconds since the epoch, with an optional
+  /// fraction. Nil unless it is a number; saturates beyond the first and the last time.
   fileprivate var numericDate: Timestamp? {
     switch self {
     case .int(let seconds): Timestamp(seconds: seconds)
@@ -176,7 +179,8 @@ extension Int64 {
   }
 }
 
-/// Verifies access tokens on the executor of the HTTP server, so that a request with an invalid token never reaches the service.
+/// Verifies access tokens on the executor of the HTTP server, so that a request with an invalid
+/// token never reaches the service.
 struct AccessTokenVerifier: Sendable {
   private let issuer: TokenIssuer
   private let clock: any Clock
@@ -191,7 +195,8 @@ struct AccessTokenVerifier: Sendable {
   /// The time at which tokens are judged.
   var validityTime: Timestamp { planted(.ignoresExpiry) ? Timestamp(seconds: 0) : clock.wallTime }
 
-  /// Returns the bearer of a request's access token. The transaction checks whether its login was revoked.
+  /// Returns the bearer of a request's access token. The transaction checks whether its login was
+  /// revoked.
   func principal(_ call: Call) throws(AccountRefusal) -> Principal {
     guard let token = call.bearerToken else { throw .needsAccessToken }
     return try principal(token: token)

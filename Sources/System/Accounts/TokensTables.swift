@@ -2,8 +2,8 @@ import Environment
 
 /// The tables `used_refresh_tokens` and `revoked_logins`.
 struct TokensTables {
-  /// Seconds for which a token is remembered after it has expired. A clock that is set back by up to a day then makes no
-  /// used or revoked token valid again.
+  /// Seconds for which a token is remembered after it has expired. A clock that is set back by up
+  /// to a day then makes no used or revoked token valid again.
   static let clockMargin: Int64 = 86_400
 
   private let connection: SQLSession

@@ -153,7 +153,8 @@ public actor UserService: HTTPBackend {
     return .json(["MESSAGE": isRegistered ? "REGISTERED" : "NOT_REGISTERED"])
   }
 
-  /// Returns the account with this name and password, or nil. Takes as long if no account has the name.
+  /// Returns the account with this name and password, or nil. Takes as long if no account has the
+  /// name.
   /// - Throws: also `AccountRefusal.accountDisabled`, which only who knows the password learns.
   func authenticate(_ name: String, _ password: String, from address: ClientAddress?) async throws -> StoredUser? {
     guard let name = AccountName(name) else {
@@ -324,8 +325,8 @@ public actor UserService: HTTPBackend {
     return session
   }
 
-  /// Runs a transaction on behalf of a user whose login is not revoked. `body` has to refuse tokens of another
-  /// generation than it gets, when it locks or requires the user.
+  /// Runs a transaction on behalf of a user whose login is not revoked. `body` has to refuse tokens
+  /// of another generation than it gets, when it locks or requires the user.
   private func act<R: Sendable>(
     _ principal: Principal, _ body: @escaping @Sendable (AccountsTables, Int64?) async throws -> R
   ) async throws -> R {

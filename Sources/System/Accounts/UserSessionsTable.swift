@@ -23,8 +23,9 @@ struct UserSessionsTable {
 
   init(_ connection: SQLSession) { self.connection = connection }
 
-  /// Adds a session. The usual case is two statements; the reason of a refusal is looked up afterwards. A session is
-  /// refused if tokens of `generation` are not valid any more, unless it is nil.
+  /// Adds a session. The usual case is two statements; the reason of a refusal is looked up
+  /// afterwards. A session is refused if tokens of `generation` are not valid any more, unless it
+  /// is nil.
   /// - Returns: Whether unused sessions were ended to make room for it.
   @discardableResult
   func add(
@@ -42,8 +43,8 @@ struct UserSessionsTable {
 
   /// Inserts a session if its user exists, has room for it, and did not log out.
   ///
-  /// `INSERT … SELECT` would be one statement, but the triggers make SQLite write its rows to a temporary table first, which
-  /// costs more than the second statement.
+  /// `INSERT … SELECT` would be one statement, but the triggers make SQLite write its rows to a
+  /// temporary table first, which costs more than the second statement.
   private func insert(
     _ session: UserSessionID, _ user: AccountID, _ login: LoginID?, _ generation: Int64?, _ now: Timestamp,
     _ rules: SessionRules
@@ -62,7 +63,8 @@ struct UserSessionsTable {
       """, .text(session.value), .text(user.value), .text(now.rfc3339), .int(now.milliseconds)) == 1
   }
 
-  /// Lists the live sessions of a user in the order in which they were added, which `rowid` keeps when a clock is set back.
+  /// Lists the live sessions of a user in the order in which they were added, which `rowid` keeps
+  /// when a clock is set back.
   func list(of user: AccountID, at now: Timestamp, _ rules: SessionRules) async throws(DatabaseError) -> [UserSession] {
     try await connection.query(
       """
@@ -71,7 +73,8 @@ struct UserSessionsTable {
     ) { UserSession(id: UserSessionID(stored: $0.text(0)), createdAt: $0.text(1)) }
   }
 
-  /// Returns all sessions of a user, also those that were unused for too long and are not removed yet.
+  /// Returns all sessions of a user, also those that were unused for too long and are not removed
+  /// yet.
   func all(of user: AccountID) async throws(DatabaseError) -> [UserSessionID] {
     try await connection.query("SELECT session_id FROM user_sessions WHERE user_id = $1", .text(user.value)) {
       UserSessionID(stored: $0.text(0))
@@ -149,7 +152,8 @@ struct UserSessionsTable {
     return unused.count
   }
 
-  /// Ends the sessions of `user`, and the session `session` of anybody, that were unused for too long.
+  /// Ends the sessions of `user`, and the session `session` of anybody, that were unused for too
+  /// long.
   /// - Returns: Whether any ended.
   private func endUnused(of user: AccountID, or session: UserSessionID, at now: Timestamp, _ rules: SessionRules)
     async throws(DatabaseError) -> Bool

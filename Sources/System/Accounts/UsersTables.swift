@@ -44,8 +44,8 @@ struct UsersTables {
     try await connection.execute("DELETE FROM users WHERE user_id = $1", .text(user.value))
   }
 
-  /// Refuses an email or a username that another account has. A name that two accounts of an earlier release share stays
-  /// taken after one of them is deleted.
+  /// Refuses an email or a username that another account has. A name that two accounts of an
+  /// earlier release share stays taken after one of them is deleted.
   func requireFree(_ email: EmailAddress, _ username: Username) async throws {
     if try await exists("SELECT 1 FROM users WHERE email_key = $1", email.key) { throw AccountRefusal.emailTaken }
     if try await exists("SELECT 1 FROM users WHERE username_key = $1", username.key) {
@@ -66,7 +66,8 @@ struct UsersTables {
     try await require(user, generation, "SELECT login_generation FROM users WHERE user_id = $1")
   }
 
-  /// Requires an account as `require` does, and locks its row, for a transaction that decides about the account.
+  /// Requires an account as `require` does, and locks its row, for a transaction that decides about
+  /// the account.
   func lock(_ user: AccountID, generation: Int64? = nil) async throws {
     try await require(user, generation, "SELECT login_generation FROM users WHERE user_id = $1 FOR UPDATE")
   }
@@ -102,8 +103,8 @@ struct UsersTables {
     }
   }
 
-  /// Finds an account by its email or username. An account that shares its folded name with an older account keeps the key
-  /// of an earlier release, so that key is tried first.
+  /// Finds an account by its email or username. An account that shares its folded name with an
+  /// older account keeps the key of an earlier release, so that key is tried first.
   func find(_ name: AccountName) async throws(DatabaseError) -> StoredUser? {
     if let former = name.formerKey, let user = try await find(key: former, isEmail: name.isEmail) { return user }
     return try await find(key: name.key, isEmail: name.isEmail)

@@ -1,5 +1,5 @@
-/// The handlers of the REST side. They read the parameters of a call, whose shape `ChatRoutes` has checked,
-/// and write the answer as JSON. An object: every route refers to it.
+/// The handlers of the REST side. They read the parameters of a call, whose shape `ChatRoutes` has
+/// checked, and write the answer as JSON. An object: every route refers to it.
 final class ChatEndpoints: Sendable {
   let users: ChatUsers
   let contacts: Contacts

@@ -1,5 +1,5 @@
-/// The reason why the Chat Service refuses a request. `message` is the text that the client gets; the
-/// REST side adds a status (`HTTPFailure.init(_: ChatRefusal)`).
+/// The reason why the Chat Service refuses a request. `message` is the text that the client gets;
+/// the REST side adds a status (`HTTPFailure.init(_: ChatRefusal)`).
 enum ChatRefusal: Error, Hashable {
   /// The session is unknown, or has ended.
   case noSuchSession

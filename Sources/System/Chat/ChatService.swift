@@ -1,7 +1,7 @@
 import Environment
 
-/// The Chat Service: contacts, groups, messages and presence over REST and Socket.IO (contract section 2),
-/// and the User Server (section 4) in the namespace `/users`.
+/// The Chat Service: contacts, groups, messages and presence over REST and Socket.IO (contract
+/// section 2), and the User Server (section 4) in the namespace `/users`.
 public struct ChatService: HTTPBackend {
   /// Its database in the data directory.
   public static let database = ServiceDatabase(

@@ -6,7 +6,8 @@ public struct UserNumber: Hashable, Comparable, Sendable {
   /// The user with this number.
   public init(_ value: Int64) { self.value = value }
 
-  /// Whether the number is in the range that the Chat Service assigns. A damaged row may hold another.
+  /// Whether the number is in the range that the Chat Service assigns. A damaged row may hold
+  /// another.
   var isStorable: Bool { (1..<ClientBounds.counter).contains(value) }
 
   /// Whether `a` was met before `b`.
@@ -56,8 +57,8 @@ public enum ConversationID: Hashable, Sendable {
   }
 }
 
-/// A place in the single order of everything that the Chat Service publishes. The positions of committed
-/// transactions have no gap.
+/// A place in the single order of everything that the Chat Service publishes. The positions of
+/// committed transactions have no gap.
 struct Position: Hashable, Comparable, Sendable {
   let value: Int64
 
@@ -123,8 +124,8 @@ struct StoredMessage: Sendable {
   let participants: [UserNumber]
 }
 
-/// A page of a conversation: the messages after the sequence number `after`, or else the last ones before
-/// `before`, at most `limit`.
+/// A page of a conversation: the messages after the sequence number `after`, or else the last ones
+/// before `before`, at most `limit`.
 struct MessagePage: Sendable {
   var before: Int64?
   var after: Int64?

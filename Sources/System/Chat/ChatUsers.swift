@@ -1,5 +1,5 @@
-/// Accounts and sessions, which the User Service keeps, as users of the chat. All methods throw `ChatRefusal`
-/// and `DatabaseError`.
+/// Accounts and sessions, which the User Service keeps, as users of the chat. All methods throw
+/// `ChatRefusal` and `DatabaseError`.
 struct ChatUsers: Sendable {
   let accounts: AccountsClient
   let directory: SessionDirectory
@@ -41,7 +41,8 @@ struct ChatUsers: Sendable {
     return user
   }
 
-  /// The user of an account that the User Service has just named. It may be known here to be deleted since.
+  /// The user of an account that the User Service has just named. It may be known here to be
+  /// deleted since.
   private func vouched(_ account: AccountsClient.Account) async throws -> ChatUser {
     guard let user = try await directory.chatUser(account) else { throw ChatRefusal.accountDeleted }
     return user

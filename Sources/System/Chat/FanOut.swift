@@ -2,9 +2,10 @@ import Environment
 
 /// Emits publications to sockets in the order in which they were committed.
 ///
-/// Each transaction that publishes takes the next *position*, so the positions of committed transactions
-/// have no gap. Publications may arrive here in any order, or not at all; they go out by position. A gap that
-/// stays open is filled from the database, so a lost publication delays messages and loses none.
+/// Each transaction that publishes takes the next *position*, so the positions of committed
+/// transactions have no gap. Publications may arrive here in any order, or not at all; they go out
+/// by position. A gap that stays open is filled from the database, so a lost publication delays
+/// messages and loses none.
 actor FanOut {
   /// The time for which a gap may stay open before the database is read.
   static let patience: Duration = .milliseconds(20)
@@ -109,7 +110,8 @@ actor FanOut {
     }
   }
 
-  /// Reads the missing positions up to `last` from the database. Returns false when the node is down.
+  /// Reads the missing positions up to `last` from the database. Returns false when the node is
+  /// down.
   private func fill(through last: Position) async -> Bool {
     let after = emitted
     do {

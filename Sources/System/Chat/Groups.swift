@@ -51,8 +51,8 @@ struct Groups: Sendable {
     }
   }
 
-  /// Runs `body`, which adds or removes the member that it returns, and publishes the group. `body` gets the
-  /// user who has `name` now.
+  /// Runs `body`, which adds or removes the member that it returns, and publishes the group. `body`
+  /// gets the user who has `name` now.
   private func change(
     _ id: GroupID, _ name: String, by user: ChatUser,
     _ body: @escaping @Sendable (GroupTransactions, ChatUser?) async throws -> UserNumber

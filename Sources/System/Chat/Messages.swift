@@ -18,7 +18,8 @@ struct Messages: Sendable {
     bugs = PlantedMessageBugs(database: database, fanOut: fanOut, planted: planted)
   }
 
-  /// Stores a message and publishes it to the participants of its conversation. Returns once it is durable.
+  /// Stores a message and publishes it to the participants of its conversation. Returns once it is
+  /// durable.
   func send(_ outgoing: OutgoingMessage, from user: ChatUser) async throws -> ChatMessage {
     let now = environment.clock.wallTime.rfc3339
     if planted(.emitsBeforeCommit) { try await bugs.emitEarly(outgoing, user, now) }
@@ -40,8 +41,8 @@ struct Messages: Sendable {
     return stored.message
   }
 
-  /// Tells the other participants of a conversation that a user is typing. Only a user who may write there
-  /// can do so.
+  /// Tells the other participants of a conversation that a user is typing. Only a user who may
+  /// write there can do so.
   func typing(in conversation: ConversationID, from user: ChatUser, recipient: Int64) async throws {
     let others = try await database.transaction { connection in
       let transactions = MessageTransactions(tables: ChatTables(connection))

@@ -2,9 +2,10 @@ import Environment
 
 /// The connected sockets and their users.
 ///
-/// A socket has a row in the database while it is connected, so that a user's presence is a count of rows
-/// and does not depend on the order in which sockets open and close. Friends hear of a user's first and last
-/// socket in `/`; the User Manager hears of the first and last socket in `/users`.
+/// A socket has a row in the database while it is connected, so that a user's presence is a count
+/// of rows and does not depend on the order in which sockets open and close. Friends hear of a
+/// user's first and last socket in `/`; the User Manager hears of the first and last socket in
+/// `/users`.
 actor Presence {
   /// The user and the session of a socket.
   struct Member: Sendable {
@@ -148,7 +149,8 @@ actor Presence {
     await removeRows()
   }
 
-  /// Removes the rows of closed sockets. A failure is retried: a row that stays would keep its user online.
+  /// Removes the rows of closed sockets. A failure is retried: a row that stays would keep its user
+  /// online.
   private func removeRows() async {
     guard !isRemoving else { return }
     isRemoving = true

@@ -108,7 +108,8 @@ public actor CustomerServer: HTTPBackend {
   func initializeSession(_ email: CustomerEmail, shown: SessionToken?) async throws {
     let now = environment.clock.wallTime
     let request = RequestID("start/\(Hex.encode(environment.entropy.bytes(8)))")!
-    // Transactions run in the order in which they are requested: an earlier one is stored when this one runs.
+    // Transactions run in the order in which they are requested: an earlier one is stored when this
+    // one runs.
     pending.begin(request)
     defer { pending.finish(request) }
     let underWay = pending.underWay

@@ -19,9 +19,9 @@ struct CustomerSession: Sendable {
   /// The last request for a supervisor.
   let request: RequestID?
 
-  /// Whether a supervisor can be asked for. A commit that seems to fail may have stored a request that nobody
-  /// made after all, or not stored that it was given up. Such a request is not `underWay`, and another takes
-  /// its place.
+  /// Whether a supervisor can be asked for. A commit that seems to fail may have stored a request
+  /// that nobody made after all, or not stored that it was given up. Such a request is not
+  /// `underWay`, and another takes its place.
   func mayInitialize(underWay: Set<RequestID>) -> Bool {
     switch status {
     case .pending: true

@@ -12,7 +12,8 @@ struct PendingInitializations {
   }
 
   private var waiters: [RequestID: Waiter] = [:]
-  /// The requests that a caller makes now, from before they are stored until they are served or given up.
+  /// The requests that a caller makes now, from before they are stored until they are served or
+  /// given up.
   private(set) var underWay: Set<RequestID> = []
 
   /// Notes that a caller makes a request.

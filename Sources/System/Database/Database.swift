@@ -40,8 +40,8 @@ public struct DatabaseObserver: Sendable {
 /// The database of a service: a file of its own, or tables on a server.
 ///
 /// A transaction is a closure that runs statements on a session. Over a file it runs off the event
-/// loop, one transaction at a time, and may await nothing but its session. Over a server several run
-/// at once, at READ COMMITTED, so each has to lock the rows that it decides about first.
+/// loop, one transaction at a time, and may await nothing but its session. Over a server several
+/// run at once, at READ COMMITTED, so each has to lock the rows that it decides about first.
 ///
 /// ```swift
 /// let database = Database(environment, path: "chat.db", migrations: ChatSchema.migrations)
@@ -79,8 +79,8 @@ public struct Database: Sendable {
   init(_ remote: any RemoteDatabase) { backend = .remote(remote) }
 
   /// Runs `body` in a transaction and returns its result once the transaction is durable. If `body`
-  /// throws, its changes are undone. `body` may run more than once, so it must have no effect but on
-  /// the database.
+  /// throws, its changes are undone. `body` may run more than once, so it must have no effect but
+  /// on the database.
   /// - Throws: `DatabaseError` if the database is not available; the error of `body`; `NodeDown`.
   @discardableResult
   public func transaction<R: Sendable>(
@@ -103,8 +103,8 @@ public struct Database: Sendable {
     }
   }
 
-  /// Returns the sizes in bytes of the database's file and of its log, by name. Empty while the disk
-  /// fails, and for tables on a server.
+  /// Returns the sizes in bytes of the database's file and of its log, by name. Empty while the
+  /// disk fails, and for tables on a server.
   public func fileSizes() async -> [(name: String, bytes: Int64)] {
     switch backend {
     case .sqlite(let database): await database.fileSizes()

@@ -2,8 +2,8 @@ import Environment
 
 /// The faults of a database that nobody else uses.
 public struct DatabaseCheck: Sendable {
-  /// Faults that make the database unusable: SQLite cannot read a part of it, or it belongs to another
-  /// release.
+  /// Faults that make the database unusable: SQLite cannot read a part of it, or it belongs to
+  /// another release.
   public fileprivate(set) var damage: [String] = []
   /// Promises that the rows break.
   public fileprivate(set) var breaches: [String] = []
@@ -21,8 +21,8 @@ public struct DatabaseCheck: Sendable {
   /// Checks a database. Copies its log into it. Rows that another service has told are not compared
   /// with the promises if `isComparing` is false.
   ///
-  /// The rows of a database of an earlier release are not compared with the promises, which are about
-  /// the tables of this release.
+  /// The rows of a database of an earlier release are not compared with the promises, which are
+  /// about the tables of this release.
   public init(_ database: ServiceDatabase, in storage: any Storage, isComparing: Bool = true) throws(DatabaseError) {
     do throws(DatabaseError) {
       let vfs = StorageVFS(storage)

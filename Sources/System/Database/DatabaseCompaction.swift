@@ -3,8 +3,8 @@ import Environment
 extension ServiceDatabase {
   /// Writes the database again without its free pages. Nobody else may use it.
   ///
-  /// A crash leaves the old file or the new one: the new file is complete and synced before it takes
-  /// the name. Returns the sizes in bytes before and after.
+  /// A crash leaves the old file or the new one: the new file is complete and synced before it
+  /// takes the name. Returns the sizes in bytes before and after.
   public func compact(in storage: any Storage) throws(DatabaseError) -> (before: Int64, after: Int64) {
     let copy = path + ".compact"
     try DatabaseFile.asDatabaseError { () throws(StorageError) in

@@ -11,10 +11,10 @@ public enum CopyError: Error, Hashable, Sendable {
 /// A copy of a database that a service may be writing, as one of its commits left it.
 ///
 /// The copy needs no help from the service. The file is copied first, then the log up to its last
-/// commit. Between two beginnings of the log, only checkpoints write to the file, and only pages that
-/// are in the log, which therefore replaces whatever the copy of the file has of them. If the log has
-/// begun again, its header has changed, and the copy is void. The service avoids this while the file
-/// is marked as being copied.
+/// commit. Between two beginnings of the log, only checkpoints write to the file, and only pages
+/// that are in the log, which therefore replaces whatever the copy of the file has of them. If the
+/// log has begun again, its header has changed, and the copy is void. The service avoids this while
+/// the file is marked as being copied.
 public final class DatabaseCopy {
   /// Bytes that are read at once.
   private static let chunk = 1 << 18
@@ -94,7 +94,8 @@ public final class DatabaseCopy {
     return true
   }
 
-  /// Copies a range of a file. Returns the offset of its end, which is lower if the file is shorter.
+  /// Copies a range of a file. Returns the offset of its end, which is lower if the file is
+  /// shorter.
   @discardableResult
   private static func copy(
     _ file: any File, from start: Int64, through end: Int64 = .max, to target: any File,

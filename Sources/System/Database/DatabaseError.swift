@@ -13,8 +13,8 @@ public enum DatabaseError: Error, Hashable, Sendable {
   case newerSchema(found: Int, known: Int)
   /// A UNIQUE, PRIMARY KEY, FOREIGN KEY, NOT NULL or CHECK constraint refused the row.
   case constraint(String)
-  /// The server could not bring the transaction into an order with others, repeatedly (SQLSTATE 40001
-  /// and 40P01). Nothing of it is kept.
+  /// The server could not bring the transaction into an order with others, repeatedly (SQLSTATE
+  /// 40001 and 40P01). Nothing of it is kept.
   case conflict(String)
   /// The server cannot be reached, or does not take transactions now. Nothing of this one is kept.
   case unavailable(String)

@@ -1,6 +1,7 @@
 import Environment
 
-/// A database file and its connection. `SQLiteDatabase` uses it in the disk lane, one thread at a time.
+/// A database file and its connection. `SQLiteDatabase` uses it in the disk lane, one thread at a
+/// time.
 final class DatabaseFile: @unchecked Sendable {
   private let storage: any Storage
   private let path: String

@@ -68,8 +68,8 @@ struct SQLColumn: Sendable {
     case bigint
     case boolean
     case text
-    /// Text that a client chose. It may hold U+0000, which PostgreSQL's text may not, so a server has
-    /// its bytes.
+    /// Text that a client chose. It may hold U+0000, which PostgreSQL's text may not, so a server
+    /// has its bytes.
     case anyText
     /// `anyText` of at most this many characters. Only SQLite's declaration shows the number.
     case anyVarchar(Int)
@@ -82,8 +82,8 @@ struct SQLColumn: Sendable {
     case number
     /// The primary key, which the database counts up. A number is never used again.
     case identity
-    /// The primary key, which the database counts up. SQLite may use the number of the last row again
-    /// once that row is deleted.
+    /// The primary key, which the database counts up. SQLite may use the number of the last row
+    /// again once that row is deleted.
     case counter
   }
 

@@ -70,7 +70,8 @@ struct GroupCommit: Sendable {
 
   func run() -> Outcome {
     let result = Returned()
-    // One task for the batch. Nothing in it suspends (docs/decisions/0031-asynchronous-transactions.md).
+    // One task for the batch. Nothing in it suspends
+    // (docs/decisions/0031-asynchronous-transactions.md).
     runInline { result.outcome = await commit() }
     return result.outcome!
   }

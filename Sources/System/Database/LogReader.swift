@@ -1,5 +1,5 @@
-/// The header of a write-ahead log (SQLite file format, §4.1). SQLite writes another one each time it
-/// begins the log again.
+/// The header of a write-ahead log (SQLite file format, §4.1). SQLite writes another one each time
+/// it begins the log again.
 struct LogHeader: Hashable, Sendable {
   /// The size in bytes.
   static let size = 32
@@ -82,8 +82,8 @@ struct LogReader: Sendable {
   /// Begins a walk at the end of the last commit.
   var walk: Walk { Walk(checksum: checksum, offset: end) }
 
-  /// Reads whole frames at the walk's offset, and moves `end` with each commit. Returns false at the
-  /// first frame that is not of this log: the walk ends there.
+  /// Reads whole frames at the walk's offset, and moves `end` with each commit. Returns false at
+  /// the first frame that is not of this log: the walk ends there.
   mutating func feed(_ frames: UnsafeRawBufferPointer, _ walk: inout Walk) -> Bool {
     var offset = 0
     while offset + header.frameSize <= frames.count {

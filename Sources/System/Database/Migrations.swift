@@ -23,8 +23,8 @@ public struct Migrations: Sendable {
   /// Makes the migrations of a service that runs on both databases. `schema` must equal the first
   /// schema after all `steps`. A released step never changes.
   ///
-  /// Steps of releases that had no tables on a server are for SQLite alone: tables on a server began
-  /// with a later schema.
+  /// Steps of releases that had no tables on a server are for SQLite alone: tables on a server
+  /// began with a later schema.
   public init(_ schema: DatabaseSchema, from steps: [Step] = []) {
     self.schema = schema.script
     self.steps = steps
@@ -58,8 +58,8 @@ public struct Migrations: Sendable {
     try connection.run("PRAGMA user_version = \(version); COMMIT")
   }
 
-  /// Brings the tables of a service on a server to the newest version, within one transaction. Nodes
-  /// that start together wait for each other.
+  /// Brings the tables of a service on a server to the newest version, within one transaction.
+  /// Nodes that start together wait for each other.
   func apply(toServer session: SQLSession, service: String) async throws(DatabaseError) {
     try await session.lock(.schema)
     try await session.run(

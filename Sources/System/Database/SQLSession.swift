@@ -98,8 +98,8 @@ protocol RemoteSession: AnyObject {
   var effects: Int { get }
   /// Runs a statement and waits for its result.
   ///
-  /// Values are converted to the types of the parameters: a Boolean is 0 or 1, a time is text in RFC
-  /// 3339, and text for a column of bytes is its UTF-8.
+  /// Values are converted to the types of the parameters: a Boolean is 0 or 1, a time is text in
+  /// RFC 3339, and text for a column of bytes is its UTF-8.
   func run(_ statement: SQLText, _ values: [SQLValue]) async throws(DatabaseError) -> SQLResult
   /// Runs any number of statements without parameters.
   func run(script: String) async throws(DatabaseError)
@@ -108,8 +108,8 @@ protocol RemoteSession: AnyObject {
 }
 
 extension SQLConnection {
-  /// Runs `body` on this connection, outside a transaction, and returns its result. For the commands
-  /// that read a database which nobody else uses.
+  /// Runs `body` on this connection, outside a transaction, and returns its result. For the
+  /// commands that read a database which nobody else uses.
   func perform<R>(_ body: @escaping @Sendable (SQLSession) async throws -> R) throws -> R {
     let work = InlineWork<R>(SQLSession(self))
     runInline {

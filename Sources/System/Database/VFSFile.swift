@@ -138,7 +138,8 @@ final class VFSFile {
     return true
   }
 
-  /// Two lanes of multiply and xor over words: not a cryptographic hash, but a flipped bit changes it.
+  /// Two lanes of multiply and xor over words: not a cryptographic hash, but a flipped bit changes
+  /// it.
   static func checksum(_ bytes: UnsafeRawBufferPointer) -> UInt64 {
     var a: UInt64 = 0x9E37_79B9_7F4A_7C15
     var b: UInt64 = 0xC2B2_AE3D_27D4_EB4F

@@ -60,8 +60,8 @@ public struct Holding: Sendable {
   /// Creates a holding of no bytes.
   public init() {}
 
-  /// Changes the charge to `count` bytes of `budget`, which must be the budget of the last charge unless that was
-  /// moved. Returns false, and changes nothing, if there is no room.
+  /// Changes the charge to `count` bytes of `budget`, which must be the budget of the last charge
+  /// unless that was moved. Returns false, and changes nothing, if there is no room.
   public mutating func set(_ count: Int, of budget: ByteBudget) -> Bool {
     if count > bytes {
       guard budget.charge(count - bytes) else { return false }

@@ -2,8 +2,9 @@ import Synchronization
 
 /// A place where tasks wait for a condition that another task makes true.
 ///
-/// A gate does not know the condition. The waiting task checks it before and after each wait, and the task
-/// that changes it opens the gate. Both are on one actor, so no change falls between a check and a wait.
+/// A gate does not know the condition. The waiting task checks it before and after each wait, and
+/// the task that changes it opens the gate. Both are on one actor, so no change falls between a
+/// check and a wait.
 ///
 /// ```swift
 /// while !clients.isEmpty, await gate.wait(until: deadline, in: environment) {}
@@ -20,8 +21,8 @@ public final class Gate: Sendable {
   /// Creates a gate.
   public init() {}
 
-  /// Waits until the gate is opened. Returns false when `deadline` passes first, and when the node is down.
-  /// `environment` is that of the calling task's node.
+  /// Waits until the gate is opened. Returns false when `deadline` passes first, and when the node
+  /// is down. `environment` is that of the calling task's node.
   public func wait(
     until deadline: Instant, in environment: Environment, isolation: isolated (any Actor)? = #isolation
   ) async -> Bool {

@@ -5,7 +5,8 @@ public protocol Network: Sendable {
   /// Opens a listening socket. For port 0 the system chooses a free port; see `Listener.address`.
   /// - Parameters:
   ///   - backlog: the maximum number of connections that wait for `accept`.
-  ///   - application: the protocol that is spoken on the connections, for networks that use TLS; nil
+  ///   - application: the protocol that is spoken on the connections, for networks that use TLS;
+  ///     nil
   ///     for one without an ALPN identifier.
   /// - Throws: `NetworkError.addressInUse`, `.unreachable`, `.permissionDenied`.
   func listen(

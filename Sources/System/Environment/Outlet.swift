@@ -1,11 +1,11 @@
 /// The outgoing half of a connection of an actor.
 ///
-/// An outlet takes bytes from its source and writes them, until the source has none. It does so in the turn
-/// after `flush`, outside any task, so all bytes that the actor queues in one turn are written together. If the
-/// peer does not take them at once, a task waits for it.
+/// An outlet takes bytes from its source and writes them, until the source has none. It does so in
+/// the turn after `flush`, outside any task, so all bytes that the actor queues in one turn are
+/// written together. If the peer does not take them at once, a task waits for it.
 ///
-/// An outlet is used on one actor. It is `@unchecked Sendable` because the closures that run in later turns of
-/// that actor capture it.
+/// An outlet is used on one actor. It is `@unchecked Sendable` because the closures that run in
+/// later turns of that actor capture it.
 public final class Outlet: @unchecked Sendable {
   /// A change that the owner may have to react to.
   public enum Event: Sendable {
@@ -33,8 +33,8 @@ public final class Outlet: @unchecked Sendable {
   private var next: () -> [UInt8] = { [] }
   private var onEvent: (Event) -> Void = { _ in }
 
-  /// Creates an outlet of `connection` without a source. It resets the connection of a peer that takes nothing
-  /// for `patience`. The task that waits for a slow peer is called `name`.
+  /// Creates an outlet of `connection` without a source. It resets the connection of a peer that
+  /// takes nothing for `patience`. The task that waits for a slow peer is called `name`.
   public init(_ name: StaticString, _ environment: Environment, _ connection: any Connection, patience: Duration) {
     self.name = name
     clock = environment.clock
@@ -44,8 +44,8 @@ public final class Outlet: @unchecked Sendable {
     lastWrite = environment.clock.now
   }
 
-  /// Sets the source. `next` returns the bytes to write next, empty for none. Both closures are called on the
-  /// actor that flushes.
+  /// Sets the source. `next` returns the bytes to write next, empty for none. Both closures are
+  /// called on the actor that flushes.
   public func draw(from next: @escaping () -> [UInt8], onEvent: @escaping (Event) -> Void = { _ in }) {
     self.next = next
     self.onEvent = onEvent
@@ -64,7 +64,8 @@ public final class Outlet: @unchecked Sendable {
     executor.post(to: owner) { self.writeNow(on: $0) }
   }
 
-  /// Claims the next write. False when one is under way; otherwise the caller calls `writeNow` or `writeAll`.
+  /// Claims the next write. False when one is under way; otherwise the caller calls `writeNow` or
+  /// `writeAll`.
   public func begin() -> Bool {
     if isWriting { return false }
     isWriting = true

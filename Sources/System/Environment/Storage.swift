@@ -37,8 +37,8 @@ public protocol File: Sendable {
   /// Acquires the file's exclusive lock until `close`.
   /// - Throws: `.locked` if another process or node holds it.
   func lock() throws(StorageError)
-  /// Marks the file as being copied until `close`. Any number of processes may do so, beside the one
-  /// that holds the lock.
+  /// Marks the file as being copied until `close`. Any number of processes may do so, beside the
+  /// one that holds the lock.
   func markAsBeingCopied() throws(StorageError)
   /// Whether another process or node is copying the file.
   func isBeingCopied() throws(StorageError) -> Bool

@@ -17,7 +17,8 @@ public struct MessageRow: Sendable {
   package let data: Schema
   /// The shape of the acknowledgement, or of the answer to a request with `reply_to`.
   package let answer: Schema?
-  /// The field whose value makes a repeated message of one sender the same message; nil if there is none.
+  /// The field whose value makes a repeated message of one sender the same message; nil if there is
+  /// none.
   package let key: String?
 
   /// Makes a row.

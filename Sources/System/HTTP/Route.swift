@@ -6,7 +6,8 @@ public struct Principal: Sendable {
   public let subject: String
   /// The login that issued the token.
   public let login: String
-  /// The generation of the user's logins that the token belongs to. Revoking all logins of a user begins the next one.
+  /// The generation of the user's logins that the token belongs to. Revoking all logins of a user
+  /// begins the next one.
   public let generation: Int64
 
   /// Makes a principal.
@@ -112,7 +113,8 @@ public enum Access: Sendable {
   case user(@Sendable (Call) throws -> Principal)
   /// Other services: callers that show the service token, or call over loopback.
   case service
-  /// Operators: callers that show the service token or the operators' token. Loopback gives no access.
+  /// Operators: callers that show the service token or the operators' token. Loopback gives no
+  /// access.
   case operators
 
   /// Whether no web page may read the answers.

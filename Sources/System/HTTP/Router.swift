@@ -35,8 +35,8 @@ struct Router: Sendable {
     return .methodNotAllowed(allow: allow(entries))
   }
 
-  /// Whether a path is for services or operators only. Responses to them carry no CORS fields: no web
-  /// page may read them.
+  /// Whether a path is for services or operators only. Responses to them carry no CORS fields: no
+  /// web page may read them.
   func isForServices(_ path: String) -> Bool {
     byPath[path]?.contains { $0.route.access.excludesPages } ?? false
   }

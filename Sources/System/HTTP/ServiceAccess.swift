@@ -3,8 +3,8 @@ import Environment
 /// The access rule of endpoints that are for services only.
 ///
 /// A caller whose certificate is of an authority of services has access. With a service token
-/// configured, others have to show it. Without one, the caller has to be on this machine, and has to
-/// be neither a browser that acts for another site nor a proxy.
+/// configured, others have to show it. Without one, the caller has to be on this machine, and has
+/// to be neither a browser that acts for another site nor a proxy.
 public struct ServiceAccess: Sendable {
   /// Minimum length of a token in characters. Shorter tokens could be guessed.
   public static let shortestToken = 16

@@ -1,9 +1,11 @@
 #if PlantedBugs
-  /// A known mistake that a scenario can put into a service, by its name (`plant: ["chat.emitsBeforeCommit"]`).
+  /// A known mistake that a scenario can put into a service, by its name (`plant:
+  /// ["chat.emitsBeforeCommit"]`).
   ///
-  /// Each is needed by a lesson in `scenarios/lessons`, or by a test that shows that an oracle or an attack finds it. A bug
-  /// that is one changed line and that neither needs is a mutant (`Tests/Mutants`). The trait `PlantedBugs` of the package
-  /// compiles them in; a released binary is built without it and holds none.
+  /// Each is needed by a lesson in `scenarios/lessons`, or by a test that shows that an oracle or
+  /// an attack finds it. A bug that is one changed line and that neither needs is a mutant
+  /// (`Tests/Mutants`). The trait `PlantedBugs` of the package compiles them in; a released binary
+  /// is built without it and holds none.
   public enum PlantedBug: String, Sendable, CaseIterable {
     // MARK: The User Service, for tests of oracles
 
@@ -67,7 +69,8 @@
     case ignoresPriorities = "broker.ignoresPriorities"
     /// A full queue drops no message.
     case exceedsLengths = "broker.exceedsLengths"
-    /// The memory reserved for a client before its login is not released when it leaves without one.
+    /// The memory reserved for a client before its login is not released when it leaves without
+    /// one.
     case keepsStrangers = "broker.keepsStrangers"
 
     // MARK: The User Manager and the Customer Server, for lessons
@@ -94,8 +97,8 @@
     public static let isAvailable = true
   }
 #else
-  /// A planted bug, in a build without any. No value of this type exists: the members satisfy the compiler, and the optimizer
-  /// removes them, so that the binary holds no name of a bug.
+  /// A planted bug, in a build without any. No value of this type exists: the members satisfy the
+  /// compiler, and the optimizer removes them, so that the binary holds no name of a bug.
   public struct PlantedBug: Hashable, Sendable, CaseIterable {
     /// No bug.
     public static var allCases: [PlantedBug] { [] }

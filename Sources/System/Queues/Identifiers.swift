@@ -16,7 +16,8 @@ struct Epoch: Hashable, Comparable, Sendable {
   static func < (a: Epoch, b: Epoch) -> Bool { a.number < b.number }
 }
 
-/// The number of a user's connection to the User Server. It grows with each connection of that user.
+/// The number of a user's connection to the User Server. It grows with each connection of that
+/// user.
 public struct ConnectionNumber: Hashable, Comparable, Sendable {
   /// No connection.
   static let none = ConnectionNumber(0)

@@ -1,7 +1,7 @@
 import Environment
 
-/// A message of the services' queues (contract section 4): the body `{"TYPE", "DATA"}`, and headers that name the
-/// sender.
+/// A message of the services' queues (contract section 4): the body `{"TYPE", "DATA"}`, and headers
+/// that name the sender.
 struct QueueMessage: Sendable {
   /// At most 255 bytes.
   var type: String
@@ -176,10 +176,12 @@ extension AMQPDelivery {
     ).sent
   }
 
-  /// The trace of a service that handles the delivery: the next span of the sender's trace, if there is one.
+  /// The trace of a service that handles the delivery: the next span of the sender's trace, if
+  /// there is one.
   func nextTrace(from identifiers: any Entropy) -> RequestTrace? { trace?.nextSpan(from: identifiers) }
 
-  /// The queue for the answer. An empty `reply_to` asks for no answer, since no queue has that name.
+  /// The queue for the answer. An empty `reply_to` asks for no answer, since no queue has that
+  /// name.
   var replyTo: String? { properties.replyTo.flatMap { $0.isEmpty ? nil : $0 } }
 
   /// Parses the body, in the format that the headers name.

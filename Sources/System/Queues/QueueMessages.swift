@@ -1,5 +1,5 @@
-/// The messages of the services' queues (contract section 4). A service checks the messages that it consumes
-/// against these rows.
+/// The messages of the services' queues (contract section 4). A service checks the messages that it
+/// consumes against these rows.
 enum QueueMessages {
   /// The names of a session's queues in the documentation.
   private static let fromManager = "SSE_{id}_UM"

@@ -14,8 +14,8 @@ public enum QueueNames {
   static let deadLetters = "PARLEY_DEAD_LETTER"
 
   static func fromManager(to supervisor: SupervisorID) -> String { "SSE_\(supervisor.text)_UM" }
-  /// The queue for answers to a supervisor host. Until a host knows that a session is its own, it consumes
-  /// nothing from the session's queues.
+  /// The queue for answers to a supervisor host. Until a host knows that a session is its own, it
+  /// consumes nothing from the session's queues.
   static func answers(to host: HostName) -> String { "SSE_HOST_\(host.text)" }
   static func fromCustomer(to supervisor: SupervisorID) -> String { "SSE_\(supervisor.text)_CA" }
   /// The queues of a session.

@@ -1,7 +1,7 @@
 import Environment
 
-/// A connection of an operator to a broker, for changes of its queues. It sends one request at a time,
-/// and no heartbeats.
+/// A connection of an operator to a broker, for changes of its queues. It sends one request at a
+/// time, and no heartbeats.
 ///
 /// It uses AMQP alone, so it works with other brokers, too.
 public final class QueueOperator {
@@ -38,7 +38,8 @@ public final class QueueOperator {
   private var frameMax = 4096
   /// Whether the channel that publishes is open.
   private var isPublishing = false
-  /// Called with each dead letter that is treated, also in a trial, before its removal is asked for.
+  /// Called with each dead letter that is treated, also in a trial, before its removal is asked
+  /// for.
   public var onLetter: ((AMQPProperties) -> Void)?
   /// The number of dead letters whose removal the broker was asked for.
   public private(set) var removed = 0
@@ -104,13 +105,14 @@ public final class QueueOperator {
 
   // MARK: Dead letters
 
-  /// Publishes dead letters again, to the exchange and with the routing key of before, or drops them. A
-  /// letter leaves the dead letters after the broker has confirmed its copy, so a letter may be published
-  /// twice if the connection ends, and none is lost.
+  /// Publishes dead letters again, to the exchange and with the routing key of before, or drops
+  /// them. A letter leaves the dead letters after the broker has confirmed its copy, so a letter
+  /// may be published twice if the connection ends, and none is lost.
   ///
-  /// Treats those that are there now, oldest first, at most `limit`, and with `queue` only those from that
-  /// queue. A trial changes nothing.
-  /// - Returns: The outcomes, with the number of letters of each, in the order of their first letter.
+  /// Treats those that are there now, oldest first, at most `limit`, and with `queue` only those
+  /// from that queue. A trial changes nothing.
+  /// - Returns: The outcomes, with the number of letters of each, in the order of their first
+  ///   letter.
   public func treat(
     _ treatment: Treatment, from queue: String?, limit: Int, isTrial: Bool
   ) async throws -> [(outcome: Outcome, letters: Int)] {
@@ -248,8 +250,8 @@ public final class QueueOperator {
 struct DeadLetterOrigin {
   /// The queue; empty if the letter does not tell.
   let queue: String
-  /// The message as it was, but for the properties that `AMQPDelivery.deadLetter` removes; nil if it
-  /// cannot be read, or does not tell where it came from.
+  /// The message as it was, but for the properties that `AMQPDelivery.deadLetter` removes; nil if
+  /// it cannot be read, or does not tell where it came from.
   let message: AMQPMessage?
 
   /// The headers that a dead letter has in addition to its own.

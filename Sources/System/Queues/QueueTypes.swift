@@ -42,7 +42,8 @@ enum UserCount: Hashable, Sendable {
   /// All users that are free now.
   case all
 
-  /// Reads `USER_COUNT`: 1 to 1,000,000, `"ALL"`, or 1 when it is missing. Returns nil for anything else.
+  /// Reads `USER_COUNT`: 1 to 1,000,000, `"ALL"`, or 1 when it is missing. Returns nil for anything
+  /// else.
   init?(_ json: JSONValue?) {
     switch json {
     case nil, .null?: self = .number(1)

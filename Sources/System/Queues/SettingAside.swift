@@ -5,11 +5,11 @@ extension AMQPDelivery {
   /// Bytes of a frame that the reason, the queue and a message id need beside the properties.
   private static let headerReserve = 2048
 
-  /// The message for the dead-letter queue, with the reason, the original queue, exchange and routing key
-  /// as headers. It keeps its own headers if they fit into a frame with these.
+  /// The message for the dead-letter queue, with the reason, the original queue, exchange and
+  /// routing key as headers. It keeps its own headers if they fit into a frame with these.
   ///
-  /// It keeps no property that a broker acts on: it must not expire, be refused because another user
-  /// sends it, or be routed by `CC` and `BCC` (RabbitMQ's sender-selected distribution).
+  /// It keeps no property that a broker acts on: it must not expire, be refused because another
+  /// user sends it, or be routed by `CC` and `BCC` (RabbitMQ's sender-selected distribution).
   func deadLetter(from queue: String, because reason: String, _ log: Log) -> AMQPMessage {
     log.warning("dead-letter", ["queue": .string(queue), "reason": .string(reason)], of: trace)
     var kept = properties
@@ -32,8 +32,9 @@ extension AMQPDelivery {
 }
 
 extension AMQPClient {
-  /// Publishes messages in order, and returns once the broker has confirmed them. A message that no frame
-  /// holds goes to the dead-letter queue without its properties. If its body is too large, it is logged.
+  /// Publishes messages in order, and returns once the broker has confirmed them. A message that no
+  /// frame holds goes to the dead-letter queue without its properties. If its body is too large, it
+  /// is logged.
   func publishEach(_ messages: [AMQPMessage]) async throws {
     var sent: [AMQPMessage] = []
     for message in messages {
@@ -96,7 +97,8 @@ extension AMQPClient {
     }
   }
 
-  /// Whether an error is about the message that was handled or published, and would occur again with it.
+  /// Whether an error is about the message that was handled or published, and would occur again
+  /// with it.
   static func isAboutMessage(_ error: any Error) -> Bool {
     switch error {
     case is NetworkError, is NodeDown, is CancellationError: false

@@ -2,9 +2,9 @@ import CConcurrency
 
 /// A suspension of a task that ends early when the task is cancelled.
 ///
-/// It calls the runtime's entry points that `withTaskCancellationHandler` is made of. That function takes the suspension
-/// as a closure, and a task that waits on an actor looks up its executor five times more for it
-/// (docs/decisions/0008-waits-stay-on-their-actor.md).
+/// It calls the runtime's entry points that `withTaskCancellationHandler` is made of. That function
+/// takes the suspension as a closure, and a task that waits on an actor looks up its executor five
+/// times more for it (docs/decisions/0008-waits-stay-on-their-actor.md).
 open class CancellableWait: @unchecked Sendable {
   /// Creates a wait that has not begun.
   public init() {}
@@ -12,8 +12,9 @@ open class CancellableWait: @unchecked Sendable {
   /// Called when the task is cancelled: on any thread, and at most once for each wait.
   open func cancelled() {}
 
-  /// Registers `cancelled` with the current task. Calls it at once, and returns nil, when the task is cancelled already.
-  /// The caller then suspends in the same function, keeps this object, and passes the result to `endCancellation`.
+  /// Registers `cancelled` with the current task. Calls it at once, and returns nil, when the task
+  /// is cancelled already. The caller then suspends in the same function, keeps this object, and
+  /// passes the result to `endCancellation`.
   package final func beginCancellation() -> UnsafeMutableRawPointer? {
     Self.isHooked
     return parley_begin_cancellation(Unmanaged.passUnretained(self).toOpaque())

@@ -1,12 +1,14 @@
 @_spi(ExperimentalCustomExecutors) @_spi(ExperimentalScheduling) import _Concurrency
 
-/// The process's global executor. It gives jobs to the current `GlobalJobs`, or else to the platform's global executor.
+/// The process's global executor. It gives jobs to the current `GlobalJobs`, or else to the
+/// platform's global executor.
 ///
-/// The runtime's hook sees no job of `Task.yield` and `Task.sleep`: they ask the global executor directly. So it is
-/// replaced as well.
+/// The runtime's hook sees no job of `Task.yield` and `Task.sleep`: they ask the global executor
+/// directly. So it is replaced as well.
 final class GlobalExecutor: TaskExecutor, SchedulingExecutor {
-  /// Sleeps are rounded up to this. `Task.sleep(for:)` arrives as a deadline on the machine's clock, some microseconds
-  /// after the duration was added to that clock, so the exact duration is unknown.
+  /// Sleeps are rounded up to this. `Task.sleep(for:)` arrives as a deadline on the machine's
+  /// clock, some microseconds after the duration was added to that clock, so the exact duration is
+  /// unknown.
   static let grain = Duration.milliseconds(10)
 
   private enum Factory: ExecutorFactory {

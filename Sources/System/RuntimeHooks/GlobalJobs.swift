@@ -1,12 +1,15 @@
 import CConcurrency
 
-/// Receives the jobs that the Swift runtime would otherwise give to the global executor: jobs of tasks that run on no
-/// actor and prefer no executor, and jobs that wait for a time or for their turn.
+/// Receives the jobs that the Swift runtime would otherwise give to the global executor: jobs of
+/// tasks that run on no actor and prefer no executor, and jobs that wait for a time or for their
+/// turn.
 ///
-/// A thread that works for a node makes the node's `GlobalJobs` current. Until it makes another one current, every such
-/// job that the thread enqueues goes there. On a thread without one, jobs go to the platform's global executor.
+/// A thread that works for a node makes the node's `GlobalJobs` current. Until it makes another one
+/// current, every such job that the thread enqueues goes there. On a thread without one, jobs go to
+/// the platform's global executor.
 ///
-/// A preferred task executor would do the same, but the runtime looks it up under a lock at each switch.
+/// A preferred task executor would do the same, but the runtime looks it up under a lock at each
+/// switch.
 package final class GlobalJobs: @unchecked Sendable {
   /// Refers to a `GlobalJobs` without owning it. Valid while the object exists.
   package typealias Handle = UnsafeMutableRawPointer
@@ -14,7 +17,8 @@ package final class GlobalJobs: @unchecked Sendable {
   private let enqueue: (UnownedJob) -> Void
   private let enqueueAfter: (UnownedJob, Duration) -> Void
 
-  /// Calls `enqueue` for each job, and `enqueueAfter` for each job that waits. Both may be called on any thread.
+  /// Calls `enqueue` for each job, and `enqueueAfter` for each job that waits. Both may be called
+  /// on any thread.
   package init(
     enqueue: @escaping (UnownedJob) -> Void, after enqueueAfter: @escaping (UnownedJob, Duration) -> Void
   ) {

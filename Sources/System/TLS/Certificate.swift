@@ -58,8 +58,8 @@ public final class Certificate: Sendable, Hashable {
     return Timestamp(seconds: Int64(days) * 86_400 + Int64(seconds))
   }
 
-  /// Whether the certificate is for the host `name`, by its subject alternative names only (RFC 9525
-  /// §6). A wildcard stands for the whole first label.
+  /// Whether the certificate is for the host `name`, by its subject alternative names only (RFC
+  /// 9525 §6). A wildcard stands for the whole first label.
   public func covers(_ name: String) -> Bool {
     if IPAddress(name) != nil { return X509_check_ip_asc(pointer, name, 0) == 1 }
     return X509_check_host(pointer, name, name.utf8.count, Self.hostFlags, nil) == 1

@@ -10,8 +10,8 @@ import Synchronization
 public final class Certificates: Sendable {
   /// The contents of the files.
   public struct Contents: Sendable {
-    /// What servers show. The first pair is for clients that name no host or another one, and is shown to servers
-    /// that ask. Without a pair, listeners do not use TLS.
+    /// What servers show. The first pair is for clients that name no host or another one, and is
+    /// shown to servers that ask. Without a pair, listeners do not use TLS.
     public var pairs: [CertificatePair] = []
     /// The authorities of the certificates by which clients prove that they are services.
     public var clientAuthorities: [Certificate] = []

@@ -1,8 +1,8 @@
 import Environment
 import Synchronization
 
-/// The contexts of a node's clients, one for each server. They are made at the first connection, and
-/// again after the certificates of the process were replaced.
+/// The contexts of a node's clients, one for each server. They are made at the first connection,
+/// and again after the certificates of the process were replaced.
 final class ClientContexts: Sendable {
   private let certificates: Certificates
   private let made = Mutex<[SocketAddress: (generation: Int, context: ClientContext)]>([:])

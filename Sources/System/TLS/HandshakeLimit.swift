@@ -32,7 +32,8 @@ final class HandshakeLimit: Sendable {
   /// The results so far.
   var counts: Counts { state.withLock { $0.counts } }
 
-  /// Charges a handshake with `host`. Returns false, and charges nothing, if too many are under way.
+  /// Charges a handshake with `host`. Returns false, and charges nothing, if too many are under
+  /// way.
   func begin(with host: String) -> Bool {
     state.withLock { state in
       let share = state.byHost[host] ?? ByteBudget(limit: Self.share, parent: budget)

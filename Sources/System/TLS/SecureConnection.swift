@@ -85,10 +85,10 @@ public final class SecureConnection: Connection, @unchecked Sendable {
 
   deinit { if isCharged { node.handshakes.end(with: peer.host, isCompleted: false) } }
 
-  /// Turns `connection` into a secure one, as the client. `connection` may have been used before, for the
-  /// request of a protocol to begin TLS, as that of PostgreSQL.
-  /// - Throws: `NetworkError.insecure` with the reason, `.timedOut` at `deadline` or after 10 s, and the errors
-  ///   of `connection`, which is reset then.
+  /// Turns `connection` into a secure one, as the client. `connection` may have been used before,
+  /// for the request of a protocol to begin TLS, as that of PostgreSQL.
+  /// - Throws: `NetworkError.insecure` with the reason, `.timedOut` at `deadline` or after 10 s,
+  ///   and the errors of `connection`, which is reset then.
   public static func client(
     _ context: ClientContext, over connection: any Connection, in environment: Environment, deadline: Instant
   ) async throws -> SecureConnection {
@@ -192,8 +192,8 @@ public final class SecureConnection: Connection, @unchecked Sendable {
 
   /// Waits for bytes and returns between 1 and `limit` of them, or an empty array after the alert
   /// `close_notify`.
-  /// - Throws: also `NetworkError.reset` for a stream that ends without the alert, since an attacker
-  ///   could have cut it off (RFC 8446 §6.1); `.insecure` for bytes that are not TLS.
+  /// - Throws: also `NetworkError.reset` for a stream that ends without the alert, since an
+  ///   attacker could have cut it off (RFC 8446 §6.1); `.insecure` for bytes that are not TLS.
   public func read(atMost limit: Int, deadline: Instant?) async throws -> [UInt8] {
     try await shakeHands(deadline)
     guard let stream else { throw NetworkError.closed }
@@ -249,8 +249,8 @@ public final class SecureConnection: Connection, @unchecked Sendable {
     }
   }
 
-  /// Encrypts and writes as many of `bytes` as the network accepts without waiting, and up to 64 KiB more,
-  /// which a task sends. Returns their number, 0 before the handshake.
+  /// Encrypts and writes as many of `bytes` as the network accepts without waiting, and up to 64
+  /// KiB more, which a task sends. Returns their number, 0 before the handshake.
   public func writeNow(_ bytes: ArraySlice<UInt8>) throws -> Int {
     if isClosed { throw NetworkError.closed }
     switch phase {
@@ -313,7 +313,8 @@ public final class SecureConnection: Connection, @unchecked Sendable {
 
   // MARK: The end
 
-  /// Ends the stream in this direction, with the alert `close_notify` and the end of the stream below.
+  /// Ends the stream in this direction, with the alert `close_notify` and the end of the stream
+  /// below.
   public func shutdownWrite() {
     guard !isClosed, case .none = ending else { return }
     ending = .shutdownWrite
@@ -322,7 +323,8 @@ public final class SecureConnection: Connection, @unchecked Sendable {
     if !isWriting { end() }
   }
 
-  /// Closes the connection, after the bytes that were written and the alert `close_notify`. Idempotent.
+  /// Closes the connection, after the bytes that were written and the alert `close_notify`.
+  /// Idempotent.
   public func close() {
     guard !isClosed else { return }
     isClosed = true

@@ -68,8 +68,8 @@ final class SecureStream {
   /// Adds bytes from the peer.
   func receive(_ bytes: [UInt8]) { wire.receive(bytes) }
 
-  /// Notes that the peer has ended the stream below. Without `close_notify` before, that is an error
-  /// of later reads.
+  /// Notes that the peer has ended the stream below. Without `close_notify` before, that is an
+  /// error of later reads.
   func receiveEnd() { wire.receiveEnd() }
 
   /// The number of bytes for the peer.

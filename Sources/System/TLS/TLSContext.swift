@@ -45,7 +45,8 @@ public class TLSContext: @unchecked Sendable {
       && SSL_CTX_set_num_tickets(context, 0) == 1
       && SSL_CTX_set_max_early_data(context, 0) == 1
     require(isSet, "OpenSSL lacks an algorithm: \(TLSError.takeReason() ?? "")")
-    // Level 2 refuses keys of less than 112 bits of security, such as RSA with 1024 bits, and SHA-1.
+    // Level 2 refuses keys of less than 112 bits of security, such as RSA with 1024 bits, and
+    // SHA-1.
     SSL_CTX_set_security_level(context, 2)
     parley_ctx_restrict(context)
   }
@@ -79,9 +80,10 @@ public final class ServerContext: TLSContext, @unchecked Sendable {
   /// identifier.
   private let protocols: [UInt8]?
 
-  /// Makes the context of a server of `application`, nil for a protocol without an ALPN identifier, that
-  /// shows the pair of the host that the client names, or else the first one. With `clientAuthorities`, clients may show a certificate of one of these, which
-  /// then has to be valid.
+  /// Makes the context of a server of `application`, nil for a protocol without an ALPN identifier,
+  /// that shows the pair of the host that the client names, or else the first one. With
+  /// `clientAuthorities`, clients may show a certificate of one of these, which then has to be
+  /// valid.
   public init(
     _ pairs: [CertificatePair], for application: ApplicationProtocol?, clientAuthorities: [Certificate] = []
   ) throws(TLSError) {
@@ -157,8 +159,8 @@ public enum Trust: Sendable {
   case exactly([Certificate])
   /// Any server, without authentication. For PostgreSQL's `sslmode=require`.
   case anyone
-  /// Servers with a certificate of these authorities, or of those of the system if nil, whatever its
-  /// names. For PostgreSQL's `sslmode=verify-ca`.
+  /// Servers with a certificate of these authorities, or of those of the system if nil, whatever
+  /// its names. For PostgreSQL's `sslmode=verify-ca`.
   case anyName([Certificate]?)
 
   /// Whether the certificate of the server has to be for the name by which the client knows it.
@@ -178,8 +180,9 @@ public final class ClientContext: TLSContext, @unchecked Sendable {
   // A time that is set would have precedence over the flag that none counts.
   override var checksTime: Bool { if case .exactly = trust { false } else { true } }
 
-  /// Makes the context of a client of the server `name`, a host name or an IP address. `application` is
-  /// nil for a protocol without an ALPN identifier. `pair` is shown to servers that ask for a certificate.
+  /// Makes the context of a client of the server `name`, a host name or an IP address.
+  /// `application` is nil for a protocol without an ALPN identifier. `pair` is shown to servers
+  /// that ask for a certificate.
   public init(
     name: String, trust: Trust, application: ApplicationProtocol?, pair: CertificatePair? = nil
   ) throws(TLSError) {

@@ -11,8 +11,8 @@ enum JoinControls {
     return scalars[index] == nonJoiner && breaksJoin(at: index, in: scalars)
   }
 
-  /// The rule for U+200C in cursive scripts: a letter that joins forwards, any marks, U+200C, any marks, and a letter that
-  /// joins backwards.
+  /// The rule for U+200C in cursive scripts: a letter that joins forwards, any marks, U+200C, any
+  /// marks, and a letter that joins backwards.
   private static func breaksJoin(at index: Int, in scalars: [Unicode.Scalar]) -> Bool {
     guard let before = scalars[..<index].last(where: { !isTransparent($0) }),
       let after = scalars[(index + 1)...].first(where: { !isTransparent($0) })

@@ -3,7 +3,8 @@
 extension String {
   /// Normalization form C (UAX #15).
   ///
-  /// The time grows with the square of the length of a run of combining marks. Bound the text first.
+  /// The time grows with the square of the length of a run of combining marks. Bound the text
+  /// first.
   var normalized: String {
     isASCII ? self : String(String.UnicodeScalarView(_nfc))
   }

@@ -7,8 +7,8 @@ public enum AccountExport {
     UserService.database, ChatService.database, UserManager.database, CustomerServer.database,
   ]
 
-  /// Reads copies of the databases as of one moment, which nobody else uses. What a database holds is `null`
-  /// if the directory does not have it.
+  /// Reads copies of the databases as of one moment, which nobody else uses. What a database holds
+  /// is `null` if the directory does not have it.
   /// - Throws: `DatabaseError`, also for a database of another release; `DirectoryView.NotFound`.
   public static func make(of name: String, in storage: any Storage) throws -> JSONValue {
     let accounts = try UserService.database.opened(in: storage)
@@ -118,7 +118,8 @@ public enum AccountExport {
     ]
   }
 
-  /// The transcripts of the sessions of a customer, and what the user has said in sessions of others.
+  /// The transcripts of the sessions of a customer, and what the user has said in sessions of
+  /// others.
   private static func supervised(
     _ number: Int64?, _ email: CustomerEmail?, _ connection: SQLConnection
   ) throws -> JSONValue {

@@ -2,11 +2,11 @@ import Environment
 
 /// A copy of all databases of a directory as they were at one moment, while services write them.
 ///
-/// The moment is found as in an atomic snapshot of registers (Afek et al., "Atomic snapshots of shared
-/// memory", JACM 1993): the ends of all logs are read again and again, until a whole round finds no new
-/// commit. All ends were then current when that round began. So the copy is what a power failure at
-/// that moment would have left, from which the services recover without losing or repeating anything
-/// across their databases.
+/// The moment is found as in an atomic snapshot of registers (Afek et al., "Atomic snapshots of
+/// shared memory", JACM 1993): the ends of all logs are read again and again, until a whole round
+/// finds no new commit. All ends were then current when that round began. So the copy is what a
+/// power failure at that moment would have left, from which the services recover without losing or
+/// repeating anything across their databases.
 public enum DirectoryCopy {
   /// Attempts to copy a database whose log begins again.
   private static let attempts = 5

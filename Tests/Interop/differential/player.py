@@ -11,8 +11,8 @@ from differential.client import SECONDS, Connection
 
 # The times that sequences use, in milliseconds: a time is over at once, after a `wait`, or never.
 SHORT, WAIT = 300, 500
-# From the first short time on, steps between two waits take at most this long. Else a short time may
-# end between them.
+# From the first short time on, steps between two waits take at most this long. Else a short time
+# may end between them.
 SLOW = 0.2
 ROUNDS = 30
 

@@ -73,7 +73,8 @@ struct ExploreTests {
     #expect(before.connections.contains { $0.from == "manager" && $0.to == "broker:5672" })
   }
 
-  /// Runs a scenario and calls `see` before jobs, at most once in `distance` steps, until it returns true.
+  /// Runs a scenario and calls `see` before jobs, at most once in `distance` steps, until it
+  /// returns true.
   private func visit(_ scenario: Scenario, from step: Int, every distance: Int, _ see: @escaping (World, Int) -> Bool)
     throws
   {

@@ -78,8 +78,8 @@ struct QueueModelTests {
     #expect(headers([], .all, []) && !headers([], .any, [one]))
     #expect(headers([one, extra], .all, [one]) && !headers([one, extra], .allWithX, [one]))
     #expect(headers([Model.Header(name: "h", value: nil)], .all, [one]) && !headers([one], .all, [two]))
-    // Each binding fits some address and does not fit another one of its exchange, but for those that
-    // fit all or none by their rule.
+    // Each binding fits some address and does not fit another one of its exchange, but for those
+    // that fit all or none by their rule.
     for (index, binding) in Model.bindings.enumerated() where binding.exchange != .fanout {
       let fits = Model.addresses.filter { $0.exchange == binding.exchange }.map { Model.fits(binding, $0) }
       let isSure = binding.key == "#" || binding.exchange == .headers && binding.headers.allSatisfy { $0 == extra }

@@ -24,8 +24,8 @@ struct Generator {
   var random: Random
 
   private static let kinds: [(sql: String, parameters: String)] = [
-    // Letters: u user, e email, s session, t time, n small number, g group, c conversation, k client
-    // id, b boolean, m message, d shard, a advisory key, l limit, w status.
+    // Letters: u user, e email, s session, t time, n small number, g group, c conversation, k
+    // client id, b boolean, m message, d shard, a advisory key, l limit, w status.
     ("INSERT INTO users (user_id, user_email, username, created_at) VALUES ($1, $2, $3, $4)", "ueet"),
     ("DELETE FROM users WHERE user_id = $1", "u"),
     ("SELECT 1 FROM users WHERE user_email = $1", "e"),

@@ -1,6 +1,7 @@
 import Glibc
 
-// Compares the simulated PostgreSQL with a real one: `PostgreSQLConformance SOCKET USER SCHEMA SECONDS SEED`.
+// Compares the simulated PostgreSQL with a real one: `PostgreSQLConformance SOCKET USER SCHEMA
+// SECONDS SEED`.
 
 func file(_ path: String) -> String {
   guard let handle = fopen(path, "r") else { fatalError("cannot read \(path)") }

@@ -10,8 +10,8 @@ import System
 //   {"statements": [["INSERT INTO probe VALUES ($1, $2)", "a", 1]], "pause_ms": 10}
 //
 // Each line of the output is its outcome: {"ok": [[row, …], …]} with the rows of each statement, or
-// {"error": "unavailable", "reason": "…"}. An object without statements asks for the health. `--ca FILE`
-// has the authorities of the servers.
+// {"error": "unavailable", "reason": "…"}. An object without statements asks for the health. `--ca
+// FILE` has the authorities of the servers.
 
 signal(SIGPIPE, SIG_IGN)
 parley_line_buffer_stdout()

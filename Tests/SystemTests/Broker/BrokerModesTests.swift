@@ -332,7 +332,8 @@ struct BrokerModesTests {
     #expect(answer == (isGood ? channelMax == 1 ? "530" : "open" : "530"))
   }
 
-  /// What a client does wrong, and the code with which RabbitMQ closes the channel or the connection.
+  /// What a client does wrong, and the code with which RabbitMQ closes the channel or the
+  /// connection.
   private static let wrongs: [(String, AMQPMethod, UInt16, closesConnection: Bool)] = [
     ("an unknown exchange type", .exchangeDeclare(.init(exchange: "x", kind: "x")), 503, true),
     ("the default exchange", .exchangeDeclare(.init(exchange: "")), 403, false),

@@ -260,8 +260,8 @@ struct BrokerTimeTests {
   }
 
   /// Compares the times of four doublings. A single one is close to the bound where linear work
-  /// leaves the processor's cache: queues that expire take 2.17 times as long for each doubling from
-  /// 500 to 16,000, but 2.34 times as long from 1,000 to 2,000.
+  /// leaves the processor's cache: queues that expire take 2.17 times as long for each doubling
+  /// from 500 to 16,000, but 2.34 times as long from 1,000 to 2,000.
   @Test("twice as much takes at most 2.3 times the time", arguments: loads)
   func doubling(load: Load) throws {
     var (less, more) = (Double.infinity, Double.infinity)

@@ -50,7 +50,8 @@ struct QueueContentsTests {
       highestPriority: [0, 0, 1, 3, 64, 255][draw.below(6)])
   }
 
-  /// Compares a machine with the model over a random run. `spoil` plants a bug in what the machine is told.
+  /// Compares a machine with the model over a random run. `spoil` plants a bug in what the machine
+  /// is told.
   private static func run(_ seed: UInt64, spoil: (QueueEntry) -> QueueEntry? = { $0 }) -> String? {
     var draw = Draw(state: seed)
     let limits = Self.limits(&draw)

@@ -98,8 +98,8 @@ final class RawAMQP {
     }
   }
 
-  /// Reads the code with which the broker closes the channel or the connection. Returns nil when it answers a
-  /// close of this client.
+  /// Reads the code with which the broker closes the channel or the connection. Returns nil when it
+  /// answers a close of this client.
   func closing(within patience: Duration = .seconds(30)) async throws -> UInt16? {
     while let command = try await next(within: patience) {
       switch command.method {

@@ -14,7 +14,8 @@ struct DepthTests {
     (0..<depth).reduce(JSONValue.string("x")) { inner, _ in .array([inner]) }
   }
 
-  /// A request of the Customer Server whose body has this many levels: `MESSAGE` stands in two objects.
+  /// A request of the Customer Server whose body has this many levels: `MESSAGE` stands in two
+  /// objects.
   private static func request(_ token: String, depth: Int) -> JSONValue {
     [
       "EMAIL": .string(email), "SESSION_TOKEN": .string(token), "REQUEST": "SEND_MESSAGE",

@@ -4,8 +4,8 @@ import Testing
 @testable import Sim
 @testable import System
 
-/// The length of a client's text is limited before it is compared: comparing a letter with many combining
-/// marks takes quadratic time.
+/// The length of a client's text is limited before it is compared: comparing a letter with many
+/// combining marks takes quadratic time.
 @Suite("Long names on sockets")
 struct LongNamesTests {
   private static let marks = String(repeating: "\u{301}\u{323}", count: 10_000)

@@ -2,7 +2,8 @@
 @testable import Sim
 @testable import System
 
-/// Adds the User Service and the Chat Service to the nodes of a `SessionWorld`, so that all services run.
+/// Adds the User Service and the Chat Service to the nodes of a `SessionWorld`, so that all
+/// services run.
 extension SessionWorld {
   static let chat = SocketAddress(host: "chat", port: 5000)
   static let password = "correct horse"

@@ -4,7 +4,8 @@ import Testing
 @testable import Sim
 @testable import System
 
-/// Each column of each table holds, in all rows, a value that its service never writes. The service starts and answers.
+/// Each column of each table holds, in all rows, a value that its service never writes. The service
+/// starts and answers.
 @Suite("Damaged rows")
 struct DamagedRowTests {
   private struct Column: Sendable, CustomStringConvertible {
@@ -26,7 +27,8 @@ struct DamagedRowTests {
     var damage: String?
   }
 
-  /// With a wrong counter the manager would do something twice or not at all, so it refuses to start.
+  /// With a wrong counter the manager would do something twice or not at all, so it refuses to
+  /// start.
   private static let counters = ["manager.last_commit", "manager.next_session"]
 
   private static let databases: [(node: String, database: ServiceDatabase, address: SocketAddress?)] = [
@@ -123,7 +125,8 @@ struct DamagedRowTests {
     return (answer.status, (try? JSONParser.parse(answer.body)) ?? .null)
   }
 
-  /// Leaves rows in the tables of all services, and returns a session of the chat and the token of a customer's session.
+  /// Leaves rows in the tables of all services, and returns a session of the chat and the token of
+  /// a customer's session.
   private static func live(_ environment: Environment) async throws -> (chat: String, customer: String) {
     let ann = try await SessionWorld.chatSession("ann", environment)
     let bob = try await SessionWorld.chatSession("bob", environment)
@@ -145,8 +148,8 @@ struct DamagedRowTests {
     return (ann, token)
   }
 
-  /// Sends a message to the second user over a socket, always under the same `client_id`. False when the answer is an
-  /// internal error.
+  /// Sends a message to the second user over a socket, always under the same `client_id`. False
+  /// when the answer is an internal error.
   private static func send(_ session: String, _ environment: Environment) async -> Bool {
     let client = SocketIOClient(environment, address: SessionWorld.chat, transport: .webSocket)
     let message: JSONValue = ["sessionID": .string(session), "recipient_id": 2, "content": "hi", "client_id": "c1"]
@@ -170,7 +173,8 @@ struct DamagedRowTests {
     ]
   }
 
-  /// The status of a service's `/health`, or of another that needs it, and of questions to all of them.
+  /// The status of a service's `/health`, or of another that needs it, and of questions to all of
+  /// them.
   private static func ask(
     _ service: SocketAddress?, _ sessions: (chat: String, customer: String), _ environment: Environment
   ) async throws -> [Int] {

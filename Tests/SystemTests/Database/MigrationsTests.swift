@@ -5,8 +5,8 @@ import Testing
 
 @testable import System
 
-/// Databases of older releases. The first schema of each service stands here as it was released; the steps from there stand with
-/// the schema of today.
+/// Databases of older releases. The first schema of each service stands here as it was released;
+/// the steps from there stand with the schema of today.
 @Suite struct MigrationsTests {
   private static let services: [(name: String, first: String, now: Migrations)] = [
     ("accounts", firstAccounts, AccountsSchema.migrations),

@@ -26,8 +26,8 @@ struct StatementList {
 
   private static let root = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "../../..")
 
-  /// Reads the string literals that begin with a verb of SQL. Schemas, invariants and planted bugs are for SQLite
-  /// alone or declared otherwise.
+  /// Reads the string literals that begin with a verb of SQL. Schemas, invariants and planted bugs
+  /// are for SQLite alone or declared otherwise.
   static func statements(of service: String) throws -> [Statement] {
     let folder = root.appending(path: "Sources/System/\(service)").standardizedFileURL
     let others = ["Schema.swift", "Invariants.swift", "Planted"]

@@ -6,8 +6,8 @@ import Testing
 /// Databases are copied while a writer commits, between any two reads of the copier.
 @Suite("Copies of a directory in use")
 struct DirectoryCopyTests {
-  /// A storage that calls a function before each read, and whose files seem to be copied when a test
-  /// says so.
+  /// A storage that calls a function before each read, and whose files seem to be copied when a
+  /// test says so.
   private struct Watched: Storage {
     let base: MemoryStorage
     var mark: Mark?
@@ -52,7 +52,8 @@ struct DirectoryCopyTests {
     func close() { base.close() }
   }
 
-  /// Counts in one database, then in the other, so the second is at most one behind and never ahead.
+  /// Counts in one database, then in the other, so the second is at most one behind and never
+  /// ahead.
   private final class Writer: @unchecked Sendable {
     private let connections: [SQLConnection]
     private var random: UInt64
@@ -129,8 +130,8 @@ struct DirectoryCopyTests {
     #expect(try DirectoryCheck(of: copy).lines == [])
   }
 
-  /// Copies while the writer writes. It rests at times, as one that waits for its disk. Returns false
-  /// if the log began again in all attempts.
+  /// Copies while the writer writes. It rests at times, as one that waits for its disk. Returns
+  /// false if the log began again in all attempts.
   private static func copy(_ source: MemoryStorage, to copy: MemoryStorage, beside writer: Writer) -> Bool {
     let reads = Reads()
     let watched = Watched(base: source) { if reads.next() % 64 < 40 { writer.step() } }

@@ -57,8 +57,8 @@ struct Table: Sendable {
     return position
   }
 
-  /// The columns of unique indexes that a foreign key could refer to. An update of one of them locks
-  /// the row more strongly.
+  /// The columns of unique indexes that a foreign key could refer to. An update of one of them
+  /// locks the row more strongly.
   var keyColumns: Set<Int> { Set(indexes.filter { $0.isUnique && $0.predicate == nil }.flatMap(\.columns)) }
   /// The columns of all indexes, and of their predicates.
   var indexedColumns: Set<Int> { Set(indexes.flatMap(\.columns)) }

@@ -13,8 +13,8 @@ extension Analyzer {
     return (result.sql, result.columns)
   }
 
-  /// Renders a query. `targets` are the columns that an INSERT fills with it, which give literals and
-  /// parameters their types.
+  /// Renders a query. `targets` are the columns that an INSERT fills with it, which give literals
+  /// and parameters their types.
   mutating func query(
     _ query: SQLSelect, outer: Scope? = nil, targets: [SQLType] = []
   ) throws(ServerError) -> Query {

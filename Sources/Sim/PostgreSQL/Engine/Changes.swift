@@ -40,8 +40,8 @@ extension DatabaseEngine {
 
   // MARK: Locks
 
-  /// Locks a row. Returns its newest version, and whether the statement's snapshot has an older one;
-  /// nil if it was deleted, or is to be skipped.
+  /// Locks a row. Returns its newest version, and whether the statement's snapshot has an older
+  /// one; nil if it was deleted, or is to be skipped.
   func locked(
     _ row: Int64, _ table: Table, _ mode: RowLockMode, _ frame: Frame, _ execution: Execution,
     _ policy: LockPolicy = .wait

@@ -14,8 +14,8 @@ final class EngineSession {
 }
 
 /// The transactions of the simulated PostgreSQL, as a state machine: statements in, results and
-/// waits out. It knows no clock, no network and no chance; what PostgreSQL leaves open is the caller's
-/// choice.
+/// waits out. It knows no clock, no network and no chance; what PostgreSQL leaves open is the
+/// caller's choice.
 ///
 /// Transactions interleave by statement, as in PostgreSQL at READ COMMITTED (PostgreSQL 15, §13.2):
 /// a statement finds its rows in the state that was committed when it started, together with what
@@ -36,7 +36,8 @@ final class DatabaseEngine {
   var sequences: [String: Int64] = [:]
   /// The last number of a row of each table.
   var lastRows: [Int: Int64] = [:]
-  /// Rendered predicates of partial indexes and conditions of checks, for this version of the catalog.
+  /// Rendered predicates of partial indexes and conditions of checks, for this version of the
+  /// catalog.
   var rendered: [String: String] = [:]
   var renderedVersion = 0
   var definitions = 0
@@ -46,8 +47,8 @@ final class DatabaseEngine {
   var serializableCommits: [SerializableCommit] = []
   /// Notifications of committed transactions that the caller has not taken yet.
   var delivered: [(session: Int, sender: Int, channel: String, payload: [UInt8])] = []
-  /// Makes the choices that PostgreSQL leaves open: the order in which a statement finds its rows, and
-  /// which of several waiting sessions goes on first. Returns a number below its argument.
+  /// Makes the choices that PostgreSQL leaves open: the order in which a statement finds its rows,
+  /// and which of several waiting sessions goes on first. Returns a number below its argument.
   var choose: (Int) -> Int = { _ in 0 }
   /// Whether the server refuses to write, as a standby does.
   var isReadOnly = false

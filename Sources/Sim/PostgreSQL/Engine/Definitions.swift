@@ -152,8 +152,8 @@ extension DatabaseEngine {
     }
   }
 
-  /// The statements of SQLite for a definition. Its tables have no constraints, since a view of an old
-  /// snapshot may hold a row that was deleted and one with its key that was inserted later.
+  /// The statements of SQLite for a definition. Its tables have no constraints, since a view of an
+  /// old snapshot may hold a row that was deleted and one with its key that was inserted later.
   private func rendering(_ statement: SQLStatement, _ former: Catalog) throws -> [String] {
     switch statement {
     case .createTable(let name, _, _, _):

@@ -1,7 +1,7 @@
 /// The locks on rows, and the queues for them.
 ///
-/// A transaction that finds a row locked first takes its place in a queue (PostgreSQL's tuple lock),
-/// and then waits for a holder. One that finds no conflict does not look at the queue
+/// A transaction that finds a row locked first takes its place in a queue (PostgreSQL's tuple
+/// lock), and then waits for a holder. One that finds no conflict does not look at the queue
 /// (README.tuplock in PostgreSQL's sources).
 struct RowLocks {
   struct Hold {
@@ -88,8 +88,8 @@ struct ObjectLocks {
     return holding + ahead.filter { !holding.contains($0) }
   }
 
-  /// The waiters that a session queues behind. One that holds a lock which blocks a waiter goes before
-  /// it, and so before all after it (`ProcSleep` in PostgreSQL's sources).
+  /// The waiters that a session queues behind. One that holds a lock which blocks a waiter goes
+  /// before it, and so before all after it (`ProcSleep` in PostgreSQL's sources).
   private func before(_ session: Int, _ object: LockedObject) -> ArraySlice<Hold> {
     let own = (holders[object] ?? []).filter { $0.session == session }
     return (queues[object] ?? []).prefix { waiter in

@@ -3,10 +3,10 @@ import System
 /// SERIALIZABLE: an exact form of serializable snapshot isolation (Cahill, Röhm and Fekete,
 /// "Serializable isolation for snapshot databases", SIGMOD 2008).
 ///
-/// PostgreSQL tracks reads by rows, pages and index ranges, and so refuses more transactions than it
-/// has to. Here a transaction depends on what another one overwrote exactly if an answer to one of
-/// its queries would be another one with the other's changes. PostgreSQL refuses each transaction
-/// that is refused here, or one that it conflicts with.
+/// PostgreSQL tracks reads by rows, pages and index ranges, and so refuses more transactions than
+/// it has to. Here a transaction depends on what another one overwrote exactly if an answer to one
+/// of its queries would be another one with the other's changes. PostgreSQL refuses each
+/// transaction that is refused here, or one that it conflicts with.
 extension DatabaseEngine {
   /// Notes a query of a serializable transaction.
   func note(

@@ -1,7 +1,8 @@
 import Environment
 import System
 
-/// The beginning of a connection, up to the end of authentication (PostgreSQL 15, §55.2.1 and §55.3).
+/// The beginning of a connection, up to the end of authentication (PostgreSQL 15, §55.2.1 and
+/// §55.3).
 struct ServerLogin {
   enum Step {
     /// Waits for more messages.

@@ -26,8 +26,8 @@ final class CallGrammar {
     self.name = name
   }
 
-  /// Values for the fields of an object. With `isFirst` all names are new, but for those in `bound`,
-  /// and nothing is spoiled.
+  /// Values for the fields of an object. With `isFirst` all names are new, but for those in
+  /// `bound`, and nothing is spoiled.
   func object(_ fields: [Schema.Field], bound: Bound = [], isFirst: Bool = false) -> [JSONValue.Member] {
     var members: [JSONValue.Member] = []
     for field in fields where field.isRequired || stream.chance(0.4) {

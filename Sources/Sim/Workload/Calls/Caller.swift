@@ -8,8 +8,8 @@ final class CallerState {
   let known: KnownValues
   let history: CallerHistory
   let grammar: CallGrammar
-  /// Whether there are no other users. Among others a caller leaves alone what a client may take from
-  /// them: the pool of users.
+  /// Whether there are no other users. Among others a caller leaves alone what a client may take
+  /// from them: the pool of users.
   let isAlone: Bool
   /// Whether the caller is trusted as a service is: it shows the service token, and speaks for any
   /// service over the queues.
@@ -57,9 +57,9 @@ final class CallerState {
   }
 }
 
-/// A user who calls everything that the services serve, from the tables that serve it, and mostly in
-/// valid ways: it makes friends and groups, blocks, removes, leaves, talks, asks for sessions and
-/// ends them, in any order.
+/// A user who calls everything that the services serve, from the tables that serve it, and mostly
+/// in valid ways: it makes friends and groups, blocks, removes, leaves, talks, asks for sessions
+/// and ends them, in any order.
 final class Caller: SimulatedUser {
   let state: UserState
   private let caller: CallerState

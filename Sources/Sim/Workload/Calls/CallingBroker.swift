@@ -2,12 +2,13 @@ import Environment
 import Simulation
 import System
 
-/// The methods of a caller at the broker: any method of the table that a client sends, on queues and
-/// exchanges that callers share, with any argument of the table of queue arguments.
+/// The methods of a caller at the broker: any method of the table that a client sends, on queues
+/// and exchanges that callers share, with any argument of the table of queue arguments.
 final class CallingBroker {
   private static let channels: [UInt16] = [1, 2]
   private static let kinds = ["direct", "fanout", "topic", "headers"]
-  /// The rows of the table that a client may send once it is connected. Publications are drawn more often.
+  /// The rows of the table that a client may send once it is connected. Publications are drawn more
+  /// often.
   private static let rows: [AMQPMethodRow] = {
     let sent = AMQPMethodRow.all.filter {
       $0.sender != .broker && $0.isServed && !["connection.start-ok", "connection.tune-ok"].contains($0.name)

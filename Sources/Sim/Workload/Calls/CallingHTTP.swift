@@ -2,8 +2,9 @@ import Environment
 import Simulation
 import System
 
-/// The calls of a caller over HTTP: any route of any service, in any order, once, twice, at the same
-/// time on two connections, pipelined, slowly, late, across a reconnect, or cut off after any byte.
+/// The calls of a caller over HTTP: any route of any service, in any order, once, twice, at the
+/// same time on two connections, pipelined, slowly, late, across a reconnect, or cut off after any
+/// byte.
 final class CallingHTTP {
   private enum Way { case once, twice, onTwoConnections, pipelined, slowly, again, late, cutOff }
 

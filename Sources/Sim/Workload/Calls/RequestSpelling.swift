@@ -1,9 +1,9 @@
 import Simulation
 import System
 
-/// One of the ways in which a client may write a request. The contract gives the same answer to each:
-/// where the arguments are, how they are encoded, how the body is framed, and which version of HTTP it
-/// is.
+/// One of the ways in which a client may write a request. The contract gives the same answer to
+/// each: where the arguments are, how they are encoded, how the body is framed, and which version
+/// of HTTP it is.
 struct RequestSpelling {
   /// Where the arguments of a route are. A route with a body takes them there only.
   enum Place {

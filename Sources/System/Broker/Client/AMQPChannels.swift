@@ -1,5 +1,5 @@
-/// The channels of one connection, beside the publisher's: each consumer has one. A process opens more
-/// channels in its life than there are numbers, so numbers are used again.
+/// The channels of one connection, beside the publisher's: each consumer has one. A process opens
+/// more channels in its life than there are numbers, so numbers are used again.
 struct AMQPChannels {
   /// Consumers by the numbers of their channels.
   private(set) var consumers: [UInt16: Int] = [:]
@@ -18,7 +18,8 @@ struct AMQPChannels {
   /// Lets a consumer wait for a channel.
   mutating func wait(_ consumer: Int) { waiting.append(consumer) }
 
-  /// Assigns a channel to the next waiting consumer. Returns nil when there is no channel or no consumer.
+  /// Assigns a channel to the next waiting consumer. Returns nil when there is no channel or no
+  /// consumer.
   mutating func assignNext(where isWanted: (Int) -> Bool) -> (channel: UInt16, consumer: Int)? {
     while nextWaiting < waiting.count, !isWanted(waiting[nextWaiting]) { nextWaiting += 1 }
     guard nextWaiting < waiting.count else {

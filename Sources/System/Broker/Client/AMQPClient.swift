@@ -1,8 +1,8 @@
 import Environment
 
-/// A client of AMQP 0-9-1 that stays connected. On each new connection it declares its exchanges and
-/// queues again, consumes again, and publishes again what was not confirmed, in order and with the same
-/// message ids.
+/// A client of AMQP 0-9-1 that stays connected. On each new connection it declares its exchanges
+/// and queues again, consumes again, and publishes again what was not confirmed, in order and with
+/// the same message ids.
 ///
 ///     let client = AMQPClient(environment, broker: BrokerAddress(address: address))
 ///     await client.declare([.queue("orders", exchange: "")])
@@ -16,17 +16,20 @@ public actor AMQPClient {
   /// Handles a batch of deliveries from one queue.
   public typealias Handler = @Sendable ([AMQPDelivery]) async throws -> Void
 
-  /// Bytes of deliveries that are not complete, on all channels. It bounds the memory that a broker can take.
+  /// Bytes of deliveries that are not complete, on all channels. It bounds the memory that a broker
+  /// can take.
   private static let maximumUnderWay = 4 * AMQPParser.maximumBody
   /// Time to connect, and time for the network to take output.
   private static let patience: Duration = .seconds(10)
   /// Time between two attempts to consume a queue that another consumer has.
   private static let queuePatience: Duration = .milliseconds(250)
-  /// A connection that lasts this long is a success: the next attempt after it waits for the shortest time.
+  /// A connection that lasts this long is a success: the next attempt after it waits for the
+  /// shortest time.
   private static let provenAfter: Duration = .seconds(1)
   /// Time for the broker to answer a question. Heartbeats do not show that it works.
   private static let answerPatience: Duration = .seconds(3)
-  /// Time between two connections while the broker refuses a declaration: an operator has to act first.
+  /// Time between two connections while the broker refuses a declaration: an operator has to act
+  /// first.
   static let refusalDelay: Duration = .seconds(30)
 
   let environment: Environment
@@ -94,8 +97,8 @@ public actor AMQPClient {
     return isConnected
   }
 
-  /// Whether the broker reads, works, and is not out of memory. It is asked at most once a second while
-  /// it answers.
+  /// Whether the broker reads, works, and is not out of memory. It is asked at most once a second
+  /// while it answers.
   public func isAnswering() async -> Bool {
     guard conversation.isReading else { return false }
     if conversation.check.isFresh(at: environment.clock.now) { return true }
@@ -114,18 +117,22 @@ public actor AMQPClient {
 
   // MARK: Exchanges and queues
 
-  /// Declares exchanges and queues, now and on each new connection. Messages that are published later
-  /// find them. When the broker refuses a declaration, `fault` and the log say what to do about it.
+  /// Declares exchanges and queues, now and on each new connection. Messages that are published
+  /// later find them. When the broker refuses a declaration, `fault` and the log say what to do
+  /// about it.
   public func declare(_ wanted: [AMQPDeclaration]) {
     conversation.declare(wanted)
     flush()
   }
 
-  /// Forgets a declared queue, which another client deletes: it is not declared on the next connection.
+  /// Forgets a declared queue, which another client deletes: it is not declared on the next
+  /// connection.
   public func forget(_ queue: String, exchange: String) { conversation.forget(queue, exchange: exchange) }
 
-  /// Deletes a queue, and returns once the broker has deleted it. Do not declare it again before that.
-  /// - Throws: `NetworkError.closed` when the client is closed first; `AMQPFramingError` for a name that is too long.
+  /// Deletes a queue, and returns once the broker has deleted it. Do not declare it again before
+  /// that.
+  /// - Throws: `NetworkError.closed` when the client is closed first; `AMQPFramingError` for a name
+  ///   that is too long.
   public func delete(_ queue: String, exchange: String) async throws {
     guard !isClosed else { throw NetworkError.closed }
     try AMQPFramingError.check(queue, "queue")
@@ -151,15 +158,15 @@ public actor AMQPClient {
   // MARK: Publishing
 
   /// Publishes a persistent message, and returns once the broker has confirmed it.
-  /// - Throws: `AMQPFramingError` when no frame holds the message; `AMQPError` when the broker refuses it,
-  ///   for example with 404 when there is no such exchange; `NetworkError.closed` when the client is
-  ///   closed first, `.exhausted` when too many publications wait.
+  /// - Throws: `AMQPFramingError` when no frame holds the message; `AMQPError` when the broker
+  ///   refuses it, for example with 404 when there is no such exchange; `NetworkError.closed` when
+  ///   the client is closed first, `.exhausted` when too many publications wait.
   public func publish(_ message: AMQPMessage) async throws { try await publish([message]) }
 
   /// Publishes persistent messages in order, and returns once the broker has confirmed all of them.
-  /// - Throws: as for one message. When some messages cannot be framed or are refused, the others are
-  ///   published and confirmed before the error is thrown. `AMQPMessage.checkFraming` finds those that
-  ///   cannot be framed.
+  /// - Throws: as for one message. When some messages cannot be framed or are refused, the others
+  ///   are published and confirmed before the error is thrown. `AMQPMessage.checkFraming` finds
+  ///   those that cannot be framed.
   public func publish(_ messages: [AMQPMessage]) async throws {
     guard !isClosed else { throw NetworkError.closed }
     guard conversation.hasRoom else {
@@ -186,8 +193,8 @@ public actor AMQPClient {
     if let refusal { throw refusal }
   }
 
-  /// Publishes a persistent message behind all others, without waiting for its confirmation. A message
-  /// that cannot be framed or that the broker refuses is logged and dropped.
+  /// Publishes a persistent message behind all others, without waiting for its confirmation. A
+  /// message that cannot be framed or that the broker refuses is logged and dropped.
   public func post(_ message: AMQPMessage) {
     guard !isClosed, conversation.hasRoom else {
       environment.log.warning("amqp-not-posted", ["routing_key": .string(message.routingKey)])
@@ -212,11 +219,12 @@ public actor AMQPClient {
 
   /// Consumes a queue, now and on each new connection. Returns a number for `cancel`.
   ///
-  /// An *exclusive* consumer waits while the queue has another one. This keeps the order of messages: as
-  /// long as a broker takes the client's last connection for alive, it delivers nothing to the new one
-  /// that is later than what the old one holds.
+  /// An *exclusive* consumer waits while the queue has another one. This keeps the order of
+  /// messages: as long as a broker takes the client's last connection for alive, it delivers
+  /// nothing to the new one that is later than what the old one holds.
   ///
-  /// Each consumer has a channel of its own. When the broker allows no more channels, it waits for one.
+  /// Each consumer has a channel of its own. When the broker allows no more channels, it waits for
+  /// one.
   @discardableResult
   public func consume(_ queue: String, exclusive: Bool = false, _ handler: @escaping Handler) -> Int {
     defer { flush() }

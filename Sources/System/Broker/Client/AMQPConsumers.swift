@@ -1,5 +1,5 @@
-/// The consuming half of a client: deliveries in, batches for handlers out, settlements as frames. It
-/// opens a channel for each consumer on each new connection. Used on the client's actor.
+/// The consuming half of a client: deliveries in, batches for handlers out, settlements as frames.
+/// It opens a channel for each consumer on each new connection. Used on the client's actor.
 struct AMQPConsumers {
   /// One queue and its handler.
   private struct Consumer {
@@ -9,8 +9,8 @@ struct AMQPConsumers {
     var waiting: [AMQPDelivery] = []
     /// Whether a task calls the handler.
     var isWorking = false
-    /// The opening of the channel. Delivery tags count from 1 on each, so a delivery is settled only on
-    /// the opening that brought it.
+    /// The opening of the channel. Delivery tags count from 1 on each, so a delivery is settled
+    /// only on the opening that brought it.
     var opening = 0
     /// The channel on this connection.
     var channel: UInt16?
@@ -129,8 +129,8 @@ struct AMQPConsumers {
 
   // MARK: Channels
 
-  /// Takes `basic.cancel`: the queue was deleted. The client that deleted it declares it again, and the
-  /// consumer returns on a new opening of its channel.
+  /// Takes `basic.cancel`: the queue was deleted. The client that deleted it declares it again, and
+  /// the consumer returns on a new opening of its channel.
   mutating func cancelled(on channel: UInt16, to output: inout [UInt8]) {
     guard let id = channels.consumers[channel], consumers[id]?.isOpen == true else { return }
     dropWaiting(id)
@@ -148,8 +148,8 @@ struct AMQPConsumers {
   /// Whether a channel was closed here, so that a `channel.close` of the broker has crossed ours.
   func isClosing(_ channel: UInt16) -> Bool { channels.isClosing(channel) }
 
-  /// Takes `channel.close`. Returns the consumer to `retry` when another consumer has its queue, for
-  /// example one of a dead connection that the broker still takes for alive.
+  /// Takes `channel.close`. Returns the consumer to `retry` when another consumer has its queue,
+  /// for example one of a dead connection that the broker still takes for alive.
   /// - Throws: the broker's error in any other case: the connection is of no use then.
   mutating func refused(on channel: UInt16, _ error: AMQPError) throws(AMQPError) -> Refused {
     guard error.code == 403, let id = channels.consumers[channel], consumers[id]?.isExclusive == true else {
@@ -169,7 +169,8 @@ struct AMQPConsumers {
 
   // MARK: Deliveries
 
-  /// Takes `basic.deliver`. Returns the consumer when a task has to be started that calls its handler.
+  /// Takes `basic.deliver`. Returns the consumer when a task has to be started that calls its
+  /// handler.
   /// - Throws: `AMQPError` 506 when the broker delivers more than the client may hold.
   mutating func deliver(_ command: AMQPCommand, tag: UInt64, isRedelivered: Bool) throws(AMQPError) -> Int? {
     guard let id = channels.consumers[command.channel], consumers[id]?.isOpen == true else { return nil }
@@ -214,7 +215,8 @@ struct AMQPConsumers {
     }
     let id = batch.consumer
     if consumers[id]!.isExclusive {
-      // It keeps its place here. By way of the queue, later messages on their way would overtake it.
+      // It keeps its place here. By way of the queue, later messages on their way would overtake
+      // it.
       consumers[id]!.waiting.insert(contentsOf: batch.deliveries, at: 0)
     } else {
       heldBytes -= batch.size
@@ -225,8 +227,8 @@ struct AMQPConsumers {
     }
   }
 
-  /// Settles deliveries on the opening of the channel that brought them. The end of an earlier opening
-  /// has settled its deliveries already.
+  /// Settles deliveries on the opening of the channel that brought them. The end of an earlier
+  /// opening has settled its deliveries already.
   private func settle(_ method: AMQPMethod, _ batch: Batch, to output: inout [UInt8]) {
     guard isOpen(batch), let channel = consumers[batch.consumer]?.channel else { return }
     AMQPFrames.write(method, channel, to: &output)

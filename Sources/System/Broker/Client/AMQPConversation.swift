@@ -1,8 +1,8 @@
 import Environment
 
 /// What a client says to its broker and what it hears, without the network: commands in, output and
-/// effects out. It outlives connections, and continues on a new one where the last one ended. Used on
-/// the client's actor.
+/// effects out. It outlives connections, and continues on a new one where the last one ended. Used
+/// on the client's actor.
 struct AMQPConversation {
   /// The action that a command demands of the client.
   enum Effect {
@@ -10,7 +10,8 @@ struct AMQPConversation {
     case work(Int)
     /// Wait, then consume again.
     case retry(AMQPConsumers.Refused)
-    /// Wait, then send rejected publications again, if the publisher's channel is still at this opening.
+    /// Wait, then send rejected publications again, if the publisher's channel is still at this
+    /// opening.
     case sendAgain(opening: Int)
     /// End the connection: both sides have agreed to.
     case end
@@ -154,8 +155,8 @@ struct AMQPConversation {
   /// Gives up a question. A later question has its own time.
   mutating func giveUp(question: Int) { if question == check.question { check.fail() } }
 
-  /// Asks for an exchange that every broker has (AMQP 0-9-1 §3.1.3.1). A broker answers once everything
-  /// before the question is on its disk.
+  /// Asks for an exchange that every broker has (AMQP 0-9-1 §3.1.3.1). A broker answers once
+  /// everything before the question is on its disk.
   private mutating func writeQuestion() {
     var question = AMQPMethod.ExchangeDeclaration()
     question.exchange = "amq.direct"
@@ -166,8 +167,8 @@ struct AMQPConversation {
   // MARK: Commands of the broker
 
   /// Takes a command on an open connection.
-  /// - Throws: `AMQPDeclarationRefusal` when an operator has to act; `AMQPError` when the connection is
-  ///   of no use any more.
+  /// - Throws: `AMQPDeclarationRefusal` when an operator has to act; `AMQPError` when the
+  ///   connection is of no use any more.
   mutating func take(_ command: AMQPCommand, at now: Instant) throws -> Effect? {
     switch command.method {
     case .basicAck(let tag, let multiple):

@@ -4,7 +4,8 @@ public enum AMQPDeclaration: Hashable, Sendable {
   case exchange(String)
   /// A durable queue, bound to an exchange by its own name.
   case queue(String, exchange: String)
-  /// A durable queue with arguments, for example limits. Messages reach it through the default exchange.
+  /// A durable queue with arguments, for example limits. Messages reach it through the default
+  /// exchange.
   case limitedQueue(String, arguments: AMQPTable)
 
   /// Whether its names are short strings.
@@ -50,8 +51,8 @@ struct AMQPDeclarationRefusal: Error, Hashable, CustomStringConvertible {
   let error: AMQPError
 
   /// Returns nil unless a channel was closed because of a declaration, with an error that a new
-  /// connection does not mend. Another error, such as 404 for an exchange that was just deleted, goes
-  /// away when everything is declared again.
+  /// connection does not mend. Another error, such as 404 for an exchange that was just deleted,
+  /// goes away when everything is declared again.
   init?(_ error: AMQPError, classID: UInt16, methodID: UInt16) {
     guard [403, 405, 406].contains(error.code) else { return nil }
     switch (classID, methodID) {

@@ -27,7 +27,8 @@ extension AMQPMessage {
 }
 
 extension AMQPFramingError {
-  /// Bytes of a content header's frame beside the properties: 8 of the frame, then class, weight and body size.
+  /// Bytes of a content header's frame beside the properties: 8 of the frame, then class, weight
+  /// and body size.
   static let headerOverhead = 8 + 2 + 2 + 8
 
   static func check(_ text: String, _ field: @autoclosure () -> String) throws(AMQPFramingError) {
@@ -56,7 +57,8 @@ extension AMQPProperties {
 }
 
 extension AMQPTable {
-  /// `depth` counts this table and the tables and arrays around it. The recursion ends at the bound of readers.
+  /// `depth` counts this table and the tables and arrays around it. The recursion ends at the bound
+  /// of readers.
   fileprivate func checkFraming(depth: Int) throws(AMQPFramingError) {
     guard depth <= AMQPReader.maximumDepth else { throw .deepHeaders }
     for entry in entries {

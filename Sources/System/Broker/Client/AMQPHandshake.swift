@@ -11,8 +11,8 @@ struct AMQPHandshake {
     var heartbeat: UInt16
   }
 
-  /// The longest interval between heartbeats that a client asks for, in seconds. A broker drops a dead
-  /// connection after twice that, and its queues are free again.
+  /// The longest interval between heartbeats that a client asks for, in seconds. A broker drops a
+  /// dead connection after twice that, and its queues are free again.
   static let heartbeat: UInt16 = 2
 
   private let user: String
@@ -27,7 +27,8 @@ struct AMQPHandshake {
     self.heartbeat = heartbeat
   }
 
-  /// Takes a method of the broker and writes the answer. Returns the agreement once the connection is open.
+  /// Takes a method of the broker and writes the answer. Returns the agreement once the connection
+  /// is open.
   /// - Throws: `AMQPError` when the broker closes the connection, or breaks the protocol.
   mutating func take(_ method: AMQPMethod, answeringTo output: inout [UInt8]) throws(AMQPError) -> Agreement? {
     switch method {
@@ -47,7 +48,8 @@ struct AMQPHandshake {
       let agreed = Agreement(
         frameMax: frameMax == 0 ? AMQPParser.maximumFrame : min(Int(frameMax), AMQPParser.maximumFrame),
         channelMax: channelMax,
-        // 0 proposes no heartbeats. Without them the client does not notice that a broker has gone silent.
+        // 0 proposes no heartbeats. Without them the client does not notice that a broker has gone
+        // silent.
         heartbeat: proposed == 0 ? heartbeat : min(proposed, heartbeat))
       agreement = agreed
       AMQPFrames.write(

@@ -41,8 +41,8 @@ public struct AMQPDelivery: Sendable {
 }
 
 extension AMQPDelivery {
-  /// Reads the properties of a `basic.deliver`. A message that cannot be read gets a `fault`, so that
-  /// the consumer can set it aside and the queue goes on.
+  /// Reads the properties of a `basic.deliver`. A message that cannot be read gets a `fault`, so
+  /// that the consumer can set it aside and the queue goes on.
   init(_ command: AMQPCommand, tag: UInt64, isRedelivered: Bool) {
     var properties = AMQPProperties()
     var fault: String?

@@ -21,7 +21,8 @@ final class AMQPBatch {
 
   init(_ count: Int) { remaining = count }
 
-  /// Notes that one publication was confirmed, or refused with an error. The caller continues after the last.
+  /// Notes that one publication was confirmed, or refused with an error. The caller continues after
+  /// the last.
   func settle(_ error: (any Error)? = nil) {
     remaining -= 1
     refusal = refusal ?? error
@@ -38,17 +39,19 @@ final class AMQPBatch {
   }
 }
 
-/// The publishing half of a client: publications in, frames out, in order. It keeps each publication
-/// until the broker confirms it, and sends it again on the next connection.
+/// The publishing half of a client: publications in, frames out, in order. It keeps each
+/// publication until the broker confirms it, and sends it again on the next connection.
 ///
 /// A refused publication does not hold up the others:
 ///
-/// - The broker *closes the channel*, for example because there is no such exchange (404). It does not
-///   say which publication it means. The publisher opens the channel again and halves its window until
-///   the refused publication is the only one under way; then it is set aside with the error.
-/// - The broker *rejects* publications with `basic.nack`: it cannot take them now. The publisher stops,
-///   waits for the answers to all that is under way, and sends the rejected ones again after a back-off.
-///   An answer to a client is dropped instead: the client's queue is full, and may stay so.
+/// - The broker *closes the channel*, for example because there is no such exchange (404). It does
+///   not say which publication it means. The publisher opens the channel again and halves its
+///   window until the refused publication is the only one under way; then it is set aside with the
+///   error.
+/// - The broker *rejects* publications with `basic.nack`: it cannot take them now. The publisher
+///   stops, waits for the answers to all that is under way, and sends the rejected ones again after
+///   a back-off. An answer to a client is dropped instead: the client's queue is full, and may stay
+///   so.
 struct AMQPPublisher {
   /// The channel that publishes and declares.
   static let channel: UInt16 = 1
@@ -66,7 +69,8 @@ struct AMQPPublisher {
   private var sent = SentPublications()
   /// The next publication to send.
   private var next: UInt64 = 1
-  /// Publications that may be under way at once. It is small while a refused publication is looked for.
+  /// Publications that may be under way at once. It is small while a refused publication is looked
+  /// for.
   private var window = Int.max
   private var isOpen = false
   /// Whether the broker has said that it reads nothing from this connection for now.
@@ -210,7 +214,8 @@ struct AMQPPublisher {
     send(to: &output)
   }
 
-  /// Notes that the broker has closed the channel because of a publication under way. The caller opens it again.
+  /// Notes that the broker has closed the channel because of a publication under way. The caller
+  /// opens it again.
   mutating func refuse(_ error: AMQPError) {
     if sent.outstanding == 1, let number = sent.oldest {
       setAside(number, error)

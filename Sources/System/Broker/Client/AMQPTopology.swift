@@ -1,8 +1,8 @@
 import Environment
 
-/// The exchanges and queues that a client declares and deletes, and its questions about them. All of
-/// them use the publisher's channel, so that a publication finds what was declared before it. Used on
-/// the client's actor.
+/// The exchanges and queues that a client declares and deletes, and its questions about them. All
+/// of them use the publisher's channel, so that a publication finds what was declared before it.
+/// Used on the client's actor.
 struct AMQPTopology {
   /// The number of messages in a queue that are ready.
   typealias Depth = (queue: String, messages: UInt32)
@@ -23,8 +23,8 @@ struct AMQPTopology {
   private var deletions: [Deletion] = []
   private var question: DepthQuestion?
 
-  /// Adds declarations. Returns those that are new. A name that no frame holds is logged and left out:
-  /// no broker has an exchange or queue of that name.
+  /// Adds declarations. Returns those that are new. A name that no frame holds is logged and left
+  /// out: no broker has an exchange or queue of that name.
   mutating func add(_ wanted: [AMQPDeclaration], _ log: Log) -> [AMQPDeclaration] {
     var added: [AMQPDeclaration] = []
     for declaration in wanted where !declarations.contains(declaration) {

@@ -1,7 +1,7 @@
 import Environment
 
-/// The question whether the broker answers. Concurrent callers share one question, and an answer counts
-/// for a second. Used on the client's actor.
+/// The question whether the broker answers. Concurrent callers share one question, and an answer
+/// counts for a second. Used on the client's actor.
 struct AnswerCheck {
   /// How long an answer counts.
   private static let freshness: Duration = .seconds(1)

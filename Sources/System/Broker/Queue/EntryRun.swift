@@ -1,5 +1,5 @@
-/// Messages of one priority in order of their ids. Those that come are appended in constant time; those
-/// that return go to their places in logarithmic time.
+/// Messages of one priority in order of their ids. Those that come are appended in constant time;
+/// those that return go to their places in logarithmic time.
 struct EntryRun: Sendable {
   /// Messages in order, from `head` on.
   private var entries: [QueueEntry?] = []

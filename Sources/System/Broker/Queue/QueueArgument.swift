@@ -1,4 +1,5 @@
-/// A row of the table of queue arguments: the arguments of `queue.declare` that RabbitMQ 3.10 knows.
+/// A row of the table of queue arguments: the arguments of `queue.declare` that RabbitMQ 3.10
+/// knows.
 ///
 /// The checks, the documentation and the grammar of the simulated attackers use this table.
 public struct QueueArgument: Sendable {
@@ -19,7 +20,8 @@ public struct QueueArgument: Sendable {
   public enum Effect: Sendable, Hashable {
     /// It is served.
     case served
-    /// It is checked and has no effect: it is about clusters, or about how RabbitMQ stores messages.
+    /// It is checked and has no effect: it is about clusters, or about how RabbitMQ stores
+    /// messages.
     case none
     /// It belongs to streams, so it is refused with 406, as RabbitMQ refuses it for a queue.
     case refused
@@ -54,7 +56,8 @@ public struct QueueArgument: Sendable {
   /// An argument that both types of queues take, with an effect.
   private init(_ name: String, _ kind: Kind, _ meaning: String) { self.init(name, kind, .both, .served, meaning) }
 
-  /// The row of an argument; nil for a name that RabbitMQ does not know. Both brokers ignore such arguments.
+  /// The row of an argument; nil for a name that RabbitMQ does not know. Both brokers ignore such
+  /// arguments.
   public static func row(_ name: String) -> QueueArgument? { all.first { $0.name == name } }
 
   static let times: ClosedRange<Int64> = 0...Int64(UInt32.max)

@@ -38,13 +38,13 @@ enum QueueVerdict: Hashable, Sendable {
   case drop(DeathReason)
 }
 
-/// The ready messages of a queue: a state machine, entries in and verdicts out. It does nothing else, so
-/// it is tested alone against a model.
+/// The ready messages of a queue: a state machine, entries in and verdicts out. It does nothing
+/// else, so it is tested alone against a model.
 ///
 /// Messages are in order of priority, then of age. As in RabbitMQ, a message expires when it is the
-/// first, the oldest of the highest priority is dropped from a full queue, and a message that returns
-/// keeps its place. Every operation takes logarithmic time at most, and constant time in a queue without
-/// priorities to which no message returns.
+/// first, the oldest of the highest priority is dropped from a full queue, and a message that
+/// returns keeps its place. Every operation takes logarithmic time at most, and constant time in a
+/// queue without priorities to which no message returns.
 struct QueueContents: Sendable {
   let limits: QueueLimits
   /// Messages of priority 0, and those of the priorities from 1 on.
@@ -55,8 +55,8 @@ struct QueueContents: Sendable {
   private(set) var count = 0
   /// Bytes of bodies.
   private(set) var bytes = 0
-  /// Whether messages have returned since the last one came. Then a full queue drops messages before it
-  /// delivers any.
+  /// Whether messages have returned since the last one came. Then a full queue drops messages
+  /// before it delivers any.
   private var hasReturns = false
 
   init(_ limits: QueueLimits = QueueLimits()) {
@@ -78,7 +78,8 @@ struct QueueContents: Sendable {
     (count > limits.maximumLength || bytes > limits.maximumBytes) && limits.overflow == .dropHead
   }
 
-  /// What to do next. The caller removes the first message when it is delivered or dies, and asks again.
+  /// What to do next. The caller removes the first message when it is delivered or dies, and asks
+  /// again.
   func verdict(at now: @autoclosure () -> Int64) -> QueueVerdict {
     guard let first else { return .nothing }
     if hasReturns, isOver { return .drop(.tooMany) }

@@ -48,7 +48,8 @@ struct QueueEntry: Sendable {
   /// Whether it is on the disk, or will be after the next commit.
   var isDurable: Bool { has(.durable) }
 
-  /// Whether it may be delivered although its lifetime is 0: it came to an empty queue in this instant.
+  /// Whether it may be delivered although its lifetime is 0: it came to an empty queue in this
+  /// instant.
   var isInstant: Bool {
     get { has(.instant) }
     set { set(.instant, newValue) }

@@ -1,5 +1,5 @@
-/// A duration that a client gives for its messages. The wire contract bounds it to less than 2^32 ms (49 days),
-/// so that it can be added to any time.
+/// A duration that a client gives for its messages. The wire contract bounds it to less than 2^32
+/// ms (49 days), so that it can be added to any time.
 struct Milliseconds: Hashable, Comparable, Sendable {
   let count: UInt32
 
@@ -38,7 +38,8 @@ struct QueueRules: Hashable, Sendable {
   /// The largest value of `x-max-length-bytes`.
   static let maximumBytes: Int64 = 1 << 40
 
-  /// The arguments with a meaning, sorted by name. Numbers are of one type, so that equal ones are equal.
+  /// The arguments with a meaning, sorted by name. Numbers are of one type, so that equal ones are
+  /// equal.
   private(set) var arguments = AMQPTable()
   private(set) var type = QueueType.classic
   private(set) var deadLetterExchange: String?
@@ -79,8 +80,8 @@ struct QueueRules: Hashable, Sendable {
     take(declared)
   }
 
-  /// Reads stored arguments, perhaps of a version with other bounds. Numbers are clamped and malformed values are
-  /// left out, so that the queue keeps its messages.
+  /// Reads stored arguments, perhaps of a version with other bounds. Numbers are clamped and
+  /// malformed values are left out, so that the queue keeps its messages.
   init(stored arguments: AMQPTable) {
     var good = AMQPTable()
     for entry in arguments.entries {

@@ -296,8 +296,8 @@ public actor Broker: Service {
     }
   }
 
-  /// Waits until the last command is done and the client has taken most of its output. A client that
-  /// does not read is not read from.
+  /// Waits until the last command is done and the client has taken most of its output. A client
+  /// that does not read is not read from.
   private func catchUp(_ client: BrokerConnection) async throws {
     while let (command, queue) = client.pendingGet, !client.isGone {
       client.pendingGet = nil
@@ -314,7 +314,8 @@ public actor Broker: Service {
     client.lastHeard = environment.clock.now
   }
 
-  /// Waits until the answers in the output are true: one commit for all. Returns false when the broker is down.
+  /// Waits until the answers in the output are true: one commit for all. Returns false when the
+  /// broker is down.
   private func release(_ client: BrokerConnection) async -> Bool {
     guard client.output.isHolding else { return true }
     // The commit may take long, and the client is not heard meanwhile.

@@ -4,7 +4,8 @@ import Environment
 struct BrokerCommands {
   /// Channels of one connection.
   static let maximumChannels: UInt16 = 2047
-  /// Reply codes that close the channel. The others close the connection (AMQP 0-9-1, the constants' classes).
+  /// Reply codes that close the channel. The others close the connection (AMQP 0-9-1, the
+  /// constants' classes).
   private static let softErrors: Set<UInt16> = [311, 312, 313, 403, 404, 405, 406]
 
   let topology: TopologyCommands

@@ -4,11 +4,14 @@ import Environment
 final class BrokerConnection {
   /// Output in bytes that may wait before the client gets no more deliveries, and is not read from.
   private static let maximumBacklog = 1 << 20
-  /// Bytes of messages that a client may hold unsettled. They stay in memory until they are settled.
+  /// Bytes of messages that a client may hold unsettled. They stay in memory until they are
+  /// settled.
   static let maximumUnsettled = 64 << 20
-  /// Bytes that are reserved for a client before its connection is open: a frame, and what was read behind it.
+  /// Bytes that are reserved for a client before its connection is open: a frame, and what was read
+  /// behind it.
   static let strangerBytes = 16_384
-  /// The largest frame before the connection is open. The specification asks for 4096 (`frame-min-size`).
+  /// The largest frame before the connection is open. The specification asks for 4096
+  /// (`frame-min-size`).
   static let strangerFrame = 8192
   /// Bytes of incomplete messages that are not charged, so that large messages of one client never
   /// stop small ones of another.
@@ -74,7 +77,8 @@ final class BrokerConnection {
   /// The task that reads from the client, while it waits for room in the output.
   private var roomWaiter: UnsafeContinuation<Void, Never>?
 
-  /// Its incomplete messages, and those in transactions, have at most twice `maximumMessage` bytes. Calls `onRoom` when the network has taken output.
+  /// Its incomplete messages, and those in transactions, have at most twice `maximumMessage` bytes.
+  /// Calls `onRoom` when the network has taken output.
   init(
     _ id: Int, _ connection: any Connection, _ tasks: BrokerTasks, maximumMessage: Int, in environment: Environment,
     onRoom: @escaping (BrokerConnection) -> Void
@@ -103,8 +107,9 @@ final class BrokerConnection {
     wakeReader()
   }
 
-  /// Reads what the client sends after a close, until it ends the connection. Only the answer to a close matters.
-  /// Everything else is dropped, so that it fills no memory. Without this, the network could drop our last frames.
+  /// Reads what the client sends after a close, until it ends the connection. Only the answer to a
+  /// close matters. Everything else is dropped, so that it fills no memory. Without this, the
+  /// network could drop our last frames.
   func drain(before deadline: Instant) async {
     var parser = AMQPParser(isServer: false)
     parser.takesContent = false

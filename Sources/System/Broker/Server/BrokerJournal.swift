@@ -4,8 +4,8 @@ import Environment
 /// confirmed after the commit that holds it. Used on the broker's actor.
 ///
 /// A commit starts as soon as something has to be on the disk. Everything that is appended while it
-/// runs is in the next one. Removals alone can wait: a message that was acknowledged may be delivered
-/// again after a crash. A message that is removed before its commit is never written.
+/// runs is in the next one. Removals alone can wait: a message that was acknowledged may be
+/// delivered again after a crash. A message that is removed before its commit is never written.
 final class BrokerJournal {
   /// A publication that is confirmed after a commit.
   typealias Confirmation = (channel: BrokerChannel, tag: UInt64)
@@ -74,7 +74,8 @@ final class BrokerJournal {
     startCommit()
   }
 
-  /// Waits until everything that was appended is on the disk. Returns false when the broker is down.
+  /// Waits until everything that was appended is on the disk. Returns false when the broker is
+  /// down.
   func stored() async -> Bool {
     if isClosed { return false }
     if changes.isEmpty, !isCommitting { return true }

@@ -1,5 +1,5 @@
-/// The mechanisms of SASL that the broker serves, as RabbitMQ does: PLAIN (RFC 4616), and AMQPLAIN, whose
-/// response is a field table without its size.
+/// The mechanisms of SASL that the broker serves, as RabbitMQ does: PLAIN (RFC 4616), and AMQPLAIN,
+/// whose response is a field table without its size.
 enum BrokerLogin: String, CaseIterable {
   case plain = "PLAIN"
   case amqplain = "AMQPLAIN"
@@ -10,9 +10,10 @@ enum BrokerLogin: String, CaseIterable {
   /// The user as which operators log in.
   static let operators = "operator"
 
-  /// Checks a SASL response and returns its user. With a service token, `parley` logs in with it from
-  /// anywhere, and `operator` with the operators' token. Without one, `guest` logs in with `guest`, over loopback alone. A client whose
-  /// certificate is of an authority of services logs in as `guest` from anywhere.
+  /// Checks a SASL response and returns its user. With a service token, `parley` logs in with it
+  /// from anywhere, and `operator` with the operators' token. Without one, `guest` logs in with
+  /// `guest`, over loopback alone. A client whose certificate is of an authority of services logs
+  /// in as `guest` from anywhere.
   /// - Throws: `AMQPError` 403.
   func user(
     _ response: [UInt8], serviceToken: String?, operatorToken: String? = nil, isLoopback: Bool,

@@ -1,5 +1,5 @@
-/// The output for one client. A part of it can wait for a commit: answers that say that something is
-/// on the disk, and everything behind them.
+/// The output for one client. A part of it can wait for a commit: answers that say that something
+/// is on the disk, and everything behind them.
 struct BrokerOutput {
   /// Frames that the network has not been given.
   var bytes: [UInt8] = []

@@ -42,7 +42,8 @@ final class BrokerQueue {
   /// Wakes the queue when its first message expires, at `wakes`.
   var timer: Task<Void, Never>?
   var wakes: Int64 = .max
-  /// When it was last used, and the task that deletes it when it is idle for too long (`x-expires`).
+  /// When it was last used, and the task that deletes it when it is idle for too long
+  /// (`x-expires`).
   var lastUse: Instant?
   var idleTimer: Task<Void, Never>?
   /// Callers that wait for bodies that are being read.
@@ -59,7 +60,8 @@ final class BrokerQueue {
 
   var name: String { id.name }
 
-  /// Whether the database keeps it. An exclusive queue ends with its connection, so it never survives a restart.
+  /// Whether the database keeps it. An exclusive queue ends with its connection, so it never
+  /// survives a restart.
   var isStored: Bool { isDurable && owner == nil }
 
   // MARK: Messages
@@ -101,7 +103,8 @@ final class BrokerQueue {
     ready.append(consumer)
   }
 
-  /// Cancels a consumer. The array shrinks once half of it is cancelled, so that removing all takes linear time.
+  /// Cancels a consumer. The array shrinks once half of it is cancelled, so that removing all takes
+  /// linear time.
   func remove(_ consumer: BrokerConsumer) {
     guard !consumer.isCancelled else { return }
     consumer.isCancelled = true

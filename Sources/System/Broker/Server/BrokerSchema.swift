@@ -39,7 +39,8 @@ enum BrokerSchema {
     from: [
       // Each queue knows its messages by their numbers, so a message is one row in one tree.
       "DROP INDEX messages_by_queue;",
-      // Bindings lead to exchanges, too, and differ in their arguments. Four zero bytes are an empty table.
+      // Bindings lead to exchanges, too, and differ in their arguments. Four zero bytes are an
+      // empty table.
       """
       ALTER TABLE exchanges ADD COLUMN arguments BLOB;
       ALTER TABLE messages ADD COLUMN priority SMALLINT NOT NULL DEFAULT 0;

@@ -1,5 +1,5 @@
-/// A change of the durable state. Applying it twice has the effect of applying it once, since a commit
-/// that seems to have failed may have succeeded.
+/// A change of the durable state. Applying it twice has the effect of applying it once, since a
+/// commit that seems to have failed may have succeeded.
 enum BrokerChange: Sendable {
   case insert(id: Int64, queue: String, expires: Int64, BrokerMessage)
   case delete(id: Int64)
@@ -183,8 +183,8 @@ struct BrokerTables {
     return state
   }
 
-  /// Reads messages in order until they have `maximum` bytes, but at least one. A message is nil when
-  /// its row is missing or cannot be sent.
+  /// Reads messages in order until they have `maximum` bytes, but at least one. A message is nil
+  /// when its row is missing or cannot be sent.
   func messages(_ ids: [Int64], bytes maximum: Int) async throws(DatabaseError) -> [(
     id: Int64, message: BrokerMessage?
   )] {

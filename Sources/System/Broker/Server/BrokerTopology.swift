@@ -1,5 +1,5 @@
-/// The exchanges, queues and bindings, by their rules. Durable ones are journaled. Used on the broker's
-/// actor.
+/// The exchanges, queues and bindings, by their rules. Durable ones are journaled. Used on the
+/// broker's actor.
 final class BrokerTopology {
   private let journal: BrokerJournal
   private var exchanges: [String: Exchange] = [:]
@@ -175,7 +175,8 @@ final class BrokerTopology {
     )
   }
 
-  /// Serves `queue.declare`, unless it is passive. `newName` names a queue for which the client gives no name.
+  /// Serves `queue.declare`, unless it is passive. `newName` names a queue for which the client
+  /// gives no name.
   func declare(
     _ declaration: AMQPMethod.QueueDeclaration, for connection: Int, newName: () -> String
   ) throws(AMQPError) -> BrokerQueue {
@@ -273,7 +274,8 @@ final class BrokerTopology {
     if isStored(exchange, binding.destination) { journal.append(.bind(exchange: source, binding)) }
   }
 
-  /// Serves `queue.unbind` and `exchange.unbind`. A binding that does not exist is no error, nor is a missing end.
+  /// Serves `queue.unbind` and `exchange.unbind`. A binding that does not exist is no error, nor is
+  /// a missing end.
   func unbind(_ binding: Binding, from source: String, for connection: Int) throws(AMQPError) {
     try checkEnds(binding, source)
     guard let exchange = exchanges[source], exists(binding.destination) else { return }
@@ -322,7 +324,8 @@ final class BrokerTopology {
 
   // MARK: Routing
 
-  /// The queues that get a message, each once. It follows each exchange once, however they are bound to each other.
+  /// The queues that get a message, each once. It follows each exchange once, however they are
+  /// bound to each other.
   func route(_ routing: Routing, from first: Exchange) -> [BrokerQueue] {
     if first.name.isEmpty {
       if routing.moreKeys.isEmpty { return queues[routing.key].map { [$0] } ?? [] }

@@ -1,8 +1,8 @@
-/// The header `x-death` of a message, as RabbitMQ writes it: one entry for each queue and reason, the latest
-/// first.
+/// The header `x-death` of a message, as RabbitMQ writes it: one entry for each queue and reason,
+/// the latest first.
 struct Deaths {
-  /// The latest deaths are kept. Without this bound, a chain of queues takes quadratic time, since each death
-  /// reads and writes all earlier ones.
+  /// The latest deaths are kept. Without this bound, a chain of queues takes quadratic time, since
+  /// each death reads and writes all earlier ones.
   static let maximumCount = 64
 
   private var tables: [AMQPTable] = []
@@ -44,8 +44,9 @@ struct Deaths {
     }
   }
 
-  /// Whether a message that is routed to a queue now is in a cycle: it has died in that queue before, and
-  /// no client has rejected it since. Such a message is dropped. This is RabbitMQ's rule, for each target.
+  /// Whether a message that is routed to a queue now is in a cycle: it has died in that queue
+  /// before, and no client has rejected it since. Such a message is dropped. This is RabbitMQ's
+  /// rule, for each target.
   func isCycle(to queue: String) -> Bool {
     guard let last = tables.firstIndex(where: { $0["queue"]?.text == queue }) else { return false }
     return tables[...last].allSatisfy { $0["reason"]?.text != DeathReason.rejected.rawValue }
@@ -61,12 +62,14 @@ struct Deaths {
 }
 
 extension BrokerMessage {
-  /// The dead letter of a message for its queue's dead-letter exchange, its deaths, and how it is routed.
+  /// The dead letter of a message for its queue's dead-letter exchange, its deaths, and how it is
+  /// routed.
   func deadLetter(from queue: BrokerQueue, because reason: DeathReason, to exchange: String, at seconds: UInt64) -> (
     letter: BrokerMessage, deaths: Deaths, routing: Routing
   ) {
     var reader = AMQPReader(properties[...])
-    // Properties are parsed when they are published, so only a row that was changed since is malformed.
+    // Properties are parsed when they are published, so only a row that was changed since is
+    // malformed.
     var known = (try? AMQPProperties(&reader)) ?? AMQPProperties()
     // The keys of the header BCC stay hidden: it is not in the message any more.
     let shownKeys = known.headers.flatMap { try? Self.moreKeys($0) } ?? []
@@ -98,7 +101,8 @@ extension BrokerMessage {
     )
   }
 
-  /// The encoded properties. They have to fit one frame: older deaths are removed first, then all other headers.
+  /// The encoded properties. They have to fit one frame: older deaths are removed first, then all
+  /// other headers.
   private static func fit(
     _ known: inout AMQPProperties, _ deaths: Deaths, _ death: Deaths.Death, _ size: Int
   ) -> [UInt8] {
@@ -119,9 +123,9 @@ extension BrokerMessage {
     return known.bytes
   }
 
-  /// The properties for a connection with a certain size of frames. A client with smaller frames than the
-  /// publisher may get the message without its headers, but with their size. A message that has returned to a
-  /// quorum queue has the number of its returns in `x-delivery-count`.
+  /// The properties for a connection with a certain size of frames. A client with smaller frames
+  /// than the publisher may get the message without its headers, but with their size. A message
+  /// that has returned to a quorum queue has the number of its returns in `x-delivery-count`.
   func properties(frameMax: Int, returns: UInt16 = 0) -> [UInt8] {
     if returns == 0, properties.count <= frameMax - AMQPFramingError.headerOverhead { return properties }
     var reader = AMQPReader(properties[...])
@@ -137,7 +141,8 @@ extension BrokerMessage {
     return known.bytes
   }
 
-  /// The header that replaces headers that do not fit a frame. Its value is the size of the properties in bytes.
+  /// The header that replaces headers that do not fit a frame. Its value is the size of the
+  /// properties in bytes.
   static let omission = "x-parley-omitted"
   private static let maximumHeader = AMQPParser.maximumFrame - AMQPFramingError.headerOverhead
 }

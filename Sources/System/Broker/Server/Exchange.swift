@@ -56,8 +56,8 @@ struct ExchangeProperties: Hashable, Sendable {
   var alternate: String?
 }
 
-/// An exchange and its bindings. Adding and removing a binding takes constant time. Used on the broker's
-/// actor.
+/// An exchange and its bindings. Adding and removing a binding takes constant time. Used on the
+/// broker's actor.
 final class Exchange {
   let properties: ExchangeProperties
   /// The destinations in the order of their first bindings. They get messages in this order.
@@ -161,8 +161,8 @@ final class Exchange {
   }
 }
 
-/// Patterns of topic exchanges: words between dots, where `*` matches one word and `#` any number of words
-/// (AMQP 0-9-1 §3.1.3.3).
+/// Patterns of topic exchanges: words between dots, where `*` matches one word and `#` any number
+/// of words (AMQP 0-9-1 §3.1.3.3).
 enum Topic {
   /// An empty key has no words, as in RabbitMQ.
   static func words(_ key: String) -> [Substring] {

@@ -41,8 +41,8 @@ final class MessageLedger {
     return nextID
   }
 
-  /// Adds a message to a queue. Returns whether it will be on the disk. `isInstant` is for a message whose
-  /// lifetime is 0.
+  /// Adds a message to a queue. Returns whether it will be on the disk. `isInstant` is for a
+  /// message whose lifetime is 0.
   func add(_ message: BrokerMessage, to queue: BrokerQueue, expires: Int64, isInstant: Bool) -> Bool {
     let isDurable = message.isPersistent && queue.isStored
     let id = newID()
@@ -114,7 +114,8 @@ final class MessageLedger {
     }
   }
 
-  /// Puts a body that was read from the disk back into its queue. Returns false when it is not missing there.
+  /// Puts a body that was read from the disk back into its queue. Returns false when it is not
+  /// missing there.
   @discardableResult
   func pageIn(_ id: Int64, _ message: BrokerMessage, to queue: BrokerQueue) -> Bool {
     guard queue.contents.pageIn(id, message) else { return false }

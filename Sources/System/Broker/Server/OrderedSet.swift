@@ -1,4 +1,5 @@
-/// A set that keeps the order of insertion. All operations take amortized constant time, but for `elements`.
+/// A set that keeps the order of insertion. All operations take amortized constant time, but for
+/// `elements`.
 struct OrderedSet<Element: Hashable & Sendable>: Sendable {
   /// nil where an element was removed. At most half of the places are nil, or 16.
   private var places: [Element?] = []

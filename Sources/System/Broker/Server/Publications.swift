@@ -1,7 +1,7 @@
 import Environment
 
-/// Serves `basic.publish`: routes messages, adds them to queues, and confirms them. Used on the broker's
-/// actor.
+/// Serves `basic.publish`: routes messages, adds them to queues, and confirms them. Used on the
+/// broker's actor.
 struct Publications {
   let journal: BrokerJournal
   let topology: BrokerTopology
@@ -69,7 +69,8 @@ struct Publications {
       .basicReturn(code: 312, text: "NO_ROUTE", exchange: message.exchange, routingKey: message.routingKey), message)
   }
 
-  /// Adds the messages of a transaction to their queues. Returns false when one of them is full and refuses.
+  /// Adds the messages of a transaction to their queues. Returns false when one of them is full and
+  /// refuses.
   func commit(_ transaction: ChannelTransaction, _ channel: BrokerChannel) -> Bool {
     var isComplete = true
     for publication in transaction.publications {
@@ -80,7 +81,8 @@ struct Publications {
     return isComplete
   }
 
-  /// Adds a message to queues. It is refused when one of them refuses it, and stored when one of them stores it.
+  /// Adds a message to queues. It is refused when one of them refuses it, and stored when one of
+  /// them stores it.
   private func add(
     _ message: BrokerMessage, to queues: [BrokerQueue], _ lifetime: Milliseconds?, _ client: BrokerConnection
   ) -> QueueDispatcher.Admission {

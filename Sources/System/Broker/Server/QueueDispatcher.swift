@@ -1,10 +1,10 @@
 import Environment
 
-/// Moves messages through queues: to consumers in order and in turn, to dead-letter exchanges, and out
-/// when they expire or a queue is too long. Used on the broker's actor.
+/// Moves messages through queues: to consumers in order and in turn, to dead-letter exchanges, and
+/// out when they expire or a queue is too long. Used on the broker's actor.
 ///
-/// A change in one queue can cause changes in others: clients choose which dead letters go where, in
-/// chains of any length and in circles. So the dispatcher keeps a list of due work in place of a
+/// A change in one queue can cause changes in others: clients choose which dead letters go where,
+/// in chains of any length and in circles. So the dispatcher keeps a list of due work in place of a
 /// recursion, a message has left its queue before it is passed on, and long work is done in shares.
 final class QueueDispatcher {
   /// Something to do for a queue.
@@ -81,14 +81,16 @@ final class QueueDispatcher {
     return isDurable ? .stored : .kept
   }
 
-  /// Delivers a queue's messages and enforces its limits. When called from within, it is done later in the turn.
+  /// Delivers a queue's messages and enforces its limits. When called from within, it is done later
+  /// in the turn.
   func dispatch(_ queue: BrokerQueue) {
     guard !queue.isDue else { return }
     queue.isDue = true
     run(.serve(queue))
   }
 
-  /// Removes a delivery that died from its queue. It stays on the disk until its dead letters are there.
+  /// Removes a delivery that died from its queue. It stays on the disk until its dead letters are
+  /// there.
   func bury(_ delivery: BrokerDelivery, because reason: DeathReason) {
     run(.bury(delivery.queue, delivery.entry, reason))
   }
@@ -217,8 +219,8 @@ final class QueueDispatcher {
 
   // MARK: Deliveries
 
-  /// The consumer whose turn it is. A consumer without room waits at the limit that it has reached, so
-  /// that it is not asked again at each message.
+  /// The consumer whose turn it is. A consumer without room waits at the limit that it has reached,
+  /// so that it is not asked again at each message.
   private func nextConsumer(of queue: BrokerQueue) -> BrokerConsumer? {
     while let consumer = queue.ready.removeFirst() {
       guard let limit = consumer.limit else {
@@ -309,7 +311,8 @@ final class QueueDispatcher {
     queue.rules.deadLetterExchange.flatMap { topology.exchange($0) }
   }
 
-  /// Pays for a death. Returns false while dead letters have to wait: a fanout exchange can make many out of one.
+  /// Pays for a death. Returns false while dead letters have to wait: a fanout exchange can make
+  /// many out of one.
   private func spend(_ share: inout Int, on queue: BrokerQueue) -> Bool {
     guard share > 0 else { return false }
     guard deadLetterExchange(of: queue) != nil else {
@@ -330,8 +333,8 @@ final class QueueDispatcher {
     ledger.forget(entry)
   }
 
-  /// Routes a message to its queue's dead-letter exchange. The commit that removes the message from its
-  /// queue stores the dead letters.
+  /// Routes a message to its queue's dead-letter exchange. The commit that removes the message from
+  /// its queue stores the dead letters.
   private func deadLetter(_ message: BrokerMessage, of queue: BrokerQueue, because reason: DeathReason) {
     guard let exchange = deadLetterExchange(of: queue) else { return }
     let (letter, deaths, routing) = message.deadLetter(

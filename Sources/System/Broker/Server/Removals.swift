@@ -33,7 +33,8 @@ struct Removals {
     topology.removeName(of: queue)
     owner?.ownedQueues.remove(queue.name)
     _ = ledger.purge(queue)
-    // Deliveries that are not settled leave the disk with it: another queue of its name must not find them.
+    // Deliveries that are not settled leave the disk with it: another queue of its name must not
+    // find them.
     for id in queue.unsettled.sorted() { journal.append(.delete(id: id)) }
     queue.unsettled = []
     topology.removeBindings(of: queue)

@@ -92,7 +92,8 @@ struct Settlements {
     }
   }
 
-  /// Uses the room that settled deliveries make: for their consumers, and under the limits that consumers share.
+  /// Uses the room that settled deliveries make: for their consumers, and under the limits that
+  /// consumers share.
   private func dispatch(after deliveries: [BrokerDelivery], _ channel: BrokerChannel) {
     var last: BrokerQueue?
     for delivery in deliveries where delivery.queue !== last {

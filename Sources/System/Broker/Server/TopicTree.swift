@@ -1,8 +1,9 @@
-/// The patterns of a topic exchange as a tree of words (a trie), so that a routing key is not compared with every
-/// pattern.
+/// The patterns of a topic exchange as a tree of words (a trie), so that a routing key is not
+/// compared with every pattern.
 ///
-/// A match follows all matching nodes at once. It takes at most the number of words times the number of nodes that
-/// they reach. Both are bounded, since keys and patterns have at most 255 bytes.
+/// A match follows all matching nodes at once. It takes at most the number of words times the
+/// number of nodes that they reach. Both are bounded, since keys and patterns have at most 255
+/// bytes.
 struct TopicTree: Sendable {
   private struct Node: Sendable {
     var parent = 0
@@ -73,7 +74,8 @@ struct TopicTree: Sendable {
   /// The patterns that match a key, in unspecified order.
   func patterns(matching words: [Substring]) -> [String] {
     var places: [Int] = []
-    // A `#` is reached from itself and from its parent. Every other node is reached from its parent alone.
+    // A `#` is reached from itself and from its parent. Every other node is reached from its parent
+    // alone.
     var hashes: Set<Int> = []
     /// Adds a node, and those that are reached from it without a word.
     func reach(_ place: Int) {

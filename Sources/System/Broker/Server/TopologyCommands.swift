@@ -1,7 +1,7 @@
 import Environment
 
-/// Serves methods that change exchanges, queues or bindings. The answers say that the change is on the
-/// disk, so they wait for the commit. Used on the broker's actor.
+/// Serves methods that change exchanges, queues or bindings. The answers say that the change is on
+/// the disk, so they wait for the commit. Used on the broker's actor.
 struct TopologyCommands {
   let environment: Environment
   let topology: BrokerTopology

@@ -2,8 +2,8 @@ extension ConsoleText {
   /// The script of the page.
   static let script = connectionScript + "\n" + viewScript
 
-  /// Requests, the socket, and the state of the conversations. The script handles the few packets of
-  /// Socket.IO that the page needs itself.
+  /// Requests, the socket, and the state of the conversations. The script handles the few packets
+  /// of Socket.IO that the page needs itself.
   private static let connectionScript = #"""
     'use strict';
     const $ = id => document.getElementById(id);

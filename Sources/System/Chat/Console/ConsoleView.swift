@@ -62,7 +62,8 @@ extension ConsoleText {
       showPeople();
       showTools();
       showMessages();
-      // On a narrow screen the list and the conversation replace each other, and take the focus with them.
+      // On a narrow screen the list and the conversation replace each other, and take the focus
+      // with them.
       const focused = document.activeElement;
       if (focused !== document.body && focused.offsetParent) return;
       if (person) $('title').focus();

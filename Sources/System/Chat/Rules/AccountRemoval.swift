@@ -1,10 +1,10 @@
-/// The end of an account, within one transaction: its user leaves all contacts and groups for good. The
-/// messages stay, under the name that the user had.
+/// The end of an account, within one transaction: its user leaves all contacts and groups for good.
+/// The messages stay, under the name that the user had.
 struct AccountRemoval {
   let tables: ChatTables
 
-  /// Removes a deleted account and returns what the others are told. Nil when there is nothing to tell, as
-  /// for an account that was removed before.
+  /// Removes a deleted account and returns what the others are told. Nil when there is nothing to
+  /// tell, as for an account that was removed before.
   func remove(_ account: AccountID) async throws -> PublishedAt? {
     guard let user = try await tables.users.remove(account) else { return nil }
     let publications = try await leaveContacts(user) + leaveGroups(user)

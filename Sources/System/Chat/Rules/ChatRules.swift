@@ -48,7 +48,8 @@ struct OutgoingMessage: Sendable {
 }
 
 extension ConversationID {
-  /// Reads `recipient_id` and `is_group` of an event, which has the shape of its row in `ChatEventTable`.
+  /// Reads `recipient_id` and `is_group` of an event, which has the shape of its row in
+  /// `ChatEventTable`.
   init(recipientOf data: JSONValue, from sender: UserNumber) {
     let recipient = data["recipient_id"]!.int!
     let isGroup = data["is_group"]?.bool ?? false

@@ -10,8 +10,8 @@ public enum ContactStatus: String, Sendable, CaseIterable {
 public struct Contact: Hashable, Sendable {
   /// The status.
   public private(set) var status: ContactStatus
-  /// The user who asked; only the other may accept. After a friendship is ended or a block is lifted, the
-  /// other side counts as the one who asked.
+  /// The user who asked; only the other may accept. After a friendship is ended or a block is
+  /// lifted, the other side counts as the one who asked.
   private(set) var asker: UserNumber
   /// The user who blocked the other; only this user may lift the block.
   private(set) var blocker: UserNumber?

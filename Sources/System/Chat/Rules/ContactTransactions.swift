@@ -2,7 +2,8 @@
 struct ContactTransactions {
   let tables: ChatTables
 
-  /// Asks `other` to be a contact, or accepts when `other` has asked. Returns the relation before and after.
+  /// Asks `other` to be a contact, or accepts when `other` has asked. Returns the relation before
+  /// and after.
   func add(by user: UserNumber, to other: UserNumber) async throws -> (before: Contact?, after: Contact) {
     for person in [user, other] where try await tables.users.isRemoved(person) { throw ChatRefusal.userRemoved }
     let before = try await tables.contacts.contact(user, other)
@@ -39,7 +40,8 @@ struct ContactTransactions {
     return ListedUser(number: number, username: number == holder?.number ? holder!.username : name)
   }
 
-  /// The contact of `user` with a name, or else a deleted user of that name with whom they have talked.
+  /// The contact of `user` with a name, or else a deleted user of that name with whom they have
+  /// talked.
   func correspondent(called name: String, holder: ChatUser?, of user: UserNumber) async throws -> UserNumber {
     let contact = try await tables.users.user(called: name, holder: holder?.number) { other in
       try await tables.contacts.contact(user, other) != nil

@@ -20,8 +20,8 @@ struct MessageTransactions {
     }
   }
 
-  /// Stores a message as the next of its conversation. The same `clientID` from the same sender returns
-  /// the first message again and stores nothing.
+  /// Stores a message as the next of its conversation. The same `clientID` from the same sender
+  /// returns the first message again and stores nothing.
   func store(
     _ outgoing: OutgoingMessage, from sender: UserNumber, at now: String
   ) async throws -> (message: ChatMessage, isNew: Bool) {
@@ -42,8 +42,8 @@ struct MessageTransactions {
     return (message, true)
   }
 
-  /// The messages that were published at the positions in `(position, last]`, in order, each with the
-  /// participants when it was stored.
+  /// The messages that were published at the positions in `(position, last]`, in order, each with
+  /// the participants when it was stored.
   func stored(after position: Position, through last: Position) async throws(DatabaseError) -> [StoredMessage] {
     var result: [StoredMessage] = []
     for (message, conversation, senderName) in try await tables.messages.stored(after: position, through: last) {

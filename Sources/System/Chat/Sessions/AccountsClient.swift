@@ -1,7 +1,8 @@
 import Environment
 
 /// A client of the User Service's endpoints for services. All methods throw `ChatRefusal`:
-/// `.unavailable(.userService)` when the User Service does not answer, fails, or refuses the service token.
+/// `.unavailable(.userService)` when the User Service does not answer, fails, or refuses the
+/// service token.
 struct AccountsClient: Sendable {
   /// An account of the User Service.
   struct Account: Sendable {
@@ -36,8 +37,8 @@ struct AccountsClient: Sendable {
     return try account(answer)
   }
 
-  /// Logs in and starts a session. When the first attempt is not answered, the second one takes a new
-  /// session id: the first session may exist, but nobody knows its id.
+  /// Logs in and starts a session. When the first attempt is not answered, the second one takes a
+  /// new session id: the first session may exist, but nobody knows its id.
   func login(
     _ user: String, _ password: String, address: String
   ) async throws -> (session: ChatSessionID, account: Account) {
@@ -82,8 +83,8 @@ struct AccountsClient: Sendable {
     return id
   }
 
-  /// A page of the accounts that were deleted after the event `id`, oldest first; empty at the end. From 0
-  /// on the pages list all deletions that there ever were.
+  /// A page of the accounts that were deleted after the event `id`, oldest first; empty at the end.
+  /// From 0 on the pages list all deletions that there ever were.
   func deletedAccounts(after id: Int64) async throws -> [(event: Int64, account: AccountID)] {
     let answer = try await ask("deleted-users", ["after": .int(id)]).body()
     guard let users = answer["users"]?.array else { throw Self.unavailable }
@@ -103,8 +104,8 @@ struct AccountsClient: Sendable {
 
   // MARK: Requests
 
-  /// An answer with a status that means something to the Chat Service: 2xx, 400, 404, 429, or 401 to a
-  /// password or token.
+  /// An answer with a status that means something to the Chat Service: 2xx, 400, 404, 429, or 401
+  /// to a password or token.
   private struct Answer {
     let status: Int
     let json: JSONValue
@@ -130,8 +131,8 @@ struct AccountsClient: Sendable {
     return Account(id: AccountID(id), username: username, askAgainAfter: askAgainAfter)
   }
 
-  /// Asks a question, which changes nothing and so may be repeated: the User Service may have closed the
-  /// kept connection before the request was sent.
+  /// Asks a question, which changes nothing and so may be repeated: the User Service may have
+  /// closed the kept connection before the request was sent.
   private func ask(_ endpoint: String, _ body: JSONValue) async throws -> Answer {
     try await withRetry { try await post(endpoint, body) }
   }

@@ -1,8 +1,8 @@
 import Environment
 import Synchronization
 
-/// The sockets of a session, in the order in which they were added. Adding, finding and removing take
-/// constant time.
+/// The sockets of a session, in the order in which they were added. Adding, finding and removing
+/// take constant time.
 struct SocketRegister: Sendable {
   private var places: [SocketID: Int64] = [:]
   private var next: Int64 = 0
@@ -22,12 +22,12 @@ struct SocketRegister: Sendable {
 
 /// The known sessions and their leases.
 ///
-/// Any actor reads the book without waiting, so a lease is checked at the instant at which it is relied on. Only
-/// `SessionDirectory` writes. A mutex guards the book: the actors of a node run on one executor, so the mutex is
-/// free, and costs less than a nanosecond.
+/// Any actor reads the book without waiting, so a lease is checked at the instant at which it is
+/// relied on. Only `SessionDirectory` writes. A mutex guards the book: the actors of a node run on
+/// one executor, so the mutex is free, and costs less than a nanosecond.
 final class SessionBook: Sendable {
-  /// The time for which a session may be used after it was last known to exist. The contract allows 5 s; the
-  /// rest is for closing the sockets.
+  /// The time for which a session may be used after it was last known to exist. The contract allows
+  /// 5 s; the rest is for closing the sockets.
   static let lease: Duration = .milliseconds(4500)
   /// The interval at which `SessionDirectory` closes the sockets of sessions without a lease.
   static let doubtInterval: Duration = .milliseconds(250)
@@ -36,11 +36,12 @@ final class SessionBook: Sendable {
     let user: ChatUser
     /// The time of the latest question that the User Service answered.
     var verifiedAt: Instant
-    /// The time after `verifiedAt` at which a session in use must be asked about again, so that it does not
-    /// expire at the User Service.
+    /// The time after `verifiedAt` at which a session in use must be asked about again, so that it
+    /// does not expire at the User Service.
     let askAgainAfter: Duration?
     var sockets = SocketRegister()
-    /// Whether events were missed since `verifiedAt`. Then the lease of all sessions does not cover this one.
+    /// Whether events were missed since `verifiedAt`. Then the lease of all sessions does not cover
+    /// this one.
     var isDoubtful = false
 
     /// Whether a session in use must be asked about at `now`.
@@ -90,7 +91,7 @@ final class SessionBook: Sendable {
     }
   }
 
-  /// Whether the search for sessions without a lease is overdue. Then the node stood still, and sockets may be
-  /// open that should be closed.
+  /// Whether the search for sessions without a lease is overdue. Then the node stood still, and
+  /// sockets may be open that should be closed.
   var isLate: Bool { update { pages, now in now - pages.doubtedAt > Self.doubtInterval + .milliseconds(50) } }
 }

@@ -2,12 +2,12 @@ import Environment
 
 /// A cache of sessions, which belong to the User Service. An ended session is removed at once.
 ///
-/// A cached session may be used only under a *lease*. Once a second the directory asks for the id of the
-/// latest session event. When the stream of events has reached that id, every session that had ended at the
-/// time of the question is known here, and the lease starts again at that time. When the lease runs out, the
-/// sockets of the sessions are closed. So no ended session is used for longer than the contract's 5 s,
-/// whatever has failed. While events do not arrive but questions are answered, the directory asks about each
-/// session that has sockets before its lease runs out.
+/// A cached session may be used only under a *lease*. Once a second the directory asks for the id
+/// of the latest session event. When the stream of events has reached that id, every session that
+/// had ended at the time of the question is known here, and the lease starts again at that time.
+/// When the lease runs out, the sockets of the sessions are closed. So no ended session is used for
+/// longer than the contract's 5 s, whatever has failed. While events do not arrive but questions
+/// are answered, the directory asks about each session that has sockets before its lease runs out.
 actor SessionDirectory {
   /// Sessions in the cache. A full cache drops all sessions without sockets.
   static let maximumIdle = 50_000
@@ -25,8 +25,8 @@ actor SessionDirectory {
   private let serialExecutor: ActorExecutor
   /// The cached sessions. Other actors read it without waiting.
   nonisolated let book: SessionBook
-  /// Sessions that callers are asking about: the number of callers, and the number of events since then that
-  /// ended the session.
+  /// Sessions that callers are asking about: the number of callers, and the number of events since
+  /// then that ended the session.
   private var pending: [ChatSessionID: (askers: Int, endings: Int)] = [:]
   /// The id of the latest event of the stream.
   private var position: Int64?
@@ -42,8 +42,8 @@ actor SessionDirectory {
 
   nonisolated var unownedExecutor: UnownedSerialExecutor { serialExecutor.unowned }
 
-  /// Removes accounts that were deleted after the event `lastRemoval` and publishes the changes through
-  /// `onRemoval`. `onEnd` closes sockets whose session has ended.
+  /// Removes accounts that were deleted after the event `lastRemoval` and publishes the changes
+  /// through `onRemoval`. `onEnd` closes sockets whose session has ended.
   init(
     _ environment: Environment, _ accounts: AccountsClient, _ database: Database,
     planted: PlantedBugs = PlantedBugs(), lastRemoval: Int64 = 0,
@@ -107,7 +107,8 @@ actor SessionDirectory {
     }
   }
 
-  /// The user of an account; nil when the account is known to be deleted. A new account gets a number.
+  /// The user of an account; nil when the account is known to be deleted. A new account gets a
+  /// number.
   func chatUser(_ account: AccountsClient.Account) async throws -> ChatUser? {
     let number = try await database.transaction {
       try await ChatTables($0).users.number(of: account.id, username: account.username)
@@ -160,8 +161,8 @@ actor SessionDirectory {
     await onEnd(ended.sockets.inOrder, "the session has ended")
   }
 
-  /// Closes the sockets of all sessions without a lease. The sessions stay in the book, since nobody has
-  /// ended them: what still arrives for them is refused as unavailable.
+  /// Closes the sockets of all sessions without a lease. The sessions stay in the book, since
+  /// nobody has ended them: what still arrives for them is refused as unavailable.
   func doubtAll() async {
     let doubted = book.update { pages, now in
       pages.doubtedAt = now
@@ -218,8 +219,8 @@ actor SessionDirectory {
     positionChanged.open()
   }
 
-  /// Removes the accounts that were deleted since the last call, also while this service was down. When it
-  /// throws, the stream is opened again and calls it first.
+  /// Removes the accounts that were deleted since the last call, also while this service was down.
+  /// When it throws, the stream is opened again and calls it first.
   private func removeAccounts() async throws {
     while case let deleted = try await accounts.deletedAccounts(after: lastRemoval),
       let last = deleted.last?.event, last > lastRemoval
@@ -246,8 +247,8 @@ actor SessionDirectory {
     recheckSoon()
   }
 
-  /// Asks again about doubtful sessions, and about those with sockets whose latest knowledge is old or which
-  /// would expire at the User Service.
+  /// Asks again about doubtful sessions, and about those with sockets whose latest knowledge is old
+  /// or which would expire at the User Service.
   private func recheckSoon() {
     guard rechecks == 0 else { return }
     let ids = book.update { pages, now in
@@ -262,8 +263,8 @@ actor SessionDirectory {
     }
   }
 
-  /// Asks about one lane's share of the sessions. When a question fails, the rest is left for the next time;
-  /// sessions whose lease runs out before are closed.
+  /// Asks about one lane's share of the sessions. When a question fails, the rest is left for the
+  /// next time; sessions whose lease runs out before are closed.
   private func recheck(_ ids: [ChatSessionID], from lane: Int) async {
     defer { rechecks -= 1 }
     for id in stride(from: lane, to: ids.count, by: Self.maximumRechecks).map({ ids[$0] })

@@ -1,5 +1,5 @@
-/// The schema of the chat database. Accounts and passwords belong to the User Service; here a user has a
-/// number and a name.
+/// The schema of the chat database. Accounts and passwords belong to the User Service; here a user
+/// has a number and a name.
 enum ChatSchema {
   static let migrations = Migrations(
     DatabaseSchema([

@@ -1,5 +1,5 @@
-/// `chat_users`: the number and the latest known name of each account. `removed_users`: the accounts
-/// that are deleted. `followed_events`: how far the deletions are known.
+/// `chat_users`: the number and the latest known name of each account. `removed_users`: the
+/// accounts that are deleted. `followed_events`: how far the deletions are known.
 struct ChatUsersTable {
   private let connection: SQLSession
 
@@ -12,7 +12,8 @@ struct ChatUsersTable {
     let known = try await connection.first(
       "SELECT user_number, username FROM chat_users WHERE account_id = $1", .text(account.value)
     ) { (UserNumber($0.int(0)), $0.text(1)) }
-    // Most accounts are known under the same name: then nothing is written and no commit is awaited.
+    // Most accounts are known under the same name: then nothing is written and no commit is
+    // awaited.
     if let (number, name) = known {
       guard number.isStorable else {
         connection.setAside("chat_users", "\(number.value)")
@@ -41,8 +42,8 @@ struct ChatUsersTable {
 
   /// The user that a caller means by a name in one of their own lists.
   ///
-  /// The present holder of the name comes first; `holder` is nil when no account has the name. Otherwise it
-  /// is the newest user who had the name and is still in the list.
+  /// The present holder of the name comes first; `holder` is nil when no account has the name.
+  /// Otherwise it is the newest user who had the name and is still in the list.
   func user(
     called name: String, holder: UserNumber?, where isListed: (UserNumber) async throws -> Bool
   ) async throws -> UserNumber? {

@@ -1,5 +1,5 @@
-/// `chat_groups`: the names. `memberships`: one row for each stay of a user in a group, with the first
-/// and the last `seq` that it covers; `last_seq` is NULL for a present member.
+/// `chat_groups`: the names. `memberships`: one row for each stay of a user in a group, with the
+/// first and the last `seq` that it covers; `last_seq` is NULL for a present member.
 struct GroupsTable {
   private let connection: SQLSession
 
@@ -23,8 +23,8 @@ struct GroupsTable {
       """, .int(group.value), .int(user.value), .int(isAdmin ? 1 : 0), .int(sequence.value))
   }
 
-  /// Ends a membership: the user may read the messages up to `sequence`. When the last admin leaves,
-  /// the oldest member becomes admin.
+  /// Ends a membership: the user may read the messages up to `sequence`. When the last admin
+  /// leaves, the oldest member becomes admin.
   func leave(_ group: GroupID, _ user: UserNumber, after sequence: SequenceNumber) async throws(DatabaseError) {
     try await connection.execute(
       "UPDATE memberships SET last_seq = $3 WHERE group_id = $1 AND user_number = $2 AND last_seq IS NULL",

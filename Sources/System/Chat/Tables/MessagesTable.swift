@@ -45,8 +45,8 @@ struct MessagesTable {
     return nil
   }
 
-  /// The messages with an id in `(position, last]`, in the order of their ids, each with its conversation
-  /// and the present name of its sender.
+  /// The messages with an id in `(position, last]`, in the order of their ids, each with its
+  /// conversation and the present name of its sender.
   func stored(
     after position: Position, through last: Position
   ) async throws(DatabaseError) -> [(message: ChatMessage, conversation: ConversationID, senderName: String)] {
@@ -66,8 +66,8 @@ struct MessagesTable {
     }.compactMap { $0 }
   }
 
-  /// A page of the messages that a user may read, oldest first. In a group these are the messages that
-  /// were stored while the user was a member.
+  /// A page of the messages that a user may read, oldest first. In a group these are the messages
+  /// that were stored while the user was a member.
   func history(
     of conversation: ConversationID, for reader: UserNumber, _ page: MessagePage
   ) async throws(DatabaseError) -> [ChatMessage] {

@@ -21,8 +21,8 @@ struct PublicationsTable {
     ) { Position($0.int(0)) }!
   }
 
-  /// Stores publications under the next position. There must be at least one: an empty list would leave
-  /// the position to the next transaction.
+  /// Stores publications under the next position. There must be at least one: an empty list would
+  /// leave the position to the next transaction.
   func publish(_ publications: [Publication]) async throws(DatabaseError) -> PublishedAt {
     require(!publications.isEmpty, "nothing to publish")
     let position = try await lastPosition().next

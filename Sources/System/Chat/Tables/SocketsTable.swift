@@ -1,5 +1,5 @@
-/// `sockets`: one row for each connected socket. A user is online while there is a row, whatever was
-/// heard last. `connections`: the number of each user's latest connection to the User Server.
+/// `sockets`: one row for each connected socket. A user is online while there is a row, whatever
+/// was heard last. `connections`: the number of each user's latest connection to the User Server.
 struct SocketsTable {
   private let connection: SQLSession
 
@@ -14,16 +14,16 @@ struct SocketsTable {
     return isFirst
   }
 
-  /// Removes a socket. Returns whether it was the user's last in its namespace; false when there is no
-  /// such row.
+  /// Removes a socket. Returns whether it was the user's last in its namespace; false when there is
+  /// no such row.
   func remove(_ socket: SocketID, of user: UserNumber) async throws(DatabaseError) -> Bool {
     let removed = try await connection.execute("DELETE FROM sockets WHERE socket_id = $1", .text(Self.key(socket)))
     guard removed == 1 else { return false }
     return try await !hasSocket(user, in: socket.namespace)
   }
 
-  /// Removes the sockets of earlier lives of this node, which ended with it, and stores a departure for
-  /// each user who was available on one.
+  /// Removes the sockets of earlier lives of this node, which ended with it, and stores a departure
+  /// for each user who was available on one.
   func removeAll(exceptOf life: String) async throws(DatabaseError) {
     try await connection.execute(
       """

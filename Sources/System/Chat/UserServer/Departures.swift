@@ -2,9 +2,9 @@ import Environment
 
 /// Tells the User Manager which users are no longer available.
 ///
-/// A departure is stored in the transaction that removes the user's last socket. Departures are told in
-/// order, and each is removed only after the User Manager has accepted it: a departure may be told twice, but
-/// is never lost.
+/// A departure is stored in the transaction that removes the user's last socket. Departures are
+/// told in order, and each is removed only after the User Manager has accepted it: a departure may
+/// be told twice, but is never lost.
 actor Departures {
   private static let retryInterval: Duration = .milliseconds(250)
 

@@ -72,8 +72,8 @@ public struct QueueUserServer: UserServerBackend {
   public func close() async { await client.close() }
 }
 
-/// The ids of the latest messages that were passed on. The User Manager publishes a message again when it
-/// did not hear the broker's confirmation.
+/// The ids of the latest messages that were passed on. The User Manager publishes a message again
+/// when it did not hear the broker's confirmation.
 private actor DeliveredMessages {
   private let serialExecutor: ActorExecutor
   /// A repeated message follows soon after the first.

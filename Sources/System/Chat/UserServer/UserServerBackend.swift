@@ -1,7 +1,7 @@
 import Environment
 
-/// The User Manager, as the User Server uses it. A call that returns was accepted and is not lost; a call
-/// that throws was not accepted.
+/// The User Manager, as the User Server uses it. A call that returns was accepted and is not lost;
+/// a call that throws was not accepted.
 public protocol UserServerBackend: Sendable {
   /// Tells that a user is available. `connection` grows with each connection of the user.
   func userIsAvailable(_ user: UserNumber, connection: ConnectionNumber) async throws
@@ -21,8 +21,8 @@ public struct UserServerDelivery: Sendable {
 
   init(_ fanOut: FanOut) { self.fanOut = fanOut }
 
-  /// Emits `session_message` to all sockets of `user` in `/users`. A message that is not an object is emitted
-  /// as `{"MESSAGE": message}`.
+  /// Emits `session_message` to all sockets of `user` in `/users`. A message that is not an object
+  /// is emitted as `{"MESSAGE": message}`.
   public func callAsFunction(_ user: UserNumber, _ message: JSONValue) async {
     let payload: JSONValue = message.members == nil ? ["MESSAGE": message] : message
     await fanOut.tell(RoomEvent(ChatEventTable.sessionMessage, payload, rooms: [ChatPayload.room(user)]))
@@ -45,7 +45,8 @@ struct UserServer: Sendable {
   let environment: Environment
   let userManager: any UserServerBackend
 
-  /// Sends a user's message to the session that the user serves. Returns its id once it is safely queued.
+  /// Sends a user's message to the session that the user serves. Returns its id once it is safely
+  /// queued.
   func send(_ data: JSONValue, from user: UserNumber) async throws -> String {
     let message = data["MESSAGE"]!
     guard message.bytes.count <= ChatRules.maximumContent else {

@@ -4,14 +4,15 @@ import Environment
 ///
 /// Transactions run at READ COMMITTED on a pool of connections. One that the server undoes because
 /// of others, or whose connection ends before COMMIT was sent, runs again. When the connection ends
-/// after that, the table `last_commits` tells on another one whether the transaction is durable; if it
-/// is not, it runs again.
+/// after that, the table `last_commits` tells on another one whether the transaction is durable; if
+/// it is not, it runs again.
 actor PostgresDatabase: RemoteDatabase {
   /// The most attempts at a transaction that conflicts with others.
   private static let maximumConflicts = 10
   /// The most attempts at a transaction whose connections end.
   private static let maximumLosses = 4
-  /// The rows of connections that have committed nothing for this time are removed from `last_commits`.
+  /// The rows of connections that have committed nothing for this time are removed from
+  /// `last_commits`.
   private static let memory: Duration = .seconds(3600)
 
   private let migrations: Migrations
@@ -186,8 +187,8 @@ actor PostgresDatabase: RemoteDatabase {
     let number: Int64?
   }
 
-  /// Returns whether a transaction is durable, once it is not open any more. Returns nil if no server
-  /// tells.
+  /// Returns whether a transaction is durable, once it is not open any more. Returns nil if no
+  /// server tells.
   private func isDurable(_ mark: CommitMark) async throws -> Bool? {
     var delays = Backoff()
     for _ in 0..<Self.maximumLosses {

@@ -14,7 +14,8 @@ struct PostgresOpening {
   let address: SocketAddress
   let deadline: Instant
 
-  /// Connects and logs in. As in libpq, `sslmode=prefer` tries again without TLS, and `allow` with it.
+  /// Connects and logs in. As in libpq, `sslmode=prefer` tries again without TLS, and `allow` with
+  /// it.
   func open() async throws -> Opened {
     var encryptions = options.encryptions[...]
     while true {
@@ -29,7 +30,8 @@ struct PostgresOpening {
     }
   }
 
-  /// Whether an attempt with TLS may succeed where one without it has failed, or the other way round.
+  /// Whether an attempt with TLS may succeed where one without it has failed, or the other way
+  /// round.
   private static func concernsEncryption(_ failure: PostgresFailure) -> Bool {
     switch failure {
     case .insecure: true
@@ -83,8 +85,8 @@ struct PostgresOpening {
       over: connection, to: address, options.url.encryption, in: environment, deadline: deadline)
   }
 
-  /// Asks the server to stop what a connection runs, on a connection of its own. Its key is a secret,
-  /// so it is encrypted if the connection is.
+  /// Asks the server to stop what a connection runs, on a connection of its own. Its key is a
+  /// secret, so it is encrypted if the connection is.
   func cancel(_ server: PostgresServer, encrypted: Bool) async throws {
     var connection = try await environment.network.connect(to: address, deadline: deadline)
     do {

@@ -38,7 +38,8 @@ actor PostgresPool {
 
   nonisolated var unownedExecutor: UnownedSerialExecutor { serialExecutor.unowned }
 
-  /// Makes a pool that runs on the executor of its database, so that calls between the two do not hop.
+  /// Makes a pool that runs on the executor of its database, so that calls between the two do not
+  /// hop.
   init(_ environment: Environment, _ options: PostgresOptions, on executor: ActorExecutor) {
     self.environment = environment
     self.options = options

@@ -2,8 +2,9 @@ import Environment
 
 /// One attempt at a transaction on a connection.
 ///
-/// At READ COMMITTED each statement reads what is committed when it begins. So BEGIN is sent with the
-/// first statement that locks or writes, and a transaction that only reads needs neither BEGIN nor COMMIT.
+/// At READ COMMITTED each statement reads what is committed when it begins. So BEGIN is sent with
+/// the first statement that locks or writes, and a transaction that only reads needs neither BEGIN
+/// nor COMMIT.
 final class PostgresTransaction: RemoteSession {
   /// How an attempt ended.
   enum Outcome {

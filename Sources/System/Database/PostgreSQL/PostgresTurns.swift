@@ -19,8 +19,8 @@ final class PostgresTurn: @unchecked Sendable {
   }
 }
 
-/// Transactions of a service whose tables have one owner. They run one at a time, as over SQLite, and
-/// those that wait meanwhile are committed together.
+/// Transactions of a service whose tables have one owner. They run one at a time, as over SQLite,
+/// and those that wait meanwhile are committed together.
 extension PostgresDatabase {
   /// The most transactions that are committed together. A failure of one makes all run again.
   private static let maximumTogether = 100
@@ -74,7 +74,8 @@ extension PostgresDatabase {
   }
 }
 
-/// The table `service_owners`: the process that uses the tables of a service which may have only one.
+/// The table `service_owners`: the process that uses the tables of a service which may have only
+/// one.
 ///
 /// Each transaction locks the row of its service. So a process that claims the tables waits for a
 /// transaction of the owner before it, whose later ones are refused.

@@ -56,8 +56,8 @@ extension ServiceDatabase {
     return model
   }
 
-  /// The tables in the order in which they were made, so that a table comes after those that it refers
-  /// to.
+  /// The tables in the order in which they were made, so that a table comes after those that it
+  /// refers to.
   private static func tables(of model: SQLConnection) throws(DatabaseError) -> [CheckedTable] {
     let names = try model.query(
       """

@@ -157,8 +157,8 @@ struct AMQPParser {
   /// Whether methods with content are accepted. A server accepts none before the login.
   var takesContent = true
 
-  /// The largest body to keep, in bytes. A larger one is left out: a client cannot choose what it is sent, and a
-  /// server refuses the publication alone (406), as RabbitMQ does.
+  /// The largest body to keep, in bytes. A larger one is left out: a client cannot choose what it
+  /// is sent, and a server refuses the publication alone (406), as RabbitMQ does.
   var maximumBody = Self.maximumBody
   private static let maximumOmitted = 1 << 40
 
@@ -175,7 +175,8 @@ struct AMQPParser {
   }
 
   /// Returns the next event, or nil when it is not complete.
-  /// - Throws: `AMQPError`. The connection is unusable after it. Code 0 stands for a wrong protocol header.
+  /// - Throws: `AMQPError`. The connection is unusable after it. Code 0 stands for a wrong protocol
+  ///   header.
   mutating func next() throws(AMQPError) -> Event? {
     if case .protocolHeader = state {
       guard buffer.count - start >= 8 else { return nil }

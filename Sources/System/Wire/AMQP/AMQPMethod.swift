@@ -1,4 +1,5 @@
-/// A method of AMQP 0-9-1 that the broker or the client supports. Other methods are refused with 540.
+/// A method of AMQP 0-9-1 that the broker or the client supports. Other methods are refused with
+/// 540.
 public enum AMQPMethod: Hashable, Sendable {
   case connectionStart(properties: AMQPTable, mechanisms: String, locales: String)
   case connectionStartOk(properties: AMQPTable, mechanism: String, response: [UInt8], locale: String)
@@ -8,7 +9,8 @@ public enum AMQPMethod: Hashable, Sendable {
   case connectionOpenOk
   case connectionClose(code: UInt16, text: String, classID: UInt16, methodID: UInt16)
   case connectionCloseOk
-  /// An extension of RabbitMQ: the broker is short of memory and does not read from this connection.
+  /// An extension of RabbitMQ: the broker is short of memory and does not read from this
+  /// connection.
   case connectionBlocked(reason: String)
   case connectionUnblocked
   /// An extension of RabbitMQ: a new password for a connection that is open.

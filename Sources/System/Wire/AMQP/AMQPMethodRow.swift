@@ -1,7 +1,7 @@
 /// A row of the table of methods: AMQP 0-9-1 with RabbitMQ's extensions (the specification's XML).
 ///
-/// The refusals, the documentation and the grammar of the simulated attackers use this table. A test
-/// compares the codec with it.
+/// The refusals, the documentation and the grammar of the simulated attackers use this table. A
+/// test compares the codec with it.
 public struct AMQPMethodRow: Sendable {
   /// The type of a field on the wire.
   public enum Field: Sendable, Hashable {

@@ -2,8 +2,8 @@ import Environment
 
 /// A value in a field table (AMQP 0-9-1 §4.2.5.5, with RabbitMQ's type letters).
 ///
-/// Clients of both dialects are understood: the letters that they write differently (`l` and `L`) have
-/// one meaning here.
+/// Clients of both dialects are understood: the letters that they write differently (`l` and `L`)
+/// have one meaning here.
 public enum AMQPValue: Hashable, Sendable {
   case boolean(Bool)
   case int8(Int8)
@@ -222,7 +222,8 @@ struct AMQPReader {
     case UInt8(ascii: "u"): return .uint16(try short())
     case UInt8(ascii: "I"): return .int32(Int32(bitPattern: try long()))
     case UInt8(ascii: "i"): return .uint32(try long())
-    // py-amqp writes `L` for the same type, as the specification's grammar has it. RabbitMQ reads both.
+    // py-amqp writes `L` for the same type, as the specification's grammar has it. RabbitMQ reads
+    // both.
     case UInt8(ascii: "l"), UInt8(ascii: "L"): return .int64(Int64(bitPattern: try longLong()))
     case UInt8(ascii: "f"): return .float(try long())
     case UInt8(ascii: "d"): return .double(try longLong())
@@ -298,15 +299,16 @@ struct AMQPWriter {
     bit += 1
   }
 
-  /// Writes a name or a property of at most 255 bytes. Longer ones are refused at the doors: by readers,
-  /// `AMQPMessage.checkFraming` and `QueueRules`, and when rows are read back.
+  /// Writes a name or a property of at most 255 bytes. Longer ones are refused at the doors: by
+  /// readers, `AMQPMessage.checkFraming` and `QueueRules`, and when rows are read back.
   mutating func shortString(_ text: String) {
     require(text.utf8.count <= Self.maximumShortString, "a short string of \(text.utf8.count) bytes")
     number(UInt8(text.utf8.count))
     bytes.append(utf8: text)
   }
 
-  /// Writes the text of an error. A text that quotes a long name is shortened, at the end of a character.
+  /// Writes the text of an error. A text that quotes a long name is shortened, at the end of a
+  /// character.
   mutating func replyText(_ text: String) {
     guard text.utf8.count > Self.maximumShortString else { return shortString(text) }
     let mark = "…"

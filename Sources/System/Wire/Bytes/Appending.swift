@@ -12,8 +12,8 @@ extension String {
 }
 
 extension [UInt8] {
-  /// Appends bytes of a connection to those that a parser has not taken yet, which begin at `start`.
-  /// Removes taken bytes when none or many are left, so that a parser takes linear time.
+  /// Appends bytes of a connection to those that a parser has not taken yet, which begin at
+  /// `start`. Removes taken bytes when none or many are left, so that a parser takes linear time.
   mutating func receive(_ bytes: [UInt8], after start: inout Int) {
     if start == count {
       self = bytes

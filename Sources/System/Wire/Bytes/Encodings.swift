@@ -129,7 +129,8 @@ public enum Base64URL {
   }
 }
 
-/// Percent-encoding in URLs and forms (RFC 3986 §2.1; WHATWG URL, application/x-www-form-urlencoded).
+/// Percent-encoding in URLs and forms (RFC 3986 §2.1; WHATWG URL,
+/// application/x-www-form-urlencoded).
 public enum PercentEncoding {
   /// Decodes one component; nil if an escape is invalid or the bytes are not UTF-8.
   public static func decode(_ bytes: some Collection<UInt8>, plusIsSpace: Bool) -> String? {

@@ -6,11 +6,12 @@ public enum Cryptography {
   /// Returns the SHA-256 digest (FIPS 180-4) of a message: 32 bytes.
   static func sha256(_ message: [UInt8]) -> [UInt8] { digest(message, EVP_sha256(), length: 32) }
 
-  /// Returns the SHA-1 digest (FIPS 180-4) of a message: 20 bytes. Only for the WebSocket handshake, which does not rely on
-  /// its strength (RFC 6455 §10.8).
+  /// Returns the SHA-1 digest (FIPS 180-4) of a message: 20 bytes. Only for the WebSocket
+  /// handshake, which does not rely on its strength (RFC 6455 §10.8).
   static func sha1(_ message: [UInt8]) -> [UInt8] { digest(message, EVP_sha1(), length: 20) }
 
-  /// Returns the MD5 digest (RFC 1321) of a message: 16 bytes. Only for PostgreSQL's older form of passwords; MD5 is broken.
+  /// Returns the MD5 digest (RFC 1321) of a message: 16 bytes. Only for PostgreSQL's older form of
+  /// passwords; MD5 is broken.
   static func md5(_ message: [UInt8]) -> [UInt8] { digest(message, EVP_md5(), length: 16) }
 
   private static func digest(_ message: [UInt8], _ algorithm: OpaquePointer?, length: Int) -> [UInt8] {
@@ -20,8 +21,8 @@ public enum Cryptography {
     }
   }
 
-  /// Derives 32 bytes from a password: PBKDF2 with HMAC-SHA-256 (RFC 8018 §5.2). Slow on purpose: call it in the compute
-  /// lane.
+  /// Derives 32 bytes from a password: PBKDF2 with HMAC-SHA-256 (RFC 8018 §5.2). Slow on purpose:
+  /// call it in the compute lane.
   static func pbkdf2(password: [UInt8], salt: [UInt8], rounds: Int) -> [UInt8] {
     [UInt8](unsafeUninitializedCapacity: 32) { output, count in
       let status = password.withUnsafeBytes { password in

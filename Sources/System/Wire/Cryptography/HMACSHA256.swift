@@ -4,15 +4,16 @@ import Synchronization
 
 /// HMAC-SHA-256 (RFC 2104) under one key, by OpenSSL.
 ///
-/// The context keeps the state of the key, to which each code returns, so it serves one caller at a time. A mutex guards
-/// it: one executor uses it, so the mutex is free, and costs less than a nanosecond. A code costs 1.3 times what it costs
-/// by OpenSSL's bare SHA-256, and a copy of the context for each code would cost 2.2 times
-/// (docs/decisions/0024-hmac-over-sha256.md).
+/// The context keeps the state of the key, to which each code returns, so it serves one caller at a
+/// time. A mutex guards it: one executor uses it, so the mutex is free, and costs less than a
+/// nanosecond. A code costs 1.3 times what it costs by OpenSSL's bare SHA-256, and a copy of the
+/// context for each code would cost 2.2 times (docs/decisions/0024-hmac-over-sha256.md).
 final class HMACSHA256: Sendable {
   /// Bytes of a code.
   static let length = 32
 
-  /// The sole owner of a context. Unchecked, since the compiler knows nothing of what a C pointer shares.
+  /// The sole owner of a context. Unchecked, since the compiler knows nothing of what a C pointer
+  /// shares.
   private struct Context: ~Copyable, @unchecked Sendable {
     let pointer: OpaquePointer
 

@@ -181,8 +181,8 @@ extension ByteWriter {
     append(bytes.extracting(start..<bytes.count))
   }
 
-  /// Returns the index of the first byte from `start` on that must be escaped. Tests eight bytes at once: `x - 1`
-  /// borrows into the top bit of a byte that is 0, and of few others.
+  /// Returns the index of the first byte from `start` on that must be escaped. Tests eight bytes at
+  /// once: `x - 1` borrows into the top bit of a byte that is 0, and of few others.
   private static func firstSpecial(_ bytes: Span<UInt8>, from start: Int) -> Int? {
     let ones: UInt64 = 0x0101_0101_0101_0101
     let raw = bytes.bytes

@@ -1,7 +1,8 @@
 import Environment
 
-/// JSON Web Tokens (RFC 7519) signed with HMAC-SHA-256 (`HS256`, RFC 7515). No other algorithm is accepted: verifiers that
-/// choose the algorithm by the token's `alg` have been a common vulnerability (RFC 8725 §2.1).
+/// JSON Web Tokens (RFC 7519) signed with HMAC-SHA-256 (`HS256`, RFC 7515). No other algorithm is
+/// accepted: verifiers that choose the algorithm by the token's `alg` have been a common
+/// vulnerability (RFC 8725 §2.1).
 ///
 /// ```swift
 /// let jwt = JWT(secrets: [secret])
@@ -9,7 +10,8 @@ import Environment
 /// let claims = try jwt.verify(token)
 /// ```
 struct JWT: Sendable {
-  /// The maximum length of a token in bytes. Longer ones are refused unread; Parley's have about 330.
+  /// The maximum length of a token in bytes. Longer ones are refused unread; Parley's have about
+  /// 330.
   static let maximumLength = 4096
 
   enum Failure: Error, Hashable {
@@ -66,8 +68,8 @@ struct JWT: Sendable {
     return claims
   }
 
-  /// Whether a header names HS256 and no critical extension (RFC 7515 §4.1.11). Its other members (`typ`, `cty`, `kid` …)
-  /// are ignored: the kind of a token is in its claims.
+  /// Whether a header names HS256 and no critical extension (RFC 7515 §4.1.11). Its other members
+  /// (`typ`, `cty`, `kid` …) are ignored: the kind of a token is in its claims.
   private func isHS256(_ part: ArraySlice<UInt8>) -> Bool {
     guard let bytes = Base64URL.decode(part), let header = try? JSONParser.parse(bytes) else { return false }
     return header["alg"]?.string == "HS256" && header["crit"] == nil

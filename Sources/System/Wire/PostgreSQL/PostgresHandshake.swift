@@ -36,8 +36,8 @@ public struct PostgresStartup: Hashable, Sendable {
 
 /// The encryption of a connection.
 public struct PostgresEncryption: Hashable, Sendable {
-  /// The channel binding `tls-server-end-point`; nil if none is defined for the server's certificate
-  /// (RFC 5929 §4.1).
+  /// The channel binding `tls-server-end-point`; nil if none is defined for the server's
+  /// certificate (RFC 5929 §4.1).
   public var endPoint: [UInt8]?
   /// Whether the server has proved who it is by its certificate.
   public var isVerified: Bool
@@ -254,8 +254,8 @@ public struct PostgresHandshake: Sendable {
     }
   }
 
-  /// What the client says of the channel. The list of mechanisms is not authenticated: whoever is on
-  /// the path could have shortened it, which the server then notices.
+  /// What the client says of the channel. The list of mechanisms is not authenticated: whoever is
+  /// on the path could have shortened it, which the server then notices.
   private func channel(offered mechanisms: [String]) throws(PostgresRefusal) -> SCRAM.Channel {
     guard let endPoint = encryption?.endPoint else {
       // A server offers this over TLS only, so somebody has ended TLS on the way.

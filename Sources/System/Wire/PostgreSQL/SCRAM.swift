@@ -1,12 +1,12 @@
 /// The names and limits of SCRAM-SHA-256 (RFC 5802, RFC 7677), and what both sides compute.
 enum SCRAM {
-  /// What a client says of the channel below SCRAM (RFC 5802 §6). Both sides sign it, so nobody on the
-  /// path can change it.
+  /// What a client says of the channel below SCRAM (RFC 5802 §6). Both sides sign it, so nobody on
+  /// the path can change it.
   enum Channel {
     /// The client does not support channel binding.
     case unsupported
-    /// The client supports channel binding, and believes that the server does not. A server that does
-    /// refuses this: somebody has removed the mechanism from its list.
+    /// The client supports channel binding, and believes that the server does not. A server that
+    /// does refuses this: somebody has removed the mechanism from its list.
     case notOffered
     /// The exchange is for the channel with this value of `tls-server-end-point` (RFC 5929 §4).
     case serverEndPoint([UInt8])
@@ -220,8 +220,8 @@ public struct SCRAMServer: Sendable {
   private var authMessage: [UInt8] = []
   private var finalNonce: [UInt8] = []
 
-  /// `nonce` is random, 18 bytes or more. `endPoint` is the value of `tls-server-end-point` on a channel
-  /// that has one; the server offers SCRAM-SHA-256-PLUS then.
+  /// `nonce` is random, 18 bytes or more. `endPoint` is the value of `tls-server-end-point` on a
+  /// channel that has one; the server offers SCRAM-SHA-256-PLUS then.
   public init(_ verifier: SCRAMVerifier, nonce: [UInt8], endPoint: [UInt8]? = nil) {
     self.endPoint = endPoint
     self.verifier = verifier
