@@ -131,6 +131,13 @@ struct RunStage {
     return lines + ["waiting tasks:"] + world.waits.split(separator: "\n").prefix(40).map(String.init)
   }
 
+  /// The time in which services are not up yet. Over PostgreSQL the first start of one may fail, since
+  /// the server is not up itself, and its tables are created over the network.
+  var boot: ClosedRange<Int64> {
+    let usual = ScenarioRunner.boot
+    return usual.lowerBound...max(usual.upperBound, services.compactMap(\.firstServed).max() ?? 0)
+  }
+
   /// The times in which a fault may explain that a service on some nodes cannot use its PostgreSQL,
   /// in nanoseconds. With a file of its own it has no such times.
   func databaseOutages(of nodes: [String]) -> [ClosedRange<Int64>] {
@@ -140,7 +147,7 @@ struct RunStage {
     let dead = services.filter { ends.contains($0.name) }.flatMap(\.downtimes)
     let slow = world.stalls.filter { ends.contains($0.from) && ends.contains($0.to) }.map(\.time)
     let late = (dead + slow + world.troubles.map { $0...$0 }).map { $0.lowerBound...$0.upperBound + aftermath }
-    return [ScenarioRunner.boot] + driver.disturbances(of: ends) + late
+    return [boot] + driver.disturbances(of: ends) + late
   }
 
   /// Adds to the tally what the nodes and the network have counted themselves.

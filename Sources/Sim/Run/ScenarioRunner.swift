@@ -73,7 +73,7 @@ public struct ScenarioRunner: Sendable {
       ),
       chat: ChatEvidence(
         histories.chat,
-        disturbances: [Self.boot] + stage.driver.disturbances + stage.databaseOutages(of: [Scenario.chatNode]),
+        disturbances: [stage.boot] + stage.driver.disturbances + stage.databaseOutages(of: [Scenario.chatNode]),
         delays: delays.map(\.time)),
       sessions: histories.sessions,
       run: RunEvidence(
@@ -81,14 +81,14 @@ public struct ScenarioRunner: Sendable {
         unknownStatements: stage.database?.unknownStatements ?? []),
       attack: attack,
       callers: CallerEvidence(
-        histories.callers, disturbances: [Self.boot] + stage.driver.disturbances + world.stalls.map(\.time)),
+        histories.callers, disturbances: [stage.boot] + stage.driver.disturbances + world.stalls.map(\.time)),
       contract: ContractEvidence(
         histories.log, hasRestarts: hasRestarts,
         hasDelegates: hasDelegates),
       shapes: ShapeEvidence(histories.log, stage.tables),
       told: ToldEvidence(
         histories.log,
-        disturbances: [Self.boot] + stage.driver.disturbances
+        disturbances: [stage.boot] + stage.driver.disturbances
           + world.stalls.filter { $0.from == Scenario.chatNode || $0.to == Scenario.chatNode }.map(\.time),
         vanishing: scenario.service.vanishing, end: simulated.nanoseconds)
     )

@@ -38,6 +38,8 @@ public final class SimNode: @unchecked Sendable {
   public private(set) var deaths = 0
   /// The virtual times in nanoseconds from each death to the next boot.
   package private(set) var downtimes: [ClosedRange<Int64>] = []
+  /// The virtual time in nanoseconds when its service first started; nil before.
+  package private(set) var firstServed: Int64?
   private var diedAt: Int64?
   private(set) var pauses = 0
   private(set) var drains = 0
@@ -87,11 +89,16 @@ public final class SimNode: @unchecked Sendable {
     _ = life.spawn("main") { [program] in
       do {
         let service = try await program(environment)
-        if life.isAlive { self.service = service }
+        if life.isAlive { self.serve(service) }
       } catch {
         if life.isAlive { self.failed(error) }
       }
     }
+  }
+
+  private func serve(_ service: (any Service)?) {
+    self.service = service
+    firstServed = firstServed ?? scheduler.now
   }
 
   private func environment(of life: Life) -> Environment {
