@@ -44,15 +44,6 @@ final class Responder: @unchecked Sendable {
     _ request: HTTPRequest, on connection: any Connection, keepsAlive: Bool, to output: inout [UInt8]
   ) async -> Sequel {
     let trace = trace(of: request)
-    return await trace.run {
-      await answer(request, of: trace, on: connection, keepsAlive: keepsAlive, to: &output)
-    }
-  }
-
-  private func answer(
-    _ request: HTTPRequest, of trace: RequestTrace, on connection: any Connection, keepsAlive: Bool,
-    to output: inout [UInt8]
-  ) async -> Sequel {
     let client = options.trustedProxies.client(of: request.fields, from: connection.peer)
     let begin = environment.clock.now
     var index: Int?
@@ -60,10 +51,12 @@ final class Responder: @unchecked Sendable {
     do {
       switch try prepare(request, on: connection, client, route: &index) {
       case .reply(let ready): reply = ready
-      case .handle(let handler, let call): reply = try await handler(call)
+      // Handlers alone run as a part of the request. An idle connection keeps the memory of the
+      // deepest calls.
+      case .handle(let handler, let call): reply = try await trace.run { try await handler(call) }
       }
     } catch {
-      reply = .response(response(failure(error, request)))
+      reply = .response(response(failure(error, request, trace)))
     }
     var sequel = Sequel.nextRequest()
     var framing = request.method == "HEAD" ? HTTPResponseFraming.headOnly : .whole
@@ -78,7 +71,7 @@ final class Responder: @unchecked Sendable {
       }
     case .waiting(let answer, let gone):
       let watch = ConnectionWatch(environment, connection, gone: gone)
-      response = await answer()
+      response = await trace.run { await answer() }
       sequel = .nextRequest(read: await watch.stop())
     case .upgrade(let head, let handler):
       response = head
@@ -104,7 +97,7 @@ final class Responder: @unchecked Sendable {
         "path": .string(index == nil ? RequestLog.blanked(path: request.path) : request.path),
         "query": .string(request.query.map(RequestLog.blanked(query:)) ?? ""), "status": .int(Int64(response.status)),
         "microseconds": .int(took.nanoseconds / 1000), "client": .string("\(client)"),
-      ])
+      ], of: trace)
     return sequel
   }
 
@@ -177,14 +170,15 @@ final class Responder: @unchecked Sendable {
     return .response(HTTPResponse(status: 204, fields: fields))
   }
 
-  private func failure(_ error: any Error, _ request: HTTPRequest) -> HTTPFailure {
+  private func failure(_ error: any Error, _ request: HTTPRequest, _ trace: RequestTrace) -> HTTPFailure {
     switch error {
     case let failure as HTTPFailure: return failure
     case let refusal as any HTTPRefusal: return refusal.failure
     case let error as DatabaseError where error.isUnavailable: return HTTPFailure(503, "the database is not available")
     case is NodeDown, is CancellationError: return HTTPFailure(503, "the service is stopping")
     default:
-      environment.log.error("request-failed", ["error": .string("\(error)"), "path": .string(request.path)])
+      environment.log.write(
+        .error, "request-failed", ["error": .string("\(error)"), "path": .string(request.path)], of: trace)
       return HTTPFailure(500, "internal error")
     }
   }
