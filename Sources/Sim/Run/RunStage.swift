@@ -131,8 +131,8 @@ struct RunStage {
     return lines + ["waiting tasks:"] + world.waits.split(separator: "\n").prefix(40).map(String.init)
   }
 
-  /// The time in which services are not up yet. Over PostgreSQL the first start of one may fail, since
-  /// the server is not up itself, and its tables are created over the network.
+  /// The time in which services are not up yet. Over PostgreSQL the first start of one may fail,
+  /// since the server is not up itself, and its tables are created over the network.
   var boot: ClosedRange<Int64> {
     let usual = ScenarioRunner.boot
     return usual.lowerBound...max(usual.upperBound, services.compactMap(\.firstServed).max() ?? 0)

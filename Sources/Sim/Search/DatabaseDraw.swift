@@ -26,13 +26,16 @@ extension ScenarioDraw {
         [.init("from", .string("\(begin)s")), .init("to", .string("\(begin + 1 + servers.choose(seconds - begin))s"))]
           + DatabaseFault.draw(servers))
     }
-    var scenario = scenario
-    // A transaction of the Chat Service takes about eight round trips, and the next one waits for
-    // it.
-    if hasChat, let network = scenario["network"], network["latency"]?.string == Self.far {
-      scenario = scenario.setting("network", network.setting("latency", .string(Self.near)))
-    }
-    return scenario.setting("topology", topology).setting(
-      "faults", .array((scenario["faults"]?.array ?? []) + faults))
+    return nearServer(
+      scenario.setting("topology", topology).setting("faults", .array((scenario["faults"]?.array ?? []) + faults)))
+  }
+
+  /// The scenario with a near network if its Chat Service uses a PostgreSQL. A transaction takes
+  /// about eight round trips, and the next one waits for it.
+  func nearServer(_ scenario: JSONValue) -> JSONValue {
+    guard scenario["topology"]?["chat"] != nil, scenario["topology"]?["database"] != nil,
+      let network = scenario["network"], network["latency"]?.string == Self.far
+    else { return scenario }
+    return scenario.setting("network", network.setting("latency", .string(Self.near)))
   }
 }

@@ -207,7 +207,7 @@ public struct ScenarioDraw {
     if !planted.isEmpty, scenario["plant"] == nil {
       members.append(.init("plant", .array(planted.map { .string($0) })))
     }
-    return secured(.object(members), nodes, seconds)
+    return secured(nearServer(.object(members)), nodes, seconds)
   }
 
   private func varied(_ people: JSONValue) -> JSONValue {
