@@ -123,12 +123,21 @@ public actor SupervisorHost: Service {
     }
   }
 
-  /// Asks whether a session is still here until the manager answers. An answer is lost when the
-  /// manager deletes the queue for answers, because it counts this host as lost.
+  /// Asks whether a session is still here until the manager answers.
   private func check(_ session: SupervisorSession) async {
-    while !isClosed, let running = sessions[session.id], running.session.epoch == session.epoch, running.doubt != nil {
+    await ask(about: session, while: { $0.doubt != nil }) {
       checks += 1
-      await client.post(Self.toManager(session.check(number: checks)))
+      return Self.toManager(session.check(number: checks))
+    }
+  }
+
+  /// Asks the manager about a session, again and again while the answer is missing. An answer is
+  /// lost when the manager deletes the queue for answers, because it counts this host as lost.
+  private func ask(
+    about session: SupervisorSession, while isMissing: (Running) -> Bool, _ question: () -> AMQPMessage
+  ) async {
+    while !isClosed, let running = sessions[session.id], running.session.epoch == session.epoch, isMissing(running) {
+      await client.post(question())
       do { try await environment.clock.sleep(for: Self.requestInterval) } catch { return }
     }
   }
@@ -150,22 +159,19 @@ public actor SupervisorHost: Service {
         guard known.epoch < offer.epoch else { continue }
         await stop(known)
       }
-      sessions[offer.session] = Running(session: SupervisorSession(offer, host: name))
-      environment.executor.spawn("supervisor-insists") { await self.requestSession(offer) }
+      let session = SupervisorSession(offer, host: name)
+      sessions[offer.session] = Running(session: session)
+      environment.executor.spawn("supervisor-insists") { await self.request(session, trace: offer.trace) }
     }
     try await client.publishEach(letters)
   }
 
   /// Asks for an offered session until the manager answers.
-  private func requestSession(_ offer: SessionOffer) async {
+  private func request(_ session: SupervisorSession, trace: RequestTrace?) async {
     var attempt = 0
-    while !isClosed, let session = sessions[offer.session]?.session, session.epoch == offer.epoch,
-      session.status == .starting
-    {
+    await ask(about: session, while: { $0.session.status == .starting }) {
       attempt += 1
-      let trace = offer.trace?.nextSpan(from: environment.identifiers)
-      await client.post(Self.toManager(session.begin(attempt: attempt), of: trace))
-      do { try await environment.clock.sleep(for: Self.requestInterval) } catch { return }
+      return Self.toManager(session.begin(attempt: attempt), of: trace?.nextSpan(from: environment.identifiers))
     }
   }
 
