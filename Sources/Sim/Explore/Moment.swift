@@ -7,7 +7,7 @@ public struct Moment: Sendable {
   /// A node.
   struct Node {
     let name: String
-    /// "serving", "starting", "runs", "paused", "down".
+    /// "serving", "running", "paused" or "down".
     let state: String
     /// The names of its tasks, and a line for each of their waits.
     let tasks: [String], waits: [String]
@@ -90,9 +90,8 @@ extension ScenarioRunner {
   public func look(seed: UInt64, after step: Int, _ see: @escaping (Moment) -> Void) {
     var options = RunOptions()
     options.isWatched = true
-    let world: World
-    let stage = stage(seed: seed, options)
-    world = stage.world
+    let stage = self.stage(seed: seed, options)
+    let world = stage.world
     var isSeen = false
     world.onPick(after: step) { [unowned world] place in
       isSeen = true

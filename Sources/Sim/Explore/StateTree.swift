@@ -83,7 +83,7 @@ struct StateTree {
     return found
   }
 
-  /// The elements, in the order of a list, or sorted where there is none.
+  /// The elements: those of a list in its order, and those of a set or a dictionary sorted.
   private static func elements(_ mirror: Mirror, _ depth: Int, _ walk: inout Walk) -> [StateTree] {
     var elements: [(name: String, value: Any)] = []
     for (index, child) in mirror.children.enumerated() {

@@ -42,8 +42,8 @@ enum DiagramSteps {
     const toTime = () => { $('time').value = view.now / last * 100000; };
     $('in').onclick = () => zoom(.5, inView(view.now) ? view.now : (view.from + view.to) / 2);
     $('out').onclick = () => zoom(2, (view.from + view.to) / 2);
-    // The story with some room around it; all when there is none. A promise about the end is broken
-    // nowhere else.
+    // Shows the time of the story with a margin, or the whole run if it has no story. A promise
+    // that is judged at the end has no moment at which it breaks.
     const lookAtStory = () => {
       const [from, to] = data.span ?? [0, last], room = Math.max(2e4, (to - from) / 20);
       look(from - room, to + room);

@@ -172,8 +172,8 @@ final class Customer: SimulatedUser {
     return answer?.status
   }
 
-  /// Says something until it is accepted: in a new session, if there is none. A customer who is
-  /// refused for ever is not served.
+  /// Says something until it is accepted. Begins a new session if the last one has ended. A
+  /// customer who is refused for ever is not served.
   private func insist(_ client: HTTPClient, _ environment: Environment) async throws {
     while true {
       let status = try await say(client)
