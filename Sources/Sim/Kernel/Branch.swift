@@ -14,9 +14,15 @@ public struct Branch: Hashable, Sendable {
 
   /// Reads the form `STEP@SEED`, as in `1200@7`; nil for anything else.
   public init?(_ text: String) {
+    guard let (step, seed) = Self.parse(text), seed >= 0 else { return nil }
+    self.init(step: step, seed: UInt64(seed))
+  }
+
+  /// Reads the form `STEP@NUMBER`.
+  static func parse(_ text: String) -> (step: Int, number: Int64)? {
     let parts = text.split(separator: "@", omittingEmptySubsequences: false)
-    guard parts.count == 2, let step = UInt32(parts[0]), let seed = Int64(parts[1]), seed >= 0 else { return nil }
-    self.init(step: Int(step), seed: UInt64(seed))
+    guard parts.count == 2, let step = UInt32(parts[0]), let number = Int64(parts[1]) else { return nil }
+    return (Int(step), number)
   }
 
   /// The form `STEP@SEED`.

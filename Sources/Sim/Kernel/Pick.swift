@@ -15,9 +15,8 @@ public struct Pick: Hashable, Sendable {
 
   /// Reads the form `STEP@JOB`, as in `1200@2`; nil for anything else.
   public init?(_ text: String) {
-    let parts = text.split(separator: "@", omittingEmptySubsequences: false)
-    guard parts.count == 2, let step = UInt32(parts[0]), let job = UInt32(parts[1]) else { return nil }
-    self.init(step: Int(step), job: Int(job))
+    guard let (step, number) = Branch.parse(text), let job = UInt32(exactly: number) else { return nil }
+    self.init(step: step, job: Int(job))
   }
 
   /// The form `STEP@JOB`.

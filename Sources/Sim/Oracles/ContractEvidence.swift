@@ -24,8 +24,7 @@ struct ContractEvidence {
   ///
   /// `hasDelegates`: whether some client spoke for a service, and may have changed the session of
   /// any customer.
-  init(_ log: CallLog, hasRestarts: Bool, hasDelegates: Bool = false) {
-    let identities = Identities(log)
+  init(_ log: CallLog, _ identities: Identities, hasRestarts: Bool, hasDelegates: Bool = false) {
     judgeChat(log, identities)
     if !hasDelegates { judgeCustomers(log, identities) }
     let failures = LoginFailures(log, identities, hasRestarts: hasRestarts)

@@ -19,15 +19,19 @@ struct ToldEvidence {
   /// When the run ended.
   private let end: Int64
 
-  init() { self.init(CallLog { 0 }, disturbances: [], vanishing: .zero, end: 0) }
+  init() {
+    let log = CallLog { 0 }
+    self.init(log, Identities(log), disturbances: [], vanishing: .zero, end: 0)
+  }
 
   /// `vanishing` is the longest time in which an abandoned socket is not noticed.
-  init(_ log: CallLog, disturbances: [ClosedRange<Int64>], vanishing: Duration, end: Int64) {
+  init(
+    _ log: CallLog, _ identities: Identities, disturbances: [ClosedRange<Int64>], vanishing: Duration, end: Int64
+  ) {
     self.log = log
     self.disturbances = disturbances.sorted { $0.lowerBound < $1.lowerBound }
     patience = max(CallLog.news, vanishing + .seconds(3)).nanoseconds
     self.end = end
-    let identities = Identities(log)
     judgeChanges(identities)
     judgeNews(identities)
     judgeErrors()

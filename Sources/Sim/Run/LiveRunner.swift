@@ -111,7 +111,7 @@ public struct LiveRunner: Sendable {
     let evidence = Evidence(
       accounts: AccountEvidence(histories.accounts.operations), chat: ChatEvidence(histories.chat),
       sessions: histories.sessions, run: RunEvidence(stuck: stuck),
-      contract: ContractEvidence(histories.log, hasRestarts: true))
+      contract: ContractEvidence(histories.log, Identities(histories.log), hasRestarts: true))
     return RunResult(
       seed: seed, hash: choices.hash.value,
       violations: Oracle.judge(evidence),

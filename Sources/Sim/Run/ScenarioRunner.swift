@@ -67,6 +67,7 @@ public struct ScenarioRunner: Sendable {
     }
     world.end()
     let delays = world.stalls.filter { [$0.from, $0.to].sorted() == [Scenario.chatNode, Scenario.usersNode] }
+    let identities = Identities(histories.log)
     let evidence = Evidence(
       accounts: AccountEvidence(
         histories.accounts.operations, troubles: world.troubles, outages: stage.databaseOutages(of: scenario.usersNodes)
@@ -83,11 +84,11 @@ public struct ScenarioRunner: Sendable {
       callers: CallerEvidence(
         histories.callers, disturbances: [stage.boot] + stage.driver.disturbances + world.stalls.map(\.time)),
       contract: ContractEvidence(
-        histories.log, hasRestarts: hasRestarts,
+        histories.log, identities, hasRestarts: hasRestarts,
         hasDelegates: hasDelegates),
       shapes: ShapeEvidence(histories.log, stage.tables),
       told: ToldEvidence(
-        histories.log,
+        histories.log, identities,
         disturbances: [stage.boot] + stage.driver.disturbances
           + world.stalls.filter { $0.from == Scenario.chatNode || $0.to == Scenario.chatNode }.map(\.time),
         vanishing: scenario.service.vanishing, end: simulated.nanoseconds)

@@ -33,13 +33,16 @@ public struct RequestTrace: Sendable, Hashable {
     }
 
     /// 32 hexadecimal digits in lower case.
-    public var text: String {
-      let digits = (0..<32).map { index in
-        let digit = UInt8(truncatingIfNeeded: (index < 16 ? high : low) >> UInt64(60 - 4 * (index & 15)) & 15)
-        return digit < 10 ? 0x30 + digit : 0x57 + digit
-      }
-      return String(decoding: digits, as: UTF8.self)
+    public var text: String { RequestTrace.digits(high) + RequestTrace.digits(low) }
+  }
+
+  /// The 16 hexadecimal digits of a number, in lower case.
+  package static func digits(_ number: UInt64) -> String {
+    let digits = (0..<16).map { index in
+      let digit = UInt8(truncatingIfNeeded: number >> UInt64(60 - 4 * index) & 15)
+      return digit < 10 ? 0x30 + digit : 0x57 + digit
     }
+    return String(decoding: digits, as: UTF8.self)
   }
 
   /// Creates a trace from its parts.

@@ -93,10 +93,6 @@ extension RequestTrace {
 
   /// The value of `traceparent`, of version 00.
   var parent: String {
-    let span = (0..<16).map { index in
-      let digit = UInt8(truncatingIfNeeded: spanID >> UInt64(60 - 4 * index) & 15)
-      return digit < 10 ? 0x30 + digit : 0x57 + digit
-    }
-    return "00-\(traceID.text)-\(String(decoding: span, as: UTF8.self))-0\(isSampled ? 1 : 0)"
+    "00-\(traceID.text)-\(Self.digits(spanID))-0\(isSampled ? 1 : 0)"
   }
 }

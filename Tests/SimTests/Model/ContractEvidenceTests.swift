@@ -47,7 +47,7 @@ struct ContractEvidenceTests {
     }
 
     func breaches(hasRestarts: Bool = false) -> [String] {
-      ContractEvidence(log, hasRestarts: hasRestarts).breaches.keys.sorted()
+      ContractEvidence(log, Identities(log), hasRestarts: hasRestarts).breaches.keys.sorted()
     }
   }
 

@@ -36,7 +36,8 @@ struct ToldTests {
     if let event { stage.at(4).received(socket, event.name, event.data) }
     stage.ask(5, "GET /getContacts", [contact("friend")])
     stage.at(ends).ended(socket)
-    return ToldEvidence(stage.log, disturbances: faults, vanishing: .zero, end: 200_000_000_000).missing.count
+    return ToldEvidence(stage.log, Identities(stage.log), disturbances: faults, vanishing: .zero, end: 200_000_000_000)
+      .missing.count
   }
 
   @Test("a change of a contact that an open socket does not hear of is found")
@@ -56,7 +57,8 @@ struct ToldTests {
     let socket = stage.at(2).open("bob", namespace: "/", session: "t")
     stage.log.connected(socket)
     func missing() -> Int {
-      ToldEvidence(stage.log, disturbances: [], vanishing: .zero, end: 200_000_000_000).missing.count
+      ToldEvidence(stage.log, Identities(stage.log), disturbances: [], vanishing: .zero, end: 200_000_000_000).missing
+        .count
     }
     #expect(missing() == 0)
     stage.ask(3, "POST /changeContact", ["message": "done", "contact": Self.contact("blocked")])
@@ -84,7 +86,8 @@ struct ToldTests {
     let socket = stage.at(2).open("ann", namespace: "/", session: "s")
     stage.log.connected(socket)
     func missing() -> Int {
-      ToldEvidence(stage.log, disturbances: [], vanishing: .zero, end: 200_000_000_000).missing.count
+      ToldEvidence(stage.log, Identities(stage.log), disturbances: [], vanishing: .zero, end: 200_000_000_000).missing
+        .count
     }
     stage.ask(3, "GET /getGroups", [["group_id": 1, "name": "g", "members": ["ann"]]])
     stage.ask(4, "POST /addGroupMember", ["group_id": 1, "name": "g", "members": ["ann", "bob"]])
