@@ -240,6 +240,12 @@ extension LoggedCall {
     return status >= 500
   }
 
+  /// The status of an answer; nil without one. On a socket the text of a refusal stands for 404.
+  var refusal: Int? {
+    if case .socket = way, answer["message"]?.string?.hasSuffix("no such user") == true { return 404 }
+    return status
+  }
+
   /// The position of the answer, or `Int.max` if the request may take effect later.
   var answered: Int { isUnknown ? .max : interval.answered }
 

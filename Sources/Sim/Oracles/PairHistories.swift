@@ -79,7 +79,7 @@ struct PairHistories {
     if call.isUnknown { return (identities.numbers[name] ?? []).filter { $0 != user } }
     guard let number = identities.number(of: name), number != user else { return [] }
     // Before its registration a name has no account.
-    if call.status == 404, !identities.certainlyExists(name, at: call.interval.invoked) { return [] }
+    if call.refusal == 404, !identities.certainlyExists(name, at: call.interval.invoked) { return [] }
     return [number]
   }
 
@@ -89,10 +89,7 @@ struct PairHistories {
 
   private mutating func add(_ call: LoggedCall, _ index: Int, by user: Int64, name: JSONValue?) {
     var outcome = call.outcome(status)
-    // On a socket the text of a refusal stands for its status.
-    if case .socket = call.way, case .refused = outcome {
-      outcome = .refused(call.answer["message"]?.string?.hasSuffix("no such user") == true ? 404 : 400)
-    }
+    if case .refused = outcome, let refusal = call.refusal { outcome = .refused(refusal) }
     for other in others(call, name, than: user) {
       append(.add(Self.side(user, other), outcome), .between(user, other), index)
     }
