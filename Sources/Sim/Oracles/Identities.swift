@@ -35,6 +35,8 @@ struct Identities {
   private(set) var operations: [(name: String?, call: Int)] = []
   /// The names that may have been registered with each email, both in lower case.
   private(set) var emails: [String: Set<String>] = [:]
+  /// All names that somebody may have registered, in lower case.
+  private var names: Set<String> = []
   /// The names of the accounts that access and refresh tokens may belong to.
   private var tokens: [String: Set<String>] = [:]
   private var strangers: [String: Int64] = [:]
@@ -42,6 +44,9 @@ struct Identities {
   init(_ log: CallLog) {
     for call in log.calls where call.status == 200 { learn(call.answer) }
     for socket in log.sockets { for event in socket.events { learn(event.data) } }
+    for call in log.calls where call.name == "POST /register" && (call.status == 201 || call.isUnknown) {
+      noteName(call.arguments)
+    }
     for (index, call) in log.calls.enumerated() where !call.isMalformed {
       switch call.way {
       case .http(Scenario.chatNode): noteAtChatService(call)
@@ -58,14 +63,15 @@ struct Identities {
     }
   }
 
-  // MARK: User ids
+  // MARK: User ids and emails
 
-  /// Learns the user ids in an answer or an event.
+  /// Learns the user ids and emails in an answer or an event.
   private mutating func learn(_ value: JSONValue) {
     switch value {
     case .array(let elements): for element in elements { learn(element) }
-    case .object:
-      if let contact = value["contact"] { learn(contact) }
+    case .object(let members):
+      for member in members { learn(member.value) }
+      noteName(value)
       for (id, name) in [("user_id", "username"), ("sender_id", "sender_username")] {
         guard let number = value[id]?.int, !seen.contains(number), let name = value[name]?.string else { continue }
         seen.insert(number)
@@ -73,6 +79,18 @@ struct Identities {
       }
     default: return
     }
+  }
+
+  private mutating func noteName(_ value: JSONValue) {
+    guard let name = value["username"]?.string?.lowercased() else { return }
+    names.insert(name)
+    if let email = value["email"]?.string?.lowercased() { emails[email, default: []].insert(name) }
+  }
+
+  /// The names that a login with a username or an email may be of. An email that nobody has seen
+  /// may be of any.
+  private func names(of user: String) -> Set<String> {
+    user.contains("@") ? emails[user] ?? names : [user]
   }
 
   /// The only user id that a name has had; nil if it is not known or the account may be deleted.
@@ -124,16 +142,12 @@ struct Identities {
     if call.mayOperate { operations.append((call.answer["username"]?.string?.lowercased(), index)) }
     switch call.name {
     case "POST /register":
-      guard call.status == 201 || call.isUnknown, let email = call.arguments["email"]?.string?.lowercased(),
-        let name = call.arguments["username"]?.string?.lowercased()
-      else { return }
-      emails[email, default: []].insert(name)
       if call.status == 201 { exists(call.arguments["username"], from: call.interval.answered) }
     case "POST /services/register":
       if call.status == 201 { exists(call.answer["username"], from: call.interval.answered) }
     case "POST /login":
       guard call.status == 200, let user = call.arguments["user"]?.string?.lowercased() else { return }
-      noteTokens(call.answer, of: user.contains("@") ? emails[user] ?? [] : [user])
+      noteTokens(call.answer, of: names(of: user))
     case "POST /refresh":
       guard call.status == 200, let token = call.arguments["refresh_token"]?.string, let names = tokens[token] else {
         return
@@ -164,7 +178,7 @@ struct Identities {
       open(session, of: names, call)
     case "POST /services/login":
       guard let user = (call.answer["username"] ?? call.arguments["user"])?.string?.lowercased() else { return }
-      open(session, of: user.contains("@") ? emails[user] ?? [] : [user], call)
+      open(session, of: names(of: user), call)
     default: return
     }
   }
