@@ -132,8 +132,9 @@ final class Customer: SimulatedUser {
   }
 
   private func take(_ token: String?) {
+    // The token stays the same while the session before has not ended.
+    if token != self.token { unsure = 0 }
     self.token = token ?? ""
-    unsure = 0
   }
 
   private func ask(
