@@ -25,8 +25,8 @@ public actor SupervisorHost: Service {
     var session: SupervisorSession
     /// The consumers of the session's queues, once the manager has accepted the host.
     var consumers: [Int] = []
-    /// Another host may have taken the session while this one was not heard. The number of the
-    /// first check whose answer counts, or nil if there is no doubt.
+    /// Another host may have taken the session. The number of the first check whose answer counts,
+    /// or nil if there is no doubt.
     var doubt: Int?
   }
 
@@ -79,7 +79,7 @@ public actor SupervisorHost: Service {
     let message = Self.toManager(leaving)
     let task = environment.executor.spawn("supervisor-leaving") { [client] in
       // If the broker does not get it, the manager misses the heartbeats.
-      try? await client.publish(message)
+      _ = try? await client.publish(message)
     }
     let deadline = environment.clock.now + Self.drainTimeout
     environment.executor.spawn("supervisor-patience") { [environment, client] in
@@ -98,14 +98,17 @@ public actor SupervisorHost: Service {
     return message.sent(to: QueueNames.managerExchange, QueueNames.fromSupervisors)
   }
 
+  /// A manager that counts this host as lost deletes its queue for answers, which ends a connection
+  /// that is open then. So a new connection is the sign that sessions may be with other hosts.
   private func sendHeartbeats() async {
-    var last = environment.clock.now
+    var connection = 0
     while !isClosed {
       do {
         // Waits for the broker, so that heartbeats do not pile up while it is away.
-        try await client.publish(Self.toManager(QueueMessage("HEARTBEAT", ["HOST": .string(name.text)])))
-        if environment.clock.now - last > options.heartbeat * 2 { checkSessions() }
-        last = environment.clock.now
+        let current = try await client.publish(
+          Self.toManager(QueueMessage("HEARTBEAT", ["HOST": .string(name.text)])))
+        if current != connection { checkSessions() }
+        connection = current
         try await environment.clock.sleep(for: options.heartbeat)
       } catch {
         return
@@ -113,8 +116,7 @@ public actor SupervisorHost: Service {
     }
   }
 
-  /// Asks whether the sessions are still here. Other hosts may have taken them while this one was
-  /// not heard, and answers from before may still arrive.
+  /// Asks whether the sessions are still here. Answers from before may still arrive.
   private func checkSessions() {
     for id in sessions.keys.sorted() {
       guard let running = sessions[id] else { continue }

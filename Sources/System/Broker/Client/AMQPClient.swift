@@ -158,10 +158,15 @@ public actor AMQPClient {
   // MARK: Publishing
 
   /// Publishes a persistent message, and returns once the broker has confirmed it.
+  /// - Returns: the number of the connection. Each connection has a higher number than the last.
   /// - Throws: `AMQPFramingError` when no frame holds the message; `AMQPError` when the broker
   ///   refuses it, for example with 404 when there is no such exchange; `NetworkError.closed` when
   ///   the client is closed first, `.exhausted` when too many publications wait.
-  public func publish(_ message: AMQPMessage) async throws { try await publish([message]) }
+  @discardableResult
+  public func publish(_ message: AMQPMessage) async throws -> Int {
+    try await publish([message])
+    return generation
+  }
 
   /// Publishes persistent messages in order, and returns once the broker has confirmed all of them.
   /// - Throws: as for one message. When some messages cannot be framed or are refused, the others
