@@ -7,6 +7,8 @@ import System
 struct Holdings {
   private(set) var counts: [String: Int] = [:]
   private var seen: Set<ObjectIdentifier> = []
+  /// The names of types. To write one takes longer than to look at a value.
+  private var names: [ObjectIdentifier: String] = [:]
 
   /// Types that are not looked into. SQLite frees the files and statements behind the first ones.
   /// The others refer to objects that may be gone.
@@ -48,8 +50,8 @@ struct Holdings {
   }
 
   private mutating func lookInside(_ mirror: Mirror, _ value: Any, _ rest: inout [(value: Any, name: String)]) {
-    let type = String(reflecting: mirror.subjectType)
-    guard type.hasPrefix("System.") else { return }
+    let type = name(of: mirror.subjectType)
+    guard !type.isEmpty else { return }
     if mirror.subjectType is AnyObject.Type {
       guard seen.insert(ObjectIdentifier(value as AnyObject)).inserted else { return }
       counts[type, default: 0] += 1
@@ -65,8 +67,20 @@ struct Holdings {
     }
   }
 
-  private static func isLeaf(_ value: Any) -> Bool {
-    value is String || value is Int || value is Int64 || value is UInt8 || value is Bool || value is UInt64
-      || value is [UInt8]
+  /// The name of a type of `System`; empty for any other type.
+  private mutating func name(of type: Any.Type) -> String {
+    if let known = names[ObjectIdentifier(type)] { return known }
+    let full = String(reflecting: type)
+    let name = full.hasPrefix("System.") ? full : ""
+    names[ObjectIdentifier(type)] = name
+    return name
   }
+
+  private static let leaves: Set<ObjectIdentifier> = [
+    ObjectIdentifier(String.self), ObjectIdentifier(Int.self), ObjectIdentifier(Int64.self),
+    ObjectIdentifier(UInt8.self), ObjectIdentifier(Bool.self), ObjectIdentifier(UInt64.self),
+    ObjectIdentifier([UInt8].self),
+  ]
+
+  private static func isLeaf(_ value: Any) -> Bool { leaves.contains(ObjectIdentifier(type(of: value))) }
 }

@@ -79,6 +79,7 @@ struct Inventory {
   func excess(over idle: Inventory) -> [String] {
     counts.sorted { $0.key < $1.key }.compactMap { what, count in
       let usual = idle.counts[what, default: 0]
+      guard count > usual else { return nil }
       let most = Self.kept.first { what.contains($0.what) }?.most ?? 0
       return count - usual > most ? "\(what): \(count), and \(usual) after a restart" : nil
     }
