@@ -45,6 +45,25 @@ final class RealServer {
   func reset() throws {
     _ = try control.run("TRUNCATE \(Self.tables.joined(separator: ", ")) RESTART IDENTITY")
     _ = try control.run("INSERT INTO positions VALUES (0, 0), (1, 0)")
+    for session in sessions {
+      _ = try session.run("UNLISTEN *")
+      session.heard = []
+    }
+  }
+
+  /// The notifications that each session was sent. No statement is running.
+  func heard() throws -> [Int: [String]] {
+    // A server process is told of them by a signal.
+    usleep(5000)
+    var heard: [Int: [String]] = [:]
+    for (index, session) in sessions.enumerated() {
+      _ = try session.run("SELECT 1")
+      for notification in session.heard {
+        let sender = sessions.firstIndex { $0.process == Int32(truncatingIfNeeded: notification.sender) }!
+        heard[index, default: []].append(notification.described(by: sender))
+      }
+    }
+    return heard
   }
 
   func isWaiting(_ session: Int) -> Bool { sessions[session].isBusy }
@@ -110,6 +129,12 @@ final class RealServer {
 struct Recording {
   var steps: [(step: Step, effect: Effect)] = []
   var contents: [String: Outcome] = [:]
+  /// The notifications that each session was sent.
+  var heard: [Int: [String]] = [:]
+}
+
+extension Notification {
+  func described(by session: Int) -> String { "session \(session) on \(channel): \(payload)" }
 }
 
 func record(_ schedule: [Step], on real: RealServer) throws -> Recording {
@@ -130,6 +155,7 @@ func record(_ schedule: [Step], on real: RealServer) throws -> Recording {
     guard let next = rest.first else { break }
     try run(Step(session: next, sql: "COMMIT", parameters: []))
   }
+  if schedule.contains(where: { $0.sql.contains("LISTEN") }) { recording.heard = try real.heard() }
   recording.contents = try real.contents()
   return recording
 }
@@ -181,6 +207,9 @@ private func attempt(
     if effect != expected {
       return (number, "step \(number): \(step)\n  PostgreSQL:\n\(real.lines)\n  simulated:\n\(effect.lines)")
     }
+  }
+  if simulated.heard != recording.heard {
+    return (recording.steps.count, "notifications:\n  \(recording.heard)\n  \(simulated.heard)")
   }
   for table in RealServer.tables {
     let rows = try simulated.run(0, "SELECT * FROM \(table)", [], choose)[0]!.sorted()

@@ -42,6 +42,13 @@ enum Wire {
 
   static func text(_ bytes: ArraySlice<UInt8>) -> String { String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self) }
 
+  /// Reads a notification: the process that sent it, its channel and its payload.
+  static func notification(_ body: [UInt8]) -> Notification {
+    let channel = text(body[4...])
+    return Notification(
+      sender: number(body[0..<4]), channel: channel, payload: text(body[(5 + channel.utf8.count)...]))
+  }
+
   static func fields(_ body: [UInt8]) -> [Character: String] {
     var fields: [Character: String] = [:]
     for part in body.split(separator: 0) where part.count > 1 {
@@ -49,6 +56,13 @@ enum Wire {
     }
     return fields
   }
+}
+
+/// What a session that listens is sent. It may come between any two statements.
+struct Notification {
+  var sender: Int
+  var channel: String
+  var payload: String
 }
 
 /// What a client sees of a statement.

@@ -10,6 +10,8 @@ final class RealConnection {
   private var messages: [Wire.Message] = []
   private(set) var process: Int32 = 0
   private(set) var isBusy = false
+  /// The notifications that have come.
+  var heard: [Notification] = []
 
   init(path: String, user: String, database: String) throws {
     socket = Glibc.socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
@@ -76,6 +78,10 @@ final class RealConnection {
   /// Returns the outcome of the statement, or nil if it is still running after `wait` milliseconds.
   func outcome(wait: Int32) throws -> Outcome? {
     while let message = try next(wait: wait) {
+      if message.type == UInt8(ascii: "A") {
+        heard.append(Wire.notification(message.body))
+        continue
+      }
       messages.append(message)
       guard message.type == UInt8(ascii: "Z") else { continue }
       isBusy = false

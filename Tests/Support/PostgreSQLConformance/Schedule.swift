@@ -133,6 +133,13 @@ struct Generator {
     ("SELECT shard, last FROM positions ORDER BY shard", ""),
     ("SELECT pg_advisory_xact_lock($1)", "a"),
     ("SELECT pg_try_advisory_xact_lock($1)", "a"),
+    ("LISTEN wake", ""),
+    ("NOTIFY wake, 'one'", ""),
+    ("SELECT pg_notify('wake', $1)", "e"),
+    ("NOTIFY wake, 'two'", ""),
+    ("LISTEN other", ""),
+    ("NOTIFY other", ""),
+    ("UNLISTEN wake", ""),
   ]
 
   private mutating func value(_ kind: Character) -> String? {

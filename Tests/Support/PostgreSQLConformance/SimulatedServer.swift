@@ -21,15 +21,26 @@ final class SimulatedServer {
       defer { server.choose = { _ in 0 } }
       var outcomes: [Int: Outcome] = [:]
       for (id, bytes) in try server.receive(ids[session], Wire.statement(sql, parameters)) {
-        held[id, default: []] += Wire.messages(bytes)
-        guard held[id]!.last!.type == UInt8(ascii: "Z") else { continue }
-        outcomes[ids.firstIndex(of: id)!] = Outcome(held.removeValue(forKey: id)!)
+        let session = ids.firstIndex(of: id)!
+        for message in Wire.messages(bytes) {
+          guard message.type == UInt8(ascii: "A") else {
+            held[id, default: []].append(message)
+            continue
+          }
+          let notification = Wire.notification(message.body)
+          heard[session, default: []].append(
+            notification.described(by: ids.firstIndex(of: notification.sender)!))
+        }
+        guard held[id]?.last?.type == UInt8(ascii: "Z") else { continue }
+        outcomes[session] = Outcome(held.removeValue(forKey: id)!)
       }
       return outcomes
     }
   }
 
   private var held: [Int: [Wire.Message]] = [:]
+  /// The notifications that each session was sent.
+  private(set) var heard: [Int: [String]] = [:]
 
   /// The sessions that a session waits for.
   func blockers(_ session: Int) -> Set<Int> { Set(server.blockers(of: ids[session]).map { ids.firstIndex(of: $0)! }) }

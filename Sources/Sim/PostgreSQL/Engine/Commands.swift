@@ -76,7 +76,8 @@ extension DatabaseEngine {
       transaction.savepoints.append(
         OpenTransaction.Savepoint(
           name: name, changes: transaction.changes.count, rowLocks: transaction.rowLocks.count,
-          objectLocks: transaction.objectLocks.count, notifications: transaction.notifications.count))
+          objectLocks: transaction.objectLocks.count, notifications: transaction.notifications.count,
+          listening: transaction.listening.count))
       return StatementAnswer(tag: "SAVEPOINT")
     case .release(let name):
       transaction.savepoints.removeSubrange(try find(name)...)
@@ -97,9 +98,8 @@ extension DatabaseEngine {
   func command(_ statement: SQLStatement, _ frame: Frame, _ execution: Execution) throws {
     let session = session(execution.session)
     switch statement {
-    case .listen(let channel):
-      if !session.channels.contains(channel) { session.channels.append(channel) }
-    case .unlisten(let channel): session.channels.removeAll { channel == nil || $0 == channel }
+    case .listen(let channel): session.transaction!.listening.append((channel, true))
+    case .unlisten(let channel): session.transaction!.listening.append((channel, false))
     case .notify(let channel, let payload): notify(channel, payload, session)
     case .lock, .show, .set, .deallocate, .discardAll: break
     default: try define(statement, execution)

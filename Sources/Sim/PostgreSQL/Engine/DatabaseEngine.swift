@@ -276,6 +276,7 @@ final class DatabaseEngine {
       _ = objectLocks.release(transaction.session, lock.object, ofSession: false, lock.mode)
     }
     transaction.notifications.removeSubrange((savepoint?.notifications ?? 0)...)
+    transaction.listening.removeSubrange((savepoint?.listening ?? 0)...)
   }
 
   /// Rolls back the transaction of a session, and ends its wait.
@@ -309,6 +310,10 @@ final class DatabaseEngine {
       for change in transaction.changes { rowLocks.dissolveQueue(change.key) }
       noteCommit(of: transaction, others)
     }
+    for (channel, begins) in transaction.listening {
+      session.channels.removeAll { channel == nil || $0 == channel }
+      if begins, let channel { session.channels.append(channel) }
+    }
     for notification in transaction.notifications {
       for listener in sessions where listener.channels.contains(notification.channel) {
         delivered.append((listener.id, id, notification.channel, notification.payload))
@@ -317,6 +322,7 @@ final class DatabaseEngine {
     transaction.changes = []
     transaction.formerCatalog = nil
     transaction.notifications = []
+    transaction.listening = []
     transaction.savepoints = []
     try undo(transaction, to: nil)
     try store.forget(transaction)

@@ -29,6 +29,7 @@ final class OpenTransaction {
     var rowLocks: Int
     var objectLocks: Int
     var notifications: Int
+    var listening: Int
   }
 
   let id: Int
@@ -45,6 +46,8 @@ final class OpenTransaction {
   var objectLocks: [(object: LockedObject, mode: TableLockMode)] = []
   var savepoints: [Savepoint] = []
   var notifications: [(channel: String, payload: [UInt8])] = []
+  /// Channels that its commit begins or ceases to listen to, in order; nil for all of them.
+  var listening: [(channel: String?, begins: Bool)] = []
   /// Rises when changes are undone, so that views with them end.
   var epoch = 0
   /// The catalog before the first change of it.

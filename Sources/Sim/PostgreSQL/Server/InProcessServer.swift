@@ -38,6 +38,10 @@ package final class InProcessServer {
     // A client that sends a Sync apart commits apart: other sessions may go on in between.
     try sessions[id]!.session.receive(messages)
     try settle()
+    for (id, sender, channel, payload) in engine.delivered {
+      sessions[id]!.session.notify(from: sender, channel, payload)
+    }
+    engine.delivered = []
     var output: [Int: [UInt8]] = [:]
     for id in sessions.keys.sorted() where !sessions[id]!.session.output.isEmpty {
       output[id] = sessions[id]!.session.output

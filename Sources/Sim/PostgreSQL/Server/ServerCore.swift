@@ -66,13 +66,17 @@ final class ServerCore: @unchecked Sendable {
       try take(input, clock)
       try settle()
     }
+    while let (connection, session) = sessions.first(where: { $0.session.hasEnded }) {
+      effects.output.append((connection, session.output, true))
+      try close(connection, session)
+      // Others may have waited for it.
+      try settle()
+    }
     deliver()
-    for (connection, session) in sessions where !session.output.isEmpty || session.hasEnded {
-      effects.output.append((connection, session.output, session.hasEnded))
+    for (connection, session) in sessions where !session.output.isEmpty {
+      effects.output.append((connection, session.output, false))
       session.output = []
     }
-    for (connection, session) in sessions where session.hasEnded { try close(connection, session) }
-    try settle()
     effects.timers = timers()
     effects.commits = engine.store.lastCommit - commits
     effects.unknown = Array(engine.unknown.dropFirst(reported))
