@@ -12,6 +12,9 @@ public struct DatabaseOptions: Sendable {
   public var servers: PostgresOptions?
   /// Whether transactions on a server run one at a time, as over a file, and belong to one process.
   var takesTurns = false
+  /// With `takesTurns`: whether the transactions of several nodes take turns, too, and none of them
+  /// owns the tables alone.
+  var isShared = false
   /// Bugs to plant; none but in tests and scenarios.
   public var planted = PlantedBugs()
 
@@ -53,6 +56,8 @@ public struct Database: Sendable {
     case remote(any RemoteDatabase)
   }
   private let backend: Backend
+  /// Whether several nodes share the tables and their turns.
+  let isShared: Bool
 
   /// Makes a database at `path` in the environment's storage, or on the servers of the options. The
   /// first transaction opens it.
@@ -60,11 +65,13 @@ public struct Database: Sendable {
     _ environment: Environment, path: String, migrations: Migrations, options: DatabaseOptions = DatabaseOptions(),
     observer: DatabaseObserver = DatabaseObserver()
   ) {
+    isShared = options.servers != nil && options.takesTurns && options.isShared
     if let servers = options.servers {
       let service = String(path.prefix { $0 != "." })
       backend = .remote(
         PostgresDatabase(
-          environment, servers, service: service, takesTurns: options.takesTurns, migrations: migrations,
+          environment, servers, service: service,
+          turns: !options.takesTurns ? .none : isShared ? .shared : .alone, migrations: migrations,
           observer: observer))
       return
     }
@@ -76,7 +83,10 @@ public struct Database: Sendable {
   public var isOnServer: Bool { if case .remote = backend { true } else { false } }
 
   /// Makes a database of tables on a server.
-  init(_ remote: any RemoteDatabase) { backend = .remote(remote) }
+  init(_ remote: any RemoteDatabase) {
+    isShared = false
+    backend = .remote(remote)
+  }
 
   /// Runs `body` in a transaction and returns its result once the transaction is durable. If `body`
   /// throws, its changes are undone. `body` may run more than once, so it must have no effect but
@@ -93,6 +103,26 @@ public struct Database: Sendable {
     case .remote(let database): try await database.transaction { returned.value = try await body($0) }
     }
     return returned.value!
+  }
+
+  /// Runs a transaction as `transaction` does, but without waiting for its turn. It may see a
+  /// transaction that takes its turn at any of its statements, so it must not decide anything for
+  /// those.
+  func asideTransaction<R: Sendable>(_ body: @escaping @Sendable (SQLSession) async throws -> R) async throws -> R {
+    guard case .remote(let database) = backend else { return try await transaction(body) }
+    let returned = Returned<R>()
+    try await database.asideTransaction { returned.value = try await body($0) }
+    return returned.value!
+  }
+
+  /// Calls `wake` after each transaction of another node that has called `SQLSession.wakeOthers`,
+  /// and once whenever wake-ups may have been lost. Returns when the database is closed; at once if
+  /// no other node shares it.
+  ///
+  /// A wake-up can be lost for as long as the end of a connection is not noticed. So who relies on
+  /// them has to look by itself, too, once in a while.
+  func listen(_ wake: @escaping @Sendable () async -> Void) async {
+    if case .remote(let database) = backend { await database.listen(wake) }
   }
 
   /// Returns whether the database can be written. Writes at most once a second while it can.
@@ -135,6 +165,10 @@ protocol RemoteDatabase: Sendable {
   /// 40P01), or if the connection ends before COMMIT is sent.
   /// - Throws: `DatabaseError`; the error of `body`, whose changes are undone; `NodeDown`.
   func transaction(_ body: @escaping @Sendable (SQLSession) async throws -> Void) async throws
+  /// Runs `body` in a transaction that does not take its turn.
+  func asideTransaction(_ body: @escaping @Sendable (SQLSession) async throws -> Void) async throws
+  /// Calls `wake` after transactions of other nodes, until the database is closed.
+  func listen(_ wake: @escaping @Sendable () async -> Void) async
   /// Returns whether the database can be written.
   func checkHealth() async -> Bool
   /// Waits for the running transactions and closes the connections.

@@ -60,6 +60,10 @@ public struct SQLSession {
     }
   }
 
+  /// Wakes the other nodes that share the database when this transaction commits. See
+  /// `Database.listen`.
+  func wakeOthers() { if case .remote(let remote, _) = backend { remote.wakeOthers() } }
+
   /// The number of statements on a server that have written or failed. It stays 0 over SQLite.
   var effects: Int { if case .remote(let remote, _) = backend { remote.effects } else { 0 } }
 
@@ -105,6 +109,8 @@ protocol RemoteSession: AnyObject {
   func run(script: String) async throws(DatabaseError)
   /// Waits for a lock, and keeps it until the end of the transaction.
   func lock(_ lock: SQLLock) async throws(DatabaseError)
+  /// Wakes the other nodes when the transaction commits.
+  func wakeOthers()
 }
 
 extension SQLConnection {

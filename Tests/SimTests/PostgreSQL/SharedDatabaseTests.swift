@@ -12,11 +12,13 @@ struct SharedDatabaseTests {
   private static let migrations = Migrations("CREATE TABLE t (a BIGINT PRIMARY KEY)")
 
   private static func database(
-    _ environment: Environment, takesTurns: Bool, observer: DatabaseObserver = DatabaseObserver()
+    _ environment: Environment, takesTurns: Bool, isShared: Bool = false,
+    observer: DatabaseObserver = DatabaseObserver()
   ) -> Database {
     var options = DatabaseOptions()
     options.servers = SimulatedDatabase.servers
     options.takesTurns = takesTurns
+    options.isShared = isShared
     return Database(environment, path: "t.db", migrations: migrations, options: options, observer: observer)
   }
 
@@ -137,5 +139,134 @@ struct SharedDatabaseTests {
     #expect(counts[0] == 2)
     #expect(counts.last! < 5 + 2)
     #expect(counts.max()! <= counts.last! + 3)
+  }
+
+  // MARK: Several nodes
+
+  /// The wake-ups of a node. Used on the thread of the world only.
+  private final class WakeUps: @unchecked Sendable {
+    var count = 0
+  }
+
+  private static func listen(_ database: Database, _ environment: Environment) -> WakeUps {
+    let wakeUps = WakeUps()
+    environment.executor.spawn("listen") { await database.listen { wakeUps.count += 1 } }
+    return wakeUps
+  }
+
+  private static func put(_ key: Int64, _ database: Database, wakes: Bool = true) async throws {
+    try await database.transaction { session in
+      if wakes { session.wakeOthers() }
+      try await session.execute("INSERT INTO t (a) VALUES ($1)", .int(key))
+    }
+  }
+
+  @Test("transactions of several nodes take turns, and none overwrites what another has done")
+  func turnsOfNodes() throws {
+    let rows = try meet { environment in
+      let nodes = (0..<3).map { _ in Self.database(environment, takesTurns: true, isShared: true) }
+      try await Self.put(0, nodes[0])
+      let done = Outcomes()
+      for number in 0..<60 {
+        environment.executor.spawn("count") {
+          do {
+            try await nodes[number % 3].transaction { session in
+              let last = try await session.first("SELECT max(a) FROM t") { $0.int(0) }!
+              try await session.execute("INSERT INTO t (a) VALUES ($1)", .int(last + 1))
+            }
+            done.results[number] = "done"
+          } catch {
+            done.results[number] = "\(error)"
+          }
+        }
+      }
+      while done.results.count < 60 { try await environment.clock.sleep(for: .milliseconds(10)) }
+      #expect(done.results.values.allSatisfy { $0 == "done" })
+      return try await Self.rows(nodes[1])
+    }
+    #expect(rows == Array(0...60))
+  }
+
+  @Test("a process that does not share the tables refuses the nodes that do, and the reverse")
+  func ownersAndNodes() throws {
+    _ = try meet { environment in
+      let node = Self.database(environment, takesTurns: true, isShared: true)
+      try await Self.put(1, node)
+      let alone = Self.database(environment, takesTurns: true)
+      try await Self.put(2, alone)
+      await #expect(throws: DatabaseError.locked("the database of t")) { try await Self.put(3, node) }
+      let other = Self.database(environment, takesTurns: true, isShared: true)
+      try await Self.put(4, other)
+      await #expect(throws: DatabaseError.locked("the database of t")) { try await Self.put(5, alone) }
+      // The first node is one of those that share the tables again.
+      try await Self.put(6, node)
+    }
+  }
+
+  @Test("a transaction wakes the other nodes when it is committed, and not its own")
+  func wakeUps() throws {
+    _ = try meet { environment in
+      let nodes = (0..<2).map { _ in Self.database(environment, takesTurns: true, isShared: true) }
+      try await Self.put(0, nodes[0])
+      let heard = nodes.map { Self.listen($0, environment) }
+      try await environment.clock.sleep(for: .seconds(1))
+      // Who begins to listen may have missed something.
+      #expect(heard.map(\.count) == [1, 1])
+      try await Self.put(1, nodes[0])
+      try await environment.clock.sleep(for: .milliseconds(500))
+      #expect(heard.map(\.count) == [1, 2])
+      try await Self.put(2, nodes[1])
+      try await Self.put(3, nodes[1], wakes: false)
+      await #expect(throws: DatabaseError.self) { try await Self.put(3, nodes[1]) }
+      try await environment.clock.sleep(for: .seconds(20))
+      #expect(heard.map(\.count) == [2, 2])
+      for node in nodes { await node.close() }
+    }
+  }
+
+  @Test("a node whose connection ends listens again, and looks at once")
+  func listensAgain() throws {
+    let world = World(seed: 1)
+    let node = world.addNode("postgresql") { try await PostgreSQLServer.start($0, PostgreSQLOptions()) }
+    node.start()
+    world.run(until: .seconds(2)) { node.isServing }
+    let heard = WakeUps()
+    let client = world.addNode("client") { environment in
+      let database = Self.database(environment, takesTurns: true, isShared: true)
+      environment.executor.spawn("listen") { await database.listen { heard.count += 1 } }
+      return nil
+    }
+    client.start()
+    world.run(until: .seconds(10))
+    #expect(heard.count == 1)
+    node.crash(.kill)
+    node.restart(after: .seconds(1))
+    world.run(until: .seconds(20))
+    #expect(heard.count == 2)
+    #expect(world.defects.isEmpty)
+  }
+
+  @Test("a node that stands still in its turn does not hold the others up for long")
+  func standsStill() throws {
+    let waited = try meet { environment in
+      let nodes = (0..<2).map { _ in Self.database(environment, takesTurns: true, isShared: true) }
+      try await Self.put(0, nodes[0])
+      try await Self.put(1, nodes[1])
+      let isFirst = Returned<Bool>()
+      environment.executor.spawn("stands-still") {
+        try? await nodes[0].transaction { session in
+          try await session.execute("INSERT INTO t (a) VALUES (2)")
+          if isFirst.value == nil {
+            isFirst.value = true
+            try await environment.clock.sleep(for: .seconds(30))
+          }
+        }
+      }
+      while isFirst.value == nil { try await environment.clock.sleep(for: .milliseconds(1)) }
+      let begin = environment.clock.now
+      try await Self.put(3, nodes[1])
+      return environment.clock.now - begin
+    }
+    #expect(waited < .seconds(3))
   }
 }

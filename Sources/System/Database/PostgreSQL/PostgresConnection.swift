@@ -30,6 +30,8 @@ final class PostgresConnection: @unchecked Sendable {
   private let name: String
   private var lastMark: Int64 = 0
   private var isBroken = false
+  /// Whether another node has notified since the last call of `isWoken`.
+  private var hasHeard = false
 
   private init(
     _ environment: Environment, _ options: PostgresOptions, _ address: SocketAddress, generation: Int,
@@ -90,10 +92,11 @@ final class PostgresConnection: @unchecked Sendable {
   /// the server takes writes.
   private func prepareSession(_ deadline: Instant) async throws {
     let milliseconds = options.statementTimeout.nanoseconds / 1_000_000
+    let idle = (options.idleTimeout ?? options.statementTimeout).nanoseconds / 1_000_000
     let question = pipeline.query(
       """
       SET statement_timeout = \(milliseconds); SET lock_timeout = \(milliseconds);
-      SET idle_in_transaction_session_timeout = \(milliseconds);
+      SET idle_in_transaction_session_timeout = \(idle);
       SELECT pg_catalog.set_config('synchronous_commit', 'on', false)
       WHERE pg_catalog.current_setting('synchronous_commit') = 'off';
       SELECT pg_catalog.pg_is_in_recovery()::text, pg_catalog.current_setting('transaction_read_only')
@@ -101,6 +104,7 @@ final class PostgresConnection: @unchecked Sendable {
     _ = pipeline.prepare("begin", Self.begin)
     _ = pipeline.prepare("commit", "COMMIT")
     _ = pipeline.prepare("rollback", "ROLLBACK")
+    if let wakeUps = options.wakeUps { _ = pipeline.prepare("notify", wakeUps.notify) }
     let result = try await exchange(until: pipeline.sync(), wanted: question, deadline)
     guard let row = result.rows.last, row.count == 2, let recovery = row[0], let readOnly = row[1] else {
       throw PostgresProtocolError("the server does not tell whether it is a standby")
@@ -191,8 +195,10 @@ final class PostgresConnection: @unchecked Sendable {
   }
 
   /// Commits, and waits until the transaction is durable. Returns false if the server undid it.
-  func commit() async throws(PostgresFailure) -> Bool {
+  func commit(wakingOthers wakes: Bool) async throws(PostgresFailure) -> Bool {
     let deadline = environment.clock.now + options.statementTimeout + Self.slack
+    // The server notifies when the transaction is committed, and not if it is undone.
+    if wakes, options.wakeUps != nil { _ = pipeline.run("notify", Self.plain, []) }
     let ticket = pipeline.run("commit", Self.plain, [])
     do {
       // COMMIT of a transaction in which a statement has failed undoes it.
@@ -214,6 +220,45 @@ final class PostgresConnection: @unchecked Sendable {
       isBroken = true
     }
   }
+
+  // MARK: Wake-ups
+
+  /// Begins to listen to the other nodes.
+  func listen() async throws(PostgresFailure) {
+    guard let wakeUps = options.wakeUps else { return }
+    try await run(script: "LISTEN \(wakeUps.channel)", begins: false)
+  }
+
+  /// Waits until another node has notified since the last call, or until `deadline`. Returns
+  /// whether one has.
+  func isWoken(before deadline: Instant) async throws(PostgresFailure) -> Bool {
+    do {
+      while !hasHeard {
+        while let event = try pipeline.next() {
+          switch event {
+          case .notification(_, let sender): note(sender)
+          case .ending(let fields):
+            isBroken = true
+            throw fields
+          default: continue
+          }
+        }
+        if hasHeard { break }
+        let bytes: [UInt8]
+        do { bytes = try await connection.read(atMost: 131_072, deadline: deadline) } catch NetworkError.timedOut {
+          return false
+        }
+        if bytes.isEmpty { throw NetworkError.closed }
+        pipeline.receive(bytes)
+      }
+      hasHeard = false
+      return true
+    } catch {
+      throw end(error)
+    }
+  }
+
+  private func note(_ sender: String) { if sender != options.wakeUps?.sender { hasHeard = true } }
 
   // MARK: Answers
 
@@ -244,7 +289,8 @@ final class PostgresConnection: @unchecked Sendable {
           throw fields
         case .notice(let fields):
           environment.log.debug("postgres-notice", ["message": .string(fields.message)])
-        case .prepared, .skipped, .ready, .notification, .setting: continue
+        case .notification(_, let sender): note(sender)
+        case .prepared, .skipped, .ready, .setting: continue
         }
       }
       let bytes = try await connection.read(atMost: 131_072, deadline: deadline)

@@ -7,6 +7,16 @@ import Environment
 /// after that, the table `last_commits` tells on another one whether the transaction is durable; if
 /// it is not, it runs again.
 actor PostgresDatabase: RemoteDatabase {
+  /// Whose transactions take turns.
+  enum Turns {
+    /// Transactions run side by side.
+    case none
+    /// Those of this process, which owns the tables.
+    case alone
+    /// Those of all nodes that share the tables.
+    case shared
+  }
+
   /// The most attempts at a transaction that conflicts with others.
   private static let maximumConflicts = 10
   /// The most attempts at a transaction whose connections end.
@@ -15,9 +25,15 @@ actor PostgresDatabase: RemoteDatabase {
   /// `last_commits`.
   private static let memory: Duration = .seconds(3600)
 
+  /// The owner of tables that several nodes share.
+  private static let allNodes = "all nodes"
+  /// The time for which a node that shares tables may do nothing in a transaction. All others wait
+  /// meanwhile.
+  private static let standstill: Duration = .seconds(2)
+
   private let migrations: Migrations
   private let observer: DatabaseObserver
-  private let pool: PostgresPool
+  let pool: PostgresPool
   private let serialExecutor: ActorExecutor
   private var isMigrated = false
   private var isMigrating = false
@@ -30,26 +46,44 @@ actor PostgresDatabase: RemoteDatabase {
   /// The transactions that take turns and wait for theirs.
   var turns = FIFO<PostgresTurn>()
   var isTakingTurns = false
-  /// The name of this process as the owner of the tables; nil if several nodes may use them.
+  /// The owner of the tables, whose transactions take turns: this process, or all nodes. Nil if
+  /// transactions run side by side.
   let owner: String?
+  /// The connection that waits for wake-ups, while there is one.
+  var listener: PostgresConnection?
+  var isClosed = false
   let service: String
   let environment: Environment
+  /// Whether several nodes share the tables.
+  var isShared: Bool { owner == Self.allNodes }
 
   nonisolated var unownedExecutor: UnownedSerialExecutor { serialExecutor.unowned }
 
   /// Makes a database. The first transaction connects, and brings the tables of the service to
   /// their newest version.
   init(
-    _ environment: Environment, _ options: PostgresOptions, service: String, takesTurns: Bool, migrations: Migrations,
+    _ environment: Environment, _ options: PostgresOptions, service: String, turns: Turns, migrations: Migrations,
     observer: DatabaseObserver
   ) {
+    var options = options
+    switch turns {
+    case .none: owner = nil
+    case .alone: owner = Hex.encode(environment.entropy.bytes(16))
+    case .shared:
+      owner = Self.allNodes
+      options.idleTimeout = Self.standstill
+      options.wakeUps = PostgresWakeUps(channel: "parley_\(service)", sender: Hex.encode(environment.entropy.bytes(8)))
+    }
     self.environment = environment
     self.service = service
-    owner = takesTurns ? Hex.encode(environment.entropy.bytes(16)) : nil
     self.migrations = migrations
     self.observer = observer
     serialExecutor = environment.executor.forActor("postgres")
     pool = PostgresPool(environment, options, on: serialExecutor)
+  }
+
+  func asideTransaction(_ body: @escaping @Sendable (SQLSession) async throws -> Void) async throws {
+    try await transaction(of: 1, body)
   }
 
   func transaction(_ body: @escaping @Sendable (SQLSession) async throws -> Void) async throws {
@@ -132,7 +166,11 @@ actor PostgresDatabase: RemoteDatabase {
     }
   }
 
-  func close() async { await pool.close() }
+  func close() async {
+    isClosed = true
+    listener?.close()
+    await pool.close()
+  }
 
   // MARK: Attempts
 

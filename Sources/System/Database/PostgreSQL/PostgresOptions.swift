@@ -1,5 +1,15 @@
 import Environment
 
+/// Notifications by which the nodes that share a database wake each other.
+struct PostgresWakeUps: Sendable {
+  /// The name of the channel, an identifier of SQL.
+  let channel: String
+  /// The sender, as the payload of its notifications: letters and digits.
+  let sender: String
+
+  var notify: String { "NOTIFY \(channel), '\(sender)'" }
+}
+
 /// The PostgreSQL servers of a database, how to log in, and how many connections to keep.
 public struct PostgresOptions: Sendable {
   /// The fewest and the most connections of a pool.
@@ -19,6 +29,11 @@ public struct PostgresOptions: Sendable {
   public var patience: Duration = .seconds(5)
   /// Encrypts connections; nil if they cannot be encrypted.
   public var tls: PostgresTLS?
+  /// The time after which the server ends a connection whose transaction is open and does nothing;
+  /// nil for `statementTimeout`.
+  var idleTimeout: Duration?
+  /// How connections wake other nodes; nil if they do not.
+  var wakeUps: PostgresWakeUps?
 
   /// Creates options with the defaults.
   public init(_ url: PostgresURL) { self.url = url }

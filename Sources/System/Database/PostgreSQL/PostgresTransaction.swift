@@ -24,6 +24,7 @@ final class PostgresTransaction: RemoteSession {
   private let isMarked: Bool
   private var mark: CommitMark?
   private var failure: PostgresFailure?
+  private var wakesOthers = false
   private(set) var effects = 0
 
   /// Begins an attempt. It is marked if it has to be found again after a COMMIT without an answer.
@@ -60,16 +61,22 @@ final class PostgresTransaction: RemoteSession {
 
   private func commit() async -> Outcome {
     do throws(PostgresFailure) {
-      return try await connection.commit()
+      return try await connection.commit(wakingOthers: wakesOthers)
         ? .committed(hasWritten: true) : .failed(.lost("the server undid the transaction"))
     } catch {
       // An answer other than the end of the connection says that nothing was committed.
-      if case .server(let fields) = error, !fields.endsConnection { return .failed(error) }
+      if case .server(let fields) = error, !fields.endsConnection {
+        // A refused NOTIFY leaves the transaction open.
+        if wakesOthers { await connection.endWithoutWaiting(commits: false) }
+        return .failed(error)
+      }
       return .unknown(error, mark)
     }
   }
 
   // MARK: RemoteSession
+
+  func wakeOthers() { wakesOthers = true }
 
   func lock(_ lock: SQLLock) async throws(DatabaseError) {
     _ = try await run("SELECT pg_advisory_xact_lock($1)", [.int(lock.key)], .locks)
