@@ -199,6 +199,7 @@ struct Configuration {
   func chat() throws(UsageError) -> ChatServiceOptions {
     var options = ChatServiceOptions()
     options.database.servers = try servers(of: "chat")
+    options.isOneOfSeveral = !list("node").isEmpty
     options.address = SocketAddress(host: text("host"), port: UInt16(int("chat-port")))
     options.server = server
     options.sockets.pingInterval = duration("ping-interval")

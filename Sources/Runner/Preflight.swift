@@ -88,12 +88,20 @@ struct Preflight {
     }
   }
 
-  /// Checks the name of a node, and that the nodes that share a database can verify each other's
-  /// tokens.
+  /// Checks the name of a node, that the nodes of each service share a database, and that those of
+  /// the User Service can verify each other's tokens.
   private func checkNode() throws(UsageError) {
     guard let name = configuration.list("node").first else { return }
     guard (1...64).contains(name.utf8.count), name.utf8.allSatisfy({ $0.isNamePart }) else {
       throw UsageError("--node: a name has 1 to 64 letters, digits, hyphens, dots and underscores")
+    }
+    if services.contains("chat") {
+      guard configuration.database(of: "chat") != nil else {
+        throw UsageError("--node: several nodes of chat share a database: set --database to its URL")
+      }
+      guard !services.contains("broker"), configuration.list("amqp").isEmpty else {
+        throw UsageError("--node: several nodes of chat do not serve /users in this version: run without a broker")
+      }
     }
     guard services.contains("users") else { return }
     guard configuration.usersDatabase != nil else {

@@ -141,7 +141,7 @@ struct Setting {
       help: "PostgreSQL of the Chat Service, if other services of this process keep files"),
     Setting(
       flag: "node", placeholder: "NAME", kind: .text, standard: nil,
-      help: "name of this process in logs, where several processes share a database"),
+      help: "name of this process, one of several that share a database"),
     Setting(
       flag: "database-connections", placeholder: "N", kind: .integer(PostgresOptions.connectionRange), standard: "16",
       help: "maximum number of connections of a service to PostgreSQL"),

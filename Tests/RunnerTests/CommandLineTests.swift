@@ -106,6 +106,17 @@ struct CommandLineTests {
       (["users", "--node", "a"], "--node: several nodes of users share a database: set --database to its URL"),
       (["users", "--node", "a", "--database", "postgresql://u@h/d"], "--node: all nodes of users need the same"),
       (["users", "--node", "a b"], "--node: a name has 1 to 64 letters"),
+      (
+        ["chat", "--users-url", "http://127.0.0.1:8001", "--node", "a"],
+        "--node: several nodes of chat share a database: set --database to its URL"
+      ),
+      (
+        [
+          "users", "chat", "broker", "--node", "a", "--users-database", "postgresql://u@h/d", "--chat-database",
+          "postgresql://u@h/d", "--jwt-secret", "a secret of at least thirty-two bytes",
+        ],
+        "--node: several nodes of chat do not serve /users in this version: run without a broker"
+      ),
       (["manager"], "manager needs a broker, which this process does not run: set --amqp to its URL"),
       (["supervisor"], "supervisor needs a broker"), (["customers", "broker"], "customers needs users"),
       (["--service-token", "0123456789abcde"], "--service-token: a token must have at least 16 characters"),

@@ -66,7 +66,12 @@ public struct ScenarioRunner: Sendable {
       unsound += SimulatedDatabase.breaches(in: world, hasChat: scenario.serviceNodes.contains(Scenario.chatNode))
     }
     world.end()
-    let delays = world.stalls.filter { [$0.from, $0.to].sorted() == [Scenario.chatNode, Scenario.usersNode] }
+    let chatNodes = Set(scenario.chatNodes)
+    let delays = world.stalls.filter { stall in
+      [(stall.from, stall.to), (stall.to, stall.from)].contains {
+        chatNodes.contains($0.0) && $0.1 == Scenario.usersNode
+      }
+    }
     let identities = Identities(histories.log)
     let evidence = Evidence(
       accounts: AccountEvidence(
@@ -74,7 +79,7 @@ public struct ScenarioRunner: Sendable {
       ),
       chat: ChatEvidence(
         histories.chat,
-        disturbances: [stage.boot] + stage.driver.disturbances + stage.databaseOutages(of: [Scenario.chatNode]),
+        disturbances: [stage.boot] + stage.driver.disturbances + stage.databaseOutages(of: scenario.chatNodes),
         delays: delays.map(\.time)),
       sessions: histories.sessions,
       run: RunEvidence(
@@ -90,7 +95,7 @@ public struct ScenarioRunner: Sendable {
       told: ToldEvidence(
         histories.log, identities,
         disturbances: [stage.boot] + stage.driver.disturbances
-          + world.stalls.filter { $0.from == Scenario.chatNode || $0.to == Scenario.chatNode }.map(\.time),
+          + world.stalls.filter { chatNodes.contains($0.from) || chatNodes.contains($0.to) }.map(\.time),
         vanishing: scenario.service.vanishing, end: simulated.nanoseconds)
     )
     let violations = Oracle.judge(evidence, endedEarly: scenario.end != nil)

@@ -51,7 +51,7 @@ extension ScenarioRunner {
         return try await CustomerServer.start(environment, options)
       }
     case _ where scenario.usersNodes.contains(node): return usersProgram
-    case Scenario.chatNode: return chatProgram
+    case _ where scenario.chatNodes.contains(node): return chatProgram
     default:
       return { environment in
         var options = SupervisorHostOptions()
@@ -89,9 +89,11 @@ extension ScenarioRunner {
     let settings = scenario.service
     let hasBroker = scenario.supervisorHosts > 0
     let servers = servers
+    let isOneOfSeveral = scenario.chatCount > 1
     return { environment in
       var options = ChatServiceOptions()
-      options.address = Scenario.chatAddress
+      options.address = SocketAddress(host: environment.node, port: Scenario.chatAddress.port)
+      options.isOneOfSeveral = isOneOfSeveral
       options.users = Scenario.usersAddress
       options.server.serviceToken = Scenario.serviceToken
       options.planted = PlantedBugs(settings.planted)

@@ -90,6 +90,7 @@ extension Scenario {
   private mutating func setRest(_ root: ScenarioValue) {
     for (index, entry) in root.list("people").enumerated() {
       people[index].usersNodes = usersNodes
+      people[index].chatNodes = chatNodes
       people[index].rest = entry.read("rest") { try $0.duration(Bounds.pause) } ?? rest(of: people[index])
       if entry["rest"] == nil, isCalm {
         (people[index].missing, people[index].ending) = (service.vanishing, .seconds(5))
@@ -128,10 +129,11 @@ extension Scenario {
 
   private mutating func read(topology: ScenarioValue) {
     topology.requireKeys(["users", "chat", "broker", "supervisorHosts", "tls", "database"])
-    for key in ["chat", "broker"] where topology.read(key, { try $0.int(1...Int64.max) }) ?? 1 != 1 {
-      topology[key]?.note("only one node of each service is supported")
+    if topology.read("broker", { try $0.int(1...Int64.max) }) ?? 1 != 1 {
+      topology["broker"]?.note("only one broker is supported")
     }
     topology.read("users", into: &usersCount) { try $0.int(Bounds.nodes) }
+    topology.read("chat", into: &chatCount) { try $0.int(Bounds.nodes) }
     topology.read("supervisorHosts", into: &supervisorHosts) { try $0.int(Bounds.hosts) }
     topology.read("tls", into: &hasTLS) { try $0.bool() }
     if let database = topology.read("database", { try $0.oneOf(DatabaseKind.self) }) {
@@ -139,6 +141,12 @@ extension Scenario {
     }
     if usersCount > 1, !hasDatabaseServer {
       topology["users"]?.note("several nodes of the User Service need database: \"postgresql\"")
+    }
+    if chatCount > 1, !hasDatabaseServer {
+      topology["chat"]?.note("several nodes of the Chat Service need database: \"postgresql\"")
+    }
+    if chatCount > 1, supervisorHosts > 0 {
+      topology["chat"]?.note("several nodes of the Chat Service do not serve supervised sessions")
     }
     hasChat = topology["chat"] != nil || topology["supervisorHosts"] != nil
     hasBroker = topology["broker"] != nil || topology["supervisorHosts"] != nil

@@ -19,6 +19,10 @@ extension Scenario {
   static func usersNodes(_ count: Int) -> [String] {
     (1...count).map { $0 == 1 ? usersNode : "\(usersNode)-\($0)" }
   }
+  /// The nodes that run the Chat Service: `chat`, and then `chat-2`, `chat-3` and so on.
+  static func chatNodes(_ count: Int) -> [String] {
+    (1...count).map { $0 == 1 ? chatNode : "\(chatNode)-\($0)" }
+  }
   static let databaseAddress = SocketAddress(host: databaseNode, port: 5432)
   static let chatAddress = SocketAddress(host: chatNode, port: 5000)
   static let brokerAddress = SocketAddress(host: "broker", port: 5672)
@@ -34,7 +38,8 @@ extension Scenario {
   func certificates(seed: UInt64) -> SimulatedCertificates? {
     guard hasTLS else { return nil }
     let users = usersNodes.map { SocketAddress(host: $0, port: Self.usersAddress.port) }
-    let servers = users + [Self.chatAddress, Self.customersAddress, Self.managerAddress]
+    let chat = chatNodes.map { SocketAddress(host: $0, port: Self.chatAddress.port) }
+    let servers = users + chat + [Self.customersAddress, Self.managerAddress]
     var peers: [SocketAddress: SecurePeer] = [Self.brokerAddress: SecurePeer(.amqp, .named)]
     for address in servers { peers[address] = SecurePeer(.http, .named) }
     // The simulated PostgreSQL does not offer TLS.
@@ -47,6 +52,9 @@ extension Scenario {
   /// The nodes that run the User Service.
   var usersNodes: [String] { Self.usersNodes(usersCount) }
 
+  /// The nodes that run the Chat Service, if there are any.
+  var chatNodes: [String] { Self.chatNodes(chatCount) }
+
   /// The nodes that host supervisors.
   var hostNames: [String] { supervisorHosts == 0 ? [] : (1...supervisorHosts).map { "supervisor-\($0)" } }
 
@@ -54,6 +62,6 @@ extension Scenario {
   public var serviceNodes: [String] {
     let accounts = (hasDatabaseServer ? [Self.databaseNode] : []) + usersNodes
     if supervisorHosts > 0 { return ["broker"] + accounts + ["manager", Self.chatNode, "customers"] + hostNames }
-    return (hasBroker ? ["broker"] : []) + accounts + (hasChat ? [Self.chatNode] : [])
+    return (hasBroker ? ["broker"] : []) + accounts + (hasChat ? chatNodes : [])
   }
 }

@@ -71,6 +71,8 @@ public struct UserGroup: Sendable {
 
   /// The nodes of the User Service, over which the users spread their requests.
   var usersNodes = [Scenario.usersNode]
+  /// The nodes of the Chat Service, over which they spread their requests and sockets.
+  var chatNodes = [Scenario.chatNode]
   /// The suffix of shared names and ids. It is empty in a simulated world, and new for each run
   /// against live servers.
   var tag = ""

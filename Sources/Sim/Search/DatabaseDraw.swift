@@ -7,8 +7,11 @@ extension ScenarioDraw {
   /// PostgreSQL.
   private static let share = 0.34
 
+  /// The share of the chats over PostgreSQL with several nodes.
+  private static let shareOfSeveral = 0.5
+
   /// The scenario, with a chance of a PostgreSQL in its world, of a second node of the User
-  /// Service, and of faults around them.
+  /// Service, of several nodes of the Chat Service, and of faults around them.
   func onServer(_ scenario: JSONValue, _ seconds: Int) -> JSONValue {
     guard servers.chance(Self.share) else { return scenario }
     var topology = (scenario["topology"] ?? .object([])).setting("database", .string(Scenario.databaseNode))
@@ -27,7 +30,24 @@ extension ScenarioDraw {
           + DatabaseFault.draw(servers))
     }
     return nearServer(
-      scenario.setting("topology", topology).setting("faults", .array((scenario["faults"]?.array ?? []) + faults)))
+      severalChats(
+        scenario.setting("topology", topology).setting("faults", .array((scenario["faults"]?.array ?? []) + faults)),
+        seconds))
+  }
+
+  /// The scenario with a chance of a second and a third node of its Chat Service, and of faults of
+  /// the nodes.
+  private func severalChats(_ scenario: JSONValue, _ seconds: Int) -> JSONValue {
+    guard let topology = scenario["topology"], topology["chat"] != nil, topology["supervisorHosts"] == nil,
+      chats.chance(Self.shareOfSeveral)
+    else { return scenario }
+    let nodes = Scenario.chatNodes(2 + chats.choose(2))
+    let all = Scenario.usersNodes(Int(topology["users"]?.int ?? 1)) + nodes + [Scenario.databaseNode]
+    let faults = (0..<chats.choose(4)).map { _ in
+      fault(all, Self.groups(scenario), on: chats.pick(nodes), seconds, from: chats)
+    }
+    return scenario.setting("topology", topology.setting("chat", .int(Int64(nodes.count))))
+      .setting("faults", .array((scenario["faults"]?.array ?? []) + faults))
   }
 
   /// The scenario with a near network if its Chat Service uses a PostgreSQL. A transaction takes

@@ -17,6 +17,8 @@ public struct ScenarioDraw {
   let secrets: ChoiceStream
   /// The same for PostgreSQL.
   let servers: ChoiceStream
+  /// The same for several nodes of the Chat Service.
+  let chats: ChoiceStream
   /// The same for limits of services and of names.
   let limits: ChoiceStream
   private let planted: [String]
@@ -32,6 +34,7 @@ public struct ScenarioDraw {
     operators = choices.stream("draw/operators")
     secrets = choices.stream("draw/tls")
     servers = choices.stream("draw/postgresql")
+    chats = choices.stream("draw/chats")
     limits = choices.stream("draw/limits")
   }
 
@@ -354,11 +357,14 @@ public struct ScenarioDraw {
   private static func peers(of name: String, _ nodes: [String], _ people: [String]) -> [String] {
     let peers =
       switch name {
-      case "users": ["chat", "customers", Scenario.databaseNode]
-      case Scenario.databaseNode: nodes.filter { $0.hasPrefix(Scenario.usersNode) || $0 == Scenario.chatNode }
+      case "users":
+        ["chat", "customers", Scenario.databaseNode] + nodes.filter { $0.hasPrefix(Scenario.chatNode + "-") }
+      case Scenario.databaseNode:
+        nodes.filter { $0.hasPrefix(Scenario.usersNode) || $0.hasPrefix(Scenario.chatNode) }
       case _ where name.hasPrefix(Scenario.usersNode): [Scenario.databaseNode]
       case "broker": nodes.filter { $0 != "users" && $0 != "broker" }
-      case "chat", "customers": ["broker", "users", Scenario.databaseNode]
+      case _ where name.hasPrefix(Scenario.chatNode): ["broker", "users", Scenario.databaseNode]
+      case "customers": ["broker", "users", Scenario.databaseNode]
       default: ["broker"]
       }
     let there = peers.filter(nodes.contains)

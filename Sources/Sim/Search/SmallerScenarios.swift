@@ -218,10 +218,12 @@ extension JSONValue {
   /// The scenario with the accounts in a file, if they are in PostgreSQL.
   private var withoutServer: [JSONValue] {
     guard let topology = self["topology"], topology["database"] != nil else { return [] }
+    let count = Int(Bounds.nodes.upperBound)
     if topology["users"] != nil {
-      let others = Scenario.usersNodes(Int(Bounds.nodes.upperBound)).dropFirst()
-      let faults = elements("faults").filter { fault in !others.contains { fault.text.contains("\"\($0)\"") } }
-      return [setting("topology", topology.removing("users")).settingList("faults", faults)]
+      return [alone(topology.removing("users"), without: Scenario.usersNodes(count).dropFirst())]
+    }
+    if let nodes = topology["chat"]?.int, nodes > 1 {
+      return [alone(topology.setting("chat", 1), without: Scenario.chatNodes(count).dropFirst())]
     }
     let node = JSONValue.string(Scenario.databaseNode)
     let faults = elements("faults").filter { fault in
@@ -229,6 +231,12 @@ extension JSONValue {
         && fault["partition"]?.array?.contains { $0.array?.contains(node) ?? false } != true
     }
     return [setting("topology", topology.removing("database")).settingList("faults", faults)]
+  }
+
+  /// The scenario with a topology without some nodes, and without the faults of those.
+  private func alone(_ topology: JSONValue, without others: ArraySlice<String>) -> JSONValue {
+    let faults = elements("faults").filter { fault in !others.contains { fault.text.contains("\"\($0)\"") } }
+    return setting("topology", topology).settingList("faults", faults)
   }
 
   private var plainest: JSONValue { plainerWorlds.last?.plainest ?? self }

@@ -5,7 +5,8 @@ import System
 final class ChatClient {
   private let account: ChatAccount
   private let environment: Environment
-  private let client: HTTPClient
+  /// A client of each node of the service.
+  private let clients: [HTTPClient]
   private var session = ""
   /// Requests without an answer, or with one that does not say whether they took effect.
   private var unanswered = 0
@@ -18,7 +19,9 @@ final class ChatClient {
   init(_ account: ChatAccount, _ environment: Environment) {
     self.account = account
     self.environment = environment
-    client = HTTPClient(environment, address: Scenario.chatAddress)
+    clients = account.user.behavior.chatNodes.map {
+      HTTPClient(environment, address: SocketAddress(host: $0, port: Scenario.chatAddress.port))
+    }
   }
 
   // MARK: Requests
@@ -36,7 +39,9 @@ final class ChatClient {
     defer { history.end(&history.calls[index].interval) }
     do {
       let target = method == "GET" ? path + "?" + Self.query(body) : path
-      let response = try await (other ?? client).send(
+      // As a load balancer would pick a node.
+      let client = other ?? (clients.count == 1 ? clients[0] : user.stream.pick(clients))
+      let response = try await client.send(
         method, target, fields: token.map { [("authorization", "Bearer " + $0)] } ?? [],
         json: method == "GET" ? nil : .object(body), timeout: user.behavior.patience)
       user.log.end(call, response)

@@ -56,6 +56,8 @@ final class ReconnectingSocket {
   private var isHurried = false
   /// The index of the owner's record; nil unless the socket is connected.
   private(set) var record: Int?
+  /// The node of the current connection.
+  private var address = Scenario.chatAddress
   /// The client of the current connection; nil between two connections.
   private var client: SocketIOClient?
   /// The client that is being closed. It may still become connected.
@@ -117,7 +119,9 @@ final class ReconnectingSocket {
   private func connect(_ session: String) async throws {
     let id = owner.userID
     let transport = user.stream.pick(user.behavior.transports)
-    let client = SocketIOClient(environment, address: Scenario.chatAddress, transport: transport)
+    // A connection stays at its node: a load balancer sends all its requests there.
+    address = user.chatAddress
+    let client = SocketIOClient(environment, address: address, transport: transport)
     self.client = client
     isPolling = transport != .webSocket
     logged = user.log.open(user.name, namespace: settings.namespace, session: session)
@@ -185,11 +189,11 @@ final class ReconnectingSocket {
     guard let client else { return }
     do {
       switch step {
-      case .upgradeTwice: await RudeStep.upgrade(await client.sessionID, environment)
+      case .upgradeTwice: await RudeStep.upgrade(await client.sessionID, at: address, environment)
       case .pollTwice:
         // The second request ends the connection, or gets what the first one waits for.
         markEnded()
-        await RudeStep.poll(await client.sessionID, environment)
+        await RudeStep.poll(await client.sessionID, at: address, environment)
         await hangUp(silently: true)
       default: try await step.take(client, settings.namespace, authentication(session))
       }

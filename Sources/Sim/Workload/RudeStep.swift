@@ -91,19 +91,19 @@ enum RudeStep {
   }
 
   /// Polls a connection that is being polled.
-  static func poll(_ session: String, _ environment: Environment) async {
-    let client = HTTPClient(environment, address: Scenario.chatAddress)
+  static func poll(_ session: String, at address: SocketAddress, _ environment: Environment) async {
+    let client = HTTPClient(environment, address: address)
     defer { client.close() }
     // The answer may be refused, empty or cut off.
     _ = try? await client.send("GET", target(session, "polling"), timeout: .milliseconds(50))
   }
 
   /// Opens two WebSockets for a connection that has one or is about to, and resets both.
-  static func upgrade(_ session: String, _ environment: Environment) async {
+  static func upgrade(_ session: String, at address: SocketAddress, _ environment: Environment) async {
     let deadline = environment.clock.now + .milliseconds(50)
     let request = """
       GET \(target(session, "websocket")) HTTP/1.1\r
-      host: \(Scenario.chatAddress)\r
+      host: \(address)\r
       connection: Upgrade\r
       upgrade: websocket\r
       sec-websocket-version: 13\r
@@ -113,7 +113,7 @@ enum RudeStep {
       """
     var connections: [any Connection] = []
     for _ in 0..<2 {
-      guard let connection = try? await environment.network.connect(to: Scenario.chatAddress, deadline: deadline) else {
+      guard let connection = try? await environment.network.connect(to: address, deadline: deadline) else {
         continue
       }
       connections.append(connection)

@@ -46,10 +46,16 @@ final class UserState {
 
   /// The address of a node of the User Service, as a load balancer would pick one.
   var usersAddress: SocketAddress {
-    let nodes = behavior.usersNodes
-    let node = nodes.count == 1 ? nodes[0] : stream.pick(nodes)
-    return SocketAddress(host: node, port: Scenario.usersAddress.port)
+    SocketAddress(host: picked(from: behavior.usersNodes), port: Scenario.usersAddress.port)
   }
+
+  /// The address of a node of the Chat Service, as a load balancer would pick one.
+  var chatAddress: SocketAddress {
+    SocketAddress(host: picked(from: behavior.chatNodes), port: Scenario.chatAddress.port)
+  }
+
+  /// One of the nodes. The only one is no choice.
+  private func picked(from nodes: [String]) -> String { nodes.count == 1 ? nodes[0] : stream.pick(nodes) }
 
   /// Sleeps for a random time with the given mean.
   func pause(mean: Duration, _ environment: Environment) async throws {

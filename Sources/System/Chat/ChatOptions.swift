@@ -12,6 +12,8 @@ public struct ChatServiceOptions: Sendable {
   public var sockets = EngineIOOptions()
   /// The settings of the database.
   public var database = DatabaseOptions()
+  /// Whether other nodes of the service share the database, which has to be on a server.
+  public var isOneOfSeveral = false
   /// Bugs to plant; none but in tests and scenarios.
   public var planted = PlantedBugs()
 

@@ -77,7 +77,7 @@ enum ChatPayload {
     ["user_id": .int(user.number.value), "username": .string(user.username)]
   }
 
-  static func presence(_ user: ChatUser, isOnline: Bool) -> JSONValue {
+  static func presence(_ user: ListedUser, isOnline: Bool) -> JSONValue {
     [
       "user_id": .int(user.number.value), "username": .string(user.username),
       "status": .string(isOnline ? "online" : "offline"),

@@ -50,6 +50,7 @@ enum ChatRefusal: Error, Hashable {
     case userService = "the User Service"
     case userManager = "the User Manager"
     case broker = "the broker"
+    case database = "the chat database"
   }
 
   /// The text for the client.

@@ -17,6 +17,8 @@ public struct ChatService: HTTPBackend {
   private let fanOut: FanOut
   private let userManager: any UserServerBackend
   private let presence: Presence
+  /// The place among the nodes that share the database; nil if this node has it for itself.
+  private let place: NodeLease?
 
   /// Starts the service: opens its database, listens, and follows the events of the User Service.
   ///
@@ -29,13 +31,20 @@ public struct ChatService: HTTPBackend {
     let metrics = Metrics(service: ChatRoutes.description.name)
     var databaseOptions = options.database
     databaseOptions.takesTurns = true
+    databaseOptions.isShared = options.isOneOfSeveral
+    require(makeBackend == nil || !options.isOneOfSeveral, "several nodes do not serve /users")
     let database = Database(
       environment, path: Self.database.path, migrations: Self.database.migrations, options: databaseOptions,
       observer: metrics.databaseObserver)
     let life = Hex.encode(environment.entropy.bytes(16))
+    let isShared = database.isShared
     let (position, lastRemoval) = try await database.transaction { connection in
       let tables = ChatTables(connection)
-      try await tables.sockets.removeAll(exceptOf: life)
+      if isShared {
+        try await tables.nodes.join(life, name: environment.node)
+      } else {
+        try await tables.sockets.removeAll(exceptOf: life)
+      }
       return (try await tables.publications.lastPosition(), try await tables.users.lastRemoval())
     }
     var socketOptions = options.sockets
@@ -79,8 +88,30 @@ public struct ChatService: HTTPBackend {
     fanOut.start()
     let chat = ChatService(
       environment: environment, database: database, directory: directory, sockets: sockets, fanOut: fanOut,
-      userManager: userManager, presence: presence)
+      userManager: userManager, presence: presence,
+      place: isShared ? place(environment, database, life, presence, directory, fanOut, departures) : nil)
+    if let place = chat.place {
+      await fanOut.afterLoss { await place.renew() }
+      place.start()
+    }
     return HTTPService("chat", chat, server)
+  }
+
+  /// Makes the place of a node that has joined with `life`.
+  private static func place(
+    _ environment: Environment, _ database: Database, _ life: String, _ presence: Presence,
+    _ directory: SessionDirectory, _ fanOut: FanOut, _ departures: Departures
+  ) -> NodeLease {
+    let actions = NodeLease.Actions(
+      stop: {
+        await presence.stop()
+        await directory.closeAll(because: "the node was cut off from its database")
+      },
+      begin: { life, position in
+        await fanOut.skip(to: position)
+        await presence.begin(life)
+      }, publish: { await fanOut.publish($0) }, tellDepartures: { await departures.tell() })
+    return NodeLease(environment, database, life: life, actions)
   }
 
   /// Closes the sockets, answers the requests in flight, and closes the database.
@@ -89,6 +120,7 @@ public struct ChatService: HTTPBackend {
     await server.drain()
     let deadline = environment.clock.now + Self.patience
     await presence.waitUntilEmpty(before: deadline)
+    await place?.leave()
     await userManager.close()
     await directory.close()
     await fanOut.close()

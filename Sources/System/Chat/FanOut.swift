@@ -6,11 +6,16 @@ import Environment
 /// transactions have no gap. Publications may arrive here in any order, or not at all; they go out
 /// by position. A gap that stays open is filled from the database, so a lost publication delays
 /// messages and loses none.
+///
+/// Where several nodes share the database, each emits all publications to its own sockets. Another
+/// node's are read after a wake-up, and every second without one.
 actor FanOut {
   /// The time for which a gap may stay open before the database is read.
   static let patience: Duration = .milliseconds(20)
   /// The interval at which the database is searched for committed positions that nobody published.
   static let sweepInterval: Duration = .seconds(5)
+  /// The interval where other nodes commit, too, and their wake-ups may be lost.
+  static let sharedSweepInterval: Duration = .seconds(1)
   /// Positions that one read fills.
   static let maximumFill: Int64 = 1000
 
@@ -24,7 +29,12 @@ actor FanOut {
   private var emitted: Position
   private var isEmitting = false
   private var isFilling = false
+  private var isCatchingUp = false
+  /// Whether other nodes may have committed since the last read for them began.
+  private var hasNews = false
   private var isClosed = false
+  /// Called when publications were removed before this node has read them.
+  private var onLoss: @Sendable () async -> Void = {}
 
   nonisolated var unownedExecutor: UnownedSerialExecutor { serialExecutor.unowned }
 
@@ -41,7 +51,22 @@ actor FanOut {
     serialExecutor = environment.executor.forActor("fan-out")
   }
 
-  nonisolated func start() { environment.executor.spawn("fan-out-sweep") { await self.sweep() } }
+  nonisolated func start() {
+    environment.executor.spawn("fan-out-sweep") { await self.sweep() }
+    guard database.isShared else { return }
+    environment.executor.spawn("fan-out-wake-ups") { await self.database.listen { await self.catchUp() } }
+  }
+
+  /// Calls `action` whenever publications were removed before this node has read them.
+  func afterLoss(_ action: @escaping @Sendable () async -> Void) { onLoss = action }
+
+  /// Goes on after `position`: no socket is there that the earlier publications are for.
+  func skip(to position: Position) async {
+    guard position > emitted else { return }
+    emitted = position
+    waiting = waiting.filter { $0.key > position }
+    await emitReady()
+  }
 
   func close() { isClosed = true }
 
@@ -106,18 +131,30 @@ actor FanOut {
       let before = emitted
       do { try await environment.clock.sleep(for: Self.patience) } catch { return }
       guard emitted == before, let first = waiting.keys.sorted().first else { continue }
-      guard await fill(through: min(first.advanced(by: -1), before.advanced(by: Self.maximumFill))) else { return }
+      let last = min(first.advanced(by: -1), before.advanced(by: Self.maximumFill))
+      guard await fill(after: emitted, through: last) != .stopped else { return }
     }
   }
 
-  /// Reads the missing positions up to `last` from the database. Returns false when the node is
-  /// down.
-  private func fill(through last: Position) async -> Bool {
-    let after = emitted
+  private enum Filling {
+    case done, failed
+    /// The node is down.
+    case stopped
+  }
+
+  /// Reads from the database. Positions do not change once they are committed, so nothing has to
+  /// wait for it.
+  private func read<R: Sendable>(_ body: @escaping @Sendable (ChatTables) async throws -> R) async throws -> R {
+    if database.isShared { return try await database.asideTransaction { try await body(ChatTables($0)) } }
+    return try await database.transaction { try await body(ChatTables($0)) }
+  }
+
+  /// Reads the missing positions after `after` up to `last`, all of which are committed, from the
+  /// database.
+  private func fill(after: Position, through last: Position) async -> Filling {
     do {
-      let (messages, others) = try await database.transaction { connection in
-        let tables = ChatTables(connection)
-        return (
+      let (messages, others) = try await read { tables in
+        (
           try await MessageTransactions(tables: tables).stored(after: after, through: last),
           try await tables.publications.stored(after: after, through: last)
         )
@@ -136,12 +173,12 @@ actor FanOut {
         position = position.next
       }
       await emitReady()
-      return true
+      return .done
     } catch is NodeDown {
-      return false
+      return .stopped
     } catch {
       environment.log.warning("fan-out-gap", ["error": .string("\(error)")])
-      return true
+      return .failed
     }
   }
 
@@ -150,18 +187,51 @@ actor FanOut {
   private func sweep() async {
     while !isClosed {
       do {
-        try await environment.clock.sleep(for: Self.sweepInterval)
+        try await environment.clock.sleep(for: database.isShared ? Self.sharedSweepInterval : Self.sweepInterval)
         guard !isClosed else { return }
-        let last = try await database.transaction { try await ChatTables($0).publications.lastPosition() }
+        if database.isShared {
+          await catchUp()
+          continue
+        }
+        let last = try await read { try await $0.publications.lastPosition() }
         // The latest publications may be on their way here.
         try await environment.clock.sleep(for: Self.patience)
-        while emitted < last, !isClosed, await fill(through: min(last, emitted.advanced(by: Self.maximumFill))) {
+        while emitted < last, !isClosed,
+          await fill(after: emitted, through: min(last, emitted.advanced(by: Self.maximumFill))) != .stopped
+        {
           try await environment.clock.sleep(for: Self.patience)
         }
       } catch is DatabaseError {
         continue
       } catch {
         return
+      }
+    }
+  }
+
+  // MARK: Other nodes
+
+  /// Reads and emits what other nodes have committed.
+  func catchUp() async {
+    hasNews = true
+    guard !isCatchingUp else { return }
+    isCatchingUp = true
+    defer { isCatchingUp = false }
+    while hasNews, !isClosed {
+      hasNews = false
+      do {
+        let last = try await read { try await $0.publications.lastPosition() }
+        // Old publications are removed: further behind, some may be missing.
+        guard last.value - emitted.value < PublicationsTable.kept / 2 else { return await onLoss() }
+        var next = emitted
+        while next < last, !isClosed {
+          let end = min(last, next.advanced(by: Self.maximumFill))
+          // The next sweep tries again.
+          guard await fill(after: next, through: end) == .done else { return }
+          next = end
+        }
+      } catch {
+        return environment.log.info("fan-out-late", ["error": .string("\(error)")])
       }
     }
   }

@@ -42,14 +42,20 @@ struct Messages: Sendable {
   }
 
   /// Tells the other participants of a conversation that a user is typing. Only a user who may
-  /// write there can do so.
+  /// write there can do so. Where other nodes share the database, they read it from there, as all
+  /// else.
   func typing(in conversation: ConversationID, from user: ChatUser, recipient: Int64) async throws {
-    let others = try await database.transaction { connection in
-      let transactions = MessageTransactions(tables: ChatTables(connection))
-      try await transactions.requireMayWrite(user.number, in: conversation)
-      return try await transactions.participants(conversation).filter { $0 != user.number }
-    }
+    let isShared = database.isShared
     let payload = ChatPayload.typing(in: conversation, from: user, recipient: recipient)
+    let (others, news) = try await database.transaction { connection -> ([UserNumber], PublishedAt?) in
+      let tables = ChatTables(connection)
+      let transactions = MessageTransactions(tables: tables)
+      try await transactions.requireMayWrite(user.number, in: conversation)
+      let others = try await transactions.participants(conversation).filter { $0 != user.number }
+      guard isShared, !others.isEmpty else { return (others, nil) }
+      return (others, try await tables.publications.publish([Publication(ChatEventTable.typing, payload, to: others)]))
+    }
+    if let news { return await fanOut.publish(news) }
     await fanOut.tell(RoomEvent(ChatEventTable.typing, payload, rooms: others.map(ChatPayload.room)))
   }
 

@@ -21,8 +21,9 @@ actor Presence {
   private let fanOut: FanOut
   private let userManager: any UserServerBackend
   private let departures: Departures
-  /// Marks the rows of this life of the node. Rows of earlier lives are removed at the next start.
-  private let life: String
+  /// Marks the rows of this life of the node. Rows of earlier lives are removed at the next start,
+  /// or by other nodes. Nil while the node has no place among the others.
+  private var life: String?
   private let planted: PlantedBugs
   private let serialExecutor: ActorExecutor
   private var members: [SocketID: Member] = [:]
@@ -66,6 +67,12 @@ actor Presence {
   func waitUntilEmpty(before deadline: Instant) async {
     while !(members.isEmpty && closed.isEmpty), await rowsRemoved.wait(until: deadline, in: environment) {}
   }
+
+  /// Begins a new life of the node.
+  func begin(_ life: String) { self.life = life }
+
+  /// Admits no socket until the next life.
+  func stop() { life = nil }
 
   // MARK: Opening
 
@@ -121,12 +128,16 @@ actor Presence {
   private func store<R: Sendable>(
     _ socket: SocketID, _ member: Member, _ body: @escaping @Sendable (ChatTables, _ isFirst: Bool) async throws -> R
   ) async throws -> R {
-    let life = life
+    guard let life else { throw ChatRefusal.unavailable(.database) }
+    let isShared = database.isShared
     do {
-      return try await database.transaction { connection in
+      let result = try await database.transaction { connection in
         let tables = ChatTables(connection)
+        if isShared, try await !tables.nodes.isAlive(life) { throw ChatRefusal.unavailable(.database) }
         return try await body(tables, try await tables.sockets.insert(socket, of: member.user.number, life: life))
       }
+      guard life == self.life else { throw ChatRefusal.unavailable(.database) }
+      return result
     } catch {
       // The row may be stored nevertheless.
       await close(socket, member)
@@ -189,9 +200,9 @@ actor Presence {
   private static func publish(
     _ user: ChatUser, isOnline: Bool, in tables: ChatTables
   ) async throws(DatabaseError) -> PublishedAt {
-    let friends = try await tables.contacts.friends(of: user.number)
+    let listed = ListedUser(number: user.number, username: user.username)
     return try await tables.publications.publish([
-      Publication(ChatEventTable.userStatus, ChatPayload.presence(user, isOnline: isOnline), to: friends)
+      try await PresenceTransactions(tables: tables).status(of: listed, isOnline: isOnline)
     ])
   }
 }

@@ -63,7 +63,7 @@ struct ScenarioParserTests {
       ),
       (
         "{ name: 'x', topology: { chat: 2 } }",
-        "f:1:32: only one node of each service is supported"
+        "f:1:32: several nodes of the Chat Service need database: \"postgresql\""
       ),
       (
         "{ name: 'x', topology: { users: 2 } }",

@@ -33,7 +33,7 @@ final class CallerState {
   }
 
   private func isOpen(_ service: String) -> Bool {
-    isAlone || service == Scenario.chatNode || user.behavior.usersNodes.contains(service)
+    isAlone || user.behavior.chatNodes.contains(service) || user.behavior.usersNodes.contains(service)
   }
 
   /// The routes that the caller calls.
@@ -50,9 +50,11 @@ final class CallerState {
     return isAlone ? found : Array(found.prefix(1))
   }
 
-  /// The address of the service with events; nil if there is none.
+  /// The address of a node of the service with events; nil if there is none.
   var socketAddress: SocketAddress? {
-    guard let service = tables.events.first?.service else { return nil }
+    var nodes: [String] = []
+    for event in tables.events where !nodes.contains(event.service) { nodes.append(event.service) }
+    guard let service = nodes.count > 1 ? user.stream.pick(nodes) : nodes.first else { return nil }
     return tables.routes.first { $0.service == service }?.address
   }
 }

@@ -194,12 +194,12 @@ final class CallingHTTP {
 
   private func begin(_ request: CallRequest) -> Int {
     let (history, user) = (caller.history, caller.user)
-    // The nodes of the User Service are one service.
-    let isUserService = user.behavior.usersNodes.contains(request.row.service)
+    // The nodes of a service are one service.
+    var service = request.row.service
+    if user.behavior.usersNodes.contains(service) { service = Scenario.usersNode }
+    if user.behavior.chatNodes.contains(service) { service = Scenario.chatNode }
     let log = user.log.begin(
-      user.name, at: isUserService ? Scenario.usersNode : request.row.service, request.row.name, request.sent,
-      token: request.proof,
-      isMalformed: request.isMalformed)
+      user.name, at: service, request.row.name, request.sent, token: request.proof, isMalformed: request.isMalformed)
     history.calls.append(
       CallerRequest(
         person: user.name, row: request.row, what: request.what, isMalformed: request.isMalformed,

@@ -67,6 +67,16 @@ final class SessionBook: Sendable {
     func isBelieved(_ session: Session, at now: Instant) -> Bool {
       trustsForever || now - knownAt(session) < SessionBook.lease
     }
+
+    /// Takes the sockets from the sessions that match, and returns those of each session, in the
+    /// order of the sessions' ids.
+    mutating func takeSockets(where matches: (Session, Pages) -> Bool) -> [[SocketID]] {
+      let taken = sessions.filter { !$0.value.sockets.isEmpty && matches($0.value, self) }
+      return taken.keys.sorted().map { id in
+        sessions[id]!.sockets = SocketRegister()
+        return taken[id]!.sockets.inOrder
+      }
+    }
   }
 
   private let pages: Mutex<Pages>

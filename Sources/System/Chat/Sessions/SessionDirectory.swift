@@ -166,13 +166,14 @@ actor SessionDirectory {
   func doubtAll() async {
     let doubted = book.update { pages, now in
       pages.doubtedAt = now
-      let doubted = pages.sessions.filter { !$0.value.sockets.isEmpty && !pages.isBelieved($0.value, at: now) }
-      for id in doubted.keys.sorted() { pages.sessions[id]!.sockets = SocketRegister() }
-      return doubted
+      return pages.takeSockets { session, pages in !pages.isBelieved(session, at: now) }
     }
-    for id in doubted.keys.sorted() {
-      await onEnd(doubted[id]!.sockets.inOrder, "whether the session goes on cannot be known")
-    }
+    for sockets in doubted { await onEnd(sockets, "whether the session goes on cannot be known") }
+  }
+
+  /// Closes the sockets of all sessions, which stay in the book.
+  func closeAll(because reason: String) async {
+    for sockets in book.update({ pages, _ in pages.takeSockets { _, _ in true } }) { await onEnd(sockets, reason) }
   }
 
   // MARK: Events

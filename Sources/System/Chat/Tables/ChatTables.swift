@@ -17,4 +17,5 @@ struct ChatTables {
   var publications: PublicationsTable { PublicationsTable(connection) }
   var sockets: SocketsTable { SocketsTable(connection) }
   var departures: DeparturesTable { DeparturesTable(connection) }
+  var nodes: ChatNodesTable { ChatNodesTable(connection) }
 }

@@ -17,6 +17,7 @@ struct MessagesTable {
   }
 
   func insert(_ message: ChatMessage, in key: String, clientID: String?) async throws(DatabaseError) {
+    connection.wakeOthers()
     try await connection.execute(
       """
       INSERT INTO messages (message_id, conversation, seq, sender, content, kind, created_at, client_id)

@@ -4,7 +4,7 @@ import Environment
 /// publication that is lost on its way can be read again. Messages are their own outbox.
 struct PublicationsTable {
   /// Publications that are kept. `FanOut` is never this far behind.
-  private static let kept: Int64 = 10_000
+  static let kept: Int64 = 10_000
 
   private let connection: SQLSession
 
@@ -26,6 +26,7 @@ struct PublicationsTable {
   func publish(_ publications: [Publication]) async throws(DatabaseError) -> PublishedAt {
     require(!publications.isEmpty, "nothing to publish")
     let position = try await lastPosition().next
+    connection.wakeOthers()
     for (part, publication) in publications.enumerated() {
       try await connection.execute(
         "INSERT INTO publications (position, part, event, payload, rooms) VALUES ($1, $2, $3, $4, $5)",

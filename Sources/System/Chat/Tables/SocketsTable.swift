@@ -35,6 +35,23 @@ struct SocketsTable {
     try await connection.execute("DELETE FROM sockets WHERE life <> $1", .text(life))
   }
 
+  /// Removes sockets of a life of a node, at most `limit`. Returns how many there were, and the
+  /// users for whom one was the last in its namespace, in the order of their numbers.
+  func removeSome(
+    of life: String, limit: Int
+  ) async throws(DatabaseError) -> (count: Int, last: [(user: UserNumber, namespace: String)]) {
+    let found = try await connection.query(
+      "SELECT socket_id, user_number, namespace FROM sockets WHERE life = $1 ORDER BY user_number, socket_id LIMIT $2",
+      .text(life), .int(Int64(limit))
+    ) { (id: $0.text(0), user: UserNumber($0.int(1)), namespace: $0.text(2)) }
+    var last: [(user: UserNumber, namespace: String)] = []
+    for socket in found {
+      try await connection.execute("DELETE FROM sockets WHERE socket_id = $1", .text(socket.id))
+      if try await !hasSocket(socket.user, in: socket.namespace) { last.append((socket.user, socket.namespace)) }
+    }
+    return (found.count, last)
+  }
+
   /// Whether a user has a socket in the namespace `/`.
   func isOnline(_ user: UserNumber) async throws(DatabaseError) -> Bool { try await hasSocket(user, in: "/") }
 

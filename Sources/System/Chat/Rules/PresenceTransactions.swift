@@ -1,0 +1,28 @@
+/// The rules of presence, within one transaction.
+struct PresenceTransactions {
+  let tables: ChatTables
+
+  /// What the friends of a user are told about the first or the last socket.
+  func status(of user: ListedUser, isOnline: Bool) async throws(DatabaseError) -> Publication {
+    let friends = try await tables.contacts.friends(of: user.number)
+    return Publication(ChatEventTable.userStatus, ChatPayload.presence(user, isOnline: isOnline), to: friends)
+  }
+
+  /// Removes some sockets of a dead node, and its row after the last one. Returns whether all are
+  /// removed, and what the friends of those who are gone are told.
+  func removeSome(of life: String) async throws(DatabaseError) -> (isDone: Bool, news: PublishedAt?) {
+    let (count, last) = try await tables.sockets.removeSome(of: life, limit: ChatNodesTable.page)
+    var publications: [Publication] = []
+    for (user, namespace) in last {
+      if namespace == UserServer.namespace {
+        try await tables.departures.insert(user, try await tables.sockets.lastConnection(of: user))
+      } else {
+        let listed = ListedUser(number: user, username: try await tables.users.username(of: user))
+        publications.append(try await status(of: listed, isOnline: false))
+      }
+    }
+    let isDone = count < ChatNodesTable.page
+    if isDone { try await tables.nodes.removeEmpty(life) }
+    return (isDone, publications.isEmpty ? nil : try await tables.publications.publish(publications))
+  }
+}
