@@ -217,7 +217,7 @@ struct AMQPClientTests {
     let isPublished = try world.perform { environment in
       let client = await Self.client(environment)
       await client.consume("q") { _ in try await environment.clock.sleep(for: .seconds(1000)) }
-      environment.executor.spawn("publisher") { try? await client.publish(Self.message("m")) }
+      environment.executor.spawn("publisher") { _ = try? await client.publish(Self.message("m")) }
       try await environment.clock.sleep(for: .seconds(60))
       let connections = broker.connections
       // The client continues once the broker is a good one.

@@ -29,7 +29,7 @@ struct AMQPRefusalTests {
     broker.confirms = false
     let story = try broker.world().perform { environment in
       let client = await AMQPClientTests.client(environment)
-      environment.executor.spawn("publisher") { try? await client.publish(AMQPClientTests.message("m")) }
+      environment.executor.spawn("publisher") { _ = try? await client.publish(AMQPClientTests.message("m")) }
       try await environment.clock.sleep(for: .seconds(300))
       let connections = broker.connections
       let fault = await client.fault() ?? ""
