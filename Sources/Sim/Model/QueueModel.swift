@@ -244,10 +244,9 @@ struct QueueModel: Sendable {
 
   private func publish(_ publication: Publication, _ state: inout State) -> Fate {
     if case .reply(let channel, let consumer) = publication.route {
-      state.tags[channel] += 1
       state.sent.append(
         Delivery(
-          channel: channel, consumer: consumer, tag: state.tags[channel], number: publication.message.number,
+          channel: channel, consumer: consumer, tag: state.tags[channel] + 1, number: publication.message.number,
           isRedelivered: false))
       return .confirmed
     }

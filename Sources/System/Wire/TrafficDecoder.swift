@@ -99,8 +99,10 @@ public struct TrafficDecoder {
       defer { if case .amqp = direction { direction = .amqp(parser) } }
       parser.receive(bytes)
       return collect(bytes, &direction) {
-        switch try parser.next() {
-        case nil: nil
+        var event = try parser.next()
+        if case .greeting? = event { event = try parser.next() }
+        return switch event {
+        case nil, .greeting?: nil
         case .heartbeat?: Message(layer: "AMQP", summary: "heartbeat", detail: "heartbeat")
         case .command(let command)?: describe(command)
         }

@@ -268,6 +268,32 @@ struct BrokerModesTests {
     #expect(story == ["true true", "there", "r:42", "404", "406"])
   }
 
+  @Test("a reply has the tag of the next delivery, and the tag of its consumer may be used again")
+  func tagsOfReplies() throws {
+    let tags = try BrokerWorld().perform { environment in
+      let client = try await RawAMQP(environment)
+      try await client.declare("q")
+      for queue in [DirectReplies.queue, "q"] {
+        try await client.ask(.basicConsume(.init(queue: queue, tag: "c", noAck: true)))
+      }
+      try await client.write(RawAMQP.publication("q") { $0.replyTo = DirectReplies.queue })
+      let request = try await client.next()
+      let address = try request?.readProperties().replyTo ?? ""
+      // Each client gets a message once, whether or not its address is there twice.
+      try await client.write(
+        RawAMQP.publication(address) { $0.headers = ["CC": .array([.string(Array(address.utf8))])] })
+      try await client.write(RawAMQP.publication("q"))
+      var tags: [UInt64] = []
+      for command in [request, try await client.next(), try await client.next()] {
+        if case .basicDeliver("c", let tag, _, _, _)? = command?.method { tags.append(tag) }
+      }
+      let isAll = try await client.ask(.basicQos(size: 0, count: 1, isGlobal: false)) == .basicQosOk
+      return (tags, isAll)
+    }
+    #expect(tags.0 == [1, 2, 2])
+    #expect(tags.1)
+  }
+
   @Test("a client that deletes a queue which it consumes hears the answer first")
   func ownQueue() throws {
     let story = try BrokerWorld().perform { environment in
@@ -295,6 +321,60 @@ struct BrokerModesTests {
       return answer
     }
     #expect(story == .connectionCloseOk)
+  }
+
+  /// What a client sends at once, from the protocol header on.
+  private static func login(token: String) -> [UInt8] {
+    var bytes = AMQPParser.protocolHeader
+    AMQPFrames.write(
+      .connectionStartOk(
+        properties: [:], mechanism: "PLAIN", response: Array("\0parley\0\(token)".utf8), locale: "en_US"), 0, to: &bytes
+    )
+    AMQPFrames.write(.connectionTuneOk(channelMax: 10, frameMax: 4096, heartbeat: 0), 0, to: &bytes)
+    AMQPFrames.write(.connectionOpen(virtualHost: "/"), 0, to: &bytes)
+    AMQPFrames.write(.channelOpen, 1, to: &bytes)
+    AMQPFrames.write(.queueDeclare(.init(queue: "q", durable: true)), 1, to: &bytes)
+    return bytes + RawAMQP.publication("q") + confirmations
+  }
+
+  private static let confirmations: [UInt8] = {
+    var bytes: [UInt8] = []
+    AMQPFrames.write(.confirmSelect(noWait: false), 1, to: &bytes)
+    return bytes
+  }()
+
+  @Test(
+    "a client that does not wait for the answers to its login gets them in order",
+    arguments: [
+      (RawAMQP.token, ["start", "tune", "open-ok", "channel.open-ok", "queue.declare-ok", "confirm.select-ok"]),
+      ("wrong", ["start", "close 403"]),
+    ])
+  func pipelinedLogin(token: String, expected: [String]) throws {
+    for size in [1, 7, 8, 9, 50, 1000] {
+      let answers = try BrokerWorld().perform { environment in
+        let client = try await RawAMQP(environment, logsIn: false, greets: false)
+        let bytes = Self.login(token: token)
+        for start in stride(from: 0, to: bytes.count, by: size) {
+          // The broker may have closed the connection.
+          do { try await client.write(Array(bytes[start..<min(start + size, bytes.count)])) } catch { break }
+        }
+        var answers: [String] = []
+        while answers.count < expected.count, let command = try await client.next() {
+          switch command.method {
+          case .connectionStart: answers.append("start")
+          case .connectionTune: answers.append("tune")
+          case .connectionOpenOk: answers.append("open-ok")
+          case .channelOpenOk: answers.append("channel.open-ok")
+          case .queueDeclareOk: answers.append("queue.declare-ok")
+          case .confirmSelectOk: answers.append("confirm.select-ok")
+          case .connectionClose(let code, _, _, _): answers.append("close \(code)")
+          default: answers.append("\(command.method)")
+          }
+        }
+        return answers
+      }
+      #expect(answers == expected, "in pieces of \(size) bytes")
+    }
   }
 
   @Test(

@@ -353,6 +353,7 @@ struct AMQPWireTests {
         parser.receive(Array(bytes[start..<min(start + size, bytes.count)]))
         while let event = try parser.next() {
           switch event {
+          case .greeting: found.append("greeting")
           case .heartbeat: found.append("heartbeat")
           case .command(let command):
             found.append("\(command.body.count)")
@@ -360,7 +361,7 @@ struct AMQPWireTests {
           }
         }
       }
-      #expect(found == ["0", "1000", "heartbeat"])
+      #expect(found == ["greeting", "0", "1000", "heartbeat"])
     }
   }
 

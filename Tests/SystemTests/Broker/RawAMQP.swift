@@ -12,15 +12,16 @@ final class RawAMQP {
   let connection: any Connection
   private var parser = AMQPParser(isServer: false)
 
-  /// Connects, and logs in unless `logsIn` is false.
+  /// Connects, and logs in unless `logsIn` is false. Without `greets` it sends nothing.
   init(
-    _ environment: Environment, frameMax: UInt32 = 131_072, logsIn: Bool = true, heartbeat: UInt16 = 0,
+    _ environment: Environment, frameMax: UInt32 = 131_072, logsIn: Bool = true, greets: Bool = true,
+    heartbeat: UInt16 = 0,
     heardCancellations: Bool = false
   ) async throws {
     self.environment = environment
     connection = try await environment.network.connect(
       to: Self.address, deadline: environment.clock.now + .seconds(5))
-    try await write(AMQPParser.protocolHeader)
+    if greets { try await write(AMQPParser.protocolHeader) }
     guard logsIn else { return }
     _ = try await next()
     try await send(

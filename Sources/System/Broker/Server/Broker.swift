@@ -239,7 +239,6 @@ public actor Broker: Service {
     parser.frameMax = BrokerConnection.strangerFrame
     parser.maximumBody = options.maximumMessage
     let begin = environment.clock.now
-    var isGreeted = false
     while !client.isGone {
       let isOpen = client.phase == .open
       let bytes = try await client.connection.read(
@@ -248,21 +247,21 @@ public actor Broker: Service {
       client.lastHeard = environment.clock.now
       parser.receive(bytes)
       while !client.isGone, let event = try parser.next() {
-        if case .command(let command) = event {
+        switch event {
+        // The answer precedes those to methods that the client has sent without waiting for it.
+        case .greeting: handshake.greet(client)
+        case .command(let command):
           try takeNoting(command, client)
           if client.phase == .open, !parser.takesContent {
             parser.takesContent = true
             parser.frameMax = client.frameMax
           }
           try await catchUp(client)
+        case .heartbeat: break
         }
       }
       try client.charge(parser.bytesUnderWay)
       client.sendConfirms()
-      if !isGreeted, parser.isGreeted {
-        isGreeted = true
-        handshake.greet(client)
-      }
       guard await release(client) else { throw AMQPError(541, "INTERNAL_ERROR - the broker is stopping") }
       client.flush()
       if client.phase == .open, !client.isGone { await throttle.wait(client) }

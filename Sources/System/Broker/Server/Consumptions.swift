@@ -35,16 +35,18 @@ struct Consumptions {
 
   /// The option `no-local` has no effect, as in RabbitMQ.
   func consume(_ wanted: AMQPMethod.Consumption, _ channel: BrokerChannel) throws(AMQPError) {
+    let name = try topology.name(wanted.queue, channel)
     let tag = wanted.tag.isEmpty ? "amq.ctag-" + Hex.encode(environment.entropy.bytes(12)) : wanted.tag
-    guard channel.consumers[tag] == nil, channel.replyConsumer?.tag != tag else {
+    // As in RabbitMQ, the tag of a consumer of replies may be used once more.
+    guard channel.consumers[tag] == nil else {
       throw AMQPError(530, "NOT_ALLOWED - attempt to reuse consumer tag '\(tag)'")
     }
-    if wanted.queue == DirectReplies.queue {
+    if name == DirectReplies.queue {
       try replies.add(tag, noAck: wanted.noAck, channel)
       if !wanted.noWait { channel.send(.basicConsumeOk(tag: tag)) }
       return
     }
-    let queue = try topology.queue(wanted.queue, channel)
+    let queue = try topology.queue(name, channel)
     let priority = try Self.priority(wanted.arguments, queue)
     guard queue.consumerCount == 0 || !wanted.exclusive && !queue.isTakenExclusively,
       !wanted.exclusive || !queue.rules.hasSingleConsumer

@@ -60,15 +60,25 @@ final class DirectReplies {
     return prefix + consumer.token
   }
 
-  /// Delivers a message to the default exchange whose routing key is a reply's.
-  func deliver(_ message: BrokerMessage, _ key: String) {
+  /// Delivers a message to the default exchange to the clients whose reply is one of its routing
+  /// keys, once to each.
+  func deliver(_ message: BrokerMessage, _ routing: Routing) {
+    if routing.moreKeys.isEmpty {
+      if Self.isReply(routing.key) { deliver(message, to: routing.key) }
+    } else {
+      for key in Set(routing.allKeys.filter(Self.isReply)).sorted() { deliver(message, to: key) }
+    }
+  }
+
+  /// As in RabbitMQ, the next delivery has the same tag: replies are not acknowledged.
+  private func deliver(_ message: BrokerMessage, to key: String) {
     guard let channel = channel(key), let consumer = channel.replyConsumer, !channel.isClosing else { return }
     let client = channel.connection
     guard !client.isGone, client.backlog < Self.maximumBacklog else { return }
     channel.send(
       .basicDeliver(
-        consumer: consumer.tag, tag: channel.unsettled.nextTag(), redelivered: false, exchange: message.exchange,
-        routingKey: key), message)
+        consumer: consumer.tag, tag: channel.unsettled.upcomingTag, redelivered: false, exchange: message.exchange,
+        routingKey: message.routingKey), message)
     client.flush()
   }
 }

@@ -51,7 +51,7 @@ struct Publications {
     let routing = Routing(key: key, moreKeys: moreKeys, headers: properties.headers)
     let queues = topology.route(routing, from: exchange)
     if queues.isEmpty, mandatory, channel.transaction == nil { send(back: message, channel) }
-    if name.isEmpty { for key in routing.allKeys where DirectReplies.isReply(key) { replies.deliver(message, key) } }
+    if name.isEmpty { replies.deliver(message, routing) }
     guard channel.transaction == nil else {
       let publication = ChannelTransaction.Publication(
         message: message, queues: queues, lifetime: lifetime, isMandatory: mandatory)

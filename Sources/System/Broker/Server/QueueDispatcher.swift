@@ -339,9 +339,7 @@ final class QueueDispatcher {
     guard let exchange = deadLetterExchange(of: queue) else { return }
     let (letter, deaths, routing) = message.deadLetter(
       from: queue, because: reason, to: exchange.name, at: UInt64(max(0, now / 1000)))
-    if exchange.name.isEmpty {
-      for key in routing.allKeys where DirectReplies.isReply(key) { replies.deliver(letter, key) }
-    }
+    if exchange.name.isEmpty { replies.deliver(letter, routing) }
     for target in topology.route(routing, from: exchange) {
       // The header has the latest deaths alone. More deaths than queues are a cycle, too.
       let isCycle = deaths.isCycle(to: target.name) || letter.automaticDeaths > topology.queuesEver

@@ -92,7 +92,7 @@ struct TopologyCommands {
   }
 
   /// A name; an empty one stands for the queue that was declared last.
-  private func name(_ name: String, _ channel: BrokerChannel) throws(AMQPError) -> String {
+  func name(_ name: String, _ channel: BrokerChannel) throws(AMQPError) -> String {
     guard name.isEmpty else { return name }
     guard !channel.lastQueue.isEmpty else { throw AMQPError(404, "NOT_FOUND - no previously declared queue") }
     return channel.lastQueue

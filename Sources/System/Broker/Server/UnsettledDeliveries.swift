@@ -20,6 +20,9 @@ struct UnsettledDeliveries {
 
   var count: Int { deliveries.count }
 
+  /// The tag that the next delivery will have.
+  var upcomingTag: UInt64 { lastTag + 1 }
+
   /// The tag of the next delivery, whether or not it has to be settled.
   mutating func nextTag() -> UInt64 {
     lastTag += 1

@@ -121,6 +121,8 @@ struct AMQPCommand: Sendable {
 /// Any split of the bytes gives the same events.
 struct AMQPParser {
   enum Event {
+    /// The protocol header, before everything else from a client.
+    case greeting
     case command(AMQPCommand)
     case heartbeat
   }
@@ -167,9 +169,6 @@ struct AMQPParser {
     state = isServer ? .protocolHeader : .frames
   }
 
-  /// Whether the peer has sent the protocol header of AMQP 0-9-1.
-  var isGreeted: Bool { if case .frames = state { true } else { false } }
-
   mutating func receive(_ bytes: [UInt8]) {
     buffer.receive(bytes, after: &start)
   }
@@ -185,6 +184,7 @@ struct AMQPParser {
       }
       start += 8
       state = .frames
+      return .greeting
     }
     while true {
       guard buffer.count - start >= 7 else { return nil }
