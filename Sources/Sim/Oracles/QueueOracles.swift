@@ -18,9 +18,10 @@ enum QueueOracles {
       over: \.sessions.work
     ) { $0.flatMap(workedInOrder) },
     Oracle(
-      "expires-in-time", "a message expires after its time to live, never before it, and becomes a dead letter",
-      .inTheEnd, over: \.sessions.limits
-    ) { $0.flatMap(expiresInTime) },
+      "expires-in-time",
+      "a message expires after its time to live, never before it and soon after it, and becomes a dead letter",
+      .inTheEnd, over: \.self
+    ) { evidence in evidence.sessions.limits.flatMap { expiresInTime($0, evidence.callers.disturbances) } },
     Oracle(
       "higher-first", "messages that wait together are delivered by priority, then in order", .atOnce,
       over: \.sessions.limits
@@ -103,16 +104,25 @@ enum QueueOracles {
 
   // MARK: Limits
 
-  /// A message becomes a dead letter after its time to live, within the worker's patience. A clock
-  /// that jumps may make it expire early.
-  static func expiresInTime(_ log: LimitsLog) -> [Breach] {
+  /// A message becomes a dead letter after its time to live, within the worker's patience, and soon
+  /// if no fault is there. A clock that jumps may make it expire early or late.
+  static func expiresInTime(_ log: LimitsLog, _ disturbances: [ClosedRange<Int64>]) -> [Breach] {
+    let drift = LimitsLog.drift(of: log.timeToLive)
     for (number, life) in log.lives.enumerated() {
       guard let end = life.expired else {
-        guard life.isConfirmed else { continue }
+        guard life.confirmed != nil else { continue }
         return [Breach(["\(log.worker): message \(number) was confirmed, and never became a dead letter"])]
       }
-      let time = end - life.published
-      guard log.hasSteadyClocks, time < log.timeToLive - LimitsLog.drift(of: log.timeToLive) else { continue }
+      guard log.hasSteadyClocks else { continue }
+      let isEarly = end - life.published < log.timeToLive - drift
+      var isLate = false
+      // The time begins with the confirmation at the latest.
+      if let confirmed = life.confirmed, case let due = confirmed + log.timeToLive + drift + LimitsLog.lateness,
+        end > due
+      {
+        isLate = !disturbances.contains { $0.overlaps(life.published...due) }
+      }
+      guard isEarly || isLate else { continue }
       return [
         Breach([
           "\(log.worker): message \(number) of \(VirtualTime.text(life.published)) expired at \(VirtualTime.text(end)),"

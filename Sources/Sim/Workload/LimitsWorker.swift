@@ -68,7 +68,7 @@ final class LimitsWorker: SimulatedUser {
       try await fill(publisher, environment)
     }
     state.lastSeen = "waits for messages to expire"
-    try await wait(environment) { self.log.lives.allSatisfy { !$0.isConfirmed || $0.expired != nil } }
+    try await wait(environment) { self.log.lives.allSatisfy { $0.confirmed == nil || $0.expired != nil } }
     await publisher.close()
     await letters.close()
     rendezvous.settle()
@@ -104,7 +104,7 @@ final class LimitsWorker: SimulatedUser {
     log.lives.append(LimitsLog.Life(published: history.time))
     state.lastSeen = "publishes message \(number), which expires"
     try await publisher.publish(message(timeLimited, "\(number)"))
-    log.lives[number].isConfirmed = true
+    log.lives[number].confirmed = history.time
   }
 
   private func noteExpired(_ deliveries: [AMQPDelivery]) {
@@ -188,7 +188,8 @@ final class LimitsLog {
   struct Life {
     /// Before its publication began.
     let published: Int64
-    var isConfirmed = false
+    /// When its publication was confirmed.
+    var confirmed: Int64?
     /// When its dead letter arrived.
     var expired: Int64?
   }
@@ -221,6 +222,9 @@ final class LimitsLog {
     self.hasSteadyClocks = hasSteadyClocks
   }
 
-  /// How much earlier a clock that drifts may end a time.
+  /// The most time from the end of a message's life to its dead letter, where no fault is there.
+  static let lateness: Int64 = 3_000_000_000
+
+  /// How much earlier or later a clock that drifts may end a time.
   static func drift(of time: Int64) -> Int64 { time / 50 }
 }

@@ -65,6 +65,8 @@
     case convertsTimesUnchecked = "broker.convertsTimesUnchecked"
     /// Messages expire half a second early.
     case expiresEarly = "broker.expiresEarly"
+    /// A queue wakes five seconds after its first message expires.
+    case expiresLate = "broker.expiresLate"
     /// A priority queue gives all messages the same priority.
     case ignoresPriorities = "broker.ignoresPriorities"
     /// A full queue drops no message.
@@ -137,6 +139,7 @@
     static var requeuesAtTheEnd: Self { Self() }
     static var convertsTimesUnchecked: Self { Self() }
     static var expiresEarly: Self { Self() }
+    static var expiresLate: Self { Self() }
     static var ignoresPriorities: Self { Self() }
     static var exceedsLengths: Self { Self() }
     static var keepsStrangers: Self { Self() }

@@ -70,6 +70,33 @@ struct PlantedSessionBugTests {
     #expect(found.contains(oracle), "\(found)")
   }
 
+  @Test("a broker whose messages expire late is found where no fault excuses it", arguments: [true, false])
+  func expiresLate(isPlanted: Bool) throws {
+    let found = try oracles("queues/limits") {
+      $0.service.planted = isPlanted ? [.expiresLate] : []
+      $0.faults = []
+      $0.expect = []
+      $0.link.stalls = 0
+    }
+    #expect(found.contains("expires-in-time") == isPlanted, "\(found)")
+  }
+
+  @Test(
+    "a message expires within its time and a margin, which a fault extends",
+    arguments: [
+      (900, nil, true), (1000, nil, false), (4000, nil, false), (4200, nil, true), (4200, 500, false),
+      (4200, 9000, true), (900, 500, true),
+    ] as [(Int64, Int64?, Bool)])
+  func expiresInTime(milliseconds: Int64, fault: Int64?, isBreach: Bool) {
+    let log = LimitsLog(worker: "limited", hasSteadyClocks: true)
+    var life = LimitsLog.Life(published: 0)
+    life.confirmed = 10_000_000
+    life.expired = milliseconds * 1_000_000
+    log.lives = [life]
+    let strikes = fault.map { [$0 * 1_000_000...$0 * 1_000_000 + 1] } ?? []
+    #expect(QueueOracles.expiresInTime(log, strikes).isEmpty == !isBreach)
+  }
+
   @Test(
     "confirmed messages are worked off, and only those worked off before are delivered again",
     arguments: [

@@ -31,6 +31,8 @@ final class MessageLedger {
     memoryOnlyBytes > 2 * options.memoryBound || journal.pendingBytes > 2 * options.pagingBound
   }
 
+  /// How much too late a queue wakes, in milliseconds: a planted bug.
+  var lateness: Int64 { options.planted(.expiresLate) ? 5000 : 0 }
   /// Whether a full queue keeps its messages: a planted bug.
   var exceedsLengths: Bool { options.planted(.exceedsLengths) }
 

@@ -351,7 +351,7 @@ final class QueueDispatcher {
     guard let expiry = queue.contents.expiry, expiry < queue.wakes else { return }
     queue.timer?.cancel()
     queue.wakes = expiry
-    let wait = max(0, expiry - now) + 1
+    let wait = max(0, expiry - now) + 1 + ledger.lateness
     queue.timer = tasks.start(.expire(queue.id, after: .milliseconds(wait)))
   }
 
