@@ -15,27 +15,42 @@ import docker  # noqa: E402
 import expected  # noqa: E402
 import suites  # noqa: E402
 from broker import Broker  # noqa: E402
+from tls import Authority  # noqa: E402
 
 # The longest run of a suite, in seconds.
-SECONDS = 900
+SECONDS = 1800
 # The largest message that the broker takes, in bytes. Suites send some of 22 MB, above its default.
 MESSAGE = 64 << 20
 
 
 class OtherBroker(contextlib.nullcontext):
-    """A broker that runs already, at the port that BROKER_PORT names."""
+    """A broker that runs already."""
 
-    port = property(lambda self: int(os.environ["BROKER_PORT"]))
-
-    def __init__(self):
+    def __init__(self, port):
         super().__init__(self)
+        self.port = port
 
     def running(self):
         return True
 
+    def start(self):
+        raise NotImplementedError("another broker cannot be stopped or started")
 
-def other_broker():
-    return OtherBroker() if "BROKER_PORT" in os.environ else None
+    stop = kill = start
+
+
+def starter(authority, stack):
+    """Returns a function that starts a broker for each port of a list, `5672/tcp` and `5671/tcp`,
+    the second over TLS. They end with `stack`."""
+    certificate, key = authority.issue("server", "localhost", "127.0.0.1")
+    flags = {"5672/tcp": [], "5671/tcp": ["--tls-cert", certificate, "--tls-key", key]}
+    others = {"5672/tcp": "BROKER_PORT", "5671/tcp": "BROKER_TLS_PORT"}
+
+    def start(ports):
+        if "BROKER_PORT" in os.environ:
+            return {port: OtherBroker(int(os.environ.get(others[port], 1))) for port in ports}
+        return {port: stack.enter_context(Broker("--max-message-bytes", str(MESSAGE), *flags[port])) for port in ports}
+    return start
 
 
 def read(outcomes):
@@ -56,9 +71,16 @@ def run(suite, folder):
     outcomes = folder / "outcomes"
     command = suite.command(outcomes) + [f"--deselect={test}" for test in table.skipped]
     start = time.monotonic()
-    with other_broker() or Broker("--max-message-bytes", str(MESSAGE)) as broker:
-        stand_in = docker.StandIn({"5672/tcp": broker.port, "5671/tcp": 1})
-        environment = {**os.environ, "OUTCOMES": str(outcomes), **suite.prepare(source, broker.port, stand_in.address)}
+    certificates = folder / "certificates"
+    certificates.mkdir()
+    with contextlib.ExitStack() as stack:
+        authority = Authority(certificates)
+        start_brokers = starter(authority, stack)
+        broker, secure = start_brokers(["5672/tcp", "5671/tcp"]).values()
+        stand_in = docker.StandIn(start_brokers)
+        stack.callback(stand_in.stop)
+        place = suites.Place(broker.port, secure.port, stand_in.address, authority)
+        environment = {**os.environ, "OUTCOMES": str(outcomes), **suite.prepare(source, place)}
         environment["PYTHONPATH"] = os.pathsep.join([str(suites.HERE), *([str(source)] if suite.own_package else [])])
         with open(folder / "output", "w+b") as output:
             process = subprocess.Popen(command, cwd=source, env=environment, stdin=subprocess.DEVNULL, stdout=output,
@@ -68,8 +90,7 @@ def run(suite, folder):
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, signal.SIGKILL)
                 code = None
-        crashed = not broker.running()
-        stand_in.stop()
+        crashed = not (broker.running() and secure.running()) or stand_in.has_crashed()
     found = read(outcomes)
     wrong = table.judge(found)
     if crashed:

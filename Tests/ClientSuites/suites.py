@@ -70,29 +70,49 @@ class Suite:
         self.name, self.fetch, self.prepare, self.command, self.own_package = name, fetch, prepare, command, own_package
 
 
-def pika(source, port, docker):
+class Place:
+    """Where the brokers of a run are: the ports of the plain one and of the one over TLS, the
+    address of the stand-in for Docker, and the authority of the certificate."""
+
+    def __init__(self, port, tls_port, docker, authority):
+        self.port, self.tls_port, self.docker, self.authority = port, tls_port, docker, authority
+
+
+def pika(source, place):
     for file in sorted((source / "tests" / "acceptance").glob("*.py")) + [source / "tests" / "base" / "async_test_base.py"]:
         if "5672" in file.read_text():
-            replace(file, "5672", str(port))
+            replace(file, "5672", str(place.port))
     return {}
 
 
-def py_amqp(source, port, docker):
-    return {"RABBITMQ_HOST": "127.0.0.1", "RABBITMQ_5672_TCP": str(port), "RABBITMQ_5671_TCP": "1"}
+def py_amqp(source, place):
+    # The source distribution leaves out the suite's certificates.
+    certificates = source / "t" / "certs"
+    certificates.mkdir()
+    shutil.copy(place.authority.certificate, certificates / "ca_certificate.pem")
+    for name in ("client", "other"):
+        certificate, key = place.authority.issue(name, name)
+        if name == "client":
+            shutil.copy(certificate, certificates / "client_certificate.pem")
+            shutil.copy(key, certificates / "client_key.pem")
+            shutil.copy(certificate, certificates / "client_certificate_broken.pem")
+    # The key of another certificate.
+    shutil.copy(key, certificates / "client_key_broken.pem")
+    return {"RABBITMQ_HOST": "127.0.0.1", "RABBITMQ_5672_TCP": str(place.port), "RABBITMQ_5671_TCP": str(place.tls_port)}
 
 
-def containers(source, port, docker):
-    return {"DOCKER_HOST": docker}
+def containers(source, place):
+    return {"DOCKER_HOST": place.docker}
 
 
-def amqplib(source, port, docker):
+def amqplib(source, place):
     # One of the suite's files reads the address from URL; the others use the client's own default.
-    replace(source / "lib" / "connect.js", "? 5672", f"? {port}")
-    return {"URL": f"amqp://localhost:{port}"}
+    replace(source / "lib" / "connect.js", "? 5672", f"? {place.port}")
+    return {"URL": f"amqp://localhost:{place.port}"}
 
 
-def flows(source, port, docker):
-    return {"BROKER": f"amqp://guest:guest@127.0.0.1:{port}//"}
+def flows(source, place):
+    return {"BROKER": f"amqp://guest:guest@127.0.0.1:{place.port}//"}
 
 
 def pytest(*paths):

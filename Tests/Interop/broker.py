@@ -7,13 +7,18 @@ import tempfile
 
 
 class Broker:
+    """A broker for a `with` block. It can be ended and started again on its port and its data."""
+
     def __init__(self, *flags):
-        self.flags = flags
+        self.flags, self.port, self.process = flags, 0, None
 
     def __enter__(self):
         self.folder = tempfile.TemporaryDirectory()
         self.errors = open(os.path.join(self.folder.name, "errors"), "w+")
-        self.process = subprocess.Popen([os.environ["PARLEY_BINARY"], "serve", "broker", "--amqp-port", "0", "--log-level", "error",
+        return self.start()
+
+    def start(self):
+        self.process = subprocess.Popen([os.environ["PARLEY_BINARY"], "serve", "broker", "--amqp-port", str(self.port), "--log-level", "error",
                                          "--data", os.path.join(self.folder.name, "data"), *self.flags], stdout=subprocess.PIPE, stderr=self.errors, text=True)
         line = self.process.stdout.readline()
         if not line.startswith("listening amqp "):
@@ -25,10 +30,20 @@ class Broker:
     def running(self):
         return self.process.poll() is None
 
-    def __exit__(self, *_):
+    def stop(self):
+        """Stops the broker in order."""
+        self.end(signal.SIGTERM)
+
+    def kill(self):
+        self.end(signal.SIGKILL)
+
+    def end(self, how):
         if self.running():
-            self.process.send_signal(signal.SIGKILL)
+            self.process.send_signal(how)
         self.process.wait()
         self.process.stdout.close()
+
+    def __exit__(self, *_):
+        self.kill()
         self.errors.close()
         self.folder.cleanup()
