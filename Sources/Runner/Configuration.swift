@@ -237,9 +237,12 @@ struct Configuration {
   }
 
   /// The memory budgets of a node. The strangers' budget has room for four of the largest bodies,
-  /// because one address may use a quarter of it.
+  /// because one address may use a quarter of it. The members' has room for four of the largest
+  /// messages of the broker.
   var memory: ClientMemory {
-    ClientMemory(strangers: max(32 << 20, 4 * (max(int("max-body-bytes"), int("max-payload")) + int("max-head-bytes"))))
+    ClientMemory(
+      strangers: max(32 << 20, 4 * (max(int("max-body-bytes"), int("max-payload")) + int("max-head-bytes"))),
+      members: max(256 << 20, 4 * int("max-message-bytes")))
   }
 
   /// The address of a service whose HTTP server is optional; nil without its setting.
