@@ -62,6 +62,9 @@ FRAMES = [
     ("queues", 4000, lambda n: b"".join(declare(word) for word in words(n))),
     ("bindings of one queue", 4000, lambda n: declare("q") + b"".join(bind("q", "amq.direct", word) for word in words(n))),
     ("bindings by pattern", 4000, lambda n: declare("q") + b"".join(bind("q", "amq.topic", f"{word}.#") for word in words(n))),
+    ("bindings by headers", 2000, lambda n: declare("q") + b"".join(bind_headers("q", word) for word in words(n))),
+    ("bindings between exchanges", 2000, lambda n: b"".join(exchange(word) + bind_exchange(word, "amq.fanout") for word in words(n)) + b"".join(map(delete_exchange, words(n)))),
+    ("queues with bindings that end", 2000, lambda n: b"".join(declare(word) + bind(word, "amq.direct", "k") for word in words(n)) + b"".join(map(delete, words(n)))),
     ("words of a pattern", 50, lambda n: declare("q") + bind("q", "amq.topic", ".".join(["#", "a"] * (n // 2))[:255]) + publish("amq.topic", ".".join("a" * n)) * 20),
     ("messages", 3000, lambda n: declare("q") + publish("", "q") * n),
     ("messages that are requeued", 1500, lambda n: declare("q") + publish("", "q") * n + method(1, 60, 70, b"\0\0\1q\0") * n + method(1, 60, 120, struct.pack(">QB", 0, 3))),
@@ -82,6 +85,27 @@ def declare(name):
 
 def bind(queue, exchange, key):
     return method(1, 50, 20, b"\0\0" + short(queue) + short(exchange) + short(key) + b"\0" + bytes(4))
+
+
+def bind_headers(queue, name):
+    headers = short(name) + b"t\1"
+    return method(1, 50, 20, b"\0\0" + short(queue) + short("amq.headers") + short("") + b"\0" + struct.pack(">I", len(headers)) + headers)
+
+
+def exchange(name):
+    return method(1, 40, 10, b"\0\0" + short(name) + short("fanout") + b"\0" + bytes(4))
+
+
+def delete_exchange(name):
+    return method(1, 40, 20, b"\0\0" + short(name) + b"\0")
+
+
+def bind_exchange(destination, source):
+    return method(1, 40, 30, b"\0\0" + short(destination) + short(source) + short("") + b"\0" + bytes(4))
+
+
+def delete(queue):
+    return method(1, 50, 40, b"\0\0" + short(queue) + b"\0")
 
 
 def publish(exchange, key):

@@ -24,7 +24,8 @@ def main():
     results = []
     title()
     theirs = rabbit.Rabbit(core=0).start()
-    for pairs in (1, 32):
+    # The ratio depends on RabbitMQ as much as on the broker: 5.0 to 6.7, and 8.4 to 12.8.
+    for pairs, least in ((1, 4), (32, 7)):
         server, port = broker(f"broker-{pairs}")
         before, begin = cpu_seconds(server.pid), time.monotonic()
         own = messages(port, pairs)
@@ -33,7 +34,7 @@ def main():
         server.wait()
         peer = messages(theirs.port, pairs)
         print(f"{pairs} publishers, {pairs} consumers: parley {own:.0f}/s (core {busy:.0%} busy), RabbitMQ {peer:.0f}/s")
-        results.append(report(f"persistent messages a second, {pairs} and {pairs}, against RabbitMQ", f"{own / peer:.1f}", ">= 2.0", own / peer >= 2))
+        results.append(report(f"persistent messages a second, {pairs} and {pairs}, against RabbitMQ", f"{own / peer:.1f}", f">= {least}", own / peer >= least))
     theirs.stop()
 
     server, port = broker("full")
