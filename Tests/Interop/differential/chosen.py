@@ -1,7 +1,7 @@
 """Sequences of the fixture that are written by hand: the lives of messages that random sequences
 seldom follow to their end."""
 
-from differential.player import SHORT
+from differential.player import REPLIES, SHORT
 
 
 def declare(queue, **arguments):
@@ -14,6 +14,19 @@ def publish(key, body, exchange="", **properties):
 
 def get(queue, client="a1"):
     return [client, "basic.get", {"queue": queue, "no_ack": True}]
+
+
+def consume(queue, tag, client="a1", no_ack=True, **arguments):
+    return [client, "basic.consume", {"queue": queue, "consumer_tag": tag, "no_ack": no_ack,
+                                      "arguments": {"x-" + key: value for key, value in arguments.items()}}]
+
+
+def exchange(name, kind, **fields):
+    return ["a1", "exchange.declare", {"exchange": name, "type": kind, **fields}]
+
+
+def bind(queue, source, key="", **arguments):
+    return ["a1", "queue.bind", {"queue": queue, "exchange": source, "routing_key": key, "arguments": arguments}]
 
 
 def letters(queue, **more):
@@ -51,4 +64,49 @@ CHOSEN = [
     # Headers.
     [declare("q1"), ["a1", "queue.bind", {"queue": "q1", "exchange": "amq.headers", "routing_key": "", "arguments": {"x-match": "all", "h": 1, "g": "x"}}],
      publish("", "m1", "amq.headers", headers={"h": 1, "g": "x"}), publish("", "m2", "amq.headers", headers={"h": 1}), get("q1"), get("q1")],
+    # A direct reply, and one to a client that has gone.
+    [declare("q1"), consume(REPLIES, "r"), publish("q1", "m1", reply_to=REPLIES), get("q1", "b1"), ["b1", "reply", {"body": "m2"}],
+     ["a1", "drop", {}], ["b1", "reply", {"body": "m3", "mandatory": True}], ["b1", "wait", {}]],
+    # A reply has the tag of the next delivery. The tag of its consumer may be used again. A reply is
+    # returned if it is mandatory, though it arrives.
+    [declare("q1"), consume(REPLIES, "r"), consume("q1", "r", no_ack=False), publish("q1", "m1", reply_to=REPLIES), ["b1", "reply", {"body": "m2", "mandatory": True}],
+     ["b1", "reply", {"body": "m3"}], publish("q1", "m4", reply_to=REPLIES), ["a1", "basic.ack", {"which": "last", "multiple": True}],
+     consume(REPLIES, "r"), ["a1", "basic.cancel", {"consumer_tag": "r"}]],
+    [declare("q1"), consume("q1", "c1"), consume(REPLIES, "c1")],
+    # "" stands for the latest queue of the channel. Without one, that is the first error.
+    [declare("q1"), consume("", "c1"), publish("q1", "m1"), ["b1", "basic.consume", {"queue": "q1", "consumer_tag": "c1"}],
+     ["b1", "basic.consume", {"queue": "", "consumer_tag": "c1"}], ["b1", "queue.bind", {"queue": "", "exchange": "none"}]],
+    # Direct replies need a consumer, and it has no acknowledgements.
+    [declare("q1"), publish("q1", "m1", reply_to=REPLIES), consume(REPLIES, "r", no_ack=False), get("q1")],
+    # Priorities of consumers.
+    [declare("q1"), consume("q1", "c1", "a1"), consume("q1", "c2", "b1", priority=5), publish("q1", "m1"), publish("q1", "m2"),
+     ["b1", "basic.cancel", {"consumer_tag": "c2"}], publish("q1", "m3")],
+    # One consumer at a time.
+    [declare("q1", single_active_consumer=True), consume("q1", "c1", no_ack=False), consume("q1", "c2", "b1", no_ack=False), publish("q1", "m1"),
+     ["a1", "basic.cancel", {"consumer_tag": "c1"}], publish("q1", "m2"), ["a1", "drop", {}], publish("q1", "m3")],
+    # A queue that nobody uses, and one that has a consumer.
+    [declare("q1", expires=SHORT), declare("q2", expires=SHORT), consume("q2", "c1", "b1"), WAIT, ["b2", "queue.declare", {"queue": "q1", "passive": True}],
+     ["b3", "queue.declare", {"queue": "q2", "passive": True}]],
+    # Bindings between exchanges, also in a cycle.
+    [declare("q1"), exchange("x1", "topic"), exchange("x2", "fanout"), bind("q1", "x2"),
+     ["a1", "exchange.bind", {"destination": "x2", "source": "x1", "routing_key": "a.*"}],
+     ["a1", "exchange.bind", {"destination": "x1", "source": "x2", "routing_key": "#"}],
+     publish("a.b", "m1", "x1"), publish("b", "m2", "x1"), get("q1"), get("q1"),
+     ["a1", "exchange.unbind", {"destination": "x2", "source": "x1", "routing_key": "a.*"}], publish("a.b", "m3", "x1"), get("q1")],
+    # Alternate exchanges, and an internal one.
+    [declare("q1"), exchange("x2", "fanout", internal=True), exchange("x1", "direct", arguments={"alternate-exchange": "x2"}), bind("q1", "x2"),
+     publish("nowhere", "m1", "x1"), get("q1"), publish("", "m2", "x2")],
+    # Copies by the headers CC and BCC.
+    [declare("q1"), declare("q2"), declare("q3"), publish("q1", "m1", headers={"CC": ["q2"], "BCC": ["q3"], "h": 1}), get("q1"), get("q2"), get("q3"),
+     publish("q1", "m2", headers={"CC": "q2"})],
+    # A message that has died is published again as it came, by clients that keep types and that do not.
+    [declare("q1", **letters("q2")), declare("q2"), publish("q1", "m1"), HOLD, REJECT, get("q2"), ["a1", "again", {"exchange": "", "routing_key": "q1"}], HOLD,
+     REJECT, get("q2"), ["a1", "again", {"exchange": "", "routing_key": "q1", "loose": True}], HOLD, REJECT, get("q2")],
+    # A queue is deleted under its consumers; those of connection c are not told.
+    [declare("q1"), consume("q1", "c1"), consume("q1", "c2", "c1"), ["b1", "queue.delete", {"queue": "q1"}]],
+    # A message that was held expires when it returns.
+    [declare("q1", **letters("q2")), declare("q2"), publish("q1", "m1", expiration=str(SHORT)), HOLD, WAIT,
+     ["a1", "basic.nack", {"which": "first", "requeue": True}], get("q2")],
+    # What a lost connection has held returns to its place.
+    [declare("q1"), publish("q1", "m1"), publish("q1", "m2"), ["b1", "basic.get", {"queue": "q1"}], ["b1", "drop", {}], get("q1"), get("q1")],
 ]

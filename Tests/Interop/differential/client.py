@@ -15,7 +15,7 @@ class Connection:
     """`events` holds for each channel the received methods, each with its fields, and the
     properties and the body of content. A close of the broker is answered at once."""
 
-    def __init__(self, port):
+    def __init__(self, port, has_capabilities=True):
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=SECONDS)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.buffer, self.events, self.channels, self.open = b"", {}, set(), True
@@ -24,7 +24,7 @@ class Connection:
         self.expect(0, "connection.start")
         capabilities = {"publisher_confirms": True, "basic.nack": True, "consumer_cancel_notify": True,
                         "exchange_exchange_bindings": True, "authentication_failure_close": True}
-        self.send(0, "connection.start-ok", client_properties={"capabilities": capabilities}, mechanism="PLAIN",
+        self.send(0, "connection.start-ok", client_properties={"capabilities": capabilities if has_capabilities else {}}, mechanism="PLAIN",
                   response="\0guest\0guest", locale="en_US")
         _, tune = self.expect(0, "connection.tune")
         self.send(0, "connection.tune-ok", **{**tune, "heartbeat": 0})

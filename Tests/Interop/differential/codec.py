@@ -86,6 +86,18 @@ NUMBERS = {"octet": ">B", "short": ">H", "long": ">I", "longlong": ">Q"}
 SIZED = {b"b": ">b", b"B": ">B", b"s": ">h", b"u": ">H", b"I": ">i", b"i": ">I", b"l": ">q", b"f": ">f", b"d": ">d", b"T": ">Q"}
 
 
+class Timestamp(int):
+    """A time in a table, in seconds since 1970."""
+
+
+class Long(int):
+    """A number in a table that is written with 64 bits, also when it is small."""
+
+
+# The numbers that are written with the type that they were read with.
+TYPED = {b"T": Timestamp, b"l": Long}
+
+
 def text(value):
     return value if isinstance(value, bytes) else value.encode()
 
@@ -95,6 +107,9 @@ def write_value(value):
         return b"V"
     if isinstance(value, bool):
         return b"t" + bytes([value])
+    for kind, typed in TYPED.items():
+        if isinstance(value, typed):
+            return kind + struct.pack(SIZED[kind], value)
     if isinstance(value, int):
         return b"I" + struct.pack(">i", value) if -2**31 <= value < 2**31 else b"l" + struct.pack(">q", value)
     if isinstance(value, float):
@@ -129,7 +144,7 @@ class Reader:
     def value(self):
         kind = self.take(1)
         if kind in SIZED:
-            return self.number(SIZED[kind])
+            return TYPED.get(kind, lambda number: number)(self.number(SIZED[kind]))
         if kind == b"V":
             return None
         if kind == b"t":

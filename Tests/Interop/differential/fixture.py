@@ -47,7 +47,12 @@ def shown(steps, answers):
 
 
 def record(play, port, seed):
-    """Draws sequences, plays each twice, and keeps those that show the most, the shorter first."""
+    """Draws sequences, plays each twice, and keeps those that show the most, the shorter first. With
+    the seed 0 the drawn sequences stay, and those that are written by hand are played."""
+    # Those that are written by hand have seeds below 1.
+    chosen = [(-number, [[step, freed(lines)] for step, lines in zip(steps, play(port, steps))]) for number, steps in enumerate(CHOSEN)]
+    if seed == 0:
+        return write(chosen + [(entry["seed"], entry["steps"]) for entry in read() if entry["seed"] > 0])
     drawn = []
     for number in range(seed, seed + DRAWN):
         print(f"{number - seed} of {DRAWN}", end="\r", flush=True)
@@ -61,18 +66,21 @@ def record(play, port, seed):
                 drawn.append((number, steps, answers, shown(steps, answers)))
         except TooSlow:
             continue
-    # Those that are written by hand have seeds below 1.
-    chosen = [(-number, steps, play(port, steps), {}) for number, steps in enumerate(CHOSEN)]
     seen = set()
     while drawn and len(chosen) < COUNT:
         best = max(drawn, key=lambda one: (sum(weight for token, weight in one[3].items() if token not in seen), -len(one[1])))
         drawn.remove(best)
         seen.update(best[3])
-        chosen.append(best)
+        chosen.append((best[0], [[step, freed(lines)] for step, lines in zip(best[1], best[2])]))
+    return write(chosen)
+
+
+def write(chosen):
+    """Writes the fixture. Returns the number of sequences."""
     with open(PATH, "w") as file:
         entries = []
-        for number, steps, answers, _ in sorted(chosen, key=lambda one: one[0]):
-            lines = [json.dumps([step, freed(lines)]) for step, lines in zip(steps, answers)]
+        for number, steps in sorted(chosen, key=lambda one: one[0]):
+            lines = map(json.dumps, steps)
             entries.append('{"seed": %d, "steps": [\n  %s]}' % (number, ",\n  ".join(lines)))
         file.write("[" + ",\n".join(entries) + "]\n")
     return len(chosen)

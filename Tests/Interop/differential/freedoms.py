@@ -9,6 +9,10 @@ reason. The player applies those that concern one field.
 - How many confirms come together, and their order. A broker may confirm several publications with
   one `basic.ack`, and confirms when its disk has synced. The set of confirmed numbers counts.
 - The order of events on different channels. They are independent.
+- When a message of a priority queue expires that has overtaken others by its priority. RabbitMQ
+  looks at its lifetime when the queue is used next. No such lifetimes are drawn.
+- When the messages return that a channel had got by `basic.get`, after the broker has closed it.
+  RabbitMQ sends `channel.close` before. The player waits a moment.
 - Deliveries on a connection that the broker closes in the same step. RabbitMQ ends the channels of
   the connection one after the other, so a message of one channel may still go to another one.
 """

@@ -1,13 +1,13 @@
 """Draws sequences of steps. Each draws from some of the features only, so that those meet often."""
 
-from differential.player import SHORT
+from differential.player import REPLIES, SHORT
 
 LONG = 10**8
 # How many steps there are at most between two waits once a sequence uses short times.
 TIMED = 5
 QUEUES, EXCHANGES, KEYS = ["q1", "q2", "q3"], ["x1", "x2"], ["q1", "q2", "k", "a.b", "a.c"]
 PATTERNS = [*KEYS, "#", "a.*", "*", "a.#", "#.b"]
-CLIENTS = ["a1", "a1", "a1", "a2", "b1"]
+CLIENTS = ["a1", "a1", "a1", "a1", "a1", "a1", "a2", "a2", "b1", "b1", "c1"]
 
 # The arguments of a queue: values that are valid, and values that are refused.
 QUEUE_ARGUMENTS = {
@@ -25,7 +25,7 @@ QUEUE_ARGUMENTS = {
     "x-unknown": ([1], ["x"]),
 }
 HEADERS = [{"h": 1}, {"h": "1"}, {"h": True}, {"h": 1, "g": "x"}, {"g": "x"}, {"CC": ["q2"]}, {"BCC": ["q3"]}, {"CC": "q1"},
-           {"CC": ["q2"], "BCC": ["k"]}]
+           {"CC": ["q2"], "BCC": ["k"]}, {"h": 2**40, "g": [1, "x", None, {"a": True}]}, {"h": 1.5, "g": None}]
 MATCHES = [{"x-match": "all", "h": 1, "g": "x"}, {"x-match": "any", "h": 1, "g": "x"}, {"h": 1}, {"x-match": "none"}, {},
            {"x-match": "all", "g": None}]
 
@@ -57,6 +57,8 @@ class Grammar:
         self.invalid = draw.random() < 0.15 and "invalid" not in without
         features = ["headers", "priority", "expiration", "mandatory", "persistent", "copies"]
         self.features = {f for f in features if f not in without and draw.random() < 0.35}
+        features = ["replies", "again", "unnamed", "no_wait", "sizes"]
+        self.features |= {f for f in features if f not in without and draw.random() < 0.2}
         # The first declaration of each name. Most later ones repeat it.
         self.declared = {}
         self.weights = self.choose()
@@ -66,10 +68,12 @@ class Grammar:
         more = {"basic.consume": 8, "basic.cancel": 2, "basic.ack": 6, "basic.nack": 5, "basic.reject": 4, "basic.qos": 3, "basic.recover": 2,
                 "queue.purge": 2, "queue.delete": 2, "queue.unbind": 2, "exchange.delete": 2, "exchange.bind": 3, "exchange.unbind": 2,
                 "confirm.select": 2, "tx.select": 2, "tx.commit": 3, "tx.rollback": 2, "channel.close": 1, "connection.close": 1,
-                "drop": 1, "wait": 3}
+                "drop": 1, "wait": 3, "channel.flow": 1}
         for name, weight in more.items():
             if self.draw.random() < 0.6:
                 base[name] = weight
+        base.update({"reply": 8} if "replies" in self.features else {})
+        base.update({"again": 6} if "again" in self.features else {})
         if "tx.select" not in base:
             base.pop("tx.commit", None), base.pop("tx.rollback", None)
         return {name: weight for name, weight in base.items() if name not in self.without}
@@ -90,13 +94,20 @@ class Grammar:
             steps += [["a1", "queue.bind", {**self.queue_bind(), "exchange": name}] for _ in range(self.draw.choice([0, 1, 2]))]
         return steps
 
+    def no_wait(self):
+        return self.bits("no_wait", chance=0.3) if "no_wait" in self.features else {}
+
+    def queue_name(self):
+        """A queue; "" stands for the latest that the channel has declared."""
+        return "" if "unnamed" in self.features and self.draw.random() < 0.3 else self.draw.choice(QUEUES)
+
     def bits(self, *names, chance=0.15):
         return {name: True for name in names if self.draw.random() < chance and name not in self.without}
 
     def queue_declare(self, name=None):
-        name = name or self.draw.choice(QUEUES)
+        name = name or self.queue_name()
         if name in self.declared and self.draw.random() < 0.6:
-            return {**self.declared[name], **self.bits("passive")}
+            return {**self.declared[name], **self.bits("passive"), **(self.no_wait() if name else {})}
         arguments = {}
         for key in self.arguments:
             if self.draw.random() < 0.7:
@@ -105,13 +116,14 @@ class Grammar:
         if "x-dead-letter-routing-key" in arguments:
             arguments.setdefault("x-dead-letter-exchange", "")
         fields = {"queue": name, **self.bits("durable", chance=0.3), **self.bits("exclusive", "auto_delete", chance=0.07), "arguments": arguments}
-        self.declared.setdefault(name, fields)
+        if name:
+            self.declared.setdefault(name, fields)
         return fields
 
     def exchange_declare(self, name=None):
         name = name or self.draw.choice(EXCHANGES)
         if name in self.declared and self.draw.random() < 0.6:
-            return {**self.declared[name], **self.bits("passive")}
+            return {**self.declared[name], **self.bits("passive"), **self.no_wait()}
         kinds = ["direct", "fanout", "topic"] + (["headers"] * 2 if "headers" in self.features else []) + (["none"] if self.invalid else [])
         fields = {"exchange": name, "type": self.draw.choice(kinds), **self.bits("durable", "auto_delete", chance=0.1), **self.bits("internal", chance=0.05)}
         if "alternate-exchange" not in self.without and self.draw.random() < 0.15:
@@ -124,12 +136,14 @@ class Grammar:
 
     def queue_bind(self):
         arguments = self.draw.choice(MATCHES) if "headers" in self.features else {}
-        return {"queue": self.draw.choice(QUEUES), "exchange": self.exchange(), "routing_key": self.draw.choice(PATTERNS), "arguments": arguments}
+        return {"queue": self.queue_name(), "exchange": self.exchange(), "routing_key": self.draw.choice(PATTERNS), "arguments": arguments}
 
-    queue_unbind = queue_bind
+    def queue_unbind(self):
+        return self.queue_bind()
 
     def exchange_bind(self):
-        return {"destination": self.exchange(), "source": self.exchange(), "routing_key": self.draw.choice(PATTERNS)}
+        arguments = {"arguments": self.draw.choice(MATCHES)} if "headers" in self.features else {}
+        return {"destination": self.exchange(), "source": self.exchange(), "routing_key": self.draw.choice(PATTERNS), **arguments}
 
     exchange_unbind = exchange_bind
 
@@ -144,25 +158,50 @@ class Grammar:
         if "priority" in self.features:
             properties["priority"] = self.draw.choice([0, 1, 2, 3, 9, 255])
         if "expiration" in self.features and self.draw.random() < 0.5:
-            properties["expiration"] = self.draw.choice(["0", str(SHORT), str(LONG)] + (["x", "-1", ""] if self.invalid else []))
+            # FREEDOMS: the lifetime of a message that overtakes others.
+            times = [str(LONG)] if "x-max-priority" in self.arguments else ["0", str(SHORT), str(LONG)]
+            properties["expiration"] = self.draw.choice(times + (["x", "-1", ""] if self.invalid else []))
+        if "replies" in self.features and self.draw.random() < 0.5:
+            properties["reply_to"] = REPLIES
         if self.features & {"headers", "copies"} and self.draw.random() < 0.6:
             properties["headers"] = self.draw.choice([h for h in HEADERS if "copies" in self.features or not {"CC", "BCC"} & set(h)])
         to_queue = self.draw.random() < 0.6
         return {"exchange": "" if to_queue else self.exchange(), "routing_key": self.draw.choice(QUEUES if to_queue else KEYS),
-                **(self.bits("mandatory", chance=0.5) if "mandatory" in self.features else {}), "properties": properties, "body": f"m{self.number}"}
+                **self.published(), "properties": properties, "body": f"m{self.number}"}
+
+    def published(self):
+        """Fields of a publication of any kind."""
+        fields = self.bits("mandatory", chance=0.5) if "mandatory" in self.features else {}
+        if self.invalid:
+            fields |= self.bits("immediate", chance=0.03)
+        if "sizes" in self.features and self.draw.random() < 0.4:
+            fields["more"] = self.draw.choice([1, 5, 4096, 131_072, 300_000])
+        return fields
+
+    def reply(self):
+        self.number += 1
+        return {**self.published(), "body": f"m{self.number}"}
+
+    def again(self):
+        to_queue = self.draw.random() < 0.7
+        return {"exchange": "" if to_queue else self.exchange(), "routing_key": self.draw.choice(QUEUES if to_queue else KEYS),
+                **self.published(), **self.bits("loose", chance=0.3)}
 
     def basic_get(self):
-        return {"queue": self.draw.choice(QUEUES), **self.bits("no_ack", chance=0.4)}
+        return {"queue": self.queue_name(), **self.bits("no_ack", chance=0.4)}
 
     def basic_consume(self):
+        if "replies" in self.features and self.draw.random() < 0.5:
+            # Consumers of replies have to be without acknowledgements.
+            return {"queue": REPLIES, "consumer_tag": self.draw.choice(["c1", "r"]), **self.bits("no_ack", chance=0.95)}
         arguments = {}
         if "x-priority" not in self.without and self.draw.random() < 0.2:
             arguments["x-priority"] = self.draw.choice([-1, 0, 5])
-        return {"queue": self.draw.choice(QUEUES), "consumer_tag": self.draw.choice(["c1", "c2", "c3"]), **self.bits("no_ack", chance=0.3),
-                **self.bits("exclusive", chance=0.1), "arguments": arguments}
+        return {"queue": self.queue_name(), "consumer_tag": self.draw.choice(["c1", "c2", "c3"]), **self.bits("no_ack", chance=0.3),
+                **self.bits("exclusive", chance=0.1), **self.bits("no_local", chance=0.05), **self.no_wait(), "arguments": arguments}
 
     def basic_cancel(self):
-        return {"consumer_tag": self.draw.choice(["c1", "c2", "c3"])}
+        return {"consumer_tag": self.draw.choice(["c1", "c2", "c3"] + ["r"] * ("replies" in self.features))}
 
     def which(self):
         return {"which": self.draw.choice(["first"] * 6 + ["last"] * 4 + ["unknown"] * self.invalid)}
@@ -183,7 +222,10 @@ class Grammar:
         return {"requeue": True} if "recover without requeue" in self.without or self.draw.random() < 0.8 else {}
 
     def queue_purge(self):
-        return {"queue": self.draw.choice(QUEUES)}
+        return {"queue": self.queue_name()}
 
     def queue_delete(self):
-        return {"queue": self.draw.choice(QUEUES), **self.bits("if_unused", "if_empty", chance=0.25)}
+        return {"queue": self.queue_name(), **self.bits("if_unused", "if_empty", chance=0.25)}
+
+    def channel_flow(self):
+        return {"active": True}

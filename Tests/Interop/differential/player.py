@@ -1,11 +1,17 @@
 """Plays a sequence of steps against one broker, and writes down what its clients see.
 
 A step is a list: a client (`a1` is channel 1 of connection a), a method and its fields. Steps of
-the player itself: `wait` lets short times pass, `drop` ends a connection without a close, and
-`channel.open` is implied by the first step on a channel.
+the player itself: `wait` lets short times pass, `drop` ends a connection without a close, `reply`
+publishes to the latest address for a direct reply that a client was sent, and `again` publishes
+the latest message that the client was sent, with its properties. `channel.open` is implied by the
+first step on a channel. The clients of connection c have no capabilities.
 """
 
+import copy
+import json
+import re
 import time
+import zlib
 
 from differential.client import SECONDS, Connection
 
@@ -15,6 +21,13 @@ SHORT, WAIT = 300, 500
 # may end between them.
 SLOW = 0.2
 ROUNDS = 30
+# Time in seconds for what has no answer: the end of a connection, and the return of messages.
+ENDED, RETURNED = 0.05, 0.1
+REPLIES = "amq.rabbitmq.reply-to"
+# Names that a broker generates, for queues, consumers and direct replies.
+GENERATED = re.compile(r"amq\.(?:gen-|ctag-|rabbitmq\.reply-to\.)[-A-Za-z0-9+/=_.]+")
+# Bodies are shown whole up to this size.
+SHOWN = 40
 
 
 def ordered(value):
@@ -22,6 +35,10 @@ def ordered(value):
     if isinstance(value, dict):
         return {key: ordered(value[key]) for key in sorted(value)}
     return [ordered(item) for item in value] if isinstance(value, list) else value
+
+
+def without_last_death(headers):
+    return {name: value for name, value in headers.items() if not name.startswith("x-last-death-")}
 
 
 class TooSlow(Exception):
@@ -35,14 +52,18 @@ class Player:
         self.held, self.modes, self.published = {}, {}, {}
         self.tags, self.names = {}, {}
         self.queues, self.exchanges, self.since = [], [], None
+        # The queues that pass dead letters on.
+        self.passing = set()
         self.seen, self.bindings = {}, []
+        # The latest address for a reply, and the latest message of each client.
+        self.address, self.latest = None, {}
         self.observer = Connection(port)
 
     def channel(self, client):
         """Returns the open connection and channel of a client such as `a1`."""
         name, number = client[0], int(client[1:])
         if name not in self.connections or not self.connections[name].open:
-            self.connections[name] = Connection(self.port)
+            self.connections[name] = Connection(self.port, has_capabilities=name != "c")
             self.forget(name)
         connection = self.connections[name]
         if number not in connection.channels:
@@ -81,20 +102,25 @@ class Player:
             return
         if method == "drop":
             connection.drop()
-            time.sleep(0.05)
+            time.sleep(ENDED)
         elif method == "connection.close":
             connection.call(0, method, reply_code=200)
             connection.drop()
-        elif method == "basic.publish":
-            self.published[client] = self.published.get(client, 0) + 1
-            connection.send(number, method, fields.pop("properties", {}), fields.pop("body").encode(), **fields)
+        elif method in ("basic.publish", "reply", "again"):
+            self.publish(connection, number, client, method, fields)
         elif method in ("basic.ack", "basic.nack", "basic.reject"):
             self.acknowledge(connection, number, client, method, fields)
         elif method == "basic.cancel":
             connection.call(number, method, **fields)
         else:
             self.remember(client, method, fields)
-            answer = connection.call(number, method, **fields)
+            if fields.get("no_wait"):
+                connection.send(number, method, **fields)
+                answer = True
+            else:
+                answer = connection.call(number, method, **fields)
+            if method == "queue.declare" and not fields["queue"] and answer:
+                self.queues.append(answer[1]["queue"])
             if method == "channel.close":
                 connection.channels.discard(number)
             if answer and method in ("confirm.select", "tx.select"):
@@ -103,11 +129,29 @@ class Player:
             if method == "basic.recover":
                 self.held[client] = []
 
+    def publish(self, connection, number, client, method, fields):
+        properties, body = fields.pop("properties", {}), fields.pop("body", "")
+        if method == "reply":
+            if not self.address:
+                return
+            fields = {**fields, "exchange": "", "routing_key": self.address}
+        if method == "again":
+            if client not in self.latest:
+                return
+            properties, body = self.latest[client]
+            if fields.pop("loose", False):
+                properties = json.loads(json.dumps(properties))
+        self.published[client] = self.published.get(client, 0) + 1
+        body += "." * fields.pop("more", 0)
+        connection.send(number, "basic.publish", properties, body.encode(), **fields)
+
     def remember(self, client, method, fields):
         if method in ("basic.get", "basic.consume"):
             self.tags[client, fields.get("consumer_tag", "get")] = fields.get("no_ack", False)
-        if method == "queue.declare" and fields["queue"] not in self.queues:
+        if method == "queue.declare" and fields["queue"] and fields["queue"] not in self.queues:
             self.queues.append(fields["queue"])
+        if method == "queue.declare" and "x-dead-letter-exchange" in fields.get("arguments", {}):
+            self.passing.add(fields["queue"])
         if method == "exchange.bind":
             self.bindings.append(fields)
         if method == "exchange.declare" and fields["exchange"] not in self.exchanges:
@@ -130,14 +174,21 @@ class Player:
 
         An answer of a queue says that the queue has handled all that was sent to it before, and an
         answer on a channel that the channel has delivered it. A dead letter goes on to another
-        queue, so this is repeated until two rounds look the same.
+        queue, and may leave it in the same moment. So this is repeated until several rounds look
+        the same, one more for each queue that passes dead letters on. The messages that a channel
+        held return some time after the broker has closed it. Nothing says when.
         """
-        before = None
+        before, ended, same = None, 0, 0
+        self.pass_barriers()
         for _ in range(ROUNDS):
+            if self.returns() > ended:
+                ended = self.returns()
+                time.sleep(RETURNED)
             states = self.states()
             self.pass_barriers()
             now = states, {name: sum(map(len, c.events.values())) - self.barriers(c) for name, c in self.connections.items()}
-            if now == before and not self.unconfirmed():
+            same = same + 1 if now == before and not self.unconfirmed() else 0
+            if same > len(self.passing):
                 break
             before = now
         else:
@@ -145,7 +196,7 @@ class Player:
         for queue, state in zip(self.queues, before[0]):
             if self.seen.get(f"queue {queue}", "absent") != state:
                 self.seen[f"queue {queue}"] = state
-                self.lines.append(f"queue {queue}: {state}")
+                self.lines.append(self.numbered(f"queue {queue}: {state}"))
 
     def clients(self):
         return [f"{name}{number}" for name, connection in sorted(self.connections.items()) if connection.open
@@ -153,6 +204,15 @@ class Player:
 
     def barriers(self, connection):
         return sum(event[0] == "exchange.declare-ok" for events in connection.events.values() for event in events)
+
+    def returns(self):
+        """Returns the number of channels that have ended in this step and held messages."""
+        ended = 0
+        for name, connection in self.connections.items():
+            for number, events in connection.events.items():
+                if any(method.split(".")[-1] in ("close", "close-ok") for method, _ in events):
+                    ended += sum(bool(held) for client, held in self.held.items() if client[0] == name and number in (0, int(client[1:])))
+        return ended
 
     def unconfirmed(self):
         """Waits for confirms that are under way, and returns whether one is missing."""
@@ -228,6 +288,8 @@ class Player:
                         upto, single = self.seen.get(f"{client} confirmed", (0, ()))
                         self.seen[f"{client} confirmed"] = (upto, tuple({*single, *many}))
                         continue
+                    if "body" in values and method != "basic.return":
+                        self.keep(client, values)
                     self.lines.append(f"{client}: {method} {self.shown(method, values)}".rstrip())
                 if acks:
                     self.lines.append(f"{client}: confirmed {sorted(acks)}")
@@ -241,6 +303,15 @@ class Player:
     def no_ack(self, client, method, values):
         return self.tags.get((client, values.get("consumer_tag", "get")), False)
 
+    def keep(self, client, values):
+        """Keeps a message, to answer it or to publish it again."""
+        properties = copy.deepcopy(values["properties"])
+        if properties.get("reply_to", "").startswith(REPLIES + "."):
+            self.address = properties["reply_to"]
+        if "headers" in properties:
+            properties["headers"] = without_last_death(properties["headers"])
+        self.latest[client] = properties, values["body"]
+
     def shown(self, method, values):
         """Returns an event's fields without those that brokers are free to choose (FREEDOMS)."""
         values = {key: value for key, value in values.items() if not key.startswith("reserved")}
@@ -248,15 +319,21 @@ class Player:
             return f"{values['reply_code']} {values['class_id']}.{values['method_id']}"
         if method == "basic.return":
             values.pop("reply_text")
-        for key in ("queue", "consumer_tag"):
-            if values.get(key, "").startswith("amq."):
-                values[key] = self.names.setdefault(values[key], f"generated-{len(self.names) + 1}")
-        headers = values.get("properties", {}).get("headers", {})
-        for name in [name for name in headers if name.startswith("x-last-death-")]:
-            del headers[name]
-        for death in values.get("properties", {}).get("headers", {}).get("x-death", []):
-            death["time"] = 0 if isinstance(death.get("time"), int) else death.get("time")
-        return str(ordered(values))
+        if len(values.get("body", "")) > SHOWN:
+            body = values["body"]
+            values["body"] = f"{body[:8]}, {len(body)} bytes, {zlib.crc32(body.encode()):x}"
+        if "headers" in values.get("properties", {}):
+            headers = without_last_death(copy.deepcopy(values["properties"]["headers"]))
+            deaths = headers.get("x-death")
+            for death in deaths if isinstance(deaths, list) else []:
+                if isinstance(death, dict) and isinstance(death.get("time"), int):
+                    death["time"] = 0
+            values["properties"] = {**values["properties"], "headers": headers}
+        return self.numbered(str(ordered(values)))
+
+    def numbered(self, text):
+        """Numbers the names that the broker has generated in the order of their appearance."""
+        return GENERATED.sub(lambda name: self.names.setdefault(name[0], f"generated-{len(self.names) + 1}"), text)
 
     def close(self):
         """Closes the connections, and deletes what the sequence has declared."""
@@ -267,7 +344,7 @@ class Player:
         for method, names in (("queue.delete", self.queues), ("exchange.delete", self.exchanges)):
             field = method.split(".")[0]
             for name in names:
-                if name.startswith("amq.") or not name:
+                if not name or name.startswith("amq.") and not GENERATED.match(name):
                     continue
                 self.observer.open_channel(1)
                 for _ in range(20):
