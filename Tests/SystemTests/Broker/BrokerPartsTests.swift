@@ -164,4 +164,36 @@ struct BrokerPartsTests {
     #expect(story.2 == 0)
     #expect(story.3 == 2)
   }
+
+  /// Changes of a shared limit: `limit` with the number of unsettled messages, deliveries, and
+  /// settled deliveries.
+  enum PrefetchStep {
+    case limit(Int, unsettled: Int)
+    case deliver
+    case settle(Int)
+  }
+
+  @Test(
+    "a limit that consumers share counts as RabbitMQ does",
+    arguments: [
+      ([.limit(1, unsettled: 0)], false), ([.limit(1, unsettled: 0), .deliver], true),
+      ([.limit(1, unsettled: 0), .deliver, .settle(1)], false),
+      // What was held before counts from the beginning, and after it deliveries to consumers alone.
+      ([.limit(1, unsettled: 1)], true), ([.limit(1, unsettled: 1), .settle(0)], true),
+      ([.limit(1, unsettled: 1), .limit(2, unsettled: 0)], false),
+      ([.limit(1, unsettled: 1), .limit(2, unsettled: 0), .deliver], true),
+      ([.limit(1, unsettled: 1), .limit(0, unsettled: 1), .limit(1, unsettled: 0)], false),
+      ([.deliver, .limit(0, unsettled: 5)], false),
+    ] as [([PrefetchStep], Bool)])
+  func sharedPrefetch(steps: [PrefetchStep], isReached: Bool) {
+    var prefetch = SharedPrefetch()
+    for step in steps {
+      switch step {
+      case .limit(let limit, let unsettled): prefetch.change(to: limit, unsettled: unsettled)
+      case .deliver: prefetch.deliver()
+      case .settle(let count): prefetch.settle(count)
+      }
+    }
+    #expect(prefetch.isReached == isReached)
+  }
 }

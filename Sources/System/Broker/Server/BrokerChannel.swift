@@ -12,8 +12,8 @@ final class BrokerChannel {
   var confirms = PublisherConfirms()
   /// Deliveries that each new consumer may hold; 0 for no limit.
   var prefetch = 0
-  /// Deliveries that all consumers together may hold; 0 for no limit.
-  var sharedPrefetch = 0
+  /// Deliveries that all consumers together may hold.
+  var sharedPrefetch = SharedPrefetch()
   /// Whether one side has closed the channel.
   var isClosing = false
   /// Whether the client takes deliveries (`channel.flow`).
@@ -35,10 +35,10 @@ final class BrokerChannel {
   /// Whether it is in the list of channels that send confirms at the end of this turn.
   var isConfirming = false
 
-  /// Whether its consumers together may hold another delivery.
-  var mayHoldMore: Bool {
-    unsettled.count + (transaction?.deliveries ?? 0) < (sharedPrefetch == 0 ? Self.maximumUnsettled : sharedPrefetch)
-  }
+  /// Whether it may hold another delivery.
+  var mayHoldMore: Bool { unsettled.count + (transaction?.deliveries ?? 0) < Self.maximumUnsettled }
+  /// Whether its consumers may get another message.
+  var hasRoom: Bool { isFlowing && !sharedPrefetch.isReached }
 
   func send(_ method: AMQPMethod) { connection.send(method, on: number) }
 

@@ -81,10 +81,12 @@ struct BrokerCommands {
       removals.cancel(tag, channel)
     case .basicQos(let size, let count, let isGlobal):
       guard size == 0 else { throw AMQPError(540, "NOT_IMPLEMENTED - prefetch_size!=0 (\(size))") }
-      if isGlobal { channel.sharedPrefetch = Int(count) } else { channel.prefetch = Int(count) }
-      // A higher limit makes room.
-      if isGlobal { dispatcher.goOn(channel) }
-      return .basicQosOk
+      if !isGlobal { channel.prefetch = Int(count) }
+      // A limit for each consumer ends that of all together, as in RabbitMQ.
+      channel.sharedPrefetch.change(to: isGlobal ? Int(count) : 0, unsettled: channel.unsettled.count)
+      // The answer precedes the deliveries for which a higher limit makes room.
+      channel.send(.basicQosOk)
+      dispatcher.goOn(channel)
     case .basicRecover(let requeue), .basicRecoverAsync(let requeue):
       guard requeue else { throw AMQPError(540, "NOT_IMPLEMENTED - requeue=false") }
       // The answer precedes the deliveries that follow from it.
@@ -92,8 +94,8 @@ struct BrokerCommands {
       settlements.requeueAll(channel)
     case .channelFlow(let active):
       channel.isFlowing = active
+      channel.send(.channelFlowOk(active: active))
       dispatcher.goOn(channel)
-      return .channelFlowOk(active: active)
     case .channelClose:
       channel.sendConfirms()
       removals.close(channel)

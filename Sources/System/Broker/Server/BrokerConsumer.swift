@@ -41,7 +41,7 @@ final class BrokerConsumer {
   var limit: Limit? {
     if isCancelled || channel.isClosing { return .consumer }
     if !noAck, prefetch > 0, unsettled >= prefetch { return .consumer }
-    if !channel.isFlowing || !noAck && !channel.mayHoldMore { return .channel }
+    if !channel.hasRoom || !noAck && !channel.mayHoldMore { return .channel }
     let client = channel.connection
     return client.hasRoom && (noAck || client.mayHoldMore) ? nil : .connection
   }

@@ -51,7 +51,7 @@ struct Consumptions {
     guard queue.consumerCount == 0 || !wanted.exclusive && !queue.isTakenExclusively,
       !wanted.exclusive || !queue.rules.hasSingleConsumer
     else { throw AMQPError(403, "ACCESS_REFUSED - queue '\(queue.name)' in vhost '/' in exclusive use") }
-    if queue.rules.type == .quorum, channel.sharedPrefetch > 0 {
+    if queue.rules.type == .quorum, channel.sharedPrefetch.isLimited {
       throw AMQPError(540, "NOT_IMPLEMENTED - queue '\(queue.name)' in vhost '/' does not support global qos")
     }
     let consumer = BrokerConsumer(

@@ -120,7 +120,7 @@ final class QueueDispatcher {
 
   /// Delivers to consumers of a channel that has room again.
   func goOn(_ channel: BrokerChannel) {
-    while channel.isFlowing, channel.mayHoldMore, !channel.isClosing, let consumer = channel.starved.removeFirst() {
+    while channel.hasRoom, channel.mayHoldMore, !channel.isClosing, let consumer = channel.starved.removeFirst() {
       consumer.waitsForChannel = false
       wake(consumer)
     }
@@ -253,6 +253,7 @@ final class QueueDispatcher {
       ledger.forget(entry)
     } else {
       consumer.unsettled += 1
+      channel.sharedPrefetch.deliver()
       hold(BrokerDelivery(queue: consumer.queue, entry: entry, consumer: consumer), tag, channel)
     }
     channel.connection.flush()

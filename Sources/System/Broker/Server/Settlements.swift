@@ -83,6 +83,7 @@ struct Settlements {
   }
 
   private func release(_ deliveries: [BrokerDelivery], _ channel: BrokerChannel) {
+    channel.sharedPrefetch.settle(deliveries.count { $0.consumer != nil })
     for delivery in deliveries {
       if let consumer = delivery.consumer {
         consumer.unsettled -= 1
