@@ -33,6 +33,11 @@ def letters(queue, **more):
     return {"dead_letter_exchange": "", "dead_letter_routing_key": queue, **more}
 
 
+def qos(count):
+    return ["a1", "basic.qos", {"prefetch_count": count, "global": True}]
+
+
+ACK = ["a1", "basic.ack", {"which": "first"}]
 REJECT = ["a1", "basic.reject", {"which": "first"}]
 HOLD = ["a1", "basic.get", {"queue": "q1"}]
 WAIT = ["a1", "wait", {}]
@@ -76,6 +81,13 @@ CHOSEN = [
     # "" stands for the latest queue of the channel. Without one, that is the first error.
     [declare("q1"), consume("", "c1"), publish("q1", "m1"), ["b1", "basic.consume", {"queue": "q1", "consumer_tag": "c1"}],
      ["b1", "basic.consume", {"queue": "", "consumer_tag": "c1"}], ["b1", "queue.bind", {"queue": "", "exchange": "none"}]],
+    # A limit that consumers share: messages that were got are not counted later, and always if they
+    # were there before; consumers that do not acknowledge wait, too; another kind of limit ends it.
+    [declare("q1"), qos(1), publish("q1", "m1"), publish("q1", "m2"), publish("q1", "m3"), HOLD, consume("q1", "c1", no_ack=False), ACK, ACK],
+    [declare("q1"), publish("q1", "m1"), publish("q1", "m2"), publish("q1", "m3"), publish("q1", "m4"), HOLD, qos(1), consume("q1", "c1", no_ack=False), ACK, qos(2), ACK,
+     qos(0), ACK],
+    [declare("q1"), declare("q2"), consume("q1", "c1", no_ack=False), publish("q1", "m1"), qos(1), consume("q2", "c2"), publish("q2", "m2"), ACK, publish("q1", "m3"),
+     publish("q2", "m4"), ["a1", "basic.qos", {"prefetch_count": 3}], publish("q1", "m5"), ["a1", "basic.recover", {"requeue": True}]],
     # Direct replies need a consumer, and it has no acknowledgements.
     [declare("q1"), publish("q1", "m1", reply_to=REPLIES), consume(REPLIES, "r", no_ack=False), get("q1")],
     # Priorities of consumers.

@@ -9,6 +9,8 @@ reason. The player applies those that concern one field.
 - How many confirms come together, and their order. A broker may confirm several publications with
   one `basic.ack`, and confirms when its disk has synced. The set of confirmed numbers counts.
 - The order of events on different channels. They are independent.
+- Which queue's consumer goes on first when a limit that consumers of several queues share is not
+  reached any more. RabbitMQ chooses one at random.
 - When a message of a priority queue expires that has overtaken others by its priority. RabbitMQ
   looks at its lifetime when the queue is used next. No such lifetimes are drawn.
 - When the messages return that a channel had got by `basic.get`, after the broker has closed it.

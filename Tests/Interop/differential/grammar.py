@@ -59,6 +59,8 @@ class Grammar:
         self.features = {f for f in features if f not in without and draw.random() < 0.35}
         features = ["replies", "again", "unnamed", "no_wait", "sizes"]
         self.features |= {f for f in features if f not in without and draw.random() < 0.2}
+        # FREEDOMS: a limit that consumers of several queues share. Then there is one such queue.
+        self.shared = draw.choice(QUEUES) if draw.random() < 0.3 and "global" not in without else None
         # The first declaration of each name. Most later ones repeat it.
         self.declared = {}
         self.weights = self.choose()
@@ -197,7 +199,7 @@ class Grammar:
         arguments = {}
         if "x-priority" not in self.without and self.draw.random() < 0.2:
             arguments["x-priority"] = self.draw.choice([-1, 0, 5])
-        return {"queue": self.queue_name(), "consumer_tag": self.draw.choice(["c1", "c2", "c3"]), **self.bits("no_ack", chance=0.3),
+        return {"queue": self.shared or self.queue_name(), "consumer_tag": self.draw.choice(["c1", "c2", "c3"]), **self.bits("no_ack", chance=0.3),
                 **self.bits("exclusive", chance=0.1), **self.bits("no_local", chance=0.05), **self.no_wait(), "arguments": arguments}
 
     def basic_cancel(self):
@@ -216,7 +218,7 @@ class Grammar:
         return {**self.which(), **self.bits("requeue", chance=0.5)}
 
     def basic_qos(self):
-        return {"prefetch_count": self.draw.choice([0, 1, 1, 2, 3]), **self.bits("global", chance=0.3)}
+        return {"prefetch_count": self.draw.choice([0, 1, 1, 2, 3]), **(self.bits("global", chance=0.5) if self.shared else {})}
 
     def basic_recover(self):
         return {"requeue": True} if "recover without requeue" in self.without or self.draw.random() < 0.8 else {}
