@@ -116,6 +116,8 @@ CHOSEN = [
      REJECT, get("q2"), ["a1", "again", {"exchange": "", "routing_key": "q1", "loose": True}], HOLD, REJECT, get("q2")],
     # A queue is deleted under its consumers; those of connection c are not told.
     [declare("q1"), consume("q1", "c1"), consume("q1", "c2", "c1"), ["b1", "queue.delete", {"queue": "q1"}]],
+    # A channel is told of its consumers in the order of their tags.
+    [declare("q1"), consume("q1", "c2"), consume("q1", "c1"), ["b1", "queue.delete", {"queue": "q1"}]],
     # A message that was held expires when it returns.
     [declare("q1", **letters("q2")), declare("q2"), publish("q1", "m1", expiration=str(SHORT)), HOLD, WAIT,
      ["a1", "basic.nack", {"which": "first", "requeue": True}], get("q2")],

@@ -38,7 +38,9 @@ struct Removals {
     for id in queue.unsettled.sorted() { journal.append(.delete(id: id)) }
     queue.unsettled = []
     topology.removeBindings(of: queue)
-    for consumer in queue.consumers where !consumer.isCancelled {
+    // A channel hears of its consumers in the order of their tags, as from RabbitMQ.
+    let consumers = queue.consumers.filter { !$0.isCancelled }
+    for consumer in consumers.sorted(by: { $0.tag.utf8.lexicographicallyPrecedes($1.tag.utf8) }) {
       queue.remove(consumer)
       consumer.channel.consumers[consumer.tag] = nil
       let client = consumer.channel.connection
