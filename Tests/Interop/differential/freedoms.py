@@ -9,6 +9,9 @@ reason. The player applies those that concern one field.
 - How many confirms come together, and their order. A broker may confirm several publications with
   one `basic.ack`, and confirms when its disk has synced. The set of confirmed numbers counts.
 - The order of events on different channels. They are independent.
+- An answer where RabbitMQ gives several to one sequence, for example the order of deliveries from
+  two queues to one channel. The search plays a sequence that differs again. It passes if RabbitMQ
+  then answers as the embedded broker does both times. Such sequences are counted.
 - Which queue's consumer goes on first when a limit that consumers of several queues share is not
   reached any more. RabbitMQ chooses one at random.
 - When a message of a priority queue expires that has overtaken others by its priority. RabbitMQ

@@ -55,6 +55,11 @@ class Pair:
 
     def compare(self, steps):
         """Returns the number of the first step that differs and both transcripts, or None."""
+        number, ours, theirs = self.play(steps)
+        return None if number is None else (number, ours, theirs)
+
+    def play(self, steps):
+        """Returns the number of the first step that differs, or None, and both transcripts."""
         theirs = self.threads.submit(play, self.rabbit.port, steps)
         try:
             ours = play(self.parley.port, steps)
@@ -66,8 +71,7 @@ class Pair:
             self.parley.__exit__()
             self.start()
         theirs = theirs.result()
-        number = first_difference(ours, theirs)
-        return None if number is None else (number, ours, theirs)
+        return first_difference(ours, theirs), ours, theirs
 
     def stop(self):
         self.parley.__exit__()
@@ -124,7 +128,7 @@ def report(steps, difference):
 
 
 def search(pair, options):
-    passed, failed, slow = 0, 0, 0
+    passed, failed, slow, open_answers = 0, 0, 0, 0
     end = time.monotonic() + options.time
     seed = options.seed
     while time.monotonic() < end and failed < options.differences:
@@ -132,10 +136,13 @@ def search(pair, options):
         steps = Grammar(draw, options.without).steps(draw.randrange(6, STEPS))
         try:
             difference = pair.compare(steps)
-            # A difference that a second run does not show is printed as such.
             if difference:
-                again = pair.compare(steps)
-                if again is None:
+                number, ours, theirs = pair.play(steps)
+                again = None if number is None else (number, ours, theirs)
+                if again is None and first_difference(ours, difference[1]) is None:
+                    # FREEDOMS: RabbitMQ has given both answers, one of them as the embedded broker.
+                    open_answers += 1
+                elif again is None:
                     print(f"seed {seed}: differs in one of two runs, at step {difference[0]}")
                     print(report(steps, difference), flush=True)
                     failed += 1
@@ -152,6 +159,8 @@ def search(pair, options):
         seed += 1
     if slow:
         print(f"{slow} sequences were not compared: the machine was too slow for their times")
+    if open_answers:
+        print(f"{open_answers} sequences have several answers of RabbitMQ")
     print(f"{passed} passed, {failed} failed")
     return 1 if failed else 0
 
