@@ -78,6 +78,7 @@ final class Host {
     case "manager":
       var options = configuration.manager
       options.broker = try broker()
+      options.server.operatorToken = operatorToken
       return try node.run { [options] in try await UserManager.start($0, options) }
     case "supervisor":
       var options = SupervisorHostOptions()
@@ -93,6 +94,7 @@ final class Host {
       var options = try configuration.chat()
       options.database.servers?.tls = PostgresTLS(certificates)
       options.users = try address(of: "users", "users-url")
+      options.server.operatorToken = operatorToken
       guard let broker = try brokerIfAny() else {
         node.environment.log.warning(
           "no-user-server", ["advice": "the namespace /users needs a broker: set --amqp"])
@@ -108,6 +110,7 @@ final class Host {
       let mapping = try ServiceURLMapping(folder: configuration.text("data"))
       options.credentials = try mapping.credentialServer?.address ?? address(of: "users", "users-url")
       options.manager = try mapping.userManager?.address ?? addressIfKnown(of: "manager", "manager-url")
+      options.server.operatorToken = operatorToken
       options.broker = try broker()
       return try node.run { [options] in try await CustomerServer.start($0, options) }
     default: throw UsageError("no service \"\(name)\"")

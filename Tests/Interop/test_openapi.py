@@ -89,15 +89,19 @@ class OpenAPI(unittest.TestCase):
             users = Client(server.ports["users"])
             users.register("ann")
             token = users.login("ann")[1]["access_token"]
-            with open(os.path.join(server.data, "operator-users.json")) as file:
-                operator = json.load(file)["token"]
             checked = 0
+
+            def known(service, path):
+                """The token of operators, or of the user."""
+                if path.startswith("/operator/"):
+                    with open(os.path.join(server.data, f"operator-{service}.json")) as file:
+                        return json.load(file)["token"]
+                return token if service == "users" else None
 
             def check(service, method, path, what, query="", body=None, headers=None):
                 nonlocal checked
                 client = Client(server.ports[service])
-                known = operator if path.startswith("/operator/") else token
-                status, answer = client.send(method, path + query, body, token=known if service == "users" else None, headers=headers)
+                status, answer = client.send(method, path + query, body, token=known(service, path), headers=headers)
                 client.connection.close()
                 self.assertEqual(status, 400, answer)
                 self.assertIn(what.lstrip(".").split()[0], json.dumps(answer))

@@ -4,14 +4,34 @@ import Real
 import System
 
 /// A service of a data directory, as the command of an operator uses it: the one that runs there,
-/// or one that the command starts for itself.
+/// one that the command starts for itself, or the files of one that does not run.
 final class OperatedService {
   /// The services that take commands.
   enum Kind: String {
-    case users, broker
+    case users, broker, customers, manager, chat
 
-    var database: ServiceDatabase { self == .users ? UserService.database : Broker.database }
-    var title: String { self == .users ? "User Service" : "broker" }
+    var database: ServiceDatabase {
+      switch self {
+      case .users: UserService.database
+      case .broker: Broker.database
+      case .customers: CustomerServer.database
+      case .manager: UserManager.database
+      case .chat: ChatService.database
+      }
+    }
+
+    var title: String {
+      switch self {
+      case .users: "User Service"
+      case .broker: "broker"
+      case .customers: "Customer Server"
+      case .manager: "User Manager"
+      case .chat: "Chat Service"
+      }
+    }
+
+    /// Whether a command can start the service. The files of others are changed without them.
+    var isStarted: Bool { self == .users || self == .broker }
   }
 
   private let node: RealNode
@@ -20,6 +40,8 @@ final class OperatedService {
   private let (user, token): (String, String)
   /// The service that the command has started.
   private let own: (any Service)?
+  /// Whether nobody uses the files.
+  private let isOnFiles: Bool
 
   /// Finds or starts the service.
   /// - Throws: `UsageError`; `UpkeepFailure` if there is no service; the error of starting it.
@@ -29,6 +51,7 @@ final class OperatedService {
     if kind == .broker, let url = configuration.list("amqp").first {
       let broker = try BrokerURL.parse(url, serviceToken: configuration.list("service-token").first)
       (address, user, token, own) = (broker.address, broker.user, broker.password, nil)
+      isOnFiles = false
       node = try Self.visitor(
         .amqp, BrokerURL.isSecure(url) ? .named : nil, at: broker.address, configuration)
       return
@@ -45,6 +68,11 @@ final class OperatedService {
       node = RealNode(
         "operator", storage: storage, disk: OffloadPool(threads: 1), compute: OffloadPool(threads: 1),
         log: LogWriter(.text), level: .warning)
+      isOnFiles = !kind.isStarted
+      guard kind.isStarted else {
+        (own, address) = (nil, SocketAddress(host: "", port: 0))
+        return
+      }
       let service = try Self.start(kind, configuration, token: token, on: node)
       (own, address) = (service, service.addresses[0].address)
       return
@@ -57,8 +85,20 @@ final class OperatedService {
       ])
     }
     (address, user, token, own) = (file.address, "operator", file.token, nil)
+    isOnFiles = false
     let shown = file.isSecure ? SecurePeer.Identity.showing(try TLSFiles.leaves(in: file.certificates)) : nil
     node = try Self.visitor(kind == .broker ? .amqp : .http, shown, at: file.address, configuration)
+  }
+
+  /// Whether a data directory has a service of this kind.
+  static func exists(_ kind: Kind, data: String) throws -> Bool {
+    let arguments = try Arguments(["--data", data], flags: ServeCommand.allFlags)
+    let configuration = try Configuration(arguments, environment: environmentVariables())
+    if kind == .broker, !configuration.list("amqp").isEmpty { return true }
+    if configuration.database(of: kind.rawValue) != nil {
+      return try kind == .users || OperatorFile(of: kind.rawValue, in: data) != nil
+    }
+    return try Folder.open(data).exists(kind.database.path)
   }
 
   /// Starts a service that serves this command alone.
@@ -124,6 +164,12 @@ final class OperatedService {
         "POST", path, fields: [("authorization", "Bearer \(token)")], json: body, timeout: .seconds(60))
       return (response.status, (try? JSONParser.parse(response.body)) ?? .null)
     }
+  }
+
+  /// Carries out a request of an erasure, on the files if the service does not run.
+  func erase(_ request: AccountErasure.Request) throws -> (status: Int, body: JSONValue) {
+    guard isOnFiles else { return try send(request.path, request.body) }
+    return (200, try node.run { try await ErasureOnFiles.perform(request, $0) })
   }
 
   /// Changes queues over AMQP.

@@ -13,7 +13,8 @@ enum ViewCommand {
   private static func changes(_ noun: String) -> [(words: String, argument: String?, help: String)] {
     switch noun {
     case "users":
-      AccountCommand.all.map { ($0.verb, "USER", $0.help) } + [("export", "USER", ExportCommand.help)]
+      AccountCommand.all.map { ($0.verb, "USER", $0.help) }
+        + [("erase", "USER", EraseCommand.help), ("export", "USER", ExportCommand.help)]
     case "sessions": [("end", "SESSION", EndSessionCommand.help)]
     case "queues": QueueCommand.allCases.map { ($0.rawValue, $0.argument, $0.help) }
     default: []
@@ -24,6 +25,7 @@ enum ViewCommand {
   private static func change(_ noun: String, _ found: [String], _ words: [String]) throws(UsageError) -> Int32? {
     switch noun {
     case "users" where found.first == "export": try ExportCommand.run(words)
+    case "users" where found.first == "erase": try EraseCommand.run(words)
     case "sessions" where found.first == "end": try EndSessionCommand.run(words)
     case "users": try AccountCommand.all.first { $0.verb == found.first }?.run(words)
     case "queues": try QueueCommand(found)?.run(words)

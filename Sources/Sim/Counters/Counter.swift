@@ -20,6 +20,8 @@ public enum Counter: String, CaseIterable, Sendable {
   case deadTokens = "dead-tokens"
   case expiredTokens = "expired-tokens"
   case deletedUsers = "deleted-users"
+  /// Accounts that operators erased in all services.
+  case erasedUsers = "erased-users"
   case sockets, upgrades, messages, resends, blocks, logouts, readings, takeovers, trespasses, stalls
   case socketsRefused = "sockets-refused"
   case socketsClosed = "sockets-closed"

@@ -40,6 +40,8 @@ struct Identities {
   /// The names of the accounts that access and refresh tokens may belong to.
   private var tokens: [String: Set<String>] = [:]
   private var strangers: [String: Int64] = [:]
+  /// The names of accounts by their ids at the User Service, as operators have seen them.
+  private var accountNames: [String: String] = [:]
 
   init(_ log: CallLog) {
     for call in log.calls where call.status == 200 { learn(call.answer) }
@@ -49,7 +51,7 @@ struct Identities {
     }
     for (index, call) in log.calls.enumerated() where !call.isMalformed {
       switch call.way {
-      case .http(Scenario.chatNode): noteAtChatService(call)
+      case .http(Scenario.chatNode): noteAtChatService(call, index)
       case .http(Scenario.usersNode): noteAtUserService(call, index)
       case .http, .socket: continue
       }
@@ -124,7 +126,8 @@ struct Identities {
     operations.contains { operation in operation.name.map(names.contains) ?? true }
   }
 
-  private mutating func noteAtChatService(_ call: LoggedCall) {
+  private mutating func noteAtChatService(_ call: LoggedCall, _ index: Int) {
+    if call.mayErase { noteErasure(call.arguments["user_id"], index) }
     guard call.status == 200 else { return }
     switch call.name {
     case "POST /register": exists(call.answer["username"], from: call.interval.answered)
@@ -139,7 +142,11 @@ struct Identities {
   }
 
   private mutating func noteAtUserService(_ call: LoggedCall, _ index: Int) {
+    if let id = call.answer["user_id"]?.string, let name = call.answer["username"]?.string?.lowercased() {
+      accountNames[id] = name
+    }
     if call.mayOperate { operations.append((call.answer["username"]?.string?.lowercased(), index)) }
+    if call.mayErase { noteErasure(call.arguments["user"], index) }
     switch call.name {
     case "POST /register":
       if call.status == 201 { exists(call.arguments["username"], from: call.interval.answered) }
@@ -158,6 +165,15 @@ struct Identities {
       for name in names.sorted() { deletions.append((name, index)) }
       deletedNames.formUnion(names)
     default: return
+    }
+  }
+
+  /// Notes an erasure of an account by an operator, or of any account if nobody knows its name.
+  private mutating func noteErasure(_ account: JSONValue?, _ index: Int) {
+    let name = account?.string.flatMap { accountNames[$0] }
+    for name in name.map({ [$0] }) ?? numbers.keys.sorted() {
+      deletions.append((name, index))
+      deletedNames.insert(name)
     }
   }
 
@@ -246,6 +262,9 @@ extension LoggedCall {
   var mayOperate: Bool {
     name.hasPrefix("POST /operator/users/") && arguments["dry_run"] != true && (status == 200 || isUnknown)
   }
+
+  /// Whether it is a request of an operator that may have removed an account for good.
+  var mayErase: Bool { name == "POST /operator/users/erase" && mayOperate }
 
   /// Whether the request may or may not have taken effect.
   var isUnknown: Bool {

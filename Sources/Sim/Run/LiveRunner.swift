@@ -29,8 +29,10 @@ public struct LiveRunner: Sendable {
       (scenario.people[index].missing, scenario.people[index].ending) = (.zero, .zero)
       scenario.people[index].stillness = .seconds(60)
       if let people { scenario.people[index].count = people }
+      if serviceToken == nil { scenario.people[index].chatActions.removeAll { $0.action == .eraseUser } }
       scenario.people[index].name += tag
     }
+    if serviceToken == nil { scenario.script.removeAll { $0.action == ChatAction.eraseUser.rawValue } }
     scenario.script = scenario.script.map {
       .init(
         at: $0.at, who: Self.tagged($0.who, tag, scenario), action: $0.action,
@@ -57,7 +59,8 @@ public struct LiveRunner: Sendable {
     for group in scenario.people {
       switch group.role {
       case .account, .operator: needed.append("users")
-      case .chat where scenario.hasAction(.deleteSession, in: group) || scenario.hasAction(.deleteUser, in: group):
+      case .chat
+      where [.deleteSession, .deleteUser, .eraseUser].contains(where: { scenario.hasAction($0, in: group) }):
         needed += ["chat", "users"]
       case .chat, .user: needed.append("chat")
       case .customer: needed += ["customers", "users"]
@@ -82,7 +85,10 @@ public struct LiveRunner: Sendable {
     let begin = environment.clock.now
     let now: @Sendable () -> Int64 = { (environment.clock.now - begin).nanoseconds }
     let histories = Histories(now: now, wall: { environment.clock.wallTime.seconds })
-    if let serviceToken { histories.accounts.operatorToken = serviceToken }
+    if let serviceToken {
+      histories.accounts.operatorToken = serviceToken
+      histories.chat.operatorToken = serviceToken
+    }
     let choices = Choices(seed: seed, hash: RunHash())
     let people = scenario.users(
       choices, histories, ServedTables(of: []), manager: hasOperator ? servers["manager"] : nil, token: serviceToken)

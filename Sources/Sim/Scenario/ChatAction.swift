@@ -27,6 +27,8 @@ public enum ChatAction: String, CaseIterable, Sendable {
   case readHistory = "read-history"
   /// The account is deleted at the User Service and its name registered again.
   case deleteUser = "delete-user"
+  /// An operator erases the account in all services, and its name is registered again.
+  case eraseUser = "erase-user"
 
   /// The kind of target that a script may give an action.
   enum Target {
@@ -42,7 +44,7 @@ public enum ChatAction: String, CaseIterable, Sendable {
     case .sendDirect, .sendTwice, .typing, .block, .removeMember, .readHistory: .person
     case .sendGroup, .leaveGroup: .creator
     case .repeatMessage, .disconnect, .vanish, .putAway, .logoutElsewhere, .logoutWhileConnecting, .deleteSession,
-      .deleteUser:
+      .deleteUser, .eraseUser:
       .nobody
     }
   }
@@ -51,7 +53,9 @@ public enum ChatAction: String, CaseIterable, Sendable {
   /// opened counts too.
   var isSilent: Bool {
     switch self {
-    case .vanish, .putAway, .disconnect, .logoutElsewhere, .logoutWhileConnecting, .deleteSession, .deleteUser: true
+    case .vanish, .putAway, .disconnect, .logoutElsewhere, .logoutWhileConnecting, .deleteSession, .deleteUser,
+      .eraseUser:
+      true
     case .sendDirect, .sendGroup, .sendTwice, .repeatMessage, .typing, .block, .leaveGroup, .removeMember,
       .readHistory:
       false

@@ -2,6 +2,12 @@ import System
 
 /// Operators in drawn scenarios.
 extension ScenarioDraw {
+  /// The actions of users of the chat, with a chance of 0.3 with erasures of their accounts.
+  func withErasures(_ actions: JSONValue) -> JSONValue {
+    guard operators.chance(0.3), case .object(let members) = actions else { return actions }
+    return .object(members + [.init("erase-user", .int(Int64(1 + operators.choose(3))))])
+  }
+
   /// The people, with a chance of 0.4 with operators of their accounts among them.
   func operated(_ people: [JSONValue]) -> [JSONValue] {
     guard operators.chance(0.4) else { return people }

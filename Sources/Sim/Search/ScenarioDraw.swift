@@ -256,7 +256,8 @@ public struct ScenarioDraw {
       rude([
         "name": "ann", "role": "chat", "count": .int(Int64(2 + stream.choose(5))),
         "devices": .int(Int64(1 + stream.choose(3))), "thinkTime": thinkTime(),
-        "transports": .array(transports()), "actions": actions(ChatAction.self, always: "send-direct"),
+        "transports": .array(transports()),
+        "actions": withErasures(actions(ChatAction.self, without: ["erase-user"], always: "send-direct")),
       ])
     ]
   }

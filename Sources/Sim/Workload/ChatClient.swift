@@ -139,13 +139,15 @@ final class ChatClient {
     if try await attempt("DELETE", "/delete-session", body, at: users, token: token)?.0 == 200 { noteEnd(of: session) }
   }
 
-  /// Deletes the account at the User Service, however long that takes, and registers its name again
-  /// for a new account. That ends `sessions` and the client's own session.
-  func replaceAccount(_ sessions: [String]) async throws {
-    while try await !deleteAccount() {
+  /// Deletes the account at the User Service, or lets an operator erase it, however long that
+  /// takes, and registers its name again for a new account. That ends `sessions` and the client's
+  /// own session.
+  func replaceAccount(_ sessions: [String], byOperator: Bool) async throws {
+    while try await !(byOperator ? eraseAccount() : deleteAccount()) {
       try await user.pause(mean: .milliseconds(500), environment)
     }
     user.tally.count(.deletedUsers)
+    if byOperator { user.tally.count(.erasedUsers) }
     for session in sessions + [session] { noteEnd(of: session) }
     try await register()
   }
@@ -159,6 +161,24 @@ final class ChatClient {
     if status == 401 { return true }
     guard let token = body["access_token"]?.string else { return false }
     return try await attempt("DELETE", "/delete-user", [], at: users, token: token)?.0 == 200
+  }
+
+  /// Erases the account once, as `parley users erase` does; true if it is gone.
+  private func eraseAccount() async throws -> Bool {
+    let users = HTTPClient(environment, address: user.usersAddress)
+    defer { users.close() }
+    var erasure = AccountErasure(of: user.name, at: [.users, .chat], isTrial: false)
+    var step = erasure.begin()
+    while case .send(let request) = step, case .object(let body) = request.body {
+      let server = request.service == .users ? users : nil
+      guard let answer = try await attempt("POST", request.path, body, at: server, token: history.operatorToken)
+      else { return false }
+      // An attempt without an answer has erased it. No other user takes the name.
+      if answer.0 == 404 { return true }
+      step = erasure.next(after: answer)
+    }
+    guard case .done = step else { return false }
+    return true
   }
 
   /// Logs in at the User Service.

@@ -148,6 +148,8 @@ struct Typing {
 
 /// Everything that users did and saw at the Chat Service, in one order.
 final class ChatHistory: Timeline {
+  /// The token that operators show.
+  var operatorToken = Scenario.serviceToken
   var sendings: [Sending] = []
   var changes: [Change] = []
   var sockets: [ChatSocketRecord] = []

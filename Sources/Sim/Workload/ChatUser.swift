@@ -106,7 +106,8 @@ final class ChatUser: SimulatedUser {
     case .readHistory:
       guard let peer = agenda.target ?? stream.pickAny(of: friends) else { return }
       try await client.look(at: peer)
-    case .deleteUser: try await replaceAccount(client)
+    case .deleteUser: try await replaceAccount(client, byOperator: false)
+    case .eraseUser: try await replaceAccount(client, byOperator: true)
     }
     // A device without a session tries once to get one, and goes on without it.
     for device in devices where device.socket.session == nil { device.socket.session = try await client.tryToLogin() }
@@ -150,11 +151,11 @@ final class ChatUser: SimulatedUser {
 
   /// Deletes the account and registers its name again. The new account adds its friends, and may be
   /// added to the groups of the old one.
-  private func replaceAccount(_ client: ChatClient) async throws {
+  private func replaceAccount(_ client: ChatClient, byOperator: Bool) async throws {
     let former = account.id
     let sessions = devices.compactMap(\.socket.session)
     endedSessions.formUnion(sessions)
-    try await client.replaceAccount(sessions)
+    try await client.replaceAccount(sessions, byOperator: byOperator)
     // The sockets stay open until the service closes them.
     for device in devices { device.socket.session = nil }
     outbox.forget()

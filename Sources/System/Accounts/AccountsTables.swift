@@ -78,12 +78,15 @@ struct AccountsTables {
   }
 
   /// Deletes an account with its sessions, and adds the events that tell other services.
-  func deleteUser(_ user: AccountID, generation: Int64? = nil) async throws {
+  /// - Returns: The number of sessions that ended.
+  @discardableResult
+  func deleteUser(_ user: AccountID, generation: Int64? = nil) async throws -> Int {
     try await users.lock(user, generation: generation)
     let ended = try await sessions.all(of: user)
     try await users.delete(user)
     for session in ended { try await events.add(.sessionEnded, user: user, session: session) }
     let event = try await events.add(.userDeleted, user: user, session: nil)
     try await events.addDeletedUser(user, event)
+    return ended.count
   }
 }

@@ -2,7 +2,7 @@ import Environment
 
 /// A change of an account by an operator.
 enum AccountOperation: Sendable {
-  case disable, enable, revoke
+  case disable, enable, revoke, erase
   case setPassword(PasswordHash)
 }
 
@@ -38,13 +38,15 @@ extension UserService {
         guard let id = try await tables.named(name) else { throw AccountRefusal.noSuchAccount }
         // A user who was locked out may try again.
         if isOnServer { try await LoginFailuresTable(connection, LoginThrottle.Limits()).reset(.init(id: id)) }
+        guard var account = try await tables.users.summary(of: id) else { throw AccountRefusal.noSuchAccount }
         let ended = try await Self.apply(operation, to: id, tables, at: now)
-        guard let account = try await tables.users.summary(of: id) else { throw AccountRefusal.noSuchAccount }
+        // An erased account is shown as it was.
+        if let changed = try await tables.users.summary(of: id) { account = changed }
         if isTrial { throw Tried(account: account, sessionsEnded: ended) }
         return (account, ended)
       }
       throttle.succeeded(account: .init(id: account.id))
-      if ended > 0 { await bell.ring() }
+      if case .erase = operation { await bell.ring() } else if ended > 0 { await bell.ring() }
       return Self.answer(account, sessionsEnded: ended, isTrial: false)
     } catch let tried as Tried {
       return Self.answer(tried.account, sessionsEnded: tried.sessionsEnded, isTrial: true)
@@ -65,6 +67,7 @@ extension UserService {
       try await tables.users.setDisabled(id, at: nil)
       return 0
     case .revoke: return try await tables.revoke(id)
+    case .erase: return try await tables.deleteUser(id)
     case .setPassword(let hash): return try await tables.revoke(id) { try await $0.setPassword(id, to: hash) }
     }
   }

@@ -8,14 +8,12 @@ enum OperatorRoutes {
   private static let user = Schema.Field(
     "user", .string(.init(minimumLength: 1, maximumBytes: AccountName.maximumBytes, example: "user@example.com")),
     "id, email or username")
-  private static let dryRun = Schema.Field(
-    "dry_run", .boolean, isRequired: false, "answer as usual, and change nothing")
 
   private static func route(
     _ verb: String, _ summary: String, _ fields: [Schema.Field] = [], handler: @escaping Route.Handler
   ) -> Route {
     Route(
-      "POST", "/operator/users/\(verb)", summary, access: .operators, body: .object([user] + fields + [dryRun]),
+      "POST", "/operator/users/\(verb)", summary, access: .operators, body: .object([user] + fields + [.dryRun]),
       responses: [
         .init(200, "The account", account), .init(404, "No such account"),
         .init(503, "The user database is not available"),
@@ -31,6 +29,9 @@ enum OperatorRoutes {
         try await users.operate($0, .enable)
       },
       route("revoke", "End the tokens and sessions of an account") { try await users.operate($0, .revoke) },
+      route("erase", "Delete an account. The other services have to erase what they have of it first") {
+        try await users.operate($0, .erase)
+      },
       route(
         "set-password", "Give an account a new password, and end its tokens and sessions",
         [.init("password", .newPassword)]

@@ -212,7 +212,7 @@ public actor UserService: HTTPBackend {
 
   func deleteUser(_ call: Call) async throws -> Reply {
     let principal = call.principal!
-    try await act(principal) { try await $0.deleteUser(principal.account, generation: $1) }
+    _ = try await act(principal) { try await $0.deleteUser(principal.account, generation: $1) }
     await bell.ring()
     return .success("user deleted")
   }

@@ -121,6 +121,13 @@ final class ChatEndpoints: Sendable {
 
   private func list(_ messages: [StoredMessage]) -> Reply { .json(.array(messages.map(ChatPayload.message))) }
 
+  // MARK: Operators
+
+  func erase(_ call: Call) async throws -> Reply {
+    let isTrial = call.body["dry_run"] == true
+    return .json(try await users.directory.erase(AccountID(call.string("user_id")), isTrial: isTrial))
+  }
+
   // MARK: Health
 
   func health() async throws -> String {

@@ -150,6 +150,21 @@ enum ChatRoutes {
 
   private static func others(_ chat: ChatEndpoints) -> [Route] {
     [
+      Route(
+        "POST", "/operator/users/erase", "Take an account that is about to be deleted out of its contacts and groups",
+        access: .operators,
+        body: .object([
+          .init("user_id", .string(.init(minimumLength: 1, maximumLength: 64)), "the id at the User Service"), .dryRun,
+        ]),
+        responses: [
+          .init(
+            200, "What there was",
+            .object([
+              .init("contacts", .integer(minimum: 0)), .init("groups", .integer(minimum: 0)),
+              .init("dry_run", .boolean),
+            ])), unavailable,
+        ]
+      ) { try await chat.erase($0) },
       CommonRoutes.health(unavailable) { try await chat.health() },
       Route(
         "GET", "/", "A greeting", responses: [.init(200, "The greeting", .string(), contentType: "text/plain")]

@@ -6,6 +6,8 @@ enum CustomerNews: Sendable {
   case running(CustomerEmail, SupervisorID, RequestID?, RequestTrace?)
   case message(SupervisorID, TranscriptEntry)
   case ended(SupervisorID)
+  /// The manager has removed the session.
+  case erased(SupervisorID)
 
   /// Parses a message.
   /// - Throws: `QueueMessage.Malformed` for a message that belongs in the dead-letter queue.
@@ -32,6 +34,7 @@ enum CustomerNews: Sendable {
         id: data["MESSAGE_ID"] == nil ? nil : try QueueMessage.messageID(data))
       self = .message(session, entry)
     case "SESSION_ENDED": self = .ended(session)
+    case "SESSION_ERASED": self = .erased(session)
     default:
       throw .init(reason: "TYPE: \"\(message.type.shortened(toBytes: 64))\" is not known to the Customer Server")
     }
@@ -43,6 +46,8 @@ enum CustomerNews: Sendable {
     var messages: [AMQPMessage] = []
     /// The requests whose sessions run.
     var served: [RequestID] = []
+    /// The sessions whose transcripts are to be removed.
+    var erased: [SupervisorID] = []
   }
 
   static func store(_ news: [CustomerNews], in tables: CustomerTables) async throws(DatabaseError) -> Outcome {
@@ -55,6 +60,9 @@ enum CustomerNews: Sendable {
         outcome.messages += unheard.map { $0.message(to: session, of: trace) }
       case .message(let session, let entry): try await tables.add(entry, to: session)
       case .ended(let session): try await tables.end(session)
+      case .erased(let session):
+        try await tables.end(session)
+        outcome.erased.append(session)
       }
     }
     return outcome

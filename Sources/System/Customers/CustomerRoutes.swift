@@ -35,7 +35,8 @@ enum CustomerRoutes {
 
   static func table(_ customers: CustomerServer, metrics: Metrics, reading read: @escaping MetricReader) -> [Route] {
     CommonRoutes.adding(
-      to: requests(customers) + commands(customers) + others(customers), service: description, metrics: metrics,
+      to: requests(customers) + commands(customers) + others(customers) + [erase(customers)], service: description,
+      metrics: metrics,
       reading: read)
   }
 
@@ -112,6 +113,35 @@ enum CustomerRoutes {
         return .json(answer.json)
       }
     ]
+  }
+
+  private static func erase(_ customers: CustomerServer) -> Route {
+    Route(
+      "POST", "/operator/customers/erase",
+      "Delete the request or session of a customer, and the transcripts of sessions",
+      access: .operators,
+      body: .object([
+        emailField,
+        .init(
+          "SESSIONS", .array(of: QueueMessages.supervisorID, maximum: 1000), isRequired: false,
+          "sessions that the User Manager has removed"), .dryRun,
+      ]),
+      responses: [
+        .init(
+          200, "What was found, and the number of requests for a supervisor that are still under way",
+          answer(
+            "ERASED",
+            more: [
+              .init("REQUESTS", .integer(minimum: 0)), .init("MESSAGES", .integer(minimum: 0)),
+              .init("UNDER_WAY", .integer(minimum: 0)), .init("DRY_RUN", .boolean),
+            ])), unavailable,
+      ]
+    ) { call in
+      let sessions = (call.body["SESSIONS"]?.array ?? []).compactMap { $0.string.flatMap { SupervisorID($0) } }
+      return .json(
+        try await customers.erase(
+          try email(call.string("EMAIL")), sessions: sessions, isTrial: call.body["dry_run"] == true))
+    }
   }
 
   private static func requestSession(_ call: Call, _ customers: CustomerServer) async throws -> Reply {

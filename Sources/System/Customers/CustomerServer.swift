@@ -110,8 +110,8 @@ public actor CustomerServer: HTTPBackend {
     let request = RequestID("start/\(Hex.encode(environment.entropy.bytes(8)))")!
     // Transactions run in the order in which they are requested: an earlier one is stored when this
     // one runs.
-    pending.begin(request)
-    defer { pending.finish(request) }
+    pending.begin(request, of: email)
+    defer { pending.finish(request, of: email) }
     let underWay = pending.underWay
     let session = try await database.transaction { connection -> CustomerSession in
       let tables = CustomerTables(connection)
@@ -129,7 +129,14 @@ public actor CustomerServer: HTTPBackend {
     await post(start)
     if await supervisorTakes(request) { return }
     // A supervisor may take the session until it is given up.
-    guard try await database.transaction({ try await CustomerTables($0).giveUp(email, request) }) else { return }
+    let isGivenUp = try await database.transaction { connection in
+      let tables = CustomerTables(connection)
+      if try await tables.giveUp(email, request) { return true }
+      // Otherwise a supervisor has taken it, or an operator has erased it.
+      guard try await tables.session(of: email, at: now) != nil else { throw CustomerRefusal.noSessionPending }
+      return false
+    }
+    guard isGivenUp else { return }
     var end = QueueMessage(
       "END_SESSION", ["EMAIL": .string(session.email.text), "REQUEST": .string(request.text)])
     end.id = "end/\(Hex.encode(environment.entropy.bytes(8)))"
@@ -259,7 +266,17 @@ public actor CustomerServer: HTTPBackend {
     let items = news
     let outcome = try await database.transaction { try await CustomerNews.store(items, in: CustomerTables($0)) }
     for request in outcome.served { pending.end(request, isServed: true) }
+    for session in outcome.erased { try await CustomerErasure.removeTranscript(of: session, in: database) }
     try await client.publishEach(outcome.messages)
+  }
+
+  // MARK: Erasure
+
+  /// Deletes what a customer has here, and the transcripts of `sessions`. Those of other sessions
+  /// go when the manager has removed them.
+  func erase(_ email: CustomerEmail, sessions: [SupervisorID], isTrial: Bool) async throws -> JSONValue {
+    let found = try await CustomerErasure.erase(email, sessions: sessions, isTrial: isTrial, in: database)
+    return found.answer(underWay: pending.number(of: email))
   }
 
   // MARK: Health

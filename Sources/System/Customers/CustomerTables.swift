@@ -99,6 +99,42 @@ struct CustomerTables {
     try await connection.execute("DELETE FROM unheard WHERE supervisor = $1", .text(session.text))
   }
 
+  // MARK: Erasure
+
+  /// Rows of a transcript that one transaction removes.
+  private static let erasedRows: Int64 = 1000
+
+  /// A customer's request or session: 1 or 0, and the messages of its transcript.
+  func survey(_ email: CustomerEmail) async throws(DatabaseError) -> (requests: Int64, messages: Int64) {
+    try await connection.first(
+      """
+      SELECT count(*), (SELECT count(*) FROM session_messages WHERE supervisor IN (
+        SELECT supervisor FROM customer_sessions WHERE email_key = $1)) FROM customer_sessions WHERE email_key = $1
+      """, .text(email.key)
+    ) { ($0.int(0), $0.int(1)) } ?? (0, 0)
+  }
+
+  /// Deletes a customer's request or session; the transcript stays.
+  func erase(_ email: CustomerEmail) async throws(DatabaseError) {
+    try await connection.execute(
+      """
+      DELETE FROM unheard WHERE supervisor IN (
+        SELECT supervisor FROM customer_sessions WHERE email_key = $1 AND supervisor <> '')
+      """, .text(email.key))
+    try await connection.execute("DELETE FROM customer_sessions WHERE email_key = $1", .text(email.key))
+  }
+
+  /// Deletes a part of a transcript, from its end, so that what is left has no gap. Returns whether
+  /// nothing is left.
+  func eraseTranscript(of session: SupervisorID) async throws(DatabaseError) -> Bool {
+    let count = try await connection.execute(
+      """
+      DELETE FROM session_messages WHERE supervisor = $1 AND seq IN (
+        SELECT seq FROM session_messages WHERE supervisor = $1 ORDER BY seq DESC LIMIT $2)
+      """, .text(session.text), .int(Self.erasedRows))
+    return Int64(count) < Self.erasedRows
+  }
+
   // MARK: The customer's messages
 
   /// Messages of a customer that may wait for a supervisor.

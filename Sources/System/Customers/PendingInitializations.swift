@@ -15,12 +15,24 @@ struct PendingInitializations {
   /// The requests that a caller makes now, from before they are stored until they are served or
   /// given up.
   private(set) var underWay: Set<RequestID> = []
+  /// Their numbers by the key of the customer's email.
+  private var counts: [String: Int] = [:]
 
   /// Notes that a caller makes a request.
-  mutating func begin(_ request: RequestID) { underWay.insert(request) }
+  mutating func begin(_ request: RequestID, of customer: CustomerEmail) {
+    underWay.insert(request)
+    counts[customer.key, default: 0] += 1
+  }
 
   /// Notes that the call has ended, in whatever way.
-  mutating func finish(_ request: RequestID) { underWay.remove(request) }
+  mutating func finish(_ request: RequestID, of customer: CustomerEmail) {
+    underWay.remove(request)
+    counts[customer.key]! -= 1
+    if counts[customer.key] == 0 { counts[customer.key] = nil }
+  }
+
+  /// The number of a customer's requests that are under way.
+  func number(of customer: CustomerEmail) -> Int { counts[customer.key] ?? 0 }
 
   /// Begins to listen for the answer to a request.
   mutating func expect(_ request: RequestID) { waiters[request] = .expected }

@@ -68,6 +68,11 @@ enum CommonRoutes {
   }
 }
 
+extension Schema.Field {
+  /// The field of operators' requests that are only to be tried.
+  static let dryRun = Schema.Field("dry_run", .boolean, isRequired: false, "answer as usual, and change nothing")
+}
+
 /// The documents, made on first use. Used on the server's executor only.
 private final class LazyDocuments: @unchecked Sendable {
   private let document: APIDocument

@@ -59,7 +59,7 @@ enum QueueMessages {
   private static let supervisorField = Schema.Field("SESSION_SUPERVISOR_ID", supervisorID)
   private static let address = Schema.string(
     .init(minimumLength: 3, maximumBytes: ClientBounds.identifier, pattern: "@", example: "user@example.com"))
-  private static let email = Schema.Field("EMAIL", address)
+  static let email = Schema.Field("EMAIL", address)
   private static let messageID = Schema.Field("MESSAGE_ID", identifier, "the same id is the same message")
   private static let message = Schema.Field("MESSAGE", .any)
   private static let previous = Schema.Field(
@@ -107,6 +107,9 @@ enum QueueMessages {
           .init("SESSION_SUPERVISOR_ID", supervisorID, isRequired: false),
           .init("EMAIL", address, isRequired: false),
           .init("REQUEST", identifier, isRequired: false, "with EMAIL: the id of the START_SESSION that is given up"),
+          .init(
+            "ERASE", .boolean, isRequired: false,
+            "with EMAIL: remove all sessions of the customer with their transcripts"),
         ], nil
       ),
     ])
@@ -174,6 +177,7 @@ enum QueueMessages {
         ], nil
       ),
       ("SESSION_ENDED", "The session has ended", [], nil),
+      ("SESSION_ERASED", "The session is removed, and so should be its transcript", [supervisorField], nil),
     ])
 }
 

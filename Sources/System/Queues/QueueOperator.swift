@@ -29,6 +29,7 @@ public final class QueueOperator {
 
   /// The channel that takes messages from queues, and the one that publishes.
   private static let (taking, publishing): (UInt16, UInt16) = (1, 2)
+  private static let rejection = "the broker has rejected it"
   /// Time for an answer of the broker.
   private static let patience: Duration = .seconds(30)
 
@@ -95,12 +96,28 @@ public final class QueueOperator {
   /// Asks the User Manager to end a supervised session. Returns once the broker has the request.
   /// - Throws: `AMQPError` if the broker refuses it, or no queue gets it.
   public func endSession(_ session: SupervisorID) async throws {
-    var message = QueueMessage("END_SESSION", ["SESSION_SUPERVISOR_ID": .string(session.text)])
+    if let reason = try await tellManager("END_SESSION", ["SESSION_SUPERVISOR_ID": .string(session.text)]) {
+      throw AMQPError(312, reason)
+    }
+  }
+
+  /// Asks the User Manager to erase the sessions of a customer, after the requests for sessions
+  /// that are in its queue. Returns once the broker has the request; without the queue there is
+  /// nothing to ask.
+  /// - Throws: `AMQPError` if the broker refuses it.
+  public func eraseSessions(of email: String) async throws {
+    let reason = try await tellManager("END_SESSION", ["EMAIL": .string(email), "ERASE": true])
+    if reason == Self.rejection { throw AMQPError(312, Self.rejection) }
+  }
+
+  /// Returns the reason if no queue gets the message.
+  private func tellManager(_ type: String, _ data: JSONValue) async throws -> String? {
+    var message = QueueMessage(type, data)
     message.id = "operator/\(Hex.encode(environment.entropy.bytes(8)))"
     var published = message.sent(to: QueueNames.managerExchange, QueueNames.fromCustomerServer)
     published.properties.deliveryMode = 2
     try await openPublishing()
-    if let reason = try await publish(published) { throw AMQPError(312, reason) }
+    return try await publish(published)
   }
 
   // MARK: Dead letters
@@ -187,7 +204,7 @@ public final class QueueOperator {
       // A message that no queue gets is returned before it is confirmed.
       case .basicReturn(_, let text, _, _): refusal = "no queue gets it (\(text))"
       case .basicAck: return refusal
-      case .basicNack: return "the broker has rejected it"
+      case .basicNack: return Self.rejection
       case .channelClose(_, let text, _, _):
         try await send(.channelCloseOk, on: Self.publishing)
         isPublishing = false
@@ -272,6 +289,7 @@ struct DeadLetterOrigin {
     let key = headers[Self.routingKey]?.text ?? queue
     for name in [Self.reason, Self.queue, Self.exchange, Self.routingKey] { headers[name] = nil }
     properties.headers = headers.entries.isEmpty ? nil : headers
+    properties.expiration = nil
     let message = AMQPMessage(exchange: exchange, routingKey: key, properties: properties, body: command.body)
     self.message = (try? message.checkFraming()) == nil ? nil : message
   }

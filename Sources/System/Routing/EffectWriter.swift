@@ -4,6 +4,7 @@ import Environment
 struct EffectWriter {
   private let tables: ManagerTables
   private let commit: Int64
+  private let time: Timestamp
   private(set) var outcome = ManagerOutcome()
   /// What waits for supervisors, once it was counted.
   private var forwarded: ForwardedTable.Total?
@@ -17,9 +18,10 @@ struct EffectWriter {
     let id: UserID
   }
 
-  init(_ tables: ManagerTables, commit: Int64) {
+  init(_ tables: ManagerTables, commit: Int64, at time: Timestamp) {
     self.tables = tables
     self.commit = commit
+    self.time = time
   }
 
   mutating func perform(_ effect: ManagerEffect) async throws(DatabaseError) {
@@ -54,7 +56,30 @@ struct EffectWriter {
         ])
     case .answer(let recipient, let value): try await answer(recipient, value)
     case .resend(let session, let sender): try await resend(from: sender, in: session)
+    case .erase(let customer, let recipient):
+      let marked = try await tables.ended.mark(of: customer)
+      let removed = try await removeEnded(SessionRetention())
+      try await answer(recipient, marked.answer(removed: removed, remaining: try await tables.ended.erasing()))
+    case .removeEnded(let rule): _ = try await removeEnded(rule)
     }
+  }
+
+  // MARK: Ended sessions
+
+  /// Removes ended sessions as far as one pass goes. Returns those that are gone.
+  private mutating func removeEnded(_ rule: SessionRetention) async throws(DatabaseError) -> [SupervisorID] {
+    var pass = try await tables.ended.pass(rule, at: time)
+    var removed: [SupervisorID] = []
+    while let session = try await tables.ended.removeNext(&pass) {
+      removed.append(session)
+      // After all that the Customer Server has heard of the session, so that its copy goes, too.
+      var news = QueueMessage("SESSION_ERASED", ["SESSION_SUPERVISOR_ID": .string(session.text)])
+      news.supervisor = session
+      try await publish(news, to: QueueNames.customerExchange, QueueNames.toCustomerServer)
+    }
+    outcome.removedSessions += removed.count
+    outcome.removal = try await tables.ended.progress(of: pass)
+    return removed
   }
 
   // MARK: The outbox

@@ -1,3 +1,5 @@
+import Environment
+
 /// One commit of the manager: the rows and effects of a batch of inputs, in one transaction.
 struct ManagerCommit: Sendable {
   /// Message ids that are remembered, so that a redelivered message is handled once.
@@ -11,6 +13,8 @@ struct ManagerCommit: Sendable {
 
   /// One more than the number of the commit before.
   let number: Int64
+  /// When its inputs are applied.
+  let time: Timestamp
   var effects: [ManagerEffect] = []
   var users: [(UserID, UserPool.User)] = []
   /// Demands by id; nil for one that is met.
@@ -19,7 +23,17 @@ struct ManagerCommit: Sendable {
   var nextSession: Int64 = 1
   var handled: [String] = []
 
-  init(number: Int64) { self.number = number }
+  init(number: Int64, at time: Timestamp) {
+    self.number = number
+    self.time = time
+  }
+
+  /// Takes what has changed in the state since the commit before.
+  mutating func takeChanges(of state: inout ManagerState) {
+    (users, demands) = state.pool.takeChanges()
+    sessions = state.takeChangedSessions()
+    nextSession = state.nextSession
+  }
 
   /// Whether there is nothing to store: heartbeats and redelivered messages change nothing.
   var isEmpty: Bool { effects.isEmpty && users.isEmpty && demands.isEmpty && sessions.isEmpty && handled.isEmpty }
@@ -37,7 +51,7 @@ struct ManagerCommit: Sendable {
     var outcome = ManagerOutcome()
     if try await tables.begin(number) {
       try await writeRows(tables)
-      var writer = EffectWriter(tables, commit: number)
+      var writer = EffectWriter(tables, commit: number, at: time)
       for effect in effects { try await writer.perform(effect) }
       outcome = writer.outcome
     }
@@ -50,7 +64,7 @@ struct ManagerCommit: Sendable {
     for (id, demand) in demands {
       if let demand { try await tables.put(demand) } else { try await tables.deleteDemand(id) }
     }
-    for session in sessions { try await tables.put(session) }
+    for session in sessions { try await tables.put(session, at: time) }
     if !sessions.isEmpty { try await tables.setNextSession(nextSession) }
     for id in handled { try await tables.addHandled(id) }
     if !handled.isEmpty, number % Self.trimming == 0 { try await tables.trimHandled(to: Self.keptHandled) }
@@ -64,4 +78,8 @@ struct ManagerOutcome: Sendable {
   var answers: [(caller: PendingAnswers.Caller, value: JSONValue)] = []
   /// Users whose messages were refused, and why.
   var refused: [(user: UserID, reason: String)] = []
+  /// What is left for the next pass, if this commit was to remove ended sessions.
+  var removal: EndedSessionsTable.Progress?
+  /// The ended sessions that it removed.
+  var removedSessions = 0
 }

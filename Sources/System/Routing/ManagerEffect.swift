@@ -27,6 +27,11 @@ enum ManagerEffect: Sendable {
   case brief(SupervisorID, users: [UserID], demand: Int, additional: Int64, Answer?)
   case answer(Answer, JSONValue)
   case deadLetter(AMQPMessage)
+  /// Removes the sessions of a customer that have ended, and the others once their users are
+  /// released.
+  case erase(CustomerEmail, answer: Answer?)
+  /// Removes sessions that ended long ago.
+  case removeEnded(SessionRetention)
   /// Sends what `sender` said and the transcript lacks again, to the current supervisor.
   case resend(SupervisorID, sender: UserID)
 

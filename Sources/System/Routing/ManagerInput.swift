@@ -32,6 +32,11 @@ enum ManagerInput: Sendable {
   case hostLost(HostName)
   /// No host has taken a session in time.
   case offerAgain(SupervisorID)
+  /// Ends a customer's sessions, and removes them with their transcripts. With `closing` the users
+  /// are released without their supervisor, as nobody will hear from it.
+  case erase(CustomerEmail, closing: Bool = false)
+  /// Removes sessions that ended long ago.
+  case removeEnded(SessionRetention)
 }
 
 extension ManagerInput {
@@ -83,6 +88,7 @@ extension ManagerInput {
       guard data["SESSION_SUPERVISOR_ID"] == nil, let email else {
         return .endSession(try QueueMessage.supervisor(data))
       }
+      if data["ERASE"] == true { return .erase(email) }
       return .cancelSession(email, request: data["REQUEST"] == nil ? nil : try QueueMessage.requestID(data))
     default: return nil
     }

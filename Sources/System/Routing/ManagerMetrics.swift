@@ -27,6 +27,9 @@ extension UserManager {
         "parley_session_takeovers_total", .counter, "Sessions that were offered to another host.",
         Double(state.takeovers)),
       MetricFamily(
+        "parley_sessions_removed_total", .counter, "Ended sessions that were removed with their transcripts.",
+        Double(removedSessions)),
+      MetricFamily(
         "parley_messages_set_aside_total", .counter, "Messages that could not be read.", Double(deadLetters)),
     ] + (await database.metrics())
   }

@@ -10,7 +10,8 @@ enum ManagerRoutes {
 
   static func table(_ manager: UserManager, metrics: Metrics, reading read: @escaping MetricReader) -> [Route] {
     CommonRoutes.adding(
-      to: supervisors(manager) + others(manager), service: description, metrics: metrics, reading: read)
+      to: supervisors(manager) + others(manager) + [erase(manager)], service: description, metrics: metrics,
+      reading: read)
       + OperatorPage.routes
   }
 
@@ -48,6 +49,28 @@ enum ManagerRoutes {
         return try await ask(manager, message, from: .supervisors)
       },
     ]
+  }
+
+  private static func erase(_ manager: UserManager) -> Route {
+    Route(
+      "POST", "/operator/sessions/erase",
+      "End the sessions of a customer, and remove them with their transcripts; repeat it until none remains",
+      access: .operators, body: .object([QueueMessages.email, .dryRun]),
+      responses: [
+        .init(
+          200, "What was found, what this call has removed, and how many sessions wait for their supervisors",
+          .object([
+            .init("STATUS", .string(.init(values: ["SUCCESS"]))), .init("SESSIONS", .integer(minimum: 0)),
+            .init("MESSAGES", .integer(minimum: 0)), .init("REMOVED", .array(of: QueueMessages.supervisorID)),
+            .init("REMAINING", .integer(minimum: 0)), .init("DRY_RUN", .boolean),
+          ])), unavailable,
+      ]
+    ) { call in
+      // The route's schema has checked it.
+      guard let customer = CustomerEmail(call.string("EMAIL")) else { throw HTTPFailure(400, "EMAIL: not an email") }
+      let isTrial = call.body["dry_run"] == true
+      return .json(try await isTrial ? manager.survey(customer) : manager.erase(customer))
+    }
   }
 
   private static func ask(

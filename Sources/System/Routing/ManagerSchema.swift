@@ -27,8 +27,10 @@ enum ManagerSchema {
           SQLColumn("supervisor", .varchar(64), .primaryKey), SQLColumn("email", .anyVarchar(255)),
           SQLColumn("epoch", .bigint), SQLColumn("status", .varchar(16)), SQLColumn("host", .anyVarchar(128)),
           SQLColumn("data", .text), SQLColumn("is_own", .boolean), SQLColumn("additional", .bigint, .standard("0")),
-          SQLColumn("request", .anyVarchar(255), .standard("''")),
-        ]),
+          SQLColumn("request", .anyVarchar(255), .standard("''")), SQLColumn("ended_at", .bigint, .standard("0")),
+          SQLColumn("is_erased", .boolean, .standard("FALSE")),
+        ], .index(SQLIndex("sessions_ended", "ended_at", "supervisor", where: "status = 'ended'")),
+        .index(SQLIndex("sessions_erased", "supervisor", where: "is_erased"))),
       SQLTable(
         "transcripts",
         [
@@ -93,6 +95,13 @@ enum ManagerSchema {
       ALTER TABLE forwarded ADD COLUMN size BIGINT NOT NULL DEFAULT 0;
       UPDATE forwarded SET size = length(message);
       CREATE INDEX forwarded_by_user ON forwarded (supervisor, user_key, size);
+      """,
+      // When a session ended is not known of those that have; 0 stands for that.
+      """
+      ALTER TABLE sessions ADD COLUMN ended_at BIGINT NOT NULL DEFAULT 0;
+      ALTER TABLE sessions ADD COLUMN is_erased BOOLEAN NOT NULL DEFAULT FALSE;
+      CREATE INDEX sessions_ended ON sessions (ended_at, supervisor) WHERE status = 'ended';
+      CREATE INDEX sessions_erased ON sessions (supervisor) WHERE is_erased;
       """,
     ])
 }

@@ -76,6 +76,8 @@ struct ManagerState: Sendable {
     case .hostLost(let host):
       return takeOver(from: host) + [.forget(queue: QueueNames.answers(to: host))] + answered(answer, Self.success)
     case .offerAgain(let id): return offerAgain(id)
+    case .erase(let customer, let closing): return erase(customer, closing: closing, answer)
+    case .removeEnded(let rule): return [.removeEnded(rule)]
     case .heartbeat: return answered(answer, Self.success)
     case .initialize, .wantsUsers, .sendToUser, .released, .append: return fromSupervisor(input, message, answer)
     }
@@ -173,6 +175,17 @@ struct ManagerState: Sendable {
     // No supervisor will release the users of a session that no host has taken.
     if session.status == .starting { effects += close(id) }
     return effects + answered(answer, Self.success)
+  }
+
+  private mutating func erase(
+    _ customer: CustomerEmail, closing: Bool, _ answer: ManagerEffect.Answer?
+  ) -> [ManagerEffect] {
+    var effects: [ManagerEffect] = []
+    for session in sessions.all where session.customer?.key == customer.key {
+      if session.status != .ended { effects += end(session.id, nil) }
+      if closing, sessions[session.id] != nil { effects += close(session.id) }
+    }
+    return effects + [.erase(customer, answer: answer)]
   }
 
   /// Releases the users of an ended session in place of its supervisor, and forgets the session.

@@ -1,3 +1,5 @@
+import Environment
+
 /// The tables of the User Manager, for the time of one transaction.
 struct ManagerTables {
   private let connection: SQLSession
@@ -7,6 +9,7 @@ struct ManagerTables {
   var outbox: OutboxTable { OutboxTable(connection) }
   var transcripts: TranscriptTable { TranscriptTable(connection) }
   var forwarded: ForwardedTable { ForwardedTable(connection) }
+  var ended: EndedSessionsTable { EndedSessionsTable(connection) }
 
   // MARK: Commits
 
@@ -52,15 +55,18 @@ struct ManagerTables {
     try await connection.execute("DELETE FROM demands WHERE demand_id = $1", .int(id.number))
   }
 
-  func put(_ session: ManagedSession) async throws(DatabaseError) {
+  /// Stores a session. One that has ended is stored once, at the time of its end.
+  func put(_ session: ManagedSession, at now: Timestamp) async throws(DatabaseError) {
     try await connection.execute(
       """
-      INSERT INTO sessions (supervisor, email, epoch, status, host, data, is_own, additional, request)
-      VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
-      ON CONFLICT (supervisor) DO UPDATE SET epoch = $3, status = $4, host = $5, additional = $8, request = $9
+      INSERT INTO sessions (supervisor, email, epoch, status, host, data, is_own, additional, request, ended_at)
+      VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+      ON CONFLICT (supervisor) DO UPDATE SET epoch = $3, status = $4, host = $5, additional = $8, request = $9,
+        ended_at = $10
       """, .text(session.id.text), .text(session.customer?.text ?? ""), .int(session.epoch.number),
       .text(session.status.rawValue), .text(session.host.text), .text(session.data.text),
-      .int(session.isOwn ? 1 : 0), .int(session.additional), .text(session.request?.text ?? ""))
+      .int(session.isOwn ? 1 : 0), .int(session.additional), .text(session.request?.text ?? ""),
+      .int(session.status == .ended ? now.microseconds : 0))
   }
 
   /// The customer of a session; with `status`, only while the session has that status.
@@ -99,7 +105,7 @@ struct ManagerTables {
       state: ManagerState(pool: pool, sessions: sessions, nextSession: found.nextSession),
       identity: found.identity,
       handled: try await connection.query("SELECT message_id FROM handled ORDER BY position") { $0.text(0) },
-      outbox: try await outbox.rows(after: 0), lastCommit: found.lastCommit)
+      outbox: try await outbox.rows(after: 0), lastCommit: found.lastCommit, erasing: try await ended.erasing())
   }
 
   /// The users. One whose session cannot be read is free.
@@ -171,6 +177,8 @@ struct StoredManager: Sendable {
   let handled: [String]
   let outbox: [OutboxRow]
   let lastCommit: Int64
+  /// Sessions that are to be removed and still there.
+  let erasing: Int64
 }
 
 extension UserPool.Place {

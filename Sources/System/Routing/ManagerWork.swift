@@ -35,6 +35,12 @@ struct ManagerWork {
   /// Work that the manager gives itself.
   init(_ input: ManagerInput) { self.init(.input(input, QueueMessage(""))) }
 
+  /// Work that an operator gives the manager over HTTP.
+  init(_ input: ManagerInput, for caller: PendingAnswers.Caller) {
+    self.init(
+      .input(input, QueueMessage("")), answer: .init(destination: .caller(caller), type: ""), trace: .current)
+  }
+
   /// A message that came over HTTP.
   init(
     _ message: QueueMessage, from source: ManagerSource, _ caller: PendingAnswers.Caller

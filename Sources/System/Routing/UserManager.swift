@@ -27,6 +27,7 @@ public actor UserManager: HTTPBackend {
   private let serialExecutor: ActorExecutor
   private(set) var state: ManagerState
   private(set) var leases: HostLeases
+  private var removals: RemovalSchedule
   private var pendingAnswers = PendingAnswers()
   private var waiting: [ManagerWork] = []
   private var isWorking = false
@@ -39,6 +40,8 @@ public actor UserManager: HTTPBackend {
   private var missesOutbox = false
   /// Messages that were set aside in this life.
   private(set) var deadLetters = 0
+  /// Ended sessions that were removed in this life.
+  private(set) var removedSessions = 0
 
   /// The executor that the environment gave to this actor.
   public nonisolated var unownedExecutor: UnownedSerialExecutor { serialExecutor.unowned }
@@ -91,6 +94,7 @@ public actor UserManager: HTTPBackend {
     handled = RecentIDs(limit: Int(ManagerCommit.keptHandled), stored.handled)
     lastCommit = stored.lastCommit
     leases = HostLeases(options, at: environment.clock.now)
+    removals = RemovalSchedule(options.retention, isErasing: stored.erasing > 0, at: environment.clock.now)
     serialExecutor = environment.executor.forActor("user-manager")
     outbox = ManagerOutbox(
       environment, database, client, identity: stored.identity, rows: stored.outbox, on: serialExecutor)
@@ -147,6 +151,22 @@ public actor UserManager: HTTPBackend {
     } catch {
       throw .malformed(error.reason)
     }
+    return try await answer(to: work, caller)
+  }
+
+  /// Ends the sessions of a customer, and removes them with their transcripts. Returns how many
+  /// were found, those that this call has removed, and how many remain.
+  func erase(_ customer: CustomerEmail) async throws(ManagerRefusal) -> JSONValue {
+    let caller = pendingAnswers.nextCaller()
+    return try await answer(to: ManagerWork(.erase(customer), for: caller), caller)
+  }
+
+  /// Returns what `erase` would find.
+  func survey(_ customer: CustomerEmail) async throws -> JSONValue {
+    try await database.transaction { try await EndedSessionsTable.survey(customer, $0) }
+  }
+
+  private func answer(to work: ManagerWork, _ caller: PendingAnswers.Caller) async throws(ManagerRefusal) -> JSONValue {
     guard !isClosed else { throw .stopping }
     waiting.append(work)
     let answer = await withUnsafeContinuation { continuation in
@@ -163,6 +183,10 @@ public actor UserManager: HTTPBackend {
           environment.log.warning("host-lost", ["host": .string(host.text)])
         }
         waiting.append(ManagerWork(input))
+        startWork()
+      }
+      if removals.takeDue(at: environment.clock.now) {
+        waiting.append(ManagerWork(.removeEnded(options.retention)))
         startWork()
       }
       do { try await environment.clock.sleep(for: Self.watchInterval) } catch { return }
@@ -247,7 +271,7 @@ public actor UserManager: HTTPBackend {
 
   private func apply(_ batch: [ManagerWork]) -> (ManagerState, ManagerCommit) {
     var next = state
-    var commit = ManagerCommit(number: lastCommit + 1)
+    var commit = ManagerCommit(number: lastCommit + 1, at: environment.clock.wallTime)
     var new: Set<String> = []
     for work in batch {
       let before = commit.effects.count
@@ -266,11 +290,7 @@ public actor UserManager: HTTPBackend {
         commit.effects += next.apply(input, message, answer: work.answer)
       }
     }
-    let changes = next.pool.takeChanges()
-    commit.users = changes.users
-    commit.demands = changes.demands
-    commit.sessions = next.takeChangedSessions()
-    commit.nextSession = next.nextSession
+    commit.takeChanges(of: &next)
     return (next, commit)
   }
 
@@ -299,6 +319,8 @@ public actor UserManager: HTTPBackend {
       default: break
       }
     }
+    removedSessions += outcome.removedSessions
+    if let progress = outcome.removal { removals.note(progress, at: environment.clock.now) }
     for (user, reason) in outcome.refused {
       environment.log.warning("user-message-refused", ["user": .string(user.key), "reason": .string(reason)])
     }

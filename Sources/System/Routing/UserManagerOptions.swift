@@ -12,6 +12,8 @@ public struct UserManagerOptions: Sendable {
   public var database = DatabaseOptions()
   /// Time without a heartbeat after which a host counts as lost.
   public var hostTimeout: Duration = .seconds(6)
+  /// How long sessions that have ended are kept.
+  public var retention = SessionRetention()
   /// Bugs to plant; none but in tests and scenarios.
   public var planted = PlantedBugs()
 

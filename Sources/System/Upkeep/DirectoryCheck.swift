@@ -38,6 +38,14 @@ public struct DirectoryCheck: Sendable {
     }
   }
 
+  /// The sessions that the manager has removed, or is removing. It tells the Customer Server after
+  /// that.
+  private static let isRemoved = """
+    (EXISTS (SELECT 1 FROM other.sessions s WHERE s.supervisor = c.supervisor AND s.is_erased)
+      OR c.supervisor NOT IN (SELECT supervisor FROM other.sessions) AND c.supervisor GLOB 's[1-9]*'
+        AND CAST(substr(c.supervisor, 2) AS INTEGER) < (SELECT next_session FROM other.manager))
+    """
+
   /// Promises about two databases. They hold at each moment, since a service commits before it
   /// tells the next one.
   private static let rules: [(first: ServiceDatabase, second: ServiceDatabase, invariant: Invariant)] = [
@@ -57,8 +65,8 @@ public struct DirectoryCheck: Sendable {
       Invariant(
         "the User Manager knows the session of a customer",
         """
-        SELECT supervisor FROM customer_sessions
-        WHERE status = 'RUNNING' AND supervisor NOT IN (SELECT supervisor FROM other.sessions)
+        SELECT supervisor FROM customer_sessions c
+        WHERE status = 'RUNNING' AND supervisor NOT IN (SELECT supervisor FROM other.sessions) AND NOT \(isRemoved)
         """)
     ),
     (
@@ -68,7 +76,7 @@ public struct DirectoryCheck: Sendable {
         """
         SELECT c.supervisor || ' ' || c.seq FROM session_messages c
         LEFT JOIN other.transcripts t ON t.supervisor = c.supervisor AND t.seq = c.seq
-        WHERE t.seq IS NULL OR t.sender <> c.sender OR t.message <> c.message
+        WHERE (t.seq IS NULL AND NOT \(isRemoved)) OR t.sender <> c.sender OR t.message <> c.message
         """)
     ),
   ]

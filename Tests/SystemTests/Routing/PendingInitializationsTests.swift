@@ -32,9 +32,12 @@ struct PendingInitializationsTests {
         email: CustomerEmail("ann@example.com")!, status: status, token: SessionToken("t"), data: .null,
         requestedAt: Timestamp(microseconds: 0), supervisor: nil, request: request)
     }
-    pending.begin(request)
+    let ann = CustomerEmail("ann@example.com")!
+    pending.begin(request, of: ann)
+    #expect(pending.number(of: ann) == 1)
     #expect(!session(.initializing).mayInitialize(underWay: pending.underWay))
-    pending.finish(request)
+    pending.finish(request, of: ann)
+    #expect(pending.number(of: ann) == 0)
     #expect(session(.initializing).mayInitialize(underWay: pending.underWay))
     #expect(session(.pending).mayInitialize(underWay: [request]))
     #expect(!session(.running).mayInitialize(underWay: []))

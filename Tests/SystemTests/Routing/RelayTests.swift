@@ -24,7 +24,7 @@ struct RelayTests {
       return try await database.transaction { database in
         let tables = ManagerTables(database)
         _ = try await tables.stored(identity: "m")
-        var before = ManagerCommit(number: 1)
+        var before = ManagerCommit(number: 1, at: Timestamp(microseconds: 1))
         before.sessions = [
           ManagedSession(
             id: session, customer: CustomerEmail("c@example.com"), epoch: .first, status: .running,
@@ -40,7 +40,7 @@ struct RelayTests {
         _ = try await before.run(on: tables, deleting: nil, missedAfter: nil)
         var relayed: [String] = []
         for (index, effects) in commits.enumerated() {
-          var commit = ManagerCommit(number: Int64(index) + 2)
+          var commit = ManagerCommit(number: Int64(index) + 2, at: Timestamp(microseconds: 2))
           commit.effects = effects
           for row in try await commit.run(on: tables, deleting: nil, missedAfter: nil).outbox {
             let data = try JSONParser.parse(row.body)["DATA"]!

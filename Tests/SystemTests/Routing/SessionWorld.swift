@@ -21,6 +21,7 @@ struct SessionWorld {
   /// Starts the nodes. `prepare` runs on a node's disk before its first start.
   init(
     seed: UInt64, hosts: Int = 1, initializeTimeout: Duration = .seconds(5),
+    retention: SessionRetention = SessionRetention(),
     prepare: @escaping @Sendable (String, Environment) async throws -> Void = { _, _ in },
     sink: ((TraceEvent) -> Void)? = nil
   ) {
@@ -38,6 +39,7 @@ struct SessionWorld {
       try await hooks.run("manager", environment)
       var options = UserManagerOptions()
       options.address = Self.manager
+      options.retention = retention
       options.broker = Self.broker
       options.server.serviceToken = Self.token
       return try await UserManager.start(environment, options)

@@ -7,6 +7,9 @@ import Testing
 /// Rows that an earlier release stored without a check. A service that reads them starts and works.
 @Suite("Stored rows out of bounds")
 struct StoredRowTests {
+  private static let intoSessions =
+    "INSERT INTO sessions (supervisor, email, epoch, status, host, data, is_own, additional, request) VALUES"
+
   private static let deep = String(repeating: "[", count: 120) + String(repeating: "]", count: 120)
 
   private static let managerRows = [
@@ -20,15 +23,15 @@ struct StoredRowTests {
     "INSERT INTO demands VALUES (7, 's1', -1)", "INSERT INTO demands VALUES (8, 's1', 9223372036854775807)",
     "INSERT INTO demands VALUES (9, 's2', 9223372036854775807)",
     """
-    INSERT INTO sessions VALUES
+    \(intoSessions)
       ('s1', 'ann@example.com', 3, 'running', 'gone', '{"USER_COUNT":9223372036854775807}', 1, 9223372036854775807, 'r')
     """,
-    "INSERT INTO sessions VALUES ('s2', 'b@example.com', 9223372036854775807, 'running', 'gone', 'x', 1, -1, '')",
-    "INSERT INTO sessions VALUES ('s3', 'c@example.com', 1, 'unknown', 'gone', '{}', 1, 0, '')",
-    "INSERT INTO sessions VALUES ('!', 'd@example.com', 1, 'running', 'gone', '{}', 1, 0, '')",
-    "INSERT INTO sessions VALUES ('s4', 'e@example.com', -1, 'starting', '', '\(deep)', 1, 0, '')",
-    "INSERT INTO sessions VALUES ('s5', 'f@example.com', 1, 'starting', '', '{\"x\":\(deep)}', 1, 0, '')",
-    "INSERT INTO sessions VALUES ('s6', 'no email', 1, 'running', 'gone', '{}', 1, 0, '')",
+    "\(intoSessions) ('s2', 'b@example.com', 9223372036854775807, 'running', 'gone', 'x', 1, -1, '')",
+    "\(intoSessions) ('s3', 'c@example.com', 1, 'unknown', 'gone', '{}', 1, 0, '')",
+    "\(intoSessions) ('!', 'd@example.com', 1, 'running', 'gone', '{}', 1, 0, '')",
+    "\(intoSessions) ('s4', 'e@example.com', -1, 'starting', '', '\(deep)', 1, 0, '')",
+    "\(intoSessions) ('s5', 'f@example.com', 1, 'starting', '', '{\"x\":\(deep)}', 1, 0, '')",
+    "\(intoSessions) ('s6', 'no email', 1, 'running', 'gone', '{}', 1, 0, '')",
     "INSERT INTO pool_users VALUES ('6', 1, 'serving', 's6', 3)",
     "INSERT INTO transcripts VALUES ('s1', 9223372036854775807, 'm', '7', '\"x\"')",
     "INSERT INTO relayed VALUES ('s1', '7', 9223372036854775807)",

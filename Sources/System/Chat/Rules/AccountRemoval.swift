@@ -11,6 +11,19 @@ struct AccountRemoval {
     return publications.isEmpty ? nil : try await tables.publications.publish(publications)
   }
 
+  /// Does what `remove` does, and tells an operator what there was. A trial changes nothing.
+  func erase(_ account: AccountID, isTrial: Bool) async throws -> (answer: JSONValue, news: PublishedAt?) {
+    var (contacts, groups) = (0, 0)
+    if let user = try await tables.users.known(account) {
+      contacts = try await tables.contacts.all(of: user).count
+      groups = try await tables.groups.ids(of: user).count
+    }
+    let answer: JSONValue = [
+      "contacts": .int(Int64(contacts)), "groups": .int(Int64(groups)), "dry_run": .bool(isTrial),
+    ]
+    return (answer, isTrial ? nil : try await remove(account))
+  }
+
   private func leaveContacts(_ user: ChatUser) async throws(DatabaseError) -> [Publication] {
     let others = try await tables.contacts.removeAll(of: user.number)
     guard !others.isEmpty else { return [] }

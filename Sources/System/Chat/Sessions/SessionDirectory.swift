@@ -239,6 +239,15 @@ actor SessionDirectory {
     }
   }
 
+  /// Removes an account before the User Service deletes it. Returns what there was.
+  func erase(_ account: AccountID, isTrial: Bool) async throws -> JSONValue {
+    let (answer, news) = try await database.transaction {
+      try await AccountRemoval(tables: ChatTables($0)).erase(account, isTrial: isTrial)
+    }
+    if let news { await onRemoval(news) }
+    return answer
+  }
+
   /// Marks all sessions as doubtful after events were lost.
   private func doubtEverything() {
     book.update { pages, _ in

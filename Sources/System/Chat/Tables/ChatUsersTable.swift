@@ -59,6 +59,13 @@ struct ChatUsersTable {
 
   // MARK: Deleted accounts
 
+  /// The user of an account, deleted or not; nil for an account that was never met.
+  func known(_ account: AccountID) async throws(DatabaseError) -> UserNumber? {
+    try await connection.first("SELECT user_number FROM chat_users WHERE account_id = $1", .text(account.value)) {
+      UserNumber($0.int(0))
+    }
+  }
+
   /// Whether the account of a user is deleted.
   func isRemoved(_ user: UserNumber) async throws(DatabaseError) -> Bool {
     try await connection.first("SELECT 1 FROM removed_users WHERE user_number = $1", .int(user.value)) { _ in true }
