@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import socket
@@ -213,6 +214,48 @@ class Packages(unittest.TestCase):
             top, = pathlib.Path(folder).iterdir()
             manager = self.start(top / "bin/parley")
             self.assertIn("users", manager.urls())
+
+    def test_containerfile(self):
+        """No container engine is here. What the file says is compared with the packages, and run as it says."""
+        text = (ROOT / "packaging/Containerfile").read_text().replace("\\\n", " ")
+        steps = [line.split(None, 1) for line in text.splitlines() if line and not line.startswith("#")]
+        said = {}
+        for name, value in steps:
+            said.setdefault(name, []).append(value)
+        depends = subprocess.run(["dpkg-deb", "--field", self.deb, "Depends"], capture_output=True, text=True).stdout
+        for library in depends.split(", "):
+            # These two are in every Debian image.
+            if library.strip() not in ("libc6", "libgcc-s1"):
+                self.assertIn(library.strip(), said["RUN"][0])
+        system = dict(line.split("=", 1) for line in pathlib.Path("/etc/os-release").read_text().splitlines() if "=" in line)
+        version = system["VERSION_ID"].strip('"')
+        self.assertEqual(said["FROM"], [f"{system['ID']}:{version}-slim"])
+        pattern, target = said["ADD"][0].split()
+        archive, = pathlib.Path(self.tar).parent.glob(pattern)
+        self.assertEqual((str(archive), target), (self.tar, "/opt/"))
+        environment = dict(word.split("=", 1) for word in said["ENV"][0].split())
+        self.assertEqual(environment["PARLEY_DATA"], said["VOLUME"][0])
+        self.assertIn("--owner=" + said["USER"][0].split(":")[0], said["RUN"][1])
+        with tempfile.TemporaryDirectory() as folder:
+            with tarfile.open(archive) as opened:
+                opened.extractall(folder)
+            binary, = pathlib.Path(folder).glob("parley-*/bin/parley")
+            words = json.loads(said["ENTRYPOINT"][0]) + json.loads(said["CMD"][0])
+            self.assertEqual(words[0], binary.name)
+            environment["PARLEY_DATA"] = folder
+            checked = subprocess.run([binary, *words[1:], "--check"], env=environment, capture_output=True, text=True)
+            self.assertEqual(checked.returncode, 2)
+            self.assertIn("PARLEY_SERVICE_TOKEN", checked.stderr)
+            environment["PARLEY_SERVICE_TOKEN"] = "a token of a container"
+            process = subprocess.Popen([binary, *words[1:], *FREE_PORTS], env=environment, text=True,
+                                       stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            self.addCleanup(lambda: (process.poll() is None and process.kill(), process.communicate()))
+            urls = [line.split()[2] for line in iter(process.stdout.readline, "ready\n")]
+            self.assertTrue(all("0.0.0.0" in url for url in urls), urls)
+            process.send_signal(getattr(signal, said["STOPSIGNAL"][0]))
+            self.assertEqual(process.wait(timeout=30), 0)
+        help = subprocess.run([BINARY, "help", "serve"], capture_output=True, text=True).stdout
+        self.assertEqual(set(said["EXPOSE"][0].split()), set(re.findall(r"--\w+-port PORT .*\(default (\d+)\)", help)))
 
     def test_reproducible(self):
         again = package(self.here / "again")
