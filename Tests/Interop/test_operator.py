@@ -3,6 +3,8 @@
 import os
 import unittest
 
+import pika
+
 import browser
 from harness import Server
 from test_sessions import Customer, User, until
@@ -15,7 +17,8 @@ class Operator(unittest.TestCase):
         self.addCleanup(server.kill)
         chromium = browser.Browser()
         self.addCleanup(chromium.close)
-        pages = [chromium.page(server.urls["manager"] + "/", **size) for size in ({}, {"width": 390, "height": 800})]
+        pages = [chromium.page(server.urls["manager"] + "/", **size)
+                 for size in ({"width": 1280, "height": 800}, {"width": 390, "height": 800})]
         for page in pages:
             page.wait("document.querySelector('#state').textContent === 'live'")
         users = [User(server.ports["chat"], name) for name in ("Ann", "Bob", "Cid")]
@@ -26,6 +29,7 @@ class Operator(unittest.TestCase):
             page.wait("document.querySelector('#supervisors').textContent.includes('running')")
             page.wait("document.querySelectorAll('#users tr').length === 4")
             page.wait("document.querySelector('#queues').textContent.includes('SSE_s1_UM')")
+            page.wait("document.querySelector('#supervisors').textContent.includes('Dora@example.com')")
             self.assertEqual(page.evaluate("document.documentElement.scrollWidth > innerWidth"), False)
             self.assertEqual(page.complaints, [])
             for scheme in ("light", "dark"):
@@ -43,9 +47,42 @@ class Operator(unittest.TestCase):
             self.assertEqual(page.complaints, [])
             if folder := os.environ.get("PARLEY_PICTURES"):
                 page.screenshot(f"{folder}/docs-{service}.png")
+        self.check_history(server, pages[0])
+        self.check_keyboard(pages[1])
         for user in users:
             user.socket.disconnect()
         pages[0].wait("document.querySelectorAll('#users tr').length === 2 && document.querySelector('#users').textContent.includes('none')")
+
+    def check_history(self, server, page):
+        """A queue that grows shows its rate, and a plot that rises at its end."""
+        broker = pika.BlockingConnection(pika.ConnectionParameters("127.0.0.1", server.ports["broker"]))
+        channel = broker.channel()
+        row = "[...document.querySelectorAll('#queues tr')].find(row => row.cells[0].textContent === 'PARLEY_DEAD_LETTER')"
+        page.wait(row + " !== undefined")
+        self.assertEqual(page.evaluate(row + ".cells[1].textContent"), "0")
+        for _ in range(5):
+            channel.basic_publish("", "PARLEY_DEAD_LETTER", b"x")
+        page.wait(row + ".cells[1].textContent === '5'")
+        page.wait("/^\\+\\d/.test(" + row + ".cells[2].textContent)")
+        points = page.evaluate(row + ".querySelector('polyline').getAttribute('points')").split()
+        heights = [float(point.split(",")[1]) for point in points]
+        self.assertEqual((heights[0], heights[-1]), (19.0, 1.0))
+        self.assertEqual(page.evaluate(row + ".querySelector('svg').getAttribute('aria-label')"),
+                         "the last two minutes: 0 to 5")
+        # In ten seconds the queue has come to rest.
+        page.wait(row + ".cells[2].textContent === '0.0'", timeout=20)
+        broker.close()
+
+    def check_keyboard(self, page):
+        """Each table that is wider than a phone can be reached and scrolled by keys."""
+        reached = []
+        for _ in range(4):
+            page.press("Tab", 9)
+            reached.append(page.evaluate("document.activeElement.getAttribute('aria-labelledby')"))
+        self.assertEqual(reached, ["supervisors-title", "users-title", "hosts-title", "queues-title"])
+        self.assertTrue(page.evaluate("document.activeElement.matches(':focus-visible')"))
+        page.press("ArrowRight", 39)
+        page.wait("document.activeElement.scrollLeft > 0")
 
 
 if __name__ == "__main__":

@@ -21,10 +21,10 @@ enum OperatorPage {
     <header><h1>User Manager</h1><span id="state" role="status">loading…</span></header>
     <form id="token" hidden><label>Service token <input id="secret" type="password" autocomplete="off"></label><button>Show</button></form>
     <section id="numbers" aria-label="Summary"></section>
-    <section><h2>Supervisors</h2><div class="scroll"><table id="supervisors"></table></div></section>
-    <section><h2>Users</h2><div class="scroll"><table id="users"></table></div></section>
-    <section><h2>Hosts</h2><div class="scroll"><table id="hosts"></table></div></section>
-    <section><h2>Queues</h2><div class="scroll"><table id="queues"></table></div></section>
+    <section><h2 id="supervisors-title">Supervisors</h2><div class="scroll" tabindex="0" role="region" aria-labelledby="supervisors-title"><table id="supervisors"></table></div></section>
+    <section><h2 id="users-title">Users</h2><div class="scroll" tabindex="0" role="region" aria-labelledby="users-title"><table id="users"></table></div></section>
+    <section><h2 id="hosts-title">Hosts</h2><div class="scroll" tabindex="0" role="region" aria-labelledby="hosts-title"><table id="hosts"></table></div></section>
+    <section><h2 id="queues-title">Queues</h2><div class="scroll" tabindex="0" role="region" aria-labelledby="queues-title"><table id="queues"></table></div></section>
     <noscript>This page needs JavaScript; <a href="/docs">/docs</a> does not.</noscript>
     </body>
     </html>
@@ -46,6 +46,10 @@ enum OperatorPage {
     #numbers b { display: block; font-size: 1.5rem }
     #numbers span { color: var(--soft); font-size: .85rem }
     .scroll { overflow-x: auto }
+    .scroll:focus-visible, input:focus-visible, button:focus-visible { outline: 2px solid var(--accent); outline-offset: 2px }
+    .plot { display: block; width: 100%; height: 1.6rem; margin-top: .2rem }
+    td .plot { width: 6rem; height: 1.2rem; margin: 0 }
+    .plot polyline { fill: none; stroke: var(--accent); stroke-width: 1.5; vector-effect: non-scaling-stroke }
     table { border-collapse: collapse; width: 100%; font-size: .92rem }
     th, td { text-align: left; padding: .35rem .6rem; border-bottom: 1px solid var(--line); white-space: nowrap }
     th { color: var(--soft); font-weight: 500 }
@@ -67,12 +71,58 @@ enum OperatorPage {
       return made;
     }
 
+    // What was seen in the last two minutes, by name: the times in seconds and the values.
+    const seen = new Map();
+    const kept = 120;
+
+    function note(name, value, now) {
+      const line = seen.get(name) || [];
+      line.push([now, value]);
+      while (line.length > 1 && line[0][0] < now - kept) line.shift();
+      seen.set(name, line);
+    }
+
+    // The change in each second, over the last ten.
+    function rate(name) {
+      const line = seen.get(name);
+      const last = line[line.length - 1];
+      const first = line.find(([time]) => time >= last[0] - 10);
+      if (last[0] - first[0] < 1) return '–';
+      const change = (last[1] - first[1]) / (last[0] - first[0]);
+      return (change > 0 ? '+' : '') + change.toFixed(1);
+    }
+
+    function plot(name) {
+      const line = seen.get(name);
+      const all = line.map(([, value]) => value);
+      const [least, most] = [Math.min(...all), Math.max(...all)];
+      const last = line[line.length - 1][0];
+      const points = line.map(([time, value]) =>
+        (100 - (last - time) / kept * 100).toFixed(1) + ',' + (most > least ? 19 - (value - least) / (most - least) * 18 : 19).toFixed(1));
+      const space = 'http://www.w3.org/2000/svg';
+      const picture = document.createElementNS(space, 'svg');
+      picture.setAttribute('class', 'plot');
+      picture.setAttribute('viewBox', '0 0 100 20');
+      picture.setAttribute('preserveAspectRatio', 'none');
+      picture.setAttribute('role', 'img');
+      picture.setAttribute('aria-label', 'the last two minutes: ' + least + ' to ' + most);
+      const path = document.createElementNS(space, 'polyline');
+      path.setAttribute('points', points.join(' '));
+      picture.append(path);
+      return picture;
+    }
+
     function table(id, heads, rows) {
       const head = document.createElement('tr');
       heads.forEach(([text, kind]) => head.append(cell('th', text, kind)));
       const lines = rows.map(values => {
         const row = document.createElement('tr');
-        values.forEach((value, index) => row.append(cell('td', value, heads[index][1])));
+        values.forEach((value, index) => {
+          const isPicture = value instanceof Element;
+          const made = cell('td', isPicture ? '' : value, heads[index][1]);
+          if (isPicture) made.append(value);
+          row.append(made);
+        });
         return row;
       });
       if (!lines.length) {
@@ -86,19 +136,25 @@ enum OperatorPage {
     }
 
     function show(all) {
+      const now = performance.now() / 1000;
+      const customers = new Map(all.SESSIONS.map(s => [s.SESSION_SUPERVISOR_ID, s.EMAIL]));
+      const queues = new Set(all.QUEUES.map(q => 'queue ' + q.QUEUE));
+      seen.forEach((line, name) => { if (name.startsWith('queue ') && !queues.has(name)) seen.delete(name); });
+      all.QUEUES.forEach(q => note('queue ' + q.QUEUE, q.MESSAGES, now));
       const serving = all.USERS.filter(u => u.STATUS === 'SERVING').length;
       const running = all.SUPERVISORS.filter(s => s.STATUS === 'running').length;
       const demand = all.SUPERVISORS.reduce((sum, s) => sum + s.DEMAND, 0);
       $('numbers').replaceChildren(...[
         [running, 'sessions running'], [all.FREE, 'users free'], [serving, 'users serving'], [demand, 'users missing'],
         [all.HOSTS.length, 'hosts'], [all.DEAD_LETTERS, 'dead letters'],
-      ].map(([value, what]) => { const box = document.createElement('div'); box.append(cell('b', value), cell('span', what)); return box; }));
-      table('supervisors', [['Supervisor'], ['Status'], ['Epoch', 'number'], ['Host'], ['Users'], ['Missing', 'number']],
-        all.SUPERVISORS.map(s => [s.SESSION_SUPERVISOR_ID, s.STATUS, s.EPOCH, s.HOST || '–', s.LIST_USER_ID.join(', ') || '–', s.DEMAND]));
+      ].map(([value, what]) => { const box = document.createElement('div'); note(what, value, now); box.append(cell('b', value), cell('span', what), plot(what)); return box; }));
+      table('supervisors', [['Supervisor'], ['Customer'], ['Status'], ['Epoch', 'number'], ['Host'], ['Users'], ['Missing', 'number']],
+        all.SUPERVISORS.map(s => [s.SESSION_SUPERVISOR_ID, customers.get(s.SESSION_SUPERVISOR_ID) || '–', s.STATUS, s.EPOCH, s.HOST || '–', s.LIST_USER_ID.join(', ') || '–', s.DEMAND]));
       table('users', [['User'], ['Status'], ['Supervisor'], ['Connection', 'number']],
         all.USERS.filter(u => u.STATUS !== 'OFFLINE').slice(0, 200).map(u => [u.USER_ID, u.STATUS.toLowerCase(), u.SESSION_SUPERVISOR_ID || '–', u.CONNECTION]));
       table('hosts', [['Host'], ['Last heartbeat (s ago)', 'number']], all.HOSTS.map(h => [h.HOST, h.SECONDS_SINCE]));
-      table('queues', [['Queue'], ['Messages', 'number']], all.QUEUES.map(q => [q.QUEUE, q.MESSAGES]));
+      table('queues', [['Queue'], ['Messages', 'number'], ['Change in a second', 'number'], ['Last two minutes']],
+        all.QUEUES.map(q => [q.QUEUE, q.MESSAGES, rate('queue ' + q.QUEUE), plot('queue ' + q.QUEUE)]));
       $('state').textContent = all.BROKER ? 'live' : 'broker not available';
       $('state').className = all.BROKER ? 'good' : 'bad';
     }
