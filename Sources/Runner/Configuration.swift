@@ -202,6 +202,8 @@ struct Configuration {
     options.isOneOfSeveral = !list("node").isEmpty
     options.address = SocketAddress(host: text("host"), port: UInt16(int("chat-port")))
     options.server = server
+    let age = duration("message-retention")
+    options.messageLifetime = age > .zero ? age : nil
     options.sockets.pingInterval = duration("ping-interval")
     options.sockets.pingTimeout = duration("ping-timeout")
     options.sockets.maximumPayload = int("max-payload")
@@ -225,6 +227,8 @@ struct Configuration {
     var options = UserManagerOptions()
     options.address = SocketAddress(host: text("host"), port: UInt16(int("manager-port")))
     options.server = server
+    let (age, number) = (duration("ended-session-retention"), int("maximum-ended-sessions"))
+    options.retention = SessionRetention(age: age > .zero ? age : nil, number: number > 0 ? number : nil)
     return options
   }
 

@@ -133,6 +133,13 @@ final class Host {
   }
 
   private func brokerIfAny() throws(UsageError) -> BrokerAddress? {
+    var broker = try knownBroker()
+    let lifetime = configuration.duration("dead-letter-retention")
+    broker?.deadLetterLifetime = lifetime > .zero ? lifetime : nil
+    return broker
+  }
+
+  private func knownBroker() throws(UsageError) -> BrokerAddress? {
     if let url = configuration.list("amqp").first {
       return try BrokerURL.parse(url, serviceToken: configuration.list("service-token").first)
     }

@@ -106,6 +106,18 @@ struct Setting {
       flag: "max-message-bytes", placeholder: "N", kind: .integer(65_536...134_217_728), standard: "16777216",
       help: "maximum size of a message in the broker"),
     Setting(
+      flag: "dead-letter-retention", placeholder: "TIME", kind: .duration(.zero...(.seconds(49 * 86_400))),
+      standard: "30d", help: "how long messages that no service can read are kept; 0 for good"),
+    Setting(
+      flag: "message-retention", placeholder: "TIME", kind: .duration(.zero...lifetime.upperBound), standard: "0",
+      help: "how long messages of the chat are kept; 0 for good"),
+    Setting(
+      flag: "ended-session-retention", placeholder: "TIME", kind: .duration(.zero...lifetime.upperBound),
+      standard: "90d", help: "how long an ended supervised session is kept with its transcript; 0 for good"),
+    Setting(
+      flag: "maximum-ended-sessions", placeholder: "N", kind: .integer(0...1_000_000_000), standard: "0",
+      help: "ended supervised sessions that are kept, the latest ones; 0 for all"),
+    Setting(
       flag: "users-url", placeholder: "URL", kind: .text, standard: nil,
       help: "URL of the User Service, if another process runs it"),
     Setting(
@@ -261,6 +273,11 @@ struct Setting {
         let hint = Spelling.hint(value, among: choices, shown: { $0 })
         throw UsageError("\(source): \"\(value)\" is not one of \(choices.joined(separator: ", "))\(hint)")
       }
+    }
+    // A node of several has lost its place long before a message that it has not read is a minute
+    // old.
+    if flag == "message-retention", let age = DurationText.parse(value), age > .zero, age < .seconds(60) {
+      throw UsageError("\(source): \"\(value)\" is neither 0 nor a time from 1m on")
     }
     if DatabaseURL.flags.contains(flag) { _ = try DatabaseURL.parse(value, source) }
     if flag == "service-token", value.utf8.count < ServiceAccess.shortestToken {

@@ -1,3 +1,5 @@
+import Environment
+
 /// The handlers of the REST side. They read the parameters of a call, whose shape `ChatRoutes` has
 /// checked, and write the answer as JSON. An object: every route refers to it.
 final class ChatEndpoints: Sendable {
@@ -9,13 +11,14 @@ final class ChatEndpoints: Sendable {
   let userManager: any UserServerBackend
 
   init(
-    users: ChatUsers, contacts: Contacts, groups: Groups, messages: Messages, database: Database,
-    userManager: any UserServerBackend
+    _ environment: Environment, _ users: ChatUsers, _ database: Database, _ fanOut: FanOut,
+    _ userManager: any UserServerBackend, planted: PlantedBugs
   ) {
     self.users = users
-    self.contacts = contacts
-    self.groups = groups
-    self.messages = messages
+    contacts = Contacts(users: users, database: database, fanOut: fanOut)
+    groups = Groups(users: users, database: database, fanOut: fanOut)
+    messages = Messages(
+      environment: environment, users: users, database: database, fanOut: fanOut, planted: planted)
     self.database = database
     self.userManager = userManager
   }

@@ -17,6 +17,8 @@ public struct ChatService: HTTPBackend {
   private let fanOut: FanOut
   private let userManager: any UserServerBackend
   private let presence: Presence
+  /// Nil if messages are kept for good.
+  private let retention: MessageRetention?
   /// The place among the nodes that share the database; nil if this node has it for itself.
   private let place: NodeLease?
 
@@ -64,21 +66,20 @@ public struct ChatService: HTTPBackend {
     let presence = Presence(
       environment, database, directory, fanOut, userManager, departures, life: life, planted: options.planted)
 
-    let users = ChatUsers(accounts: accounts, directory: directory)
-    let contacts = Contacts(users: users, database: database, fanOut: fanOut)
-    let messages = Messages(
-      environment: environment, users: users, database: database, fanOut: fanOut, planted: options.planted)
     let endpoints = ChatEndpoints(
-      users: users, contacts: contacts, groups: Groups(users: users, database: database, fanOut: fanOut),
-      messages: messages, database: database, userManager: userManager)
+      environment, ChatUsers(accounts: accounts, directory: directory), database, fanOut, userManager,
+      planted: options.planted)
     let application = ChatApplication(
-      sockets: sockets, presence: presence, directory: directory, contacts: contacts, messages: messages,
+      sockets: sockets, presence: presence, directory: directory, contacts: endpoints.contacts,
+      messages: endpoints.messages,
       userServer: UserServer(environment: environment, userManager: userManager))
+    let retention = options.messageLifetime.map { MessageRetention(environment, database, fanOut, age: $0) }
     let process = options.server.processMetrics
     let server = HTTPServer(
       environment, listener, service: ChatRoutes.description,
       routes: ChatRoutes.table(endpoints, metrics: metrics) {
         await presence.metrics() + fanOut.metrics() + database.metrics() + process()
+          + [retention?.metric].compactMap { $0 }
       }
         + sockets.routes(path: "/socket.io/", for: application) + ConsolePage.routes,
       metrics: metrics, options: options.server)
@@ -86,9 +87,10 @@ public struct ChatService: HTTPBackend {
     directory.start()
     await departures.tell()
     fanOut.start()
+    retention?.start()
     let chat = ChatService(
       environment: environment, database: database, directory: directory, sockets: sockets, fanOut: fanOut,
-      userManager: userManager, presence: presence,
+      userManager: userManager, presence: presence, retention: retention,
       place: isShared ? place(environment, database, life, presence, directory, fanOut, departures) : nil)
     if let place = chat.place {
       await fanOut.afterLoss { await place.renew() }
@@ -124,6 +126,7 @@ public struct ChatService: HTTPBackend {
     await userManager.close()
     await directory.close()
     await fanOut.close()
+    await retention?.close()
     await database.close()
   }
 }

@@ -93,6 +93,9 @@ actor FanOut {
   /// Emits an event that is stored nowhere, such as `typing`, at once.
   func tell(_ event: RoomEvent) async { await sockets.emit([event]) }
 
+  /// The last position that was emitted.
+  var lastEmitted: Position { emitted }
+
   /// Whether a publication waits for an earlier one.
   var isWaiting: Bool { !waiting.isEmpty }
 

@@ -37,7 +37,7 @@ extension AMQPClient {
   /// is logged.
   func publishEach(_ messages: [AMQPMessage]) async throws {
     var sent: [AMQPMessage] = []
-    for message in messages {
+    for message in messages.map(expiring) {
       do throws(AMQPFramingError) {
         try message.checkFraming()
         sent.append(message)
@@ -46,6 +46,16 @@ extension AMQPClient {
       }
     }
     if !sent.isEmpty { try await publish(sent) }
+  }
+
+  /// The message, with the lifetime of dead letters if it is one.
+  private nonisolated func expiring(_ message: AMQPMessage) -> AMQPMessage {
+    guard let lifetime = broker.deadLetterLifetime, message.exchange.isEmpty,
+      message.routingKey.hasSameBytes(as: QueueNames.deadLetters)
+    else { return message }
+    var message = message
+    message.properties.expiration = "\(lifetime.nanoseconds / 1_000_000)"
+    return message
   }
 
   private func setAside(_ message: AMQPMessage, because reason: String) -> AMQPMessage? {
@@ -59,7 +69,7 @@ extension AMQPClient {
     ]
     let letter = AMQPMessage(
       exchange: "", routingKey: QueueNames.deadLetters, properties: properties, body: message.body)
-    return (try? letter.checkFraming()) == nil ? nil : letter
+    return (try? letter.checkFraming()) == nil ? nil : expiring(letter)
   }
 
   /// Consumes a queue, and sets aside each delivery that cannot be handled. After an error of the

@@ -79,7 +79,10 @@ struct InvariantTests {
     + examples(
       "chat.db",
       [
-        ("seq is 1, 2, 3, … in each conversation", "UPDATE messages SET seq = 3 WHERE message_id = 4"),
+        (
+          "seq is 1, 2, 3, … in each conversation, after the messages that were removed",
+          "UPDATE messages SET seq = 3 WHERE message_id = 4"
+        ),
         (
           "the positions of messages and publications have no gap",
           "UPDATE messages SET message_id = 5 WHERE message_id = 4"
@@ -176,7 +179,7 @@ struct InvariantTests {
     "a check finds databases that do not agree",
     arguments: [
       ("chat.db", "INSERT INTO chat_users VALUES (4, 'u4', 'tom')", "a user of the chat has an account or is deleted"),
-      ("manager.db", "UPDATE sessions SET supervisor = 's9'", "the User Manager knows the session of a customer"),
+      ("customers.db", "UPDATE customer_sessions SET supervisor = 's9'", "the User Manager knows the session of"),
       ("customers.db", "UPDATE session_messages SET message = '\"z\"'", "a customer's transcript is that of"),
     ])
   func disagreement(database: String, sql: String, promise: String) throws {

@@ -33,7 +33,7 @@ public actor AMQPClient {
   static let refusalDelay: Duration = .seconds(30)
 
   let environment: Environment
-  private let broker: BrokerAddress
+  nonisolated let broker: BrokerAddress
   private let serialExecutor: ActorExecutor
   private var conversation: AMQPConversation
   private var isClosed = false

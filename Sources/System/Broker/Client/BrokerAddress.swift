@@ -8,6 +8,8 @@ public struct BrokerAddress: Hashable, Sendable {
   public var user: String
   /// The password.
   public var password: String
+  /// The time after which the broker drops a dead letter; nil to keep it.
+  public var deadLetterLifetime: Duration?
 
   /// Creates an address with credentials.
   public init(address: SocketAddress, user: String = "guest", password: String = "guest") {

@@ -4,14 +4,18 @@ enum ChatInvariants {
 
   private static let messages = [
     Invariant(
-      "seq is 1, 2, 3, … in each conversation",
+      "seq is 1, 2, 3, … in each conversation, after the messages that were removed",
       """
-      SELECT conversation FROM messages GROUP BY conversation HAVING min(seq) <> 1 OR max(seq) <> count(*)
+      SELECT conversation FROM messages m LEFT JOIN removed_messages r USING (conversation)
+      GROUP BY conversation
+      HAVING min(seq) <> 1 + ifnull(max(r.last_seq), 0) OR max(seq) - min(seq) + 1 <> count(*)
       """),
     Invariant(
       "the positions of messages and publications have no gap",
       """
-      WITH kept AS (SELECT DISTINCT position FROM publications),
+      WITH kept AS (
+        SELECT DISTINCT position FROM publications
+        WHERE position > ifnull((SELECT max(last_message) FROM removed_messages), 0)),
         taken AS (
           SELECT position FROM kept
           UNION ALL SELECT message_id FROM messages WHERE message_id >= (SELECT min(position) FROM kept))

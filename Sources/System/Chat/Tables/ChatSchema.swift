@@ -51,6 +51,12 @@ enum ChatSchema {
         ], .unique(["conversation", "seq"]),
         .index(
           SQLIndex("messages_by_client_id", "sender", "client_id", unique: true, where: "client_id IS NOT NULL"))),
+      SQLTable(
+        "removed_messages",
+        [
+          SQLColumn("conversation", .varchar(48), .primaryKey), SQLColumn("last_seq", .bigint),
+          SQLColumn("last_message", .bigint),
+        ], .index(SQLIndex("removed_messages_by_id", "last_message"))),
       SQLTable("removed_users", [SQLColumn("user_number", .number)]),
       SQLTable("followed_events", [SQLColumn("stream", .number), SQLColumn("event_id", .bigint)]),
     ]),
@@ -88,5 +94,25 @@ enum ChatSchema {
       CREATE TABLE removed_users (user_number INTEGER PRIMARY KEY);
       CREATE TABLE followed_events (stream INTEGER PRIMARY KEY, event_id BIGINT NOT NULL);
       """,
+      // How far the messages of conversations were removed.
+      Migrations.Step { session async throws(DatabaseError) in
+        try await session.execute(
+          SQLText(
+            sqlite: """
+              CREATE TABLE removed_messages (
+                conversation VARCHAR(48) PRIMARY KEY,
+                last_seq BIGINT NOT NULL,
+                last_message BIGINT NOT NULL
+              )
+              """,
+            postgreSQL: """
+              CREATE TABLE removed_messages (
+                conversation VARCHAR(48) COLLATE "C" PRIMARY KEY,
+                last_seq BIGINT NOT NULL,
+                last_message BIGINT NOT NULL
+              )
+              """))
+        try await session.execute("CREATE INDEX removed_messages_by_id ON removed_messages (last_message)")
+      },
     ])
 }

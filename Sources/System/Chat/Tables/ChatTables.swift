@@ -14,6 +14,7 @@ struct ChatTables {
   var contacts: ContactsTable { ContactsTable(connection) }
   var groups: GroupsTable { GroupsTable(connection) }
   var messages: MessagesTable { MessagesTable(connection) }
+  var removed: RemovedMessagesTable { RemovedMessagesTable(connection) }
   var publications: PublicationsTable { PublicationsTable(connection) }
   var sockets: SocketsTable { SocketsTable(connection) }
   var departures: DeparturesTable { DeparturesTable(connection) }

@@ -1,4 +1,4 @@
-/// `messages`: all messages that were ever sent; none is removed.
+/// `messages`: all messages that were ever sent, but for those that were removed for their age.
 struct MessagesTable {
   private let connection: SQLSession
 
@@ -10,10 +10,12 @@ struct MessagesTable {
   }
 
   func lastSequence(_ key: String) async throws(DatabaseError) -> SequenceNumber {
-    try await connection.first(
+    let last = try await connection.first(
       "SELECT seq FROM messages WHERE conversation = $1 AND seq >= 1 AND seq < $2 ORDER BY seq DESC LIMIT 1",
       .text(key), .int(ClientBounds.counter)
-    ) { SequenceNumber($0.int(0)) } ?? SequenceNumber(0)
+    ) { SequenceNumber($0.int(0)) }
+    if let last { return last }
+    return try await RemovedMessagesTable(connection).lastSequence(key)
   }
 
   func insert(_ message: ChatMessage, in key: String, clientID: String?) async throws(DatabaseError) {

@@ -16,7 +16,8 @@ struct PublicationsTable {
       """
       SELECT coalesce(max(last), 0) FROM (
         SELECT max(message_id) AS last FROM messages WHERE message_id > 0 AND message_id < $1
-        UNION ALL SELECT max(position) FROM publications WHERE position > 0 AND position < $1) AS numbered
+        UNION ALL SELECT max(position) FROM publications WHERE position > 0 AND position < $1
+        UNION ALL SELECT max(last_message) FROM removed_messages WHERE last_message < $1) AS numbered
       """, .int(ClientBounds.counter)
     ) { Position($0.int(0)) }!
   }
