@@ -88,6 +88,10 @@ CHOSEN = [
      qos(0), ACK],
     [declare("q1"), declare("q2"), consume("q1", "c1", no_ack=False), publish("q1", "m1"), qos(1), consume("q2", "c2"), publish("q2", "m2"), ACK, publish("q1", "m3"),
      publish("q2", "m4"), ["a1", "basic.qos", {"prefetch_count": 3}], publish("q1", "m5"), ["a1", "basic.recover", {"requeue": True}]],
+    # A binding that is not there is no error, also of a queue that is exclusive to another client.
+    [["a1", "queue.declare", {"queue": "q1", "exclusive": True}], bind("q1", "amq.fanout", "k"),
+     ["b1", "queue.unbind", {"queue": "q1", "exchange": "amq.fanout", "routing_key": "none"}],
+     ["b1", "queue.unbind", {"queue": "q1", "exchange": "amq.fanout", "routing_key": "k"}]],
     # Direct replies need a consumer, and it has no acknowledgements.
     [declare("q1"), publish("q1", "m1", reply_to=REPLIES), consume(REPLIES, "r", no_ack=False), get("q1")],
     # Priorities of consumers.

@@ -306,6 +306,23 @@ struct BrokerModesTests {
     #expect(story == [.queueDeleteOk(messages: 0), .basicCancel(tag: "c", noWait: true)])
   }
 
+  @Test("a binding that is not there is no error, also of a queue of another connection")
+  func unbinding() throws {
+    let story = try BrokerWorld().perform { environment in
+      let owner = try await RawAMQP(environment)
+      let other = try await RawAMQP(environment)
+      try await owner.ask(.queueDeclare(.init(queue: "q", exclusive: true)))
+      try await owner.ask(
+        .queueBind(queue: "q", exchange: "amq.fanout", routingKey: "k", noWait: false, arguments: [:]))
+      let missing = try await other.ask(
+        .queueUnbind(queue: "q", exchange: "amq.fanout", routingKey: "none", arguments: [:]))
+      try await other.send(.queueUnbind(queue: "q", exchange: "amq.fanout", routingKey: "k", arguments: [:]))
+      return (missing == .queueUnbindOk, try await other.closing())
+    }
+    #expect(story.0)
+    #expect(story.1 == 405)
+  }
+
   // MARK: Connections
 
   @Test("a client that closes may send what it had begun, and reads the answer")

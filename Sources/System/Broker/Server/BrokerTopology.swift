@@ -275,14 +275,12 @@ final class BrokerTopology {
   }
 
   /// Serves `queue.unbind` and `exchange.unbind`. A binding that does not exist is no error, nor is
-  /// a missing end.
+  /// a missing end, also where the queue is exclusive to another connection.
   func unbind(_ binding: Binding, from source: String, for connection: Int) throws(AMQPError) {
     try checkEnds(binding, source)
-    guard let exchange = exchanges[source], exists(binding.destination) else { return }
-    if case .queue(let name) = binding.destination, exchange.isBound(binding.destination) {
-      _ = try queue(name, for: connection)
-    }
-    guard exchange.unbind(binding) else { return }
+    guard let exchange = exchanges[source], exists(binding.destination), exchange.has(binding) else { return }
+    if case .queue(let name) = binding.destination { _ = try queue(name, for: connection) }
+    _ = exchange.unbind(binding)
     if !exchange.isBound(binding.destination) { forgetSource(source, of: binding.destination) }
     if isStored(exchange, binding.destination) { journal.append(.unbind(exchange: source, binding)) }
     if exchange.properties.isAutoDelete, exchange.isUnused { remove([exchange]) }

@@ -92,6 +92,8 @@ final class Exchange {
 
   func isBound(_ destination: Destination) -> Bool { destinations.contains(destination) }
 
+  func has(_ binding: Binding) -> Bool { bindings[binding.destination]?.contains(binding) ?? false }
+
   /// The destinations of a message, each once.
   func destinations(for routing: Routing) -> [Destination] {
     switch kind {
