@@ -248,23 +248,29 @@ actor SessionDirectory {
     return answer
   }
 
-  /// Marks all sessions as doubtful after events were lost.
+  /// Marks all sessions as doubtful after events were lost. Those without sockets are asked about
+  /// when they are used. They stay in the book: a socket may be on its way to one of them, and its
+  /// absence would say that the session has ended.
   private func doubtEverything() {
     book.update { pages, _ in
-      pages.sessions = pages.sessions.filter { !$0.value.sockets.isEmpty }
-      for id in pages.sessions.keys.sorted() { pages.sessions[id]!.isDoubtful = true }
+      pages.sessions = pages.sessions.mapValues { session in
+        var session = session
+        session.isDoubtful = true
+        if session.sockets.isEmpty { session.verifiedAt = session.verifiedAt + (.zero - SessionBook.lease) }
+        return session
+      }
     }
     recheckSoon()
   }
 
-  /// Asks again about doubtful sessions, and about those with sockets whose latest knowledge is old
-  /// or which would expire at the User Service.
+  /// Asks again about sessions with sockets that are doubtful, whose latest knowledge is old, or
+  /// which would expire at the User Service.
   private func recheckSoon() {
     guard rechecks == 0 else { return }
     let ids = book.update { pages, now in
       pages.sessions.filter { _, session in
-        session.isDoubtful
-          || !session.sockets.isEmpty && (now - pages.knownAt(session) > Self.worry || session.isDue(at: now))
+        !session.sockets.isEmpty
+          && (session.isDoubtful || now - pages.knownAt(session) > Self.worry || session.isDue(at: now))
       }.keys.sorted()
     }
     for lane in 0..<min(Self.maximumRechecks, ids.count) {
