@@ -36,8 +36,8 @@ final class ChatApplication: SocketApplication {
     }
   }
 
-  /// Disconnects a socket whose session ended or lost its lease while the socket was being admitted:
-  /// it was not yet among the sockets that `SessionDirectory` closes.
+  /// Disconnects a socket whose session ended or lost its lease while the socket was being
+  /// admitted: it was not yet among the sockets that `SessionDirectory` closes.
   func connected(_ socket: SocketID, auth: JSONValue) async {
     guard let member = await presence.member(at: socket) else { return }
     if await !directory.isAttached(socket, to: member.session) {

@@ -1,5 +1,5 @@
 /// `chat_nodes`: the nodes of the Chat Service that share a database. A node that has the tables
-/// for itself does not make it.
+/// for itself does not use it.
 ///
 /// A row stands for one life of a node, from a start or a return to its end. While it lives, it
 /// counts its `beat` up. A dead one has the beat -1, and its row goes after its last socket.
@@ -15,21 +15,12 @@ struct ChatNodesTable {
     var isDead: Bool { beat < 0 }
   }
 
-  private static let schema = """
-    CREATE TABLE IF NOT EXISTS chat_nodes (
-      life VARCHAR(64) COLLATE "C" PRIMARY KEY,
-      name VARCHAR(128) COLLATE "C" NOT NULL,
-      beat BIGINT NOT NULL
-    )
-    """
-
   private let connection: SQLSession
 
   init(_ connection: SQLSession) { self.connection = connection }
 
   /// Begins a life of the node `name`. Its earlier ones are dead.
   func join(_ life: String, name: String) async throws(DatabaseError) {
-    try await connection.run(Self.schema)
     try await connection.execute("UPDATE chat_nodes SET beat = -1 WHERE name = $1", .text(name))
     // The sockets of a process that had the tables for itself.
     let strays = try await connection.query(

@@ -57,6 +57,11 @@ enum ChatSchema {
           SQLColumn("conversation", .varchar(48), .primaryKey), SQLColumn("last_seq", .bigint),
           SQLColumn("last_message", .bigint),
         ], .index(SQLIndex("removed_messages_by_id", "last_message"))),
+      SQLTable(
+        "chat_nodes",
+        [
+          SQLColumn("life", .varchar(64), .primaryKey), SQLColumn("name", .varchar(128)), SQLColumn("beat", .bigint),
+        ]),
       SQLTable("removed_users", [SQLColumn("user_number", .number)]),
       SQLTable("followed_events", [SQLColumn("stream", .number), SQLColumn("event_id", .bigint)]),
     ]),
@@ -94,7 +99,7 @@ enum ChatSchema {
       CREATE TABLE removed_users (user_number INTEGER PRIMARY KEY);
       CREATE TABLE followed_events (stream INTEGER PRIMARY KEY, event_id BIGINT NOT NULL);
       """,
-      // How far the messages of conversations were removed.
+      // How far the messages of conversations were removed, and the nodes that share the tables.
       Migrations.Step { session async throws(DatabaseError) in
         try await session.execute(
           SQLText(
@@ -113,6 +118,22 @@ enum ChatSchema {
               )
               """))
         try await session.execute("CREATE INDEX removed_messages_by_id ON removed_messages (last_message)")
+        try await session.execute(
+          SQLText(
+            sqlite: """
+              CREATE TABLE chat_nodes (
+                life VARCHAR(64) PRIMARY KEY,
+                name VARCHAR(128) NOT NULL,
+                beat BIGINT NOT NULL
+              )
+              """,
+            postgreSQL: """
+              CREATE TABLE chat_nodes (
+                life VARCHAR(64) COLLATE "C" PRIMARY KEY,
+                name VARCHAR(128) COLLATE "C" NOT NULL,
+                beat BIGINT NOT NULL
+              )
+              """))
       },
     ])
 }
