@@ -2,7 +2,9 @@ import Environment
 
 /// The erasure of an account in all services, as a sequence of requests of an operator.
 ///
-/// First the account is disabled, so that nothing new begins. Then its data goes at the Customer
+/// First the account is found and disabled, so that nothing new begins. All requests but the first,
+/// which changes nothing, name it by its id: one that is late does not find another account of the
+/// same name. Then its data goes at the Customer
 /// Server, the User Manager and the Chat Service, and the account itself goes last: an erasure that
 /// was interrupted is finished by another one of the same account. Each request may be repeated.
 ///
@@ -40,7 +42,7 @@ public struct AccountErasure: Sendable {
   }
 
   private enum Phase {
-    case disabling, counting, customers, publishing, manager, transcripts, chat, deleting, over
+    case finding, disabling, counting, customers, publishing, manager, transcripts, chat, deleting, over
   }
 
   /// Time between two requests to a service that is not done.
@@ -51,7 +53,7 @@ public struct AccountErasure: Sendable {
   private let user: String
   private let isTrial: Bool
   private let services: Set<Service>
-  private var phase = Phase.disabling
+  private var phase = Phase.finding
   private var pauses = 0
   private var account: JSONValue = .null
   private var remaining: Int64 = 0
@@ -85,7 +87,9 @@ public struct AccountErasure: Sendable {
   }
 
   /// Returns the first step.
-  public mutating func begin() -> Step { send(.users, "/operator/users/disable", [.init("user", .string(user))]) }
+  public mutating func begin() -> Step {
+    send(.users, "/operator/users/disable", [.init("user", .string(user))], isTrial: true)
+  }
 
   /// Returns the step after one that is done. `answer` is that to a request.
   public mutating func next(after answer: (status: Int, body: JSONValue)? = nil) -> Step {
@@ -96,7 +100,11 @@ public struct AccountErasure: Sendable {
     }
     let body = answer.body
     switch phase {
-    case .disabling:
+    case .finding where !isTrial:
+      account = body
+      phase = .disabling
+      return send(.users, "/operator/users/disable", [.init("user", account["user_id"] ?? .null)])
+    case .finding, .disabling:
       account = body
       add(["sessions": "sessions_ended"], body)
       phase = .counting
@@ -168,7 +176,7 @@ public struct AccountErasure: Sendable {
     case .chat: return send(.chat, "/operator/users/erase", [.init("user_id", account["user_id"] ?? .null)])
     case .deleting where !isTrial:
       return send(.users, "/operator/users/erase", [.init("user", account["user_id"] ?? .null)])
-    case .disabling, .publishing, .deleting, .over: return .done
+    case .finding, .disabling, .publishing, .deleting, .over: return .done
     }
   }
 
