@@ -81,7 +81,7 @@ struct GroupHistories {
   ) {
     let named = (call.arguments["members"]?.array ?? []).map { $0.string ?? "" }
     if let status = call.status, status == 400 || status == 403 || status == 404 {
-      if isBaseless(call, named, by: user.number, pairs) { baseless.append(index) }
+      if isBaseless(call, named, by: user, pairs) { baseless.append(index) }
       return
     }
     guard call.status == 200, let group = call.answer["group_id"]?.int, let names = Self.names(call.answer) else {
@@ -102,14 +102,18 @@ struct GroupHistories {
     append(.create(by: user.number, members, names: names), group, index)
   }
 
-  /// Whether a request to create a group was refused although every member exists and nobody can
-  /// have blocked another one.
-  private func isBaseless(_ call: LoggedCall, _ named: [String], by user: Int64, _ pairs: PairHistories) -> Bool {
-    guard let name = call.arguments["name"]?.string, (1...150).contains(name.unicodeScalars.count) else { return false }
+  /// Whether a request to create a group was refused although the creator and every member exist
+  /// and nobody can have blocked another one.
+  private func isBaseless(
+    _ call: LoggedCall, _ named: [String], by user: Identities.User, _ pairs: PairHistories
+  ) -> Bool {
+    guard let name = call.arguments["name"]?.string, (1...150).contains(name.unicodeScalars.count),
+      !identities.deletedNames.contains(user.name)
+    else { return false }
     return named.allSatisfy { name in
       guard let number = identities.number(of: name.lowercased()) else { return false }
       return identities.certainlyExists(name.lowercased(), at: call.interval.invoked)
-        && !pairs.mayBeBlocked(number, user, by: call.interval.answered)
+        && !pairs.mayBeBlocked(number, user.number, by: call.interval.answered)
     }
   }
 
