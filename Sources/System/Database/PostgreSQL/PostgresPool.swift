@@ -25,7 +25,10 @@ actor PostgresPool {
   /// Attempts to connect that are under way.
   private var opening = 0
   private var waiting = FIFO<Waiter>()
-  private var isWatching = false
+  /// Ends the waits whose time is over; nil while nobody waits.
+  private var watcher: Task<Void, Never>?
+  /// The number of the latest watcher.
+  private var watches = 0
   private var isClosed = false
   private var failure: (error: DatabaseError, until: Instant)?
   private var backoff = Backoff()
@@ -73,7 +76,10 @@ actor PostgresPool {
       returned.open()
       return openMore()
     }
-    if let waiter = waiting.popFirst() { return waiter.continuation.resume(returning: connection) }
+    if let waiter = waiting.popFirst() {
+      if waiting.isEmpty { stopWatching() }
+      return waiter.continuation.resume(returning: connection)
+    }
     let now = environment.clock.now
     // The last one that was used is taken first, so the others would stay for ever.
     let old = idle.prefix { now - $0.since >= Self.idleLimit }
@@ -176,28 +182,37 @@ actor PostgresPool {
 
   private func failWaiting(_ error: any Error) {
     while let waiter = waiting.popFirst() { waiter.continuation.resume(throwing: error) }
+    stopWatching()
+  }
+
+  private func watch() {
+    guard watcher == nil else { return }
+    watches += 1
+    let number = watches
+    watcher = environment.executor.spawn("postgres-waiting") { await self.endWaits(number) }
+  }
+
+  private func stopWatching() {
+    watcher?.cancel()
+    watcher = nil
   }
 
   /// Ends the waits whose time is over. All wait for the same time, so the first one ends first.
-  private func watch() {
-    guard !isWatching else { return }
-    isWatching = true
-    environment.executor.spawn("postgres-waiting") { await self.endWaits() }
-  }
-
-  private func endWaits() async {
+  private func endWaits(_ number: Int) async {
     while let first = waiting.first {
       do { try await environment.clock.sleep(until: first.deadline) } catch {
-        failWaiting(error)
-        break
+        // The node is down, or nobody waited; a later task may watch others by now.
+        if number == watches { failWaiting(error) }
+        return
       }
+      guard number == watches else { return }
       while let waiter = waiting.first, waiter.deadline <= environment.clock.now {
         _ = waiting.popFirst()
         waiter.continuation.resume(
           throwing: failure?.error ?? DatabaseError.unavailable("all connections to the server are in use"))
       }
     }
-    isWatching = false
+    watcher = nil
   }
 }
 
