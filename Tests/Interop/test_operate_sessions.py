@@ -7,7 +7,7 @@ import tempfile
 import unittest
 
 from harness import Client, Server
-from test_operate_users import changed, command
+from test_operate_users import changed, check_refusals, command
 from test_sessions import Customer, User, until
 
 SERVICES = ("broker", "users", "manager", "supervisor", "chat", "customers")
@@ -60,12 +60,10 @@ class Ending(unittest.TestCase):
 
     def test_errors(self):
         with tempfile.TemporaryDirectory() as data:
-            for code, text, words in (
-                    (1, "no manager.db", ("end", "x")), (2, "parley sessions end SESSION", ("end",)),
-                    (2, "unknown flag --limit", ("end", "x", "--limit", "1"))):
-                found, out, error = command(data, "sessions", *words)
-                self.assertEqual((found, out), (code, ""), words)
-                self.assertIn(text, error)
+            check_refusals(
+                self, data, "sessions", (1, "no manager.db", ("end", "x")),
+                (2, "parley sessions end SESSION", ("end",)),
+                (2, "unknown flag --limit", ("end", "x", "--limit", "1")))
 
 
 class Export(unittest.TestCase):

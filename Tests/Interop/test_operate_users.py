@@ -27,6 +27,14 @@ def changed(data, *words, stdin=None):
     return json.loads(out)
 
 
+def check_refusals(test, data, group, *cases):
+    """Runs commands of a group. A case has an exit code, a part of the error, and the words."""
+    for code, text, words in cases:
+        found, out, error = command(data, group, *words)
+        test.assertEqual((found, out), (code, ""), words)
+        test.assertIn(text, error)
+
+
 class Running(unittest.TestCase):
     token = ()
 
@@ -92,15 +100,11 @@ class Running(unittest.TestCase):
         head, row = out.splitlines()
         self.assertEqual((code, head.split()), (0, ["USER_ID", "USERNAME", "EMAIL", "DISABLED", "SESSIONS_ENDED"]))
         self.assertEqual(row.split()[1:], [self.name, f"{self.name}@example.com", "false", "0"])
-        for code, text, words in (
-                (1, "no account has this id", ("disable", "nobody")),
-                (2, "parley users disable USER", ("disable",)),
-                (2, "did you mean \"disable\"?", ("disabel", "x")),
-                (2, "unknown flag --limit", ("disable", "x", "--limit", "3")),
-                (2, "unknown flag --dry-run", ("list", "--dry-run"))):
-            found, out, error = command(self.server.data, "users", *words)
-            self.assertEqual((found, out), (code, ""), words)
-            self.assertIn(text, error)
+        check_refusals(
+            self, self.server.data, "users", (1, "no account has this id", ("disable", "nobody")),
+            (2, "parley users disable USER", ("disable",)), (2, "did you mean \"disable\"?", ("disabel", "x")),
+            (2, "unknown flag --limit", ("disable", "x", "--limit", "3")),
+            (2, "unknown flag --dry-run", ("list", "--dry-run")))
 
     def test_only_the_owner_reads_the_operators_token(self):
         path = os.path.join(self.server.data, "operator-users.json")
