@@ -62,9 +62,7 @@ struct PostgreSQLServerTests {
     _ visit: @escaping @Sendable (Environment) async throws -> R
   ) throws -> R {
     let world = World(seed: seed)
-    let node = world.addNode("postgresql") { try await PostgreSQLServer.start($0, options) }
-    node.start()
-    world.run(until: .seconds(2)) { node.isServing }
+    let node = world.addPostgreSQL(options)
     meanwhile(world, node)
     let result = try world.perform(visit)
     #expect(world.defects.isEmpty)
@@ -113,9 +111,7 @@ struct PostgreSQLServerTests {
   @Test("a committed row survives a loss of power, and an open transaction does not")
   func crash() throws {
     let world = World(seed: 3)
-    let node = world.addNode("postgresql") { try await PostgreSQLServer.start($0, PostgreSQLOptions()) }
-    node.start()
-    world.run(until: .seconds(2)) { node.isServing }
+    let node = world.addPostgreSQL()
     try world.perform { environment in
       let client = try await Client(environment)
       _ = try await client.answer()
@@ -241,9 +237,7 @@ struct PostgreSQLServerTests {
   func determinism() throws {
     func run() throws -> UInt64 {
       let world = World(seed: 9)
-      let node = world.addNode("postgresql") { try await PostgreSQLServer.start($0, PostgreSQLOptions()) }
-      node.start()
-      world.run(until: .seconds(2)) { node.isServing }
+      world.addPostgreSQL()
       try world.perform { environment in
         let clients = [try await Client(environment), try await Client(environment), try await Client(environment)]
         for client in clients { _ = try await client.answer() }
@@ -257,5 +251,16 @@ struct PostgreSQLServerTests {
       return world.hash.value
     }
     #expect(try run() == run())
+  }
+}
+
+extension World {
+  /// Adds a PostgreSQL server, and waits until it serves.
+  @discardableResult
+  func addPostgreSQL(_ options: PostgreSQLOptions = PostgreSQLOptions()) -> SimNode {
+    let node = addNode("postgresql") { try await PostgreSQLServer.start($0, options) }
+    node.start()
+    run(until: .seconds(2)) { node.isServing }
+    return node
   }
 }

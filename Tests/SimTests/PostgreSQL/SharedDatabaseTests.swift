@@ -27,9 +27,7 @@ struct SharedDatabaseTests {
     within limit: Duration = .seconds(60), _ visit: @escaping @Sendable (Environment) async throws -> R
   ) throws -> R {
     let world = World(seed: 1)
-    let node = world.addNode("postgresql") { try await PostgreSQLServer.start($0, PostgreSQLOptions()) }
-    node.start()
-    world.run(until: .seconds(2)) { node.isServing }
+    world.addPostgreSQL()
     let result = try world.perform(as: "client", within: limit, visit)
     #expect(world.defects.isEmpty)
     return result
@@ -227,9 +225,7 @@ struct SharedDatabaseTests {
   @Test("a node whose connection ends listens again, and looks at once")
   func listensAgain() throws {
     let world = World(seed: 1)
-    let node = world.addNode("postgresql") { try await PostgreSQLServer.start($0, PostgreSQLOptions()) }
-    node.start()
-    world.run(until: .seconds(2)) { node.isServing }
+    let node = world.addPostgreSQL()
     let heard = WakeUps()
     let client = world.addNode("client") { environment in
       let database = Self.database(environment, takesTurns: true, isShared: true)
