@@ -17,11 +17,13 @@ extension Scenario {
   static let usersAddress = SocketAddress(host: usersNode, port: 8001)
   /// The nodes that run the User Service: `users`, and then `users-2`, `users-3` and so on.
   static func usersNodes(_ count: Int) -> [String] {
-    (1...count).map { $0 == 1 ? usersNode : "\(usersNode)-\($0)" }
+    nodes(usersNode, count)
   }
   /// The nodes that run the Chat Service: `chat`, and then `chat-2`, `chat-3` and so on.
-  static func chatNodes(_ count: Int) -> [String] {
-    (1...count).map { $0 == 1 ? chatNode : "\(chatNode)-\($0)" }
+  static func chatNodes(_ count: Int) -> [String] { nodes(chatNode, count) }
+
+  private static func nodes(_ first: String, _ count: Int) -> [String] {
+    (1...count).map { $0 == 1 ? first : "\(first)-\($0)" }
   }
   static let databaseAddress = SocketAddress(host: databaseNode, port: 5432)
   static let chatAddress = SocketAddress(host: chatNode, port: 5000)
