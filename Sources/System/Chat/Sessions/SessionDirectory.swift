@@ -81,9 +81,10 @@ actor SessionDirectory {
     if needsToken, token == nil { throw ChatRefusal.needsAccessToken }
     if !needsToken,
       let user = book.update({ pages, now -> ChatUser? in
-        guard let known = pages.sessions[session], pages.isBelieved(known, at: now), !known.isDue(at: now) else {
-          return nil
-        }
+        guard let known = pages.sessions[session], pages.isBelieved(known, at: now), !known.isDue(at: now),
+          // Nobody asks again about a session without sockets.
+          !known.isDoubtful || !known.sockets.isEmpty
+        else { return nil }
         return known.user
       })
     {
@@ -256,7 +257,6 @@ actor SessionDirectory {
       pages.sessions = pages.sessions.mapValues { session in
         var session = session
         session.isDoubtful = true
-        if session.sockets.isEmpty { session.verifiedAt = session.verifiedAt + (.zero - SessionBook.lease) }
         return session
       }
     }
