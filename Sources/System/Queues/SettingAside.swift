@@ -37,7 +37,8 @@ extension AMQPClient {
   /// is logged.
   func publishEach(_ messages: [AMQPMessage]) async throws {
     var sent: [AMQPMessage] = []
-    for message in messages.map(expiring) {
+    for message in messages {
+      let message = expiring(message)
       do throws(AMQPFramingError) {
         try message.checkFraming()
         sent.append(message)
