@@ -34,7 +34,7 @@ struct RemovalSchedule {
     next = isErasing ? now : interval.map { now + $0 }
   }
 
-  /// Whether a pass is due. There is none after it before `note` is called.
+  /// Whether a pass is due. No other one is due until `note` is called.
   mutating func takeDue(at now: Instant) -> Bool {
     guard let next, next <= now else { return false }
     self.next = nil

@@ -4,9 +4,9 @@ import Environment
 ///
 /// First the account is found and disabled, so that nothing new begins. All requests but the first,
 /// which changes nothing, name it by its id: one that is late does not find another account of the
-/// same name. Then its data goes at the Customer
-/// Server, the User Manager and the Chat Service, and the account itself goes last: an erasure that
-/// was interrupted is finished by another one of the same account. Each request may be repeated.
+/// same name. Then its data goes at the Customer Server, the User Manager and the Chat Service, and
+/// the account itself goes last: an erasure that was interrupted is finished by another one of the
+/// same account. Each request may be repeated.
 ///
 /// ```swift
 /// var erasure = AccountErasure(of: "ann", at: [.users, .chat], isTrial: false)

@@ -1,11 +1,11 @@
-/// The deliveries that the consumers of a channel may hold together (`basic.qos` with `global`), as
-/// RabbitMQ 3.10 counts them. Once they hold so many, none of them gets another message, whether or
-/// not it acknowledges.
+/// The limit on the deliveries that all consumers of a channel hold together (`basic.qos` with
+/// `global`), as RabbitMQ 3.10 counts them. When it is reached, no consumer gets another message,
+/// not even one that does not acknowledge.
 struct SharedPrefetch {
   /// 0 for no limit.
   private var limit = 0
-  /// Deliveries to consumers that are not settled. Messages that were got with `basic.get` before
-  /// there was a limit are counted until there is none. Later ones are not.
+  /// Deliveries to consumers that are not settled. Unsettled messages of `basic.get` count if they
+  /// were delivered before the limit was set.
   private var held = 0
 
   /// Whether no consumer gets another message.
