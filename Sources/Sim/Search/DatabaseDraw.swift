@@ -11,7 +11,8 @@ extension ScenarioDraw {
   private static let shareOfSeveral = 0.5
 
   /// The scenario, with a chance of a PostgreSQL in its world, of a second node of the User
-  /// Service, of several nodes of the Chat Service, and of faults around them.
+  /// Service and of several nodes of the Chat Service, and with one to three faults around them.
+  /// Few worlds have a PostgreSQL, and without a fault of it they show little.
   func onServer(_ scenario: JSONValue, _ seconds: Int) -> JSONValue {
     guard servers.chance(Self.share) else { return scenario }
     var topology = (scenario["topology"] ?? .object([])).setting("database", .string(Scenario.databaseNode))
@@ -19,7 +20,7 @@ extension ScenarioDraw {
     if count > 1 { topology = topology.setting("users", .int(Int64(count))) }
     let hasChat = scenario["topology"]?["chat"] != nil
     let nodes = [Scenario.databaseNode] + Scenario.usersNodes(count) + (hasChat ? [Scenario.chatNode] : [])
-    let faults = (0..<servers.choose(4)).map { _ -> JSONValue in
+    let faults = (0..<1 + servers.choose(3)).map { _ -> JSONValue in
       if servers.chance(0.5) {
         let node = servers.chance(0.5) ? nodes[0] : servers.pick(nodes)
         return fault(nodes, Self.groups(scenario), on: node, seconds, from: servers)
