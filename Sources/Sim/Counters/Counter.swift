@@ -35,6 +35,8 @@ public enum Counter: String, CaseIterable, Sendable {
   case sessionRaces = "session-races"
   case memberChanges = "member-changes"
   case groupMessagesStored = "group-messages-stored"
+  /// Users who began to act several times at once.
+  case bursts
   /// Steps of a protocol that were taken twice, early, late or out of turn.
   case rudeSteps = "rude-steps"
   /// Messages that no service can read.

@@ -20,6 +20,8 @@ enum Bounds {
   static let nodes: ClosedRange<Int64> = 1...8
   /// Devices, contacts, requested users and messages of one user.
   static let each: ClosedRange<Int64> = 1...1000
+  /// Actions of one user in a burst.
+  static let burst: ClosedRange<Int64> = 2...100
   static let weight: ClosedRange<Int64> = 1...1_000_000
   static let rounds: ClosedRange<Int64> = 1...10_000_000
   /// Bytes under way in one direction of a connection.

@@ -8,6 +8,8 @@ public struct UserGroup: Sendable {
   var role = Role.account
   /// Mean time between two actions. It is exponentially distributed.
   var thinkTime: Duration = .seconds(5)
+  /// When the users hurry, all at the same moment; nil for users who never do.
+  var bursts: Bursts?
 
   /// The relative frequency of each action, for users of the User Service.
   var actions: [(action: AccountAction, weight: Int)] = [
@@ -87,4 +89,13 @@ public struct UserGroup: Sendable {
 
   /// The names of the users.
   var names: [String] { count == 1 ? [name] : (1...count).map { "\(name)-\($0)" } }
+}
+
+/// Moments at which all users of a group act, each several times without a pause.
+struct Bursts: Sendable {
+  /// The time from one burst to the next. The first one comes so long after the start, so groups
+  /// with the same time have the same moments.
+  var every: Duration = .seconds(2)
+  /// The actions of each user.
+  var actions = 3
 }

@@ -5,11 +5,13 @@ extension UserGroup {
   private static let commonKeys = ["name", "count", "role", "thinkTime", "actions", "patience", "rest"]
   /// The other keys of each role.
   private static let keys: [Role: [String]] = [
-    .account: ["sharedNames", "mixesNames", "foreignNames", "sharedSessions", "cutOff", "slow", "slowPause"],
-    .chat: ["devices", "contacts", "transports", "rude"],
-    .user: ["transports", "rude"],
-    .customer: ["users"],
-    .caller: ["devices", "transports"],
+    .account: ["bursts", "sharedNames", "mixesNames", "foreignNames", "sharedSessions", "cutOff", "slow", "slowPause"],
+    .chat: ["bursts", "devices", "contacts", "transports", "rude"],
+    .user: ["bursts", "transports", "rude"],
+    .customer: ["bursts", "users"],
+    .attacker: ["bursts"],
+    .caller: ["bursts", "devices", "transports"],
+    .operator: ["bursts"],
     .worker: ["batch", "workTime", "failing", "limits", "methods"],
   ]
 
@@ -21,6 +23,7 @@ extension UserGroup {
     value.read("name", into: &name) { try Self.name($0) }
     value.read("count", into: &count) { try $0.int(Bounds.people) }
     value.read("thinkTime", into: &thinkTime) { try $0.duration(Bounds.interval) }
+    bursts = value.read("bursts") { Bursts($0) }
     value.read("sharedNames", into: &sharedNames) { try $0.int(Bounds.shared) }
     value.read("mixesNames", into: &mixesNames) { try $0.bool() }
     value.read("foreignNames", into: &foreignNames) { try $0.bool() }
@@ -42,7 +45,10 @@ extension UserGroup {
       transports = value.list("transports").compactMap { $0.read { try $0.oneOf(EngineIOClient.Transport.self) } }
       if transports.isEmpty { value["transports"]?.note("at least one transport is needed") }
     }
-    guard value["actions"] != nil else { return }
+    guard let weighted = value["actions"] else { return }
+    if bursts != nil, weighted.value == .object([]) {
+      value["bursts"]?.note("users who follow only the script have no bursts")
+    }
     switch role {
     case .account: actions = weights(value)
     case .chat: chatActions = weights(value)
@@ -90,5 +96,13 @@ extension UserGroup {
       }
       return weight.read { try $0.int(Bounds.weight) }.map { (action, $0) }
     }
+  }
+}
+
+extension Bursts {
+  fileprivate init(_ value: ScenarioValue) {
+    value.requireKeys(["every", "actions"])
+    value.read("every", into: &every) { try $0.duration(Bounds.interval) }
+    value.read("actions", into: &actions) { try $0.int(Bounds.burst) }
   }
 }

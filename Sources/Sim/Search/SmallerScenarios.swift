@@ -143,6 +143,12 @@ extension JSONValue {
     for name in ["slow", "cutOff", "sharedSessions", "sharedNames", "failing", "rude"] where people[name] != nil {
       found.append(people.removing(name))
     }
+    if let bursts = people["bursts"] {
+      found.append(people.removing("bursts"))
+      if let count = bursts["actions"]?.int, count > 2 {
+        found.append(people.setting("bursts", bursts.setting("actions", .int(count - 1))))
+      }
+    }
     return found
   }
 
@@ -276,7 +282,7 @@ extension JSONValue {
     let isLoose = people.contains { $0["actions"] != .object([]) && hasScript($0) }
     guard isLoose else { return self }
     let quiet = people.map { group in
-      hasScript(group) ? group.setting("actions", .object([])).removing("thinkTime") : group
+      hasScript(group) ? group.setting("actions", .object([])).removing("thinkTime").removing("bursts") : group
     }
     let steps = acts.map { act -> JSONValue in
       let step: JSONValue = [

@@ -2,9 +2,11 @@ import Environment
 import Simulation
 import System
 
-/// The actions of a user: those of chance, with its weights and pauses, and those of the script.
+/// The actions of a user: those of chance, with its weights and pauses, those of bursts, and those
+/// of the script.
 ///
-/// A step of the script is taken at its time, or as soon as the action before it has ended.
+/// A step of the script is taken at its time, or as soon as the action before it has ended. So is
+/// the first action of a burst, which the others follow at once.
 struct Agenda<Action: RawRepresentable & Sendable> where Action.RawValue == String {
   /// How long the user acts.
   let run: Duration
@@ -15,6 +17,10 @@ struct Agenda<Action: RawRepresentable & Sendable> where Action.RawValue == Stri
   /// The remaining steps of the script, in order of time.
   private var script: [(at: Duration, action: Action, to: String?)]
   private let user: UserState
+  /// The time of the next burst; nil if there is none.
+  private var nextBurst: Duration?
+  /// The actions of a burst that are still to come.
+  private var hurried = 0
 
   init(of user: UserState, weights: [(action: Action, weight: Int)], in scenario: Scenario) {
     self.user = user
@@ -23,6 +29,7 @@ struct Agenda<Action: RawRepresentable & Sendable> where Action.RawValue == Stri
     script = scenario.script.filter { $0.who == user.name }
       .compactMap { step in Action(rawValue: step.action).map { (step.at, $0, step.to) } }
       .sorted { $0.at < $1.at }
+    nextBurst = weights.isEmpty ? nil : user.behavior.bursts?.every
   }
 
   /// Waits for the next action and adds it to the tally; nil when the run is over, which began at
@@ -31,7 +38,7 @@ struct Agenda<Action: RawRepresentable & Sendable> where Action.RawValue == Stri
     target = nil
     let end = begin + run
     let now = environment.clock.now
-    let pause = weights.isEmpty ? end : min(end, now + user.stream.exponential(mean: user.behavior.thinkTime))
+    let pause = pause(until: end, begin, now)
     let scripted = script.first.flatMap { begin + $0.at < end ? begin + $0.at : nil }
     let time = max(now, min(pause, scripted ?? pause))
     if time > now { try await environment.clock.sleep(until: time) }
@@ -40,11 +47,31 @@ struct Agenda<Action: RawRepresentable & Sendable> where Action.RawValue == Stri
       let step = script.removeFirst()
       (action, target) = (step.action, step.to)
     } else if time < end, !weights.isEmpty {
+      hurry(at: time - begin)
       action = weights[user.stream.weighted(weights.map(\.weight))].action
     } else {
       return nil
     }
     user.tally.did(user.name, action.rawValue, to: target, after: environment.clock.now - begin)
     return action
+  }
+  /// The time of the next action of chance.
+  private func pause(until end: Instant, _ begin: Instant, _ now: Instant) -> Instant {
+    if weights.isEmpty { return end }
+    if hurried > 0 { return now }
+    let pause = min(end, now + user.stream.exponential(mean: user.behavior.thinkTime))
+    return nextBurst.map { min(pause, begin + $0) } ?? pause
+  }
+
+  /// Notes an action of chance at a time since the start: one of a burst if one has begun.
+  private mutating func hurry(at time: Duration) {
+    if hurried > 0 {
+      hurried -= 1
+    } else if let bursts = user.behavior.bursts, let burst = nextBurst, burst <= time {
+      // A user who was busy for longer misses bursts.
+      nextBurst = bursts.every * (time.nanoseconds / bursts.every.nanoseconds + 1)
+      hurried = bursts.actions - 1
+      user.tally.count(.bursts)
+    }
   }
 }
