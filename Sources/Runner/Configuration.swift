@@ -100,7 +100,7 @@ struct Configuration {
 
   private func checkTogether() throws(UsageError) {
     for url in list("amqp") { _ = try BrokerURL.parse(url, serviceToken: nil) }
-    for flag in ["users-url", "manager-url"] {
+    for flag in ["users-url", "chat-url", "manager-url"] {
       for url in list(flag) { _ = try ServiceURL(url, flag) }
     }
     try checkTLS()

@@ -15,6 +15,8 @@ final class Host {
   private let operatorToken = Hex.encode(RealEntropy().bytes(32))
   private let say: (String) -> Void
   private var running: [(name: String, node: RealNode, service: any Service)] = []
+  /// The addresses of the services that have started, for those that start before them.
+  private let started = StartedServices()
 
   /// Makes a host. `say` gets a line for each listening socket.
   init(
@@ -43,6 +45,7 @@ final class Host {
     }
     let service = try makeService(name, node)
     running.append((name, node, service))
+    for (name, address) in service.addresses { started.add(name, Self.reachable(address)) }
     for (name, address) in service.addresses {
       let scheme = (name == "amqp" ? "amqp" : "http") + (configuration.servesTLS ? "s" : "")
       say("listening \(name) \(scheme)://\(address)")
@@ -79,6 +82,10 @@ final class Host {
       var options = configuration.manager
       options.broker = try broker()
       options.server.operatorToken = operatorToken
+      let users = try configuration.list("users-url").first.map { try ServiceURL($0, "users-url").address }
+      let chat = try configuration.list("chat-url").first.map { try ServiceURL($0, "chat-url").address }
+      options.services = PageServices(
+        users: { [started] in users ?? started["users"] }, chat: { [started] in chat ?? started["chat"] })
       return try node.run { [options] in try await UserManager.start($0, options) }
     case "supervisor":
       var options = SupervisorHostOptions()
@@ -176,11 +183,14 @@ final class Host {
   private func securePeers() throws(UsageError) -> [SocketAddress: SecurePeer] {
     var peers: [SocketAddress: SecurePeer] = [:]
     if configuration.servesTLS {
+      // The manager asks the Chat Service, which starts after it.
+      let chat = SocketAddress(host: configuration.text("host"), port: UInt16(configuration.int("chat-port")))
+      if chat.port != 0 { peers[Self.reachable(chat)] = SecurePeer(.http, .own) }
       for (name, address) in running.flatMap(\.service.addresses) {
         peers[Self.reachable(address)] = SecurePeer(name == "amqp" ? .amqp : .http, .own)
       }
     }
-    for flag in ["users-url", "manager-url"] {
+    for flag in ["users-url", "chat-url", "manager-url"] {
       for text in configuration.list(flag) {
         let url = try ServiceURL(text, flag)
         if url.isSecure { peers[url.address] = SecurePeer(.http, .named) }

@@ -121,6 +121,9 @@ struct Setting {
       flag: "users-url", placeholder: "URL", kind: .text, standard: nil,
       help: "URL of the User Service, if another process runs it"),
     Setting(
+      flag: "chat-url", placeholder: "URL", kind: .text, standard: nil,
+      help: "URL of the Chat Service, for the names of users on the page of the User Manager"),
+    Setting(
       flag: "manager-url", placeholder: "URL", kind: .text, standard: nil,
       help: "URL of the User Manager, for /health of the Customer Server; messages to it go through the broker"),
     Setting(

@@ -51,7 +51,7 @@ enum QueueCommand: String, CaseIterable {
         let outcomes = try broker.change {
           try await $0.treat(treatment, from: only, limit: limit, isTrial: isTrial).map { ($0.outcome, $0.letters) }
         }
-        rows = outcomes.map { Row($0.0.queue, Self.text($0.0.result), $0.1) }
+        rows = outcomes.map { Row($0.0.queue, $0.0.result.text, $0.1) }
       }
       try broker.close()
     } catch let error as UsageError {
@@ -74,14 +74,6 @@ enum QueueCommand: String, CaseIterable {
   }
 
   private static let kept = "kept: "
-
-  private static func text(_ result: QueueOperator.Outcome.Result) -> String {
-    switch result {
-    case .replayed: "replayed"
-    case .dropped: "dropped"
-    case .kept(let reason): kept + reason
-    }
-  }
 
   private static func json(_ rows: [Row]) -> JSONValue {
     .array(

@@ -131,6 +131,25 @@ final class ChatEndpoints: Sendable {
     return .json(try await users.directory.erase(AccountID(call.string("user_id")), isTrial: isTrial))
   }
 
+  func names(_ call: Call) async throws -> Reply {
+    let users = (call.body["user_ids"]?.array ?? []).compactMap { $0.int.map { UserNumber($0) } }
+    let found = try await database.transaction { connection in
+      let table = ChatTables(connection).users
+      var found: [ChatUser] = []
+      for user in users { if let known = try await table.user(user) { found.append(known) } }
+      return found
+    }
+    return .json([
+      "users": .array(
+        found.map {
+          [
+            "user_id": .int($0.number.value), "username": .string($0.username),
+            "account_id": .string($0.account.value),
+          ]
+        })
+    ])
+  }
+
   // MARK: Health
 
   func health() async throws -> String {

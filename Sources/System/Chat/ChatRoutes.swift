@@ -165,6 +165,25 @@ enum ChatRoutes {
             ])), unavailable,
         ]
       ) { try await chat.erase($0) },
+      Route(
+        "POST", "/services/users", "The names and accounts of users", access: .service,
+        body: .object([
+          .init("user_ids", .array(of: .integer(minimum: 1), maximum: ChatUsersTable.maximumNames))
+        ]),
+        responses: [
+          .init(
+            200, "Those that are known",
+            .object([
+              .init(
+                "users",
+                .array(
+                  of: .object([
+                    .init("user_id", .integer(minimum: 1)), .init("username", .string()),
+                    .init("account_id", .string(), "the id at the User Service"),
+                  ])))
+            ])), unavailable,
+        ]
+      ) { try await chat.names($0) },
       CommonRoutes.health(unavailable) { try await chat.health() },
       Route(
         "GET", "/", "A greeting", responses: [.init(200, "The greeting", .string(), contentType: "text/plain")]

@@ -30,10 +30,12 @@ public final class QueueOperator {
   /// The channel that takes messages from queues, and the one that publishes.
   private static let (taking, publishing): (UInt16, UInt16) = (1, 2)
   private static let rejection = "the broker has rejected it"
-  /// Time for an answer of the broker.
-  private static let patience: Duration = .seconds(30)
+  /// Bytes of dead letters that are read at once.
+  private static let maximumRead = 4_194_304
 
   private let environment: Environment
+  /// Time for an answer of the broker.
+  private let patience: Duration
   private let connection: any Connection
   private var parser = AMQPParser(isServer: false)
   private var frameMax = 4096
@@ -47,10 +49,13 @@ public final class QueueOperator {
 
   /// Connects and logs in.
   /// - Throws: `NetworkError`; `AMQPError` if the broker refuses the login.
-  public init(_ environment: Environment, broker: BrokerAddress) async throws {
+  public init(
+    _ environment: Environment, broker: BrokerAddress, patience: Duration = .seconds(30)
+  ) async throws {
     self.environment = environment
+    self.patience = patience
     connection = try await environment.network.connect(
-      to: broker.address, deadline: environment.clock.now + Self.patience)
+      to: broker.address, deadline: environment.clock.now + patience)
     try await write(AMQPParser.protocolHeader)
     var handshake = AMQPHandshake(user: broker.user, password: broker.password, heartbeat: 0)
     var agreement: AMQPHandshake.Agreement?
@@ -151,10 +156,28 @@ public final class QueueOperator {
         outcomes.append((outcome, 1))
       }
     }
-    // Letters that stay return to their places.
+    try await putBack()
+    return outcomes
+  }
+
+  /// Reads the first dead letters, and how many there are. It reads at most `limit`, and stops
+  /// after 4 MiB. They stay.
+  func deadLetters(limit: Int) async throws -> (letters: [DeadLetterView], count: Int) {
+    let count = try await depth(QueueNames.deadLetters)
+    var letters: [DeadLetterView] = []
+    var bytes = 0
+    while letters.count < min(limit, count), bytes < Self.maximumRead, let command = try await take() {
+      bytes += command.body.count + command.omittedBytes
+      letters.append(DeadLetterView(command))
+    }
+    try await putBack()
+    return (letters, max(count, letters.count))
+  }
+
+  /// Returns messages that were taken and not acknowledged to their places.
+  private func putBack() async throws {
     _ = try await ask(.channelClose(code: 200, text: "", classID: 0, methodID: 0), on: Self.taking)
     _ = try await ask(.channelOpen, on: Self.taking)
-    return outcomes
   }
 
   private func treat(
@@ -220,7 +243,7 @@ public final class QueueOperator {
   private static let unexpected = AMQPError(503, "an unexpected method")
 
   private func write(_ bytes: [UInt8]) async throws {
-    try await connection.write(bytes, deadline: environment.clock.now + Self.patience)
+    try await connection.write(bytes, deadline: environment.clock.now + patience)
   }
 
   private func send(_ method: AMQPMethod, on channel: UInt16) async throws {
@@ -246,7 +269,7 @@ public final class QueueOperator {
   /// The next command that is no news of the broker's memory.
   /// - Throws: `AMQPError` if the broker closes the connection; `NetworkError`.
   private func next() async throws -> AMQPCommand {
-    let deadline = environment.clock.now + Self.patience
+    let deadline = environment.clock.now + patience
     while true {
       while let event = try parser.next() {
         guard case .command(let command) = event else { continue }
@@ -260,37 +283,5 @@ public final class QueueOperator {
       if bytes.isEmpty { throw NetworkError.closed }
       parser.receive(bytes)
     }
-  }
-}
-
-/// Where a dead letter came from.
-struct DeadLetterOrigin {
-  /// The queue; empty if the letter does not tell.
-  let queue: String
-  /// The message as it was, but for the properties that `AMQPDelivery.deadLetter` removes; nil if
-  /// it cannot be read, or does not tell where it came from.
-  let message: AMQPMessage?
-
-  /// The headers that a dead letter has in addition to its own.
-  static let (reason, queue, exchange, routingKey) = (
-    "PARLEY_REASON", "PARLEY_QUEUE", "PARLEY_EXCHANGE", "PARLEY_ROUTING_KEY"
-  )
-
-  init(_ command: AMQPCommand) {
-    guard command.omittedBytes == 0, var properties = try? command.readProperties(), var headers = properties.headers,
-      let queue = headers[Self.queue]?.text
-    else {
-      (queue, message) = ("", nil)
-      return
-    }
-    self.queue = queue
-    // Letters of earlier releases have the queue alone.
-    let exchange = headers[Self.exchange]?.text ?? ""
-    let key = headers[Self.routingKey]?.text ?? queue
-    for name in [Self.reason, Self.queue, Self.exchange, Self.routingKey] { headers[name] = nil }
-    properties.headers = headers.entries.isEmpty ? nil : headers
-    properties.expiration = nil
-    let message = AMQPMessage(exchange: exchange, routingKey: key, properties: properties, body: command.body)
-    self.message = (try? message.checkFraming()) == nil ? nil : message
   }
 }

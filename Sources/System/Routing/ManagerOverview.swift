@@ -22,8 +22,18 @@ struct ManagerOverview {
     ]
   }
 
+  /// The users, in the order in which they came free.
+  private var ordered: [(key: UserID, value: UserPool.User)] {
+    pool.users.sorted { ($0.value.turn, $0.key.key) < ($1.value.turn, $1.key.key) }
+  }
+
+  /// The numbers of the users that are there. Users of other User Servers may have other ids.
+  var present: [Int64] {
+    ordered.compactMap { $0.value.place == .offline ? nil : $0.key.json.int }
+  }
+
   var users: JSONValue {
-    let users = pool.users.sorted { ($0.value.turn, $0.key.key) < ($1.value.turn, $1.key.key) }
+    let users = ordered
     return [
       "USERS": .array(
         users.map { id, user in

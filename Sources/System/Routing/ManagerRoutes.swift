@@ -10,8 +10,8 @@ enum ManagerRoutes {
 
   static func table(_ manager: UserManager, metrics: Metrics, reading read: @escaping MetricReader) -> [Route] {
     CommonRoutes.adding(
-      to: supervisors(manager) + others(manager) + [erase(manager)], service: description, metrics: metrics,
-      reading: read)
+      to: supervisors(manager) + others(manager) + [erase(manager)] + OperatorActions.table(manager, manager.desk),
+      service: description, metrics: metrics, reading: read)
       + OperatorPage.routes
   }
 

@@ -69,6 +69,12 @@ struct ManagerTables {
       .int(session.status == .ended ? now.microseconds : 0))
   }
 
+  /// Whether the session is stored.
+  func hasSession(_ session: SupervisorID) async throws(DatabaseError) -> Bool {
+    try await connection.first("SELECT 1 FROM sessions WHERE supervisor = $1", .text(session.text)) { _ in true }
+      ?? false
+  }
+
   /// The customer of a session; with `status`, only while the session has that status.
   func customer(
     of session: SupervisorID, status: ManagedSession.Status? = nil

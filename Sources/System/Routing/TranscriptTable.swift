@@ -43,6 +43,31 @@ struct TranscriptTable {
     ) { ["SEQ": .int($0.int(0)), "FROM": $0.json(1), "MESSAGE": $0.json(2)] }
   }
 
+  /// The most bytes of messages in a part, but for a single message.
+  private static let partBytes: Int64 = 1_048_576
+  /// The most messages in a part.
+  private static let partMessages: Int64 = 200
+
+  /// The messages after a position, as many as fit into a part, in order.
+  func part(of session: SupervisorID, after position: TranscriptPosition) async throws(DatabaseError) -> [JSONValue] {
+    let sizes = try await connection.query(
+      """
+      SELECT seq, length(message) FROM transcripts WHERE supervisor = $1 AND seq > $2 ORDER BY seq LIMIT $3
+      """, .text(session.text), .int(position.value), .int(Self.partMessages)
+    ) { (position: $0.int(0), size: $0.int(1)) }
+    var last = position.value
+    var bytes: Int64 = 0
+    for (index, message) in sizes.enumerated() {
+      bytes += message.size
+      if index > 0, bytes > Self.partBytes { break }
+      last = message.position
+    }
+    return try await connection.query(
+      "SELECT seq, sender, message FROM transcripts WHERE supervisor = $1 AND seq > $2 AND seq <= $3 ORDER BY seq",
+      .text(session.text), .int(position.value), .int(last)
+    ) { ["SEQ": .int($0.int(0)), "FROM": $0.json(1), "MESSAGE": $0.json(2)] }
+  }
+
   // MARK: Users
 
   /// The position up to which a user has received the transcript.

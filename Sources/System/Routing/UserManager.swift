@@ -23,6 +23,9 @@ public actor UserManager: HTTPBackend {
   let database: Database
   private let options: UserManagerOptions
   private let client: AMQPClient
+  /// What operators do beside the manager's own state.
+  nonisolated let desk: OperatorDesk
+  private let names: UserNames?
   private let outbox: ManagerOutbox
   private let serialExecutor: ActorExecutor
   private(set) var state: ManagerState
@@ -89,6 +92,10 @@ public actor UserManager: HTTPBackend {
     self.options = options
     self.database = database
     self.client = client
+    let token = options.server.serviceToken
+    desk = OperatorDesk(
+      environment: environment, broker: options.broker, services: options.services, serviceToken: token)
+    names = options.services.map { UserNames(environment, $0, serviceToken: token) }
     state = stored.state
     state.pool.planted = options.planted
     handled = RecentIDs(limit: Int(ManagerCommit.keptHandled), stored.handled)
@@ -354,11 +361,13 @@ public actor UserManager: HTTPBackend {
     let queues = await client.depths(overview.queues).map { depth -> JSONValue in
       ["QUEUE": .string(depth.queue), "MESSAGES": .int(Int64(depth.messages))]
     }
-    return .object(
+    var members =
       overview.members + [
         .init("HOSTS", .array(hosts)), .init("DEAD_LETTERS", .int(Int64(deadLetters))),
         .init("BROKER", .bool(isConnected)), .init("QUEUES", .array(queues)),
-      ])
+      ]
+    if let names { members.append(.init("NAMES", await names.names(of: overview.present))) }
+    return .object(members)
   }
 
   /// Checks the database and the broker; returns a description for `/health`.

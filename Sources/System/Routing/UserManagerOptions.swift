@@ -14,6 +14,8 @@ public struct UserManagerOptions: Sendable {
   public var hostTimeout: Duration = .seconds(6)
   /// How long sessions that have ended are kept.
   public var retention = SessionRetention()
+  /// The services of which the page shows and changes something; nil for none.
+  public var services: PageServices?
   /// Bugs to plant; none but in tests and scenarios.
   public var planted = PlantedBugs()
 

@@ -145,7 +145,8 @@ extension DirectoryView {
       try messages(of: question.argument, in: connection, question.limit).map { message in
         [
           .int(message.id), .string(message.exchange), .string(message.routingKey),
-          .string(message.properties.type ?? ""), .int(Int64(message.body.count)), .string(shown(message.body)),
+          .string(message.properties.type ?? ""), .int(Int64(message.body.count)),
+          .string(ShownBody.text(message.body, atMost: shownBytes)),
         ]
       }
     },
@@ -158,7 +159,7 @@ extension DirectoryView {
         return [
           .int(message.id), .string(headers?[DeadLetterOrigin.queue]?.text ?? ""),
           .string(headers?[DeadLetterOrigin.reason]?.text ?? ""), .int(Int64(message.body.count)),
-          .string(shown(message.body)),
+          .string(ShownBody.text(message.body, atMost: shownBytes)),
         ]
       }
     },
@@ -188,14 +189,6 @@ extension DirectoryView {
       return StoredMessage(
         id: row.int(0), exchange: row.text(1), routingKey: row.text(2), properties: properties, body: row.bytes(4))
     }
-  }
-
-  /// The beginning of a body: text, or its digits if it is not text.
-  private static func shown(_ body: [UInt8]) -> String {
-    guard let text = String(validating: body, as: UTF8.self) else {
-      return "0x" + Hex.encode(body.prefix(shownBytes / 2))
-    }
-    return text.shortened(toBytes: shownBytes)
   }
 }
 

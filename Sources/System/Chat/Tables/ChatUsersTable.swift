@@ -40,6 +40,16 @@ struct ChatUsersTable {
       ?? ""
   }
 
+  /// The most users whose names a service asks for at once.
+  static let maximumNames = 500
+
+  /// A user with the latest known name, deleted or not; nil for an unknown user.
+  func user(_ number: UserNumber) async throws(DatabaseError) -> ChatUser? {
+    try await connection.first(
+      "SELECT account_id, username FROM chat_users WHERE user_number = $1", .int(number.value)
+    ) { ChatUser(number: number, account: AccountID($0.text(0)), username: $0.text(1)) }
+  }
+
   /// The user that a caller means by a name in one of their own lists.
   ///
   /// The present holder of the name comes first; `holder` is nil when no account has the name.
