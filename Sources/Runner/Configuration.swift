@@ -202,8 +202,7 @@ struct Configuration {
     options.isOneOfSeveral = !list("node").isEmpty
     options.address = SocketAddress(host: text("host"), port: UInt16(int("chat-port")))
     options.server = server
-    let age = duration("message-retention")
-    options.messageLifetime = age > .zero ? age : nil
+    options.retention = retention(age: "message-retention", number: "maximum-messages")
     options.sockets.pingInterval = duration("ping-interval")
     options.sockets.pingTimeout = duration("ping-timeout")
     options.sockets.maximumPayload = int("max-payload")
@@ -227,9 +226,15 @@ struct Configuration {
     var options = UserManagerOptions()
     options.address = SocketAddress(host: text("host"), port: UInt16(int("manager-port")))
     options.server = server
-    let (age, number) = (duration("ended-session-retention"), int("maximum-ended-sessions"))
-    options.retention = SessionRetention(age: age > .zero ? age : nil, number: number > 0 ? number : nil)
+    options.retention = retention(age: "ended-session-retention", number: "maximum-ended-sessions")
+    options.deadLetters = retention(age: "dead-letter-retention", number: "maximum-dead-letters")
     return options
+  }
+
+  /// The retention of two settings, of which 0 keeps all.
+  private func retention(age: String, number: String) -> Retention {
+    let (age, number) = (duration(age), int(number))
+    return Retention(age: age > .zero ? age : nil, number: number > 0 ? number : nil)
   }
 
   /// The options of the Customer Server. The host adds the addresses of the other services.

@@ -109,8 +109,14 @@ struct Setting {
       flag: "dead-letter-retention", placeholder: "TIME", kind: .duration(.zero...(.seconds(49 * 86_400))),
       standard: "30d", help: "how long messages that no service can read are kept; 0 for good"),
     Setting(
+      flag: "maximum-dead-letters", placeholder: "N", kind: .integer(0...1_000_000_000), standard: "0",
+      help: "messages that no service can read that are kept, the latest ones; 0 for all"),
+    Setting(
       flag: "message-retention", placeholder: "TIME", kind: .duration(.zero...lifetime.upperBound), standard: "0",
       help: "how long messages of the chat are kept; 0 for good"),
+    Setting(
+      flag: "maximum-messages", placeholder: "N", kind: .integer(0...1_000_000_000_000), standard: "0",
+      help: "messages of the chat that are kept, the latest ones of all conversations; 0 for all"),
     Setting(
       flag: "ended-session-retention", placeholder: "TIME", kind: .duration(.zero...lifetime.upperBound),
       standard: "90d", help: "how long an ended supervised session is kept with its transcript; 0 for good"),

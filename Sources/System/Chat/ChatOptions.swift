@@ -14,8 +14,8 @@ public struct ChatServiceOptions: Sendable {
   public var database = DatabaseOptions()
   /// Whether other nodes of the service share the database, which has to be on a server.
   public var isOneOfSeveral = false
-  /// The time after which messages are removed; nil to keep them.
-  public var messageLifetime: Duration?
+  /// How long messages are kept.
+  public var retention = Retention()
   /// Bugs to plant; none but in tests and scenarios.
   public var planted = PlantedBugs()
 

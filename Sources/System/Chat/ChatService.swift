@@ -73,7 +73,10 @@ public struct ChatService: HTTPBackend {
       sockets: sockets, presence: presence, directory: directory, contacts: endpoints.contacts,
       messages: endpoints.messages,
       userServer: UserServer(environment: environment, userManager: userManager))
-    let retention = options.messageLifetime.map { MessageRetention(environment, database, fanOut, age: $0) }
+    let retention = options.retention.interval.map {
+      MessageRetention(
+        environment, database, fanOut, options.retention, interval: $0, isOneOfSeveral: options.isOneOfSeveral)
+    }
     let process = options.server.processMetrics
     let server = HTTPServer(
       environment, listener, service: ChatRoutes.description,

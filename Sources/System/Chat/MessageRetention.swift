@@ -1,25 +1,30 @@
 import Environment
 
-/// Removes messages that are older than the setting says.
+/// Removes messages that the settings do not keep.
 actor MessageRetention {
-  /// The longest time between two passes.
-  private static let longest: Duration = .seconds(60)
-
   private let environment: Environment
   private let database: Database
   private let fanOut: FanOut
-  private let age: Duration
+  private let rule: Retention
+  private let interval: Duration
+  /// The time for which each message is kept: another node may have to read it.
+  private let shortest: Duration
   private let serialExecutor: ActorExecutor
   private var removed = 0
   private var isClosed = false
 
   nonisolated var unownedExecutor: UnownedSerialExecutor { serialExecutor.unowned }
 
-  init(_ environment: Environment, _ database: Database, _ fanOut: FanOut, age: Duration) {
+  init(
+    _ environment: Environment, _ database: Database, _ fanOut: FanOut, _ rule: Retention, interval: Duration,
+    isOneOfSeveral: Bool
+  ) {
     self.environment = environment
     self.database = database
     self.fanOut = fanOut
-    self.age = age
+    self.rule = rule
+    self.interval = interval
+    shortest = isOneOfSeveral ? .seconds(60) : .zero
     serialExecutor = environment.executor.forActor("message-retention")
   }
 
@@ -30,16 +35,15 @@ actor MessageRetention {
   /// The metric of the messages that were removed.
   var metric: MetricFamily {
     MetricFamily(
-      "parley_chat_messages_removed_total", .counter, "Messages that were removed for their age.", Double(removed))
+      "parley_chat_messages_removed_total", .counter, "Messages that were removed for their age or number.",
+      Double(removed))
   }
 
   private func run() async {
-    let interval = max(.milliseconds(500), min(Self.longest, age / 10))
     while !isClosed {
       do {
         try await environment.clock.sleep(for: interval)
-        var count: Int
-        repeat { count = try await pass() } while count == RemovedMessagesTable.maximumPass && !isClosed
+        while !isClosed, try await pass() {}
       } catch is NodeDown {
         return
       } catch DatabaseError.closed {
@@ -50,14 +54,19 @@ actor MessageRetention {
     }
   }
 
-  /// Removes a bounded number of messages. One that waits to be published stays.
-  private func pass() async throws -> Int {
+  /// Removes a bounded number of messages. One that waits to be published stays. Returns whether
+  /// there may be more to do.
+  private func pass() async throws -> Bool {
     let position = await fanOut.lastEmitted
-    let time = environment.clock.wallTime + (.zero - age)
-    let count = try await database.transaction {
-      try await ChatTables($0).removed.removeOldest(storedBefore: time, through: position)
+    let rule = rule
+    let now = environment.clock.wallTime
+    let time = rule.age.map { now + (.zero - $0) }
+    let newest = now + (.zero - shortest)
+    let pass = try await database.transaction {
+      try await ChatTables($0).removed.remove(
+        storedBefore: time, beyond: rule.number, ofThoseBefore: newest, through: position)
     }
-    removed += count
-    return count
+    removed += pass.count
+    return !pass.isLast
   }
 }

@@ -32,6 +32,32 @@ struct DeadLetterOrigin {
   }
 }
 
+extension DeadLetterOrigin {
+  /// A copy of a dead letter with a lifetime; nil if it has one, or cannot be copied. As when a
+  /// service sets a message aside, the copy has no property that a broker acts on.
+  static func copy(of command: AMQPCommand, expiringAfter age: Duration) -> AMQPMessage? {
+    guard command.omittedBytes == 0, var properties = try? command.readProperties(), properties.expiration == nil
+    else { return nil }
+    properties.expiration = "\(age.nanoseconds / 1_000_000)"
+    properties.userID = nil
+    properties.deliveryMode = 2
+    for name in ["CC", "BCC"] { properties.headers?[name] = nil }
+    let copy = AMQPMessage(
+      exchange: "", routingKey: QueueNames.deadLetters, properties: properties, body: command.body)
+    return (try? copy.checkFraming()) == nil ? nil : copy
+  }
+}
+
+/// What a pass through the dead letters has done.
+struct TidiedLetters: Hashable, Sendable {
+  /// Those beyond the number, which are gone.
+  var removed = 0
+  /// Those that got a lifetime.
+  var dated = 0
+  /// Whether there may be more to do.
+  var isFull = false
+}
+
 /// A dead letter, as an operator sees it.
 struct DeadLetterView: Hashable, Sendable {
   /// A queue in which the message died, as its header `x-death` has it.

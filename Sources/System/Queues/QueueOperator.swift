@@ -174,6 +174,36 @@ public final class QueueOperator {
     return (letters, max(count, letters.count))
   }
 
+  /// Removes the oldest dead letters beyond the latest `number`, and gives a lifetime to those at
+  /// the head of the queue that have none: those that an earlier release has set aside, or another
+  /// client. Such a letter goes to the end of the queue, once the broker has confirmed its copy.
+  ///
+  /// Treats at most `limit` letters.
+  func tidyDeadLetters(_ rule: Retention, limit: Int) async throws -> TidiedLetters {
+    let count = try await depth(QueueNames.deadLetters)
+    let excess = rule.number.map { max(0, count - $0) } ?? 0
+    var tidied = TidiedLetters()
+    guard excess > 0 || count > 0 && rule.age != nil else { return tidied }
+    if rule.age != nil { try await openPublishing() }
+    for place in 0..<count {
+      guard place < limit, let command = try await take() else {
+        tidied.isFull = place >= limit
+        break
+      }
+      guard case .basicGetOk(let tag, _, _, _, _) = command.method else { throw Self.unexpected }
+      if place < excess {
+        tidied.removed += 1
+      } else {
+        guard let age = rule.age, let copy = DeadLetterOrigin.copy(of: command, expiringAfter: age) else { break }
+        if try await publish(copy) != nil { break }
+        tidied.dated += 1
+      }
+      try await send(.basicAck(tag: tag, multiple: false), on: Self.taking)
+    }
+    try await putBack()
+    return tidied
+  }
+
   /// Returns messages that were taken and not acknowledged to their places.
   private func putBack() async throws {
     _ = try await ask(.channelClose(code: 200, text: "", classID: 0, methodID: 0), on: Self.taking)

@@ -58,7 +58,7 @@ struct EffectWriter {
     case .resend(let session, let sender): try await resend(from: sender, in: session)
     case .erase(let customer, let recipient):
       let marked = try await tables.ended.mark(of: customer)
-      let removed = try await removeEnded(SessionRetention())
+      let removed = try await removeEnded(Retention())
       try await answer(recipient, marked.answer(removed: removed, remaining: try await tables.ended.erasing()))
     case .removeEnded(let rule): _ = try await removeEnded(rule)
     }
@@ -67,7 +67,7 @@ struct EffectWriter {
   // MARK: Ended sessions
 
   /// Removes ended sessions as far as one pass goes. Returns those that are gone.
-  private mutating func removeEnded(_ rule: SessionRetention) async throws(DatabaseError) -> [SupervisorID] {
+  private mutating func removeEnded(_ rule: Retention) async throws(DatabaseError) -> [SupervisorID] {
     var pass = try await tables.ended.pass(rule, at: time)
     var removed: [SupervisorID] = []
     while let session = try await tables.ended.removeNext(&pass) {

@@ -83,7 +83,7 @@ struct EndedSessionsTable {
 
   /// Begins a pass: marks sessions that the rule does not keep at `now`, and finds those that are
   /// marked.
-  func pass(_ rule: SessionRetention, at now: Timestamp) async throws(DatabaseError) -> Pass {
+  func pass(_ rule: Retention, at now: Timestamp) async throws(DatabaseError) -> Pass {
     if rule.isLimited { try await noteUnknownEnds(at: now) }
     let limit = SQLValue.int(Pass.maximumSessions)
     if let age = rule.age {

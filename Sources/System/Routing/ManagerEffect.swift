@@ -31,7 +31,7 @@ enum ManagerEffect: Sendable {
   /// released.
   case erase(CustomerEmail, answer: Answer?)
   /// Removes sessions that ended long ago.
-  case removeEnded(SessionRetention)
+  case removeEnded(Retention)
   /// Sends what `sender` said and the transcript lacks again, to the current supervisor.
   case resend(SupervisorID, sender: UserID)
 

@@ -36,7 +36,7 @@ enum ManagerInput: Sendable {
   /// are released without their supervisor, as nobody will hear from it.
   case erase(CustomerEmail, closing: Bool = false)
   /// Removes sessions that ended long ago.
-  case removeEnded(SessionRetention)
+  case removeEnded(Retention)
 }
 
 extension ManagerInput {

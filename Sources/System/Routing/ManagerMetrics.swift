@@ -13,6 +13,12 @@ extension UserManager {
       }
     }
     let demand = state.pool.demands.reduce(0) { $0 + $1.count }
+    let letters = await removedLetters.map {
+      [
+        MetricFamily(
+          "parley_dead_letters_removed_total", .counter, "Dead letters that were removed for their number.", Double($0))
+      ]
+    }
     return [
       MetricFamily(
         "parley_sessions", .gauge, "Supervised sessions that have not ended.", by: "status",
@@ -31,6 +37,6 @@ extension UserManager {
         Double(removedSessions)),
       MetricFamily(
         "parley_messages_set_aside_total", .counter, "Messages that could not be read.", Double(deadLetters)),
-    ] + (await database.metrics())
+    ] + (letters ?? []) + (await database.metrics())
   }
 }

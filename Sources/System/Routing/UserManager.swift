@@ -26,6 +26,7 @@ public actor UserManager: HTTPBackend {
   /// What operators do beside the manager's own state.
   nonisolated let desk: OperatorDesk
   private let names: UserNames?
+  private let letters: DeadLetterRetention?
   private let outbox: ManagerOutbox
   private let serialExecutor: ActorExecutor
   private(set) var state: ManagerState
@@ -45,6 +46,8 @@ public actor UserManager: HTTPBackend {
   private(set) var deadLetters = 0
   /// Ended sessions that were removed in this life.
   private(set) var removedSessions = 0
+  /// Dead letters that were removed in this life, for their number; nil if all are kept.
+  var removedLetters: Int? { get async { await letters?.removed } }
 
   /// The executor that the environment gave to this actor.
   public nonisolated var unownedExecutor: UnownedSerialExecutor { serialExecutor.unowned }
@@ -80,6 +83,7 @@ public actor UserManager: HTTPBackend {
     }
     client.start()
     environment.executor.spawn("manager-leases") { await manager.watchHosts() }
+    manager.letters?.start()
     environment.executor.spawn("manager-outbox") { await manager.outbox.startPublishing() }
     return HTTPService("manager", manager, server)
   }
@@ -96,6 +100,7 @@ public actor UserManager: HTTPBackend {
     desk = OperatorDesk(
       environment: environment, broker: options.broker, services: options.services, serviceToken: token)
     names = options.services.map { UserNames(environment, $0, serviceToken: token) }
+    letters = DeadLetterRetention(environment, options.broker, options.deadLetters)
     state = stored.state
     state.pool.planted = options.planted
     handled = RecentIDs(limit: Int(ManagerCommit.keptHandled), stored.handled)
@@ -113,6 +118,7 @@ public actor UserManager: HTTPBackend {
     isClosed = true
     let deadline = environment.clock.now + .seconds(2)
     while isWorking, await workDone.wait(until: deadline, in: environment) {}
+    await letters?.close()
     await outbox.waitUntilEmpty(before: deadline)
     await client.close()
     await outbox.deletePublished()

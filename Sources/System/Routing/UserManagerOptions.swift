@@ -12,8 +12,10 @@ public struct UserManagerOptions: Sendable {
   public var database = DatabaseOptions()
   /// Time without a heartbeat after which a host counts as lost.
   public var hostTimeout: Duration = .seconds(6)
+  /// How long dead letters are kept.
+  public var deadLetters = Retention()
   /// How long sessions that have ended are kept.
-  public var retention = SessionRetention()
+  public var retention = Retention()
   /// The services of which the page shows and changes something; nil for none.
   public var services: PageServices?
   /// Bugs to plant; none but in tests and scenarios.

@@ -5,15 +5,15 @@ import Testing
 @testable import Sim
 @testable import System
 
-/// The removal of messages for their age, by the virtual clock.
+/// The removal of messages for their age or number, by the virtual clock.
 @Suite("Retention of messages")
 struct MessageRetentionTests {
   /// The time within which what is too old has to be gone.
   private static let margin: Duration = .seconds(8)
   private static let chat = SocketAddress(host: "chat", port: 5000)
 
-  /// A Chat Service whose messages live for a minute. It starts on a database of two friends.
-  private func world(lifetime: Duration?) -> World {
+  /// A Chat Service on a database of two friends.
+  private func world(_ retention: Retention) -> World {
     let world = World(seed: 11)
     world.addNode("chat") { environment in
       let database = Database(environment, path: "chat.db", migrations: ChatSchema.migrations)
@@ -31,7 +31,7 @@ struct MessageRetentionTests {
       await database.close()
       var options = ChatServiceOptions()
       options.address = Self.chat
-      options.messageLifetime = lifetime
+      options.retention = retention
       return try await ChatService.start(environment, options)
     }.start()
     world.run(until: .milliseconds(500))
@@ -91,7 +91,7 @@ struct MessageRetentionTests {
 
   @Test("nothing goes before its time, everything is gone after it, and the numbers go on")
   func byAge() throws {
-    let world = world(lifetime: .seconds(60))
+    let world = world(Retention(age: .seconds(60)))
     #expect(try send(world, ["a", "b"]) == [1, 2])
     let first = world.now
     world.run(until: first + .seconds(30))
@@ -116,9 +116,126 @@ struct MessageRetentionTests {
     world.end()
   }
 
+  @Test("the latest messages of all conversations are kept, and the numbers go on")
+  func byNumber() throws {
+    let world = world(Retention(number: 3))
+    #expect(try send(world, ["a", "b", "c"]) == [1, 2, 3])
+    world.run(until: world.now + .seconds(130))
+    #expect(try contents(world) == ["a", "b", "c"])
+    #expect(try send(world, ["d", "e"]) == [4, 5])
+    world.run(until: world.now + .seconds(65))
+    #expect(try contents(world) == ["c", "d", "e"])
+    #expect(try breaches(world) == [])
+    #expect(try send(world, ["f"]) == [6])
+    world.run(until: world.now + .seconds(65))
+    #expect(try contents(world) == ["d", "e", "f"])
+    #expect(try breaches(world) == [])
+    world.end()
+  }
+
+  @Test("what was counted agrees with the messages, whatever removes them")
+  func counted() throws {
+    try ChatRulesWorld.run { chat in
+      try await chat.befriend(chat.ann, chat.bob)
+      let conversation = ConversationID.between(chat.ann, chat.bob)
+      func send(_ count: Int64) async throws {
+        for _ in 0..<count {
+          _ = try await chat.messages.store(
+            OutgoingMessage("x", .text, in: conversation, clientID: nil), from: chat.ann,
+            at: Timestamp(microseconds: 1).rfc3339)
+        }
+      }
+      func left() async throws -> Int {
+        for invariant in ChatInvariants.all {
+          #expect(try await invariant.breaches(in: chat.connection) == [], "\(invariant.promise)")
+        }
+        return try await chat.history(conversation, for: chat.bob).count
+      }
+      func remove(_ time: Timestamp?, _ number: Int?) async throws -> RemovedMessagesTable.Pass {
+        let last = try await chat.tables.publications.lastPosition()
+        return try await chat.tables.removed.remove(
+          storedBefore: time, beyond: number, ofThoseBefore: Timestamp(seconds: 1), through: last)
+      }
+      try await send(20)
+      #expect(try await remove(nil, 15) == .init(count: 5, isLast: true))
+      #expect(try await left() == 15)
+      // Those that were not counted yet may go, too.
+      try await send(5)
+      #expect(try await remove(Timestamp(seconds: 1), nil) == .init(count: 20, isLast: true))
+      #expect(try await left() == 0)
+      try await send(8)
+      #expect(try await remove(nil, 7) == .init(count: 1, isLast: true))
+      #expect(try await remove(nil, 7) == .init(count: 0, isLast: true))
+      #expect(try await left() == 7)
+    }
+  }
+
+  /// A message of the model.
+  private struct Kept {
+    let content: String
+    let isGroup: Bool
+    let second: Int64
+    let position: Position
+  }
+
+  @Test("in drawn worlds what goes is old or beyond the number, and nothing else", arguments: 1...60)
+  func model(seed: Int) throws {
+    try ChatRulesWorld.run { chat in
+      let draw = Choices(seed: UInt64(seed), hash: RunHash()).stream("retention")
+      try await chat.befriend(chat.ann, chat.bob)
+      let group = try await chat.groups.create("g", by: chat.ann, members: [chat.bob])
+      let conversations = [ConversationID.between(chat.ann, chat.bob), .group(group)]
+      let age: Int64? = draw.chance(0.6) ? 1 + Int64(draw.choose(40)) : nil
+      let number: Int? = draw.chance(0.6) ? 1 + draw.choose(20) : nil
+      let shortest: Int64 = draw.chance(0.5) ? 0 : 10
+      var kept: [Kept] = []
+      var sent = [0, 0]
+      var counted = Position(0)
+      var now: Int64 = 1000
+      for step in 0..<80 {
+        // Now and then a clock is set back.
+        now += draw.chance(0.05) ? -5 : Int64(draw.choose(4))
+        guard draw.chance(0.3) else {
+          let place = draw.choose(2)
+          sent[place] += 1
+          let stored = try await chat.messages.store(
+            OutgoingMessage("\(step)", .text, in: conversations[place], clientID: nil), from: chat.ann,
+            at: Timestamp(seconds: now).rfc3339)
+          #expect(stored.message.sequence.value == Int64(sent[place]))
+          kept.append(
+            Kept(content: "\(step)", isGroup: place == 1, second: now, position: stored.message.id.position))
+          continue
+        }
+        let last = try await chat.tables.publications.lastPosition()
+        let through = draw.chance(0.3) && !kept.isEmpty ? draw.pick(kept).position : last
+        let pass = try await chat.tables.removed.remove(
+          storedBefore: age.map { Timestamp(seconds: now - $0) }, beyond: number,
+          ofThoseBefore: Timestamp(seconds: now - shortest), through: through)
+        // Another node may have counted further.
+        counted = max(counted, through)
+        let published = kept.count { $0.position <= counted }
+        let gone = kept.enumerated().prefix { place, message in
+          guard message.position <= through else { return false }
+          if let age, message.second <= now - age { return true }
+          guard let number else { return false }
+          return place < published - number && message.second <= now - shortest
+        }
+        kept.removeFirst(gone.count)
+        #expect(pass == .init(count: gone.count, isLast: true))
+        for (place, conversation) in conversations.enumerated() {
+          let found = try await chat.history(conversation, for: chat.bob).map(\.content)
+          #expect(found == kept.filter { $0.isGroup == (place == 1) }.map(\.content))
+        }
+        for invariant in ChatInvariants.all {
+          #expect(try await invariant.breaches(in: chat.connection) == [], "\(invariant.promise)")
+        }
+      }
+    }
+  }
+
   @Test("without the setting nothing goes")
   func off() throws {
-    let world = world(lifetime: nil)
+    let world = world(Retention())
     _ = try send(world, ["a"])
     world.run(until: .seconds(90))
     #expect(try contents(world) == ["a"])
@@ -139,7 +256,9 @@ struct MessageRetentionTests {
       let last = try await chat.tables.publications.lastPosition()
       let late = Timestamp(seconds: 100)
       func remove(_ time: Timestamp, _ position: Position) async throws -> Int {
-        try await chat.tables.removed.removeOldest(storedBefore: time, through: position)
+        try await chat.tables.removed.remove(
+          storedBefore: time, beyond: nil, ofThoseBefore: time, through: position
+        ).count
       }
       // The time of the first message is not over.
       #expect(try await remove(Timestamp(microseconds: 0), last) == 0)

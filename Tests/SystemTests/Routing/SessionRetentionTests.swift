@@ -13,7 +13,7 @@ struct SessionRetentionTests {
 
   /// Starts a manager on a database that has these sessions with three messages each.
   private func world(
-    _ retention: SessionRetention, _ sessions: [(name: String, status: String, endedAt: Int64)]
+    _ retention: Retention, _ sessions: [(name: String, status: String, endedAt: Int64)]
   ) -> SessionWorld {
     SessionWorld(
       seed: 5, hosts: 0, retention: retention,
@@ -72,7 +72,7 @@ struct SessionRetentionTests {
     let start = try begin()
     func ended(at second: Int64) -> Int64 { start + second * 1_000_000 }
     let world = world(
-      SessionRetention(age: .seconds(60)),
+      Retention(age: .seconds(60)),
       [
         ("s1", "ended", ended(at: -30)), ("s2", "ended", ended(at: 10)), ("s3", "running", 0), ("s4", "ended", 0),
       ])
@@ -92,7 +92,7 @@ struct SessionRetentionTests {
   func byNumber() throws {
     let start = try begin()
     let world = world(
-      SessionRetention(number: 2),
+      Retention(number: 2),
       (1...250).map { ("s\($0)", "ended", start + Int64($0)) } + [("r1", "running", 0)])
     // The first pass comes after a minute. Each removes a bounded number of rows.
     world.world.run(until: .seconds(80))
@@ -102,7 +102,7 @@ struct SessionRetentionTests {
 
   @Test("without a rule nothing goes")
   func off() throws {
-    let world = world(SessionRetention(), [("s1", "ended", 1), ("s2", "ended", 0)])
+    let world = world(Retention(), [("s1", "ended", 1), ("s2", "ended", 0)])
     world.world.run(until: .seconds(300))
     #expect(try sessions(world) == ["s1": 3, "s2": 3])
     world.world.end()
@@ -129,7 +129,7 @@ struct SessionRetentionTests {
       for left in [maximum, 0] {
         try await database.transaction { connection in
           let table = EndedSessionsTable(connection)
-          var pass = try await table.pass(SessionRetention(age: .seconds(1)), at: Timestamp(microseconds: 9_000_000))
+          var pass = try await table.pass(Retention(age: .seconds(1)), at: Timestamp(microseconds: 9_000_000))
           #expect(try await table.removeNext(&pass) == nil)
           guard case .more = try await table.progress(of: pass) else {
             Issue.record("the pass is over")
@@ -145,24 +145,72 @@ struct SessionRetentionTests {
     }
   }
 
+  /// The bodies of the dead letters, in order.
+  private func letters(_ session: SessionWorld) throws -> [String] {
+    try session.world.perform(as: "operator-\(session.world.now)") { environment in
+      let queues = try await QueueOperator(environment, broker: SessionWorld.broker)
+      let letters = try await queues.deadLetters(limit: 1000).letters
+      try await queues.close()
+      return letters.map(\.body)
+    }
+  }
+
+  private static func wrong(_ body: String) -> AMQPMessage {
+    SessionWorld.message(QueueNames.fromUserServer, body, replyTo: nil)
+  }
+
+  private func put(_ messages: [AMQPMessage], _ session: SessionWorld) throws {
+    try session.world.perform(as: "publisher-\(session.world.now)") { environment in
+      let client = AMQPClient(environment, broker: SessionWorld.broker)
+      client.start()
+      try await client.publish(messages)
+      await client.close()
+    }
+  }
+
+  /// A letter as an earlier release has set it aside, without a lifetime.
+  private static func early(_ body: String) -> AMQPMessage {
+    var properties = AMQPProperties()
+    properties.deliveryMode = 2
+    properties.headers = [DeadLetterOrigin.queue: .text("q"), "own": .int32(7), "CC": .array([.text("answers")])]
+    return AMQPMessage(
+      exchange: "", routingKey: QueueNames.deadLetters, properties: properties, body: Array(body.utf8))
+  }
+
   @Test("a dead letter is dropped after its time, and not before")
   func deadLetters() throws {
-    let session = SessionWorld(seed: 7, hosts: 0, deadLetterLifetime: .seconds(60))
-    let wrong = SessionWorld.message(QueueNames.fromUserServer, "no JSON", replyTo: nil)
-    _ = try session.publish([wrong], within: .zero) { _, _ in true }
+    let session = SessionWorld(seed: 7, hosts: 0, deadLetters: Retention(age: .seconds(60)))
+    try put([Self.wrong("no JSON")], session)
     let published = session.world.now
-    func letters() throws -> Int {
-      try session.world.perform(as: "operator-\(session.world.now)") { environment in
-        let queues = try await QueueOperator(environment, broker: SessionWorld.broker)
-        let count = try await queues.purge(QueueNames.deadLetters, isTrial: true)
-        try await queues.close()
-        return count
-      }
-    }
     session.world.run(until: published + .seconds(58))
-    #expect(try letters() == 1)
+    #expect(try letters(session) == ["no JSON"])
     session.world.run(until: published + .seconds(60) + Self.margin)
-    #expect(try letters() == 0)
+    #expect(try letters(session) == [])
+    session.world.end()
+  }
+
+  @Test("the lifetime of dead letters that were there before begins with the next pass")
+  func earlyLetters() throws {
+    let session = SessionWorld(seed: 7, hosts: 0, deadLetters: Retention(age: .seconds(60)))
+    try put([Self.early("a"), Self.early("b"), Self.wrong("c")], session)
+    let published = session.world.now
+    session.world.run(until: published + .seconds(58))
+    #expect(try letters(session).sorted() == ["a", "b", "c"])
+    session.world.run(until: published + .seconds(66) + Self.margin)
+    #expect(try letters(session) == [])
+    session.world.end()
+  }
+
+  @Test("the latest dead letters are kept", arguments: [nil, Duration.seconds(3600)])
+  func numberOfLetters(age: Duration?) throws {
+    let session = SessionWorld(seed: 7, hosts: 0, deadLetters: Retention(age: age, number: 2))
+    let bodies = ["a", "b", "c", "d", "e"]
+    try put(bodies.map(Self.wrong), session)
+    session.world.run(until: session.world.now + .seconds(65))
+    #expect(try letters(session) == ["d", "e"])
+    try put([Self.wrong("f")], session)
+    session.world.run(until: session.world.now + .seconds(65))
+    #expect(try letters(session) == ["e", "f"])
     session.world.end()
   }
 }

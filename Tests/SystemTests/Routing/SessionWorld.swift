@@ -21,7 +21,7 @@ struct SessionWorld {
   /// Starts the nodes. `prepare` runs on a node's disk before its first start.
   init(
     seed: UInt64, hosts: Int = 1, initializeTimeout: Duration = .seconds(5),
-    retention: SessionRetention = SessionRetention(), deadLetterLifetime: Duration? = nil,
+    retention: Retention = Retention(), deadLetters: Retention = Retention(),
     prepare: @escaping @Sendable (String, Environment) async throws -> Void = { _, _ in },
     sink: ((TraceEvent) -> Void)? = nil
   ) {
@@ -41,7 +41,8 @@ struct SessionWorld {
       options.address = Self.manager
       options.retention = retention
       options.broker = Self.broker
-      options.broker.deadLetterLifetime = deadLetterLifetime
+      options.broker.deadLetterLifetime = deadLetters.age
+      options.deadLetters = deadLetters
       options.server.serviceToken = Self.token
       return try await UserManager.start(environment, options)
     }

@@ -31,6 +31,7 @@ struct InvariantTests {
     INSERT INTO publications VALUES (1, 0, 'contact_added', '{}', '1'), (1, 1, 'contact_request', '{}', '2');
     INSERT INTO messages VALUES (2, 'd1-2', 1, 1, 'a', 'text', 't', 'c1'), (3, 'g1', 1, 1, 'a', 'text', 't', NULL),
       (4, 'd1-2', 2, 2, 'a', 'text', 't', NULL);
+    INSERT INTO message_counts VALUES (1, 3, 4);
     INSERT INTO sockets VALUES ('x', 1, '/', 'l');
     INSERT INTO departures VALUES (1, 2, 1);
     INSERT INTO connections VALUES (1, 1);
@@ -79,6 +80,7 @@ struct InvariantTests {
     + examples(
       "chat.db",
       [
+        ("the number of messages is what was counted", "UPDATE message_counts SET messages = 2"),
         (
           "seq is 1, 2, 3, … in each conversation, after the messages that were removed",
           "UPDATE messages SET seq = 3 WHERE message_id = 4"

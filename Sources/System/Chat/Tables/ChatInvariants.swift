@@ -23,6 +23,12 @@ enum ChatInvariants {
       HAVING max(position) - min(position) + 1 <> count(*)
       """),
     Invariant(
+      "the number of messages is what was counted",
+      """
+      SELECT messages FROM message_counts
+      WHERE messages <> (SELECT count(*) FROM messages WHERE message_id <= counted_through)
+      """),
+    Invariant(
       "a message is text, an image or an item of at most 65,536 bytes",
       """
       SELECT message_id FROM messages

@@ -58,6 +58,12 @@ enum ChatSchema {
           SQLColumn("last_message", .bigint),
         ], .index(SQLIndex("removed_messages_by_id", "last_message"))),
       SQLTable(
+        "message_counts",
+        [
+          SQLColumn(#""only""#, .number, .check(#""only" = 1"#)), SQLColumn("messages", .bigint),
+          SQLColumn("counted_through", .bigint),
+        ]),
+      SQLTable(
         "chat_nodes",
         [
           SQLColumn("life", .varchar(64), .primaryKey), SQLColumn("name", .varchar(128)), SQLColumn("beat", .bigint),
@@ -132,6 +138,25 @@ enum ChatSchema {
                 life VARCHAR(64) COLLATE "C" PRIMARY KEY,
                 name VARCHAR(128) COLLATE "C" NOT NULL,
                 beat BIGINT NOT NULL
+              )
+              """))
+      },
+      // How many messages there are, for retention by number.
+      Migrations.Step { session async throws(DatabaseError) in
+        try await session.execute(
+          SQLText(
+            sqlite: """
+              CREATE TABLE message_counts (
+                "only" INTEGER PRIMARY KEY CHECK ("only" = 1),
+                messages BIGINT NOT NULL,
+                counted_through BIGINT NOT NULL
+              )
+              """,
+            postgreSQL: """
+              CREATE TABLE message_counts (
+                "only" BIGINT PRIMARY KEY CHECK ("only" = 1),
+                messages BIGINT NOT NULL,
+                counted_through BIGINT NOT NULL
               )
               """))
       },

@@ -1,10 +1,15 @@
 import Environment
 
-/// `removed_messages`: how far the messages of each conversation were removed for their age. The
-/// numbers of later messages go on from there.
+/// `removed_messages`: how far the messages of each conversation were removed for their age or
+/// number. The numbers of later messages go on from there.
+///
+/// `message_counts`: how many messages there are up to one of them, so that a pass counts new ones
+/// only.
 struct RemovedMessagesTable {
   /// Messages that one pass removes.
   static let maximumPass: Int64 = 500
+  /// Messages that one pass counts.
+  static let maximumCounted: Int64 = 10_000
 
   private let connection: SQLSession
 
@@ -18,19 +23,38 @@ struct RemovedMessagesTable {
     return SequenceNumber(min(max(last ?? 0, 0), ClientBounds.counter - 1))
   }
 
-  /// Removes the oldest messages, if they were stored at `time` or before and have a position up to
-  /// `position`. Ends before the first that was not. Returns the number of those that it removed.
-  func removeOldest(storedBefore time: Timestamp, through position: Position) async throws(DatabaseError) -> Int {
+  /// What a pass has done.
+  struct Pass: Hashable, Sendable {
+    /// The messages that it removed.
+    let count: Int
+    /// Whether nothing is left to do.
+    let isLast: Bool
+  }
+
+  /// Removes the oldest messages, those that were stored at `time` or before and those beyond the
+  /// latest `number` that were stored at `newest` or before, among those with a position up to
+  /// `position`. A message stays if an older one stays.
+  func remove(
+    storedBefore time: Timestamp?, beyond number: Int?, ofThoseBefore newest: Timestamp, through position: Position
+  ) async throws(DatabaseError) -> Pass {
+    let counted = try await count(isNeeded: number != nil, through: position)
+    let excess = number.map { max(0, counted.messages - Int64($0)) } ?? 0
     let rows = try await connection.query(
       """
       SELECT message_id, conversation, seq, created_at FROM messages WHERE message_id >= 1 AND message_id <= $1
       ORDER BY message_id LIMIT $2
       """, .int(position.value), .int(Self.maximumPass)
     ) { (id: $0.int(0), conversation: $0.text(1), sequence: $0.int(2), time: $0.text(3)) }
-    let limit = time.rfc3339
     // The times are of one form, so their order is that of their bytes.
-    let old = rows.prefix { !limit.utf8.lexicographicallyPrecedes($0.time.utf8) }
-    guard let last = old.last?.id else { return 0 }
+    func isStored(_ stored: String, before limit: String?) -> Bool {
+      limit.map { !$0.utf8.lexicographicallyPrecedes(stored.utf8) } ?? false
+    }
+    let (limit, newest) = (time?.rfc3339, newest.rfc3339)
+    let old = rows.enumerated().prefix {
+      isStored($0.element.time, before: limit)
+        || Int64($0.offset) < excess && isStored($0.element.time, before: newest)
+    }.map { $0.element }
+    guard let last = old.last?.id else { return Pass(count: 0, isLast: counted.isComplete) }
     var conversations: [String: (sequence: Int64, id: Int64)] = [:]
     for row in old {
       let known = conversations[row.conversation]?.sequence ?? 0
@@ -44,6 +68,44 @@ struct RemovedMessagesTable {
         """, .text(conversation), .int(end.sequence), .int(end.id))
     }
     try await connection.execute("DELETE FROM messages WHERE message_id >= 1 AND message_id <= $1", .int(last))
-    return old.count
+    let removed = Int64(old.count { $0.id <= counted.through })
+    if removed > 0 {
+      try await connection.execute("UPDATE message_counts SET messages = messages - $1", .int(removed))
+    }
+    return Pass(count: old.count, isLast: old.count < Self.maximumPass && counted.isComplete)
+  }
+
+  // MARK: The number of messages
+
+  private struct Count {
+    var messages: Int64 = 0
+    /// The last message that was counted.
+    var through: Int64 = 0
+    /// Whether all messages were counted.
+    var isComplete = true
+  }
+
+  /// Counts messages that were not counted before, a bounded number of them. If the number is not
+  /// needed, only reads how far they were counted.
+  private func count(isNeeded: Bool, through position: Position) async throws(DatabaseError) -> Count {
+    let known = try await connection.first("SELECT messages, counted_through FROM message_counts") {
+      Count(messages: $0.int(0), through: $0.int(1))
+    }
+    var count = known ?? Count()
+    guard isNeeded else { return count }
+    let new = try await connection.query(
+      "SELECT message_id FROM messages WHERE message_id > $1 AND message_id <= $2 ORDER BY message_id LIMIT $3",
+      .int(count.through), .int(position.value), .int(Self.maximumCounted)
+    ) { $0.int(0) }
+    count.isComplete = new.count < Self.maximumCounted
+    guard let last = new.last else { return count }
+    count.messages += Int64(new.count)
+    count.through = last
+    try await connection.execute(
+      """
+      INSERT INTO message_counts ("only", messages, counted_through) VALUES (1, $1, $2)
+      ON CONFLICT ("only") DO UPDATE SET messages = $1, counted_through = $2
+      """, .int(count.messages), .int(count.through))
+    return count
   }
 }

@@ -1,26 +1,7 @@
 import Environment
 
-/// How long sessions that have ended are kept with their transcripts.
-public struct SessionRetention: Hashable, Sendable {
-  /// The time from the end of a session to its removal; nil to keep it.
-  public var age: Duration?
-  /// The number of ended sessions that are kept, the latest ones; nil for any number.
-  public var number: Int?
-
-  /// Keeps all sessions.
-  public init(age: Duration? = nil, number: Int? = nil) {
-    self.age = age
-    self.number = number
-  }
-
-  /// Whether some sessions may go.
-  var isLimited: Bool { age != nil || number != nil }
-}
-
 /// When the manager looks for ended sessions to remove.
 struct RemovalSchedule {
-  /// The longest time between two passes.
-  private static let longest: Duration = .seconds(60)
   /// Time between passes while sessions that are erased wait for their supervisors.
   private static let waiting: Duration = .seconds(1)
 
@@ -28,9 +9,8 @@ struct RemovalSchedule {
   private var next: Instant?
 
   /// - Parameter isErasing: Whether the last life left sessions to remove.
-  init(_ rule: SessionRetention, isErasing: Bool, at now: Instant) {
-    let shortest: Duration = .milliseconds(500)
-    interval = rule.isLimited ? max(shortest, min(Self.longest, (rule.age ?? Self.longest) / 10)) : nil
+  init(_ rule: Retention, isErasing: Bool, at now: Instant) {
+    interval = rule.interval
     next = isErasing ? now : interval.map { now + $0 }
   }
 
