@@ -53,17 +53,18 @@ struct EndedSessionsTable {
   /// released. A trial marks none.
   func mark(of customer: CustomerEmail, isTrial: Bool = false) async throws(DatabaseError) -> Marked {
     let sessions = try await connection.query(
-      "SELECT supervisor, email FROM sessions WHERE is_own AND NOT is_erased ORDER BY supervisor"
-    ) { (name: $0.text(0), email: CustomerEmail($0.text(1))) }
+      "SELECT supervisor FROM sessions WHERE is_own AND email_key = $1 AND NOT is_erased ORDER BY supervisor",
+      .text(customer.key)
+    ) { $0.text(0) }
     var marked = Marked()
-    for session in sessions where session.email?.key == customer.key {
+    for session in sessions {
       marked.sessions += 1
       marked.messages +=
-        try await connection.first("SELECT count(*) FROM transcripts WHERE supervisor = $1", .text(session.name)) {
+        try await connection.first("SELECT count(*) FROM transcripts WHERE supervisor = $1", .text(session)) {
           $0.int(0)
         } ?? 0
       if isTrial { continue }
-      try await connection.execute("UPDATE sessions SET is_erased = TRUE WHERE supervisor = $1", .text(session.name))
+      try await connection.execute("UPDATE sessions SET is_erased = TRUE WHERE supervisor = $1", .text(session))
     }
     return marked
   }

@@ -29,8 +29,10 @@ enum ManagerSchema {
           SQLColumn("data", .text), SQLColumn("is_own", .boolean), SQLColumn("additional", .bigint, .standard("0")),
           SQLColumn("request", .anyVarchar(255), .standard("''")), SQLColumn("ended_at", .bigint, .standard("0")),
           SQLColumn("is_erased", .boolean, .standard("FALSE")),
+          SQLColumn("email_key", .anyVarchar(1024), .standard("''")),
         ], .index(SQLIndex("sessions_ended", "ended_at", "supervisor", where: "status = 'ended'")),
-        .index(SQLIndex("sessions_erased", "supervisor", where: "is_erased"))),
+        .index(SQLIndex("sessions_erased", "supervisor", where: "is_erased")),
+        .index(SQLIndex("sessions_by_email", "email_key", "supervisor", where: "is_own"))),
       SQLTable(
         "transcripts",
         [
@@ -103,5 +105,19 @@ enum ManagerSchema {
       CREATE INDEX sessions_ended ON sessions (ended_at, supervisor) WHERE status = 'ended';
       CREATE INDEX sessions_erased ON sessions (supervisor) WHERE is_erased;
       """,
+      // The form in which emails are compared, so that a customer's sessions are found by an index.
+      Migrations.Step { session async throws(DatabaseError) in
+        try await session.run(
+          """
+          ALTER TABLE sessions ADD COLUMN email_key VARCHAR(1024) NOT NULL DEFAULT '';
+          CREATE INDEX sessions_by_email ON sessions (email_key, supervisor) WHERE is_own;
+          """)
+        let emails = try await session.query("SELECT DISTINCT email FROM sessions WHERE email <> ''") { $0.text(0) }
+        for email in emails {
+          guard let customer = CustomerEmail(email) else { continue }
+          try await session.execute(
+            "UPDATE sessions SET email_key = $1 WHERE email = $2", .text(customer.key), .text(email))
+        }
+      },
     ])
 }

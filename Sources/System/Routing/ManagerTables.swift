@@ -59,14 +59,15 @@ struct ManagerTables {
   func put(_ session: ManagedSession, at now: Timestamp) async throws(DatabaseError) {
     try await connection.execute(
       """
-      INSERT INTO sessions (supervisor, email, epoch, status, host, data, is_own, additional, request, ended_at)
-      VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+      INSERT INTO sessions (
+        supervisor, email, epoch, status, host, data, is_own, additional, request, ended_at, email_key)
+      VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
       ON CONFLICT (supervisor) DO UPDATE SET epoch = $3, status = $4, host = $5, additional = $8, request = $9,
         ended_at = $10
       """, .text(session.id.text), .text(session.customer?.text ?? ""), .int(session.epoch.number),
       .text(session.status.rawValue), .text(session.host.text), .text(session.data.text),
       .int(session.isOwn ? 1 : 0), .int(session.additional), .text(session.request?.text ?? ""),
-      .int(session.status == .ended ? now.microseconds : 0))
+      .int(session.status == .ended ? now.microseconds : 0), .text(session.customer?.key ?? ""))
   }
 
   /// Whether the session is stored.

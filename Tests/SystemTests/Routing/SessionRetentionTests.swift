@@ -25,8 +25,8 @@ struct SessionRetentionTests {
           for session in sessions {
             try await connection.execute(
               """
-              INSERT INTO sessions (supervisor, email, epoch, status, host, data, is_own, ended_at)
-              VALUES ($1, 'ann@example.com', 1, $2, 'h', '{}', TRUE, $3)
+              INSERT INTO sessions (supervisor, email, epoch, status, host, data, is_own, ended_at, email_key)
+              VALUES ($1, 'ann@example.com', 1, $2, 'h', '{}', TRUE, $3, 'ann@example.com')
               """, .text(session.name), .text(session.status), .int(session.endedAt))
             for seq in 1...3 as ClosedRange<Int64> {
               try await connection.execute(
@@ -117,8 +117,8 @@ struct SessionRetentionTests {
         _ = try await ManagerTables(connection).stored(identity: "m")
         try await connection.execute(
           """
-          INSERT INTO sessions (supervisor, email, epoch, status, host, data, is_own, ended_at)
-          VALUES ('s1', 'ann@example.com', 1, 'ended', 'h', '{}', TRUE, 1)
+          INSERT INTO sessions (supervisor, email, epoch, status, host, data, is_own, ended_at, email_key)
+          VALUES ('s1', 'ann@example.com', 1, 'ended', 'h', '{}', TRUE, 1, 'ann@example.com')
           """)
         for seq in 1...(maximum * 2) {
           try await connection.execute(
