@@ -33,6 +33,7 @@ extension ScenarioRunner {
       return { environment in
         var options = UserManagerOptions()
         options.address = Scenario.managerAddress
+        options.retention = settings.endedSessions
         options.broker = Scenario.broker
         options.server.serviceToken = Scenario.serviceToken
         options.database = settings.database

@@ -155,6 +155,7 @@ extension Scenario {
   private mutating func readService(_ value: ScenarioValue) {
     value.requireKeys([
       "accessTokenTtl", "refreshTokenTtl", "passwordRounds", "pingInterval", "pingTimeout", "pagingBound",
+      "endedSessionRetention", "maximumEndedSessions",
     ])
     value.read("accessTokenTtl", into: &service.accessTokenLifetime) { try $0.duration(Bounds.lifetime) }
     value.read("refreshTokenTtl", into: &service.refreshTokenLifetime) { try $0.duration(Bounds.lifetime) }
@@ -162,6 +163,8 @@ extension Scenario {
     value.read("pingTimeout", into: &service.pingTimeout) { try $0.duration(Bounds.interval) }
     value.read("passwordRounds", into: &service.passwordRounds) { try $0.int(Bounds.rounds) }
     value.read("pagingBound", into: &service.pagingBound) { try $0.int(Bounds.memory) }
+    service.endedSessions.age = value.read("endedSessionRetention") { try $0.duration(Bounds.lifetime) }
+    service.endedSessions.number = value.read("maximumEndedSessions") { try $0.int(Bounds.count) }
   }
 
   private static func link(_ value: ScenarioValue) -> LinkSetting {

@@ -9,6 +9,8 @@ extension Scenario {
     var passwordRounds = 1
     /// Bytes of ready messages that the broker keeps in memory.
     var pagingBound = BrokerOptions().pagingBound
+    /// How long supervised sessions that have ended are kept.
+    var endedSessions = Retention()
     /// Heartbeats of the sockets of the Chat Service.
     var pingInterval = EngineIOOptions().pingInterval
     var pingTimeout = EngineIOOptions().pingTimeout

@@ -12,4 +12,16 @@ extension ScenarioDraw {
     let service = scenario["service"] ?? .object([])
     return scenario.setting("service", service.setting("pagingBound", .int(limits.pick([0, 100, 2000]))))
   }
+
+  /// The scenario, with a chance of 0.3 of a User Manager that soon removes sessions that have
+  /// ended.
+  func forgetful(_ scenario: JSONValue, _ nodes: [String]) -> JSONValue {
+    guard nodes.contains("manager"), retentions.chance(0.3) else { return scenario }
+    var service = (scenario["service"] ?? .object([]))
+      .setting("endedSessionRetention", .string(retentions.pick(["100ms", "2s", "8s"])))
+    if retentions.chance(0.4) {
+      service = service.setting("maximumEndedSessions", .int(retentions.pick([1, 3])))
+    }
+    return scenario.setting("service", service)
+  }
 }

@@ -23,6 +23,8 @@ public struct ScenarioDraw {
   let limits: ChoiceStream
   /// The same for bursts.
   let bursts: ChoiceStream
+  /// The same for the retention of what has ended.
+  let retentions: ChoiceStream
   private let planted: [String]
 
   /// Makes a generator for a seed. Each scenario plants the bugs `planted`.
@@ -39,6 +41,7 @@ public struct ScenarioDraw {
     chats = choices.stream("draw/chats")
     limits = choices.stream("draw/limits")
     bursts = choices.stream("draw/bursts")
+    retentions = choices.stream("draw/retention")
   }
 
   // MARK: Whole scenarios
@@ -115,7 +118,7 @@ public struct ScenarioDraw {
     if !planted.isEmpty { members.append(.init("plant", .array(planted.map { .string($0) }))) }
     var scenario = isSpecial || kind == "calls" ? .object(members) : attacked(.object(members), kind)
     if ["accounts", "chat"].contains(kind) { scenario = onServer(scenario, seconds) }
-    return secured(limited(scenario, drawn.nodes), drawn.nodes, seconds)
+    return secured(forgetful(limited(scenario, drawn.nodes), drawn.nodes), drawn.nodes, seconds)
   }
 
   private func beginning(_ kind: String) -> Beginning {

@@ -206,7 +206,9 @@ extension JSONValue {
     let plainer =
       ["network", "clocks", "splitDiskWork"].filter { self[$0] != nil }.map { removing($0) } + withoutTLS
       + withoutServer
-      + (self["service"]?["pagingBound"] != nil ? [setting("service", self["service"]!.removing("pagingBound"))] : [])
+      + ["pagingBound", "endedSessionRetention", "maximumEndedSessions"].filter { self["service"]?[$0] != nil }.map {
+        setting("service", self["service"]!.removing($0))
+      }
     guard hasSockets else { return plainer }
     if (try? Scenario(parsing: Array(text.utf8), file: ""))?.needsHeartbeats == false {
       return plainer + (self["service"] != nil ? [removing("service")] : [])
