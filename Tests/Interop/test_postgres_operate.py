@@ -1,0 +1,95 @@
+"""What operators do while the User Service and the Chat Service keep their tables in PostgreSQL:
+retention of messages, and erasure of accounts."""
+
+import json
+import os
+import tempfile
+import time
+import unittest
+
+from harness import Client, Server
+from postgres import Postgres
+from test_chat import Person, befriend
+from test_operate_erase import COUNTS, SERVICES, Population, remains
+from test_operate_users import changed, command
+from test_sessions import until
+
+
+class OnPostgres(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.postgres = Postgres(fsync="off")
+        cls.postgres.access()
+        cls.postgres.start()
+        cls.addClassCleanup(cls.postgres.stop)
+
+    def folder(self, **settings):
+        """A data directory whose configuration names a new database."""
+        name = self._testMethodName
+        self.postgres.sql(f"CREATE DATABASE {name}", database="postgres")
+        self.sql = lambda text: self.postgres.sql(text, database=name)
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        url = self.postgres.url(database=name)
+        with open(os.path.join(folder.name, "parley.json5"), "w") as file:
+            json.dump({"usersDatabase": url, "chatDatabase": url, **settings}, file)
+        return folder.name
+
+    def test_erase(self):
+        data = self.folder()
+        with Server(services=SERVICES, secret=None, data=data) as server:
+            people = Population(server)
+            trial = changed(data, "users", "erase", "ann", "--dry-run")
+            self.assertEqual({name: trial[name] for name in COUNTS}, COUNTS)
+            self.assertEqual(people.customers["ann"].status(), "RUNNING")
+            self.assertEqual(changed(data, "users", "erase", "ann"), {**trial, "dry_run": False})
+            # The command is a node of the User Service, of which others hear within half a second.
+            until(lambda: Client(server.ports["chat"]).send(
+                "GET", f"/getContacts?sessionID={people.ids['ann'][1]}")[0] == 401, timeout=5)
+            people.check(self)
+            code, out, error = command(data, "users", "erase", "ann")
+            self.assertEqual((code, out), (1, ""))
+            self.assertIn("no account", error)
+            people.leave()
+            time.sleep(1)
+            server.stop()
+            self.assertEqual(remains(data)["ann"], set())
+            self.assertEqual(self.sql("SELECT count(*) FROM users WHERE users::text LIKE '%ann@example.com%'"), ["0"])
+
+    def test_erase_while_the_chat_is_down(self):
+        """The Chat Service hears of the deletion when it starts."""
+        data = self.folder()
+        server = Server(services=SERVICES, secret=None, data=data).start()
+        people = Population(server)
+        people.leave()
+        server.kill()
+        erased = changed(data, "users", "erase", "ann@example.com")
+        self.assertEqual(erased["sessions"], COUNTS["sessions"])
+        with server:
+            until(lambda: Client(server.ports["chat"]).send(
+                "GET", f"/getContacts?sessionID={people.ids['bob'][1]}") == (200, []))
+            people.check(self)
+
+    def test_retention(self):
+        data = self.folder(messageRetention="1m", maximumMessages=3)
+        with Server(services=("users", "chat"), secret=None, data=data) as server:
+            ann, bob = (Person(server.ports["chat"], name) for name in ("ann", "bob"))
+            befriend(ann, bob)
+            began = time.monotonic()
+            for number in range(1, 6):
+                self.assertEqual(ann.send(bob.id, f"message {number}")["seq"], number)
+
+            def history():
+                return [(one["seq"], one["content"]) for one in bob.get("/getContactMessages", contact="ann")[1]]
+
+            # Beyond the number they go at the next pass, and for their age after a minute.
+            until(lambda: history() == [(number, f"message {number}") for number in (3, 4, 5)])
+            self.assertLess(time.monotonic() - began, 30)
+            until(lambda: history() == [], timeout=90)
+            self.assertGreater(time.monotonic() - began, 59)
+            self.assertEqual(ann.send(bob.id, "later")["seq"], 6)
+            self.assertEqual(self.sql("SELECT count(*) FROM messages"), ["1"])
+
+
+if __name__ == "__main__":
+    unittest.main()
