@@ -96,9 +96,28 @@ final class OperatedService {
     let configuration = try Configuration(arguments, environment: environmentVariables())
     if kind == .broker, !configuration.list("amqp").isEmpty { return true }
     if configuration.database(of: kind.rawValue) != nil {
-      return try kind == .users || OperatorFile(of: kind.rawValue, in: data) != nil
+      if kind == .users { return true }
+      // A process that was killed leaves its file. The service hears of a deletion when it starts.
+      guard let file = try OperatorFile(of: kind.rawValue, in: data) else { return false }
+      return try isListening(at: file.address)
     }
     return try Folder.open(data).exists(kind.database.path)
+  }
+
+  /// Whether a process listens at an address, as far as one can tell.
+  private static func isListening(at address: SocketAddress) throws -> Bool {
+    try RealNode.visitor("operator", level: .warning).run { environment in
+      do {
+        let connection = try await environment.network.connect(
+          to: address, deadline: environment.clock.now + .seconds(5))
+        connection.close()
+        return true
+      } catch NetworkError.refused {
+        return false
+      } catch {
+        return true
+      }
+    }
   }
 
   /// Starts a service that serves this command alone.
