@@ -15,7 +15,9 @@ import zlib
 
 from differential.client import SECONDS, Connection
 
-# The times that sequences use, in milliseconds: a time is over at once, after a `wait`, or never.
+# The times that sequences use, in milliseconds: a time is over at once, after a `wait`, or never. A
+# message may pass several queues in a wait, so a wait is longer by a short time for each further
+# one.
 SHORT, WAIT = 300, 500
 # From the first short time on, steps between two waits take at most this long. Else a short time
 # may end between them.
@@ -52,8 +54,8 @@ class Player:
         self.held, self.modes, self.published = {}, {}, {}
         self.tags, self.names = {}, {}
         self.queues, self.exchanges, self.since = [], [], None
-        # The queues that pass dead letters on.
-        self.passing = set()
+        # The queues that pass dead letters on, and where messages stay for a short time.
+        self.passing, self.short = set(), set()
         self.seen, self.bindings = {}, []
         # The latest address for a reply, and the latest message of each client.
         self.address, self.latest = None, {}
@@ -90,11 +92,15 @@ class Player:
     def step(self, client, method, fields=None):
         fields = dict(fields or {})
         if method == "wait":
-            time.sleep(WAIT / 1000)
+            time.sleep((WAIT + SHORT * max(0, len(self.short) - 1)) / 1000)
             self.since = time.monotonic()
             return
         if self.since is None and str(SHORT) in repr(fields):
             self.since = time.monotonic()
+        if fields.get("arguments", {}).get("x-message-ttl") == SHORT:
+            self.short.add(fields["queue"])
+        if fields.get("properties", {}).get("expiration") == str(SHORT):
+            self.short.add("any queue")
         if self.since is not None and time.monotonic() - self.since > SLOW:
             raise TooSlow
         connection, number = self.channel(client)
