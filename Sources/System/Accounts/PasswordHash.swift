@@ -37,12 +37,12 @@ final class PasswordHash: Sendable {
   private static let digits = 64
 
   private static func form(of hash: String) -> Form? {
-    let parts = hash.utf8.split(separator: UInt8(ascii: "$"), omittingEmptySubsequences: false)
+    let parts = Array(hash.utf8).split(separator: UInt8(ascii: "$"), omittingEmptySubsequences: false)
     guard let last = parts.last, last.count == digits else { return nil }
     switch parts.count {
     case 2 where parts[0].elementsEqual("sha256".utf8): return .seed
     case 3 where parts[0].elementsEqual("pbkdf2-sha256".utf8):
-      guard let rounds = Int(Substring(parts[1])), (1...maximumRounds).contains(rounds) else { return nil }
+      guard let rounds = Int(String(decoding: parts[1], as: UTF8.self)), (1...maximumRounds).contains(rounds) else { return nil }
       return .pbkdf2(rounds: rounds)
     default: return nil
     }

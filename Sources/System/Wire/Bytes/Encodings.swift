@@ -18,7 +18,7 @@ public enum Hex {
   private static func decode(_ text: Span<UInt8>) -> [UInt8]? {
     guard text.count.isMultiple(of: 2) else { return nil }
     var isValid = true
-    let bytes = [UInt8](capacity: text.count / 2) { output in
+    let bytes = [UInt8](expecting: text.count / 2) { output in
       for index in stride(from: 0, to: text.count, by: 2) {
         guard let high = value(text[index]), let low = value(text[index + 1]) else {
           isValid = false
@@ -98,7 +98,7 @@ public enum Base64URL {
     // Characters outside the alphabet leave a bit of 0xC0 here.
     var seen: UInt8 = 0
     var unused: UInt32 = 0
-    let output = [UInt8](capacity: text.count * 3 / 4) { output in
+    let output = [UInt8](expecting: text.count * 3 / 4) { output in
       let values = values.span
       var index = 0
       /// Reads the next `count` digits as the upper ones of a group of four.

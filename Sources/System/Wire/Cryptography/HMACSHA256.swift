@@ -37,15 +37,19 @@ final class HMACSHA256: Sendable {
   }
 
   private func code(_ message: UnsafeBufferPointer<UInt8>) -> [UInt8] {
-    [UInt8](unsafeUninitializedCapacity: Self.length) { output, count in
-      let isDone = context.withLock { context in
-        let context = context.pointer
-        // Without a key, the context returns to the one that it has.
-        return EVP_MAC_init(context, nil, 0, nil) == 1
-          && EVP_MAC_update(context, message.baseAddress, message.count) == 1
-          && EVP_MAC_final(context, output.baseAddress, &count, Self.length) == 1
+    [UInt8](expecting: Self.length) { writer in
+      writer.append(atMost: Self.length) { output in
+        var count = 0
+        let isDone = context.withLock { context in
+          let context = context.pointer
+          // Without a key, the context returns to the one that it has.
+          return EVP_MAC_init(context, nil, 0, nil) == 1
+            && EVP_MAC_update(context, message.baseAddress, message.count) == 1
+            && EVP_MAC_final(context, output, &count, Self.length) == 1
+        }
+        require(isDone, "HMAC-SHA-256 failed")
+        return count
       }
-      require(isDone, "HMAC-SHA-256 failed")
     }
   }
 }
