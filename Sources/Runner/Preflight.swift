@@ -99,8 +99,8 @@ struct Preflight {
       guard configuration.database(of: "chat") != nil else {
         throw UsageError("--node: several nodes of chat share a database: set --database to its URL")
       }
-      guard !services.contains("broker"), configuration.list("amqp").isEmpty else {
-        throw UsageError("--node: several nodes of chat do not serve /users in this version: run without a broker")
+      guard !services.contains("broker") else {
+        throw UsageError("--node: several nodes of chat share a broker: run it in another process, and set --amqp")
       }
     }
     guard services.contains("users") else { return }

@@ -11,6 +11,7 @@ import harness
 from harness import Client
 from postgres import Postgres
 from test_chat import Person, befriend
+from test_sessions import Customer, User, until
 
 postgres = None
 # A node that is silent for 6 s is declared dead by another one, which looks every 2 s.
@@ -260,13 +261,105 @@ class TwoNodes(unittest.TestCase):
         self.assertEqual(len(stored), len(set(stored)))
         self.assertTrue(set(stored) <= set(sent) | set(failed))
 
-    def test_nodes_with_a_broker_are_refused(self):
-        node = Node("c", "--amqp", "amqp://127.0.0.1:1")
-        with self.assertRaisesRegex(RuntimeError, "several nodes of chat do not serve /users"):
+    def test_nodes_with_the_broker_in_the_same_process_are_refused(self):
+        node = harness.Server("--node", "c", "--database", postgres.url(), services=("users", "chat", "broker"))
+        with self.assertRaisesRegex(RuntimeError, "several nodes of chat share a broker"):
             node.start()
         node.process.wait()
         node.process.stdout.close()
         node.process.stderr.close()
+
+
+class SupervisedUsers(unittest.TestCase):
+    """Sessions of users whose sockets are at two nodes, with a broker of their own."""
+
+    def setUp(self):
+        postgres.sql("CREATE DATABASE supervised", database="postgres")
+        self.servers, self.sockets = [], []
+        self.broker = self.serve("broker")
+        self.amqp = ("--amqp", self.broker.urls["amqp"])
+        url = postgres.url().replace("/parley", "/supervised")
+        self.nodes = [self.serve("users", "chat", flags=("--node", name, "--database", url, *self.amqp)) for name in "ab"]
+        self.core = self.serve(
+            "manager", "customers", "supervisor", flags=(*self.amqp, "--users-url", self.nodes[1].urls["users"]))
+
+    def tearDown(self):
+        for user in self.sockets:
+            user.socket.disconnect()
+        for server in reversed(self.servers):
+            if server.process.poll() is None:
+                server.kill()
+            server.folder.cleanup()
+        postgres.sql("DROP DATABASE supervised WITH (FORCE)", database="postgres")
+
+    def serve(self, *services, flags=()):
+        server = harness.Server(*flags, services=services)
+        self.servers.append(server)
+        return server.start()
+
+    def user(self, node, name):
+        user = User(self.nodes[node].ports["chat"], name)
+        self.sockets.append(user)
+        return user
+
+    def overview(self):
+        return Client(self.core.ports["manager"]).send("GET", "/overview")[1]
+
+    def test_presence_at_both_nodes(self):
+        ada, ben = self.user(0, "ada"), self.user(1, "ben")
+        until(lambda: self.overview()["FREE"] == 2)
+        # The same user at the other node, too: the end of one socket changes nothing.
+        first = ada.socket
+        ada.port = self.nodes[1].ports["chat"]
+        ada.connect()
+        first.disconnect()
+        time.sleep(1)
+        self.assertEqual(self.overview()["FREE"], 2)
+        ada.socket.disconnect()
+        ben.socket.disconnect()
+        until(lambda: self.overview()["FREE"] == 0)
+
+    def test_a_conversation_while_a_node_is_killed(self):
+        ada, ben = self.user(0, "ada"), self.user(1, "ben")
+        until(lambda: self.overview()["FREE"] == 2 and len(self.overview()["HOSTS"]) == 1)
+        Client(self.nodes[1].ports["users"]).register("customer")
+        customer = Customer.__new__(Customer)
+        customer.client, customer.email = Client(self.core.ports["customers"]), "customer@example.com"
+        self.assertEqual(customer.request(), (200, "SESSION_CREATION_REQUEST_ACCEPTED"))
+        self.assertEqual(customer.initialize(), (200, "SESSION_INITIALIZED"))
+        until(lambda: len(self.overview()["SUPERVISORS"][0]["LIST_USER_ID"]) == 2)
+        said = []
+
+        def talk(people, count):
+            for _ in range(count):
+                for user in people:
+                    text = f"{user.id}/{len(said)}"
+                    self.assertEqual(user.say(text, client_id=text)["status"], "ok")
+                    said.append(text)
+                self.assertEqual(customer.ask("SEND_MESSAGE", MESSAGE=f"customer/{len(said)}")[0], 200)
+                said.append(f"customer/{len(said)}")
+
+        talk((ada, ben), 10)
+        # One of the nodes consumes the messages for all users. Each is killed once.
+        for victim, rest in ((0, ben), (1, None)):
+            talk((ada, ben), 2)
+            self.nodes[victim].kill()
+            gone = (ada, ben)[victim]
+            if rest:
+                talk((rest,), 10)
+                wanted = [m["SEQ"] for m in customer.transcript() if m["FROM"] != rest.id]
+                until(lambda: len(rest.heard) >= len(wanted), timeout=GONE + 8)
+                self.assertEqual([m["SEQ"] for m in rest.heard], wanted)
+            until(lambda: gone.id not in self.overview()["SUPERVISORS"][0]["LIST_USER_ID"] or victim == 1, timeout=GONE + 8)
+            self.nodes[victim].start()
+            gone.connect()
+            until(lambda: gone.id in self.overview()["SUPERVISORS"][0]["LIST_USER_ID"], timeout=GONE + 8)
+            talk((ada, ben), 3)
+        until(lambda: len(customer.transcript()) == len(said))
+        self.assertEqual([m["MESSAGE"] for m in customer.transcript()], said)
+        for user in (ada, ben):
+            heard = [m["SEQ"] for m in user.heard]
+            self.assertEqual(heard, sorted(set(heard)))
 
 
 if __name__ == "__main__":

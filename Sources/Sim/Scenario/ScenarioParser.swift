@@ -145,9 +145,6 @@ extension Scenario {
     if chatCount > 1, !hasDatabaseServer {
       topology["chat"]?.note("several nodes of the Chat Service need database: \"postgresql\"")
     }
-    if chatCount > 1, supervisorHosts > 0 {
-      topology["chat"]?.note("several nodes of the Chat Service do not serve supervised sessions")
-    }
     hasChat = topology["chat"] != nil || topology["supervisorHosts"] != nil
     hasBroker = topology["broker"] != nil || topology["supervisorHosts"] != nil
   }

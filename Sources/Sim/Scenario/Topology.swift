@@ -63,7 +63,7 @@ extension Scenario {
   /// The nodes that run services. A node comes after those that it depends on.
   public var serviceNodes: [String] {
     let accounts = (hasDatabaseServer ? [Self.databaseNode] : []) + usersNodes
-    if supervisorHosts > 0 { return ["broker"] + accounts + ["manager", Self.chatNode, "customers"] + hostNames }
+    if supervisorHosts > 0 { return ["broker"] + accounts + ["manager"] + chatNodes + ["customers"] + hostNames }
     return (hasBroker ? ["broker"] : []) + accounts + (hasChat ? chatNodes : [])
   }
 }

@@ -7,6 +7,9 @@ extension ScenarioDraw {
   /// PostgreSQL.
   private static let share = 0.34
 
+  /// The share of the worlds with supervised sessions. A run of them takes several times as long.
+  private static let shareOfSessions = 0.12
+
   /// The share of the chats over PostgreSQL with several nodes.
   private static let shareOfSeveral = 0.5
 
@@ -14,11 +17,12 @@ extension ScenarioDraw {
   /// Service and of several nodes of the Chat Service, and with one to three faults around them.
   /// Few worlds have a PostgreSQL, and without a fault of it they show little.
   func onServer(_ scenario: JSONValue, _ seconds: Int) -> JSONValue {
-    guard servers.chance(Self.share) else { return scenario }
+    let hasSessions = scenario["topology"]?["supervisorHosts"] != nil
+    guard servers.chance(hasSessions ? Self.shareOfSessions : Self.share) else { return scenario }
     var topology = (scenario["topology"] ?? .object([])).setting("database", .string(Scenario.databaseNode))
     let count = 1 + servers.choose(2)
     if count > 1 { topology = topology.setting("users", .int(Int64(count))) }
-    let hasChat = scenario["topology"]?["chat"] != nil
+    let hasChat = scenario["topology"]?["chat"] != nil || hasSessions
     let nodes = [Scenario.databaseNode] + Scenario.usersNodes(count) + (hasChat ? [Scenario.chatNode] : [])
     let faults = (0..<1 + servers.choose(3)).map { _ -> JSONValue in
       if servers.chance(0.5) {
@@ -39,7 +43,7 @@ extension ScenarioDraw {
   /// The scenario with a chance of a second and a third node of its Chat Service, and of faults of
   /// the nodes.
   private func severalChats(_ scenario: JSONValue, _ seconds: Int) -> JSONValue {
-    guard let topology = scenario["topology"], topology["chat"] != nil, topology["supervisorHosts"] == nil,
+    guard let topology = scenario["topology"], topology["chat"] != nil || topology["supervisorHosts"] != nil,
       chats.chance(Self.shareOfSeveral)
     else { return scenario }
     let nodes = Scenario.chatNodes(2 + chats.choose(2))
@@ -54,7 +58,8 @@ extension ScenarioDraw {
   /// The scenario with a near network if its Chat Service uses a PostgreSQL. A transaction takes
   /// about eight round trips, and the next one waits for it.
   func nearServer(_ scenario: JSONValue) -> JSONValue {
-    guard scenario["topology"]?["chat"] != nil, scenario["topology"]?["database"] != nil,
+    guard let topology = scenario["topology"], topology["database"] != nil,
+      topology["chat"] != nil || topology["supervisorHosts"] != nil,
       let network = scenario["network"], network["latency"]?.string == Self.far
     else { return scenario }
     return scenario.setting("network", network.setting("latency", .string(Self.near)))

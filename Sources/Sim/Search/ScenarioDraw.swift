@@ -117,7 +117,7 @@ public struct ScenarioDraw {
     if endsAtRest(drawn.nodes, people, kind) { members.append(.init("atRest", true)) }
     if !planted.isEmpty { members.append(.init("plant", .array(planted.map { .string($0) }))) }
     var scenario = isSpecial || kind == "calls" ? .object(members) : attacked(.object(members), kind)
-    if ["accounts", "chat"].contains(kind) { scenario = onServer(scenario, seconds) }
+    if ["accounts", "chat", "sessions"].contains(kind) { scenario = onServer(scenario, seconds) }
     return secured(forgetful(limited(scenario, drawn.nodes), drawn.nodes), drawn.nodes, seconds)
   }
 

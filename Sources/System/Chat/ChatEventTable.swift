@@ -72,6 +72,11 @@ enum ChatEventTable {
     "A message of the session that the user serves: MESSAGE_FOR_USER, or {\"MESSAGE\": it} when it is no object",
     .object([]))
 
+  /// The namespace of an event that is published. An `error` is not: it goes to one socket.
+  static func namespace(ofPublished event: String) -> String {
+    event == sessionMessage.name ? sessionMessage.channel : "/"
+  }
+
   private static let user = Schema.Field("user_id", .integer(minimum: 1))
   private static let username = Schema.Field("username", .string())
   private static let toClients: [MessageRow] =

@@ -34,7 +34,6 @@ public struct ChatService: HTTPBackend {
     var databaseOptions = options.database
     databaseOptions.takesTurns = true
     databaseOptions.isShared = options.isOneOfSeveral
-    require(makeBackend == nil || !options.isOneOfSeveral, "several nodes do not serve /users")
     let database = Database(
       environment, path: Self.database.path, migrations: Self.database.migrations, options: databaseOptions,
       observer: metrics.databaseObserver)
@@ -55,7 +54,7 @@ public struct ChatService: HTTPBackend {
       environment, options: socketOptions, namespaces: ["/", UserServer.namespace])
     let fanOut = FanOut(environment, database, sockets, position: position, planted: options.planted)
     let listener = try environment.network.listen(options.address, backlog: options.server.backlog, for: .http)
-    let userManager = try await makeBackend?(environment, UserServerDelivery(fanOut)) ?? NoUserManager()
+    let userManager = try await makeBackend?(environment, UserServerDelivery(environment, database, fanOut)) ?? NoUserManager()
 
     let accounts = AccountsClient(environment, address: options.users, token: options.server.serviceToken)
     let directory = SessionDirectory(

@@ -10,7 +10,10 @@ struct Publication: Sendable {
     self.recipients = recipients
   }
 
-  var roomEvent: RoomEvent { RoomEvent(event, payload, rooms: recipients.map(ChatPayload.room)) }
+  var roomEvent: RoomEvent {
+    RoomEvent(
+      event, payload, rooms: recipients.map(ChatPayload.room), namespace: ChatEventTable.namespace(ofPublished: event))
+  }
 }
 
 /// The publications of one transaction and their position in the order of all publications.

@@ -68,6 +68,10 @@ enum ChatSchema {
         [
           SQLColumn("life", .varchar(64), .primaryKey), SQLColumn("name", .varchar(128)), SQLColumn("beat", .bigint),
         ]),
+      SQLTable(
+        "passed_messages",
+        [SQLColumn("message_id", .varchar(255), .primaryKey), SQLColumn("position", .bigint)],
+        .index(SQLIndex("passed_messages_by_position", "position"))),
       SQLTable("removed_users", [SQLColumn("user_number", .number)]),
       SQLTable("followed_events", [SQLColumn("stream", .number), SQLColumn("event_id", .bigint)]),
     ]),
@@ -159,6 +163,21 @@ enum ChatSchema {
                 counted_through BIGINT NOT NULL
               )
               """))
+      },
+      // The messages for users of the User Server that one of several nodes has passed on.
+      Migrations.Step { session async throws(DatabaseError) in
+        try await session.execute(
+          SQLText(
+            sqlite: """
+              CREATE TABLE passed_messages (message_id VARCHAR(255) PRIMARY KEY, position BIGINT NOT NULL)
+              """,
+            postgreSQL: """
+              CREATE TABLE passed_messages (
+                message_id VARCHAR(255) COLLATE "C" PRIMARY KEY,
+                position BIGINT NOT NULL
+              )
+              """))
+        try await session.execute("CREATE INDEX passed_messages_by_position ON passed_messages (position)")
       },
     ])
 }

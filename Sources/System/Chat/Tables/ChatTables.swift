@@ -19,4 +19,5 @@ struct ChatTables {
   var sockets: SocketsTable { SocketsTable(connection) }
   var departures: DeparturesTable { DeparturesTable(connection) }
   var nodes: ChatNodesTable { ChatNodesTable(connection) }
+  var passed: PassedMessagesTable { PassedMessagesTable(connection) }
 }

@@ -13,25 +13,34 @@ public struct QueueUserServer: UserServerBackend {
   ) async -> QueueUserServer {
     let client = AMQPClient(environment, broker: broker)
     await client.declare(QueueNames.declarations)
-    let delivered = DeliveredMessages(environment)
     await client.consumeEach(QueueNames.toUserServer, exclusive: true) { deliveries in
       for item in deliveries {
+        let (user, text, id): (UserNumber, JSONValue, String?)
         do throws(QueueMessage.Malformed) {
-          let message = try QueueMessage(item)
-          try message.check(against: QueueMessages.userServerAgent, queue: QueueNames.toUserServer)
-          guard let user = message.data["USER_ID"]?.int, let text = message.data["MESSAGE_FOR_USER"] else {
-            throw QueueMessage.Malformed(reason: "USER_ID: not a user of this server")
-          }
-          if await delivered.insert(message.id) { await delivery(UserNumber(user), text) }
+          (user, text, id) = try message(in: item)
         } catch {
           try await client.publishEach([
             item.deadLetter(from: QueueNames.toUserServer, because: error.reason, environment.log)
           ])
+          continue
         }
+        try await delivery(user, text, id: id)
       }
     }
     client.start()
     return QueueUserServer(client: client)
+  }
+
+  /// Reads a message for a user.
+  private static func message(
+    in item: AMQPDelivery
+  ) throws(QueueMessage.Malformed) -> (user: UserNumber, text: JSONValue, id: String?) {
+    let message = try QueueMessage(item)
+    try message.check(against: QueueMessages.userServerAgent, queue: QueueNames.toUserServer)
+    guard let user = message.data["USER_ID"]?.int, let text = message.data["MESSAGE_FOR_USER"] else {
+      throw QueueMessage.Malformed(reason: "USER_ID: not a user of this server")
+    }
+    return (UserNumber(user), text, message.id)
   }
 
   private func send(_ message: QueueMessage) async throws {
@@ -70,19 +79,4 @@ public struct QueueUserServer: UserServerBackend {
 
   /// Closes the connection to the broker.
   public func close() async { await client.close() }
-}
-
-/// The ids of the latest messages that were passed on. The User Manager publishes a message again
-/// when it did not hear the broker's confirmation.
-private actor DeliveredMessages {
-  private let serialExecutor: ActorExecutor
-  /// A repeated message follows soon after the first.
-  private var ids = RecentIDs(limit: 20_000)
-
-  nonisolated var unownedExecutor: UnownedSerialExecutor { serialExecutor.unowned }
-
-  init(_ environment: Environment) { serialExecutor = environment.executor.forActor("seen") }
-
-  /// Returns false for an id that was inserted before; a message without an id is always new.
-  func insert(_ id: String?) -> Bool { id.map { ids.insert($0) } ?? true }
 }
