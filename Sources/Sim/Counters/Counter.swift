@@ -25,6 +25,8 @@ public enum Counter: String, CaseIterable, Sendable {
   case sockets, upgrades, messages, resends, blocks, logouts, readings, takeovers, trespasses, stalls
   case socketsRefused = "sockets-refused"
   case socketsClosed = "sockets-closed"
+  /// Sockets that went on where a former one of their device had ended.
+  case recoveries
   case messagesStored = "messages-stored"
   case messagesRefused = "messages-refused"
   case messagesHeard = "messages-heard"

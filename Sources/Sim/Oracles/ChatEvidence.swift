@@ -3,6 +3,9 @@ struct ChatEvidence {
   let sendings: [Sending]
   let changes: [Change]
   let sockets: [ChatSocketRecord]
+  /// The sockets as their users see them: recovered ones and those that they go on from are one
+  /// that was there all the time.
+  let listeners: [ChatSocketRecord]
   let readings: [Reading]
   let presence: [FinalPresence]
   let calls: [ServiceCall]
@@ -29,6 +32,7 @@ struct ChatEvidence {
     sendings = history.sendings
     changes = history.changes
     sockets = history.sockets
+    listeners = Self.joined(history.sockets)
     readings = history.readings
     presence = history.presence
     calls = history.calls
@@ -44,6 +48,24 @@ struct ChatEvidence {
     sights =
       history.sockets.flatMap { socket in socket.heard.map { ($0.fact, socket.user, "\(socket.person) received") } }
       + history.readings.flatMap { reading in reading.facts.map { ($0, reading.user, "\(reading.person) read") } }
+  }
+
+  /// Each recovered socket in one record with those that it goes on from.
+  private static func joined(_ sockets: [ChatSocketRecord]) -> [ChatSocketRecord] {
+    guard sockets.contains(where: { $0.resumes != nil }) else { return sockets }
+    var joined = sockets
+    var isContinued = sockets.map { _ in false }
+    for (index, socket) in sockets.enumerated() {
+      guard let former = socket.resumes else { continue }
+      isContinued[former] = true
+      var whole = joined[former]
+      whole.ended = socket.ended
+      whole.heard += socket.heard
+      whole.presence += socket.presence
+      whole.offsets += socket.offsets
+      joined[index] = whole
+    }
+    return joined.indices.filter { !isContinued[$0] }.map { joined[$0] }
   }
 
   /// Whether a fault or a delay of the network overlaps a time.

@@ -7,6 +7,7 @@ enum ChatOracles {
     Oracle("durable", "an acknowledged message is never lost", .inTheEnd, over: \.chat, durable),
     Oracle("socket-order", "a socket receives messages in order, each once", .atOnce, over: \.chat, socketOrder),
     Oracle("complete", "a connected socket receives every message", .inTheEnd, over: \.chat, complete),
+    Oracle("recovered", "a recovered socket goes on where it stopped", .atOnce, over: \.chat, recovered),
     Oracle("typing", "who is connected is told that a friend is typing", .atOnce, over: \.chat, typing),
     Oracle("private", "only participants receive a message", .atOnce, over: \.chat, isPrivate),
     Oracle("presence", "presence says whether a user has an open socket", .inTheEnd, over: \.chat, presence),

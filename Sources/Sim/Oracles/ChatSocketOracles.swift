@@ -2,7 +2,7 @@
 extension ChatOracles {
   /// Each socket receives each message at most once, in the order of the conversation.
   static func socketOrder(_ evidence: ChatEvidence) -> [Breach] {
-    for socket in evidence.sockets {
+    for socket in evidence.listeners {
       var last: [Conversation: MessageFact] = [:]
       for (_, time, fact) in socket.heard {
         if let before = last[fact.conversation], before.sequence >= fact.sequence {
@@ -20,7 +20,7 @@ extension ChatOracles {
   /// on. Messages under way at its end may be missing, but none before one that it received.
   static func complete(_ evidence: ChatEvidence) -> [Breach] {
     let model = evidence.membership
-    for socket in evidence.sockets {
+    for socket in evidence.listeners {
       let heard = Set(socket.heard.map(\.fact.content))
       var furthest: [Conversation: Int64] = [:]
       for (_, _, fact) in socket.heard {
@@ -115,7 +115,7 @@ extension ChatOracles {
   /// it is right in the end.
   static func presence(_ evidence: ChatEvidence) -> [Breach] {
     let model = evidence.membership
-    for socket in evidence.sockets {
+    for socket in evidence.listeners {
       var last: [Int64: Bool] = [:]
       for (_, user, isOnline) in socket.presence {
         if last[user] == isOnline, !model.hasChanges(.between(user, socket.user)) {

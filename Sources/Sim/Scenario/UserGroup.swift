@@ -70,6 +70,8 @@ public struct UserGroup: Sendable {
   var slowPause: Duration = .milliseconds(20)
   /// Chance of a rude step on a socket.
   var rude = 0.0
+  /// Chance that a device asks for the recovery of its socket.
+  var recover = 0.0
 
   /// The nodes of the User Service, over which the users spread their requests.
   var usersNodes = [Scenario.usersNode]

@@ -6,7 +6,7 @@ extension UserGroup {
   /// The other keys of each role.
   private static let keys: [Role: [String]] = [
     .account: ["bursts", "sharedNames", "mixesNames", "foreignNames", "sharedSessions", "cutOff", "slow", "slowPause"],
-    .chat: ["bursts", "devices", "contacts", "transports", "rude"],
+    .chat: ["bursts", "devices", "contacts", "transports", "rude", "recover"],
     .user: ["bursts", "transports", "rude"],
     .customer: ["bursts", "users"],
     .attacker: ["bursts"],
@@ -33,6 +33,7 @@ extension UserGroup {
     value.read("slow", into: &slow) { try $0.chance() }
     value.read("slowPause", into: &slowPause) { try $0.duration(Bounds.pause) }
     value.read("rude", into: &rude) { try $0.chance() }
+    value.read("recover", into: &recover) { try $0.chance() }
     value.read("batch", into: &batch) { try $0.int(Bounds.each) }
     value.read("workTime", into: &workTime) { try $0.duration(Bounds.pause) }
     value.read("failing", into: &failing) { try $0.chance() }

@@ -25,6 +25,8 @@ public struct ScenarioDraw {
   let bursts: ChoiceStream
   /// The same for the retention of what has ended.
   let retentions: ChoiceStream
+  /// The same for sockets that are recovered.
+  let recoveries: ChoiceStream
   private let planted: [String]
 
   /// Makes a generator for a seed. Each scenario plants the bugs `planted`.
@@ -42,6 +44,7 @@ public struct ScenarioDraw {
     limits = choices.stream("draw/limits")
     bursts = choices.stream("draw/bursts")
     retentions = choices.stream("draw/retention")
+    recoveries = choices.stream("draw/recoveries")
   }
 
   // MARK: Whole scenarios
@@ -131,7 +134,7 @@ public struct ScenarioDraw {
       drawn.nodes = ["chat", "chat", "users"]
       drawn.members.append(.init("topology", ["chat": 1]))
       if stream.chance(0.1) { drawn.situation = .leavers }
-      drawn.people = .array(drawn.situation == .leavers ? Self.leavers : chatters())
+      drawn.people = .array((drawn.situation == .leavers ? Self.leavers : chatters()).map(recovering))
     case "calls":
       let (topology, nodes) = calledTopology()
       drawn.nodes = nodes

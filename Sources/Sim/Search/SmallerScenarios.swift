@@ -140,7 +140,8 @@ extension JSONValue {
       found += [1, batch / 2].map { people.setting("batch", .int($0)) }
     }
     if let time = people["workTime"], time != "1ms" { found.append(people.setting("workTime", "1ms")) }
-    for name in ["slow", "cutOff", "sharedSessions", "sharedNames", "failing", "rude"] where people[name] != nil {
+    for name in ["slow", "cutOff", "sharedSessions", "sharedNames", "failing", "rude", "recover"]
+    where people[name] != nil {
       found.append(people.removing(name))
     }
     if let bursts = people["bursts"] {

@@ -12,12 +12,18 @@ final class ChatDevice: SocketOwner {
       connected: RudeStep.whileConnected, closing: [.leaveTwice]),
     history: account.history, rendezvous: account.directory.rendezvous, environment)
 
+  /// The record of the last connection.
+  private var last: Int?
+
   private var history: ChatHistory { account.history }
   private var tally: Tally { account.user.tally }
 
   init(_ account: ChatAccount, _ environment: Environment) {
     self.account = account
     self.environment = environment
+    let chance = account.user.behavior.recover
+    // Without such devices nothing is drawn.
+    if chance > 0 { socket.recovers = account.user.stream.chance(chance) }
   }
 
   var isConnected: Bool { socket.isConnected }
@@ -33,8 +39,12 @@ final class ChatDevice: SocketOwner {
     history.sockets.append(
       ChatSocketRecord(
         person: account.user.name, user: attempt.user, session: attempt.session, begunAt: attempt.begunAt,
-        connected: history.next(), connectedAt: history.time))
-    return .stays(record: history.sockets.count - 1)
+        connected: history.next(), connectedAt: history.time, asksForRecovery: socket.recovers,
+        resumes: socket.isRecovered ? last : nil))
+    if socket.isRecovered { tally.count(.recoveries) }
+    let record = history.sockets.count - 1
+    last = record
+    return .stays(record: record)
   }
 
   func socketReceived(_ event: String, _ data: JSONValue, record: Int?) {
@@ -52,6 +62,11 @@ final class ChatDevice: SocketOwner {
       history.sockets[record].typing.append((history.next(), data["sender_id"]?.int ?? 0))
     default: break
     }
+  }
+
+  func socketReceived(_ event: String, offset: String?, record: Int) {
+    guard socket.recovers || offset != nil else { return }
+    history.sockets[record].offsets.append((history.time, event, offset))
   }
 
   func socketRefused(_ message: String?, _ attempt: ReconnectingSocket.Attempt) {

@@ -101,7 +101,13 @@ struct ChatSocketRecord {
   /// When the CONNECT packet was answered.
   let connected: Int
   let connectedAt: Int64
+  /// Whether its device asks for recovery.
+  var asksForRecovery = false
+  /// The record of the connection that it goes on from; nil for a new socket.
+  var resumes: Int?
   var ended: Int?
+  /// The events with their offsets. A device that asks for none notes only what it gets.
+  var offsets: [(time: Int64, event: String, offset: String?)] = []
   var heard: [(position: Int, time: Int64, fact: MessageFact)] = []
   /// The users whose `typing` it received.
   var typing: [(position: Int, sender: Int64)] = []

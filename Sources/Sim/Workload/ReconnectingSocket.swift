@@ -12,6 +12,12 @@ protocol SocketOwner: AnyObject {
   /// The server refused the connection with a message, or closed it (nil).
   func socketRefused(_ message: String?, _ attempt: ReconnectingSocket.Attempt)
   func socketEnded(record: Int)
+  /// An event arrived with an offset, or without one.
+  func socketReceived(_ event: String, offset: String?, record: Int)
+}
+
+extension SocketOwner {
+  func socketReceived(_ event: String, offset: String?, record: Int) {}
 }
 
 /// A socket of a simulated user, which connects again whenever it ends.
@@ -50,6 +56,12 @@ final class ReconnectingSocket {
 
   /// The session to connect with; nil while there is none.
   var session: String?
+  /// Whether the socket asks for its recovery. Then it keeps the `pid` of its last connection and
+  /// the offset of the last event, as the client of Socket.IO does.
+  var recovers = false
+  private var recovery: (id: String?, offset: String?) = (nil, nil)
+  /// Whether the current connection goes on where the one before it ended.
+  private(set) var isRecovered = false
   /// Whether the socket is to connect.
   var isWanted = true
   /// Whether the next connection follows without a pause.
@@ -146,18 +158,28 @@ final class ReconnectingSocket {
     self.client = nil
   }
 
-  private func authentication(_ session: String) -> JSONValue { ["sessionID": .string(session)] }
+  private func authentication(_ session: String) -> JSONValue {
+    var members = [JSONValue.Member("sessionID", .string(session))]
+    if recovers { members.append(.init("recover", true)) }
+    if let id = recovery.id {
+      members.append(.init("pid", .string(id)))
+      if let offset = recovery.offset { members.append(.init("offset", .string(offset))) }
+    }
+    return .object(members)
+  }
 
   /// Handles an event; false ends the connection.
   private func handle(_ event: SocketIOClient.Event, _ attempt: Attempt) async throws -> Bool {
     switch event {
-    case .connected:
+    case .connected(_, _, let id):
       user.log.connected(logged)
+      isRecovered = id != nil && id == recovery.id
       switch await owner.socketConnected(attempt) {
       case .ignored: break
       case .ends: return false
       case .stays(let record):
         self.record = record
+        recovery.id = id
         if let step = rudeStep(from: settings.connected) { await take(step, attempt.session) }
       }
     case .refused(_, RudeStep.refusal): break
@@ -172,6 +194,9 @@ final class ReconnectingSocket {
     case .event(_, let name, let payload):
       user.log.received(logged, name, payload.arguments.first ?? .null)
       owner.socketReceived(name, payload.arguments.first ?? .null, record: record)
+      let offset = payload.arguments.count > 1 ? payload.arguments.last?.string : nil
+      if let record { owner.socketReceived(name, offset: offset, record: record) }
+      if record != nil, let offset { recovery.offset = offset }
     }
     return true
   }

@@ -4,7 +4,8 @@ import Environment
 public actor SocketIOClient {
   /// A packet that arrived.
   public enum Event: Sendable {
-    case connected(namespace: String, id: String)
+    /// The answer to CONNECT. `recovery` is its `pid`, if the client asked for recovery.
+    case connected(namespace: String, id: String, recovery: String?)
     /// A CONNECT_ERROR.
     case refused(namespace: String, message: String)
     case event(namespace: String, name: String, SocketPayload)
@@ -91,7 +92,9 @@ public actor SocketIOClient {
   private static func event(_ packet: SocketIOPacket, _ attachments: [[UInt8]]) -> Event? {
     let namespace = packet.namespace
     switch packet.kind {
-    case .connect: return .connected(namespace: namespace, id: packet.data?["sid"]?.string ?? "")
+    case .connect:
+      return .connected(
+        namespace: namespace, id: packet.data?["sid"]?.string ?? "", recovery: packet.data?["pid"]?.string)
     case .connectError: return .refused(namespace: namespace, message: packet.data?["message"]?.string ?? "")
     case .disconnect: return .disconnected(namespace: namespace)
     case .event, .binaryEvent:

@@ -133,7 +133,7 @@ struct SocketIOTests {
         throw Unexpected(what: "not refused")
       }
       try await client.join("/")
-      guard case .connected("/", let id) = try await client.receive(), !id.isEmpty else {
+      guard case .connected("/", let id, _) = try await client.receive(), !id.isEmpty else {
         throw Unexpected(what: "not connected")
       }
       let number = try await client.emit("m", SocketPayload(["x"]), acknowledged: true)

@@ -173,7 +173,7 @@ final class CallingSockets {
   private func hear(_ event: SocketIOClient.Event, on socket: CallSocket) {
     let log = caller.user.log
     switch event {
-    case .connected(let namespace, _):
+    case .connected(let namespace, _, _):
       socket.namespaces.append(namespace)
       note(socket, namespace)
       log.connected(socket.logs[namespace]!)
