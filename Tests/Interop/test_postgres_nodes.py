@@ -10,6 +10,7 @@ import unittest
 import harness
 from harness import Client
 from postgres import Postgres
+from recovering import RecoveringSocket
 from test_chat import Person, befriend
 from test_sessions import Customer, User, until
 
@@ -260,6 +261,44 @@ class TwoNodes(unittest.TestCase):
         self.assertEqual([content for content in sent if content not in set(stored)], [])
         self.assertEqual(len(stored), len(set(stored)))
         self.assertTrue(set(stored) <= set(sent) | set(failed))
+
+    def test_a_client_is_recovered_at_the_other_node(self):
+        ada, ben = self.person(0), self.person(1, connect=False)
+        befriend(ada, ben)
+        socket = RecoveringSocket(ben.session)
+        socket.connect(self.port(1))
+        ada.send(ben.id, "1")
+        self.assertEqual(socket.contents(1), ["1"])
+        for number, node in enumerate((0, 1, 0)):
+            socket.cut()
+            ada.send(ben.id, f"{number} missed")
+            socket.connect(self.port(node))
+            self.assertTrue(socket.recovered)
+            ada.send(ben.id, f"{number} live")
+            self.assertEqual(socket.contents(2), [f"{number} missed", f"{number} live"])
+        # The node that has the socket dies.
+        socket.cut()
+        socket.connect(self.port(1))
+        self.assertTrue(socket.recovered)
+        ada.send(ben.id, "before")
+        self.assertEqual(socket.contents(1), ["before"])
+        self.nodes[1].kill()
+        ada.send(ben.id, "meanwhile")
+        # Its row is open until the other node has noticed.
+        for pause in (0, GONE):
+            time.sleep(pause)
+            socket.connect(self.port(0))
+            self.assertTrue(socket.recovered)
+            ada.send(ben.id, f"after {pause}")
+            expected = ["meanwhile", f"after {pause}"] if pause == 0 else [f"after {pause}"]
+            self.assertEqual(socket.contents(len(expected)), expected)
+            socket.cut()
+        self.assertTrue(socket.recovered)
+        postgres.sql("UPDATE recoveries SET closed_at = 1")
+        socket.connect(self.port(0))
+        self.assertFalse(socket.recovered)
+        socket.close()
+        self.nodes[1].start()
 
     def test_nodes_with_the_broker_in_the_same_process_are_refused(self):
         node = harness.Server("--node", "c", "--database", postgres.url(), services=("users", "chat", "broker"))

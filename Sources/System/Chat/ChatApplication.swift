@@ -8,10 +8,12 @@ final class ChatApplication: SocketApplication {
   let contacts: Contacts
   let messages: Messages
   let userServer: UserServer
+  let fanOut: FanOut
+  let recoveries: Recoveries
 
   init(
     sockets: SocketIOServer<ChatApplication>, presence: Presence, directory: SessionDirectory, contacts: Contacts,
-    messages: Messages, userServer: UserServer
+    messages: Messages, userServer: UserServer, fanOut: FanOut, recoveries: Recoveries
   ) {
     self.sockets = sockets
     self.presence = presence
@@ -19,6 +21,8 @@ final class ChatApplication: SocketApplication {
     self.contacts = contacts
     self.messages = messages
     self.userServer = userServer
+    self.fanOut = fanOut
+    self.recoveries = recoveries
   }
 
   // MARK: Sockets
@@ -28,11 +32,36 @@ final class ChatApplication: SocketApplication {
     guard let text else { return .refused("sessionID: missing") }
     guard let session = ChatSessionID(text) else { return .refused(ChatRefusal.noSuchSession.message) }
     do {
-      let user = try await presence.admit(socket, session: session, token: auth["token"]?.string)
-      let book = directory.book
-      return .accepted(rooms: [ChatPayload.room(user.number)], objection: { book.objection(to: session)?.message })
+      let request = socket.namespace == "/" ? RecoveryRequest(auth) : nil
+      let (user, recoverable) = try await presence.admit(
+        socket, session: session, token: auth["token"]?.string, recovery: request)
+      let (book, room) = (directory.book, ChatPayload.room(user.number))
+      return .accepted(
+        rooms: [room], recovery: try await recovery(of: socket, recoverable, room),
+        objection: { book.objection(to: session)?.message })
     } catch {
       return .refused(Self.message(for: error))
+    }
+  }
+
+  /// Prepares what a socket's client has missed. If that cannot be sent again, the client is new.
+  private func recovery(
+    of socket: SocketID, _ recoverable: RecoverableSocket?, _ room: String
+  ) async throws -> SocketRecovery? {
+    guard var recoverable else { return nil }
+    do {
+      if recoverable.isRecovered, try await !recoveries.canReplay(room, after: recoverable.offset) {
+        recoverable = try await presence.renewRecovery(of: socket)
+      }
+    } catch {
+      // It is admitted, and does not connect.
+      await presence.disconnected(socket)
+      throw error
+    }
+    let history = await fanOut.beginHistory()
+    let offset = recoverable.isRecovered ? recoverable.offset : nil
+    return SocketRecovery(id: recoverable.id, socketID: recoverable.socketID) {
+      offset.map { history.missed(in: room, after: $0) } ?? MissedEvents.none
     }
   }
 

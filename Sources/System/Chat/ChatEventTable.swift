@@ -1,7 +1,13 @@
 /// The Socket.IO events of the Chat Service.
 enum ChatEventTable {
   /// All events. `ChatApplication` checks the events of clients against their rows.
-  static let table = MessageTable(.socketIO, fromClients + toClients)
+  static let table = MessageTable(.socketIO, fromClients + toClients, notes: ["/": recovery])
+
+  private static let recovery =
+    "With \"recover\": true in the auth payload of CONNECT, the connection state recovery of Socket.IO 4.6: the answer"
+    + " has a pid, and each stored event a last argument, its offset. A client that shows both in the auth payload"
+    + " within 2 minutes, at any node, gets the same pid, what it missed, in order, and then the other events. Any"
+    + " other client gets a new pid."
 
   private static let sessionID = Schema.Field(
     "sessionID", .string(.init(maximumBytes: 255)), "a session of the socket's user")

@@ -38,13 +38,13 @@ public struct ChatService: HTTPBackend {
       environment, path: Self.database.path, migrations: Self.database.migrations, options: databaseOptions,
       observer: metrics.databaseObserver)
     let life = Hex.encode(environment.entropy.bytes(16))
-    let isShared = database.isShared
+    let (isShared, now) = (database.isShared, environment.clock.wallTime)
     let (position, lastRemoval) = try await database.transaction { connection in
       let tables = ChatTables(connection)
       if isShared {
         try await tables.nodes.join(life, name: environment.node)
       } else {
-        try await tables.sockets.removeAll(exceptOf: life)
+        try await PresenceTransactions(tables: tables).removeAll(exceptOf: life, at: now)
       }
       return (try await tables.publications.lastPosition(), try await tables.users.lastRemoval())
     }
@@ -71,7 +71,8 @@ public struct ChatService: HTTPBackend {
     let application = ChatApplication(
       sockets: sockets, presence: presence, directory: directory, contacts: endpoints.contacts,
       messages: endpoints.messages,
-      userServer: UserServer(environment: environment, userManager: userManager))
+      userServer: UserServer(environment: environment, userManager: userManager), fanOut: fanOut,
+      recoveries: Recoveries(environment, fanOut))
     let retention = options.retention.interval.map {
       MessageRetention(
         environment, database, fanOut, options.retention, interval: $0, isOneOfSeveral: options.isOneOfSeveral)

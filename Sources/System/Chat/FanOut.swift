@@ -33,6 +33,11 @@ actor FanOut {
   /// Whether other nodes may have committed since the last read for them began.
   private var hasNews = false
   private var isClosed = false
+  /// What was emitted lately, for clients that recover.
+  private let history: EventHistory
+  private var marks = PositionMarks()
+  /// The publications up to here are removed.
+  private var removed = Position(0)
   /// Called when publications were removed before this node has read them.
   private var onLoss: @Sendable () async -> Void = {}
 
@@ -48,6 +53,7 @@ actor FanOut {
     self.sockets = sockets
     self.planted = planted
     emitted = position
+    history = EventHistory(environment.clock)
     serialExecutor = environment.executor.forActor("fan-out")
   }
 
@@ -63,6 +69,7 @@ actor FanOut {
   /// Goes on after `position`: no socket is there that the earlier publications are for.
   func skip(to position: Position) async {
     guard position > emitted else { return }
+    history.end()
     emitted = position
     waiting = waiting.filter { $0.key > position }
     await emitReady()
@@ -119,9 +126,13 @@ actor FanOut {
     while waiting[emitted.next] != nil {
       var batch: [RoomEvent] = []
       while let events = waiting.removeValue(forKey: emitted.next) {
-        batch += events
         emitted = emitted.next
+        for (part, var event) in events.enumerated() {
+          event.offset = EventOffset(position: emitted.value, part: Int64(part))
+          batch.append(event)
+        }
       }
+      history.append(batch, through: emitted)
       await sockets.emit(batch)
     }
   }
@@ -152,16 +163,22 @@ actor FanOut {
     return try await database.transaction { try await body(ChatTables($0)) }
   }
 
+  private func readStored(
+    after position: Position, through last: Position
+  ) async throws -> (messages: [StoredMessage], others: [PublishedAt]) {
+    try await read { tables in
+      (
+        try await MessageTransactions(tables: tables).stored(after: position, through: last),
+        try await tables.publications.stored(after: position, through: last)
+      )
+    }
+  }
+
   /// Reads the missing positions after `after` up to `last`, all of which are committed, from the
   /// database.
   private func fill(after: Position, through last: Position) async -> Filling {
     do {
-      let (messages, others) = try await read { tables in
-        (
-          try await MessageTransactions(tables: tables).stored(after: after, through: last),
-          try await tables.publications.stored(after: after, through: last)
-        )
-      }
+      let (messages, others) = try await readStored(after: after, through: last)
       // A position that was emitted meanwhile would wait for ever.
       for stored in messages where isMissing(stored.message.id.position) {
         waiting[stored.message.id.position] = [ChatPayload.newMessage(stored)]
@@ -194,8 +211,10 @@ actor FanOut {
         guard !isClosed else { return }
         if database.isShared {
           await catchUp()
+          await removeOld()
           continue
         }
+        await removeOld()
         let last = try await read { try await $0.publications.lastPosition() }
         // The latest publications may be on their way here.
         try await environment.clock.sleep(for: Self.patience)
@@ -208,6 +227,54 @@ actor FanOut {
         continue
       } catch {
         return
+      }
+    }
+  }
+
+  // MARK: Recovery
+
+  /// Begins the history, if there is none yet, and returns it.
+  func beginHistory() -> EventHistory {
+    history.begin(after: emitted)
+    return history
+  }
+
+  /// The stored events at the positions in `(position, last]`, in order, and the times of the first
+  /// and the last message among them.
+  func stored(
+    after position: Position, through last: Position
+  ) async throws -> (events: [RoomEvent], oldest: Timestamp?, newest: Timestamp?) {
+    let (messages, others) = try await readStored(after: position, through: last)
+    var events = messages.map { stored in
+      var event = ChatPayload.newMessage(stored)
+      event.offset = EventOffset(position: stored.message.id.value, part: 0)
+      return event
+    }
+    for other in others {
+      for (part, publication) in other.publications.enumerated() {
+        var event = publication.roomEvent
+        event.offset = EventOffset(position: other.position.value, part: Int64(part))
+        events.append(event)
+      }
+    }
+    let times = messages.compactMap { Timestamp(rfc3339: $0.message.timestamp) }
+    return (events.sorted { $0.offset! < $1.offset! }, times.first, times.last)
+  }
+
+  /// Removes publications that nobody can miss: at least `PublicationsTable.kept` positions old,
+  /// and emitted at least `EventLog.span` ago.
+  private func removeOld() async {
+    marks.note(emitted, at: environment.clock.now)
+    guard let old = marks.old else { return }
+    let last = min(old, emitted.advanced(by: -PublicationsTable.kept))
+    while last > removed, !isClosed {
+      do {
+        let isDone = try await database.transaction {
+          try await ChatTables($0).publications.removeSome(through: last)
+        }
+        if isDone { removed = last }
+      } catch {
+        return environment.log.info("publications-stay", ["error": .string("\(error)")])
       }
     }
   }

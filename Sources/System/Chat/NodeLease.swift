@@ -166,8 +166,9 @@ actor NodeLease {
   /// Removes the sockets of a dead node, and tells who is gone.
   private func removeSockets(of life: String) async throws {
     while !isClosed {
+      let now = environment.clock.wallTime
       let (isDone, news) = try await database.transaction { session in
-        try await PresenceTransactions(tables: ChatTables(session)).removeSome(of: life)
+        try await PresenceTransactions(tables: ChatTables(session)).removeSome(of: life, at: now)
       }
       if let news { await actions.publish(news) }
       if isDone { return await actions.tellDepartures() }

@@ -11,6 +11,8 @@ actor Presence {
   struct Member: Sendable {
     let user: ChatUser
     let session: ChatSessionID
+    /// What its client shows, if it wants to be recovered.
+    var recovery: RecoveryRequest?
   }
 
   private static let retryInterval: Duration = .milliseconds(250)
@@ -78,20 +80,19 @@ actor Presence {
 
   /// Admits a socket on a session. `disconnected` must be called once for each admitted socket.
   /// - Throws: `ChatRefusal`, `DatabaseError`.
-  func admit(_ socket: SocketID, session: ChatSessionID, token: String?) async throws -> ChatUser {
+  func admit(
+    _ socket: SocketID, session: ChatSessionID, token: String?, recovery: RecoveryRequest? = nil
+  ) async throws -> (user: ChatUser, recoverable: RecoverableSocket?) {
     var user = try await directory.user(of: session, token: token)
     // A session that has left the cache has not always ended. The question is asked again.
     while await !directory.attach(socket, to: session) {
       user = try await directory.user(of: session, token: token)
     }
     do {
-      let member = Member(user: user, session: session)
-      if socket.namespace == UserServer.namespace {
-        try await openAvailable(socket, member)
-      } else {
-        try await openOnline(socket, member)
-      }
-      return user
+      let member = Member(user: user, session: session, recovery: recovery)
+      if socket.namespace != UserServer.namespace { return (user, try await openOnline(socket, member)) }
+      try await openAvailable(socket, member)
+      return (user, nil)
     } catch {
       await directory.detach(socket, from: session)
       throw error
@@ -99,13 +100,35 @@ actor Presence {
   }
 
   /// Stores a socket in `/` and tells the user's friends when it is the first.
-  private func openOnline(_ socket: SocketID, _ member: Member) async throws {
+  private func openOnline(_ socket: SocketID, _ member: Member) async throws -> RecoverableSocket? {
     let user = member.user
-    let news = try await store(socket, member) { tables, isFirst -> PublishedAt? in
-      isFirst ? try await Self.publish(user, isOnline: true, in: tables) : nil
+    let recovery = member.recovery.map { (request: $0, new: newRecoveryID(), now: environment.clock.wallTime) }
+    // Whatever the socket receives is emitted after this.
+    let since = recovery == nil ? Position(0) : await fanOut.lastEmitted
+    let (recoverable, news) = try await store(socket, member) {
+      tables, isFirst -> (RecoverableSocket?, PublishedAt?) in
+      var recoverable: RecoverableSocket?
+      if let recovery {
+        recoverable = try await tables.recoveries.open(
+          recovery.request, for: socket, of: user.number, new: recovery.new, since: since,
+          last: try await tables.publications.lastPosition(), at: recovery.now)
+      }
+      return (recoverable, isFirst ? try await Self.publish(user, isOnline: true, in: tables) : nil)
     }
     members[socket] = member
     if let news { await fanOut.publish(news) }
+    return recoverable
+  }
+
+  /// A `pid`: whoever knows it and has a session of the same user gets what its client missed.
+  private func newRecoveryID() -> String { Hex.encode(environment.entropy.bytes(16)) }
+
+  /// Gives a socket whose client cannot get what it missed a new `pid`.
+  func renewRecovery(of socket: SocketID) async throws -> RecoverableSocket {
+    let (new, since) = (newRecoveryID(), await fanOut.lastEmitted)
+    return try await database.transaction { connection in
+      try await ChatTables(connection).recoveries.replace(socket, new: new, since: since)
+    }
   }
 
   /// Stores a socket in `/users` and tells the User Manager.
@@ -168,7 +191,7 @@ actor Presence {
     defer { isRemoving = false }
     while let (socket, member) = closed.first {
       do {
-        try await removeRow(socket, member.user)
+        try await removeRow(socket, member)
         _ = closed.popFirst()
         rowsRemoved.open()
       } catch DatabaseError.closed {
@@ -182,11 +205,14 @@ actor Presence {
     }
   }
 
-  private func removeRow(_ socket: SocketID, _ user: ChatUser) async throws {
+  private func removeRow(_ socket: SocketID, _ member: Member) async throws {
+    let user = member.user
+    let closedAt = member.recovery == nil ? nil : environment.clock.wallTime
     let isAlwaysLast = planted(.presenceByLastEvent)
     let isUserServer = socket.namespace == UserServer.namespace
     let news = try await database.transaction { connection -> PublishedAt? in
       let tables = ChatTables(connection)
+      if let closedAt { try await tables.recoveries.close(socket, at: closedAt) }
       let isLast = try await tables.sockets.remove(socket, of: user.number)
       guard isLast || isAlwaysLast else { return nil }
       if !isUserServer { return try await Self.publish(user, isOnline: false, in: tables) }

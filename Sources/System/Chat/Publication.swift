@@ -11,8 +11,11 @@ struct Publication: Sendable {
   }
 
   var roomEvent: RoomEvent {
-    RoomEvent(
+    var event = RoomEvent(
       event, payload, rooms: recipients.map(ChatPayload.room), namespace: ChatEventTable.namespace(ofPublished: event))
+    // Sockets in `/` alone are recovered, and nobody is typing any more when it is received later.
+    event.isKept = event.namespace == "/" && self.event != ChatEventTable.typing.name
+    return event
   }
 }
 

@@ -41,7 +41,9 @@ struct AsyncAPIDocument {
     var members: [JSONValue.Member] = [.init("address", .string(address))]
     switch table.transport {
     case .socketIO:
-      members.append(.init("description", "A Socket.IO namespace (protocol 5, Engine.IO 4, at /socket.io/)"))
+      let note = table.notes[address].map { ". " + $0 } ?? ""
+      members.append(
+        .init("description", .string("A Socket.IO namespace (protocol 5, Engine.IO 4, at /socket.io/)" + note)))
     case .queues(let exchanges):
       let exchange = exchanges[address].map { "Its exchange is \($0), its routing key its name." } ?? ""
       members.append(.init("description", .string("A durable AMQP 0-9-1 queue. \(exchange)")))

@@ -62,7 +62,9 @@ struct DocumentationPage {
   private func sections(_ table: MessageTable) -> String {
     let heading =
       switch table.transport {
-      case .socketIO: "<h2>Socket.IO events</h2><p>Socket.IO protocol 5, Engine.IO 4, at /socket.io/.</p>"
+      case .socketIO:
+        "<h2>Socket.IO events</h2><p>Socket.IO protocol 5, Engine.IO 4, at /socket.io/.</p>"
+          + table.notes.sorted { $0.key < $1.key }.map { "<p>\(HTML.escape("\($0.key): \($0.value)"))</p>" }.joined()
       case .queues: "<h2>Queue messages</h2><p>AMQP 0-9-1; a body is JSON with TYPE and DATA.</p>"
       }
     return heading + table.rows.map { section($0, in: table) }.joined()

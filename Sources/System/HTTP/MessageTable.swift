@@ -48,11 +48,14 @@ public struct MessageTable: Sendable {
 
   package let transport: Transport
   package let rows: [MessageRow]
+  /// What a client has to know about a channel, by its address.
+  let notes: [String: String]
 
   /// Makes a table.
-  public init(_ transport: Transport, _ rows: [MessageRow]) {
+  public init(_ transport: Transport, _ rows: [MessageRow], notes: [String: String] = [:]) {
     self.transport = transport
     self.rows = rows
+    self.notes = notes
   }
 
   /// The row of a message that the service receives, or nil for an unknown message.

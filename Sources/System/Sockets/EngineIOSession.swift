@@ -18,6 +18,19 @@ final class EncodedMessage: Sendable {
     start = frame.count - bytes.count
   }
 
+  /// An event with its offset as one more argument.
+  init(_ event: EncodedMessage, offset: EventOffset) {
+    var bytes: [UInt8] = []
+    bytes.reserveCapacity(event.packet.count + 40)
+    bytes += event.packet.dropLast()
+    bytes += ",\"\(offset.text)\"]".utf8
+    var frame: [UInt8] = []
+    frame.reserveCapacity(bytes.count + 10)
+    WebSocketFrame.write(.text, bytes, to: &frame)
+    self.frame = frame
+    start = frame.count - bytes.count
+  }
+
   /// The Engine.IO packet.
   var packet: ArraySlice<UInt8> { frame[start...] }
 }

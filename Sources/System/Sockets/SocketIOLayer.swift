@@ -13,57 +13,6 @@ final class SocketIOLayer<Application: SocketApplication>: EngineIOLayer {
   /// The answer to a second CONNECT for a namespace.
   static var isConnectedAlready: String { "the namespace is already connected" }
 
-  private struct Member {
-    let socket: SocketID
-    let rooms: [String]
-    /// The position of the socket in its rooms.
-    let number: Int64
-  }
-
-  /// A step that waits, and the size of its input in bytes.
-  private struct Waiting {
-    let step: Step
-    let size: Int
-  }
-
-  /// A binary packet with missing attachments.
-  private struct Partial {
-    let header: SocketIOHeader
-    var attachments: [[UInt8]] = []
-    var missing: Int
-    /// Whether a socket receives it. The attachments of other packets are counted and dropped.
-    let isHeard: Bool
-    var size: Int
-  }
-
-  /// Used on the engine's actor only.
-  private final class Client: @unchecked Sendable {
-    let session: EngineIOSession
-    let application: Application
-    /// The connected sockets, by namespace.
-    var sockets: [String: Member] = [:]
-    /// The sockets that wait for admission, by namespace. A namespace is never in both tables.
-    var connecting: [String: SocketID] = [:]
-    var partial: Partial?
-    /// Steps that wait for the running one.
-    var steps = FIFO<Waiting>()
-    var isWorking = false
-    /// The size of the running step's input.
-    var runningSize = 0
-    /// Ends the session if no socket connects in time.
-    var timeout: Task<Void, Never>?
-
-    init(_ session: EngineIOSession, _ application: Application) {
-      self.session = session
-      self.application = application
-    }
-
-    func endTimeout() {
-      timeout?.cancel()
-      timeout = nil
-    }
-  }
-
   private let environment: Environment
   private let namespaces: [String]
   private let planted: PlantedBugs
@@ -201,8 +150,8 @@ final class SocketIOLayer<Application: SocketApplication>: EngineIOLayer {
       }
       switch await application.admit(socket, query: query, auth: auth) {
       case .refused(let message): engine.layer.refuse(socket, message, on: engine)
-      case .accepted(let rooms, let objection):
-        if engine.layer.accept(socket, rooms: rooms, unless: objection, on: engine) {
+      case .accepted(let rooms, let recovery, let objection):
+        if engine.layer.accept(socket, rooms: rooms, recovery, unless: objection, on: engine) {
           await application.connected(socket, auth: auth)
         } else {
           await application.disconnected(socket, reason: "the connection was refused")
@@ -296,8 +245,8 @@ final class SocketIOLayer<Application: SocketApplication>: EngineIOLayer {
   /// Connects a socket and tells its client. Returns false if the client is gone or has cancelled,
   /// or if there is an objection.
   private func accept(
-    _ socket: SocketID, rooms names: [String], unless objection: @Sendable () -> String?,
-    on engine: isolated Engine
+    _ socket: SocketID, rooms names: [String], _ recovery: SocketRecovery?,
+    unless objection: @Sendable () -> String?, on engine: isolated Engine
   ) -> Bool {
     guard isConnecting(socket), let client = clients[socket.session] else { return false }
     if let message = objection() {
@@ -308,20 +257,45 @@ final class SocketIOLayer<Application: SocketApplication>: EngineIOLayer {
       refuse(socket, "the service is too busy", on: engine)
       return false
     }
+    let missed = recovery?.missed()
+    if recovery != nil, missed == nil {
+      engine.end(client.session, reason: "the missed events are gone")
+      return false
+    }
     client.endTimeout()
     client.connecting[socket.namespace] = nil
     lastNumber += 1
-    client.sockets[socket.namespace] = Member(socket: socket, rooms: names, number: lastNumber)
+    client.sockets[socket.namespace] = Member(
+      socket: socket, rooms: names, number: lastNumber, hearsAfter: missed?.through)
     rooms.join(client, lastNumber, names, in: socket.namespace)
-    send(
-      SocketIOPacket(.connect, namespace: socket.namespace, data: ["sid": .string(socket.id)]), [], client, on: engine)
+    var answer = [JSONValue.Member("sid", .string(recovery?.socketID ?? socket.id))]
+    if let recovery {
+      client.hearsOffsets = true
+      answer.append(.init("pid", .string(recovery.id)))
+    }
+    send(SocketIOPacket(.connect, namespace: socket.namespace, data: .object(answer)), [], client, on: engine)
+    for event in missed?.events ?? [] {
+      engine.send(.encoded(EncodedMessage(event.message, offset: event.offset!)), to: client.session)
+    }
     return true
   }
 
   func emit(_ event: RoomEvent, on engine: isolated Engine) {
+    // Encoded when the first socket wants it.
+    var withOffset: EncodedMessage?
     for name in event.rooms {
       for client in rooms.listeners(in: event.namespace, name) {
-        engine.send(.encoded(event.message), to: client.session)
+        guard client.hearsOffsets, let offset = event.offset,
+          let known = client.sockets[event.namespace]?.hearsAfter
+        else {
+          engine.send(.encoded(event.message), to: client.session)
+          continue
+        }
+        // It was among the missed events, or its client received it before.
+        guard offset > known else { continue }
+        let message = withOffset ?? EncodedMessage(event.message, offset: offset)
+        withOffset = message
+        engine.send(.encoded(message), to: client.session)
       }
     }
   }

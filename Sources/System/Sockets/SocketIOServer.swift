@@ -13,10 +13,42 @@ public struct SocketID: Hashable, Sendable {
 /// The answer of an application to a socket that asks to connect.
 public enum SocketAdmission: Sendable {
   /// The socket is admitted to these rooms. It receives all events for them from the moment its
-  /// client is told. At that moment, `objection` may still refuse it.
-  case accepted(rooms: [String], objection: @Sendable () -> String? = { nil })
+  /// client is told. At that moment, `objection` may still refuse it. With `recovery`, it receives
+  /// the events that its client has missed before.
+  case accepted(rooms: [String], recovery: SocketRecovery? = nil, objection: @Sendable () -> String? = { nil })
   /// The message of the CONNECT_ERROR.
   case refused(String)
+}
+
+/// The connection state recovery of Socket.IO 4.6: the client is told an id, and the offset of each
+/// event that has one. When it comes back with both, it receives what it has missed.
+public struct SocketRecovery: Sendable {
+  /// The id of the state (`pid`), a secret of the client.
+  let id: String
+  /// The id of the client's first socket, which it keeps.
+  let socketID: String
+  /// Returns what the client has missed so far. It is called in the step that connects the socket.
+  /// Nil if that cannot be sent again any more; then the client has to come again.
+  let missed: @Sendable () -> MissedEvents?
+}
+
+/// The events that a client has missed.
+public struct MissedEvents: Sendable {
+  /// The most events, and the most bytes of them: less than what may wait for a client.
+  static let maximum = 800
+  static let maximumBytes = 768 << 10
+  /// Nothing, for a new client.
+  static let none = MissedEvents([], through: .start)
+
+  /// In order; each has an offset.
+  let events: [RoomEvent]
+  /// All events up to this offset are among them, or known to the client.
+  let through: EventOffset
+
+  init(_ events: [RoomEvent], through offset: EventOffset) {
+    self.events = events
+    through = offset
+  }
 }
 
 /// The payload of an event, with its attachments: `{"_placeholder":true,"num":N}` stands for
@@ -68,6 +100,10 @@ public struct RoomEvent: Sendable {
   let rooms: [String]
   let namespace: String
   let message: EncodedMessage
+  /// The place among all events; nil for one that nobody receives later.
+  var offset: EventOffset?
+  /// Whether clients that missed it receive it later.
+  var isKept = true
 
   /// Encodes an event with one argument. A socket in several of the rooms receives it once for
   /// each.

@@ -20,6 +20,15 @@ struct CivilDate {
     month = shifted < 10 ? shifted + 3 : shifted - 9
     year = yearOfEra + era * 400 + (month <= 2 ? 1 : 0)
   }
+
+  /// Days from the epoch to a date, by `days_from_civil` of the same source.
+  static func days(year: Int64, month: Int64, day: Int64) -> Int64 {
+    let shifted = year - (month <= 2 ? 1 : 0)
+    let era = shifted / 400
+    let yearOfEra = shifted - era * 400
+    let dayOfYear = (153 * (month > 2 ? month - 3 : month + 9) + 2) / 5 + day - 1
+    return era * 146_097 + yearOfEra * 365 + yearOfEra / 4 - yearOfEra / 100 + dayOfYear - 719_468
+  }
 }
 
 extension Timestamp {
@@ -45,6 +54,17 @@ extension Timestamp {
       output.append(decimal: fraction, width: 6)
       output.append(UInt8(ascii: "Z"))
     }
+  }
+
+  /// Reads the form that `rfc3339` writes; nil for any other. A fraction of a second is dropped.
+  init?(rfc3339 text: String) {
+    let fields = text.utf8.prefix(20).split { !(UInt8(ascii: "0")...UInt8(ascii: "9") ~= $0) }
+    let numbers = fields.compactMap { Int64(String(Substring($0))) }
+    guard text.utf8.count >= 20, text.utf8.last == UInt8(ascii: "Z"), numbers.count == 6, numbers[0] < 10_000,
+      1...12 ~= numbers[1], 1...31 ~= numbers[2], numbers[3...].allSatisfy({ $0 < 60 })
+    else { return nil }
+    let days = CivilDate.days(year: numbers[0], month: numbers[1], day: numbers[2])
+    self.init(seconds: ((days * 24 + numbers[3]) * 60 + numbers[4]) * 60 + numbers[5])
   }
 
   /// `Sat, 21 Nov 2026 07:44:26 GMT` (RFC 9110 §5.6.7).

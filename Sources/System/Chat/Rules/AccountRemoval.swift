@@ -7,6 +7,7 @@ struct AccountRemoval {
   /// tell, as for an account that was removed before.
   func remove(_ account: AccountID) async throws -> PublishedAt? {
     guard let user = try await tables.users.remove(account) else { return nil }
+    try await tables.recoveries.removeAll(of: user.number)
     let publications = try await leaveContacts(user) + leaveGroups(user)
     return publications.isEmpty ? nil : try await tables.publications.publish(publications)
   }

@@ -1,3 +1,5 @@
+import Environment
+
 /// The rules of presence, within one transaction.
 struct PresenceTransactions {
   let tables: ChatTables
@@ -8,9 +10,27 @@ struct PresenceTransactions {
     return Publication(ChatEventTable.userStatus, ChatPayload.presence(user, isOnline: isOnline), to: friends)
   }
 
+  /// Removes the sockets of earlier lives of this node. Nobody is connected who could be told, but
+  /// clients that recover are told later that the users of these sockets were gone.
+  func removeAll(exceptOf life: String, at now: Timestamp) async throws(DatabaseError) {
+    let isTold = try await tables.recoveries.mayComeBack(at: now)
+    let gone = isTold ? try await tables.sockets.online(exceptOf: life) : []
+    try await tables.sockets.removeAll(exceptOf: life)
+    try await tables.recoveries.closeGone(at: now)
+    var publications: [Publication] = []
+    for user in gone {
+      let listed = ListedUser(number: user, username: try await tables.users.username(of: user))
+      publications.append(try await status(of: listed, isOnline: false))
+    }
+    if !publications.isEmpty { _ = try await tables.publications.publish(publications) }
+  }
+
   /// Removes some sockets of a dead node, and its row after the last one. Returns whether all are
   /// removed, and what the friends of those who are gone are told.
-  func removeSome(of life: String) async throws(DatabaseError) -> (isDone: Bool, news: PublishedAt?) {
+  func removeSome(
+    of life: String, at now: Timestamp
+  ) async throws(DatabaseError) -> (isDone: Bool, news: PublishedAt?) {
+    try await tables.recoveries.closeSome(of: life, limit: ChatNodesTable.page, at: now)
     let (count, last) = try await tables.sockets.removeSome(of: life, limit: ChatNodesTable.page)
     var publications: [Publication] = []
     for (user, namespace) in last {

@@ -91,6 +91,7 @@ enum ChatInvariants {
     ("memberships", "user_number", "chat_users", "user_number"),
     ("memberships", "group_id", "chat_groups", "group_id"),
     ("sockets", "user_number", "chat_users", "user_number"),
+    ("recoveries", "user_number", "chat_users", "user_number"),
     ("departures", "user_number", "chat_users", "user_number"),
     ("connections", "user_number", "chat_users", "user_number"),
     ("removed_users", "user_number", "chat_users", "user_number"),

@@ -37,6 +37,14 @@ enum ChatSchema {
           SQLColumn("namespace", .varchar(32)), SQLColumn("life", .varchar(64)),
         ], .index(SQLIndex("sockets_by_user", "user_number", "namespace"))),
       SQLTable(
+        "recoveries",
+        [
+          SQLColumn("pid", .varchar(64), .primaryKey), SQLColumn("user_number", .bigint),
+          SQLColumn("sid", .varchar(64)), SQLColumn("socket_id", .varchar(128)), SQLColumn("since_position", .bigint),
+          SQLColumn("closed_at", .bigint, .optional),
+        ], .index(SQLIndex("recoveries_by_user", "user_number")),
+        .index(SQLIndex("recoveries_by_socket", "socket_id")), .index(SQLIndex("recoveries_by_end", "closed_at"))),
+      SQLTable(
         "departures",
         [
           SQLColumn("departure_id", .identity), SQLColumn("user_number", .bigint), SQLColumn("connection", .bigint),
@@ -178,6 +186,34 @@ enum ChatSchema {
               )
               """))
         try await session.execute("CREATE INDEX passed_messages_by_position ON passed_messages (position)")
+      },
+      // The clients that want to be recovered.
+      Migrations.Step { session async throws(DatabaseError) in
+        try await session.execute(
+          SQLText(
+            sqlite: """
+              CREATE TABLE recoveries (
+                pid VARCHAR(64) PRIMARY KEY,
+                user_number BIGINT NOT NULL,
+                sid VARCHAR(64) NOT NULL,
+                socket_id VARCHAR(128) NOT NULL,
+                since_position BIGINT NOT NULL,
+                closed_at BIGINT
+              )
+              """,
+            postgreSQL: """
+              CREATE TABLE recoveries (
+                pid VARCHAR(64) COLLATE "C" PRIMARY KEY,
+                user_number BIGINT NOT NULL,
+                sid VARCHAR(64) COLLATE "C" NOT NULL,
+                socket_id VARCHAR(128) COLLATE "C" NOT NULL,
+                since_position BIGINT NOT NULL,
+                closed_at BIGINT
+              )
+              """))
+        try await session.execute("CREATE INDEX recoveries_by_user ON recoveries (user_number)")
+        try await session.execute("CREATE INDEX recoveries_by_socket ON recoveries (socket_id)")
+        try await session.execute("CREATE INDEX recoveries_by_end ON recoveries (closed_at)")
       },
     ])
 }

@@ -17,6 +17,7 @@ struct ChatTables {
   var removed: RemovedMessagesTable { RemovedMessagesTable(connection) }
   var publications: PublicationsTable { PublicationsTable(connection) }
   var sockets: SocketsTable { SocketsTable(connection) }
+  var recoveries: RecoveriesTable { RecoveriesTable(connection) }
   var departures: DeparturesTable { DeparturesTable(connection) }
   var nodes: ChatNodesTable { ChatNodesTable(connection) }
   var passed: PassedMessagesTable { PassedMessagesTable(connection) }

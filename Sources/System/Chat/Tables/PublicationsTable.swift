@@ -3,8 +3,10 @@ import Environment
 /// `publications`: the outbox. An event is stored in the transaction that causes it, so that a
 /// publication that is lost on its way can be read again. Messages are their own outbox.
 struct PublicationsTable {
-  /// Publications that are kept. `FanOut` is never this far behind.
+  /// Positions whose publications are kept in any case. `FanOut` is never this far behind.
   static let kept: Int64 = 10_000
+  /// Positions whose publications one transaction removes.
+  private static let page: Int64 = 2000
 
   private let connection: SQLSession
 
@@ -34,9 +36,18 @@ struct PublicationsTable {
         .int(position.value), .int(Int64(part)), .text(publication.event), .text(publication.payload.text),
         .text(publication.recipients.map { "\($0.value)" }.joined(separator: " ")))
     }
-    try await connection.execute(
-      "DELETE FROM publications WHERE position <= $1", .int(position.advanced(by: -Self.kept).value))
     return PublishedAt(position: position, publications: publications)
+  }
+
+  /// Removes the oldest publications up to `position`. Returns whether all are removed.
+  func removeSome(through position: Position) async throws(DatabaseError) -> Bool {
+    let oldest = try await connection.first("SELECT min(position) FROM publications WHERE position > 0") {
+      $0.isNull(0) ? Int64.max : $0.int(0)
+    }
+    guard let oldest, oldest <= position.value else { return true }
+    let end = min(position.value, oldest + Self.page)
+    try await connection.execute("DELETE FROM publications WHERE position <= $1", .int(end))
+    return end == position.value
   }
 
   /// The publications at the positions in `(position, last]`, in order.

@@ -35,6 +35,13 @@ struct SocketsTable {
     try await connection.execute("DELETE FROM sockets WHERE life <> $1", .text(life))
   }
 
+  /// The users with sockets in `/` of earlier lives of this node, in the order of their numbers.
+  func online(exceptOf life: String) async throws(DatabaseError) -> [UserNumber] {
+    try await connection.query(
+      "SELECT DISTINCT user_number FROM sockets WHERE life <> $1 AND namespace = '/' ORDER BY user_number", .text(life)
+    ) { UserNumber($0.int(0)) }
+  }
+
   /// Removes sockets of a life of a node, at most `limit`. Returns how many there were, and the
   /// users for whom one was the last in its namespace, in the order of their numbers.
   func removeSome(
@@ -61,7 +68,7 @@ struct SocketsTable {
     ) { _ in true } ?? false
   }
 
-  private static func key(_ socket: SocketID) -> String { socket.session + socket.namespace + socket.id }
+  static func key(_ socket: SocketID) -> String { socket.session + socket.namespace + socket.id }
 
   // MARK: Connections to the User Server
 

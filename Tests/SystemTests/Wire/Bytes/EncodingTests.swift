@@ -91,6 +91,20 @@ struct EncodingTests {
     let time = Timestamp(microseconds: microseconds)
     #expect(time.rfc3339 == rfc3339)
     #expect(String(decoding: time.httpDate, as: UTF8.self) == http)
+    if microseconds >= 0 { #expect(Timestamp(rfc3339: rfc3339) == Timestamp(seconds: time.seconds)) }
+  }
+
+  @Test(
+    "a time in another form is none",
+    arguments: ["", "t", "2026-11-28", "2026-13-01T00:00:00Z", "2026-11-28T00:00:60Z", "2026-11-28T00:00:00+01:00"])
+  func noTime(text: String) { #expect(Timestamp(rfc3339: text) == nil) }
+
+  @Test("every day is read as it is written")
+  func everyDay() {
+    for day in 0..<60_000 as Range<Int64> {
+      let time = Timestamp(seconds: day * 86_400 + day % 86_400)
+      #expect(Timestamp(rfc3339: time.rfc3339) == time)
+    }
   }
 
   @Test(
