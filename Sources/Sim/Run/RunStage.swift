@@ -132,10 +132,12 @@ struct RunStage {
   }
 
   /// The time in which services are not up yet. Over PostgreSQL the first start of one may fail,
-  /// since the server is not up itself, and its tables are created over the network.
+  /// since the server is not up itself, and its tables are created over the network. It lasts until
+  /// now while one has not served yet.
   var boot: ClosedRange<Int64> {
     let usual = ScenarioRunner.boot
-    return usual.lowerBound...max(usual.upperBound, services.compactMap(\.firstServed).max() ?? 0)
+    let now = world.scheduler.now
+    return usual.lowerBound...max(usual.upperBound, services.map { $0.firstServed ?? now }.max() ?? 0)
   }
 
   /// The times in which a fault may explain that a service on some nodes cannot use its PostgreSQL,
