@@ -261,6 +261,9 @@ actor FanOut {
     return (events.sorted { $0.offset! < $1.offset! }, times.first, times.last)
   }
 
+  /// The position of the last message that was removed.
+  func lastRemoved() async throws -> Position { try await read { try await $0.removed.lastPosition() } }
+
   /// Removes publications that nobody can miss: at least `PublicationsTable.kept` positions old,
   /// and emitted at least `EventLog.span` ago.
   private func removeOld() async {

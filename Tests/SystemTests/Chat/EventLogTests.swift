@@ -78,6 +78,8 @@ struct EventLogTests {
     #expect(!partly.holds(after: .end(of: 4), at: Self.time(2)))
     #expect(partly.events(in: "a", after: .end(of: 7)).map { $0.offset!.position } == [8, 10, 11, 12, 13, 14])
     #expect(partly.through == 14)
+    let later = log.extended(by: older, after: 8, isWhole: false, at: Self.time(2))
+    #expect(later.events(in: "a", after: .start).map { $0.offset!.position } == [10, 11, 12, 13, 14])
     let whole = log.extended(by: older, after: 5, isWhole: true, at: Self.time(2))
     #expect(whole.holds(after: .start, at: Self.time(2)))
     #expect(whole.events(in: "b", after: .start).map { $0.offset!.position } == [7, 9, 11, 12, 13, 14])

@@ -33,6 +33,7 @@ struct InvariantTests {
       (4, 'd1-2', 2, 2, 'a', 'text', 't', NULL);
     INSERT INTO message_counts VALUES (1, 3, 4);
     INSERT INTO sockets VALUES ('x', 1, '/', 'l');
+    INSERT INTO recoveries VALUES ('p', 1, 'i', 'x', 4, NULL);
     INSERT INTO departures VALUES (1, 2, 1);
     INSERT INTO connections VALUES (1, 1);
     """,
@@ -102,6 +103,7 @@ struct InvariantTests {
         ("memberships.user_number is in chat_users", "INSERT INTO memberships VALUES (1, 9, 0, 9, 1, NULL)"),
         ("memberships.group_id is in chat_groups", "INSERT INTO memberships VALUES (9, 1, 1, 9, 1, NULL)"),
         ("sockets.user_number is in chat_users", "UPDATE sockets SET user_number = 9"),
+        ("recoveries.user_number is in chat_users", "UPDATE recoveries SET user_number = 9"),
         ("departures.user_number is in chat_users", "UPDATE departures SET user_number = 9"),
         ("connections.user_number is in chat_users", "UPDATE connections SET user_number = 9"),
         ("removed_users.user_number is in chat_users", "UPDATE removed_users SET user_number = 9"),

@@ -96,7 +96,9 @@ struct EventLog {
   /// `isWhole`, nobody may have missed an event before them.
   func extended(by older: [RoomEvent], after position: Int64, isWhole: Bool, at now: Instant) -> EventLog {
     var log = EventLog(after: position, at: isWhole ? nil : now, maximumBytes: maximumBytes)
-    for event in older where event.isKept && event.offset! <= floor { log.append(event, at: now) }
+    for event in older where event.isKept && event.offset! > log.floor && event.offset! <= floor {
+      log.append(event, at: now)
+    }
     for case let entry? in entries { log.append(entry.event, at: entry.emittedAt) }
     log.through = through
     while log.bytes > maximumBytes, log.count > 0 { log.removeFirst() }

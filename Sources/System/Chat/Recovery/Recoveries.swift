@@ -57,6 +57,11 @@ actor Recoveries {
       if let newest, let oldest = page.oldest, newest - oldest > Self.age { isWhole = true }
       if isWhole { break }
     }
-    history.extend(by: older.reversed().flatMap(\.self), after: end, to: floor, isWhole: isWhole || end.value == 0)
+    // Messages up to here were removed, perhaps some of them just now.
+    let removed = try await fanOut.lastRemoved()
+    guard removed.value < floor.position else { return }
+    history.extend(
+      by: older.reversed().flatMap(\.self), after: max(end, removed), to: floor,
+      isWhole: (isWhole || end.value == 0) && removed <= end)
   }
 }

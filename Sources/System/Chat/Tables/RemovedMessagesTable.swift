@@ -23,6 +23,11 @@ struct RemovedMessagesTable {
     return SequenceNumber(min(max(last ?? 0, 0), ClientBounds.counter - 1))
   }
 
+  /// The position of the last message that was removed; 0 without one. All before it are removed.
+  func lastPosition() async throws(DatabaseError) -> Position {
+    Position(try await connection.first("SELECT coalesce(max(last_message), 0) FROM removed_messages") { $0.int(0) }!)
+  }
+
   /// What a pass has done.
   struct Pass: Hashable, Sendable {
     /// The messages that it removed.
