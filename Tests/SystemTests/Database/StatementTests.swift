@@ -26,7 +26,8 @@ struct StatementTests {
         for statement in statements {
           // A text that SQLite refuses stops the process, and is named then.
           _ = try await session.query(
-            SQLText("EXPLAIN " + statement.text), .null, .null, .null, .null, .null, .null, .null, .null, .null, .null
+            SQLText("EXPLAIN " + statement.text), .null, .null, .null, .null, .null, .null, .null, .null, .null, .null,
+            .null, .null
           ) { _ in true }
         }
       }
