@@ -40,6 +40,7 @@ def qos(count):
 ACK = ["a1", "basic.ack", {"which": "first"}]
 REJECT = ["a1", "basic.reject", {"which": "first"}]
 HOLD = ["a1", "basic.get", {"queue": "q1"}]
+NACK_ALL = {"which": "all", "multiple": True, "requeue": True}
 WAIT = ["a1", "wait", {}]
 CONFIRM = ["a1", "confirm.select", {}]
 
@@ -127,4 +128,17 @@ CHOSEN = [
      ["a1", "basic.nack", {"which": "first", "requeue": True}], get("q2")],
     # What a lost connection has held returns to its place.
     [declare("q1"), publish("q1", "m1"), publish("q1", "m2"), ["b1", "basic.get", {"queue": "q1"}], ["b1", "drop", {}], get("q1"), get("q1")],
+    # Deliveries that are settled together come back by consumer tag, and those of gets one by one.
+    # Those of several queues come by the names of the queues, but each queue is a process, and
+    # sometimes a later one is faster.
+    [declare("q1"), ["a1", "basic.qos", {"prefetch_count": 1}], consume("q1", "c2", no_ack=False), consume("q1", "c1", no_ack=False), publish("q1", "m1"),
+     publish("q1", "m2"), ["a1", "basic.nack", NACK_ALL], ["a1", "basic.recover", {"requeue": True}]],
+    [declare("q1"), publish("q1", "m1"), publish("q1", "m2"), HOLD, HOLD, ["a1", "basic.nack", {"which": "first", "requeue": True}], HOLD,
+     consume("q1", "c1", "b1"), ["a1", "basic.nack", NACK_ALL]],
+    [declare("q1", **letters("q2")), declare("q2"), ["a1", "basic.qos", {"prefetch_count": 1}], consume("q1", "c2", no_ack=False),
+     consume("q1", "c1", no_ack=False), publish("q1", "m1"), publish("q1", "m2"), ["a1", "basic.nack", {**NACK_ALL, "requeue": False}], get("q2"), get("q2")],
+    # Settlements of one kind in a transaction are one at its commit.
+    [declare("q1", **letters("q2")), declare("q2"), ["a1", "basic.qos", {"prefetch_count": 1}], consume("q1", "c2", no_ack=False),
+     consume("q1", "c1", no_ack=False), publish("q1", "m1"), publish("q1", "m2"), ["a1", "tx.select", {}], REJECT, REJECT, ["a1", "tx.commit", {}],
+     get("q2"), get("q2")],
 ]

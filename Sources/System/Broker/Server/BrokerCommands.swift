@@ -91,7 +91,7 @@ struct BrokerCommands {
       guard requeue else { throw AMQPError(540, "NOT_IMPLEMENTED - requeue=false") }
       // The answer precedes the deliveries that follow from it.
       if case .basicRecover = command.method { channel.send(.basicRecoverOk) }
-      settlements.requeueAll(channel)
+      settlements.recover(channel)
     case .channelFlow(let active):
       channel.isFlowing = active
       channel.send(.channelFlowOk(active: active))

@@ -10,7 +10,7 @@ struct ChannelTransaction {
   }
 
   /// What a client does with deliveries.
-  enum Settlement {
+  enum Settlement: Equatable {
     case acknowledge
     case reject(requeue: Bool)
   }
@@ -27,8 +27,10 @@ struct ChannelTransaction {
     bytes += publication.message.size + 64 + 16 * publication.queues.count
   }
 
+  /// Adds a settlement. Those of one kind in a row are one at the commit, as in RabbitMQ.
   mutating func add(_ kind: Settlement, _ settled: [BrokerDelivery]) {
-    settlements.append((kind, settled))
     deliveries += settled.count
+    guard settlements.last?.kind == kind else { return settlements.append((kind, settled)) }
+    settlements[settlements.count - 1].deliveries += settled
   }
 }

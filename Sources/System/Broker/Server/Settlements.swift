@@ -19,9 +19,9 @@ struct Settlements {
   }
 
   private func acknowledge(_ deliveries: [BrokerDelivery], _ channel: BrokerChannel) {
-    release(deliveries, channel)
-    for delivery in deliveries { dispatcher.settle(delivery, forgetting: true) }
-    dispatch(after: deliveries, channel)
+    settle(deliveries, channel) { part in
+      for delivery in part { dispatcher.settle(delivery, forgetting: true) }
+    }
   }
 
   /// Serves `basic.nack` and `basic.reject`.
@@ -33,18 +33,16 @@ struct Settlements {
   }
 
   private func reject(_ deliveries: [BrokerDelivery], requeue: Bool, _ channel: BrokerChannel) {
-    release(deliveries, channel)
-    if requeue {
-      restore(deliveries)
-    } else {
-      for delivery in deliveries { dispatcher.bury(delivery, because: .rejected) }
+    settle(deliveries, channel) { part in
+      if requeue { return restore(part) }
+      for delivery in part { dispatcher.bury(delivery, because: .rejected) }
     }
-    dispatch(after: deliveries, channel)
   }
 
   /// Settles what a transaction has collected.
   func settle(_ transaction: ChannelTransaction, _ channel: BrokerChannel) {
-    for (kind, deliveries) in transaction.settlements {
+    for (kind, settled) in transaction.settlements {
+      let deliveries = settled.sorted { $0.tag < $1.tag }
       switch kind {
       case .acknowledge: acknowledge(deliveries, channel)
       case .reject(let requeue): reject(deliveries, requeue: requeue, channel)
@@ -57,9 +55,14 @@ struct Settlements {
     for (_, deliveries) in transaction.settlements { channel.unsettled.restore(deliveries) }
   }
 
-  /// Requeues everything that a channel holds: it ends, or asks for it with `basic.recover`.
+  /// Serves `basic.recover`: requeues everything that a channel holds.
+  func recover(_ channel: BrokerChannel) { reject(channel.unsettled.settleAll(), requeue: true, channel) }
+
+  /// Requeues everything that a channel holds when it ends. Each queue gets its messages back
+  /// before it delivers any.
   func requeueAll(_ channel: BrokerChannel) {
     let deliveries = channel.unsettled.settleAll()
+    channel.sharedPrefetch.settle(deliveries.count { $0.consumer != nil })
     release(deliveries, channel)
     restore(deliveries)
     var seen: Set<BrokerQueue.ID> = []
@@ -83,7 +86,6 @@ struct Settlements {
   }
 
   private func release(_ deliveries: [BrokerDelivery], _ channel: BrokerChannel) {
-    channel.sharedPrefetch.settle(deliveries.count { $0.consumer != nil })
     for delivery in deliveries {
       if let consumer = delivery.consumer {
         consumer.unsettled -= 1
@@ -93,13 +95,17 @@ struct Settlements {
     }
   }
 
-  /// Uses the room that settled deliveries make: for their consumers, and under the limits that
-  /// consumers share.
-  private func dispatch(after deliveries: [BrokerDelivery], _ channel: BrokerChannel) {
-    var last: BrokerQueue?
-    for delivery in deliveries where delivery.queue !== last {
-      last = delivery.queue
-      if !delivery.queue.isDeleted { dispatcher.dispatch(delivery.queue) }
+  /// Settles deliveries in parts. After each part its queue uses the room that it makes for
+  /// consumers, and at the end others use the room under the limits that consumers share.
+  private func settle(
+    _ deliveries: [BrokerDelivery], _ channel: BrokerChannel, _ settle: ([BrokerDelivery]) -> Void
+  ) {
+    channel.sharedPrefetch.settle(deliveries.count { $0.consumer != nil })
+    SettlementOrder.forEachPart(of: deliveries) { part in
+      let queue = part[0].queue
+      release(part, channel)
+      settle(part)
+      if !queue.isDeleted { dispatcher.dispatch(queue) }
     }
     dispatcher.goOn(channel)
     dispatcher.goOn(channel.connection)
