@@ -1,6 +1,7 @@
 """Sequences of the fixture that are written by hand: the lives of messages that random sequences
 seldom follow to their end."""
 
+from differential.grammar import LONG
 from differential.player import REPLIES, SHORT
 
 
@@ -141,4 +142,9 @@ CHOSEN = [
     [declare("q1", **letters("q2")), declare("q2"), ["a1", "basic.qos", {"prefetch_count": 1}], consume("q1", "c2", no_ack=False),
      consume("q1", "c1", no_ack=False), publish("q1", "m1"), publish("q1", "m2"), ["a1", "tx.select", {}], REJECT, REJECT, ["a1", "tx.commit", {}],
      get("q2"), get("q2")],
+    # A lazy queue forgets the time to live that a publisher has given, but not of messages that it refuses.
+    [declare("q1", **letters("q2", queue_mode="lazy")), declare("q2"), publish("q1", "m1", expiration="0"), get("q2"), publish("q1", "m2", expiration=str(LONG)),
+     HOLD, REJECT, get("q2")],
+    [declare("q1", **letters("q2", queue_mode="lazy", max_length=0, overflow="reject-publish-dlx")), declare("q2"), publish("q1", "m1", expiration=str(LONG)),
+     get("q2")],
 ]

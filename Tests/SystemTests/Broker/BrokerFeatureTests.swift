@@ -315,6 +315,29 @@ struct BrokerFeatureTests {
     #expect(story.1 == "delivery_limit")
   }
 
+  @Test(
+    "a lazy queue forgets the time to live that a publisher has given, but not of what it refuses",
+    arguments: [("drop-head", nil), ("reject-publish-dlx", "9000")] as [(String, String?)])
+  func lazyQueues(overflow: String, expected: String?) throws {
+    let found = try BrokerWorld().perform { environment -> [String?] in
+      let client = try await RawAMQP(environment)
+      try await client.declare("letters")
+      try await client.declare(
+        "q",
+        [
+          "x-queue-mode": .text("lazy"), "x-max-length": .int32(0), "x-overflow": .text(overflow),
+          "x-dead-letter-exchange": .text(""), "x-dead-letter-routing-key": .text("letters"),
+        ])
+      try await client.write(RawAMQP.publication("q") { $0.expiration = "9000" })
+      let headers = try await client.get("letters", within: .seconds(1))?.readProperties().headers
+      guard case .array(let deaths)? = headers?["x-death"], case .table(let death)? = deaths.first else {
+        return ["no death"]
+      }
+      return [death["reason"]?.text, death["original-expiration"]?.text]
+    }
+    #expect(found == ["maxlen", expected])
+  }
+
   @Test("dead letters have the headers that RabbitMQ writes")
   func deathHeaders() throws {
     let headers = try BrokerWorld().perform { environment in

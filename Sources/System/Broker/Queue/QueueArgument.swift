@@ -88,7 +88,8 @@ public struct QueueArgument: Sendable {
       "x-dead-letter-strategy", .choice(["at-most-once", "at-least-once"]), .quorum, .none,
       "Dead letters are always stored with the removal of the message."),
     QueueArgument(
-      "x-queue-mode", .choice(["default", "lazy"]), .classic, .none, "Bodies leave memory when it is short."),
+      "x-queue-mode", .choice(["default", "lazy"]), .classic, .none,
+      "Bodies leave memory when it is short. Dead letters of a lazy queue have no `original-expiration`."),
     QueueArgument("x-queue-version", .number(1...2), .classic, .none, "There is one way of storage."),
     QueueArgument("x-queue-master-locator", .any, .classic, .none, "There is one node."),
     QueueArgument(

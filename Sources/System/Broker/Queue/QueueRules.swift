@@ -49,6 +49,8 @@ struct QueueRules: Hashable, Sendable {
   private(set) var idleTime: Milliseconds?
   private(set) var limits = QueueLimits()
   private(set) var hasSingleConsumer = false
+  /// A lazy queue differs from others in its dead letters alone.
+  private(set) var isLazy = false
   /// Returns of a message to a quorum queue after which it is dead-lettered.
   private(set) var deliveryLimit: UInt16?
 
@@ -112,6 +114,7 @@ struct QueueRules: Hashable, Sendable {
     timeToLive = number("x-message-ttl").map(Milliseconds.init(clamping:))
     idleTime = number("x-expires").map(Milliseconds.init(clamping:))
     hasSingleConsumer = arguments["x-single-active-consumer"] == .boolean(true)
+    isLazy = arguments["x-queue-mode"]?.text == "lazy"
     deliveryLimit = number("x-delivery-limit").map(UInt16.init(clamping:))
     limits = QueueLimits(
       maximumLength: number("x-max-length").map { Int($0) }, maximumBytes: number("x-max-length-bytes").map { Int($0) },
@@ -119,6 +122,10 @@ struct QueueRules: Hashable, Sendable {
       // A priority queue with the highest priority 0 is an ordinary queue.
       highestPriority: number("x-max-priority").map { UInt8(clamping: $0) } ?? 0)
   }
+
+  /// Whether a dead letter tells the time to live that its publisher gave to the message. As in
+  /// RabbitMQ, a lazy queue has forgotten it, but not of messages that it refuses.
+  func tellsLifetime(of reason: DeathReason) -> Bool { !isLazy || reason == .tooMany && limits.refuses }
 
   /// The first argument that differs from other rules, for errors.
   func difference(from other: QueueRules) -> String? {

@@ -75,7 +75,7 @@ extension BrokerMessage {
     let shownKeys = known.headers.flatMap { try? Self.moreKeys($0) } ?? []
     let death = Deaths.Death(
       queue: queue.name, reason: reason, exchange: self.exchange, routingKeys: [routingKey] + shownKeys,
-      expiration: known.expiration, seconds: seconds)
+      expiration: queue.rules.tellsLifetime(of: reason) ? known.expiration : nil, seconds: seconds)
     var deaths = Deaths(known.headers)
     let isFirst = known.headers?["x-death"] == nil
     deaths.add(death)
