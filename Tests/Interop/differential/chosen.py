@@ -147,4 +147,6 @@ CHOSEN = [
      HOLD, REJECT, get("q2")],
     [declare("q1", **letters("q2", queue_mode="lazy", max_length=0, overflow="reject-publish-dlx")), declare("q2"), publish("q1", "m1", expiration=str(LONG)),
      get("q2")],
+    # As an alternate exchange, the default exchange has no queues.
+    [declare("q1"), exchange("x1", "direct", arguments={"alternate-exchange": ""}), publish("q1", "m1", "x1"), get("q1")],
 ]

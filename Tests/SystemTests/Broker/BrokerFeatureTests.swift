@@ -118,6 +118,19 @@ struct BrokerFeatureTests {
     #expect(bodies == [[1], [2]])
   }
 
+  @Test("the default exchange has no queues when it is an alternate exchange")
+  func defaultAlternate() throws {
+    let bodies = try BrokerWorld().perform { environment in
+      let client = try await RawAMQP(environment)
+      try await client.declare("q")
+      try await client.ask(.exchangeDeclare(.init(exchange: "x", arguments: ["alternate-exchange": .text("")])))
+      try await Self.publish(
+        client, RawAMQP.publication("q", exchange: "x", [1]), RawAMQP.publication("q", [2]))
+      return try await Self.bodies(client, "q")
+    }
+    #expect(bodies == [2])
+  }
+
   @Test("a headers exchange routes by headers, also after a crash; a bad x-match is refused")
   func headers() throws {
     let world = BrokerWorld()

@@ -337,7 +337,11 @@ final class BrokerTopology {
     while let exchange = due.popLast() {
       var destinations =
         exchange.name.isEmpty ? routing.allKeys.map(Destination.queue) : exchange.destinations(for: routing)
-      if destinations.isEmpty, let alternate = exchange.properties.alternate { destinations = [.exchange(alternate)] }
+      // As in RabbitMQ, nothing is bound to the default exchange. It leads nowhere as an alternate
+      // exchange.
+      if destinations.isEmpty, let alternate = exchange.properties.alternate, !alternate.isEmpty {
+        destinations = [.exchange(alternate)]
+      }
       for destination in destinations {
         switch destination {
         case .queue(let name):
