@@ -42,6 +42,8 @@ ACK = ["a1", "basic.ack", {"which": "first"}]
 REJECT = ["a1", "basic.reject", {"which": "first"}]
 HOLD = ["a1", "basic.get", {"queue": "q1"}]
 NACK_ALL = {"which": "all", "multiple": True, "requeue": True}
+# One letter in two forms.
+COMPOSED, DECOMPOSED = "\u00e9", "e\u0301"
 WAIT = ["a1", "wait", {}]
 CONFIRM = ["a1", "confirm.select", {}]
 
@@ -149,4 +151,10 @@ CHOSEN = [
      get("q2")],
     # As an alternate exchange, the default exchange has no queues.
     [declare("q1"), exchange("x1", "direct", arguments={"alternate-exchange": ""}), publish("q1", "m1", "x1"), get("q1")],
+    # Names are bytes, whatever Unicode makes of them, and words of keys end at the byte of the dot.
+    [declare(COMPOSED), declare(DECOMPOSED), publish(DECOMPOSED, "m1"), get(COMPOSED), get(DECOMPOSED), exchange("x1", "direct"), bind(COMPOSED, "x1", COMPOSED),
+     publish(DECOMPOSED, "m2", "x1"), publish(COMPOSED, "m3", "x1"), get(COMPOSED), consume(COMPOSED, COMPOSED), consume(COMPOSED, DECOMPOSED)],
+    [declare("q1"), declare("q2"), exchange("x1", "topic"), bind("q1", "x1", "*"), bind("q2", "x1", "*.*"), publish("a.\u0301b", "m1", "x1"), get("q1"), get("q2")],
+    [declare("q1"), exchange("x1", "headers"), bind("q1", "x1", **{COMPOSED: 1}), publish("", "m1", "x1", headers={DECOMPOSED: 1}),
+     publish("", "m2", "x1", headers={COMPOSED: 1}), get("q1"), get("q1")],
 ]

@@ -7,6 +7,8 @@ LONG = 10**8
 TIMED = 5
 QUEUES, EXCHANGES, KEYS = ["q1", "q2", "q3"], ["x1", "x2"], ["q1", "q2", "k", "a.b", "a.c"]
 PATTERNS = [*KEYS, "#", "a.*", "*", "a.#", "#.b"]
+# One letter in two forms, which are two names. Some sequences have them in place of plain ones.
+LOOKALIKES = {"q1": "\u00e9", "q2": "e\u0301", "x1": "\u00e9", "x2": "e\u0301", "k": "e\u0301", "c1": "\u00e9", "c2": "e\u0301"}
 CLIENTS = ["a1", "a1", "a1", "a1", "a1", "a1", "a2", "a2", "b1", "b1", "c1"]
 
 # The arguments of a queue: values that are valid, and values that are refused.
@@ -41,6 +43,15 @@ def with_waits(steps):
             since = 1
         timed.append(step)
     return timed
+
+
+def renamed(value):
+    """Returns a value with lookalikes in place of plain names."""
+    if isinstance(value, dict):
+        return {key: renamed(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [renamed(item) for item in value]
+    return LOOKALIKES.get(value, value) if isinstance(value, str) else value
 
 
 class Grammar:
@@ -86,6 +97,8 @@ class Grammar:
             name = self.draw.choices(list(self.weights), list(self.weights.values()))[0]
             fields = getattr(self, name.replace(".", "_"), dict)()
             steps.append([self.draw.choice(CLIENTS), name, fields])
+        if "lookalikes" not in self.without and self.draw.random() < 0.1:
+            steps = [[client, name, renamed(fields)] for client, name, fields in steps]
         return with_waits(steps)
 
     def topology(self):

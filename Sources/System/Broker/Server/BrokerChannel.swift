@@ -7,7 +7,7 @@ final class BrokerChannel {
   /// Do not use it once the channel is closing: the connection may be gone.
   unowned let connection: BrokerConnection
   /// By consumer tag.
-  var consumers: [String: BrokerConsumer] = [:]
+  var consumers = NameTable<BrokerConsumer>()
   var unsettled = UnsettledDeliveries()
   var confirms = PublisherConfirms()
   /// Deliveries that each new consumer may hold; 0 for no limit.

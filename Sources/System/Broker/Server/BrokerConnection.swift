@@ -53,7 +53,7 @@ final class BrokerConnection {
   /// Whether the broker does not read from it now, so that its heartbeats are not heard.
   var isPaused = false
   /// Exclusive queues, which end with it.
-  var ownedQueues = OrderedSet<String>()
+  var ownedQueues = OrderedSet<ExactText>()
   /// Bytes of messages that it holds unsettled.
   var unsettledBytes = 0
   /// A `basic.get` whose message is being read from the disk. Later commands wait.

@@ -31,7 +31,7 @@ final class BrokerQueue {
   /// The consumers that wait to become the active one, by priority and age.
   private var successors = ReadyConsumers()
   /// The exchanges that it is bound to, beside the default exchange.
-  var exchanges = OrderedSet<String>()
+  var exchanges = OrderedSet<ExactText>()
   /// Ids of durable messages that were delivered and are not settled.
   var unsettled: Set<Int64> = []
   /// Whether bodies are being read from the disk.

@@ -2,8 +2,8 @@
 /// broker's actor.
 final class BrokerTopology {
   private let journal: BrokerJournal
-  private var exchanges: [String: Exchange] = [:]
-  private var queues: [String: BrokerQueue] = [:]
+  private var exchanges = NameTable<Exchange>()
+  private var queues = NameTable<BrokerQueue>()
   /// Queues since the process began.
   private(set) var queuesEver = 0
 
@@ -68,7 +68,7 @@ final class BrokerTopology {
       name: name, kind: kind, isDurable: declaration.durable, isAutoDelete: declaration.autoDelete,
       isInternal: declaration.isInternal, alternate: try Self.alternate(declaration))
     if let known = exchanges[name] { return try Self.checkEquivalence(known.properties, wanted) }
-    guard !name.hasPrefix("amq.") else {
+    guard !Self.isReserved(name) else {
       throw AMQPError(403, "ACCESS_REFUSED - exchange name '\(name)' contains reserved prefix 'amq.*'")
     }
     exchanges[name] = Exchange(wanted)
@@ -94,7 +94,7 @@ final class BrokerTopology {
         ("alternate-exchange", properties.alternate ?? "none"),
       ]
     }
-    for (current, received) in zip(texts[0], texts[1]) where current.1 != received.1 {
+    for (current, received) in zip(texts[0], texts[1]) where !current.1.hasSameBytes(as: received.1) {
       throw inequivalent(current.0, "exchange '\(known.name)'", received: received.1, current: current.1)
     }
   }
@@ -111,7 +111,7 @@ final class BrokerTopology {
   /// Serves `exchange.delete`.
   func deleteExchange(_ name: String, ifUnused: Bool) throws(AMQPError) {
     try checkIsNotDefault(name)
-    guard !name.hasPrefix("amq.") else {
+    guard !Self.isReserved(name) else {
       throw AMQPError(403, "ACCESS_REFUSED - deletion of system exchange '\(name)' in vhost '/' not allowed")
     }
     guard let exchange = exchanges[name] else { return }
@@ -131,12 +131,15 @@ final class BrokerTopology {
       // The journal removes all bindings of a durable exchange, in both directions.
       if exchange.isDurable { journal.append(.removeExchange(exchange.name)) }
       for name in exchange.sources.elements {
-        guard let source = exchanges[name] else { continue }
+        guard let source = exchanges[name.text] else { continue }
         _ = source.unbindAll(.exchange(exchange.name))
         if source.properties.isAutoDelete, source.isUnused { due.append(source) }
       }
     }
   }
+
+  /// Whether the names that begin like it are the broker's own.
+  private static func isReserved(_ name: String) -> Bool { name.utf8.starts(with: "amq.".utf8) }
 
   private func checkIsNotDefault(_ exchange: String) throws(AMQPError) {
     guard !exchange.isEmpty else {
@@ -155,7 +158,7 @@ final class BrokerTopology {
   }
 
   /// All queues, by name.
-  var allQueues: [BrokerQueue] { queues.keys.sorted().map { queues[$0]! } }
+  var allQueues: [BrokerQueue] { queues.sorted }
 
   /// A queue that a connection may use.
   /// - Throws: `AMQPError` 404, or 405 for an exclusive queue of another connection.
@@ -183,7 +186,7 @@ final class BrokerTopology {
     var name = declaration.queue
     // RabbitMQ takes an exclusive queue for one that is not durable.
     let isDurable = declaration.durable && !declaration.exclusive
-    guard !name.hasPrefix("amq.") else {
+    guard !Self.isReserved(name) else {
       throw AMQPError(403, "ACCESS_REFUSED - queue name '\(name)' contains reserved prefix 'amq.*'")
     }
     if let known = queues[name] {
@@ -248,7 +251,7 @@ final class BrokerTopology {
   /// Removes the bindings of a deleted queue, and exchanges that end with their last binding.
   func removeBindings(of queue: BrokerQueue) {
     var unused: [Exchange] = []
-    for name in queue.exchanges.elements {
+    for name in queue.exchanges.elements.map(\.text) {
       guard let exchange = exchanges[name] else { continue }
       for binding in exchange.unbindAll(.queue(queue.name)) where exchange.isDurable && queue.isStored {
         journal.append(.unbind(exchange: name, binding))
@@ -300,15 +303,15 @@ final class BrokerTopology {
 
   private func noteSource(_ source: String, of destination: Destination) {
     switch destination {
-    case .queue(let name): queues[name]?.exchanges.insert(source)
-    case .exchange(let name): exchanges[name]?.sources.insert(source)
+    case .queue(let name): queues[name]?.exchanges.insert(ExactText(source))
+    case .exchange(let name): exchanges[name]?.sources.insert(ExactText(source))
     }
   }
 
   private func forgetSource(_ source: String, of destination: Destination) {
     switch destination {
-    case .queue(let name): queues[name]?.exchanges.remove(source)
-    case .exchange(let name): exchanges[name]?.sources.remove(source)
+    case .queue(let name): queues[name]?.exchanges.remove(ExactText(source))
+    case .exchange(let name): exchanges[name]?.sources.remove(ExactText(source))
     }
   }
 
@@ -331,8 +334,8 @@ final class BrokerTopology {
       return first.destinations(for: routing).compactMap { queues[$0.name] }
     }
     var found: [BrokerQueue] = []
-    var names: Set<String> = []
-    var seen: Set<String> = [first.name]
+    var names: Set<ExactText> = []
+    var seen: Set<ExactText> = [ExactText(first.name)]
     var due = [first]
     while let exchange = due.popLast() {
       var destinations =
@@ -345,9 +348,9 @@ final class BrokerTopology {
       for destination in destinations {
         switch destination {
         case .queue(let name):
-          if let queue = queues[name], names.insert(name).inserted { found.append(queue) }
+          if let queue = queues[name], names.insert(ExactText(name)).inserted { found.append(queue) }
         case .exchange(let name):
-          if seen.insert(name).inserted, let next = exchanges[name] { due.append(next) }
+          if seen.insert(ExactText(name)).inserted, let next = exchanges[name] { due.append(next) }
         }
       }
     }

@@ -27,7 +27,7 @@ struct Deaths {
   /// Adds a death. The counter saturates, since a client may have sent any number.
   mutating func add(_ death: Death) {
     let (queue, reason) = (death.queue, death.reason)
-    let known = tables.firstIndex { $0["queue"]?.text == queue && $0["reason"]?.text == reason.rawValue }
+    let known = tables.firstIndex { $0.isDeath(in: queue) && $0["reason"]?.text == reason.rawValue }
     if let known {
       var death = tables.remove(at: known)
       let count = max(0, death["count"]?.int ?? 0)
@@ -48,7 +48,7 @@ struct Deaths {
   /// before, and no client has rejected it since. Such a message is dropped. This is RabbitMQ's
   /// rule, for each target.
   func isCycle(to queue: String) -> Bool {
-    guard let last = tables.firstIndex(where: { $0["queue"]?.text == queue }) else { return false }
+    guard let last = tables.firstIndex(where: { $0.isDeath(in: queue) }) else { return false }
     return tables[...last].allSatisfy { $0["reason"]?.text != DeathReason.rejected.rawValue }
   }
 
@@ -59,6 +59,11 @@ struct Deaths {
   mutating func halve() { tables.removeLast(tables.count - tables.count / 2) }
 
   var count: Int { tables.count }
+}
+
+extension AMQPTable {
+  /// Whether an entry of `x-death` is about a queue.
+  fileprivate func isDeath(in queue: String) -> Bool { self["queue"]?.text?.hasSameBytes(as: queue) ?? false }
 }
 
 extension BrokerMessage {

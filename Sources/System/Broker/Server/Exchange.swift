@@ -3,7 +3,7 @@ enum ExchangeKind: String, Sendable, CaseIterable {
   case direct, fanout, topic, headers
 }
 
-/// The target of a binding.
+/// The target of a binding. Names are compared by their bytes.
 enum Destination: Hashable, Sendable {
   case queue(String)
   case exchange(String)
@@ -16,6 +16,15 @@ enum Destination: Hashable, Sendable {
 
   /// Whether it is an exchange.
   var isExchange: Bool { if case .exchange = self { true } else { false } }
+
+  static func == (a: Destination, b: Destination) -> Bool {
+    a.isExchange == b.isExchange && a.name.hasSameBytes(as: b.name)
+  }
+
+  func hash(into hasher: inout Hasher) {
+    hasher.combine(isExchange)
+    hasher.combine(ExactText(name))
+  }
 }
 
 /// A binding of an exchange. Bindings that differ in their arguments are different bindings.
@@ -32,6 +41,16 @@ struct Binding: Hashable, Sendable {
   }
 
   init(queue: String, routingKey: String) { self.init(.queue(queue), routingKey: routingKey) }
+
+  static func == (a: Binding, b: Binding) -> Bool {
+    a.destination == b.destination && a.routingKey.hasSameBytes(as: b.routingKey) && a.arguments == b.arguments
+  }
+
+  func hash(into hasher: inout Hasher) {
+    hasher.combine(destination)
+    hasher.combine(ExactText(routingKey))
+    hasher.combine(arguments)
+  }
 }
 
 /// The parts of a message that an exchange reads.
@@ -63,7 +82,7 @@ final class Exchange {
   /// The destinations in the order of their first bindings. They get messages in this order.
   private var destinations = OrderedSet<Destination>()
   private var bindings: [Destination: OrderedSet<Binding>] = [:]
-  private var destinationsByKey: [String: OrderedSet<Destination>] = [:]
+  private var destinationsByKey: [ExactText: OrderedSet<Destination>] = [:]
   /// Further bindings that differ from another one in their arguments alone, counted without those.
   private var copies: [Binding: Int] = [:]
   /// The routing keys with wildcards, of a topic exchange.
@@ -72,7 +91,7 @@ final class Exchange {
   private var headers = HeaderIndex()
   private var boundExchanges = 0
   /// The exchanges that have bindings to this one.
-  var sources = OrderedSet<String>()
+  var sources = OrderedSet<ExactText>()
 
   init(_ properties: ExchangeProperties) { self.properties = properties }
 
@@ -97,7 +116,7 @@ final class Exchange {
   /// The destinations of a message, each once.
   func destinations(for routing: Routing) -> [Destination] {
     switch kind {
-    case .direct where routing.moreKeys.isEmpty: return destinationsByKey[routing.key]?.elements ?? []
+    case .direct where routing.moreKeys.isEmpty: return destinationsByKey[ExactText(routing.key)]?.elements ?? []
     case .fanout: return destinations.elements
     case .direct, .topic, .headers: break
     }
@@ -106,12 +125,12 @@ final class Exchange {
       for binding in headers.matches(routing.headers ?? AMQPTable()) { found.insert(binding.destination) }
     } else {
       for key in routing.allKeys {
-        if kind == .direct || !Topic.isPattern(key), let exact = destinationsByKey[key] {
+        if kind == .direct || !Topic.isPattern(key), let exact = destinationsByKey[ExactText(key)] {
           found.formUnion(exact.elements)
         }
         guard kind == .topic else { continue }
         for pattern in patterns.patterns(matching: Topic.words(key)) {
-          found.formUnion(destinationsByKey[pattern]!.elements)
+          found.formUnion(destinationsByKey[ExactText(pattern)]!.elements)
         }
       }
     }
@@ -124,7 +143,7 @@ final class Exchange {
     guard bindings[destination, default: OrderedSet()].insert(binding) else { return false }
     if destinations.insert(destination), destination.isExchange { boundExchanges += 1 }
     if kind == .headers { headers.insert(binding) }
-    guard destinationsByKey[binding.routingKey, default: OrderedSet()].insert(destination) else {
+    guard destinationsByKey[ExactText(binding.routingKey), default: OrderedSet()].insert(destination) else {
       copies[Binding(destination, routingKey: binding.routingKey), default: 0] += 1
       return true
     }
@@ -147,9 +166,10 @@ final class Exchange {
       copies[bare] = count == 1 ? nil : count - 1
       return true
     }
-    destinationsByKey[binding.routingKey]!.remove(destination)
-    if destinationsByKey[binding.routingKey]!.isEmpty {
-      destinationsByKey[binding.routingKey] = nil
+    let key = ExactText(binding.routingKey)
+    destinationsByKey[key]!.remove(destination)
+    if destinationsByKey[key]!.isEmpty {
+      destinationsByKey[key] = nil
       if kind == .topic, Topic.isPattern(binding.routingKey) { patterns.remove(binding.routingKey) }
     }
     return true
@@ -166,9 +186,10 @@ final class Exchange {
 /// Patterns of topic exchanges: words between dots, where `*` matches one word and `#` any number
 /// of words (AMQP 0-9-1 §3.1.3.3).
 enum Topic {
-  /// An empty key has no words, as in RabbitMQ.
+  /// An empty key has no words, as in RabbitMQ. A dot may precede a combining mark.
   static func words(_ key: String) -> [Substring] {
-    key.isEmpty ? [] : key.split(separator: ".", omittingEmptySubsequences: false)
+    if key.isEmpty { return [] }
+    return key.utf8.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false).map { Substring($0) }
   }
 
   /// Whether the key of a binding has wildcards.

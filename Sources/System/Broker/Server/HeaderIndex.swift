@@ -5,7 +5,7 @@
 struct HeaderIndex: Sendable {
   /// A header and its value; without a value, any value of the header.
   private struct Pair: Hashable, Sendable {
-    let name: String
+    let name: ExactText
     let value: Value?
   }
 
@@ -43,7 +43,7 @@ struct HeaderIndex: Sendable {
       let hasExtensions = match == "all-with-x" || match == "any-with-x"
       needsAll = !match.hasPrefix("any")
       pairs = arguments.entries.filter { $0.name != "x-match" && (hasExtensions || !$0.name.hasPrefix("x-")) }.map {
-        Pair(name: $0.name, value: $0.value == .void ? nil : Value($0.value))
+        Pair(name: ExactText($0.name), value: $0.value == .void ? nil : Value($0.value))
       }
     }
   }
@@ -88,11 +88,13 @@ struct HeaderIndex: Sendable {
   /// The bindings that match the headers of a message, in no order.
   func matches(_ headers: AMQPTable) -> [Binding] {
     var found = unconditional.elements
-    var names: Set<String> = []
+    var names: Set<ExactText> = []
     var agreed: [Binding: Int] = [:]
     // The first of several headers of one name counts.
-    for header in headers.entries where names.insert(header.name).inserted {
-      for pair in [Pair(name: header.name, value: nil), Pair(name: header.name, value: Value(header.value))] {
+    for header in headers.entries {
+      let name = ExactText(header.name)
+      guard names.insert(name).inserted else { continue }
+      for pair in [Pair(name: name, value: nil), Pair(name: name, value: Value(header.value))] {
         for binding in bindings[pair]?.elements ?? [] { agreed[binding, default: 0] += 1 }
       }
     }

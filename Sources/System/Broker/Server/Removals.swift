@@ -31,7 +31,7 @@ struct Removals {
     queue.timer?.cancel()
     queue.idleTimer?.cancel()
     topology.removeName(of: queue)
-    owner?.ownedQueues.remove(queue.name)
+    owner?.ownedQueues.remove(ExactText(queue.name))
     _ = ledger.purge(queue)
     // Deliveries that are not settled leave the disk with it: another queue of its name must not
     // find them.
@@ -56,7 +56,7 @@ struct Removals {
 
   /// Serves `basic.cancel`.
   func cancel(_ tag: String, _ channel: BrokerChannel) {
-    if channel.replyConsumer?.tag == tag { return replies.remove(channel) }
+    if channel.replyConsumer?.tag.hasSameBytes(as: tag) == true { return replies.remove(channel) }
     guard let consumer = channel.consumers[tag] else { return }
     cancel(consumer)
     // Another consumer may be the active one now.
@@ -81,7 +81,7 @@ struct Removals {
     channel.isClosing = true
     replies.remove(channel)
     endTransaction(channel)
-    let consumers = channel.consumers.keys.sorted().map { channel.consumers[$0]! }
+    let consumers = channel.consumers.sorted
     for consumer in consumers { cancel(consumer) }
     if planted(.losesUnacknowledged) {
       settlements.forgetAll(channel)
@@ -105,7 +105,7 @@ struct Removals {
   func close(_ client: BrokerConnection) {
     for number in client.channels.keys.sorted() { close(client.channels[number]!) }
     for name in client.ownedQueues.elements {
-      if let queue = topology.queue(name), queue.owner == client.id { delete(queue, owner: client) }
+      if let queue = topology.queue(name.text), queue.owner == client.id { delete(queue, owner: client) }
     }
   }
 }

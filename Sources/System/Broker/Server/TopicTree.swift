@@ -10,7 +10,7 @@ struct TopicTree: Sendable {
     var word = ""
     /// Whether it is a `#`, which matches any number of words.
     var isHash = false
-    var children: [String: Int] = [:]
+    var children: [ExactText: Int] = [:]
     /// The children for `*` and `#`.
     var star: Int?
     var hash: Int?
@@ -23,7 +23,7 @@ struct TopicTree: Sendable {
       switch word {
       case "*": star
       case "#": hash
-      default: children[word]
+      default: children[ExactText(word)]
       }
     }
 
@@ -31,7 +31,7 @@ struct TopicTree: Sendable {
       switch word {
       case "*": star = place
       case "#": hash = place
-      default: children[word] = place
+      default: children[ExactText(word)] = place
       }
     }
   }
@@ -92,7 +92,7 @@ struct TopicTree: Sendable {
       hashes.removeAll(keepingCapacity: true)
       for place in last {
         if nodes[place].isHash { reach(place) }
-        if !nodes[place].children.isEmpty, let next = nodes[place].children[word] { reach(next) }
+        if !nodes[place].children.isEmpty, let next = nodes[place].children[ExactText(word)] { reach(next) }
         if let next = nodes[place].star { reach(next) }
       }
     }

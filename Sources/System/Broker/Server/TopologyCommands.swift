@@ -119,7 +119,7 @@ struct TopologyCommands {
     let queue = try topology.declare(declaration, for: channel.connection.id) {
       "amq.gen-" + Hex.encode(environment.entropy.bytes(12))
     }
-    if declaration.exclusive { channel.connection.ownedQueues.insert(queue.name) }
+    if declaration.exclusive { channel.connection.ownedQueues.insert(ExactText(queue.name)) }
     return queue
   }
 }

@@ -72,7 +72,7 @@ public enum AMQPValue: Hashable, Sendable {
   public static func text(_ text: String) -> AMQPValue { .string(Array(text.utf8)) }
 }
 
-/// A field table, in the order of the wire.
+/// A field table, in the order of the wire. Names are compared by their bytes.
 public struct AMQPTable: Hashable, Sendable, ExpressibleByDictionaryLiteral {
   /// A name and its value.
   public struct Entry: Hashable, Sendable {
@@ -80,6 +80,15 @@ public struct AMQPTable: Hashable, Sendable, ExpressibleByDictionaryLiteral {
     public let name: String
     /// The value of the name.
     public let value: AMQPValue
+
+    /// Whether the names have the same bytes, and the values are equal.
+    public static func == (a: Entry, b: Entry) -> Bool { a.name.hasSameBytes(as: b.name) && a.value == b.value }
+
+    /// Hashes the bytes of the name, and the value.
+    public func hash(into hasher: inout Hasher) {
+      hasher.combine(ExactText(name))
+      hasher.combine(value)
+    }
   }
 
   /// The entries in order. A name may occur more than once.
@@ -97,9 +106,9 @@ public struct AMQPTable: Hashable, Sendable, ExpressibleByDictionaryLiteral {
 
   /// The first value of a name. Setting it replaces all values of the name; nil removes them.
   public subscript(name: String) -> AMQPValue? {
-    get { entries.first { $0.name == name }?.value }
+    get { entries.first { $0.name.hasSameBytes(as: name) }?.value }
     set {
-      entries.removeAll { $0.name == name }
+      entries.removeAll { $0.name.hasSameBytes(as: name) }
       if let newValue { entries.append(Entry(name: name, value: newValue)) }
     }
   }
