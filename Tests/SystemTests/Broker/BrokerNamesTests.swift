@@ -62,6 +62,18 @@ struct BrokerNamesTests {
     #expect(exchange.destinations(for: Routing(key: "a.\u{301}b")).map(\.name) == ["two", "word"])
   }
 
+  @Test("a name that is not UTF-8 closes the connection with RabbitMQ's code")
+  func malformed() throws {
+    let code = try BrokerWorld().perform { environment in
+      let client = try await RawAMQP(environment)
+      // queue.declare of a queue whose name has one byte, 0xFF.
+      let payload: [UInt8] = [0, 50, 0, 10, 0, 0, 1, 0xFF, 0, 0, 0, 0, 0]
+      try await client.write([1, 0, 1, 0, 0, 0, UInt8(payload.count)] + payload + [0xCE])
+      return try await client.closing()
+    }
+    #expect(code == 501)
+  }
+
   @Test("headers that look alike are different")
   func headers() {
     let exchange = Exchange(name: "x", kind: .headers, isDurable: true)
