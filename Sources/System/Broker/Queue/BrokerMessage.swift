@@ -10,6 +10,8 @@ final class BrokerMessage: Sendable {
   let isPersistent: Bool
   /// The priority that the publisher gives to it; 0 without one.
   let priority: UInt8
+  /// `size`, which is asked for several times.
+  private let approximateSize: UInt32
   /// Deaths since the message was published or rejected, as far as this process knows.
   let automaticDeaths: Int
 
@@ -25,13 +27,13 @@ final class BrokerMessage: Sendable {
     self.isPersistent = isPersistent
     self.priority = priority
     self.automaticDeaths = automaticDeaths
+    let keys = moreKeys.isEmpty ? 0 : moreKeys.reduce(0) { $0 + $1.utf8.count + 16 }
+    approximateSize = UInt32(
+      clamping: body.count + properties.count + exchange.utf8.count + routingKey.utf8.count + keys + 176)
   }
 
   /// Approximate bytes in memory.
-  var size: Int {
-    let keys = moreKeys.isEmpty ? 0 : moreKeys.reduce(0) { $0 + $1.utf8.count + 16 }
-    return body.count + properties.count + exchange.utf8.count + routingKey.utf8.count + keys + 176
-  }
+  var size: Int { Int(approximateSize) }
 
   /// The routing keys in the headers `CC` and `BCC`.
   /// - Throws: `AMQPError` 406 when one of the headers is no array.

@@ -152,6 +152,9 @@ struct AMQPParser {
   private var buffer: [UInt8] = []
   private var start = 0
   private var pending: [UInt16: Pending] = [:]
+  /// The properties of the last message, unless they are long. Messages of one client often have
+  /// the same, and then share them.
+  private var lastProperties: [UInt8] = []
   /// Bytes of incomplete messages on all channels.
   private(set) var bytesUnderWay = 0
   /// The largest frame to accept, in bytes.
@@ -163,6 +166,8 @@ struct AMQPParser {
   /// is sent, and a server refuses the publication alone (406), as RabbitMQ does.
   var maximumBody = Self.maximumBody
   private static let maximumOmitted = 1 << 40
+  /// Bytes of properties that are kept to be shared.
+  private static let maximumShared = 256
 
   /// Creates a parser. A server expects the protocol header first.
   init(isServer: Bool) {
@@ -223,7 +228,7 @@ struct AMQPParser {
         throw AMQPError(501, "FRAME_ERROR - a message of \(size) bytes")
       }
       message.size = Int(size)
-      message.command.properties = Array(reader.rest)
+      message.command.properties = shared(reader.rest)
       return goOn(message)
     case 3:
       // It is out of the dictionary, so that the body grows in place.
@@ -241,6 +246,12 @@ struct AMQPParser {
       return .heartbeat
     default: throw .frame("unknown frame type \(type)")
     }
+  }
+
+  private mutating func shared(_ properties: ArraySlice<UInt8>) -> [UInt8] {
+    guard properties.count <= Self.maximumShared else { return Array(properties) }
+    if !properties.elementsEqual(lastProperties) { lastProperties = Array(properties) }
+    return lastProperties
   }
 
   /// Returns a complete message. Otherwise the message waits for its next frame.
