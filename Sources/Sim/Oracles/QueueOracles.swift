@@ -65,13 +65,20 @@ enum QueueOracles {
   /// The time in which an acknowledgement reaches the disk of the broker, in nanoseconds.
   private static let settling: Int64 = 3_000_000_000
 
-  /// A message does not come back if no fault disturbed its delivery, its acknowledgement and some
-  /// time after that, whatever strikes the broker later.
+  /// A message does not come back if no fault disturbed its publication, its delivery, its
+  /// acknowledgement and some time after that, whatever strikes the broker later.
+  ///
+  /// A publication that is disturbed may be repeated. Then the queue has the message twice, and the
+  /// second one waits there for as long as those before it take.
   static func acknowledgedOnce(_ log: WorkLog, _ disturbances: [ClosedRange<Int64>]) -> [Breach] {
     var settled: [Int: (acknowledged: Int64, end: Int64)] = [:]
+    func isDisturbed(_ begin: Int64, _ end: Int64) -> Bool {
+      disturbances.contains { $0.lowerBound <= end && begin <= $0.upperBound }
+    }
+    let published = Set(log.publications.filter { !isDisturbed($0.from, $0.to) }.flatMap(\.numbers))
     for (number, begin, time) in log.acknowledged where settled[number] == nil {
       let end = time + settling
-      if !disturbances.contains(where: { $0.lowerBound <= end && begin <= $0.upperBound }) {
+      if published.contains(number), !isDisturbed(begin, end) {
         settled[number] = (time, end)
       }
     }

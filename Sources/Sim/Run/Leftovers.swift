@@ -46,7 +46,7 @@ struct Inventory {
   private static let kept: [(what: String, most: Int)] = [
     // The attempts of the last 15 minutes, bounded by a number.
     ("System.RecentEvents<", .max),
-    // Sessions without sockets, at most `SessionDirectory.maximumIdle`.
+    // Sessions without sockets, at most `WorkLimit.idleSessions`.
     ("System.SessionBook.sessions", .max),
     // Cancelled consumers, at most 16 in a list or as many as others.
     ("System.BrokerConsumer", .max), ("System.ConsumerList.places", .max), ("System.BrokerQueue.consumers", .max),
@@ -56,7 +56,7 @@ struct Inventory {
     ("System.HTTPClientPool.idle", 16), ("System.HTTPClient", 16),
     // Connections to PostgreSQL stay until another one was idle for a minute, at most as many as
     // the pool may have. Each keeps its statements prepared, at most
-    // `PostgresConnection.maximumStatements`.
+    // `WorkLimit.postgresStatements`.
     ("System.PostgresPool.idle", 16), ("System.Postgres", .max),
     // With TLS, each of these connections has a stream and a context.
     ("System.SecureConnection", 16), ("System.SecureStream", 16), ("System.ByteBIO", 16),

@@ -44,7 +44,8 @@ struct RunStage {
     for user in users {
       let confined = Confined(user)
       world.addNode(user.name) { environment in
-        try await confined.value.live(certificates?.secure(environment) ?? environment)
+        let limited = environment.with(limits: scenario.service.limits)
+        try await confined.value.live(certificates?.secure(limited) ?? limited)
         return nil
       }
     }

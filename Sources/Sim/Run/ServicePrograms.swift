@@ -4,15 +4,17 @@ import System
 
 /// The programs of the nodes that run services.
 extension ScenarioRunner {
-  /// The program of the node of a service, with TLS if there are certificates. PostgreSQL runs
-  /// without.
+  /// The program of the node of a service, with the work limits of the scenario, and with TLS if
+  /// there are certificates. PostgreSQL runs without either.
   func program(
     of node: String, _ certificates: SimulatedCertificates?, _ database: SimulatedDatabase?
   ) -> SimNode.Program {
     if let database, node == Scenario.databaseNode { return database.program }
-    let program = program(of: node)
-    guard let certificates else { return program }
-    return { try await program(certificates.secure($0)) }
+    let (program, limits) = (program(of: node), scenario.service.limits)
+    return { environment in
+      let limited = environment.with(limits: limits)
+      return try await program(certificates?.secure(limited) ?? limited)
+    }
   }
 
   /// The program of the node of a service.

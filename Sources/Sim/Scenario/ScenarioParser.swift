@@ -152,7 +152,7 @@ extension Scenario {
   private mutating func readService(_ value: ScenarioValue) {
     value.requireKeys([
       "accessTokenTtl", "refreshTokenTtl", "passwordRounds", "pingInterval", "pingTimeout", "pagingBound",
-      "endedSessionRetention", "maximumEndedSessions",
+      "endedSessionRetention", "maximumEndedSessions", "limits",
     ])
     value.read("accessTokenTtl", into: &service.accessTokenLifetime) { try $0.duration(Bounds.lifetime) }
     value.read("refreshTokenTtl", into: &service.refreshTokenLifetime) { try $0.duration(Bounds.lifetime) }
@@ -162,6 +162,7 @@ extension Scenario {
     value.read("pagingBound", into: &service.pagingBound) { try $0.int(Bounds.memory) }
     service.endedSessions.age = value.read("endedSessionRetention") { try $0.duration(Bounds.lifetime) }
     service.endedSessions.number = value.read("maximumEndedSessions") { try $0.int(Bounds.count) }
+    if let limits = value["limits"] { service.limits = WorkLimits(limits) }
   }
 
   private static func link(_ value: ScenarioValue) -> LinkSetting {
@@ -264,5 +265,16 @@ extension ScenarioValue {
       throw error("unknown event \"\(part)\"\(Spelling.hint(part, among: known))")
     }
     return Orderings.Pair(parts[0], parts[1])
+  }
+}
+
+extension WorkLimits {
+  /// Reads limits by their names. A wrong value is noted, and the limit stays standard.
+  fileprivate init(_ value: ScenarioValue) {
+    self.init()
+    value.requireKeys(WorkLimit.allCases.map(\.rawValue))
+    for limit in WorkLimit.allCases {
+      value.read(limit.rawValue, into: &self[limit]) { try $0.int(Int64(limit.row.least)...Int64(limit.standard)) }
+    }
   }
 }

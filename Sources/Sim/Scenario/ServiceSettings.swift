@@ -1,3 +1,4 @@
+import Environment
 import System
 
 extension Scenario {
@@ -11,6 +12,8 @@ extension Scenario {
     var pagingBound = BrokerOptions().pagingBound
     /// How long supervised sessions that have ended are kept.
     var endedSessions = Retention()
+    /// How much the nodes of the services, and those of the programs beside them, do at once.
+    var limits = WorkLimits()
     /// Heartbeats of the sockets of the Chat Service.
     var pingInterval = EngineIOOptions().pingInterval
     var pingTimeout = EngineIOOptions().pingTimeout

@@ -1,3 +1,4 @@
+import Environment
 import System
 
 /// Low limits in drawn scenarios. With those of real use no run would reach them.
@@ -23,5 +24,36 @@ extension ScenarioDraw {
       service = service.setting("maximumEndedSessions", .int(retentions.pick([1, 3])))
     }
     return scenario.setting("service", service)
+  }
+
+  /// The scenario, with a chance of 0.3 of lower work limits, of those that its nodes have.
+  func lowered(_ scenario: JSONValue, _ nodes: [String]) -> JSONValue {
+    guard work.chance(0.3), scenario["service"]?["limits"] == nil else { return scenario }
+    let there = nodes + (scenario["topology"]?["database"] == nil ? [] : [Scenario.databaseNode])
+    let lower = WorkLimit.allCases.filter { $0.node.map(there.contains) ?? true }.filter { _ in work.chance(0.4) }
+    guard !lower.isEmpty else { return scenario }
+    let limits = lower.map { limit -> JSONValue.Member in
+      let least = limit.row.least
+      let some = limit.row.unit == "bytes" ? 1000 : 4
+      return .init(limit.rawValue, .int(Int64(min(limit.standard, work.pick([least, least + 1, least + some])))))
+    }
+    return scenario.setting("service", (scenario["service"] ?? .object([])).setting("limits", .object(limits)))
+  }
+}
+
+extension WorkLimit {
+  /// The node whose work the limit bounds; nil for any node.
+  fileprivate var node: String? {
+    switch self {
+    case .databaseBatch, .databaseWrite: nil
+    case .postgresBatch, .postgresStatements: Scenario.databaseNode
+    case .dispatchShare, .journalRead, .journalPage, .deliveryBacklog, .prefetch, .publisherOutput: "broker"
+    case .sessionSweep: Scenario.usersNode
+    case .pollPackets, .sessionEvents, .deletedAccounts, .fanOutFill, .idleSessions, .sessionRechecks, .nodeSockets,
+      .departures, .removedMessages:
+      Scenario.chatNode
+    case .managerBatch, .outboxBatch, .retiredSessions, .retiredRows, .staleUsers, .joinedDemands: "manager"
+    case .transcriptPage, .transcriptRows, .erasedRows: Scenario.customersNode
+    }
   }
 }

@@ -21,6 +21,8 @@ public struct ScenarioDraw {
   let chats: ChoiceStream
   /// The same for limits of services and of names.
   let limits: ChoiceStream
+  /// The same for work limits.
+  let work: ChoiceStream
   /// The same for bursts.
   let bursts: ChoiceStream
   /// The same for the retention of what has ended.
@@ -42,6 +44,7 @@ public struct ScenarioDraw {
     servers = choices.stream("draw/postgresql")
     chats = choices.stream("draw/chats")
     limits = choices.stream("draw/limits")
+    work = choices.stream("draw/work")
     bursts = choices.stream("draw/bursts")
     retentions = choices.stream("draw/retention")
     recoveries = choices.stream("draw/recoveries")
@@ -121,7 +124,8 @@ public struct ScenarioDraw {
     if !planted.isEmpty { members.append(.init("plant", .array(planted.map { .string($0) }))) }
     var scenario = isSpecial || kind == "calls" ? .object(members) : attacked(.object(members), kind)
     if ["accounts", "chat", "sessions"].contains(kind) { scenario = onServer(scenario, seconds) }
-    return secured(forgetful(limited(scenario, drawn.nodes), drawn.nodes), drawn.nodes, seconds)
+    scenario = forgetful(limited(scenario, drawn.nodes), drawn.nodes)
+    return secured(isSpecial ? scenario : lowered(scenario, drawn.nodes), drawn.nodes, seconds)
   }
 
   private func beginning(_ kind: String) -> Beginning {
@@ -220,7 +224,7 @@ public struct ScenarioDraw {
     if !planted.isEmpty, scenario["plant"] == nil {
       members.append(.init("plant", .array(planted.map { .string($0) })))
     }
-    return secured(nearServer(.object(members)), nodes, seconds)
+    return secured(nearServer(lowered(.object(members), nodes)), nodes, seconds)
   }
 
   private func varied(_ people: JSONValue) -> JSONValue {

@@ -210,11 +210,22 @@ extension JSONValue {
       + ["pagingBound", "endedSessionRetention", "maximumEndedSessions"].filter { self["service"]?[$0] != nil }.map {
         setting("service", self["service"]!.removing($0))
       }
+      + standardLimits
     guard hasSockets else { return plainer }
     if (try? Scenario(parsing: Array(text.utf8), file: ""))?.needsHeartbeats == false {
       return plainer + (self["service"] != nil ? [removing("service")] : [])
     }
-    return plainer + (self["service"] != quick ? [setting("service", quick)] : [])
+    let limits = self["service"]?["limits"]
+    let quickest = limits.map { quick.setting("limits", $0) } ?? quick
+    return plainer + (self["service"] != quickest ? [setting("service", quickest)] : [])
+  }
+
+  /// The scenario with all work limits as usual, and with one of them.
+  private var standardLimits: [JSONValue] {
+    guard let service = self["service"], let limits = service["limits"]?.members, !limits.isEmpty else { return [] }
+    let fewer = limits.count == 1 ? [] : limits.map { service["limits"]!.removing($0.name) }
+    return [setting("service", service.removing("limits"))]
+      + fewer.map { setting("service", service.setting("limits", $0)) }
   }
 
   /// The scenario without TLS, if it has it.

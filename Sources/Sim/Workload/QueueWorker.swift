@@ -41,8 +41,9 @@ final class QueueWorker: SimulatedUser {
       try await state.pause(mean: behavior.thinkTime, environment)
       let numbers = log.confirmed + 1...log.confirmed + 1 + state.stream.choose(behavior.batch)
       state.lastSeen = "publishes \(numbers)"
+      let begun = history.time
       try await publisher.publish(numbers.map { Self.message($0, queue) })
-      log.confirmed = numbers.upperBound
+      log.confirm(numbers, from: begun, to: history.time)
     }
     state.lastSeen = "waits for its last messages"
     var progress = (count: log.done.count, at: environment.clock.now)
@@ -80,7 +81,10 @@ final class QueueWorker: SimulatedUser {
 final class WorkLog {
   let worker: String
   /// The number of the last message that the broker has confirmed. They are 1, 2, 3 and so on.
-  var confirmed = 0
+  private(set) var confirmed = 0
+  /// The publications that the broker has confirmed: when they began, and when the last message was
+  /// confirmed. In order of their numbers.
+  private(set) var publications: [(numbers: ClosedRange<Int>, from: Int64, to: Int64)] = []
   /// The messages that were worked off, and when. A message that is delivered again is there again.
   private(set) var done: [(number: Int, at: Int64)] = []
   private var numbers: Set<Int> = []
@@ -91,6 +95,11 @@ final class WorkLog {
   private(set) var acknowledged: [(number: Int, from: Int64, to: Int64)] = []
 
   init(worker: String) { self.worker = worker }
+
+  func confirm(_ numbers: ClosedRange<Int>, from begin: Int64, to end: Int64) {
+    confirmed = numbers.upperBound
+    publications.append((numbers, begin, end))
+  }
 
   func note(_ number: Int, at time: Int64) {
     done.append((number, time))

@@ -118,8 +118,7 @@ public final class SimNode: @unchecked Sendable {
     disk.life = life
     return Environment(
       node: own.node, clock: own.clock, network: own.network, storage: disk, entropy: own.entropy,
-      executor: own.executor,
-      log: own.log, memory: own.memory, identifiers: own.identifiers)
+      executor: own.executor, log: own.log, memory: own.memory, limits: own.limits, identifiers: own.identifiers)
   }
 
   /// Handles a program that could not start: it exits, and a service manager starts it again.

@@ -105,7 +105,10 @@ extension UserService {
   /// of them.
   func deletedUsersForService(_ call: Call) async throws -> Reply {
     let after = call.body["after"]?.int ?? 0
-    let deleted = try await database.transaction { try await AccountsTables($0).events.deletedUsers(after: after) }
+    let limit = environment.limits[.deletedAccounts]
+    let deleted = try await database.transaction {
+      try await AccountsTables($0).events.deletedUsers(after: after, limit: limit)
+    }
     return .json([
       "users": .array(deleted.map { ["event_id": .int($0.event), "user_id": .string($0.user.value)] })
     ])
@@ -125,13 +128,14 @@ extension UserService {
       start = try await database.transaction { try await AccountsTables($0).events.lastID() }
     }
     let head = HTTPResponse(status: 200, fields: HTTPResponse.eventStreamFields)
+    let page = Int64(environment.limits[.sessionEvents])
     return .stream(head) { [database, bell] writer in
-      try await Self.follow(from: start, database, bell, writer)
+      try await Self.follow(from: start, page: page, database, bell, writer)
     }
   }
 
   private static func follow(
-    from start: Int64, _ database: Database, _ bell: EventBell, _ writer: StreamWriter
+    from start: Int64, page: Int64, _ database: Database, _ bell: EventBell, _ writer: StreamWriter
   ) async throws {
     var last = start
     var heard = -1
@@ -139,7 +143,8 @@ extension UserService {
     while true {
       let position = last
       guard
-        let events = try await database.transaction({ try await AccountsTables($0).events.after(position, limit: 100) })
+        let events = try await database.transaction({ try await AccountsTables($0).events.after(position, limit: page) }
+        )
       else {
         // Some events are no longer kept: the listener must forget its sessions and look them up
         // again.

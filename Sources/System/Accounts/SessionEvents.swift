@@ -37,8 +37,6 @@ struct SessionEventsTable {
   /// The number of events that are kept. A listener that missed more is told to forget all
   /// sessions.
   static let keptEvents: Int64 = 10_000
-  /// Deleted accounts in one answer.
-  static let deletedUsersPage: Int64 = 500
 
   private let connection: SQLSession
 
@@ -81,11 +79,12 @@ struct SessionEventsTable {
     return events
   }
 
-  /// Returns the next accounts that were deleted after the event `id`, oldest first.
-  func deletedUsers(after id: Int64) async throws(DatabaseError) -> [DeletedUser] {
+  /// Returns the next accounts that were deleted after the event `id`, at most `limit`, oldest
+  /// first.
+  func deletedUsers(after id: Int64, limit: Int) async throws(DatabaseError) -> [DeletedUser] {
     try await connection.query(
       "SELECT event_id, user_id FROM deleted_users WHERE event_id > $1 ORDER BY event_id LIMIT $2", .int(id),
-      .int(Self.deletedUsersPage)
+      .int(Int64(limit))
     ) { DeletedUser(event: $0.int(0), user: AccountID($0.text(1))) }
   }
 }

@@ -6,9 +6,6 @@ public actor UserService: HTTPBackend {
   public static let database = ServiceDatabase(
     "accounts.db", AccountsSchema.migrations, invariants: AccountsInvariants.all)
 
-  /// The maximum number of sessions that one transaction of the sweep ends.
-  private static let sweepSize: Int64 = 500
-
   let environment: Environment
   let database: Database
   let options: UserServiceOptions
@@ -301,12 +298,13 @@ public actor UserService: HTTPBackend {
   /// Ends sessions that were unused for too long, until the service drains.
   private func sweepSessions() async {
     let rules = sessionRules
+    let limit = Int64(environment.limits[.sessionSweep])
     while !isDraining {
       do {
         try await environment.clock.sleep(for: max(.milliseconds(100), sessionRules.precision))
         let now = environment.clock.wallTime
         while try await database.transaction({
-          try await AccountsTables($0).sessions.endUnused(at: now, rules, limit: Self.sweepSize)
+          try await AccountsTables($0).sessions.endUnused(at: now, rules, limit: limit)
         }) > 0 {
           await bell.ring()
         }

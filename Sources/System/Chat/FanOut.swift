@@ -16,14 +16,14 @@ actor FanOut {
   static let sweepInterval: Duration = .seconds(5)
   /// The interval where other nodes commit, too, and their wake-ups may be lost.
   static let sharedSweepInterval: Duration = .seconds(1)
-  /// Positions that one read fills.
-  static let maximumFill: Int64 = 1000
 
   private let environment: Environment
   private let database: Database
   private let sockets: SocketIOServer<ChatApplication>
   private let planted: PlantedBugs
   private let serialExecutor: ActorExecutor
+  /// Positions that one read fills.
+  private let maximumFill: Int64
   private var waiting: [Position: [RoomEvent]] = [:]
   /// The last position that was emitted.
   private var emitted: Position
@@ -54,6 +54,7 @@ actor FanOut {
     self.planted = planted
     emitted = position
     history = EventHistory(environment.clock)
+    maximumFill = Int64(environment.limits[.fanOutFill])
     serialExecutor = environment.executor.forActor("fan-out")
   }
 
@@ -145,7 +146,7 @@ actor FanOut {
       let before = emitted
       do { try await environment.clock.sleep(for: Self.patience) } catch { return }
       guard emitted == before, let first = waiting.keys.sorted().first else { continue }
-      let last = min(first.advanced(by: -1), before.advanced(by: Self.maximumFill))
+      let last = min(first.advanced(by: -1), before.advanced(by: maximumFill))
       guard await fill(after: emitted, through: last) != .stopped else { return }
     }
   }
@@ -219,7 +220,7 @@ actor FanOut {
         // The latest publications may be on their way here.
         try await environment.clock.sleep(for: Self.patience)
         while emitted < last, !isClosed,
-          await fill(after: emitted, through: min(last, emitted.advanced(by: Self.maximumFill))) != .stopped
+          await fill(after: emitted, through: min(last, emitted.advanced(by: maximumFill))) != .stopped
         {
           try await environment.clock.sleep(for: Self.patience)
         }
@@ -298,7 +299,7 @@ actor FanOut {
         guard last.value - emitted.value < PublicationsTable.kept / 2 else { return await onLoss() }
         var next = emitted
         while next < last, !isClosed {
-          let end = min(last, next.advanced(by: Self.maximumFill))
+          let end = min(last, next.advanced(by: maximumFill))
           // The next sweep tries again.
           guard await fill(after: next, through: end) == .done else { return }
           next = end

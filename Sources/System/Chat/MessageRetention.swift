@@ -62,9 +62,10 @@ actor MessageRetention {
     let now = environment.clock.wallTime
     let time = rule.age.map { now + (.zero - $0) }
     let newest = now + (.zero - shortest)
+    let limit = environment.limits[.removedMessages]
     let pass = try await database.transaction {
       try await ChatTables($0).removed.remove(
-        storedBefore: time, beyond: rule.number, ofThoseBefore: newest, through: position)
+        storedBefore: time, beyond: rule.number, ofThoseBefore: newest, through: position, atMost: limit)
     }
     removed += pass.count
     return !pass.isLast

@@ -165,10 +165,12 @@ actor NodeLease {
 
   /// Removes the sockets of a dead node, and tells who is gone.
   private func removeSockets(of life: String) async throws {
+    // Other transactions have to wait for each of these.
+    let limit = environment.limits[.nodeSockets]
     while !isClosed {
       let now = environment.clock.wallTime
       let (isDone, news) = try await database.transaction { session in
-        try await PresenceTransactions(tables: ChatTables(session)).removeSome(of: life, at: now)
+        try await PresenceTransactions(tables: ChatTables(session)).removeSome(of: life, limit: limit, at: now)
       }
       if let news { await actions.publish(news) }
       if isDone { return await actions.tellDepartures() }

@@ -179,10 +179,11 @@ public actor CustomerServer: HTTPBackend {
     switch try SessionCommand(name, data) {
     case .sendMessage(let text): return .messageSent(try await send(text, from: email, to: supervisor))
     case .readMessages(let after):
+      let limits = environment.limits
       return .messages(
         try await database.transaction {
           try await CustomerTables($0).transcript(
-            of: supervisor, after: TranscriptPosition(after), limit: Self.maximumPage)
+            of: supervisor, after: TranscriptPosition(after), limit: Self.maximumPage, limits)
         })
     case .addUsers(let count):
       try await tell("ADDITIONAL_USERS", of: supervisor, [.init("USER_COUNT", count.json)])
@@ -266,7 +267,9 @@ public actor CustomerServer: HTTPBackend {
     let items = news
     let outcome = try await database.transaction { try await CustomerNews.store(items, in: CustomerTables($0)) }
     for request in outcome.served { pending.end(request, isServed: true) }
-    for session in outcome.erased { try await CustomerErasure.removeTranscript(of: session, in: database) }
+    for session in outcome.erased {
+      try await CustomerErasure.removeTranscript(of: session, in: database, environment.limits)
+    }
     try await client.publishEach(outcome.messages)
   }
 
@@ -275,7 +278,8 @@ public actor CustomerServer: HTTPBackend {
   /// Deletes what a customer has here, and the transcripts of `sessions`. Those of other sessions
   /// go when the manager has removed them.
   func erase(_ email: CustomerEmail, sessions: [SupervisorID], isTrial: Bool) async throws -> JSONValue {
-    let found = try await CustomerErasure.erase(email, sessions: sessions, isTrial: isTrial, in: database)
+    let found = try await CustomerErasure.erase(
+      email, sessions: sessions, isTrial: isTrial, in: database, environment.limits)
     return found.answer(underWay: pending.number(of: email))
   }
 

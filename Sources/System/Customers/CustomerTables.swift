@@ -101,9 +101,6 @@ struct CustomerTables {
 
   // MARK: Erasure
 
-  /// Rows of a transcript that one transaction removes.
-  private static let erasedRows: Int64 = 1000
-
   /// A customer's request or session: 1 or 0, and the messages of its transcript.
   func survey(_ email: CustomerEmail) async throws(DatabaseError) -> (requests: Int64, messages: Int64) {
     try await connection.first(
@@ -124,15 +121,15 @@ struct CustomerTables {
     try await connection.execute("DELETE FROM customer_sessions WHERE email_key = $1", .text(email.key))
   }
 
-  /// Deletes a part of a transcript, from its end, so that what is left has no gap. Returns whether
-  /// nothing is left.
-  func eraseTranscript(of session: SupervisorID) async throws(DatabaseError) -> Bool {
+  /// Deletes up to `limit` messages of a transcript, from its end, so that what is left has no gap.
+  /// Returns whether nothing is left.
+  func eraseTranscript(of session: SupervisorID, limit: Int) async throws(DatabaseError) -> Bool {
     let count = try await connection.execute(
       """
       DELETE FROM session_messages WHERE supervisor = $1 AND seq IN (
         SELECT seq FROM session_messages WHERE supervisor = $1 ORDER BY seq DESC LIMIT $2)
-      """, .text(session.text), .int(Self.erasedRows))
-    return Int64(count) < Self.erasedRows
+      """, .text(session.text), .int(Int64(limit)))
+    return count < limit
   }
 
   // MARK: The customer's messages
@@ -173,11 +170,6 @@ struct CustomerTables {
 
   // MARK: The transcript
 
-  /// Bytes of the messages in one page, unless the first alone has more.
-  private static let maximumPageBytes = 512 << 10
-  /// Rows that are read at a time, so that few are read that the page has no room for.
-  private static let rowsAtATime = 8
-
   /// Stores a message of the transcript. The same SEQ is the same message.
   func add(_ entry: TranscriptEntry, to session: SupervisorID) async throws(DatabaseError) {
     try await connection.execute(
@@ -189,17 +181,18 @@ struct CustomerTables {
     }
   }
 
-  /// The messages after a SEQ, in order: at most `limit`.
-  func transcript(of session: SupervisorID, after start: TranscriptPosition, limit: Int) async throws(DatabaseError)
-    -> [JSONValue]
-  {
+  /// The messages after a SEQ, in order: at most `limit`, and at most the bytes of a page, unless
+  /// the first alone has more. Few rows are read at a time, so that few are read in vain.
+  func transcript(
+    of session: SupervisorID, after start: TranscriptPosition, limit: Int, _ limits: WorkLimits
+  ) async throws(DatabaseError) -> [JSONValue] {
     var page: [JSONValue] = []
     var bytes = 0
     var last = start
     while page.count < limit {
       let rows = try await connection.query(
         "SELECT seq, sender, message FROM session_messages WHERE supervisor = $1 AND seq > $2 ORDER BY seq LIMIT $3",
-        .text(session.text), .int(last.value), .int(Int64(min(Self.rowsAtATime, limit - page.count)))
+        .text(session.text), .int(last.value), .int(Int64(min(limits[.transcriptRows], limit - page.count)))
       ) { row in
         (
           position: TranscriptPosition(row.int(0)), bytes: row.text(1).utf8.count + row.text(2).utf8.count,
@@ -209,7 +202,7 @@ struct CustomerTables {
       guard let end = rows.last?.position else { break }
       for row in rows {
         bytes += row.bytes
-        guard page.isEmpty || bytes <= Self.maximumPageBytes else { return page }
+        guard page.isEmpty || bytes <= limits[.transcriptPage] else { return page }
         page.append(row.message)
       }
       last = end

@@ -14,13 +14,16 @@ final class DatabaseFile: @unchecked Sendable {
   private var existed = false
   private var witness: (any File)?
 
-  init(storage: any Storage, path: String, migrations: Migrations, options: DatabaseOptions, log: Log) {
+  init(
+    storage: any Storage, path: String, migrations: Migrations, options: DatabaseOptions, log: Log,
+    limits: WorkLimits = WorkLimits()
+  ) {
     self.log = log
     self.storage = storage
     self.path = path
     self.migrations = migrations
     self.options = options
-    vfs = StorageVFS(storage)
+    vfs = StorageVFS(storage, longestHeld: limits[.databaseWrite])
   }
 
   private var isSynchronous: Bool { !options.planted(.synchronousOff) }

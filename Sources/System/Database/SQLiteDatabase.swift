@@ -12,9 +12,6 @@ actor SQLiteDatabase {
   /// The maximum number of waiting transactions. More are refused, since each holds memory and a
   /// client.
   static let maximumWaiting = 10_000
-  /// The maximum number of transactions in one commit, so that the first of a long queue does not
-  /// wait for the last.
-  static let maximumBatch = 512
 
   private let environment: Environment
   private let file: DatabaseFile
@@ -22,6 +19,9 @@ actor SQLiteDatabase {
   private let options: DatabaseOptions
   private let observer: DatabaseObserver
   private let serialExecutor: ActorExecutor
+  /// The maximum number of transactions in one commit, so that the first of a long queue does not
+  /// wait for the last.
+  private let maximumBatch: Int
   private var waiting: [Transaction] = []
   private var isWorking = false
   private var isClosed = false
@@ -43,8 +43,10 @@ actor SQLiteDatabase {
     self.options = options
     self.observer = observer
     serialExecutor = environment.executor.forActor("database")
+    maximumBatch = environment.limits[.databaseBatch]
     file = DatabaseFile(
-      storage: environment.storage, path: path, migrations: migrations, options: options, log: environment.log)
+      storage: environment.storage, path: path, migrations: migrations, options: options, log: environment.log,
+      limits: environment.limits)
   }
 
   /// Runs `body` in a transaction and returns once it is durable. Runs it twice if another
@@ -110,7 +112,7 @@ actor SQLiteDatabase {
       if isClosed { finished.open() }
       return
     }
-    let batch = Array(waiting.prefix(Self.maximumBatch))
+    let batch = Array(waiting.prefix(maximumBatch))
     waiting.removeFirst(batch.count)
     let start = environment.clock.now
     let commit = GroupCommit(file: file, transactions: batch, options: options)

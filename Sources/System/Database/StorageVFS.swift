@@ -10,6 +10,8 @@ import CSQLite
 /// be refused. The first sync of a file also makes its name durable.
 final class StorageVFS {
   let storage: any Storage
+  /// The maximum number of bytes that a file holds before they are written together.
+  let longestHeld: Int
   private let pointer: UnsafeMutablePointer<sqlite3_vfs>
   private let nameBytes: UnsafeMutablePointer<CChar>
   /// The last failure of a method. It says more than SQLite's code.
@@ -24,9 +26,10 @@ final class StorageVFS {
   /// Runs once in a process, before any other call of SQLite.
   private static let configured: Int32 = parley_sqlite_configure()
 
-  init(_ storage: any Storage) {
+  init(_ storage: any Storage, longestHeld: Int = WorkLimit.databaseWrite.standard) {
     require(Self.configured == SQLITE_OK, "SQLite refused its configuration")
     self.storage = storage
+    self.longestHeld = longestHeld
     pointer = .allocate(capacity: 1)
     // SQLite finds a VFS by its name. The address of this structure is unique while it lives.
     let text = Array("parley-\(UInt(bitPattern: UnsafeRawPointer(pointer)))".utf8CString)

@@ -24,8 +24,6 @@ final class VFSFile {
   /// before its sync.
   private var held: [UInt8] = []
   private var heldOffset: Int64 = 0
-  /// The maximum number of bytes that are held.
-  private static let longestHeld = 1 << 18
 
   init(_ file: any File, kind: Kind, isNew: Bool, owner: StorageVFS) {
     self.file = file
@@ -77,7 +75,7 @@ final class VFSFile {
 
   func write(_ bytes: UnsafeRawBufferPointer, at offset: Int64) -> Int32 {
     owner.attempt(ExtendedCode.writeFailed) { () throws(StorageError) in
-      let goesOn = offset == heldOffset + Int64(held.count) && held.count < Self.longestHeld
+      let goesOn = offset == heldOffset + Int64(held.count) && held.count < owner.longestHeld
       if !goesOn { try flush() }
       if held.isEmpty { heldOffset = offset }
       held.append(contentsOf: bytes)

@@ -25,12 +25,15 @@ public struct Environment: Sendable {
   public let log: Log
   /// The budgets for the memory that the node's clients use.
   public let memory: ClientMemory
+  /// How much the node does at once.
+  public let limits: WorkLimits
 
   /// Creates an environment from its parts. Without `identifiers` the ids of traces are from
   /// `entropy`.
   public init(
     node: String, clock: any Clock, network: any Network, storage: any Storage, entropy: any Entropy,
-    executor: any NodeExecutor, log: Log, memory: ClientMemory = ClientMemory(), identifiers: (any Entropy)? = nil
+    executor: any NodeExecutor, log: Log, memory: ClientMemory = ClientMemory(), limits: WorkLimits = WorkLimits(),
+    identifiers: (any Entropy)? = nil
   ) {
     self.node = node
     self.clock = clock
@@ -41,13 +44,21 @@ public struct Environment: Sendable {
     self.executor = executor
     self.log = log
     self.memory = memory
+    self.limits = limits
   }
 
   /// The environment with another network.
   public func with(network: any Network) -> Environment {
     Environment(
       node: node, clock: clock, network: network, storage: storage, entropy: entropy, executor: executor, log: log,
-      memory: memory, identifiers: identifiers)
+      memory: memory, limits: limits, identifiers: identifiers)
+  }
+
+  /// The environment with other work limits.
+  public func with(limits: WorkLimits) -> Environment {
+    Environment(
+      node: node, clock: clock, network: network, storage: storage, entropy: entropy, executor: executor, log: log,
+      memory: memory, limits: limits, identifiers: identifiers)
   }
 }
 

@@ -5,6 +5,7 @@ struct EffectWriter {
   private let tables: ManagerTables
   private let commit: Int64
   private let time: Timestamp
+  private let limits: WorkLimits
   private(set) var outcome = ManagerOutcome()
   /// What waits for supervisors, once it was counted.
   private var forwarded: ForwardedTable.Total?
@@ -18,10 +19,11 @@ struct EffectWriter {
     let id: UserID
   }
 
-  init(_ tables: ManagerTables, commit: Int64, at time: Timestamp) {
+  init(_ tables: ManagerTables, commit: Int64, at time: Timestamp, _ limits: WorkLimits) {
     self.tables = tables
     self.commit = commit
     self.time = time
+    self.limits = limits
   }
 
   mutating func perform(_ effect: ManagerEffect) async throws(DatabaseError) {
@@ -68,7 +70,7 @@ struct EffectWriter {
 
   /// Removes ended sessions as far as one pass goes. Returns those that are gone.
   private mutating func removeEnded(_ rule: Retention) async throws(DatabaseError) -> [SupervisorID] {
-    var pass = try await tables.ended.pass(rule, at: time)
+    var pass = try await tables.ended.pass(rule, at: time, limits)
     var removed: [SupervisorID] = []
     while let session = try await tables.ended.removeNext(&pass) {
       removed.append(session)

@@ -15,18 +15,16 @@ struct EndedSessionsTable {
 
   /// A pass through the sessions that may go. It removes a bounded number of rows.
   struct Pass {
-    static let maximumSessions: Int64 = 100
-    static let maximumRows: Int64 = 1000
-
     /// The next one is the last.
     fileprivate var sessions: [SupervisorID]
-    fileprivate var rows = maximumRows
+    fileprivate var rows: Int64
     /// Whether there may be more sessions than those of the pass.
     fileprivate let isFull: Bool
 
-    fileprivate init(sessions: [SupervisorID]) {
+    fileprivate init(sessions: [SupervisorID], _ limits: WorkLimits) {
       self.sessions = sessions
-      isFull = sessions.count >= Self.maximumSessions
+      rows = Int64(limits[.retiredRows])
+      isFull = sessions.count >= limits[.retiredSessions]
     }
   }
 
@@ -84,9 +82,11 @@ struct EndedSessionsTable {
 
   /// Begins a pass: marks sessions that the rule does not keep at `now`, and finds those that are
   /// marked.
-  func pass(_ rule: Retention, at now: Timestamp) async throws(DatabaseError) -> Pass {
-    if rule.isLimited { try await noteUnknownEnds(at: now) }
-    let limit = SQLValue.int(Pass.maximumSessions)
+  func pass(
+    _ rule: Retention, at now: Timestamp, _ limits: WorkLimits
+  ) async throws(DatabaseError) -> Pass {
+    if rule.isLimited { try await noteUnknownEnds(at: now, limit: Int64(limits[.retiredRows])) }
+    let limit = SQLValue.int(Int64(limits[.retiredSessions]))
     if let age = rule.age {
       let last = now + (.zero - age)
       try await connection.execute(
@@ -112,16 +112,16 @@ struct EndedSessionsTable {
       ORDER BY supervisor LIMIT $1
       """, limit
     ) { SupervisorID($0.text(0)) }
-    return Pass(sessions: found.compactMap { $0 }.reversed())
+    return Pass(sessions: found.compactMap { $0 }.reversed(), limits)
   }
 
   /// Takes `now` for the end of sessions of which an earlier release did not store it.
-  private func noteUnknownEnds(at now: Timestamp) async throws(DatabaseError) {
+  private func noteUnknownEnds(at now: Timestamp, limit: Int64) async throws(DatabaseError) {
     try await connection.execute(
       """
       UPDATE sessions SET ended_at = $1 WHERE supervisor IN (
         SELECT supervisor FROM sessions WHERE status = 'ended' AND ended_at = 0 ORDER BY supervisor LIMIT $2)
-      """, .int(now.microseconds), .int(Pass.maximumRows))
+      """, .int(now.microseconds), .int(limit))
   }
 
   /// Removes the next session of a pass. Returns nil at the end of the pass, and when the pass has

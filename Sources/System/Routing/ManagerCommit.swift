@@ -22,6 +22,8 @@ struct ManagerCommit: Sendable {
   var sessions: [ManagedSession] = []
   var nextSession: Int64 = 1
   var handled: [String] = []
+  /// The limits of a pass that removes ended sessions.
+  var limits = WorkLimits()
 
   init(number: Int64, at time: Timestamp) {
     self.number = number
@@ -51,7 +53,7 @@ struct ManagerCommit: Sendable {
     var outcome = ManagerOutcome()
     if try await tables.begin(number) {
       try await writeRows(tables)
-      var writer = EffectWriter(tables, commit: number, at: time)
+      var writer = EffectWriter(tables, commit: number, at: time, limits)
       for effect in effects { try await writer.perform(effect) }
       outcome = writer.outcome
     }

@@ -7,8 +7,6 @@ import Environment
 actor ManagerOutbox {
   /// Time that published rows wait for another commit to delete them.
   private static let deletionDelay: Duration = .milliseconds(500)
-  /// Messages that are published together.
-  private static let maximumBatch = 512
 
   private let environment: Environment
   private let database: Database
@@ -67,7 +65,7 @@ actor ManagerOutbox {
 
   private func publishAll() async {
     while !rows.isEmpty {
-      let batch = Array(rows.prefix { $0.kind == .publish }.prefix(Self.maximumBatch))
+      let batch = Array(rows.prefix { $0.kind == .publish }.prefix(environment.limits[.outboxBatch]))
       do {
         if batch.isEmpty {
           try await changeQueue(rows[0])

@@ -12,8 +12,6 @@ public actor UserManager: HTTPBackend {
   public static let database = ServiceDatabase(
     "manager.db", ManagerSchema.migrations, invariants: ManagerInvariants.all)
 
-  /// Messages in one commit.
-  private static let maximumBatch = 512
   /// Time between two looks at the hosts' heartbeats.
   private static let watchInterval: Duration = .milliseconds(500)
   /// Time between two attempts at a commit while the disk fails.
@@ -103,6 +101,7 @@ public actor UserManager: HTTPBackend {
     letters = DeadLetterRetention(environment, options.broker, options.deadLetters)
     state = stored.state
     state.pool.planted = options.planted
+    state.pool.limit(by: environment.limits)
     handled = RecentIDs(limit: Int(ManagerCommit.keptHandled), stored.handled)
     lastCommit = stored.lastCommit
     leases = HostLeases(options, at: environment.clock.now)
@@ -216,7 +215,7 @@ public actor UserManager: HTTPBackend {
 
   private func workAll() async {
     while !waiting.isEmpty {
-      let batch = Array(waiting.prefix(Self.maximumBatch))
+      let batch = Array(waiting.prefix(environment.limits[.managerBatch]))
       waiting.removeFirst(batch.count)
       let isDone = await handle(batch)
       for work in batch { work.done?.resume(returning: isDone) }
@@ -285,6 +284,7 @@ public actor UserManager: HTTPBackend {
   private func apply(_ batch: [ManagerWork]) -> (ManagerState, ManagerCommit) {
     var next = state
     var commit = ManagerCommit(number: lastCommit + 1, at: environment.clock.wallTime)
+    commit.limits = environment.limits
     var new: Set<String> = []
     for work in batch {
       let before = commit.effects.count

@@ -1,3 +1,5 @@
+import Environment
+
 /// The users that a supervisor got for its request.
 struct Grant: Hashable, Sendable {
   let users: [UserID]
@@ -59,9 +61,6 @@ struct UserPool: Sendable {
     var last = DemandID(0)
   }
 
-  /// Demands of one supervisor. Further ones are added to its latest.
-  private static let maximumDemands = 64
-
   private(set) var users: [UserID: User] = [:]
   /// The users of each supervisor that has some.
   private var served: [SupervisorID: Set<UserID>] = [:]
@@ -77,6 +76,11 @@ struct UserPool: Sendable {
   /// The changes since the last call of `takeChanges`.
   private var touchedUsers: [UserID] = []
   private var touchedDemands: [DemandID] = []
+
+  /// Demands of one supervisor. Further ones are added to its latest.
+  private var maximumDemands = WorkLimit.joinedDemands.standard
+  /// Entries of users that are not free, beyond the number of users, after which they are removed.
+  private var maximumStale = WorkLimit.staleUsers.standard
 
   /// Bugs to plant; none but in tests and scenarios.
   var planted = PlantedBugs()
@@ -102,6 +106,12 @@ struct UserPool: Sendable {
       wait.last = demand.id
       waits[demand.supervisor] = wait
     }
+  }
+
+  /// Takes the work limits of its node.
+  mutating func limit(by limits: WorkLimits) {
+    maximumDemands = limits[.joinedDemands]
+    maximumStale = limits[.staleUsers]
   }
 
   // MARK: Connections
@@ -139,16 +149,13 @@ struct UserPool: Sendable {
     return nil
   }
 
-  /// Entries of users that are not free, beyond the number of users, after which they are removed.
-  private static let maximumStale = 64
-
   private mutating func free(_ id: UserID) {
     lastTurn += 1
     users[id]!.turn = lastTurn
     queue.append((lastTurn, id))
     move(id, to: .free)
     // Users may come and go without end while nobody wants one.
-    if queue.count > 2 * users.count + Self.maximumStale {
+    if queue.count > 2 * users.count + maximumStale {
       queue = queue[head...].filter { isFree($0.user, since: $0.turn) }
       head = 0
     }
@@ -218,7 +225,7 @@ struct UserPool: Sendable {
     guard more > 0 else { return }
     wait.users += more
     // With no other supervisor's demand after it, the latest demand can grow.
-    if wait.rows > 0, wait.last == demands.last?.id || wait.rows >= Self.maximumDemands {
+    if wait.rows > 0, wait.last == demands.last?.id || wait.rows >= maximumDemands {
       demands[index(of: wait.last)!].count += more
     } else {
       lastDemand = lastDemand.next

@@ -1,3 +1,5 @@
+import Environment
+
 /// The polling transport: packets arrive in the bodies of POSTs and leave in the answers to GETs.
 extension EngineIOServer {
   /// Answers a polling request of a session.
@@ -10,13 +12,18 @@ extension EngineIOServer {
     }
   }
 
+  /// Takes the packets of the next answer to a polling request.
+  func takePayload(of session: EngineIOSession) -> [UInt8] {
+    session.takePayload(limit: options.maximumPayload, packets: environment.limits[.pollPackets])
+  }
+
   private func wait(_ session: EngineIOSession) -> Reply {
     if session.poll != nil {
       session.answerPoll([.close])
       end(session, reason: "two polling requests at once")
       return Self.failure(3, "another polling request is waiting")
     }
-    if session.hasPackets { return .response(Self.payload(session.takePayload(limit: options.maximumPayload))) }
+    if session.hasPackets { return .response(Self.payload(takePayload(of: session))) }
     if session.isProbed { return .response(Self.payload(Array(EngineIOPacket.noop.text.utf8))) }
     let id = session.id
     return .waiting(
@@ -34,7 +41,7 @@ extension EngineIOServer {
     guard case .polling = session.transport, !session.isProbed else {
       return Self.payload(Array(EngineIOPacket.noop.text.utf8))
     }
-    if session.hasPackets { return Self.payload(session.takePayload(limit: options.maximumPayload)) }
+    if session.hasPackets { return Self.payload(takePayload(of: session)) }
     return Self.payload(await withUnsafeContinuation { session.poll = $0 })
   }
 

@@ -58,7 +58,7 @@ actor EngineIOServer<Layer: EngineIOLayer> {
       guard let session = open(own, upgrades: ["websocket"], for: application) else {
         return Self.failure(3, "too many sessions", status: 503)
       }
-      return .response(Self.payload(session.takePayload(limit: options.maximumPayload)))
+      return .response(Self.payload(takePayload(of: session)))
     }
     do throws(HTTPFailure) {
       let response = try WebSocketHandshake.response(to: call.request)
@@ -269,9 +269,7 @@ actor EngineIOServer<Layer: EngineIOLayer> {
   func flush(_ session: EngineIOSession) {
     switch session.transport {
     case .polling:
-      if session.poll != nil, session.hasPackets {
-        session.answerPoll(session.takePayload(limit: options.maximumPayload))
-      }
+      if session.poll != nil, session.hasPackets { session.answerPoll(takePayload(of: session)) }
     case .webSocket(let link): send(session.takeAll(), to: session, over: link)
     }
   }

@@ -111,16 +111,13 @@ final class EngineIOSession {
     return all
   }
 
-  /// python-engineio refuses payloads with more packets.
-  private static let maximumPacketsInPayload = 16
-
-  /// Takes as many packets as fit into a payload, at least one.
-  func takePayload(limit: Int) -> [UInt8] {
+  /// Takes as many packets as fit into a payload, at least one and at most `maximum`.
+  func takePayload(limit: Int, packets maximum: Int) -> [UInt8] {
     var output: [UInt8] = []
     var count = 0
     for packet in packets {
       let text = packet.bytes
-      if count == Self.maximumPacketsInPayload || count > 0 && output.count + 1 + text.count > limit { break }
+      if count == maximum || count > 0 && output.count + 1 + text.count > limit { break }
       if count > 0 { output.append(EngineIOPacket.separator) }
       output += text
       bytes -= packet.size

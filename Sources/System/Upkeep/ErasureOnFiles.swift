@@ -22,7 +22,9 @@ public enum ErasureOnFiles {
     case (.customers, let email?):
       let sessions = (request.body["SESSIONS"]?.array ?? []).compactMap { $0.string.flatMap { SupervisorID($0) } }
       return try await with(CustomerServer.database, environment) { database in
-        try await CustomerErasure.erase(email, sessions: sessions, isTrial: isTrial, in: database).answer(underWay: 0)
+        try await CustomerErasure.erase(
+          email, sessions: sessions, isTrial: isTrial, in: database, environment.limits
+        ).answer(underWay: 0)
       }
     case (.manager, let email?):
       let identity = Hex.encode(environment.entropy.bytes(8))

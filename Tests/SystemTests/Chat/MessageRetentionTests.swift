@@ -154,7 +154,7 @@ struct MessageRetentionTests {
       func remove(_ time: Timestamp?, _ number: Int?) async throws -> RemovedMessagesTable.Pass {
         let last = try await chat.tables.publications.lastPosition()
         return try await chat.tables.removed.remove(
-          storedBefore: time, beyond: number, ofThoseBefore: Timestamp(seconds: 1), through: last)
+          storedBefore: time, beyond: number, ofThoseBefore: Timestamp(seconds: 1), through: last, atMost: 500)
       }
       try await send(20)
       #expect(try await remove(nil, 15) == .init(count: 5, isLast: true))
@@ -210,7 +210,7 @@ struct MessageRetentionTests {
         let through = draw.chance(0.3) && !kept.isEmpty ? draw.pick(kept).position : last
         let pass = try await chat.tables.removed.remove(
           storedBefore: age.map { Timestamp(seconds: now - $0) }, beyond: number,
-          ofThoseBefore: Timestamp(seconds: now - shortest), through: through)
+          ofThoseBefore: Timestamp(seconds: now - shortest), through: through, atMost: 500)
         // Another node may have counted further.
         counted = max(counted, through)
         let published = kept.count { $0.position <= counted }
@@ -247,7 +247,7 @@ struct MessageRetentionTests {
     try ChatRulesWorld.run { chat in
       try await chat.befriend(chat.ann, chat.bob)
       let conversation = ConversationID.between(chat.ann, chat.bob)
-      let pass = RemovedMessagesTable.maximumPass
+      let pass = Int64(20)
       for number in 1...(pass + 10) {
         _ = try await chat.messages.store(
           OutgoingMessage("\(number)", .text, in: conversation, clientID: nil), from: chat.ann,
@@ -257,7 +257,7 @@ struct MessageRetentionTests {
       let late = Timestamp(seconds: 100)
       func remove(_ time: Timestamp, _ position: Position) async throws -> Int {
         try await chat.tables.removed.remove(
-          storedBefore: time, beyond: nil, ofThoseBefore: time, through: position
+          storedBefore: time, beyond: nil, ofThoseBefore: time, through: position, atMost: Int(pass)
         ).count
       }
       // The time of the first message is not over.

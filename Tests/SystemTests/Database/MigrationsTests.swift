@@ -108,7 +108,7 @@ import Testing
         try await AccountsTables(connection).deleteUser(AccountID("u0"))
         #expect(try await isFree("strasse"))
         #expect(
-          try await AccountsTables(connection).events.deletedUsers(after: 0).map(\.user.value) == [
+          try await AccountsTables(connection).events.deletedUsers(after: 0, limit: 9).map(\.user.value) == [
             "x", "u1", "u2", "u0",
           ])
       }

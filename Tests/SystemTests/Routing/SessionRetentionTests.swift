@@ -112,7 +112,9 @@ struct SessionRetentionTests {
   func bounded() throws {
     try World(seed: 1).perform { environment in
       let database = Database(environment, path: "m.db", migrations: ManagerSchema.migrations)
-      let maximum = EndedSessionsTable.Pass.maximumRows
+      var limits = WorkLimits()
+      limits[.retiredRows] = 40
+      let (bounds, maximum) = (limits, Int64(40))
       try await database.transaction { connection in
         _ = try await ManagerTables(connection).stored(identity: "m")
         try await connection.execute(
@@ -129,7 +131,8 @@ struct SessionRetentionTests {
       for left in [maximum, 0] {
         try await database.transaction { connection in
           let table = EndedSessionsTable(connection)
-          var pass = try await table.pass(Retention(age: .seconds(1)), at: Timestamp(microseconds: 9_000_000))
+          var pass = try await table.pass(
+            Retention(age: .seconds(1)), at: Timestamp(microseconds: 9_000_000), bounds)
           #expect(try await table.removeNext(&pass) == nil)
           guard case .more = try await table.progress(of: pass) else {
             Issue.record("the pass is over")

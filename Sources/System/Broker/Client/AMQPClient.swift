@@ -55,7 +55,7 @@ public actor AMQPClient {
   public init(_ environment: Environment, broker: BrokerAddress) {
     self.environment = environment
     self.broker = broker
-    conversation = AMQPConversation(environment.log)
+    conversation = AMQPConversation(environment.log, environment.limits)
     serialExecutor = environment.executor.forActor("amqp-client")
   }
 

@@ -1,3 +1,5 @@
+import Environment
+
 /// The consuming half of a client: deliveries in, batches for handlers out, settlements as frames.
 /// It opens a channel for each consumer on each new connection. Used on the client's actor.
 struct AMQPConsumers {
@@ -34,11 +36,11 @@ struct AMQPConsumers {
     fileprivate let opening: Int
   }
 
-  /// Deliveries that a consumer may hold.
-  private static let maximumPrefetch: UInt16 = 256
   /// Bytes of deliveries that are held for all handlers together.
   private static let maximumHeld = 256 << 20
 
+  /// Deliveries that a consumer may hold.
+  private let maximumPrefetch: UInt16
   /// By number. Numbers count from 1.
   private var consumers: [Int: Consumer] = [:]
   private var lastConsumer = 0
@@ -47,9 +49,14 @@ struct AMQPConsumers {
   /// Counts the openings of channels.
   private var openings = 0
   /// Deliveries that each consumer may hold now. It shrinks when they are large.
-  private var prefetch = Self.maximumPrefetch
+  private var prefetch: UInt16
   /// Bytes of deliveries that wait for their handlers or are being handled.
   private var heldBytes = 0
+
+  init(_ limits: WorkLimits) {
+    maximumPrefetch = UInt16(limits[.prefetch])
+    prefetch = maximumPrefetch
+  }
 
   private var numbers: [Int] { consumers.keys.sorted() }
 
@@ -175,7 +182,7 @@ struct AMQPConsumers {
   mutating func deliver(_ command: AMQPCommand, tag: UInt64, isRedelivered: Bool) throws(AMQPError) -> Int? {
     guard let id = channels.consumers[command.channel], consumers[id]?.isOpen == true else { return nil }
     let delivery = AMQPDelivery(command, tag: tag, isRedelivered: isRedelivered)
-    guard consumers[id]!.waiting.count < 2 * Int(Self.maximumPrefetch) else {
+    guard consumers[id]!.waiting.count < 2 * Int(maximumPrefetch) else {
       throw AMQPError(506, "the broker delivers more than the prefetch allows")
     }
     guard heldBytes + delivery.size <= Self.maximumHeld else {

@@ -20,7 +20,7 @@ struct AMQPConversation {
   private let log: Log
   private var topology = AMQPTopology()
   private var publisher: AMQPPublisher
-  private var consumers = AMQPConsumers()
+  private var consumers: AMQPConsumers
   private(set) var check = AnswerCheck()
   /// The declaration that the broker refused last, until it answers again.
   private var refusal: AMQPDeclarationRefusal?
@@ -28,9 +28,10 @@ struct AMQPConversation {
   private(set) var isOpen = false
   private var output: [UInt8] = []
 
-  init(_ log: Log) {
+  init(_ log: Log, _ limits: WorkLimits) {
     self.log = log
-    publisher = AMQPPublisher(log)
+    publisher = AMQPPublisher(log, limits)
+    consumers = AMQPConsumers(limits)
   }
 
   // MARK: Connection

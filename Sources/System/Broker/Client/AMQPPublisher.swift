@@ -58,10 +58,10 @@ struct AMQPPublisher {
   /// Publications that may wait for their confirmation, and their bytes.
   static let maximumUnconfirmed = 100_000
   static let maximumUnconfirmedBytes = 128 << 20
-  /// Output in bytes up to which publications are written. The rest waits for the network.
-  private static let maximumOutput = 1 << 20
 
   private let log: Log
+  /// Output in bytes up to which publications are written. The rest waits for the network.
+  private let maximumOutput: Int
   /// By number since the client was created.
   private var unconfirmed: [UInt64: AMQPPublication] = [:]
   private(set) var unconfirmedBytes = 0
@@ -82,7 +82,10 @@ struct AMQPPublisher {
   /// Counts the openings of the channel.
   private(set) var opening = 0
 
-  init(_ log: Log) { self.log = log }
+  init(_ log: Log, _ limits: WorkLimits) {
+    self.log = log
+    maximumOutput = limits[.publisherOutput]
+  }
 
   /// Whether another publication may wait for its confirmation.
   var hasRoom: Bool {
@@ -149,7 +152,7 @@ struct AMQPPublisher {
   /// Writes publications that wait, as far as broker and network take them now.
   mutating func send(to output: inout [UInt8]) {
     guard isOpen, !isBlocked, !isRejected else { return }
-    while next <= lastNumber, output.count < Self.maximumOutput, sent.outstanding < window,
+    while next <= lastNumber, output.count < maximumOutput, sent.outstanding < window,
       sent.span < 2 * Self.maximumUnconfirmed
     {
       defer { next += 1 }

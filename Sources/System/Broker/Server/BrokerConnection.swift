@@ -2,8 +2,6 @@ import Environment
 
 /// A connection of a client. Used on the broker's actor.
 final class BrokerConnection {
-  /// Output in bytes that may wait before the client gets no more deliveries, and is not read from.
-  private static let maximumBacklog = 1 << 20
   /// Bytes of messages that a client may hold unsettled. They stay in memory until they are
   /// settled.
   static let maximumUnsettled = 64 << 20
@@ -37,6 +35,8 @@ final class BrokerConnection {
   var heartbeat: Duration = .zero
   /// The memory for incomplete messages.
   private let budget: ByteBudget
+  /// Output in bytes that may wait before the client gets no more deliveries, and is not read from.
+  private let maximumBacklog: Int
   private var charged = 0
   /// Whether `strangerBytes` are reserved for it.
   var isStranger = true
@@ -87,6 +87,7 @@ final class BrokerConnection {
     self.connection = connection
     self.tasks = tasks
     budget = ByteBudget(limit: 2 * maximumMessage, parent: environment.memory.members)
+    maximumBacklog = environment.limits[.deliveryBacklog]
     lastHeard = environment.clock.now
     outlet = Outlet("broker-writer", environment, connection, patience: Self.writePatience)
     outlet.draw { [weak self] in
@@ -143,7 +144,7 @@ final class BrokerConnection {
   /// Bytes of output that the client has not read.
   var backlog: Int { output.bytes.count + outlet.underWay }
   /// Whether it may get more output.
-  var hasRoom: Bool { !isGone && backlog < Self.maximumBacklog }
+  var hasRoom: Bool { !isGone && backlog < maximumBacklog }
   /// Whether it may hold another delivery unsettled.
   var mayHoldMore: Bool { unsettledBytes < Self.maximumUnsettled }
 

@@ -14,8 +14,6 @@ final class BrokerJournal {
   private static let removalDelay: Duration = .milliseconds(100)
   /// Time between two attempts while the database fails.
   private static let retryDelay: Duration = .milliseconds(100)
-  /// Bytes of bodies that are read at once.
-  private static let readBytes = 8 << 20
 
   private let environment: Environment
   private let database: Database
@@ -139,7 +137,8 @@ final class BrokerJournal {
 
   /// Reads messages until the database answers. Returns nothing when the broker is down.
   func read(_ ids: [Int64]) async -> [(id: Int64, message: BrokerMessage?)] {
-    await retry("broker-load") { try await BrokerTables($0).messages(ids, bytes: Self.readBytes) } ?? []
+    let bytes = environment.limits[.journalRead]
+    return await retry("broker-load") { try await BrokerTables($0).messages(ids, bytes: bytes) } ?? []
   }
 
   private func retry<R: Sendable>(

@@ -17,13 +17,10 @@ final class QueueDispatcher {
     case passOn(BrokerQueue, BrokerMessage)
   }
 
-  /// Units of work in one turn: a dead letter costs 8, any other death 1.
-  private static let share = 1024
+  /// The part of a turn's share that a dead letter takes. Any other death takes 1.
   private static let deadLetterCost = 8
   /// Time for others before the next share.
   private static let rest: Duration = .milliseconds(5)
-  /// Bodies that are read from the disk at once.
-  private static let pageSize = 256
 
   private let environment: Environment
   private let journal: BrokerJournal
@@ -137,7 +134,7 @@ final class QueueDispatcher {
   private func run(_ work: Work) {
     guard !isDispatching else { return due.append(work) }
     isDispatching = true
-    var share = Self.share
+    var share = environment.limits[.dispatchShare]
     // Usually nothing follows, and no list is needed.
     if !perform(work, &share) { postpone([work]) }
     while !due.isEmpty {
@@ -361,7 +358,7 @@ final class QueueDispatcher {
   private func load(_ queue: BrokerQueue) {
     guard !queue.isLoading else { return }
     queue.isLoading = true
-    tasks.start(.load(queue.id, queue.contents.pagedOut(Self.pageSize)))
+    tasks.start(.load(queue.id, queue.contents.pagedOut(environment.limits[.journalPage])))
   }
 
   /// Reads bodies of a queue from the disk, then continues to serve it.

@@ -25,13 +25,13 @@ struct PresenceTransactions {
     if !publications.isEmpty { _ = try await tables.publications.publish(publications) }
   }
 
-  /// Removes some sockets of a dead node, and its row after the last one. Returns whether all are
-  /// removed, and what the friends of those who are gone are told.
+  /// Removes some sockets of a dead node, at most `limit`, and its row after the last one. Returns
+  /// whether all are removed, and what the friends of those who are gone are told.
   func removeSome(
-    of life: String, at now: Timestamp
+    of life: String, limit: Int, at now: Timestamp
   ) async throws(DatabaseError) -> (isDone: Bool, news: PublishedAt?) {
-    try await tables.recoveries.closeSome(of: life, limit: ChatNodesTable.page, at: now)
-    let (count, last) = try await tables.sockets.removeSome(of: life, limit: ChatNodesTable.page)
+    try await tables.recoveries.closeSome(of: life, limit: limit, at: now)
+    let (count, last) = try await tables.sockets.removeSome(of: life, limit: limit)
     var publications: [Publication] = []
     for (user, namespace) in last {
       if namespace == UserServer.namespace {
@@ -41,7 +41,7 @@ struct PresenceTransactions {
         publications.append(try await status(of: listed, isOnline: false))
       }
     }
-    let isDone = count < ChatNodesTable.page
+    let isDone = count < limit
     if isDone { try await tables.nodes.removeEmpty(life) }
     return (isDone, publications.isEmpty ? nil : try await tables.publications.publish(publications))
   }

@@ -9,20 +9,20 @@ import Environment
 /// longer than the contract's 5 s, whatever has failed. While events do not arrive but questions
 /// are answered, the directory asks about each session that has sockets before its lease runs out.
 actor SessionDirectory {
-  /// Sessions in the cache. A full cache drops all sessions without sockets.
-  static let maximumIdle = 50_000
   /// The time for which the stream may be silent. The User Service sends something every 2 s.
   private static let streamPatience: Duration = .seconds(5)
   /// The age of the latest knowledge at which the directory asks about a session with sockets.
   private static let worry: Duration = .seconds(2)
-  /// Sessions that are asked about at once.
-  private static let maximumRechecks = 8
 
   private let environment: Environment
   private let accounts: AccountsClient
   private let database: Database
   private let planted: PlantedBugs
   private let serialExecutor: ActorExecutor
+  /// Sessions in the cache.
+  private let maximumIdle: Int
+  /// Sessions that are asked about at once.
+  private let maximumRechecks: Int
   /// The cached sessions. Other actors read it without waiting.
   nonisolated let book: SessionBook
   /// Sessions that callers are asking about: the number of callers, and the number of events since
@@ -58,6 +58,8 @@ actor SessionDirectory {
     self.planted = planted
     book = SessionBook(environment.clock, planted: planted)
     self.onEnd = onEnd
+    maximumIdle = environment.limits[.idleSessions]
+    maximumRechecks = environment.limits[.sessionRechecks]
     serialExecutor = environment.executor.forActor("session-directory")
   }
 
@@ -126,7 +128,8 @@ actor SessionDirectory {
         pages.sessions[session] = known
         return
       }
-      if pages.sessions.count >= Self.maximumIdle {
+      // A full cache drops all sessions without sockets.
+      if pages.sessions.count >= maximumIdle {
         pages.sessions = pages.sessions.filter { !$0.value.sockets.isEmpty }
       }
       pages.sessions[session] = SessionBook.Session(user: user, verifiedAt: verifiedAt, askAgainAfter: askAgainAfter)
@@ -273,7 +276,7 @@ actor SessionDirectory {
           && (session.isDoubtful || now - pages.knownAt(session) > Self.worry || session.isDue(at: now))
       }.keys.sorted()
     }
-    for lane in 0..<min(Self.maximumRechecks, ids.count) {
+    for lane in 0..<min(maximumRechecks, ids.count) {
       rechecks += 1
       environment.executor.spawn("session-recheck") { await self.recheck(ids, from: lane) }
     }
@@ -283,7 +286,7 @@ actor SessionDirectory {
   /// next time; sessions whose lease runs out before are closed.
   private func recheck(_ ids: [ChatSessionID], from lane: Int) async {
     defer { rechecks -= 1 }
-    for id in stride(from: lane, to: ids.count, by: Self.maximumRechecks).map({ ids[$0] })
+    for id in stride(from: lane, to: ids.count, by: maximumRechecks).map({ ids[$0] })
     where book.update({ pages, _ in pages.sessions[id] != nil }) {
       let begin = environment.clock.now
       let owner: AccountsClient.Account?

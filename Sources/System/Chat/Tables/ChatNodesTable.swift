@@ -4,9 +4,6 @@
 /// A row stands for one life of a node, from a start or a return to its end. While it lives, it
 /// counts its `beat` up. A dead one has the beat -1, and its row goes after its last socket.
 struct ChatNodesTable {
-  /// Sockets of a dead node that one transaction removes. Others have to wait for it.
-  static let page = 100
-
   /// A life of a node.
   struct Row: Sendable {
     let life: String

@@ -16,10 +16,11 @@ struct DeparturesTable {
       "INSERT INTO departures (user_number, connection) VALUES ($1, $2)", .int(user.value), .int(number.value))
   }
 
-  /// The oldest 100 departures, in order.
-  func oldest() async throws(DatabaseError) -> [Departure] {
+  /// The oldest departures, at most `limit`, in order.
+  func oldest(limit: Int) async throws(DatabaseError) -> [Departure] {
     try await connection.query(
-      "SELECT departure_id, user_number, connection FROM departures ORDER BY departure_id LIMIT 100"
+      "SELECT departure_id, user_number, connection FROM departures ORDER BY departure_id LIMIT $1",
+      .int(Int64(limit))
     ) { Departure(id: $0.int(0), user: UserNumber($0.int(1)), connection: ConnectionNumber($0.int(2))) }
   }
 

@@ -6,8 +6,6 @@ import Environment
 /// `message_counts`: how many messages there are up to one of them, so that a pass counts new ones
 /// only.
 struct RemovedMessagesTable {
-  /// Messages that one pass removes.
-  static let maximumPass: Int64 = 500
   /// Messages that one pass counts.
   static let maximumCounted: Int64 = 10_000
 
@@ -38,9 +36,10 @@ struct RemovedMessagesTable {
 
   /// Removes the oldest messages, those that were stored at `time` or before and those beyond the
   /// latest `number` that were stored at `newest` or before, among those with a position up to
-  /// `position`. A message stays if an older one stays.
+  /// `position`, and of these the first `most`. A message stays if an older one stays.
   func remove(
-    storedBefore time: Timestamp?, beyond number: Int?, ofThoseBefore newest: Timestamp, through position: Position
+    storedBefore time: Timestamp?, beyond number: Int?, ofThoseBefore newest: Timestamp, through position: Position,
+    atMost most: Int
   ) async throws(DatabaseError) -> Pass {
     let counted = try await count(isNeeded: number != nil, through: position)
     let excess = number.map { max(0, counted.messages - Int64($0)) } ?? 0
@@ -48,7 +47,7 @@ struct RemovedMessagesTable {
       """
       SELECT message_id, conversation, seq, created_at FROM messages WHERE message_id >= 1 AND message_id <= $1
       ORDER BY message_id LIMIT $2
-      """, .int(position.value), .int(Self.maximumPass)
+      """, .int(position.value), .int(Int64(most))
     ) { (id: $0.int(0), conversation: $0.text(1), sequence: $0.int(2), time: $0.text(3)) }
     // The times are of one form, so their order is that of their bytes.
     func isStored(_ stored: String, before limit: String?) -> Bool {
@@ -77,7 +76,7 @@ struct RemovedMessagesTable {
     if removed > 0 {
       try await connection.execute("UPDATE message_counts SET messages = messages - $1", .int(removed))
     }
-    return Pass(count: old.count, isLast: old.count < Self.maximumPass && counted.isComplete)
+    return Pass(count: old.count, isLast: old.count < most && counted.isComplete)
   }
 
   // MARK: The number of messages

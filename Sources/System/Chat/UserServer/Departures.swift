@@ -37,10 +37,11 @@ actor Departures {
 
   private func tellAll() async {
     defer { isTelling = false }
+    let limit = environment.limits[.departures]
     while true {
       hasNew = false
       do {
-        let departures = try await database.transaction { try await ChatTables($0).departures.oldest() }
+        let departures = try await database.transaction { try await ChatTables($0).departures.oldest(limit: limit) }
         // A departure that was stored after the read has set `hasNew`, and started no other task.
         if departures.isEmpty, !hasNew { return }
         for departure in departures {

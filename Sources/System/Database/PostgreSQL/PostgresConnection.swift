@@ -6,8 +6,6 @@ import Environment
 final class PostgresConnection: @unchecked Sendable {
   /// The oldest server whose SQL Parley uses.
   static let oldestVersion = 13
-  /// The most prepared statements. A connection that has more is not used again.
-  static let maximumStatements = 1000
   /// Time beyond a statement's own for its answer to arrive.
   private static let slack: Duration = .seconds(2)
 
@@ -116,7 +114,9 @@ final class PostgresConnection: @unchecked Sendable {
   // MARK: State
 
   /// Whether another transaction may use the connection.
-  var isUsable: Bool { !isBroken && !connection.hasEnded && statements.count <= Self.maximumStatements }
+  var isUsable: Bool {
+    !isBroken && !connection.hasEnded && statements.count <= environment.limits[.postgresStatements]
+  }
 
   /// Ends the connection in order.
   func close() {

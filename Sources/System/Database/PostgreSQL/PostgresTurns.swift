@@ -22,9 +22,6 @@ final class PostgresTurn: @unchecked Sendable {
 /// Transactions of a service whose tables have one owner. They run one at a time, as over SQLite,
 /// and those that wait meanwhile are committed together.
 extension PostgresDatabase {
-  /// The most transactions that are committed together. A failure of one makes all run again.
-  private static let maximumTogether = 100
-
   /// Runs a transaction after those that came before it.
   func takeTurn(_ body: @escaping @Sendable (SQLSession) async throws -> Void) async throws {
     guard turns.count < PostgresPool.maximumWaiting else { throw DatabaseError.overloaded }
@@ -37,9 +34,11 @@ extension PostgresDatabase {
   }
 
   private func takeTurns() async {
+    // A failure of one makes all run again.
+    let together = environment.limits[.postgresBatch]
     while !turns.isEmpty {
       var batch: [PostgresTurn] = []
-      while batch.count < Self.maximumTogether, let turn = turns.popFirst() { batch.append(turn) }
+      while batch.count < together, let turn = turns.popFirst() { batch.append(turn) }
       await run(batch)
     }
     isTakingTurns = false
