@@ -85,7 +85,8 @@ final class ReconnectingSocket {
   private let history: Timeline
   private let rendezvous: Rendezvous
   private let environment: Environment
-  private let acknowledgements = PendingAcknowledgements()
+  /// The acknowledgements of the current connection.
+  private var acknowledgements = PendingAcknowledgements()
 
   init(
     of owner: any SocketOwner, _ user: UserState, _ settings: Settings, history: Timeline, rendezvous: Rendezvous,
@@ -135,6 +136,7 @@ final class ReconnectingSocket {
     address = user.chatAddress
     let client = SocketIOClient(environment, address: address, transport: transport)
     self.client = client
+    acknowledgements = PendingAcknowledgements()
     isPolling = transport != .webSocket
     logged = user.log.open(user.name, namespace: settings.namespace, session: session)
     let attempt = Attempt(session: session, user: id, transport: transport, begunAt: history.time)
@@ -234,9 +236,9 @@ final class ReconnectingSocket {
   func call(_ name: String, _ data: JSONValue, patience: Duration) async throws -> JSONValue? {
     guard let client, isConnected else { return nil }
     let call = user.log.begin(logged, name, data)
-    guard let id = try await emit(name, data, client, acknowledged: true) else { return nil }
-    guard isConnected, self.client === client else { return nil }
-    let answer = await acknowledgements.wait(for: id, patience: patience, environment)
+    let expected = PendingAcknowledgements.Expected()
+    let isSent = try await emit(name, data, client, acknowledgement: expected)
+    let answer = isSent ? await expected.wait(patience: patience, environment) : expected.arrived
     if let answer { user.log.end(call, acknowledgement: answer) }
     return answer
   }
@@ -246,19 +248,24 @@ final class ReconnectingSocket {
   func tell(_ name: String, _ data: JSONValue) async throws {
     guard let client, isConnected else { return }
     _ = user.log.begin(logged, name, data)
-    _ = try await emit(name, data, client, acknowledged: false)
+    _ = try await emit(name, data, client, acknowledgement: nil)
   }
 
+  /// Emits an event, and expects its acknowledgement if there is one to expect. False if the
+  /// connection ended before.
   private func emit(
-    _ name: String, _ data: JSONValue, _ client: SocketIOClient, acknowledged: Bool
-  ) async throws -> Int64? {
+    _ name: String, _ data: JSONValue, _ client: SocketIOClient, acknowledgement: PendingAcknowledgements.Expected?
+  ) async throws -> Bool {
+    let (pending, expected) = (Confined(acknowledgements), Confined(acknowledgement))
     do {
-      return try await client.emit(
-        name, SocketPayload([data]), namespace: settings.namespace, acknowledged: acknowledged)
+      try await client.emit(
+        name, SocketPayload([data]), namespace: settings.namespace, acknowledged: acknowledgement != nil
+      ) { id in if let expected = expected.value { pending.value.expect(expected, of: id) } }
+      return true
     } catch is NodeDown {
       throw NodeDown()
     } catch {
-      return nil
+      return false
     }
   }
 

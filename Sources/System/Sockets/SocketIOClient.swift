@@ -49,14 +49,18 @@ public actor SocketIOClient {
   /// The id of the Engine.IO session; empty before it is open.
   public var sessionID: String { get async { await engine.sessionID } }
 
-  /// Sends an event. With `acknowledged`, returns the number of its acknowledgement.
+  /// Sends an event. With `acknowledged`, returns the number of its acknowledgement. `numbered`
+  /// receives it before the event is sent, since the acknowledgement may arrive before this
+  /// returns.
   @discardableResult
   public func emit(
-    _ name: String, _ payload: SocketPayload, namespace: String = "/", acknowledged: Bool = false
+    _ name: String, _ payload: SocketPayload, namespace: String = "/", acknowledged: Bool = false,
+    numbered: @Sendable (Int64) -> Void = { _ in }
   ) async throws -> Int64? {
     var id: Int64?
     if acknowledged {
       id = nextID
+      numbered(nextID)
       nextID += 1
     }
     let count = payload.attachments.count

@@ -136,9 +136,10 @@ final class CallingSockets {
           person: caller.user.name, event: event.row, data: data, session: socket.session, interval: history.begin()))
       record = history.emits.count - 1
     }
-    let id = try await socket.client.emit(
-      event.row.name, SocketPayload([data]), namespace: event.row.channel, acknowledged: isAcknowledged)
-    if let id, let record { socket.waiting["\(event.row.channel) \(id)"] = (record, log) }
+    let (confined, channel, number) = (Confined(socket), event.row.channel, record)
+    try await socket.client.emit(
+      event.row.name, SocketPayload([data]), namespace: channel, acknowledged: isAcknowledged
+    ) { id in if let number { confined.value.waiting["\(channel) \(id)"] = (number, log) } }
   }
 
   private func end(_ socket: CallSocket, inOrder: Bool) async throws {
