@@ -395,7 +395,11 @@ class SupervisedUsers(unittest.TestCase):
             until(lambda: gone.id in self.overview()["SUPERVISORS"][0]["LIST_USER_ID"], timeout=GONE + 8)
             talk((ada, ben), 3)
         until(lambda: len(customer.transcript()) == len(said))
-        self.assertEqual([m["MESSAGE"] for m in customer.transcript()], said)
+        transcript = [m["MESSAGE"] for m in customer.transcript()]
+        self.assertEqual(sorted(transcript), sorted(said))
+        for sender in (str(ada.id), str(ben.id), "customer"):
+            own = [[text for text in texts if text.split("/")[0] == sender] for texts in (transcript, said)]
+            self.assertEqual(own[0], own[1])
         for user in (ada, ben):
             heard = [m["SEQ"] for m in user.heard]
             self.assertEqual(heard, sorted(set(heard)))
