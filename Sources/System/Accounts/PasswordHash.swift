@@ -42,7 +42,9 @@ final class PasswordHash: Sendable {
     switch parts.count {
     case 2 where parts[0].elementsEqual("sha256".utf8): return .seed
     case 3 where parts[0].elementsEqual("pbkdf2-sha256".utf8):
-      guard let rounds = Int(String(decoding: parts[1], as: UTF8.self)), (1...maximumRounds).contains(rounds) else { return nil }
+      guard let rounds = Int(String(decoding: parts[1], as: UTF8.self)), (1...maximumRounds).contains(rounds) else {
+        return nil
+      }
       return .pbkdf2(rounds: rounds)
     default: return nil
     }

@@ -54,7 +54,8 @@ public struct ChatService: HTTPBackend {
       environment, options: socketOptions, namespaces: ["/", UserServer.namespace])
     let fanOut = FanOut(environment, database, sockets, position: position, planted: options.planted)
     let listener = try environment.network.listen(options.address, backlog: options.server.backlog, for: .http)
-    let userManager = try await makeBackend?(environment, UserServerDelivery(environment, database, fanOut)) ?? NoUserManager()
+    let userManager =
+      try await makeBackend?(environment, UserServerDelivery(environment, database, fanOut)) ?? NoUserManager()
 
     let accounts = AccountsClient(environment, address: options.users, token: options.server.serviceToken)
     let directory = SessionDirectory(
