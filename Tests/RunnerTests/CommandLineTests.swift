@@ -115,7 +115,7 @@ struct CommandLineTests {
           "users", "chat", "broker", "--node", "a", "--users-database", "postgresql://u@h/d", "--chat-database",
           "postgresql://u@h/d", "--jwt-secret", "a secret of at least thirty-two bytes",
         ],
-        "--node: several nodes of chat do not serve /users in this version: run without a broker"
+        "--node: several nodes of chat share a broker: run it in another process, and set --amqp"
       ),
       (["manager"], "manager needs a broker, which this process does not run: set --amqp to its URL"),
       (["supervisor"], "supervisor needs a broker"), (["customers", "broker"], "customers needs users"),

@@ -37,7 +37,6 @@ extension ScenarioRunner {
         options.address = Scenario.managerAddress
         options.retention = settings.endedSessions
         options.broker = Scenario.broker
-        options.services = PageServices(users: { Scenario.usersAddress }, chat: { Scenario.chatAddress })
         options.server.serviceToken = Scenario.serviceToken
         options.database = settings.database
         options.planted = PlantedBugs(settings.planted)

@@ -46,8 +46,11 @@ struct CallRow {
   var name: String { "\(route.method) \(route.path)" }
 
   /// How often the route is called, relative to others. Routes without input show less, and what a
-  /// DELETE ends others need.
-  var weight: Int { fields == nil || route.method == "DELETE" ? 1 : 4 }
+  /// DELETE or an operator ends others need.
+  var weight: Int { fields == nil || route.method == "DELETE" || isForOperators ? 1 : 4 }
+
+  /// Whether only an operator may call the route.
+  private var isForOperators: Bool { if case .operators = route.access { true } else { false } }
 
   /// Whether only a service or an operator may call the route.
   var isForServices: Bool { route.access.excludesPages }

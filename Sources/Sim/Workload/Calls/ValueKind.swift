@@ -17,7 +17,7 @@ enum ValueKind {
   ]
 
   /// Endings of the names of fields that name something.
-  private static let endings = ["id", "token", "name", "email", "seq", "host", "epoch", "connection"]
+  private static let endings = ["id", "token", "name", "email", "seq", "host", "epoch", "connection", "queue"]
 
   private static func bare(_ name: String) -> String { name.lowercased().filter { $0 != "_" && $0 != "-" } }
 
