@@ -10,7 +10,7 @@ extension Scenario {
     root.requireKeys([
       "name", "about", "seed", "topology", "service", "people", "network", "clocks", "run", "grace", "end",
       "atRest", "splitDiskWork", "faults", "script", "expect", "sometimes", "strategy", "choices", "branches", "picks",
-      "plant", "fails", "turns", "again",
+      "plant", "fails",
     ])
     if root.value.members != nil, root["name"] == nil { root.note("a scenario needs a \"name\"") }
     root.read("name", into: &name) { try Self.title($0) }
@@ -44,7 +44,6 @@ extension Scenario {
     }
     script = root.list("script").compactMap { $0.read { try scenario.step($0) } }
     setRest(root)
-    readTurns(root)
     readDemands(root)
     try root.document.throwErrors()
   }
@@ -166,7 +165,7 @@ extension Scenario {
     if let limits = value["limits"] { service.limits = WorkLimits(limits) }
   }
 
-  static func link(_ value: ScenarioValue) -> LinkSetting {
+  private static func link(_ value: ScenarioValue) -> LinkSetting {
     value.requireKeys(["latency", "splits", "stalls", "stall", "window"])
     var link = LinkSetting()
     value.read("latency", into: &link.latency) { try $0.durations(Bounds.pause) }
