@@ -386,6 +386,7 @@ class SupervisedUsers(unittest.TestCase):
             gone = (ada, ben)[victim]
             if rest:
                 talk((rest,), 10)
+                until(lambda: len(customer.transcript()) == len(said), timeout=GONE + 8)
                 wanted = [m["SEQ"] for m in customer.transcript() if m["FROM"] != rest.id]
                 until(lambda: len(rest.heard) >= len(wanted), timeout=GONE + 8)
                 self.assertEqual([m["SEQ"] for m in rest.heard], wanted)

@@ -113,7 +113,8 @@ enum OperatorActions {
         body: .object([user, .dryRun]),
         responses: [
           .init(200, "The account", account), .init(403, "The User Service needs another token"),
-          .init(404, "No such account"), .init(503, "The User Service does not answer"),
+          .init(404, "No such account, or the manager knows no User Service"),
+          .init(503, "The User Service does not answer"),
         ]
       ) { call in .json(try await desk.changeAccount(verb, call)) }
     }

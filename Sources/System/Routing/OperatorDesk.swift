@@ -90,7 +90,7 @@ struct OperatorDesk: Sendable {
   /// manager lends nobody its own rights.
   func changeAccount(_ verb: String, _ call: Call) async throws -> JSONValue {
     guard let address = services?.users() else {
-      throw HTTPFailure(503, "the manager does not know the User Service: set --users-url")
+      throw HTTPFailure(404, "the manager does not know the User Service: set --users-url")
     }
     // Without a token the caller has shown the certificate of a service.
     let token = call.bearerToken ?? serviceToken
