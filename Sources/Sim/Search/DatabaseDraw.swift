@@ -51,8 +51,11 @@ extension ScenarioDraw {
     let faults = (0..<chats.choose(4)).map { _ in
       fault(all, Self.groups(scenario), on: chats.pick(nodes), seconds, from: chats)
     }
-    return scenario.setting("topology", topology.setting("chat", .int(Int64(nodes.count))))
+    let several = scenario.setting("topology", topology.setting("chat", .int(Int64(nodes.count))))
       .setting("faults", .array((scenario["faults"]?.array ?? []) + faults))
+    guard topology["supervisorHosts"] != nil, case .object(let members) = several else { return several }
+    // Which node consumes the messages for users at rest, and which ones wait for that, is open.
+    return .object(members.filter { $0.name != "atRest" })
   }
 
   /// The scenario with a near network if its Chat Service uses a PostgreSQL. A transaction takes
