@@ -33,7 +33,7 @@ extension ScenarioDraw {
     let lower = WorkLimit.allCases.filter { $0.node.map(there.contains) ?? true }.filter { _ in work.chance(0.4) }
     guard !lower.isEmpty else { return scenario }
     let limits = lower.map { limit -> JSONValue.Member in
-      let least = limit.row.least
+      let least = limit.isBatch ? 8 : limit.row.least
       let some = limit.row.unit == "bytes" ? 1000 : 4
       return .init(limit.rawValue, .int(Int64(min(limit.standard, work.pick([least, least + 1, least + some])))))
     }
@@ -42,6 +42,10 @@ extension ScenarioDraw {
 }
 
 extension WorkLimit {
+  /// Whether the limit bounds what one flush of a disk, or one answer of a broker, is for. With one
+  /// at a time a node falls behind busy people, and is not at rest in time.
+  fileprivate var isBatch: Bool { [.databaseBatch, .postgresBatch, .managerBatch, .outboxBatch].contains(self) }
+
   /// The node whose work the limit bounds; nil for any node.
   fileprivate var node: String? {
     switch self {
