@@ -45,8 +45,8 @@ final class Host {
     }
     let service = try makeService(name, node)
     running.append((name, node, service))
-    for (name, address) in service.addresses { started.add(name, Self.reachable(address)) }
     for (name, address) in service.addresses {
+      started.add(name, Self.reachable(address))
       let scheme = (name == "amqp" ? "amqp" : "http") + (configuration.servesTLS ? "s" : "")
       say("listening \(name) \(scheme)://\(address)")
     }
@@ -82,8 +82,7 @@ final class Host {
       var options = configuration.manager
       options.broker = try broker()
       options.server.operatorToken = operatorToken
-      let users = try configuration.list("users-url").first.map { try ServiceURL($0, "users-url").address }
-      let chat = try configuration.list("chat-url").first.map { try ServiceURL($0, "chat-url").address }
+      let (users, chat) = (try configuredAddress("users-url"), try configuredAddress("chat-url"))
       options.services = PageServices(
         users: { [started] in users ?? started["users"] }, chat: { [started] in chat ?? started["chat"] })
       return try node.run { [options] in try await UserManager.start($0, options) }
@@ -165,9 +164,12 @@ final class Host {
   }
 
   private func addressIfKnown(of name: String, _ setting: String) throws(UsageError) -> SocketAddress? {
-    if let url = configuration.list(setting).first { return try ServiceURL(url, setting).address }
-    let own = running.flatMap(\.service.addresses).first { $0.name == name }
-    return own.map { Self.reachable($0.address) }
+    try configuredAddress(setting) ?? started[name]
+  }
+
+  private func configuredAddress(_ setting: String) throws(UsageError) -> SocketAddress? {
+    guard let url = configuration.list(setting).first else { return nil }
+    return try ServiceURL(url, setting).address
   }
 
   /// The address by which services of this process reach a socket.

@@ -194,12 +194,7 @@ final class OperatedService {
   /// Changes queues over AMQP.
   func change<R: Sendable>(_ body: @escaping @Sendable (QueueOperator) async throws -> R) throws -> R {
     let broker = BrokerAddress(address: address, user: user, password: token)
-    return try node.run { environment in
-      let queues = try await QueueOperator(environment, broker: broker)
-      let result = try await body(queues)
-      try await queues.close()
-      return result
-    }
+    return try node.run { try await QueueOperator.connected($0, broker: broker, body) }
   }
 
   /// Stops the service that the command has started.

@@ -17,7 +17,7 @@ struct Agenda<Action: RawRepresentable & Sendable> where Action.RawValue == Stri
   /// The remaining steps of the script, in order of time.
   private var script: [(at: Duration, action: Action, to: String?)]
   private let user: UserState
-  /// The time of the next burst; nil if there is none.
+  /// The time of the next burst; nil without bursts.
   private var nextBurst: Duration?
   /// The actions of a burst that are still to come.
   private var hurried = 0

@@ -53,16 +53,11 @@ final class Operator: SimulatedUser {
   /// Reads the message ids of all dead letters, which stay.
   private func letterIDs(_ environment: Environment) async throws -> Set<String> {
     var found: Set<String> = []
-    let queues = try await QueueOperator(environment, broker: Scenario.broker)
-    queues.onLetter = { letter in
-      if let id = letter.messageID { found.insert(id) }
-    }
-    do {
+    try await QueueOperator.connected(environment, broker: Scenario.broker) { queues in
+      queues.onLetter = { letter in
+        if let id = letter.messageID { found.insert(id) }
+      }
       _ = try await queues.treat(.drop, from: nil, limit: .max, isTrial: true)
-      try await queues.close()
-    } catch {
-      queues.abandon()
-      throw error
     }
     return found
   }

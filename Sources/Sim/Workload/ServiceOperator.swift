@@ -81,24 +81,19 @@ final class ServiceOperator: SimulatedUser {
     state.lastSeen = treatment == .replay ? "replays dead letters" : "drops dead letters"
     let limit = state.stream.pick([1, 5, 100])
     do {
-      let queues = try await QueueOperator(environment, broker: Scenario.broker)
-      let isTrial = state.stream.chance(0.1)
-      if treatment == .drop, !isTrial {
-        queues.onLetter = { [sessions] letter in
-          if let id = letter.messageID { sessions.droppedIDs.insert(id) }
+      try await QueueOperator.connected(environment, broker: Scenario.broker) { queues in
+        let isTrial = state.stream.chance(0.1)
+        if treatment == .drop, !isTrial {
+          queues.onLetter = { [sessions] letter in
+            if let id = letter.messageID { sessions.droppedIDs.insert(id) }
+          }
         }
-      }
-      defer {
-        // Those that were acknowledged are gone, or will be, whatever became of the connection.
-        if treatment == .drop { sessions.lettersDropped += queues.removed }
-      }
-      do {
+        defer {
+          // Those that were acknowledged are gone, or will be, whatever became of the connection.
+          if treatment == .drop { sessions.lettersDropped += queues.removed }
+        }
         let outcomes = try await queues.treat(treatment, from: nil, limit: limit, isTrial: isTrial)
         for outcome in outcomes { for _ in 0..<outcome.letters { state.tally.count(.lettersTreated) } }
-        try await queues.close()
-      } catch {
-        queues.abandon()
-        throw error
       }
     } catch is NetworkError {
       state.lastSeen = "the broker does not answer"

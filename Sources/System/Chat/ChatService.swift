@@ -18,7 +18,7 @@ public struct ChatService: HTTPBackend {
   private let userManager: any UserServerBackend
   private let presence: Presence
   /// Nil if messages are kept for good.
-  private let retention: MessageRetention?
+  private let retention: RetentionPasses?
   /// The place among the nodes that share the database; nil if this node has it for itself.
   private let place: NodeLease?
 
@@ -74,16 +74,17 @@ public struct ChatService: HTTPBackend {
       messages: endpoints.messages,
       userServer: UserServer(environment: environment, userManager: userManager), fanOut: fanOut,
       recoveries: Recoveries(environment, fanOut))
-    let retention = options.retention.interval.map {
+    let retention = RetentionPasses(
+      environment, "message-retention", options.retention,
       MessageRetention(
-        environment, database, fanOut, options.retention, interval: $0, isOneOfSeveral: options.isOneOfSeveral)
-    }
+        environment, database, fanOut, options.retention, isOneOfSeveral: options.isOneOfSeveral
+      ).pass)
     let process = options.server.processMetrics
     let server = HTTPServer(
       environment, listener, service: ChatRoutes.description,
       routes: ChatRoutes.table(endpoints, metrics: metrics) {
         await presence.metrics() + fanOut.metrics() + database.metrics() + process()
-          + [retention?.metric].compactMap { $0 }
+          + [retention?.removed].compactMap { $0.map(MessageRetention.metric) }
       }
         + sockets.routes(path: "/socket.io/", for: application) + ConsolePage.routes,
       metrics: metrics, options: options.server)

@@ -128,10 +128,7 @@ actor FanOut {
       var batch: [RoomEvent] = []
       while let events = waiting.removeValue(forKey: emitted.next) {
         emitted = emitted.next
-        for (part, var event) in events.enumerated() {
-          event.offset = EventOffset(position: emitted.value, part: Int64(part))
-          batch.append(event)
-        }
+        batch.append(events, at: emitted)
       }
       history.append(batch, through: emitted)
       await sockets.emit(batch)
@@ -234,7 +231,7 @@ actor FanOut {
 
   // MARK: Recovery
 
-  /// Begins the history, if there is none yet, and returns it.
+  /// Returns the history, and begins it on the first call.
   func beginHistory() -> EventHistory {
     history.begin(after: emitted)
     return history
@@ -246,18 +243,9 @@ actor FanOut {
     after position: Position, through last: Position
   ) async throws -> (events: [RoomEvent], oldest: Timestamp?, newest: Timestamp?) {
     let (messages, others) = try await readStored(after: position, through: last)
-    var events = messages.map { stored in
-      var event = ChatPayload.newMessage(stored)
-      event.offset = EventOffset(position: stored.message.id.value, part: 0)
-      return event
-    }
-    for other in others {
-      for (part, publication) in other.publications.enumerated() {
-        var event = publication.roomEvent
-        event.offset = EventOffset(position: other.position.value, part: Int64(part))
-        events.append(event)
-      }
-    }
+    var events: [RoomEvent] = []
+    for stored in messages { events.append([ChatPayload.newMessage(stored)], at: stored.message.id.position) }
+    for other in others { events.append(other.publications.map(\.roomEvent), at: other.position) }
     let times = messages.compactMap { Timestamp(rfc3339: $0.message.timestamp) }
     return (events.sorted { $0.offset! < $1.offset! }, times.first, times.last)
   }

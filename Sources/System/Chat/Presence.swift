@@ -120,7 +120,7 @@ actor Presence {
     return recoverable
   }
 
-  /// A `pid`: whoever knows it and has a session of the same user gets what its client missed.
+  /// Makes a `pid`. With it and a session of the same user, a client gets what it missed.
   private func newRecoveryID() -> String { Hex.encode(environment.entropy.bytes(16)) }
 
   /// Gives a socket whose client cannot get what it missed a new `pid`.

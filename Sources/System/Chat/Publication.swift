@@ -24,3 +24,13 @@ struct PublishedAt: Sendable {
   let position: Position
   var publications: [Publication]
 }
+
+extension [RoomEvent] {
+  /// Appends the events of the transaction at `position`, each with its offset.
+  mutating func append(_ events: [RoomEvent], at position: Position) {
+    for (part, var event) in events.enumerated() {
+      event.offset = EventOffset(position: position.value, part: Int64(part))
+      append(event)
+    }
+  }
+}

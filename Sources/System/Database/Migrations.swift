@@ -2,16 +2,26 @@
 public struct Migrations: Sendable {
   /// One step, in SQL or in Swift.
   public struct Step: Sendable, ExpressibleByStringLiteral {
-    fileprivate let apply: @Sendable (SQLSession) async throws(DatabaseError) -> Void
+    fileprivate let apply: @Sendable (SQLSession, SQLDialect) async throws(DatabaseError) -> Void
 
     /// A step in SQL, with any number of statements.
-    public init(_ sql: String) { apply = { session async throws(DatabaseError) in try await session.run(sql) } }
+    public init(_ sql: String) { self.init { session async throws(DatabaseError) in try await session.run(sql) } }
 
     /// A step in SQL, with any number of statements.
     public init(stringLiteral sql: String) { self.init(sql) }
 
     /// A step in Swift. It sees the tables as the steps before it left them.
-    public init(_ apply: @escaping @Sendable (SQLSession) async throws(DatabaseError) -> Void) { self.apply = apply }
+    public init(_ apply: @escaping @Sendable (SQLSession) async throws(DatabaseError) -> Void) {
+      self.apply = { session, _ async throws(DatabaseError) in try await apply(session) }
+    }
+
+    /// A step that makes new tables. Once a release has them, a later change of a table needs a
+    /// step of its own, and this one keeps the table as it was.
+    init(making tables: SQLTable...) {
+      apply = { session, dialect async throws(DatabaseError) in
+        for table in tables { try await session.run(table.script(for: dialect)) }
+      }
+    }
   }
 
   /// The statements that make the newest schema.
@@ -86,6 +96,6 @@ public struct Migrations: Sendable {
 
   private func bring(_ session: SQLSession, from found: Int, _ dialect: SQLDialect) async throws(DatabaseError) {
     if found < 2 { return try await session.run(schema(dialect)) }
-    for step in steps[(found - 2)...] { try await step.apply(session) }
+    for step in steps[(found - 2)...] { try await step.apply(session, dialect) }
   }
 }

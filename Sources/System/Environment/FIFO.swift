@@ -9,6 +9,9 @@ package struct FIFO<Element> {
   package var isEmpty: Bool { count == 0 }
   package var first: Element? { isEmpty ? nil : elements[head] }
 
+  /// The element at a place, counted from the first one.
+  package subscript(place: Int) -> Element { elements[head + place]! }
+
   package mutating func append(_ element: Element) { elements.append(element) }
 
   /// Removes and returns the first element, or returns nil if the queue is empty.

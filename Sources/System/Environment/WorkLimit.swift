@@ -1,8 +1,8 @@
 /// How much a node does at once: in a commit, a pass, a page, a turn. No client sees these limits.
 ///
-/// A limit keeps one piece of work from holding up all others, and bounds its memory. Lowered ones
-/// let a small simulated world reach what only a large one would reach otherwise: the next page,
-/// what is left for the next turn, what a full cache drops.
+/// A limit keeps one piece of work from holding up all others, and bounds its memory. With lower
+/// limits a small simulated world turns a page, leaves work for the next turn, and fills a cache,
+/// as only a large one would otherwise.
 ///
 /// A limit that a client does see, since more is refused, is no part of this table.
 public enum WorkLimit: String, CaseIterable, Sendable {

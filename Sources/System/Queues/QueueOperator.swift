@@ -68,6 +68,23 @@ public final class QueueOperator {
     _ = try await ask(.channelOpen, on: Self.taking)
   }
 
+  /// Connects, runs `body`, and closes the connection; after an error, ends it at once.
+  /// - Throws: `NetworkError`; `AMQPError`; the error of `body`.
+  public static func connected<R>(
+    _ environment: Environment, broker: BrokerAddress, patience: Duration = .seconds(30),
+    _ body: (QueueOperator) async throws -> R
+  ) async throws -> R {
+    let queues = try await QueueOperator(environment, broker: broker, patience: patience)
+    do {
+      let result = try await body(queues)
+      try await queues.close()
+      return result
+    } catch {
+      queues.abandon()
+      throw error
+    }
+  }
+
   /// Closes the connection. Messages that were taken and not acknowledged return to their queues.
   public func close() async throws {
     _ = try await ask(.connectionClose(code: 200, text: "bye", classID: 0, methodID: 0), on: 0)

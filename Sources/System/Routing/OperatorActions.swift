@@ -1,7 +1,7 @@
 import Environment
 
-/// The routes by which operators act on the manager's page. A page is not a service, and neither is
-/// whoever calls from the same machine: each request has to show a token.
+/// The routes by which operators act on the manager's page. Each request has to show a token, also
+/// one from the same machine.
 enum OperatorActions {
   private static let session = Schema.Field("SESSION_SUPERVISOR_ID", QueueMessages.supervisorID)
   private static let queue = Schema.string(.init(minimumLength: 1, maximumBytes: ClientBounds.identifier))

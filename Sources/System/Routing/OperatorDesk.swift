@@ -64,15 +64,7 @@ struct OperatorDesk: Sendable {
 
   private func onQueues<R: Sendable>(_ body: @Sendable (QueueOperator) async throws -> R) async throws -> R {
     do {
-      let queues = try await QueueOperator(environment, broker: broker, patience: Self.patience)
-      do {
-        let result = try await body(queues)
-        try await queues.close()
-        return result
-      } catch {
-        queues.abandon()
-        throw error
-      }
+      return try await QueueOperator.connected(environment, broker: broker, patience: Self.patience, body)
     } catch let error as AMQPError where error.code == 404 {
       throw HTTPFailure(404, error.reason)
     } catch let error as AMQPError {

@@ -24,7 +24,7 @@ public actor UserManager: HTTPBackend {
   /// What operators do beside the manager's own state.
   nonisolated let desk: OperatorDesk
   private let names: UserNames?
-  private let letters: DeadLetterRetention?
+  private let letters: RetentionPasses?
   private let outbox: ManagerOutbox
   private let serialExecutor: ActorExecutor
   private(set) var state: ManagerState
@@ -98,7 +98,9 @@ public actor UserManager: HTTPBackend {
     desk = OperatorDesk(
       environment: environment, broker: options.broker, services: options.services, serviceToken: token)
     names = options.services.map { UserNames(environment, $0, serviceToken: token) }
-    letters = DeadLetterRetention(environment, options.broker, options.deadLetters)
+    letters = RetentionPasses(
+      environment, "dead-letter-retention", options.deadLetters,
+      DeadLetterRetention(environment: environment, broker: options.broker, rule: options.deadLetters).pass)
     state = stored.state
     state.pool.planted = options.planted
     state.pool.limit(by: environment.limits)

@@ -15,25 +15,6 @@ struct BrokerModesTests {
     return messages
   }
 
-  private static func consume(
-    _ client: RawAMQP, _ queue: String, _ tag: String, priority: Int32? = nil, on channel: UInt16 = 1
-  ) async throws {
-    var arguments = AMQPTable()
-    arguments["x-priority"] = priority.map(AMQPValue.int32)
-    try await client.ask(.basicConsume(.init(queue: queue, tag: tag, arguments: arguments)), on: channel)
-  }
-
-  /// The next deliveries, as `TAG:BODY`.
-  private static func deliveries(_ client: RawAMQP, _ count: Int) async throws -> [String] {
-    var found: [String] = []
-    while found.count < count, let command = try await client.next(within: .seconds(2)) {
-      if case .basicDeliver(let consumer, _, _, _, _) = command.method {
-        found.append("\(consumer):\(command.body[0])")
-      }
-    }
-    return found
-  }
-
   // MARK: Transactions
 
   @Test("a transaction's publications and settlements happen at its commit, and survive a crash")
@@ -158,7 +139,7 @@ struct BrokerModesTests {
       let client = try await RawAMQP(environment)
       try await client.declare("q")
       try await client.write(RawAMQP.publication("q"))
-      try await Self.consume(client, "q", "c")
+      try await client.consume("q", "c")
       _ = try await client.next()
       try await client.send(.basicRecover(requeue: true))
       let first = try await client.next()?.method
@@ -211,10 +192,10 @@ struct BrokerModesTests {
       try await client.declare("q")
       try await client.ask(.basicQos(size: 0, count: 2, isGlobal: false))
       for (tag, priority) in [("low", -1), ("none", nil), ("high", 10), ("higher", 11)] as [(String, Int32?)] {
-        try await Self.consume(client, "q", tag, priority: priority)
+        try await client.consume("q", tag, priority: priority)
       }
       for body in 1...8 as ClosedRange<UInt8> { try await client.write(RawAMQP.publication("q", [body])) }
-      return try await Self.deliveries(client, 8)
+      return try await client.deliveries(8)
     }
     #expect(
       found == ["higher:1", "higher:2", "high:3", "high:4", "none:5", "none:6", "low:7", "low:8"])
@@ -226,13 +207,13 @@ struct BrokerModesTests {
       let client = try await RawAMQP(environment)
       let other = try await RawAMQP(environment)
       try await client.declare("q", ["x-single-active-consumer": .boolean(true)])
-      try await Self.consume(client, "q", "a")
-      try await Self.consume(other, "q", "b")
+      try await client.consume("q", "a")
+      try await other.consume("q", "b")
       for body in 1...3 as ClosedRange<UInt8> { try await client.write(RawAMQP.publication("q", [body])) }
-      var story = [try await Self.deliveries(client, 3)]
+      var story = [try await client.deliveries(3)]
       try await client.send(.basicAck(tag: 1, multiple: false))
       try await client.send(.channelClose(code: 200, text: "", classID: 0, methodID: 0))
-      story.append(try await Self.deliveries(other, 2))
+      story.append(try await other.deliveries(2))
       try await other.send(.basicConsume(.init(queue: "q", tag: "x", exclusive: true)))
       story.append(["\(try await other.closing() ?? 0)"])
       return story
@@ -256,7 +237,7 @@ struct BrokerModesTests {
       let declared = try await server.ask(.queueDeclare(.init(queue: address, passive: true)))
       story.append(declared == .queueDeclareOk(queue: address, messages: 0, consumers: 1) ? "there" : "not there")
       try await server.write(RawAMQP.publication(address, [42]))
-      story += try await Self.deliveries(client, 1)
+      story += try await client.deliveries(1)
       try await client.ask(.basicCancel(tag: "r", noWait: false))
       try await server.write(RawAMQP.publication(address, [43]))
       try await server.send(.queueDeclare(.init(queue: address, passive: true)))
@@ -299,7 +280,7 @@ struct BrokerModesTests {
     let story = try BrokerWorld().perform { environment in
       let client = try await RawAMQP(environment, heardCancellations: true)
       try await client.declare("q")
-      try await Self.consume(client, "q", "c")
+      try await client.consume("q", "c")
       let first = try await client.ask(.queueDelete(queue: "q", ifUnused: false, ifEmpty: false, noWait: false))
       return [first, try await client.next(within: .seconds(1))?.method]
     }

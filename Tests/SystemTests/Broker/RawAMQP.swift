@@ -88,6 +88,23 @@ final class RawAMQP {
     }
   }
 
+  func consume(_ queue: String, _ tag: String, priority: Int32? = nil, on channel: UInt16 = 1) async throws {
+    var arguments = AMQPTable()
+    arguments["x-priority"] = priority.map(AMQPValue.int32)
+    try await ask(.basicConsume(.init(queue: queue, tag: tag, arguments: arguments)), on: channel)
+  }
+
+  /// Reads the next deliveries, as `TAG:BODY`.
+  func deliveries(_ count: Int) async throws -> [String] {
+    var found: [String] = []
+    while found.count < count, let command = try await next(within: .seconds(2)) {
+      if case .basicDeliver(let consumer, _, _, _, _) = command.method {
+        found.append("\(consumer):\(command.body[0])")
+      }
+    }
+    return found
+  }
+
   /// Reads the next command. Returns nil when the broker has closed the connection.
   func next(within patience: Duration = .seconds(30)) async throws -> AMQPCommand? {
     let deadline = environment.clock.now + patience

@@ -13,21 +13,6 @@ struct SettlementOrderTests {
     for (queue, body) in publications { try await client.write(RawAMQP.publication(queue, [body])) }
   }
 
-  private static func consume(_ client: RawAMQP, _ queue: String, _ tag: String) async throws {
-    try await client.ask(.basicConsume(.init(queue: queue, tag: tag)))
-  }
-
-  /// The next deliveries, as `TAG:BODY`.
-  private static func deliveries(_ client: RawAMQP, _ count: Int) async throws -> [String] {
-    var found: [String] = []
-    while found.count < count, let command = try await client.next(within: .seconds(2)) {
-      if case .basicDeliver(let consumer, _, _, _, _) = command.method {
-        found.append("\(consumer):\(command.body[0])")
-      }
-    }
-    return found
-  }
-
   private static func nack(requeue: Bool = true) -> AMQPMethod {
     .basicNack(tag: 0, multiple: true, requeue: requeue)
   }
@@ -41,10 +26,10 @@ struct SettlementOrderTests {
         try await client.declare(queue)
         try await Self.publish(client, [(queue, queue == "b" ? 1 : 2)])
         _ = try await client.get(queue)
-        try await Self.consume(other, queue, "of \(queue)")
+        try await other.consume(queue, "of \(queue)")
       }
       try await client.send(Self.nack())
-      return try await Self.deliveries(other, 2)
+      return try await other.deliveries(2)
     }
     #expect(found == ["of a:2", "of b:1"])
   }
@@ -57,11 +42,11 @@ struct SettlementOrderTests {
       let client = try await RawAMQP(environment)
       try await client.declare("q")
       try await client.ask(.basicQos(size: 0, count: 1, isGlobal: false))
-      for tag in ["z", "y"] { try await Self.consume(client, "q", tag) }
+      for tag in ["z", "y"] { try await client.consume("q", tag) }
       try await Self.publish(client, [("q", 1), ("q", 2)])
-      _ = try await Self.deliveries(client, 2)
+      _ = try await client.deliveries(2)
       try await client.send(method)
-      return try await Self.deliveries(client, 2)
+      return try await client.deliveries(2)
     }
     #expect(found == ["y:2", "z:1"])
   }
@@ -76,9 +61,9 @@ struct SettlementOrderTests {
       for _ in 0..<2 { _ = try await client.get("q") }
       try await client.send(.basicNack(tag: 1, multiple: false, requeue: true))
       _ = try await client.get("q")
-      try await Self.consume(other, "q", "c")
+      try await other.consume("q", "c")
       try await client.send(Self.nack())
-      return try await Self.deliveries(other, 2)
+      return try await other.deliveries(2)
     }
     #expect(found == ["c:2", "c:1"])
   }

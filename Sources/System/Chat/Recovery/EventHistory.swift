@@ -15,7 +15,7 @@ final class EventHistory: Sendable {
   /// The floor of the log if it has room for older events; nil without one.
   var roomyFloor: EventOffset? { log.withLock { $0.flatMap { $0.isRoomy ? $0.floor : nil } } }
 
-  /// Begins the log after `position`, if there is none.
+  /// Begins the log after `position`, unless it has begun.
   func begin(after position: Position) {
     let now = clock.now
     log.withLock { if $0 == nil { $0 = EventLog(after: position.value, at: now) } }

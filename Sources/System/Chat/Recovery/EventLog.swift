@@ -26,11 +26,9 @@ struct EventLog {
   private static let roomSize = 32
 
   private let maximumBytes: Int
-  /// Entries by number. Those before `first` are gone.
-  private var entries: [Entry?] = []
+  private var entries = FIFO<Entry>()
+  /// The number of the first entry. Those before it are gone.
   private var first: Int64 = 0
-  /// The index of the first entry in `entries`.
-  private var head = 0
   /// The number of each room's last entry.
   private var last: [String: Int64] = [:]
   /// The size of all entries.
@@ -54,14 +52,16 @@ struct EventLog {
   /// Whether older events would not soon go again.
   var isRoomy: Bool { bytes < maximumBytes / 2 }
   /// The number of events.
-  var count: Int { entries.count - head }
+  var count: Int { entries.count }
 
   /// Adds the events that were emitted up to `position`. They have higher offsets than all before.
   mutating func append(_ events: [RoomEvent], through position: Int64, at now: Instant) {
     for event in events where event.offset != nil && event.isKept { append(event, at: now) }
     through = max(through, position)
-    while bytes > maximumBytes, count > 0 { removeFirst() }
+    trim()
   }
+
+  private mutating func trim() { while bytes > maximumBytes, let entry = entries.popFirst() { forget(entry) } }
 
   private mutating func append(_ event: RoomEvent, at time: Instant) {
     let number = first + Int64(count)
@@ -77,19 +77,12 @@ struct EventLog {
     bytes += size
   }
 
-  private mutating func removeFirst() {
-    let entry = entries[head]!
-    entries[head] = nil
+  private mutating func forget(_ entry: Entry) {
     for room in entry.event.rooms where last[room] == first { last[room] = nil }
     bytes -= entry.size
     floor = entry.event.offset!
     floorTime = entry.emittedAt
-    head += 1
     first += 1
-    if head >= 64, head * 2 >= entries.count {
-      entries.removeFirst(head)
-      head = 0
-    }
   }
 
   /// The log with older events in front of its own: all after `position` up to its floor. With
@@ -99,9 +92,9 @@ struct EventLog {
     for event in older where event.isKept && event.offset! > log.floor && event.offset! <= floor {
       log.append(event, at: now)
     }
-    for case let entry? in entries { log.append(entry.event, at: entry.emittedAt) }
+    for place in 0..<entries.count { log.append(entries[place].event, at: entries[place].emittedAt) }
     log.through = through
-    while log.bytes > maximumBytes, log.count > 0 { log.removeFirst() }
+    log.trim()
     return log
   }
 
@@ -118,7 +111,7 @@ struct EventLog {
     var found: [RoomEvent] = []
     var number = last[room] ?? Self.none
     while number >= first {
-      let entry = entries[head + Int(number - first)]!
+      let entry = entries[Int(number - first)]
       guard entry.event.offset! > offset else { break }
       found.append(entry.event)
       number = entry.previous[entry.event.rooms.firstIndex(of: room)!]

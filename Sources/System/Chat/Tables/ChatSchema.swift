@@ -36,14 +36,7 @@ enum ChatSchema {
           SQLColumn("socket_id", .varchar(128), .primaryKey), SQLColumn("user_number", .bigint),
           SQLColumn("namespace", .varchar(32)), SQLColumn("life", .varchar(64)),
         ], .index(SQLIndex("sockets_by_user", "user_number", "namespace"))),
-      SQLTable(
-        "recoveries",
-        [
-          SQLColumn("pid", .varchar(64), .primaryKey), SQLColumn("user_number", .bigint),
-          SQLColumn("sid", .varchar(64)), SQLColumn("socket_id", .varchar(128)), SQLColumn("since_position", .bigint),
-          SQLColumn("closed_at", .bigint, .optional),
-        ], .index(SQLIndex("recoveries_by_user", "user_number")),
-        .index(SQLIndex("recoveries_by_socket", "socket_id")), .index(SQLIndex("recoveries_by_end", "closed_at"))),
+      recoveries,
       SQLTable(
         "departures",
         [
@@ -59,27 +52,10 @@ enum ChatSchema {
         ], .unique(["conversation", "seq"]),
         .index(
           SQLIndex("messages_by_client_id", "sender", "client_id", unique: true, where: "client_id IS NOT NULL"))),
-      SQLTable(
-        "removed_messages",
-        [
-          SQLColumn("conversation", .varchar(48), .primaryKey), SQLColumn("last_seq", .bigint),
-          SQLColumn("last_message", .bigint),
-        ], .index(SQLIndex("removed_messages_by_id", "last_message"))),
-      SQLTable(
-        "message_counts",
-        [
-          SQLColumn(#""only""#, .number, .check(#""only" = 1"#)), SQLColumn("messages", .bigint),
-          SQLColumn("counted_through", .bigint),
-        ]),
-      SQLTable(
-        "chat_nodes",
-        [
-          SQLColumn("life", .varchar(64), .primaryKey), SQLColumn("name", .varchar(128)), SQLColumn("beat", .bigint),
-        ]),
-      SQLTable(
-        "passed_messages",
-        [SQLColumn("message_id", .varchar(255), .primaryKey), SQLColumn("position", .bigint)],
-        .index(SQLIndex("passed_messages_by_position", "position"))),
+      removedMessages,
+      messageCounts,
+      nodes,
+      passedMessages,
       SQLTable("removed_users", [SQLColumn("user_number", .number)]),
       SQLTable("followed_events", [SQLColumn("stream", .number), SQLColumn("event_id", .bigint)]),
     ]),
@@ -118,102 +94,48 @@ enum ChatSchema {
       CREATE TABLE followed_events (stream INTEGER PRIMARY KEY, event_id BIGINT NOT NULL);
       """,
       // How far the messages of conversations were removed, and the nodes that share the tables.
-      Migrations.Step { session async throws(DatabaseError) in
-        try await session.execute(
-          SQLText(
-            sqlite: """
-              CREATE TABLE removed_messages (
-                conversation VARCHAR(48) PRIMARY KEY,
-                last_seq BIGINT NOT NULL,
-                last_message BIGINT NOT NULL
-              )
-              """,
-            postgreSQL: """
-              CREATE TABLE removed_messages (
-                conversation VARCHAR(48) COLLATE "C" PRIMARY KEY,
-                last_seq BIGINT NOT NULL,
-                last_message BIGINT NOT NULL
-              )
-              """))
-        try await session.execute("CREATE INDEX removed_messages_by_id ON removed_messages (last_message)")
-        try await session.execute(
-          SQLText(
-            sqlite: """
-              CREATE TABLE chat_nodes (
-                life VARCHAR(64) PRIMARY KEY,
-                name VARCHAR(128) NOT NULL,
-                beat BIGINT NOT NULL
-              )
-              """,
-            postgreSQL: """
-              CREATE TABLE chat_nodes (
-                life VARCHAR(64) COLLATE "C" PRIMARY KEY,
-                name VARCHAR(128) COLLATE "C" NOT NULL,
-                beat BIGINT NOT NULL
-              )
-              """))
-      },
+      Migrations.Step(making: removedMessages, nodes),
       // How many messages there are, for retention by number.
-      Migrations.Step { session async throws(DatabaseError) in
-        try await session.execute(
-          SQLText(
-            sqlite: """
-              CREATE TABLE message_counts (
-                "only" INTEGER PRIMARY KEY CHECK ("only" = 1),
-                messages BIGINT NOT NULL,
-                counted_through BIGINT NOT NULL
-              )
-              """,
-            postgreSQL: """
-              CREATE TABLE message_counts (
-                "only" BIGINT PRIMARY KEY CHECK ("only" = 1),
-                messages BIGINT NOT NULL,
-                counted_through BIGINT NOT NULL
-              )
-              """))
-      },
+      Migrations.Step(making: messageCounts),
       // The messages for users of the User Server that one of several nodes has passed on.
-      Migrations.Step { session async throws(DatabaseError) in
-        try await session.execute(
-          SQLText(
-            sqlite: """
-              CREATE TABLE passed_messages (message_id VARCHAR(255) PRIMARY KEY, position BIGINT NOT NULL)
-              """,
-            postgreSQL: """
-              CREATE TABLE passed_messages (
-                message_id VARCHAR(255) COLLATE "C" PRIMARY KEY,
-                position BIGINT NOT NULL
-              )
-              """))
-        try await session.execute("CREATE INDEX passed_messages_by_position ON passed_messages (position)")
-      },
+      Migrations.Step(making: passedMessages),
       // The clients that want to be recovered.
-      Migrations.Step { session async throws(DatabaseError) in
-        try await session.execute(
-          SQLText(
-            sqlite: """
-              CREATE TABLE recoveries (
-                pid VARCHAR(64) PRIMARY KEY,
-                user_number BIGINT NOT NULL,
-                sid VARCHAR(64) NOT NULL,
-                socket_id VARCHAR(128) NOT NULL,
-                since_position BIGINT NOT NULL,
-                closed_at BIGINT
-              )
-              """,
-            postgreSQL: """
-              CREATE TABLE recoveries (
-                pid VARCHAR(64) COLLATE "C" PRIMARY KEY,
-                user_number BIGINT NOT NULL,
-                sid VARCHAR(64) COLLATE "C" NOT NULL,
-                socket_id VARCHAR(128) COLLATE "C" NOT NULL,
-                since_position BIGINT NOT NULL,
-                closed_at BIGINT
-              )
-              """))
-        try await session.execute("CREATE INDEX recoveries_by_user ON recoveries (user_number)")
-        try await session.execute("CREATE INDEX recoveries_by_socket ON recoveries (socket_id)")
-        try await session.execute("CREATE INDEX recoveries_by_end ON recoveries (closed_at)")
-      },
+      Migrations.Step(making: recoveries),
     ])
+
+  // MARK: Tables that were added to older databases
+
+  private static let removedMessages = SQLTable(
+    "removed_messages",
+    [
+      SQLColumn("conversation", .varchar(48), .primaryKey), SQLColumn("last_seq", .bigint),
+      SQLColumn("last_message", .bigint),
+    ], .index(SQLIndex("removed_messages_by_id", "last_message")))
+
+  private static let nodes = SQLTable(
+    "chat_nodes",
+    [
+      SQLColumn("life", .varchar(64), .primaryKey), SQLColumn("name", .varchar(128)), SQLColumn("beat", .bigint),
+    ])
+
+  private static let messageCounts = SQLTable(
+    "message_counts",
+    [
+      SQLColumn(#""only""#, .number, .check(#""only" = 1"#)), SQLColumn("messages", .bigint),
+      SQLColumn("counted_through", .bigint),
+    ])
+
+  private static let passedMessages = SQLTable(
+    "passed_messages",
+    [SQLColumn("message_id", .varchar(255), .primaryKey), SQLColumn("position", .bigint)],
+    .index(SQLIndex("passed_messages_by_position", "position")))
+
+  private static let recoveries = SQLTable(
+    "recoveries",
+    [
+      SQLColumn("pid", .varchar(64), .primaryKey), SQLColumn("user_number", .bigint),
+      SQLColumn("sid", .varchar(64)), SQLColumn("socket_id", .varchar(128)), SQLColumn("since_position", .bigint),
+      SQLColumn("closed_at", .bigint, .optional),
+    ], .index(SQLIndex("recoveries_by_user", "user_number")),
+    .index(SQLIndex("recoveries_by_socket", "socket_id")), .index(SQLIndex("recoveries_by_end", "closed_at")))
 }

@@ -10,8 +10,8 @@ struct RecoveryRequest: Sendable {
   /// The last event that it received; nil before the first.
   let offset: EventOffset?
 
-  /// Reads the payload of CONNECT; nil without `"recover": true`. A `pid` or an offset that is none
-  /// belongs to no socket.
+  /// Reads the payload of CONNECT; nil without `"recover": true`. With a malformed `pid` or offset
+  /// the client is new.
   init?(_ auth: JSONValue) {
     guard auth["recover"] == true else { return nil }
     let shown = auth["offset"] ?? .null
