@@ -6,13 +6,13 @@ enum ChatOracles {
     Oracle("one-order", "all participants see one order without gaps", .atOnce, over: \.chat, oneOrder),
     Oracle("durable", "an acknowledged message is never lost", .inTheEnd, over: \.chat, durable),
     Oracle("socket-order", "a socket receives messages in order, each once", .atOnce, over: \.chat, socketOrder),
-    Oracle("complete", "a connected socket receives every message", .inTheEnd, over: \.chat, complete),
+    Oracle("complete", "a connected socket receives every message", .atRest, over: \.chat, complete),
     Oracle("recovered", "a recovered socket goes on where it stopped", .atOnce, over: \.chat, recovered),
     Oracle("typing", "who is connected is told that a friend is typing", .atOnce, over: \.chat, typing),
     Oracle("private", "only participants receive a message", .atOnce, over: \.chat, isPrivate),
-    Oracle("presence", "presence says whether a user has an open socket", .inTheEnd, over: \.chat, presence),
+    Oracle("presence", "presence says whether a user has an open socket", .atRest, over: \.chat, presence),
     Oracle("session-ended", "an ended session cannot be used after 5 s", .atOnce, over: \.chat, sessionEnded),
-    Oracle("deleted", "a deleted account is in no contact list", .inTheEnd, over: \.chat, deleted),
+    Oracle("deleted", "a deleted account is in no contact list", .atRest, over: \.chat, deleted),
   ]
 
   static func breach(_ promise: String, _ events: [String]) -> [Breach] { [Breach(promise, events)] }

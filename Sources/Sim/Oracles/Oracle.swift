@@ -4,10 +4,13 @@
 /// part of the evidence and a line in the table of its part, such as `ChatOracles.all`.
 struct Oracle: Sendable {
   /// When a promise is judged.
-  enum Moment {
+  enum Moment: CaseIterable {
     /// It is broken at a moment: nothing that comes later can mend it.
     case atOnce
-    /// It is about the state when everything has come to rest.
+    /// It is about the state when everything has come to rest. Users who rest for less than that
+    /// takes look at the result too early.
+    case atRest
+    /// It is about the end of the run, however long users rest.
     case inTheEnd
   }
 
@@ -43,10 +46,16 @@ struct Oracle: Sendable {
     check(evidence).map { Violation(oracle: name, promise: $0.promise ?? promise, events: $0.events) }
   }
 
-  /// The promises that a run has broken. A run that ended early is judged only by the oracles that
-  /// judge at once.
-  static func judge(_ evidence: Evidence, endedEarly: Bool = false) -> [Violation] {
-    all.filter { !endedEarly || $0.moment == .atOnce }.flatMap { $0.violations(in: evidence) }
+  /// The moments at which the promises of a scenario's run are judged. A run that ends early has no
+  /// end, and users who rest too briefly see no state at rest.
+  static func moments(of scenario: Scenario) -> [Moment] {
+    if scenario.end != nil { return [.atOnce] }
+    return scenario.restsBriefly ? [.atOnce, .inTheEnd] : Moment.allCases
+  }
+
+  /// The promises that a run has broken, of those that hold at `moments`.
+  static func judge(_ evidence: Evidence, at moments: [Moment] = Moment.allCases) -> [Violation] {
+    all.filter { moments.contains($0.moment) }.flatMap { $0.violations(in: evidence) }
   }
 }
 

@@ -7,15 +7,15 @@ enum SessionOracles {
       "accepted-once", "of simultaneous requests for one email, one is accepted", .atOnce, over: \.sessions,
       acceptedOnce),
     Oracle("transcript", "a transcript has each message once, in order", .atOnce, over: \.sessions, transcripts),
-    Oracle("complete", "an accepted message is in the transcript", .inTheEnd, over: \.sessions, complete),
+    Oracle("complete", "an accepted message is in the transcript", .atRest, over: \.sessions, complete),
     Oracle("relayed", "users receive the transcript in its order", .atOnce, over: \.sessions, relayed),
-    Oracle("heard", "a user of a session receives the messages of the others", .inTheEnd, over: \.sessions, heard),
-    Oracle("served", "every session has one supervisor and its users", .inTheEnd, over: \.sessions, served),
+    Oracle("heard", "a user of a session receives the messages of the others", .atRest, over: \.sessions, heard),
+    Oracle("served", "every session has one supervisor and its users", .atRest, over: \.sessions, served),
     Oracle(
-      "present", "a user with an open socket is free or assigned to a session", .inTheEnd, over: \.sessions, present),
-    Oracle("gone", "a user who has left is assigned to no session", .inTheEnd, over: \.sessions, gone),
+      "present", "a user with an open socket is free or assigned to a session", .atRest, over: \.sessions, present),
+    Oracle("gone", "a user who has left is assigned to no session", .atRest, over: \.sessions, gone),
     Oracle(
-      "staffed", "a session has the number of users that its customer requested", .inTheEnd, over: \.sessions, staffed),
+      "staffed", "a session has the number of users that its customer requested", .atRest, over: \.sessions, staffed),
   ]
 
   static func breach(_ promise: String, _ events: [String]) -> [Breach] { [Breach(promise, events)] }

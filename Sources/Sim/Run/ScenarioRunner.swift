@@ -98,7 +98,7 @@ public struct ScenarioRunner: Sendable {
           + world.stalls.filter { chatNodes.contains($0.from) || chatNodes.contains($0.to) }.map(\.time),
         vanishing: scenario.service.vanishing, end: simulated.nanoseconds)
     )
-    let violations = Oracle.judge(evidence, endedEarly: scenario.end != nil)
+    let violations = Oracle.judge(evidence, at: Oracle.moments(of: scenario))
     let tally = histories.tally
     tally.add(evidence.contract.decided, to: .decided)
     tally.add(evidence.contract.notDecided, to: .notDecided)

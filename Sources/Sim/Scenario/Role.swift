@@ -24,6 +24,9 @@ enum Role: String, CaseIterable, Sendable {
   /// The roles that have no actions.
   static let withoutScript: Set<Role> = [.vandal, .worker]
 
+  /// Whether users of the role look at the result once everything has come to rest.
+  var looksAtRest: Bool { self == .chat || self == .user || self == .customer }
+
   /// The actions of the role, at random or in a script.
   var actions: [String] {
     switch self {

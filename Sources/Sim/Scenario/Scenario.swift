@@ -16,6 +16,8 @@ public struct Scenario: Sendable {
   var grace: Duration = .seconds(1800)
   /// When the run ends in any case. Only oracles that judge at once judge such a run.
   var end: Duration?
+  /// Whether users look at the result before everything has come to rest.
+  var restsBriefly = false
   /// Whether the services are compared with restarted ones after everybody has left (`at-rest`).
   var atRest = false
   /// Whether other jobs run between the disk operations of a commit.

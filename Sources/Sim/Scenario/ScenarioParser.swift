@@ -91,7 +91,9 @@ extension Scenario {
     for (index, entry) in root.list("people").enumerated() {
       people[index].usersNodes = usersNodes
       people[index].chatNodes = chatNodes
-      people[index].rest = entry.read("rest") { try $0.duration(Bounds.pause) } ?? rest(of: people[index])
+      let needed = rest(of: people[index])
+      people[index].rest = entry.read("rest") { try $0.duration(Bounds.pause) } ?? needed
+      if people[index].rest < needed, people[index].role.looksAtRest { restsBriefly = true }
       if entry["rest"] == nil, isCalm {
         (people[index].missing, people[index].ending) = (service.vanishing, .seconds(5))
       }

@@ -21,7 +21,23 @@ struct OracleTests {
   func early() {
     let evidence = Evidence(run: RunEvidence(stuck: ["ann was not served"], defects: ["a task that does not end"]))
     #expect(Oracle.judge(evidence).map(\.oracle) == ["unwinds", "live"])
-    #expect(Oracle.judge(evidence, endedEarly: true).map(\.oracle) == ["unwinds"])
+    #expect(Oracle.judge(evidence, at: [.atOnce]).map(\.oracle) == ["unwinds"])
+  }
+
+  @Test(
+    "the state at rest is judged if users rest for as long as it takes",
+    arguments: [
+      ("chat", "100ms", false), ("customer", "14999ms", false), ("account", "100ms", true), ("chat", "10m", true),
+    ])
+  func rest(role: String, rest: String, isJudged: Bool) throws {
+    let hosts = role == "customer" ? "{ supervisorHosts: 1 }" : "{ chat: 1 }"
+    let text = """
+      { name: "n", seed: 1, topology: \(hosts), run: "5s",
+        people: [{ name: "ann", role: "\(role)", count: 1, actions: {}, rest: "\(rest)" }],
+        faults: [{ from: "1s", every: "2s", crash: "users" }] }
+      """
+    let scenario = try Scenario(parsing: Array(text.utf8), file: "n.json5")
+    #expect(Oracle.moments(of: scenario) == (isJudged ? [.atOnce, .atRest, .inTheEnd] : [.atOnce, .inTheEnd]))
   }
 
   @Test("docs/simulation.md has a row for each oracle, and no other")
