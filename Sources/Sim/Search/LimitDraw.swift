@@ -33,11 +33,27 @@ extension ScenarioDraw {
     let lower = WorkLimit.allCases.filter { $0.node.map(there.contains) ?? true }.filter { _ in work.chance(0.4) }
     guard !lower.isEmpty else { return scenario }
     let limits = lower.map { limit -> JSONValue.Member in
-      let least = limit.isBatch ? 8 : limit.row.least
+      let least = limit.isBatch ? 8 : limit == .prefetch ? leastPrefetch(scenario) : limit.row.least
       let some = limit.row.unit == "bytes" ? 1000 : 4
       return .init(limit.rawValue, .int(Int64(min(limit.standard, work.pick([least, least + 1, least + some])))))
     }
     return scenario.setting("service", (scenario["service"] ?? .object([])).setting("limits", .object(limits)))
+  }
+
+  /// The prefetch with which every worker is done well within the grace. A worker spends its
+  /// `workTime` on what it holds, be that one message or a hundred.
+  private func leastPrefetch(_ scenario: JSONValue) -> Int {
+    func time(_ value: JSONValue?) -> Double? {
+      guard let text = value?.string, let time = DurationText.parse(text) else { return nil }
+      return Double(time.nanoseconds) / 1e9
+    }
+    let needed = (scenario["people"]?.array ?? []).map { people -> Double in
+      guard let work = time(people["workTime"]), let batch = people["batch"]?.int else { return 1 }
+      let messages = (time(scenario["run"]) ?? 0) / (time(people["thinkTime"]) ?? 1) * Double(batch) / 2
+      let attempts = 1 / (1 - (people["failing"]?.number ?? 0))
+      return messages * attempts * work / 300
+    }
+    return max(1, Int((needed.max() ?? 1).rounded(.up)))
   }
 }
 
