@@ -33,8 +33,8 @@ let isFuzzing = Context.environment["PARLEY_FUZZ"] != nil
 let engine = ["Kernel", "World", "Strategies", "Linearizability"]
 /// The folders of the target Sim, which simulates Parley.
 let product = [
-  "Counters", "Explore", "Faults", "Model", "Oracles", "Parsing", "PostgreSQL", "Report", "Run", "Scenario", "Search",
-  "Workload",
+  "Counters", "Explore", "Faults", "Model", "Oracles", "Pairs", "Parsing", "PostgreSQL", "Report", "Run", "Scenario",
+  "Search", "Workload",
 ]
 
 let package = Package(

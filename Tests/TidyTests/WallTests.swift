@@ -29,7 +29,7 @@ struct WallTests {
       rooms: [
         "Kernel", "Strategies", "World", "Linearizability", "Model", "Counters", "Parsing", "PostgreSQL", "Faults",
         "Scenario", "Workload",
-        "Oracles", "Run", "Report", "Explore", "Search",
+        "Oracles", "Pairs", "Run", "Report", "Explore", "Search",
       ]),
   ]
 

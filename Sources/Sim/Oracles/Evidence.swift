@@ -21,6 +21,8 @@ struct RunEvidence {
   var leftovers: [String] = []
   /// The faults of the services' databases.
   var unsound: [String] = []
+  /// What clients saw in one run of a pair, and not in the other.
+  var differences: [Breach] = []
   /// The statements that the simulated PostgreSQL does not know.
   var unknownStatements: [String] = []
 }

@@ -19,6 +19,8 @@ public struct LiveRunner: Sendable {
   /// the manager is among the servers, and operators act only with it.
   public init(_ scenario: Scenario, servers: Servers, tag: String, people: Int? = nil, serviceToken: String? = nil) {
     var scenario = scenario
+    // Live servers are one world, in real time.
+    (scenario.turns, scenario.again) = (nil, nil)
     // Callers read the tables of the services, and a live server's are in another process.
     scenario.people.removeAll { $0.role == .caller || $0.role == .operator && serviceToken == nil }
     for index in scenario.people.indices {

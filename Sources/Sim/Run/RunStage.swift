@@ -9,6 +9,9 @@ struct RunStage {
   let users: [any SimulatedUser]
   let histories: Histories
   let driver: FaultDriver
+  /// The turns of the users, if they act one after another.
+  let turns: Turns?
+  private let restarts: Restarts?
   /// The tables of the services.
   let tables: ServedTables
   /// The PostgreSQL of the world, if it has one.
@@ -37,10 +40,12 @@ struct RunStage {
       wall: { [unowned account, unowned world] in account.clock.wallTime(world.scheduler.now).seconds })
     if scenario.isQuick { histories.sessions.news = .seconds(2) }
     tables = ServedTables(of: services)
+    turns = scenario.turns == nil ? nil : Turns(scenario, world.choices, histories.log)
     users = scenario.users(
       world.choices, histories, tables,
       manager: scenario.supervisorHosts > 0 ? Scenario.managerAddress : nil,
-      token: Scenario.serviceToken)
+      token: Scenario.serviceToken, turns: turns)
+    restarts = turns.map { [services] in Restarts(scenario, $0, in: world, services) }
     for user in users {
       let confined = Confined(user)
       world.addNode(user.name) { environment in
@@ -72,7 +77,12 @@ struct RunStage {
   /// been served and every service is up. It ends early when `isHalted` returns true.
   func play(isHalted: () -> Bool = { false }) {
     let end = scenario.end ?? scenario.run + scenario.grace
-    world.run(until: min(scenario.run, end), stop: isHalted)
+    if scenario.turns == nil {
+      world.run(until: min(scenario.run, end), stop: isHalted)
+    } else {
+      // Turns take the time that they need.
+      world.run(until: end) { isHalted() || users.allSatisfy(\.isServed) }
+    }
     if isHalted() { return }
     if end > scenario.run {
       driver.stop()
@@ -140,6 +150,10 @@ struct RunStage {
     let now = world.scheduler.now
     return usual.lowerBound...max(usual.upperBound, services.map { $0.firstServed ?? now }.max() ?? 0)
   }
+
+  /// The times in which a fault, the boot or a restart may explain that a service was not available
+  /// to another, in nanoseconds.
+  var disturbances: [ClosedRange<Int64>] { [boot] + driver.disturbances + (restarts?.times ?? []) }
 
   /// The times in which a fault may explain that a service on some nodes cannot use its PostgreSQL,
   /// in nanoseconds. With a file of its own it has no such times.

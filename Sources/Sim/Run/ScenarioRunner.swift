@@ -9,11 +9,22 @@ public struct ScenarioRunner: Sendable {
   /// Makes a runner of `scenario`.
   public init(_ scenario: Scenario) { self.scenario = scenario }
 
-  /// Runs the scenario once and judges the run.
+  /// Runs the scenario once and judges the run. A scenario with a second world is run in that, too.
   public func run(seed: UInt64, _ options: RunOptions = RunOptions()) -> RunResult {
+    // One scheduler's strategy steers one run.
+    guard let relation = scenario.again, let other = scenario.other, options.scheduler == nil else {
+      return outcome(seed: seed, options).result
+    }
+    return runTwice(relation, in: other, seed: seed, options)
+  }
+
+  /// Runs the scenario once in its own world.
+  func outcome(seed: UInt64, _ options: RunOptions) -> RunOutcome {
     let stage = stage(seed: seed, options)
     stage.play()
-    return result(of: stage, seed: seed)
+    let result = result(of: stage, seed: seed)
+    let story = stage.turns.map { ClientStory(stage.histories.log, $0, people: scenario.peopleNames) }
+    return RunOutcome(result: result, acts: stage.histories.tally.acts, story: story)
   }
 
   /// The world of a run at its start.
@@ -79,7 +90,7 @@ public struct ScenarioRunner: Sendable {
       ),
       chat: ChatEvidence(
         histories.chat,
-        disturbances: [stage.boot] + stage.driver.disturbances + stage.databaseOutages(of: scenario.chatNodes),
+        disturbances: stage.disturbances + stage.databaseOutages(of: scenario.chatNodes),
         delays: delays.map(\.time)),
       sessions: histories.sessions,
       run: RunEvidence(
@@ -87,14 +98,14 @@ public struct ScenarioRunner: Sendable {
         unknownStatements: stage.database?.unknownStatements ?? []),
       attack: attack,
       callers: CallerEvidence(
-        histories.callers, disturbances: [stage.boot] + stage.driver.disturbances + world.stalls.map(\.time)),
+        histories.callers, disturbances: stage.disturbances + world.stalls.map(\.time)),
       contract: ContractEvidence(
         histories.log, identities, hasRestarts: hasRestarts,
         hasDelegates: hasDelegates),
       shapes: ShapeEvidence(histories.log, stage.tables),
       told: ToldEvidence(
         histories.log, identities,
-        disturbances: [stage.boot] + stage.driver.disturbances
+        disturbances: stage.disturbances
           + world.stalls.filter { chatNodes.contains($0.from) || chatNodes.contains($0.to) }.map(\.time),
         vanishing: scenario.service.vanishing, end: simulated.nanoseconds)
     )

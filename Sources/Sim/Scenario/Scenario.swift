@@ -24,6 +24,15 @@ public struct Scenario: Sendable {
   var splitsDiskWork = false
   /// The faults.
   public var faults: [Fault] = []
+  /// The number of turns that are drawn, if users act one after another: first the steps of the
+  /// script, then these. Nil if each acts in its own time.
+  var turns: Int?
+  /// How the world of a second run differs, which has to come to the same end.
+  var again: WorldRelation?
+  /// The restarts in the world of a second run: after how many turns, and how the services die.
+  var restarts: (turns: Int, SimNode.Death)?
+  /// Whether there are users who have nothing to do with the others, in the world of a second run.
+  var hasBystanders = false
   /// Actions at exact times.
   public var script: [ScriptStep] = []
   /// The least number that a counter has to reach over ten seeds.

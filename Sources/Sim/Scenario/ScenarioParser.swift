@@ -10,7 +10,7 @@ extension Scenario {
     root.requireKeys([
       "name", "about", "seed", "topology", "service", "people", "network", "clocks", "run", "grace", "end",
       "atRest", "splitDiskWork", "faults", "script", "expect", "sometimes", "strategy", "choices", "branches", "picks",
-      "plant", "fails",
+      "plant", "fails", "turns", "again",
     ])
     if root.value.members != nil, root["name"] == nil { root.note("a scenario needs a \"name\"") }
     root.read("name", into: &name) { try Self.title($0) }
@@ -44,6 +44,7 @@ extension Scenario {
     }
     script = root.list("script").compactMap { $0.read { try scenario.step($0) } }
     setRest(root)
+    readTurns(root)
     readDemands(root)
     try root.document.throwErrors()
   }
@@ -167,7 +168,7 @@ extension Scenario {
     if let limits = value["limits"] { service.limits = WorkLimits(limits) }
   }
 
-  private static func link(_ value: ScenarioValue) -> LinkSetting {
+  static func link(_ value: ScenarioValue) -> LinkSetting {
     value.requireKeys(["latency", "splits", "stalls", "stall", "window"])
     var link = LinkSetting()
     value.read("latency", into: &link.latency) { try $0.durations(Bounds.pause) }

@@ -29,7 +29,9 @@ public struct ScenarioDraw {
   let retentions: ChoiceStream
   /// The same for sockets that are recovered.
   let recoveries: ChoiceStream
-  private let planted: [String]
+  /// The same for pairs of runs.
+  let pairs: ChoiceStream
+  let planted: [String]
 
   /// Makes a generator for a seed. Each scenario plants the bugs `planted`.
   public init(seed: UInt64, planted: [String] = []) {
@@ -48,6 +50,7 @@ public struct ScenarioDraw {
     bursts = choices.stream("draw/bursts")
     retentions = choices.stream("draw/retention")
     recoveries = choices.stream("draw/recoveries")
+    pairs = choices.stream("draw/pairs")
   }
 
   // MARK: Whole scenarios
@@ -74,6 +77,7 @@ public struct ScenarioDraw {
 
   /// A new scenario.
   public func scenario(_ number: UInt64) -> JSONValue {
+    if pairs.chance(Self.shareOfPairs) { return pair(number) }
     let kind =
       calls.chance(0.15)
       ? "calls"
@@ -207,6 +211,7 @@ public struct ScenarioDraw {
   public func variation(of given: Given) -> JSONValue {
     let (scenario, nodes, seconds) = (given.json, given.nodes, given.seconds)
     guard case .object(var members) = scenario else { return scenario }
+    if scenario["again"] != nil { return variation(ofPair: scenario) }
     members.removeAll {
       ["expect", "sometimes", "seed", "strategy", "choices", "fails", "grace", "end"].contains($0.name)
         || $0.name == "script" && stream.chance(0.3)

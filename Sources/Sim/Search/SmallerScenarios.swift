@@ -4,7 +4,7 @@ import System
 extension JSONValue {
   /// Smaller scenarios by kind. Those that make further attempts cheaper come first.
   var smallerScenarios: [[JSONValue]] {
-    [shorterRuns, fewerPeople, fewerHosts, plainerWorlds, smallerPeople, earlierFaults, rounderTimes]
+    [shorterRuns, fewerTurns, fewerPeople, fewerHosts, plainerWorlds, smallerPeople, earlierFaults, rounderTimes]
   }
 
   /// Smaller scenarios that mostly need another seed: without a fault, without a part of the
@@ -82,6 +82,14 @@ extension JSONValue {
       for left in 1...count { found.append(keeping((1...count).filter { $0 != left }, of: index)) }
     }
     return found
+  }
+
+  /// The scenario with fewer drawn turns, or with fewer restarts between turns.
+  private var fewerTurns: [JSONValue] {
+    guard let turns = self["turns"]?.int, turns > 0 else { return [] }
+    let fewer = [0, turns / 2, turns * 3 / 4, turns - 1].filter { $0 < turns }.map { setting("turns", .int($0)) }
+    guard let again = self["again"], let every = again["every"]?.int, every < turns else { return fewer }
+    return fewer + [setting("again", again.setting("every", .int(every * 2)))]
   }
 
   private static func names(_ name: String, _ count: Int) -> [String] {

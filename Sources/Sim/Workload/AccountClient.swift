@@ -61,7 +61,7 @@ final class AccountClient {
   }
 
   private func exchange(_ request: Request, _ call: Int) async throws -> Answer {
-    let (stream, behavior) = (user.stream, user.behavior)
+    let (stream, behavior) = (user.circumstances, user.behavior)
     let bytes = request.bytes(host: Scenario.usersAddress)
     // As a load balancer would pick a node.
     let client = clients.count == 1 ? clients[0] : stream.pick(clients)
@@ -90,7 +90,7 @@ final class AccountClient {
 
   /// Sends a request and closes the connection before the answer comes.
   private func hangUp(_ bytes: [UInt8], _ client: HTTPClient) async throws {
-    let patience = user.stream.duration(.zero...(.milliseconds(8)))
+    let patience = user.circumstances.duration(.zero...(.milliseconds(8)))
     do {
       _ = try await client.send(bytes, timeout: patience)
     } catch NetworkError.timedOut {

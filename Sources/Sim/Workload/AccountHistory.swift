@@ -175,7 +175,8 @@ final class AccountHistory: Timeline {
 
   /// The session that another user added last.
   func lastSession(notOf person: String) -> String? {
-    for operation in operations.reversed() where operation.person != person && operation.answer.isSuccess {
+    for operation in operations.reversed()
+    where operation.person != person && operation.person != Scenario.bystander && operation.answer.isSuccess {
       if case .addSession(let session, _) = operation.request { return session }
     }
     return nil

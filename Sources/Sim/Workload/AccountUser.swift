@@ -47,8 +47,10 @@ final class AccountUser: SimulatedUser {
     self.client = client
     while let action = try await agenda.next(since: begin, environment) {
       try await act(action, client, environment)
+      // A restart between two turns would end the connection, and the next request with it.
+      if state.turns != nil { client.close() }
     }
-    try await lookAtTheEnd(client)
+    try await state.inTurn(.look, environment) { try await lookAtTheEnd(client) }
     client.close()
     state.isServed = true
   }

@@ -21,6 +21,8 @@ struct Agenda<Action: RawRepresentable & Sendable> where Action.RawValue == Stri
   private var nextBurst: Duration?
   /// The actions of a burst that are still to come.
   private var hurried = 0
+  /// Whether the user is in the middle of its turn.
+  private var isActing = false
 
   init(of user: UserState, weights: [(action: Action, weight: Int)], in scenario: Scenario) {
     self.user = user
@@ -36,6 +38,7 @@ struct Agenda<Action: RawRepresentable & Sendable> where Action.RawValue == Stri
   /// `begin`.
   mutating func next(since begin: Instant, _ environment: Environment) async throws -> Action? {
     target = nil
+    if let turns = user.turns { return try await nextTurn(turns, environment) }
     let end = begin + run
     let now = environment.clock.now
     let pause = pause(until: end, begin, now)
@@ -55,6 +58,7 @@ struct Agenda<Action: RawRepresentable & Sendable> where Action.RawValue == Stri
     user.tally.did(user.name, action.rawValue, to: target, after: environment.clock.now - begin)
     return action
   }
+
   /// The time of the next action of chance.
   private func pause(until end: Instant, _ begin: Instant, _ now: Instant) -> Instant {
     if weights.isEmpty { return end }
@@ -73,5 +77,24 @@ struct Agenda<Action: RawRepresentable & Sendable> where Action.RawValue == Stri
       hurried = bursts.actions - 1
       user.tally.count(.bursts)
     }
+  }
+
+  /// Ends the user's turn, and waits for the next one; nil if there is none.
+  private mutating func nextTurn(_ turns: Turns, _ environment: Environment) async throws -> Action? {
+    if isActing {
+      isActing = false
+      try await turns.end(environment)
+    }
+    guard let turn = try await turns.wait(for: .act, user.name, environment) else { return nil }
+    isActing = true
+    user.begin(turn)
+    // Drawn apart, so that the turn is the same if a script names the action.
+    let action =
+      turn.action.flatMap { Action(rawValue: $0) }
+      ?? weights[turns.stream(turn, "action").weighted(weights.map(\.weight))].action
+    target = turn.to
+    turns.took(action.rawValue)
+    if !user.isBystander { user.tally.did(user.name, action.rawValue, to: target, after: turn.at) }
+    return action
   }
 }

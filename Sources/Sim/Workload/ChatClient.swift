@@ -24,6 +24,9 @@ final class ChatClient {
     }
   }
 
+  /// Closes the connections.
+  func close() { for client in clients { client.close() } }
+
   // MARK: Requests
 
   /// Sends a request once; nil if no answer comes.
@@ -40,7 +43,7 @@ final class ChatClient {
     do {
       let target = method == "GET" ? path + "?" + Self.query(body) : path
       // As a load balancer would pick a node.
-      let client = other ?? (clients.count == 1 ? clients[0] : user.stream.pick(clients))
+      let client = other ?? (clients.count == 1 ? clients[0] : user.circumstances.pick(clients))
       let response = try await client.send(
         method, target, fields: token.map { [("authorization", "Bearer " + $0)] } ?? [],
         json: method == "GET" ? nil : .object(body), timeout: user.behavior.patience)

@@ -42,6 +42,21 @@ final class ChatUser: SimulatedUser {
   func live(_ environment: Environment) async throws {
     let begin = environment.clock.now
     let client = ChatClient(account, environment)
+    try await state.inTurn(.arrive, environment) { try await arrive(client, environment) }
+    try await state.inTurn(.meet, environment) {
+      try await client.befriend(friends)
+      if name == behavior.names.first { try await client.createGroup(friends) }
+      rest(client)
+    }
+    while let action = try await agenda.next(since: begin, environment) {
+      try await act(action, client, environment)
+      rest(client)
+    }
+    try await settle(client, environment)
+    state.isServed = true
+  }
+
+  private func arrive(_ client: ChatClient, _ environment: Environment) async throws {
     try await client.register()
     for index in 0..<behavior.devices {
       let device = ChatDevice(account, environment)
@@ -49,14 +64,12 @@ final class ChatUser: SimulatedUser {
       if index == 0 || stream.chance(0.8) { device.socket.start() }
       outbox.devices.append(device)
     }
-    try await client.befriend(friends)
-    if name == behavior.names.first { try await client.createGroup(friends) }
-    while let action = try await agenda.next(since: begin, environment) {
-      try await act(action, client, environment)
-    }
-    try await settle(client, environment)
-    state.isServed = true
+    rest(client)
   }
+
+  /// Closes the client's connections between two turns. A restart would end them, and the next
+  /// request with them.
+  private func rest(_ client: ChatClient) { if state.turns != nil { client.close() } }
 
   // MARK: Actions
 
@@ -213,6 +226,19 @@ final class ChatUser: SimulatedUser {
   /// Some users go offline and the others stay. When everything has come to rest, all read what is
   /// there.
   private func settle(_ client: ChatClient, _ environment: Environment) async throws {
+    try await state.inTurn(.settle, environment) { try await stayOrGo(client, environment) }
+    let rendezvous = directory.rendezvous
+    rendezvous.settle()
+    try await rendezvous.waitForAll(environment)
+    try await rendezvous.comeToRest(behavior.rest, now: history.time, environment)
+    try await state.inTurn(.look, environment) { try await client.readEverything(friends) }
+    rendezvous.look()
+    try await rendezvous.waitForLooks(environment)
+    for device in devices { await device.socket.stop() }
+  }
+
+  /// Goes offline with all devices, or stays and says something.
+  private func stayOrGo(_ client: ChatClient, _ environment: Environment) async throws {
     let stays = stream.chance(0.6)
     for device in devices where device.socket.session.map(endedSessions.contains) ?? true {
       await device.socket.hangUp(silently: false)
@@ -232,13 +258,6 @@ final class ChatUser: SimulatedUser {
       }
       if let peer = knownPeer() { try await outbox.send(to: .between(account.id, peer), environment) }
     }
-    let rendezvous = directory.rendezvous
-    rendezvous.settle()
-    try await rendezvous.waitForAll(environment)
-    try await rendezvous.comeToRest(behavior.rest, now: history.time, environment)
-    try await client.readEverything(friends)
-    rendezvous.look()
-    try await rendezvous.waitForLooks(environment)
-    for device in devices { await device.socket.stop() }
+    rest(client)
   }
 }

@@ -7,6 +7,7 @@ private struct Society {
   let choices: Choices
   let histories: Histories
   let tables: ServedTables
+  let turns: Turns?
   let directory = ChatDirectory()
   let rendezvous = Rendezvous()
   let known = KnownValues()
@@ -17,16 +18,14 @@ extension Scenario {
   /// `manager` in the end and shows it `token`; without a manager, and for callers alone, there is
   /// no operator.
   func users(
-    _ choices: Choices, _ histories: Histories, _ tables: ServedTables, manager: SocketAddress?, token: String?
+    _ choices: Choices, _ histories: Histories, _ tables: ServedTables, manager: SocketAddress?, token: String?,
+    turns: Turns? = nil
   ) -> [any SimulatedUser] {
-    let society = Society(choices: choices, histories: histories, tables: tables)
-    var users: [any SimulatedUser] = []
-    for group in people {
-      for name in group.names {
-        let stream = choices.stream("person/\(group.bare(name))")
-        let state = UserState(name, behavior: group, stream: stream, histories)
-        users.append(user(state, society))
-      }
+    let society = Society(choices: choices, histories: histories, tables: tables, turns: turns)
+    var users = self.users(of: people, society)
+    if hasBystanders {
+      let others = Society(choices: choices, histories: histories, tables: tables, turns: turns)
+      users += self.users(of: bystanders, others)
     }
     // Callers do not wait for anything to come to rest.
     if let manager, people.contains(where: { $0.role != .caller }) {
@@ -37,6 +36,17 @@ extension Scenario {
           state, history: histories.sessions, rendezvous: society.rendezvous, manager: manager, token: token))
     }
     return users
+  }
+
+  private func users(of groups: [UserGroup], _ society: Society) -> [any SimulatedUser] {
+    society.turns?.rendezvous.append(society.directory.rendezvous)
+    return groups.flatMap { group in
+      group.names.map { name in
+        let stream = society.choices.stream("person/\(group.bare(name))")
+        return user(
+          UserState(name, behavior: group, stream: stream, society.histories, turns: society.turns), society)
+      }
+    }
   }
 
   private func user(_ state: UserState, _ society: Society) -> any SimulatedUser {

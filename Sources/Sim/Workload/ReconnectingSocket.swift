@@ -78,6 +78,8 @@ final class ReconnectingSocket {
   private var logged = 0
   private var isPolling = false
   private var isRunning = false
+  /// The transport of all connections; nil if each has one of its own.
+  private var ownTransport: EngineIOClient.Transport?
 
   private unowned let owner: any SocketOwner
   private let settings: Settings
@@ -110,6 +112,8 @@ final class ReconnectingSocket {
   func start() {
     guard !isRunning else { return }
     isRunning = true
+    // In turns each device keeps its transport: it decides what the service sees of an end.
+    if user.turns != nil { ownTransport = user.stream.pick(user.behavior.transports) }
     let socket = Confined(self)
     environment.executor.spawn("socket") { await socket.value.run() }
   }
@@ -119,9 +123,9 @@ final class ReconnectingSocket {
       do {
         if isWanted, let session { try await connect(session) }
         // With and without a pause.
-        let isQuick = user.stream.chance(0.3) || isHurried
+        let isQuick = user.circumstances.chance(0.3) || isHurried
         isHurried = false
-        let pause: Duration = isQuick ? .milliseconds(1) : user.stream.exponential(mean: settings.pause)
+        let pause: Duration = isQuick ? .milliseconds(1) : user.circumstances.exponential(mean: settings.pause)
         try await environment.clock.sleep(for: pause)
       } catch {
         return
@@ -131,7 +135,7 @@ final class ReconnectingSocket {
 
   private func connect(_ session: String) async throws {
     let id = owner.userID
-    let transport = user.stream.pick(user.behavior.transports)
+    let transport = ownTransport ?? user.circumstances.pick(user.behavior.transports)
     // A connection stays at its node: a load balancer sends all its requests there.
     address = user.chatAddress
     let client = SocketIOClient(environment, address: address, transport: transport)

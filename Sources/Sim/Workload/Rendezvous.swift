@@ -12,7 +12,7 @@ final class Rendezvous {
   /// Whether the operator has read the manager's overview. True if there is no operator.
   var isOverviewRead = true
   /// When the services will have noticed everything that users did, in virtual nanoseconds.
-  private var noticedAt: Int64 = 0
+  private(set) var noticedAt: Int64 = 0
 
   /// Notes that the services may need `time` to notice what a user did at `now`.
   func notice(within time: Duration, from now: Int64) { noticedAt = max(noticedAt, now + time.nanoseconds) }

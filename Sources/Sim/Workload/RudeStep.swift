@@ -38,7 +38,7 @@ enum RudeStep {
   static func drawn(from steps: [RudeStep], by user: UserState) -> RudeStep? {
     let chance = user.behavior.rude
     guard chance > 0, !steps.isEmpty else { return nil }
-    return user.stream.chance(chance) ? user.stream.pick(steps) : nil
+    return user.circumstances.chance(chance) ? user.circumstances.pick(steps) : nil
   }
 
   /// Sends the packets of a step.

@@ -26,7 +26,14 @@ final class UserState {
   let name: String
   /// The behavior of the user's group.
   let behavior: UserGroup
-  let stream: ChoiceStream
+  /// Decides what the user does. In turns, each turn has a stream of its own.
+  private(set) var stream: ChoiceStream
+  /// Decides what depends on the world: pauses, nodes, transports. Without turns it is `stream`.
+  let circumstances: ChoiceStream
+  /// The turns that users take; nil if each acts in its own time.
+  let turns: Turns?
+  /// Whether the user has nothing to do with the others.
+  var isBystander: Bool { behavior.name == Scenario.bystander }
   let tally: Tally
   /// Where the requests of all users are recorded.
   let log: CallLog
@@ -36,10 +43,12 @@ final class UserState {
   var isThrottled = false
   var lastSeen = "nothing yet"
 
-  init(_ name: String, behavior: UserGroup, stream: ChoiceStream, _ histories: Histories) {
+  init(_ name: String, behavior: UserGroup, stream: ChoiceStream, _ histories: Histories, turns: Turns? = nil) {
     self.name = name
     self.behavior = behavior
     self.stream = stream
+    circumstances = stream
+    self.turns = turns
     tally = histories.tally
     log = histories.log
   }
@@ -55,10 +64,22 @@ final class UserState {
   }
 
   /// One of the nodes. The only one is no choice.
-  private func picked(from nodes: [String]) -> String { nodes.count == 1 ? nodes[0] : stream.pick(nodes) }
+  private func picked(from nodes: [String]) -> String { nodes.count == 1 ? nodes[0] : circumstances.pick(nodes) }
 
   /// Sleeps for a random time with the given mean.
   func pause(mean: Duration, _ environment: Environment) async throws {
-    try await environment.clock.sleep(for: stream.exponential(mean: mean))
+    try await environment.clock.sleep(for: circumstances.exponential(mean: mean))
   }
+
+  /// Acts in the user's turn of a phase, or at once if users do not act in turns.
+  func inTurn(_ phase: Turns.Phase, _ environment: Environment, _ act: () async throws -> Void) async throws {
+    guard let turns else { return try await act() }
+    guard let turn = try await turns.wait(for: phase, name, environment) else { return }
+    begin(turn)
+    try await act()
+    try await turns.end(environment)
+  }
+
+  /// Decides by the stream of a turn from now on.
+  func begin(_ turn: Turns.Turn) { if let turns { stream = turns.stream(turn) } }
 }

@@ -13,6 +13,9 @@ extension UserService {
     if options.planted(.hangs) { try await environment.clock.sleep(for: .seconds(86_400)) }
   }
 
+  /// Sessions in the order of their ids.
+  static func byID(_ sessions: [UserSession]) -> [UserSession] { sessions.sorted { $0.id.value < $1.id.value } }
+
   func useRefreshTokenInTwoSteps(_ claims: TokenClaims) async throws -> Bool {
     let id = claims.id.text
     let used = try await database.transaction {

@@ -283,7 +283,8 @@ public actor UserService: HTTPBackend {
     } catch AccountRefusal.userNotFound {
       throw AccountRefusal.accountDeleted
     }
-    let list = sessions.map { ["session_id": .string($0.id.value), "created_at": .string($0.createdAt)] as JSONValue }
+    let listed = options.planted(.listsSessionsByID) && options.database.servers != nil ? Self.byID(sessions) : sessions
+    let list = listed.map { ["session_id": .string($0.id.value), "created_at": .string($0.createdAt)] as JSONValue }
     return .json(["success": true, "sessions": .array(list)])
   }
 

@@ -37,6 +37,7 @@ struct Messages: Sendable {
         isNew
       )
     }
+    bugs.remember(user)
     if isNew { await fanOut.publish([ChatPayload.newMessage(bugs.late(stored))], at: stored.message.id.position) }
     return stored.message
   }
@@ -62,21 +63,23 @@ struct Messages: Sendable {
   /// A page of the messages with a contact, or with a deleted user.
   func history(withContact name: String, for reader: ChatUser, _ page: MessagePage) async throws -> [StoredMessage] {
     let holder = try await users.user(having: name)
-    return try await database.transaction { connection in
+    let messages = try await database.transaction { connection in
       let tables = ChatTables(connection)
       let other = try await ContactTransactions(tables: tables).correspondent(
         called: name, holder: holder, of: reader.number)
       return try await MessageTransactions(tables: tables).history(
         of: .between(reader.number, other), for: reader.number, page)
     }
+    return bugs.remembered(messages)
   }
 
   /// A page of the messages of a group.
   func history(of group: GroupID, for reader: ChatUser, _ page: MessagePage) async throws -> [StoredMessage] {
-    try await database.transaction { connection in
+    let messages = try await database.transaction { connection in
       let tables = ChatTables(connection)
       try await GroupTransactions(tables: tables).requireMember(reader.number, of: group)
       return try await MessageTransactions(tables: tables).history(of: .group(group), for: reader.number, page)
     }
+    return bugs.remembered(messages)
   }
 }

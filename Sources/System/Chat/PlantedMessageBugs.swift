@@ -25,6 +25,22 @@ struct PlantedMessageBugs: Sendable {
           message: early, conversation: outgoing.conversation, senderName: user.username, participants: participants)))
   }
 
+  /// Keeps the name of a sender in memory.
+  func remember(_ user: ChatUser) {
+    guard planted(.forgetsSenders) else { return }
+    _ = planted.cached([1], under: user.number.value, isRefreshing: true)
+  }
+
+  /// A page without the names of senders that are not in memory.
+  func remembered(_ page: [StoredMessage]) -> [StoredMessage] {
+    guard planted(.forgetsSenders) else { return page }
+    return page.map { stored in
+      guard planted.cached([], under: stored.message.sender.value, isRefreshing: false).isEmpty else { return stored }
+      return StoredMessage(
+        message: stored.message, conversation: stored.conversation, senderName: "", participants: stored.participants)
+    }
+  }
+
   /// Looks a `client_id` up in a transaction of its own.
   func known(_ outgoing: OutgoingMessage, _ user: ChatUser) async throws -> ChatMessage? {
     guard let clientID = outgoing.clientID else { return nil }

@@ -25,6 +25,8 @@
     case fails = "users.fails"
     /// A request is not answered for a day.
     case hangs = "users.hangs"
+    /// Over PostgreSQL, sessions are listed by their ids.
+    case listsSessionsByID = "users.listsSessionsByID"
     /// A registration with an invalid email is answered 500.
     case failsOnInvalidNames = "users.failsOnInvalidNames"
     /// Now and then a request ends the process.
@@ -52,6 +54,9 @@
     case admitsTwice = "chat.admitsTwice"
     /// The User Manager is told once that a user is gone, even when it does not hear it.
     case forgetsDepartures = "chat.forgetsDepartures"
+
+    /// Messages are read with the names of senders that the process has heard of.
+    case forgetsSenders = "chat.forgetsSenders"
 
     // MARK: The broker, the first two for lessons, the others for tests of oracles
 
@@ -125,6 +130,7 @@
     static var failsOnInvalidNames: Self { Self() }
     static var traps: Self { Self() }
     static var loops: Self { Self() }
+    static var listsSessionsByID: Self { Self() }
     static var emitsBeforeCommit: Self { Self() }
     static var emitsInArrivalOrder: Self { Self() }
     static var leavesRoomLate: Self { Self() }
@@ -134,6 +140,7 @@
     static var trustsSessionsForever: Self { Self() }
     static var admitsTwice: Self { Self() }
     static var forgetsDepartures: Self { Self() }
+    static var forgetsSenders: Self { Self() }
     static var confirmsEarly: Self { Self() }
     static var losesUnacknowledged: Self { Self() }
     static var requeuesAtTheEnd: Self { Self() }

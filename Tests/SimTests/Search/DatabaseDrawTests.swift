@@ -10,7 +10,8 @@ struct DatabaseDrawTests {
     var count = 0
     for number in 1...200 as ClosedRange<UInt64> {
       let scenario = ScenarioDraw(seed: number).scenario(number)
-      guard scenario["topology"]?["database"] != nil else { continue }
+      // The two worlds of a pair come to the same end only without faults.
+      guard scenario["topology"]?["database"] != nil, scenario["again"] == nil else { continue }
       count += 1
       #expect(scenario["faults"]?.array?.isEmpty == false, "\(number)")
     }
