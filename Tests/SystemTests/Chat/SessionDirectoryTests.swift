@@ -70,4 +70,40 @@ struct SessionDirectoryTests {
     // Each session is asked about at most once in two seconds.
     #expect(state.questions < count * 20)
   }
+
+  @Test("a full cache keeps a session until its last socket has left")
+  func fullCache() throws {
+    let state = State()
+    let sessions = (0..<9).map { ChatSessionID("session-\($0)-0123456789012345678901234567890")! }
+    let (objections, kept) = try world(state).perform(as: "chat") { environment in
+      var limits = WorkLimits()
+      limits[.idleSessions] = 2
+      let environment = environment.with(limits: limits)
+      let database = Database(environment, path: "chat.db", migrations: ChatSchema.migrations)
+      let directory = SessionDirectory(
+        environment, AccountsClient(environment, address: Self.users, token: nil), database
+      ) { _, _ in }
+      let socket = SocketID(session: "s", namespace: "/", id: "s")
+      var objections: [String?] = []
+      func fill() async throws {
+        for session in sessions { _ = try await directory.user(of: session, token: nil) }
+        objections.append(directory.book.objection(to: sessions[0])?.message)
+      }
+      _ = try await directory.user(of: sessions[0], token: nil)
+      #expect(await directory.attach(socket, to: sessions[0]))
+      try await fill()
+      // The socket is to be closed, and goes on until it is.
+      await directory.closeAll(because: "a test")
+      #expect(await !directory.isAttached(socket, to: sessions[0]))
+      try await fill()
+      await directory.detach(socket, from: sessions[0])
+      try await fill()
+      let kept = directory.book.update { pages, _ in pages.sessions.count }
+      await directory.close()
+      await database.close()
+      return (objections, kept)
+    }
+    #expect(objections == [nil, nil, "no such session"])
+    #expect(kept <= 2)
+  }
 }

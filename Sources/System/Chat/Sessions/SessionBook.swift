@@ -40,9 +40,14 @@ final class SessionBook: Sendable {
     /// does not expire at the User Service.
     let askAgainAfter: Duration?
     var sockets = SocketRegister()
+    /// Sockets that were taken to be closed, and have not left yet.
+    var leaving: Set<SocketID> = []
     /// Whether events were missed since `verifiedAt`. Then the lease of all sessions does not cover
     /// this one.
     var isDoubtful = false
+
+    /// Whether a socket relies on the session: its absence would say that it has ended.
+    var isInUse: Bool { !sockets.isEmpty || !leaving.isEmpty }
 
     /// Whether a session in use must be asked about at `now`.
     func isDue(at now: Instant) -> Bool { askAgainAfter.map { now - verifiedAt >= $0 } ?? false }
@@ -50,13 +55,20 @@ final class SessionBook: Sendable {
 
   /// The contents of the book.
   struct Pages: Sendable {
-    var sessions: [ChatSessionID: Session] = [:]
+    private(set) var sessions: [ChatSessionID: Session] = [:]
+    /// The number of sessions in use.
+    private var inUse = 0
     /// The start of the lease of all sessions.
     var leasedAt: Instant?
     /// The time of the latest search for sessions without a lease.
     var doubtedAt: Instant
     /// Whether a session has a lease for ever: a planted bug.
     let trustsForever: Bool
+
+    init(doubtedAt: Instant, trustsForever: Bool) {
+      self.doubtedAt = doubtedAt
+      self.trustsForever = trustsForever
+    }
 
     /// The latest time at which a session was known to exist.
     func knownAt(_ session: Session) -> Instant {
@@ -68,13 +80,45 @@ final class SessionBook: Sendable {
       trustsForever || now - knownAt(session) < SessionBook.lease
     }
 
+    /// Changes a session and returns the result of `body`; returns nil without the session.
+    mutating func change<R>(_ id: ChatSessionID, _ body: (inout Session) -> R) -> R? {
+      guard let wasInUse = sessions[id]?.isInUse else { return nil }
+      let result = body(&sessions[id]!)
+      inUse += (sessions[id]!.isInUse ? 1 : 0) - (wasInUse ? 1 : 0)
+      return result
+    }
+
+    /// Adds a session that is not there, without sockets. If `mostIdle` sessions are not in use,
+    /// they are removed first.
+    mutating func add(_ id: ChatSessionID, _ session: Session, mostIdle: Int) {
+      if sessions.count - inUse >= mostIdle { sessions = sessions.filter { $0.value.isInUse } }
+      sessions[id] = session
+    }
+
+    mutating func remove(_ id: ChatSessionID) -> Session? {
+      guard let session = sessions.removeValue(forKey: id) else { return nil }
+      if session.isInUse { inUse -= 1 }
+      return session
+    }
+
+    /// Marks all sessions as doubtful.
+    mutating func doubtAll() {
+      sessions = sessions.mapValues { session in
+        var session = session
+        session.isDoubtful = true
+        return session
+      }
+    }
+
     /// Takes the sockets from the sessions that match, and returns those of each session, in the
     /// order of the sessions' ids.
     mutating func takeSockets(where matches: (Session, Pages) -> Bool) -> [[SocketID]] {
       let taken = sessions.filter { !$0.value.sockets.isEmpty && matches($0.value, self) }
       return taken.keys.sorted().map { id in
+        let sockets = taken[id]!.sockets.inOrder
         sessions[id]!.sockets = SocketRegister()
-        return taken[id]!.sockets.inOrder
+        sessions[id]!.leaving.formUnion(sockets)
+        return sockets
       }
     }
   }

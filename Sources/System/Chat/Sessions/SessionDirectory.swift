@@ -122,17 +122,13 @@ actor SessionDirectory {
 
   private func remember(_ session: ChatSessionID, _ user: ChatUser, verifiedAt: Instant, askAgainAfter: Duration?) {
     book.update { pages, _ in
-      if var known = pages.sessions[session] {
+      let isKnown: Void? = pages.change(session) { known in
         known.verifiedAt = max(known.verifiedAt, verifiedAt)
         known.isDoubtful = false
-        pages.sessions[session] = known
-        return
       }
-      // A full cache drops all sessions without sockets.
-      if pages.sessions.count >= maximumIdle {
-        pages.sessions = pages.sessions.filter { !$0.value.sockets.isEmpty }
-      }
-      pages.sessions[session] = SessionBook.Session(user: user, verifiedAt: verifiedAt, askAgainAfter: askAgainAfter)
+      guard isKnown == nil else { return }
+      let new = SessionBook.Session(user: user, verifiedAt: verifiedAt, askAgainAfter: askAgainAfter)
+      pages.add(session, new, mostIdle: maximumIdle)
     }
   }
 
@@ -140,11 +136,7 @@ actor SessionDirectory {
 
   /// Adds a socket to its session. Returns false when the session has left the cache meanwhile.
   func attach(_ socket: SocketID, to session: ChatSessionID) -> Bool {
-    book.update { pages, _ in
-      guard pages.sessions[session] != nil else { return false }
-      pages.sessions[session]!.sockets.append(socket)
-      return true
-    }
+    book.update { pages, _ in pages.change(session) { $0.sockets.append(socket) } != nil }
   }
 
   /// Whether a socket still belongs to its session.
@@ -153,14 +145,19 @@ actor SessionDirectory {
   }
 
   func detach(_ socket: SocketID, from session: ChatSessionID) {
-    book.update { pages, _ in pages.sessions[session]?.sockets.remove(socket) }
+    book.update { pages, _ in
+      _ = pages.change(session) {
+        $0.sockets.remove(socket)
+        $0.leaving.remove(socket)
+      }
+    }
   }
 
   /// Removes a session and closes its sockets.
   func end(_ session: ChatSessionID) async {
     if planted(.trustsSessionsForever) { return }
     pending[session]?.endings += 1
-    let ended = book.update { pages, _ in pages.sessions.removeValue(forKey: session) }
+    let ended = book.update { pages, _ in pages.remove(session) }
     guard let ended, !ended.sockets.isEmpty else { return }
     await onEnd(ended.sockets.inOrder, "the session has ended")
   }
@@ -256,13 +253,7 @@ actor SessionDirectory {
   /// when they are used. They stay in the book: a socket may be on its way to one of them, and its
   /// absence would say that the session has ended.
   private func doubtEverything() {
-    book.update { pages, _ in
-      pages.sessions = pages.sessions.mapValues { session in
-        var session = session
-        session.isDoubtful = true
-        return session
-      }
-    }
+    book.update { pages, _ in pages.doubtAll() }
     recheckSoon()
   }
 
