@@ -86,7 +86,11 @@ final class Host {
       let (users, chat) = (try configuredAddress("users-url"), try configuredAddress("chat-url"))
       options.services = PageServices(
         users: { [started] in users ?? started["users"] }, chat: { [started] in chat ?? started["chat"] })
-      return try node.run { [options] in try await UserManager.start($0, options) }
+      guard !configuration.list("node").isEmpty, options.database.servers != nil else {
+        return try node.run { [options] in try await UserManager.start($0, options) }
+      }
+      options.advertisedHost = ["0.0.0.0", "::"].contains(options.address.host) ? Self.machine : nil
+      return try node.run { [options] in try await ManagerNode.start($0, options) }
     case "supervisor":
       var options = SupervisorHostOptions()
       options.name = "\(Self.machine)-\(getpid())"

@@ -100,9 +100,16 @@ struct Preflight {
         throw UsageError("--node: several nodes of chat share a broker: run it in another process, and set --amqp")
       }
     }
-    let single = ["customers", "manager"].filter { services.contains($0) && configuration.database(of: $0) != nil }
-    if let one = single.first {
-      throw UsageError("--node: one process has the tables of \(one): run it in a process without --node")
+    if services.contains("customers"), configuration.database(of: "customers") != nil {
+      throw UsageError("--node: one process has the tables of customers: run it in a process without --node")
+    }
+    if services.contains("manager"), configuration.database(of: "manager") != nil {
+      guard !services.contains("broker") else {
+        throw UsageError("--node: several nodes of manager share a broker: run it in another process, and set --amqp")
+      }
+      guard !configuration.servesTLS else {
+        throw UsageError("--node: several nodes of manager cannot use TLS in this version")
+      }
     }
     guard services.contains("users") else { return }
     guard configuration.usersDatabase != nil else {

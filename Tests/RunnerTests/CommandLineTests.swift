@@ -124,8 +124,14 @@ struct CommandLineTests {
         ], "--node: one process has the tables of customers"
       ),
       (
-        ["manager", "--node", "a", "--manager-database", "postgresql://u@h/d", "--amqp", "amqp://127.0.0.1"],
-        "--node: one process has the tables of manager"
+        ["manager", "broker", "--node", "a", "--manager-database", "postgresql://u@h/d"],
+        "--node: several nodes of manager share a broker: run it in another process, and set --amqp"
+      ),
+      (
+        [
+          "manager", "--node", "a", "--manager-database", "postgresql://u@h/d", "--amqp", "amqp://127.0.0.1",
+          "--tls-self-signed",
+        ], "--node: several nodes of manager cannot use TLS in this version"
       ),
       (["manager"], "manager needs a broker, which this process does not run: set --amqp to its URL"),
       (["supervisor"], "supervisor needs a broker"), (["customers", "broker"], "customers needs users"),

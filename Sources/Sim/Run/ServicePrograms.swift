@@ -32,16 +32,18 @@ extension ScenarioRunner {
         options.planted = PlantedBugs(settings.planted)
         return try await Broker.start(environment, options)
       }
-    case Scenario.managerNode:
+    case _ where scenario.managerNodes.contains(node):
+      let isOneOfSeveral = scenario.managersCount > 1
       return { environment in
         var options = UserManagerOptions()
-        options.address = Scenario.managerAddress
+        options.address = SocketAddress(host: environment.node, port: Scenario.managerAddress.port)
         options.retention = settings.endedSessions
         options.broker = Scenario.broker
         options.server.serviceToken = Scenario.serviceToken
         options.database = settings.database
         options.database.servers = servers
         options.planted = PlantedBugs(settings.planted)
+        if isOneOfSeveral { return try await ManagerNode.start(environment, options) }
         return try await UserManager.start(environment, options)
       }
     case Scenario.customersNode:

@@ -67,6 +67,8 @@ public struct Scenario: Sendable {
   var hasDatabaseServer = false
   /// The number of nodes of the User Service. Several share one PostgreSQL.
   var usersCount = 1
+  /// The number of nodes of the User Manager. Of several, which share one PostgreSQL, one is active.
+  var managersCount = 1
   /// The nodes that run the Chat Service. Several share a PostgreSQL.
   var chatCount = 1
   struct ClockRule: Sendable {

@@ -130,19 +130,24 @@ extension Scenario {
   // MARK: The world
 
   private mutating func read(topology: ScenarioValue) {
-    topology.requireKeys(["users", "chat", "broker", "supervisorHosts", "tls", "database"])
+    topology.requireKeys(["users", "chat", "broker", "supervisorHosts", "tls", "database", "managers"])
     if topology.read("broker", { try $0.int(1...Int64.max) }) ?? 1 != 1 {
       topology["broker"]?.note("only one broker is supported")
     }
     topology.read("users", into: &usersCount) { try $0.int(Bounds.nodes) }
     topology.read("chat", into: &chatCount) { try $0.int(Bounds.nodes) }
     topology.read("supervisorHosts", into: &supervisorHosts) { try $0.int(Bounds.hosts) }
+    topology.read("managers", into: &managersCount) { try $0.int(Bounds.nodes) }
     topology.read("tls", into: &hasTLS) { try $0.bool() }
     if let database = topology.read("database", { try $0.oneOf(DatabaseKind.self) }) {
       hasDatabaseServer = database == .postgreSQL
     }
     if usersCount > 1, !hasDatabaseServer {
       topology["users"]?.note("several nodes of the User Service need database: \"postgresql\"")
+    }
+    if managersCount > 1, !hasDatabaseServer || supervisorHosts == 0 {
+      topology["managers"]?.note(
+        "several nodes of the User Manager need database: \"postgresql\" and supervisor hosts")
     }
     if chatCount > 1, !hasDatabaseServer {
       topology["chat"]?.note("several nodes of the Chat Service need database: \"postgresql\"")

@@ -24,6 +24,9 @@ extension Scenario {
   /// The nodes that run the Chat Service: `chat`, and then `chat-2`, `chat-3` and so on.
   static func chatNodes(_ count: Int) -> [String] { nodes(chatNode, count) }
 
+  /// The nodes that run the User Manager: `manager`, and then `manager-2` and so on.
+  static func managerNodes(_ count: Int) -> [String] { nodes(managerNode, count) }
+
   private static func nodes(_ first: String, _ count: Int) -> [String] {
     (1...count).map { $0 == 1 ? first : "\(first)-\($0)" }
   }
@@ -43,7 +46,8 @@ extension Scenario {
     guard hasTLS else { return nil }
     let users = usersNodes.map { SocketAddress(host: $0, port: Self.usersAddress.port) }
     let chat = chatNodes.map { SocketAddress(host: $0, port: Self.chatAddress.port) }
-    let servers = users + chat + [Self.customersAddress, Self.managerAddress]
+    let managers = managerNodes.map { SocketAddress(host: $0, port: Self.managerAddress.port) }
+    let servers = users + chat + managers + [Self.customersAddress]
     var peers: [SocketAddress: SecurePeer] = [Self.brokerAddress: SecurePeer(.amqp, .named)]
     for address in servers { peers[address] = SecurePeer(.http, .named) }
     // The simulated PostgreSQL does not offer TLS.
@@ -59,6 +63,9 @@ extension Scenario {
   /// The nodes that run the Chat Service, if there are any.
   var chatNodes: [String] { Self.chatNodes(chatCount) }
 
+  /// The nodes that run the User Manager, if there are any.
+  var managerNodes: [String] { Self.managerNodes(managersCount) }
+
   /// The nodes that host supervisors.
   var hostNames: [String] { supervisorHosts == 0 ? [] : (1...supervisorHosts).map { "supervisor-\($0)" } }
 
@@ -66,7 +73,7 @@ extension Scenario {
   public var serviceNodes: [String] {
     let accounts = (hasDatabaseServer ? [Self.databaseNode] : []) + usersNodes
     if supervisorHosts > 0 {
-      return ["broker"] + accounts + [Self.managerNode] + chatNodes + [Self.customersNode] + hostNames
+      return ["broker"] + accounts + managerNodes + chatNodes + [Self.customersNode] + hostNames
     }
     return (hasBroker ? ["broker"] : []) + accounts + (hasChat ? chatNodes : [])
   }

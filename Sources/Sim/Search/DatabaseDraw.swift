@@ -36,10 +36,42 @@ extension ScenarioDraw {
         [.init("from", .string("\(begin)s")), .init("to", .string("\(begin + 1 + servers.choose(seconds - begin))s"))]
           + DatabaseFault.draw(servers))
     }
-    return nearServer(
-      severalChats(
-        scenario.setting("topology", topology).setting("faults", .array((scenario["faults"]?.array ?? []) + faults)),
-        seconds))
+    let served = scenario.setting("topology", topology)
+      .setting("faults", .array((scenario["faults"]?.array ?? []) + faults))
+    return nearServer(severalManagers(severalChats(served, seconds), seconds))
+  }
+
+  /// The scenario with a chance of a second and a third User Manager, and of faults of the nodes:
+  /// mostly such that the active one is silent for longer than its lease, or dead for good.
+  private func severalManagers(_ scenario: JSONValue, _ seconds: Int) -> JSONValue {
+    guard let topology = scenario["topology"], topology["supervisorHosts"] != nil,
+      managers.chance(Self.shareOfSeveral), case .object(let members) = scenario
+    else { return scenario }
+    let nodes = Scenario.managerNodes(2 + managers.choose(2))
+    let faults = (0..<1 + managers.choose(3)).map { _ -> JSONValue in
+      let node = JSONValue.string(managers.pick(nodes))
+      let begin = 1 + managers.choose(max(1, seconds / 2))
+      let at = JSONValue.Member("at", .string("\(begin)s"))
+      let length = JSONValue.string("\(5 + managers.choose(8))s")
+      switch managers.choose(4) {
+      case 0: return .object([at, .init("crash", node)])
+      case 1: return .object([at, .init("pause", node), .init("for", length)])
+      case 2:
+        let other = managers.pick([Scenario.databaseNode, "broker"])
+        return .object([
+          .init("from", .string("\(begin)s")), .init("to", .string("\(begin + 5 + managers.choose(8))s")),
+          .init("partition", [[node], [.string(other)]]),
+        ])
+      default:
+        return fault(
+          nodes + [Scenario.databaseNode, "broker"], Self.groups(scenario), on: managers.pick(nodes), seconds,
+          from: managers)
+      }
+    }
+    // Which node is active at rest is open.
+    return JSONValue.object(members.filter { $0.name != "atRest" })
+      .setting("topology", topology.setting("managers", .int(Int64(nodes.count))))
+      .setting("faults", .array((scenario["faults"]?.array ?? []) + faults))
   }
 
   /// The scenario with a chance of a second and a third node of its Chat Service, and of faults of

@@ -19,6 +19,8 @@ public struct ScenarioDraw {
   let servers: ChoiceStream
   /// The same for several nodes of the Chat Service.
   let chats: ChoiceStream
+  /// The same for several nodes of the User Manager.
+  let managers: ChoiceStream
   /// The same for limits of services and of names.
   let limits: ChoiceStream
   /// The same for work limits.
@@ -43,6 +45,7 @@ public struct ScenarioDraw {
     secrets = choices.stream("draw/tls")
     servers = choices.stream("draw/postgresql")
     chats = choices.stream("draw/chats")
+    managers = choices.stream("draw/managers")
     limits = choices.stream("draw/limits")
     work = choices.stream("draw/work")
     bursts = choices.stream("draw/bursts")
@@ -295,13 +298,13 @@ public struct ScenarioDraw {
       case Scenario.databaseNode:
         nodes.filter { name in
           [Scenario.usersNode, Scenario.chatNode].contains { name.hasPrefix($0) }
-            || [Scenario.managerNode, Scenario.customersNode].contains(name)
+            || name.hasPrefix(Scenario.managerNode) || name == Scenario.customersNode
         }
       case _ where name.hasPrefix(Scenario.usersNode): [Scenario.databaseNode]
       case "broker": nodes.filter { $0 != "users" && $0 != "broker" }
       case _ where name.hasPrefix(Scenario.chatNode): ["broker", "users", Scenario.databaseNode]
       case Scenario.customersNode: ["broker", "users", Scenario.databaseNode]
-      case Scenario.managerNode: ["broker", Scenario.databaseNode]
+      case _ where name.hasPrefix(Scenario.managerNode): ["broker", Scenario.databaseNode]
       default: ["broker"]
       }
     let there = peers.filter(nodes.contains)

@@ -245,6 +245,9 @@ extension JSONValue {
     if let nodes = topology["chat"]?.int, nodes > 1 {
       return [alone(topology.setting("chat", 1), without: Scenario.chatNodes(count).dropFirst())]
     }
+    if topology["managers"] != nil {
+      return [alone(topology.removing("managers"), without: Scenario.managerNodes(count).dropFirst())]
+    }
     let node = JSONValue.string(Scenario.databaseNode)
     let faults = elements("faults").filter { fault in
       fault[DatabaseFault.key] == nil && !(fault.members ?? []).contains { $0.value == node }

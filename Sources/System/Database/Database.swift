@@ -12,6 +12,8 @@ public struct DatabaseOptions: Sendable {
   public var servers: PostgresOptions?
   /// Whether transactions on a server run one at a time, as over a file, and belong to one process.
   var takesTurns = false
+  /// With `takesTurns`: how this process claims the tables; nil if it replaces any owner.
+  var claim: DatabaseClaim?
   /// With `takesTurns`: whether the transactions of several nodes take turns, too, and none of them
   /// owns the tables alone.
   var isShared = false
@@ -20,6 +22,14 @@ public struct DatabaseOptions: Sendable {
 
   /// The defaults.
   public init() {}
+}
+
+/// How a process comes to own the tables of a service on a server.
+struct DatabaseClaim: Sendable {
+  /// Its name as the owner. No other process has it.
+  let life: String
+  /// The owner whom it replaces, and no other; nil if there was none.
+  let predecessor: String?
 }
 
 /// Callbacks for the metrics of a database.
@@ -71,7 +81,7 @@ public struct Database: Sendable {
       backend = .remote(
         PostgresDatabase(
           environment, servers, service: service,
-          turns: !options.takesTurns ? .none : isShared ? .shared : .alone, migrations: migrations,
+          turns: !options.takesTurns ? .none : isShared ? .shared : .alone(options.claim), migrations: migrations,
           observer: observer))
       return
     }

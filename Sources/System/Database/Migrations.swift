@@ -75,6 +75,7 @@ public struct Migrations: Sendable {
     try await session.run(
       "CREATE TABLE IF NOT EXISTS schema_versions (service VARCHAR(64) PRIMARY KEY, version BIGINT NOT NULL)")
     try await session.run(LastCommits.schema)
+    try await session.run(ServiceOwners.schema)
     let found =
       try await session.first("SELECT version FROM schema_versions WHERE service = $1", .text(service)) {
         Int($0.int(0))

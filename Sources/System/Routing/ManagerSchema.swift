@@ -58,6 +58,7 @@ enum ManagerSchema {
           SQLColumn("position", .number), SQLColumn("kind", .varchar(8)), SQLColumn("exchange", .anyVarchar(255)),
           SQLColumn("routing_key", .anyVarchar(255)), SQLColumn("properties", .bytes), SQLColumn("body", .bytes),
         ]),
+      ManagerLeaseTable.schema,
     ]),
     from: [
       "ALTER TABLE sessions ADD COLUMN additional BIGINT NOT NULL DEFAULT 0;",
@@ -119,5 +120,7 @@ enum ManagerSchema {
             "UPDATE sessions SET email_key = $1 WHERE email = $2", .text(customer.key), .text(email))
         }
       },
+      // Which of several nodes is active.
+      Migrations.Step(making: ManagerLeaseTable.schema),
     ])
 }

@@ -36,6 +36,8 @@ public actor UserManager: HTTPBackend {
   /// Opened when no work is left.
   private let workDone = Gate()
   private var isClosed = false
+  /// Whether the manager has let go of its queues, so that another one may take its place.
+  private(set) var isReplaced = false
   private var handled: RecentIDs
   private var lastCommit: Int64
   /// Whether the database may hold rows of the outbox that `outbox` lacks: a commit seemed to fail.
@@ -242,7 +244,8 @@ public actor UserManager: HTTPBackend {
       } catch let error as DatabaseError {
         environment.log.warning("manager-commit", ["error": .string(error.reason)])
         if case .closed = error { break }
-        if case .locked = error, giveWay() { break }
+        if case .locked = error { giveWay() }
+        if isReplaced { break }
         if case .constraint = error { return await handleEach(batch, error) }
         // The commit may be in the database. Then the next attempt stores nothing, and reads its
         // rows.
@@ -257,13 +260,11 @@ public actor UserManager: HTTPBackend {
     return false
   }
 
-  /// Lets go of the queues, since another process has the tables on the server now. Returns false
-  /// over a file.
-  private func giveWay() -> Bool {
-    guard database.isOnServer else { return false }
-    isClosed = true
+  /// Lets go of the queues: another process has the tables on the server now, or may take them.
+  func giveWay() {
+    guard database.isOnServer, !isReplaced else { return }
+    (isClosed, isReplaced) = (true, true)
     environment.executor.spawn("manager-gives-way") { await self.client.close() }
-    return true
   }
 
   private func store(_ commit: ManagerCommit) async throws -> ManagerOutcome {

@@ -4,6 +4,8 @@ import Environment
 public struct UserManagerOptions: Sendable {
   /// The address to listen on.
   public var address = SocketAddress(host: "127.0.0.1", port: 20000)
+  /// The host by which other nodes reach this one; nil for that of `address`.
+  public var advertisedHost: String?
   /// The broker.
   public var broker = BrokerAddress(address: SocketAddress(host: "127.0.0.1", port: 5672))
   /// The settings of the HTTP server.

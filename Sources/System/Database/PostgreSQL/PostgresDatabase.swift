@@ -8,11 +8,11 @@ import Environment
 /// it is not, it runs again.
 actor PostgresDatabase: RemoteDatabase {
   /// Whose transactions take turns.
-  enum Turns {
+  enum Turns: Sendable {
     /// Transactions run side by side.
     case none
-    /// Those of this process, which owns the tables.
-    case alone
+    /// Those of this process, which owns the tables. With a claim it replaces a certain owner only.
+    case alone(DatabaseClaim?)
     /// Those of all nodes that share the tables.
     case shared
   }
@@ -49,6 +49,7 @@ actor PostgresDatabase: RemoteDatabase {
   /// The owner of the tables, whose transactions take turns: this process, or all nodes. Nil if
   /// transactions run side by side.
   let owner: String?
+  private let turnsOf: Turns
   /// The connection that waits for wake-ups, while there is one.
   var listener: PostgresConnection?
   var isClosed = false
@@ -66,9 +67,13 @@ actor PostgresDatabase: RemoteDatabase {
     observer: DatabaseObserver
   ) {
     var options = options
+    turnsOf = turns
     switch turns {
     case .none: owner = nil
-    case .alone: owner = Hex.encode(environment.entropy.bytes(16))
+    case .alone(nil): owner = Hex.encode(environment.entropy.bytes(16))
+    case .alone(let claim?):
+      owner = claim.life
+      options.idleTimeout = Self.standstill
     case .shared:
       owner = Self.allNodes
       options.idleTimeout = Self.standstill
@@ -120,12 +125,17 @@ actor PostgresDatabase: RemoteDatabase {
       isMigrating = false
       migrated.open()
     }
-    let (migrations, service, owner) = (migrations, service, owner)
+    let (migrations, service, owner, turnsOf) = (migrations, service, owner, turnsOf)
     for attempt in 1... {
       do {
         _ = try await perform(isMarked: false) {
           try await migrations.apply(toServer: $0, service: service)
-          if let owner { try await ServiceOwners($0).claim(service, owner) }
+          guard let owner else { return }
+          if case .alone(let claim?) = turnsOf {
+            try await ServiceOwners($0).claim(service, claim)
+          } else {
+            try await ServiceOwners($0).claim(service, owner)
+          }
         }
         isMigrated = true
         return

@@ -83,13 +83,32 @@ struct ServiceOwners {
 
   init(_ session: SQLSession) { self.session = session }
 
+  static let schema = """
+    CREATE TABLE IF NOT EXISTS service_owners (
+      service VARCHAR(64) COLLATE "C" PRIMARY KEY, owner VARCHAR(32) COLLATE "C" NOT NULL
+    )
+    """
+
+  /// Claims the tables from one owner.
+  /// - Throws: `DatabaseError.locked` if another process has claimed them meanwhile.
+  func claim(_ service: String, _ claim: DatabaseClaim) async throws(DatabaseError) {
+    // An earlier attempt may have no answer.
+    let known = try await session.first(
+      "SELECT owner FROM service_owners WHERE service = $1 FOR UPDATE", .text(service)
+    ) { $0.text(0) }
+    if known == claim.life { return }
+    guard known == claim.predecessor else { throw .locked("the database of \(service)") }
+    let changed =
+      try await known == nil
+      ? session.execute(
+        "INSERT INTO service_owners (service, owner) VALUES ($1, $2) ON CONFLICT DO NOTHING", .text(service),
+        .text(claim.life))
+      : session.execute("UPDATE service_owners SET owner = $2 WHERE service = $1", .text(service), .text(claim.life))
+    guard changed == 1 else { throw .locked("the database of \(service)") }
+  }
+
+  /// Claims the tables from whoever owns them.
   func claim(_ service: String, _ owner: String) async throws(DatabaseError) {
-    try await session.run(
-      """
-      CREATE TABLE IF NOT EXISTS service_owners (
-        service VARCHAR(64) COLLATE "C" PRIMARY KEY, owner VARCHAR(32) COLLATE "C" NOT NULL
-      )
-      """)
     try await session.execute(
       """
       INSERT INTO service_owners (service, owner) VALUES ($1, $2)
