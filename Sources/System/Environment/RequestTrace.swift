@@ -78,26 +78,31 @@ public struct RequestTrace: Sendable, Hashable {
 
   // MARK: The running request
 
-  /// The request that the running task handles.
-  @TaskLocal public static var current: RequestTrace?
+  /// The place where a task notes which request it handles, one request after the other.
+  ///
+  /// A task-local value for each request would cost ten switches between functions. A task that
+  /// handles many binds one scope instead, and sets its `trace` for each of them. The child tasks
+  /// of a request see the same scope, and end before the next request. Unchecked, since only the
+  /// task that has bound it writes it, while no child runs.
+  public final class Scope: @unchecked Sendable {
+    /// The running request; nil between two.
+    public var trace: RequestTrace?
 
-  /// Runs `body` as a part of this request.
-  @inline(__always)
-  public func run<R>(
-    isolation: isolated (any Actor)? = #isolation, _ body: () async throws -> R
-  ) async rethrows -> R {
-    // The closure of `withValue` would run on no actor if it did not capture the isolation.
-    try await Self.$current.withValue(self) {
-      _ = isolation
-      return try await body()
-    }
+    /// Creates a scope.
+    public init(_ trace: RequestTrace? = nil) { self.trace = trace }
   }
+
+  /// The scope that the running task has bound.
+  @TaskLocal public static var scope: Scope?
+
+  /// The request that the running task handles.
+  public static var current: RequestTrace? { scope?.trace }
 
   /// Runs `body`, which starts a task, as a part of no request. A task that a request starts may
   /// outlive it, and serve others.
   @inline(__always)
   public static func outside<R>(_ body: () -> R) -> R {
-    current == nil ? body() : $current.withValue(nil, operation: body)
+    scope == nil ? body() : $scope.withValue(nil, operation: body)
   }
 }
 

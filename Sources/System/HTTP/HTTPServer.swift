@@ -148,7 +148,9 @@ public actor HTTPServer {
     guard let client = clients[id] else { return }
     let connection = client.connection
     do {
-      if let rest = try await exchange(client) {
+      let scope = RequestTrace.Scope()
+      // The closure would run on no actor if it did not use one.
+      if let rest = try await RequestTrace.$scope.withValue(scope, operation: { try await exchange(client, scope) }) {
         // An upgraded connection may last for hours. Its own task has a small stack; this task's
         // stack is as large as its largest answer needed.
         environment.executor.spawn("upgraded") { await self.run(rest, id) }
@@ -217,7 +219,9 @@ public actor HTTPServer {
 
   /// Answers requests until the connection ends. Returns the handler of an upgraded connection or a
   /// stream.
-  private func exchange(_ client: Client) async throws -> (@Sendable () async throws -> Void)? {
+  private func exchange(
+    _ client: Client, _ scope: RequestTrace.Scope
+  ) async throws -> (@Sendable () async throws -> Void)? {
     let connection = client.connection
     let clock = environment.clock
     var parser = HTTPRequestParser(limits: options.limits)
@@ -230,7 +234,8 @@ public actor HTTPServer {
       case .request(let request)?:
         let keepsAlive = request.keepsAlive && !isDraining
         if request.body.count > client.requests.bytes { try hold(request.body.count, for: client) }
-        let sequel = await responder.answer(request, on: connection, keepsAlive: keepsAlive, to: &output)
+        let sequel = await responder.answer(
+          request, on: connection, keepsAlive: keepsAlive, in: scope, to: &output)
         phase = .idle(until: clock.now + options.idleTimeout)
         if case .nextRequest(let read) = sequel {
           parser.receive(read)

@@ -39,9 +39,11 @@ final class Responder: @unchecked Sendable {
   var messages: [MessageTable] { service.messages }
   var errorSchema: Schema { service.errorSchema }
 
-  /// Appends the answer to `output`, and returns the use of the connection after it.
+  /// Appends the answer to `output`, and returns the use of the connection after it. `scope` is
+  /// that of the running task.
   func answer(
-    _ request: HTTPRequest, on connection: any Connection, keepsAlive: Bool, to output: inout [UInt8]
+    _ request: HTTPRequest, on connection: any Connection, keepsAlive: Bool, in scope: RequestTrace.Scope,
+    to output: inout [UInt8]
   ) async -> Sequel {
     let trace = trace(of: request)
     let client = options.trustedProxies.client(of: request.fields, from: connection.peer)
@@ -51,9 +53,10 @@ final class Responder: @unchecked Sendable {
     do {
       switch try prepare(request, on: connection, client, route: &index) {
       case .reply(let ready): reply = ready
-      // Handlers alone run as a part of the request. An idle connection keeps the memory of the
-      // deepest calls.
-      case .handle(let handler, let call): reply = try await trace.run { try await handler(call) }
+      case .handle(let handler, let call):
+        scope.trace = trace
+        defer { scope.trace = nil }
+        reply = try await handler(call)
       }
     } catch {
       reply = .response(response(failure(error, request, trace)))
@@ -71,7 +74,9 @@ final class Responder: @unchecked Sendable {
       }
     case .waiting(let answer, let gone):
       let watch = ConnectionWatch(environment, connection, gone: gone)
-      response = await trace.run { await answer() }
+      scope.trace = trace
+      response = await answer()
+      scope.trace = nil
       sequel = .nextRequest(read: await watch.stop())
     case .upgrade(let head, let handler):
       response = head

@@ -212,14 +212,19 @@ final class SocketIOLayer<Application: SocketApplication>: EngineIOLayer {
     if client.steps.count > Self.maximumSteps { engine.end(client.session, reason: "too many packets at once") }
   }
 
-  private func work(_ client: Client, _ first: Step, on engine: isolated Engine) async {
-    await run(first, on: engine)
-    while let step = nextStep(client) { await run(step, on: engine) }
-  }
-
-  /// Runs a step as a request: it begins a trace.
-  private func run(_ step: Step, on engine: isolated Engine) async {
-    await RequestTrace(from: environment.identifiers).run { await step(engine) }
+  /// Runs a client's steps, each as a request: it begins a trace.
+  private func work(_ client: Client, _ first: @escaping Step, on engine: isolated Engine) async {
+    let scope = RequestTrace.Scope()
+    // The closure would run on no actor if it did not use one.
+    await RequestTrace.$scope.withValue(scope) {
+      var next: Step? = first
+      while let step = next {
+        scope.trace = RequestTrace(from: environment.identifiers)
+        await step(engine)
+        scope.trace = nil
+        next = nextStep(client)
+      }
+    }
   }
 
   private func nextStep(_ client: Client) -> Step? {
