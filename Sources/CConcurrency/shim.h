@@ -24,6 +24,24 @@ static inline void *parley_thread_get(void) { return *parley_thread_slot(); }
 
 static inline void parley_thread_set(void *value) { *parley_thread_slot() = value; }
 
+// The place for the next job that this thread gives to the global executor, or NULL.
+static inline void ***parley_job_slot(void) {
+  static _Thread_local void **place;
+  return &place;
+}
+
+// Makes the next job of this thread go to a place.
+static inline void parley_take_next_job(void **place) { *parley_job_slot() = place; }
+
+// Gives a job to the place of parley_take_next_job. Returns 0 if there is none.
+static inline int parley_give_job(void *job) {
+  void **place = *parley_job_slot();
+  if (!place) return 0;
+  *place = job;
+  *parley_job_slot() = 0;
+  return 1;
+}
+
 // Returns the default actor that a job runs, or NULL for a job of a task. A job has an object
 // header, two words for its scheduler, its flags (the low byte is its kind) and its id, a voucher,
 // a reserved word and a function. In a job of a default actor that is allocated separately (kind

@@ -151,6 +151,30 @@ struct RuntimeHooksTests {
     }
   }
 
+  private final class Sum: @unchecked Sendable { var value = 0 }
+
+  private static func next(_ sum: Sum) async { sum.value += 1 }
+
+  @Test("a task that never suspends ends on the thread that starts it, within another task, too")
+  func inline() {
+    let sum = Sum()
+    #expect(InlineTask.run { for _ in 0..<1000 { await Self.next(sum) } })
+    Loop().run { _ in
+      #expect(InlineTask.run { await Self.next(sum) })
+      await Task.yield()
+      #expect(InlineTask.run { await Self.next(sum) })
+    }
+    #expect(sum.value == 1002)
+  }
+
+  @Test("a task that suspends has not ended")
+  func inlineSuspends() {
+    Loop().run { _ in
+      #expect(!InlineTask.run { await Task.yield() })
+      await Task.yield()
+    }
+  }
+
   @Test("on a thread of nobody, jobs go to the platform's executor")
   func platform() async {
     await Task.detached {

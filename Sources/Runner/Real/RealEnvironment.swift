@@ -203,5 +203,9 @@ final class RealExecutor: NodeExecutor, Sendable {
     pool(lane).submit(for: loop, work, then: { done(nil) })
   }
 
+  func runInPlace(_ body: @escaping @Sendable () async -> Void) {
+    require(InlineTask.run(body), "code that runs inline has suspended")
+  }
+
   private func pool(_ lane: OffloadLane) -> OffloadPool { lane == .disk ? disk : compute }
 }

@@ -1,4 +1,5 @@
 import Environment
+import RuntimeHooks
 
 /// The executor of a node in the simulator. See `Life`.
 final class SimExecutor: NodeExecutor, @unchecked Sendable {
@@ -30,6 +31,10 @@ final class SimExecutor: NodeExecutor, @unchecked Sendable {
     then done: @escaping @Sendable ((any Error)?) -> Void
   ) {
     life.expect(Self.wait(for: lane), done) { begin(lane, work, $0) }
+  }
+
+  func runInPlace(_ body: @escaping @Sendable () async -> Void) {
+    require(InlineTask.run(body), "code that runs inline has suspended")
   }
 
   private static func wait(for lane: OffloadLane) -> Wait { Wait(lane == .disk ? "disk" : "computation") }

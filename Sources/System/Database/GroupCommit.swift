@@ -67,12 +67,13 @@ struct GroupCommit: Sendable {
   let file: DatabaseFile
   let transactions: [Transaction]
   let options: DatabaseOptions
+  let executor: any NodeExecutor
 
   func run() -> Outcome {
     let result = Returned()
     // One task for the batch. Nothing in it suspends
     // (docs/decisions/0031-asynchronous-transactions.md).
-    runInline { result.outcome = await commit() }
+    executor.runInPlace { result.outcome = await commit() }
     return result.outcome!
   }
 

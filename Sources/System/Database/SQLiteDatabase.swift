@@ -115,7 +115,8 @@ actor SQLiteDatabase {
     let batch = Array(waiting.prefix(maximumBatch))
     waiting.removeFirst(batch.count)
     let start = environment.clock.now
-    let commit = GroupCommit(file: file, transactions: batch, options: options)
+    let commit = GroupCommit(
+      file: file, transactions: batch, options: options, executor: environment.executor)
     environment.executor.offload(.disk, for: self, { commit.run() }) { $0.finish(batch, $1, since: start) }
   }
 

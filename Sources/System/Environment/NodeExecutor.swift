@@ -30,6 +30,15 @@ public protocol NodeExecutor: Sendable {
   func block(
     _ lane: OffloadLane, _ work: @escaping @Sendable () -> Void,
     then done: @escaping @Sendable ((any Error)?) -> Void)
+
+  /// Runs `body` to its end on the calling thread, in a task of its own, as the function `runInline`
+  /// does. Blocking work calls it.
+  func runInPlace(_ body: @escaping @Sendable () async -> Void)
+}
+
+extension NodeExecutor {
+  /// Calls `runInline`.
+  public func runInPlace(_ body: @escaping @Sendable () async -> Void) { runInline(body) }
 }
 
 /// The executor of one actor. Stores the unowned form, which the runtime reads at each switch to

@@ -54,8 +54,17 @@ package final class GlobalJobs: @unchecked Sendable {
     return true
   }
 
+  /// Makes the next job that this thread enqueues go to `place`. Never inlined, since each file has
+  /// thread-local variables of its own.
+  @inline(never)
+  static func takeNextJob(to place: UnsafeMutablePointer<UnsafeMutableRawPointer?>) {
+    isInstalled
+    parley_take_next_job(place)
+  }
+
   private static let isInstalled: Void = {
     parley_set_enqueue_hook { job, original in
+      if parley_give_job(job) != 0 { return }
       if !offer(unsafeBitCast(job, to: UnownedJob.self)) { parley_enqueue_elsewhere(job, original) }
     }
     GlobalExecutor.install()
