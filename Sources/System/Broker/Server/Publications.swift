@@ -26,14 +26,15 @@ struct Publications {
     }
     let client = channel.connection
     var properties = try command.readProperties()
-    if let user = properties.userID, user != client.user {
+    if let user = properties.userID, !user.isText(client.user) {
       throw AMQPError(
-        406, "PRECONDITION_FAILED - user_id property set to '\(user)' but authenticated user was '\(client.user)'")
+        406, "PRECONDITION_FAILED - user_id property set to '\(user.shown)' but authenticated user was '\(client.user)'"
+      )
     }
     let lifetime = try Milliseconds.lifetime(properties.expiration)
     var isChanged = false
-    if properties.replyTo == DirectReplies.queue {
-      properties.replyTo = try DirectReplies.address(channel)
+    if let queue = properties.replyTo, queue.isText(DirectReplies.queue) {
+      properties.replyTo = AMQPText(try DirectReplies.address(channel))
       isChanged = true
     }
     var moreKeys: [String] = []

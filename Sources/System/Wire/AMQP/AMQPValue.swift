@@ -28,6 +28,11 @@ public enum AMQPValue: Hashable, Sendable {
     if case .string(let bytes) = self { String(utf8: bytes[...]) } else { nil }
   }
 
+  /// The string for people, with U+FFFD in place of bytes that are not UTF-8.
+  var shown: String? {
+    if case .string(let bytes) = self { String(decoding: bytes, as: UTF8.self) } else { nil }
+  }
+
   /// The integer, if the value is one of any width.
   public var int: Int64? {
     switch self {
@@ -77,18 +82,16 @@ public struct AMQPTable: Hashable, Sendable, ExpressibleByDictionaryLiteral {
   /// A name and its value.
   public struct Entry: Hashable, Sendable {
     /// At most 255 bytes.
-    public let name: String
+    public let name: AMQPText
     /// The value of the name.
     public let value: AMQPValue
 
-    /// Whether the names have the same bytes, and the values are equal.
-    public static func == (a: Entry, b: Entry) -> Bool { a.name.hasSameBytes(as: b.name) && a.value == b.value }
-
-    /// Hashes the bytes of the name, and the value.
-    public func hash(into hasher: inout Hasher) {
-      hasher.combine(ExactText(name))
-      hasher.combine(value)
+    init(name: AMQPText, value: AMQPValue) {
+      self.name = name
+      self.value = value
     }
+
+    init(name: String, value: AMQPValue) { self.init(name: AMQPText(name), value: value) }
   }
 
   /// The entries in order. A name may occur more than once.
@@ -102,13 +105,13 @@ public struct AMQPTable: Hashable, Sendable, ExpressibleByDictionaryLiteral {
   }
 
   /// The same entries, sorted by the bytes of their names.
-  var sorted: AMQPTable { AMQPTable(entries.sorted { $0.name.utf8.lexicographicallyPrecedes($1.name.utf8) }) }
+  var sorted: AMQPTable { AMQPTable(entries.sorted { $0.name.precedes($1.name) }) }
 
   /// The first value of a name. Setting it replaces all values of the name; nil removes them.
   public subscript(name: String) -> AMQPValue? {
-    get { entries.first { $0.name.hasSameBytes(as: name) }?.value }
+    get { entries.first { $0.name.isText(name) }?.value }
     set {
-      entries.removeAll { $0.name.hasSameBytes(as: name) }
+      entries.removeAll { $0.name.isText(name) }
       if let newValue { entries.append(Entry(name: name, value: newValue)) }
     }
   }
@@ -185,6 +188,12 @@ struct AMQPReader {
     return text
   }
 
+  /// Reads a short string of any bytes.
+  mutating func text() throws(AMQPError) -> AMQPText {
+    let size = Int(try octet())
+    return AMQPText(bytes: try take(size))
+  }
+
   mutating func longString() throws(AMQPError) -> [UInt8] {
     let size = Int(try long())
     return Array(try take(size))
@@ -198,7 +207,7 @@ struct AMQPReader {
     let end = try end(size)
     var entries: [AMQPTable.Entry] = []
     while position < end {
-      let name = try shortString()
+      let name = try text()
       entries.append(AMQPTable.Entry(name: name, value: try value()))
     }
     guard position == end else { throw .syntax("a table with a wrong size") }
@@ -316,6 +325,13 @@ struct AMQPWriter {
     bytes.append(utf8: text)
   }
 
+  /// Writes a short string of any bytes. Its length has the same doors.
+  mutating func text(_ text: AMQPText) {
+    require(text.count <= Self.maximumShortString, "a short string of \(text.count) bytes")
+    number(UInt8(text.count))
+    text.append(to: &bytes)
+  }
+
   /// Writes the text of an error. A text that quotes a long name is shortened, at the end of a
   /// character.
   mutating func replyText(_ text: String) {
@@ -339,7 +355,7 @@ struct AMQPWriter {
   mutating func table(_ table: AMQPTable) {
     sized { writer in
       for entry in table.entries {
-        writer.shortString(entry.name)
+        writer.text(entry.name)
         writer.value(entry.value)
       }
     }
