@@ -104,7 +104,7 @@ extension ClientStory {
   /// The most lines of a difference that are shown.
   private static let mostLines = 8
 
-  /// The first turn in which the users of two worlds saw something else; nil if there is none.
+  /// The first turn in which the users of two worlds saw something else; nil if they saw the same.
   static func difference(_ one: ClientStory, _ two: ClientStory, _ relation: WorldRelation) -> Breach? {
     for (a, b) in zip(one.chapters, two.chapters) {
       // How many requests are too many depends on time, and all that follows on their answers.

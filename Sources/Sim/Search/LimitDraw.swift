@@ -43,15 +43,12 @@ extension ScenarioDraw {
   /// The prefetch with which every worker is done well within the grace. A worker spends its
   /// `workTime` on what it holds, be that one message or a hundred.
   private func leastPrefetch(_ scenario: JSONValue) -> Int {
-    func time(_ value: JSONValue?) -> Double? {
-      guard let text = value?.string, let time = DurationText.parse(text) else { return nil }
-      return Double(time.nanoseconds) / 1e9
-    }
+    let run = scenario.time("run") ?? .zero
     let needed = (scenario["people"]?.array ?? []).map { people -> Double in
-      guard let work = time(people["workTime"]), let batch = people["batch"]?.int else { return 1 }
-      let messages = (time(scenario["run"]) ?? 0) / (time(people["thinkTime"]) ?? 1) * Double(batch) / 2
+      guard let work = people.time("workTime"), let batch = people["batch"]?.int else { return 1 }
+      let messages = run / (people.time("thinkTime") ?? .seconds(1)) * Double(batch) / 2
       let attempts = 1 / (1 - (people["failing"]?.number ?? 0))
-      return messages * attempts * work / 300
+      return messages * attempts * (work / .seconds(300))
     }
     return max(1, Int((needed.max() ?? 1).rounded(.up)))
   }

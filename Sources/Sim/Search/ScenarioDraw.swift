@@ -183,9 +183,10 @@ public struct ScenarioDraw {
   /// How many seconds users act. Users who act rarely act for longer.
   private func duration(of people: JSONValue) -> Int {
     let rate = (people.array ?? []).reduce(0.0) { sum, group in
-      func seconds(_ time: JSONValue?) -> Double? { time?.string.flatMap(DurationText.parse)?.inSeconds }
-      let burst = seconds(group["bursts"]?["every"]).map { Double(group["bursts"]?["actions"]?.int ?? 1) / $0 }
-      return sum + Double(group["count"]?.int ?? 1) * (1 / (seconds(group["thinkTime"]) ?? 1) + (burst ?? 0))
+      let burst = group["bursts"].flatMap { bursts in
+        bursts.time("every").map { Double(bursts["actions"]?.int ?? 1) / $0.inSeconds }
+      }
+      return sum + Double(group["count"]?.int ?? 1) * (1 / (group.time("thinkTime")?.inSeconds ?? 1) + (burst ?? 0))
     }
     return max(5, min(30, Int(Self.actions / max(rate, 0.1)))) + stream.choose(5)
   }

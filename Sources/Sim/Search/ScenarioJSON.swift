@@ -2,23 +2,25 @@ import System
 
 /// Scenarios as JSON: changes that shrinking makes, and the text of files.
 extension JSONValue {
+  /// The time in a member; nil without one.
+  func time(_ name: String) -> Duration? { self[name]?.string.flatMap(DurationText.parse) }
+
   /// The scenario with a shorter run. Later faults and steps are removed, and longer faults end
   /// with the run.
   func shortened(to run: Duration) -> JSONValue {
-    func time(_ entry: JSONValue, _ name: String) -> Duration? { entry[name]?.string.flatMap(DurationText.parse) }
     let faults = (self["faults"]?.array ?? []).compactMap { fault -> JSONValue? in
-      if let begin = time(fault, "at") ?? time(fault, "from"), begin >= run { return nil }
-      guard let end = time(fault, "to"), end > run else { return fault }
+      if let begin = fault.time("at") ?? fault.time("from"), begin >= run { return nil }
+      guard let end = fault.time("to"), end > run else { return fault }
       return fault.removing("to")
     }
-    let script = (self["script"]?.array ?? []).filter { time($0, "at").map { $0 < run } ?? true }
+    let script = (self["script"]?.array ?? []).filter { $0.time("at").map { $0 < run } ?? true }
     return setting("run", .string(DurationText.format(run))).settingList("faults", faults)
       .settingList("script", script)
   }
 
   /// The scenario with a shorter run, in which all times are scaled.
   func quickened(to run: Duration) -> JSONValue {
-    guard let whole = self["run"]?.string.flatMap(DurationText.parse), whole > .zero else { return self }
+    guard let whole = time("run"), whole > .zero else { return self }
     let share = Double(run.nanoseconds) / Double(whole.nanoseconds)
     return retimed { .microseconds(Int64(Double($0.nanoseconds) * share / 1000)) }
       .setting("run", .string(DurationText.format(run)))
@@ -33,7 +35,7 @@ extension JSONValue {
     func changed(_ name: String) -> [JSONValue] {
       (self[name]?.array ?? []).map { entry in
         ["at", "from", "to"].reduce(entry) { entry, key in
-          guard let time = entry[key]?.string.flatMap(DurationText.parse) else { return entry }
+          guard let time = entry.time(key) else { return entry }
           return entry.setting(key, .string(DurationText.format(change(time))))
         }
       }

@@ -140,7 +140,7 @@ public struct Shrinker {
   /// Shortens the grace of a run that waited to its end. The shorter run is the beginning of the
   /// same run.
   private mutating func endSooner() {
-    let run = best.scenario["run"]?.string.flatMap(DurationText.parse) ?? .seconds(60)
+    let run = best.scenario.time("run") ?? .seconds(60)
     guard best.scenario["grace"] == nil, best.run.simulated > run + Self.shortGrace else { return }
     let short = best.scenario.setting("grace", .string(DurationText.format(Self.shortGrace)))
     _ = attempt([short], most: best.run.steps, isLast: true)

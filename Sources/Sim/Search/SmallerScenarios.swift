@@ -43,7 +43,7 @@ extension JSONValue {
       }
     }
     if let hosts { smaller = smaller.keepingHosts(share(hosts)) }
-    guard let run = self["run"]?.string.flatMap(DurationText.parse), run > .seconds(1) else { return smaller }
+    guard let run = time("run"), run > .seconds(1) else { return smaller }
     let shorter = max(.seconds(1), run / Int(part))
     return smaller.quickened(to: .milliseconds(shorter.nanoseconds / 1_000_000))
   }
@@ -57,7 +57,7 @@ extension JSONValue {
   }
 
   private var shorterRuns: [JSONValue] {
-    guard let run = self["run"]?.string.flatMap(DurationText.parse) else { return [] }
+    guard let run = time("run") else { return [] }
     let parts = [run / 2, run * 3 / 4, run - .seconds(1)].map { Duration.milliseconds($0.nanoseconds / 1_000_000) }
       .filter { $0 >= .milliseconds(100) }
     return parts.map { shortened(to: $0) } + parts.prefix(1).map { quickened(to: $0) }
@@ -129,7 +129,7 @@ extension JSONValue {
       found.append(people.setting(name, .int(count - 1)))
     }
     // Fewer actions in the same time.
-    if let time = people["thinkTime"]?.string.flatMap(DurationText.parse), time < .seconds(4) {
+    if let time = people.time("thinkTime"), time < .seconds(4) {
       found.append(people.setting("thinkTime", .string(DurationText.format(time * 3))))
     }
     if let actions = people["actions"]?.members, actions.count > 1 {
@@ -283,7 +283,7 @@ extension JSONValue {
         ? [] : [replacing("faults", at: index, with: fault.setting("restartAfter", soon))]
       return sooner
         + ["at", "from"].flatMap { name -> [JSONValue] in
-          guard let time = fault[name]?.string.flatMap(DurationText.parse), time > .seconds(1) else { return [] }
+          guard let time = fault.time(name), time > .seconds(1) else { return [] }
           return [time / 2, time - .seconds(1)].map { earlier in
             let whole = Duration.seconds(max(1, earlier.components.seconds))
             return replacing("faults", at: index, with: fault.setting(name, .string(DurationText.format(whole))))
@@ -321,13 +321,13 @@ extension JSONValue {
     guard faults.contains(where: { $0["every"] != nil }) else { return self }
     var exact: [JSONValue] = []
     for (index, fault) in faults.enumerated() {
-      guard let every = fault["every"]?.string.flatMap(DurationText.parse) else {
+      guard let every = fault.time("every") else {
         exact.append(fault)
         continue
       }
       let once = fault.removing("every").removing("from").removing("to").removing("at")
       let lasts = Fault.kinds.contains { $0.lasts && fault[$0.key] != nil }
-      let last = (fault["to"] ?? self["run"])?.string.flatMap(DurationText.parse)
+      let last = fault.time("to") ?? time("run")
       for (number, at) in times where number == index && at < last ?? at + every {
         let begin = JSONValue.string(Self.time(at))
         exact.append(

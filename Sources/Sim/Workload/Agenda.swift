@@ -79,7 +79,7 @@ struct Agenda<Action: RawRepresentable & Sendable> where Action.RawValue == Stri
     }
   }
 
-  /// Ends the user's turn, and waits for the next one; nil if there is none.
+  /// Ends the user's turn, and waits for the next one; nil if no turn is left.
   private mutating func nextTurn(_ turns: Turns, _ environment: Environment) async throws -> Action? {
     if isActing {
       isActing = false

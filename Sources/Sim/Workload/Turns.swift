@@ -14,7 +14,7 @@ final class Turns {
     case act
     /// A user goes offline or stays.
     case settle
-    /// A user reads what is there.
+    /// A user reads all that it may read.
     case look
   }
 
@@ -107,7 +107,7 @@ final class Turns {
   /// Whether the services are not up yet. The time until the first turn is enough for them.
   private var isBooting: Bool { records.isEmpty && (now < Self.beat || !isReady()) }
 
-  /// Waits for the turn of a user in a phase; nil if there is none.
+  /// Waits for a user's turn in a phase; nil if no such turn is left.
   func wait(for phase: Phase, _ who: String, _ environment: Environment) async throws -> Turn? {
     guard plan[current...].contains(where: { $0.phase == phase && $0.who == who }) else { return nil }
     while plan[current].phase != phase || plan[current].who != who || records.count > current || isBooting {
