@@ -161,8 +161,8 @@ struct QueueModel: Sendable {
       let fact = get(queue, channel, noAck, &next)
       if let got, got != fact { return nil }
     case .settle(let settling):
-      guard settle(settling, &next) else { return nil }
-    case .recover(let channel): requeueAll(channel, &next)
+      guard settle([settling], &next) else { return nil }
+    case .recover(let channel): settle(next.held.filter { $0.channel == channel }, .requeue, &next)
     case .consume(let consumer):
       next.consumers.append(consumer)
       serve(consumer.queue, &next)
@@ -173,8 +173,12 @@ struct QueueModel: Sendable {
     case .transaction(let publications, let settlings, let isCommitted):
       guard isCommitted else { return next }
       for publication in publications { _ = publish(publication, &next) }
-      for settling in settlings {
-        guard settle(settling, &next) else { return nil }
+      // Settlements of one kind in a row are one.
+      var settlings = settlings[...]
+      while let kind = settlings.first?.kind {
+        let alike = settlings.prefix { $0.kind == kind }
+        guard settle(Array(alike), &next) else { return nil }
+        settlings = settlings.dropFirst(alike.count)
       }
     case .count(let queue, let ready, let consumers):
       if let ready, ready != next.ready[queue].count { return nil }
@@ -275,14 +279,14 @@ struct QueueModel: Sendable {
   }
 
   /// Passes on a message that has died in a queue.
-  private func bury(_ message: Message, from queue: Int, _ state: inout State) {
+  func bury(_ message: Message, from queue: Int, _ state: inout State) {
     if let target = rules[queue].deadLetters { _ = enqueue(message, in: target, &state) }
   }
 
   // MARK: Queues
 
   /// Puts a message in its place: by priority, then by arrival.
-  private func restore(_ message: Message, to queue: Int, _ state: inout State) {
+  func restore(_ message: Message, to queue: Int, _ state: inout State) {
     func rank(_ message: Message) -> (Int, Int) {
       (-min(message.priority, rules[queue].highestPriority), message.place)
     }
@@ -299,7 +303,7 @@ struct QueueModel: Sendable {
 
   /// Delivers messages to the consumer of a queue, and drops those that the queue may not keep.
   /// Where messages have returned, these are dropped before any is delivered.
-  private func serve(_ queue: Int, _ state: inout State, afterReturn: Bool = false) {
+  func serve(_ queue: Int, _ state: inout State, afterReturn: Bool = false) {
     while !state.ready[queue].isEmpty {
       let isOver = isOver(queue, state)
       if !(isOver && afterReturn), let consumer = consumer(of: queue, state) {
@@ -348,49 +352,5 @@ struct QueueModel: Sendable {
     if !noAck { hold(Held(queue: queue, channel: channel, consumer: nil, tag: tag, message: message), &state) }
     return .message(
       message.number, tag: tag, isRedelivered: message.isRedelivered, left: state.ready[queue].count)
-  }
-
-  // MARK: Settlements
-
-  /// Returns false if there is no such delivery.
-  private func settle(_ settling: Settling, _ state: inout State) -> Bool {
-    func isMeant(_ held: Held) -> Bool {
-      held.channel == settling.channel
-        && (held.tag == settling.tag || settling.isMultiple && held.tag < settling.tag)
-    }
-    let settled = state.held.filter(isMeant)
-    guard settled.contains(where: { $0.tag == settling.tag }) else { return false }
-    state.held.removeAll(where: isMeant)
-    switch settling.kind {
-    case .acknowledge: break
-    case .requeue: for held in settled { putBack(held, &state) }
-    case .drop: for held in settled { bury(held.message, from: held.queue, &state) }
-    }
-    for queue in Set(settled.map(\.queue)).sorted() { serve(queue, &state, afterReturn: settling.kind == .requeue) }
-    return true
-  }
-
-  private func putBack(_ held: Held, _ state: inout State) {
-    var message = held.message
-    message.isRedelivered = true
-    message.returns += 1
-    if message.returns > rules[held.queue].deliveryLimit {
-      bury(message, from: held.queue, &state)
-    } else {
-      restore(message, to: held.queue, &state)
-    }
-  }
-
-  private func requeueAll(_ channel: Int, _ state: inout State) {
-    let all = state.held.filter { $0.channel == channel }
-    state.held.removeAll { $0.channel == channel }
-    for held in all { putBack(held, &state) }
-    for queue in Set(all.map(\.queue)).sorted() { serve(queue, &state, afterReturn: true) }
-  }
-
-  private func close(_ channel: Int, _ state: inout State) {
-    state.consumers.removeAll { $0.channel == channel }
-    requeueAll(channel, &state)
-    state.tags[channel] = 0
   }
 }

@@ -124,6 +124,42 @@ struct QueueModelTests {
     #expect(model.step(state, .closeChannel(1))?.ready[0].map(\.number) == [2])
   }
 
+  @Test("deliveries that are settled together come back by consumer, and those of basic.get one by one before them")
+  func together() {
+    let (model, initial) = Self.model([QueueModel.Rules()])
+    func consumer(_ tag: String, prefetch: Int) -> QueueModel.Consumer {
+      QueueModel.Consumer(queue: 0, channel: 1, tag: tag, prefetch: prefetch, noAck: false)
+    }
+    func requeued(_ tags: Int...) -> Input {
+      .transaction(
+        [], tags.map { QueueModel.Settling(channel: 1, tag: $0, kind: .requeue) }, isCommitted: true)
+    }
+    func sent(_ inputs: [Input]) -> [Int]? {
+      var state: QueueModel.State? = initial
+      for input in inputs { state = state.flatMap { model.step($0, input) } }
+      return state?.sent.suffix(2).map(\.number)
+    }
+    func after(_ inputs: [Input], _ last: Input) -> [Int]? {
+      sent(inputs + [.consume(consumer("d", prefetch: 0)), last])
+    }
+    // One consumer had both: they come back together, oldest first, in whatever order they are named.
+    let two = [Self.published(1), Self.published(2)]
+    let consumed = two + [.consume(consumer("c", prefetch: 2)), .cancel("c")]
+    #expect(after(consumed, requeued(2, 1)) == [1, 2])
+    #expect(after(consumed, .recover(channel: 1)) == [1, 2])
+    // Two consumers had one each.
+    let first = [Self.published(1), .consume(consumer("z", prefetch: 1)), .cancel("z")]
+    let second = [Self.published(2), .consume(consumer("a", prefetch: 1)), .cancel("a")]
+    #expect(after(first + second, requeued(1, 2)) == [2, 1])
+    #expect(after(first + second, Self.settled(2, .requeue, isMultiple: true)) == [2, 1])
+    // What basic.get delivered comes back first.
+    let got = [Self.published(2), Self.got(2, tag: 2, left: 0)]
+    #expect(after(first + got, .recover(channel: 1)) == [2, 1])
+    // A channel that ends gives back everything before its queues deliver.
+    let elsewhere = QueueModel.Consumer(queue: 0, channel: 2, tag: "e", prefetch: 0, noAck: false)
+    #expect(sent(first + second + [.consume(elsewhere), .closeChannel(1)]) == [1, 2])
+  }
+
   @Test("an unroutable message is returned if it is mandatory, and a transaction is all or nothing")
   func routes() {
     var publication = QueueModel.Publication(message: Self.message(1), route: .address(0), isMandatory: true)
