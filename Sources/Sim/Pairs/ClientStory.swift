@@ -16,7 +16,8 @@ struct ClientStory {
     var events: [String] = []
     /// The number of those sockets.
     var sockets = 0
-    /// The last status of others that an open socket has received, by username.
+    /// What an open socket was told last: who is online, by account. Whoever registers the name of
+    /// an erased account has another one.
     var presence: [String: String] = [:]
   }
 
@@ -42,8 +43,37 @@ struct ClientStory {
       let turn = turns.records[record].turn
       var chapter = Chapter(title: "turn \(index + 1), \(turn.who): \(turns.records[record].action ?? "\(turn.phase)")")
       for person in people { chapter.add(person, log, begin...end, &naming) }
+      // Answers name accounts in the same order in both worlds, and come first.
+      for (index, person) in people.enumerated() {
+        chapter.seen[index].presence = Self.presence(of: person, log, begin...end, &naming)
+      }
       chapters.append(chapter)
     }
+  }
+}
+
+extension ClientStory {
+  /// The sockets of a person that are open at the end of a turn.
+  fileprivate static func open(_ person: String, _ log: CallLog, _ turn: ClosedRange<Int>) -> [SocketRecord] {
+    log.sockets.filter {
+      $0.person == person && $0.connected ?? .max < turn.upperBound && $0.ended ?? .max > turn.upperBound
+    }
+  }
+
+  /// What open sockets of a person were told last about each account: online or offline. An event
+  /// about a contact says it, too.
+  private static func presence(
+    of person: String, _ log: CallLog, _ turn: ClosedRange<Int>, _ naming: inout Naming
+  ) -> [String: String] {
+    var last: [String: String] = [:]
+    let events = open(person, log, turn).flatMap(\.events).filter { $0.position <= turn.upperBound }
+    for event in events.sorted(by: { $0.position < $1.position }) {
+      let isOnline = event.data["is_online"]?.bool.map { $0 ? "online" : "offline" }
+      guard let status = event.name == presence ? event.data["status"]?.string : isOnline else { continue }
+      let account = (event.data.members ?? []).filter { ["user_id", "username"].contains($0.name) }
+      last[naming.named(.object(account)).text] = status
+    }
+    return last
   }
 }
 
@@ -54,11 +84,7 @@ extension ClientStory.Chapter {
     let calls = log.calls.filter { $0.person == person && turn.contains($0.interval.invoked) }
     if calls.contains(where: { $0.status == 429 }) { isThrottled = true }
     seen.calls = Self.lines(calls.filter(\.tellsState).map(\.line), &naming)
-    let sockets = log.sockets.filter { $0.person == person }
-    let open = sockets.filter {
-      $0.connected ?? .max < turn.upperBound && $0.ended ?? .max > turn.upperBound
-    }
-    let steady = open.filter { $0.connected! < turn.lowerBound }
+    let steady = ClientStory.open(person, log, turn).filter { $0.connected! < turn.lowerBound }
     seen.sockets = steady.count
     seen.events = Self.lines(
       steady.flatMap { socket in
@@ -66,11 +92,6 @@ extension ClientStory.Chapter {
           [.string($0.name), $0.data]
         }
       }, &naming)
-    let told = open.flatMap(\.events).filter { $0.name == ClientStory.presence && $0.position <= turn.upperBound }
-    for event in told.sorted(by: { $0.position < $1.position }) {
-      guard let user = event.data["username"]?.string else { continue }
-      seen.presence[user] = event.data["status"]?.string
-    }
     self.seen.append(seen)
   }
 
