@@ -3,13 +3,17 @@ import System
 
 /// Low limits in drawn scenarios. With those of real use no run would reach them.
 extension ScenarioDraw {
+  /// Whether programs judge the limits of queues.
+  private func judgesLimits(_ scenario: JSONValue) -> Bool {
+    (scenario["people"]?.array ?? []).contains { $0["limits"] == true || $0["methods"] == true }
+  }
+
   /// The scenario, with a chance of 0.4 of a broker that keeps little in memory. The same bound
   /// says when the disk is behind. Then the limits of queues wait for it, so programs that judge
   /// these limits have a broker with the usual bound.
   func limited(_ scenario: JSONValue, _ nodes: [String]) -> JSONValue {
     guard nodes.contains("broker"), limits.chance(0.4) else { return scenario }
-    let judgesLimits = (scenario["people"]?.array ?? []).contains { $0["limits"] == true || $0["methods"] == true }
-    guard !judgesLimits else { return scenario }
+    guard !judgesLimits(scenario) else { return scenario }
     let service = scenario["service"] ?? .object([])
     return scenario.setting("service", service.setting("pagingBound", .int(limits.pick([0, 100, 2000]))))
   }
@@ -26,11 +30,14 @@ extension ScenarioDraw {
     return scenario.setting("service", service)
   }
 
-  /// The scenario, with a chance of 0.3 of lower work limits, of those that its nodes have.
+  /// The scenario, with a chance of 0.3 of lower work limits, of those that its nodes have. A queue
+  /// is over its limits until the broker has dropped enough, so programs that judge these limits
+  /// have a broker that drops what they publish in one turn.
   func lowered(_ scenario: JSONValue, _ nodes: [String]) -> JSONValue {
     guard work.chance(0.3), scenario["service"]?["limits"] == nil else { return scenario }
     let there = nodes + (scenario["topology"]?["database"] == nil ? [] : [Scenario.databaseNode])
     let lower = WorkLimit.allCases.filter { $0.node.map(there.contains) ?? true }.filter { _ in work.chance(0.4) }
+      .filter { $0 != .dispatchShare || !judgesLimits(scenario) }
     guard !lower.isEmpty else { return scenario }
     let limits = lower.map { limit -> JSONValue.Member in
       let least = limit.isBatch ? 8 : limit == .prefetch ? leastPrefetch(scenario) : limit.row.least

@@ -142,7 +142,8 @@ struct QueueModelTests {
     func after(_ inputs: [Input], _ last: Input) -> [Int]? {
       sent(inputs + [.consume(consumer("d", prefetch: 0)), last])
     }
-    // One consumer had both: they come back together, oldest first, in whatever order they are named.
+    // One consumer had both: they come back together, oldest first, in whatever order they are
+    // named.
     let two = [Self.published(1), Self.published(2)]
     let consumed = two + [.consume(consumer("c", prefetch: 2)), .cancel("c")]
     #expect(after(consumed, requeued(2, 1)) == [1, 2])
