@@ -25,6 +25,15 @@ public struct SQLSession {
     }
   }
 
+  /// Runs a statement whose result nobody needs. Over a server it costs no round trip: it is sent
+  /// with the next statement or with COMMIT, which throws its error.
+  public func write(_ sql: SQLText, _ values: SQLValue...) async throws(DatabaseError) {
+    switch backend {
+    case .sqlite(let connection): try connection.execute(sql, binding: values)
+    case .remote(let remote, _): try await remote.write(sql, values)
+    }
+  }
+
   /// Runs a query. Returns the result of `row` for each row.
   public func query<T>(_ sql: SQLText, _ values: SQLValue..., row: (SQLRow) -> T) async throws(DatabaseError) -> [T] {
     switch backend {
@@ -105,6 +114,8 @@ protocol RemoteSession: AnyObject {
   /// Values are converted to the types of the parameters: a Boolean is 0 or 1, a time is text in
   /// RFC 3339, and text for a column of bytes is its UTF-8.
   func run(_ statement: SQLText, _ values: [SQLValue]) async throws(DatabaseError) -> SQLResult
+  /// Runs a statement together with the next one or with COMMIT, which throws its error.
+  func write(_ statement: SQLText, _ values: [SQLValue]) async throws(DatabaseError)
   /// Runs any number of statements without parameters.
   func run(script: String) async throws(DatabaseError)
   /// Waits for a lock, and keeps it until the end of the transaction.

@@ -100,6 +100,36 @@ struct SharedDatabaseTests {
     #expect(rows.isEmpty)
   }
 
+  @Test("statements that nobody waits for run in their order, and their errors undo the transaction")
+  func together() throws {
+    let rows = try meet { environment in
+      let database = Self.database(environment, takesTurns: true)
+      try await database.transaction { session in
+        for key in 1...450 as ClosedRange<Int64> { try await session.write("INSERT INTO t (a) VALUES ($1)", .int(key)) }
+        #expect(try await session.first("SELECT count(*) FROM t") { $0.int(0) } == 450)
+        try await session.write("DELETE FROM t WHERE a > $1", .int(2))
+      }
+      // At COMMIT, with the next statement, and with a body that gives up.
+      for reads in [false, true] {
+        await #expect(throws: DatabaseError.self) {
+          try await database.transaction { session in
+            try await session.write("INSERT INTO t (a) VALUES (7)")
+            try await session.write("INSERT INTO t (a) VALUES (2)")
+            if reads { _ = try await session.first("SELECT 1") { _ in true } }
+          }
+        }
+      }
+      await #expect(throws: Refusal.self) {
+        try await database.transaction { session in
+          try await session.write("INSERT INTO t (a) VALUES (8)")
+          throw Refusal()
+        }
+      }
+      return try await Self.rows(database)
+    }
+    #expect(rows == [1, 2])
+  }
+
   @Test("a process that claims the tables refuses the one before it")
   func owners() throws {
     let rows = try meet { environment in

@@ -135,26 +135,51 @@ final class PostgresConnection: @unchecked Sendable {
     return CommitMark(connection: name, number: lastMark)
   }
 
-  /// Runs a statement. Before it come BEGIN if the transaction has not begun, and the mark of a
-  /// transaction that writes for the first time. All travel together.
-  func run(_ sql: String, _ values: [PostgresValue], begins: Bool, mark: CommitMark?) async throws(PostgresFailure) -> (
-    PostgresResult, PostgresStatement
-  ) {
+  /// Runs a statement after other requests. All travel together.
+  func run(_ sql: String, _ values: [PostgresValue], after requests: PostgresRequests) async throws(PostgresFailure)
+    -> (
+      PostgresResult, PostgresStatement
+    )
+  {
     let deadline = environment.clock.now + options.statementTimeout + Self.slack
     do {
-      if begins { _ = pipeline.run("begin", Self.plain, []) }
-      if let mark {
-        let marking = try await prepared(LastCommits.write, deadline)
-        _ = pipeline.run(marking.name, marking.statement, [.text(mark.connection), .int(mark.number)])
-      }
-      let prepared = try await prepared(sql, deadline)
-      require(values.count == prepared.statement.parameters.count, "a wrong number of values for: \(sql)")
-      let ticket = pipeline.run(prepared.name, prepared.statement, values)
+      try await begin(requests, deadline)
+      let (ticket, statement) = try await begin(sql, values, deadline)
       let result = try await exchange(until: pipeline.sync(), wanted: ticket, deadline)
-      return (result, prepared.statement)
+      return (result, statement)
     } catch {
       throw end(error)
     }
+  }
+
+  /// Runs requests that wait for no other statement.
+  func run(_ requests: PostgresRequests) async throws(PostgresFailure) {
+    let deadline = environment.clock.now + options.statementTimeout + Self.slack
+    do {
+      try await begin(requests, deadline)
+      _ = try await exchange(until: pipeline.sync(), wanted: nil, deadline)
+    } catch {
+      throw end(error)
+    }
+  }
+
+  /// Adds requests to what is sent next.
+  private func begin(_ requests: PostgresRequests, _ deadline: Instant) async throws {
+    if requests.begins { _ = pipeline.run("begin", Self.plain, []) }
+    if let mark = requests.mark {
+      _ = try await begin(LastCommits.write, [.text(mark.connection), .int(mark.number)], deadline)
+    }
+    for (sql, values) in requests.statements { _ = try await begin(sql, values, deadline) }
+  }
+
+  /// Adds a statement to what is sent next. One that is not prepared yet is prepared at once, which
+  /// sends what comes before it.
+  private func begin(
+    _ sql: String, _ values: [PostgresValue], _ deadline: Instant
+  ) async throws -> (ticket: PostgresPipeline.Ticket, statement: PostgresStatement) {
+    let prepared = try await prepared(sql, deadline)
+    require(values.count == prepared.statement.parameters.count, "a wrong number of values for: \(sql)")
+    return (pipeline.run(prepared.name, prepared.statement, values), prepared.statement)
   }
 
   private func prepared(
@@ -194,13 +219,15 @@ final class PostgresConnection: @unchecked Sendable {
     }
   }
 
-  /// Commits, and waits until the transaction is durable. Returns false if the server undid it.
-  func commit(wakingOthers wakes: Bool) async throws(PostgresFailure) -> Bool {
+  /// Runs requests and commits, and waits until the transaction is durable. Returns false if the
+  /// server undid it.
+  func commit(after requests: PostgresRequests, wakingOthers wakes: Bool) async throws(PostgresFailure) -> Bool {
     let deadline = environment.clock.now + options.statementTimeout + Self.slack
-    // The server notifies when the transaction is committed, and not if it is undone.
-    if wakes, options.wakeUps != nil { _ = pipeline.run("notify", Self.plain, []) }
-    let ticket = pipeline.run("commit", Self.plain, [])
     do {
+      try await begin(requests, deadline)
+      // The server notifies when the transaction is committed, and not if it is undone.
+      if wakes, options.wakeUps != nil { _ = pipeline.run("notify", Self.plain, []) }
+      let ticket = pipeline.run("commit", Self.plain, [])
       // COMMIT of a transaction in which a statement has failed undoes it.
       return try await exchange(until: pipeline.sync(), wanted: ticket, deadline).tag == "COMMIT"
     } catch {

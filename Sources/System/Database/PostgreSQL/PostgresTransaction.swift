@@ -26,6 +26,8 @@ final class PostgresTransaction: RemoteSession {
   private var failure: PostgresFailure?
   private var wakesOthers = false
   private(set) var effects = 0
+  /// What is sent with the next statement.
+  private var next = PostgresRequests()
 
   /// Begins an attempt. It is marked if it has to be found again after a COMMIT without an answer.
   init(_ connection: PostgresConnection, isMarked: Bool) {
@@ -51,7 +53,7 @@ final class PostgresTransaction: RemoteSession {
       if hasBegun { await connection.endWithoutWaiting(commits: false) }
       return .failed(failure)
     }
-    guard hasBegun else { return .committed(hasWritten: false) }
+    guard hasBegun || hasWritten else { return .committed(hasWritten: false) }
     guard hasWritten else {
       await connection.endWithoutWaiting(commits: true)
       return .committed(hasWritten: false)
@@ -60,14 +62,15 @@ final class PostgresTransaction: RemoteSession {
   }
 
   private func commit() async -> Outcome {
+    let requests = takeRequests(writing: true)
     do throws(PostgresFailure) {
-      return try await connection.commit(wakingOthers: wakesOthers)
+      return try await connection.commit(after: requests, wakingOthers: wakesOthers)
         ? .committed(hasWritten: true) : .failed(.lost("the server undid the transaction"))
     } catch {
       // An answer other than the end of the connection says that nothing was committed.
       if case .server(let fields) = error, !fields.endsConnection {
-        // A refused NOTIFY leaves the transaction open.
-        if wakesOthers { await connection.endWithoutWaiting(commits: false) }
+        // A refused statement before COMMIT leaves the transaction open.
+        if wakesOthers || !requests.isEmpty { await connection.endWithoutWaiting(commits: false) }
         return .failed(error)
       }
       return .unknown(error, mark)
@@ -86,17 +89,41 @@ final class PostgresTransaction: RemoteSession {
     try await run(statement, values, statement.effect)
   }
 
+  func write(_ statement: SQLText, _ values: [SQLValue]) async throws(DatabaseError) {
+    try requireIntact()
+    hasWritten = true
+    effects += 1
+    next.append(statement.text(for: .postgreSQL), values.map(Self.encode))
+    if next.isFull { try await sendRequests() }
+  }
+
+  /// Sends the statements that wait, and waits until they have run.
+  private func sendRequests() async throws(DatabaseError) {
+    do throws(PostgresFailure) { try await connection.run(takeRequests(writing: true)) } catch { throw fail(error) }
+  }
+
+  /// Returns what has to be sent before a statement: BEGIN, the mark of a transaction that writes
+  /// for the first time, and the statements that wait.
+  private func takeRequests(writing: Bool, locking: Bool = false) -> PostgresRequests {
+    var requests = next
+    next = PostgresRequests()
+    let writes = writing || !requests.isEmpty
+    if !hasBegun, writes || locking { (hasBegun, requests.begins) = (true, true) }
+    if writes, mark == nil, isMarked {
+      mark = connection.nextMark()
+      requests.mark = mark
+    }
+    return requests
+  }
+
   private func run(
     _ statement: SQLText, _ values: [SQLValue], _ effect: SQLText.Effect
   ) async throws(DatabaseError) -> SQLResult {
     try requireIntact()
     do throws(PostgresFailure) {
-      let begins = !hasBegun && effect != .reads
-      hasBegun = hasBegun || begins
-      let isFirstWrite = effect == .writes && mark == nil && isMarked
-      if isFirstWrite { mark = connection.nextMark() }
       let (result, described) = try await connection.run(
-        statement.text(for: .postgreSQL), values.map(Self.encode), begins: begins, mark: isFirstWrite ? mark : nil)
+        statement.text(for: .postgreSQL), values.map(Self.encode),
+        after: takeRequests(writing: effect == .writes, locking: effect == .locks))
       if effect == .writes {
         hasWritten = true
         effects += 1
@@ -110,6 +137,7 @@ final class PostgresTransaction: RemoteSession {
 
   func run(script: String) async throws(DatabaseError) {
     try requireIntact()
+    if !next.isEmpty { try await sendRequests() }
     do throws(PostgresFailure) {
       let begins = !hasBegun
       hasBegun = true
