@@ -24,7 +24,7 @@ struct TranscriptTable {
   func add(_ message: SessionMessage, at position: TranscriptPosition, in session: SupervisorID)
     async throws(DatabaseError)
   {
-    try await connection.execute(
+    try await connection.write(
       "INSERT INTO transcripts (supervisor, seq, message_id, sender, message) VALUES ($1, $2, $3, $4, $5)",
       .text(session.text), .int(position.value), .text(message.id.text), .text(message.sender.key),
       .text(message.text.text))
@@ -37,8 +37,8 @@ struct TranscriptTable {
   ) async throws(DatabaseError) -> [JSONValue] {
     try await connection.query(
       """
-      SELECT seq, sender, message FROM transcripts JOIN sessions USING (supervisor)
-      WHERE supervisor = $1 AND is_own AND seq >= $2 AND seq < $3 AND sender <> $4 ORDER BY seq
+      SELECT t.seq, t.sender, t.message FROM transcripts t JOIN sessions s ON s.supervisor = t.supervisor
+      WHERE t.supervisor = $1 AND s.is_own AND t.seq >= $2 AND t.seq < $3 AND t.sender <> $4 ORDER BY t.seq
       """, .text(session.text), .int(positions.lowerBound.value), .int(positions.upperBound.value), .text(user.key)
     ) { ["SEQ": .int($0.int(0)), "FROM": $0.json(1), "MESSAGE": $0.json(2)] }
   }
@@ -80,7 +80,7 @@ struct TranscriptTable {
   func setRelayedPosition(
     _ position: TranscriptPosition, to user: UserID, in session: SupervisorID
   ) async throws(DatabaseError) {
-    try await connection.execute(
+    try await connection.write(
       """
       INSERT INTO relayed (supervisor, user_key, last_seq) VALUES ($1, $2, $3)
       ON CONFLICT (supervisor, user_key) DO UPDATE SET last_seq = $3

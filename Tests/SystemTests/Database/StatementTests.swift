@@ -1,8 +1,8 @@
 import Foundation
 @testable import Simulation
-import Sim
 import Testing
 
+@testable import Sim
 @testable import System
 
 /// Every statement of the services that run on both databases.
@@ -42,6 +42,39 @@ struct StatementTests {
         #expect(!statement.text.localizedCaseInsensitiveContains(word), "\(statement.file): \(statement.text)")
       }
     }
+  }
+
+  /// The errors of a statement whose values do not fit. All others are about its text.
+  private static let expected = ["23502", "23503", "23505", "23514", "22003", "22004"]
+
+  @Test("the simulated PostgreSQL knows every statement", arguments: StatementList.services.map(\.name))
+  func simulated(_ name: String) throws {
+    let service = try #require(StatementList.services.first { $0.name == name })
+    let statements = try StatementList.statements(of: name).filter { $0.dialects.contains(.postgreSQL) }
+    let world = World(seed: 1)
+    world.addNode(Scenario.databaseNode, program: SimulatedDatabase().program).start()
+    let refusals = try world.perform(as: "client", within: .seconds(600)) { environment in
+      var options = DatabaseOptions()
+      options.servers = SimulatedDatabase.servers
+      let database = Database(environment, path: "t.db", migrations: service.migrations, options: options)
+      try await database.transaction { try await $0.query("SELECT version FROM schema_versions") { _ in } }
+      let pool = PostgresPool(environment, SimulatedDatabase.servers, on: environment.executor.forActor("pool"))
+      var refusals: [String] = []
+      for statement in statements {
+        let count = statement.text.matches(of: /\$(\d+)/).compactMap { Int($0.output.1) }.max() ?? 0
+        let connection = try await pool.take()
+        let transaction = PostgresTransaction(connection, isMarked: false)
+        let outcome = await transaction.run(environment.log) { _ in
+          _ = try await transaction.run(SQLText(statement.text), Array(repeating: .null, count: count))
+        }
+        await pool.give(connection)
+        if case .committed = outcome { continue }
+        if Self.expected.contains(where: "\(outcome)".contains) { continue }
+        refusals.append("\(statement.text): \(outcome)")
+      }
+      return refusals
+    }
+    #expect(refusals == [])
   }
 
   @Test("each table belongs to one service, since services may share a server")

@@ -119,6 +119,9 @@ extension Analyzer {
       result = Typed("(\(value.sql) <> 0)", .boolean)
     } else if value.type == .boolean, type.type == .integer {
       result = Typed(value.sql, .integer)
+    } else if value.type == .numeric, type.type == .bigint {
+      // Only sums are numeric here, and SQLite's sums of integers are integers.
+      result = Typed(value.sql, .bigint)
     } else {
       result = try coerce(
         value, to: type.type, assigned: true,

@@ -68,9 +68,11 @@ enum TextForm {
   private static let hexDigits = Array("0123456789abcdef".utf8)
 
   private static func bytes(_ text: [UInt8]) throws(ServerError) -> [UInt8] {
-    guard text.starts(with: "\\x".utf8), text.count % 2 == 0 else {
-      throw .unknown("a text of bytea that is not in hex")
+    guard text.starts(with: "\\x".utf8) else {
+      if text.contains(UInt8(ascii: "\\")) { throw .unknown("an escaped byte in a text of bytea") }
+      return text
     }
+    guard text.count % 2 == 0 else { throw ServerError("22023", "invalid hexadecimal data: odd number of digits") }
     var result: [UInt8] = []
     for index in stride(from: 2, to: text.count, by: 2) {
       guard let high = Character(UnicodeScalar(text[index])).hexDigitValue,
