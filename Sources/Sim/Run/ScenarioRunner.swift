@@ -69,12 +69,13 @@ public struct ScenarioRunner: Sendable {
     let leftovers = scenario.end == nil && stuck.isEmpty ? stage.leftovers() : []
     let hasDelegates = scenario.people.contains { $0.role == .vandal || $0.role == .caller && $0.isTrusted }
     // Who may publish to the queues may tell one service what another one did not say.
-    var unsound =
-      scenario.end == nil && stuck.isEmpty
-      ? DirectoryCheck.faults(
-        of: stage.services.flatMap(\.files), isComparing: !hasDelegates && attackers.isEmpty) : []
-    if stage.database != nil, scenario.end == nil, stuck.isEmpty {
-      unsound += SimulatedDatabase.breaches(in: world, hasChat: scenario.serviceNodes.contains(Scenario.chatNode))
+    let isComparing = !hasDelegates && attackers.isEmpty
+    var unsound: [String] = []
+    if scenario.end == nil, stuck.isEmpty {
+      unsound = DirectoryCheck.faults(of: stage.services.flatMap(\.files), isComparing: isComparing)
+      if stage.database != nil {
+        unsound += SimulatedDatabase.breaches(in: world, of: scenario.serviceNodes, isComparing: isComparing)
+      }
     }
     world.end()
     let chatNodes = Set(scenario.chatNodes)

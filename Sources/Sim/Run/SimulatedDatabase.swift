@@ -32,11 +32,16 @@ final class SimulatedDatabase: @unchecked Sendable {
   }
 
   /// The promises that the tables of the services break, in a world whose faults have ended.
-  static func breaches(in world: World, hasChat: Bool) -> [String] {
+  /// Rows that another service has told are not compared with them if `isComparing` is false.
+  static func breaches(in world: World, of nodes: [String], isComparing: Bool) -> [String] {
+    // A service comes before those that tell it something.
+    let services = [
+      (Scenario.customersNode, CustomerServer.database), (Scenario.chatNode, ChatService.database),
+      (Scenario.usersNode, UserService.database), (Scenario.managerNode, UserManager.database),
+    ].filter { nodes.contains($0.0) }.map(\.1)
     do {
       return try world.perform(as: "database-check", within: .seconds(600)) { environment in
-        let users = try await UserService.database.breaches(environment, on: servers)
-        return hasChat ? users + (try await ChatService.database.breaches(environment, on: servers)) : users
+        try await DirectoryCheck.breaches(environment, of: services, on: servers, isComparing: isComparing)
       }
     } catch {
       return ["the database cannot be checked: \(error)"]

@@ -9,6 +9,8 @@ extension Scenario {
   static let databaseNode = PostgreSQLOptions.host
   /// The node that runs the Chat Service.
   static let chatNode = "chat"
+  /// The node that runs the User Manager.
+  static let managerNode = "manager"
   /// The node that runs the Customer Server.
   static let customersNode = "customers"
   /// The node that reads the manager's overview in the end.
@@ -28,7 +30,7 @@ extension Scenario {
   static let databaseAddress = SocketAddress(host: databaseNode, port: 5432)
   static let chatAddress = SocketAddress(host: chatNode, port: 5000)
   static let brokerAddress = SocketAddress(host: "broker", port: 5672)
-  static let managerAddress = SocketAddress(host: "manager", port: 20000)
+  static let managerAddress = SocketAddress(host: managerNode, port: 20000)
   static let customersAddress = SocketAddress(host: customersNode, port: 5500)
 
   /// The token that services show each other.
@@ -63,7 +65,9 @@ extension Scenario {
   /// The nodes that run services. A node comes after those that it depends on.
   public var serviceNodes: [String] {
     let accounts = (hasDatabaseServer ? [Self.databaseNode] : []) + usersNodes
-    if supervisorHosts > 0 { return ["broker"] + accounts + ["manager"] + chatNodes + ["customers"] + hostNames }
+    if supervisorHosts > 0 {
+      return ["broker"] + accounts + [Self.managerNode] + chatNodes + [Self.customersNode] + hostNames
+    }
     return (hasBroker ? ["broker"] : []) + accounts + (hasChat ? chatNodes : [])
   }
 }

@@ -31,11 +31,18 @@ public struct DirectoryCheck: Sendable {
     }
     guard !isDamaged, isComparing else { return }
     let current = databases.filter { $0.check.version == $0.database.migrations.version }.map(\.database.path)
-    for rule in Self.rules where current.contains(rule.first.path) && current.contains(rule.second.path) {
+    breaches = try Self.disagreements(of: current, in: storage)
+  }
+
+  /// Promises that databases of a directory break together.
+  private static func disagreements(of databases: [String], in storage: any Storage) throws(DatabaseError) -> [String] {
+    var breaches: [String] = []
+    for rule in rules where databases.contains(rule.first.path) && databases.contains(rule.second.path) {
       let connection = try SQLConnection(path: rule.first.path, vfs: StorageVFS(storage), synchronous: true)
       try connection.execute("ATTACH $1 AS other", .text(rule.second.path))
       breaches += try rule.invariant.breaches(in: connection)
     }
+    return breaches
   }
 
   /// The sessions that the manager has removed, or is removing. It tells the Customer Server after
@@ -90,5 +97,20 @@ extension DirectoryCheck {
     } catch {
       return [error.reason]
     }
+  }
+
+  /// Returns the promises that the tables of services on servers break, a line each. `isComparing`
+  /// as for `init`. A service comes before those that tell it something: the tables of each are of
+  /// a moment of their own.
+  package static func breaches(
+    _ environment: Environment, of services: [ServiceDatabase], on servers: PostgresOptions, isComparing: Bool
+  ) async throws -> [String] {
+    let copies = MemoryStorage()
+    var breaches: [String] = []
+    for service in services {
+      breaches += try await service.breaches(
+        environment, on: servers, copiedTo: copies, isComparing: isComparing)
+    }
+    return isComparing ? breaches + (try disagreements(of: services.map(\.path), in: copies)) : breaches
   }
 }

@@ -21,10 +21,13 @@ extension ServiceDatabase {
     }
   }
 
-  /// Returns the promises that the tables of the service on servers break, a line each. Copies the
-  /// tables to SQLite, where the promises are checked as those of a file.
-  package func breaches(_ environment: Environment, on servers: PostgresOptions) async throws -> [String] {
-    let tables = try Self.tables(of: model())
+  /// Copies the tables of the service on servers into a file of SQLite, and returns the promises
+  /// that they break, a line each. Rows that another service has told are not compared with the
+  /// promises if `isComparing` is false.
+  func breaches(
+    _ environment: Environment, on servers: PostgresOptions, copiedTo storage: MemoryStorage, isComparing: Bool
+  ) async throws -> [String] {
+    let tables = try Self.tables(of: model(in: MemoryStorage()))
     var options = DatabaseOptions()
     options.servers = servers
     let database = Database(environment, path: path, migrations: migrations, options: options)
@@ -38,18 +41,19 @@ extension ServiceDatabase {
       return rows
     }
     await database.close()
-    let copy = try model()
+    let copy = try model(in: storage)
     for (table, rows) in zip(tables, rows) {
       let marks = (1...table.columns.count).map { "$\($0)" }.joined(separator: ", ")
       let insert = SQLText("INSERT INTO \(table.name) (\(table.names)) VALUES (\(marks))")
       for row in rows { _ = try copy.execute(insert, binding: row) }
     }
-    return try invariants.flatMap { try $0.breaches(in: copy) }
+    try copy.moveLog()
+    return try invariants.filter { isComparing || !$0.isAboutOthers }.flatMap { try $0.breaches(in: copy) }
   }
 
   /// An empty database without triggers: the numbers that they keep are copied, too.
-  private func model() throws(DatabaseError) -> SQLConnection {
-    let model = try SQLConnection(path: path, vfs: StorageVFS(MemoryStorage()), synchronous: false)
+  private func model(in storage: MemoryStorage) throws(DatabaseError) -> SQLConnection {
+    let model = try SQLConnection(path: path, vfs: StorageVFS(storage), synchronous: false)
     try migrations.make(in: model)
     let triggers = try model.query("SELECT name FROM sqlite_schema WHERE type = 'trigger'") { $0.text(0) }
     for trigger in triggers { try model.run("DROP TRIGGER \(trigger)") }
