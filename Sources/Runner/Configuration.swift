@@ -136,7 +136,7 @@ struct Configuration {
 
   /// The URL of the database of a service; nil if that is a file.
   func database(of service: String) -> String? {
-    guard ["users", "chat"].contains(service) else { return nil }
+    guard DatabaseURL.services.contains(service) else { return nil }
     return (list("\(service)-database") + list("database")).first
   }
 
@@ -167,7 +167,7 @@ struct Configuration {
   }
 
   /// The servers of the database of a service; nil if that is a file.
-  private func servers(of service: String) throws(UsageError) -> PostgresOptions? {
+  func servers(of service: String) throws(UsageError) -> PostgresOptions? {
     guard let url = database(of: service) else { return nil }
     var servers = PostgresOptions(try DatabaseURL.parse(url, "--database"))
     servers.connections = int("database-connections")
@@ -222,8 +222,10 @@ struct Configuration {
   }
 
   /// The options of the User Manager. The host adds the address of the broker.
-  var manager: UserManagerOptions {
+  /// - Throws: `UsageError` if the password of its database cannot be read.
+  func manager() throws(UsageError) -> UserManagerOptions {
     var options = UserManagerOptions()
+    options.database.servers = try servers(of: "manager")
     options.address = SocketAddress(host: text("host"), port: UInt16(int("manager-port")))
     options.server = server
     options.retention = retention(age: "ended-session-retention", number: "maximum-ended-sessions")
@@ -238,8 +240,10 @@ struct Configuration {
   }
 
   /// The options of the Customer Server. The host adds the addresses of the other services.
-  var customers: CustomerServerOptions {
+  /// - Throws: `UsageError` if the password of its database cannot be read.
+  func customers() throws(UsageError) -> CustomerServerOptions {
     var options = CustomerServerOptions()
+    options.database.servers = try servers(of: "customers")
     options.address = SocketAddress(host: text("host"), port: UInt16(int("customers-port")))
     options.server = server
     return options

@@ -4,7 +4,9 @@ import System
 
 /// The URLs of PostgreSQL databases in the configuration.
 enum DatabaseURL {
-  static let flags = ["database", "users-database", "chat-database"]
+  /// The services that can keep their tables in one.
+  static let services = ["users", "chat", "customers", "manager"]
+  static let flags = ["database"] + services.map { "\($0)-database" }
 
   /// Parses a URL. `source` names the flag, variable or key in errors.
   static func parse(_ url: String, _ source: String) throws(UsageError) -> PostgresURL {

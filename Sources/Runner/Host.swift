@@ -79,7 +79,8 @@ final class Host {
       }
       return try node.run { [options] in try await UserService.start($0, options) }
     case "manager":
-      var options = configuration.manager
+      var options = try configuration.manager()
+      options.database.servers?.tls = PostgresTLS(certificates)
       options.broker = try broker()
       options.server.operatorToken = operatorToken
       let (users, chat) = (try configuredAddress("users-url"), try configuredAddress("chat-url"))
@@ -112,7 +113,8 @@ final class Host {
         }
       }
     case "customers":
-      var options = configuration.customers
+      var options = try configuration.customers()
+      options.database.servers?.tls = PostgresTLS(certificates)
       let mapping = try ServiceURLMapping(folder: configuration.text("data"))
       options.credentials = try mapping.credentialServer?.address ?? address(of: "users", "users-url")
       options.manager = try mapping.userManager?.address ?? addressIfKnown(of: "manager", "manager-url")

@@ -76,16 +76,13 @@ struct Preflight {
     }
   }
 
-  /// Refuses a database server for services that keep files in this version.
+  /// Refuses a database server that cannot be used, and names of nodes that do not fit.
   private func checkDatabases() throws(UsageError) {
     if services.contains("users") { _ = try configuration.users() }
     if services.contains("chat") { _ = try configuration.chat() }
+    if services.contains("customers") { _ = try configuration.customers() }
+    if services.contains("manager") { _ = try configuration.manager() }
     try checkNode()
-    guard !configuration.list("database").isEmpty else { return }
-    if let other = services.first(where: { configuration.database(of: $0) == nil && Self.database(of: $0) != nil }) {
-      throw UsageError(
-        "--database: \(other) keeps its data in files in this version; use --users-database and --chat-database")
-    }
   }
 
   /// Checks the name of a node, that the nodes of each service share a database, and that those of
@@ -102,6 +99,10 @@ struct Preflight {
       guard !services.contains("broker") else {
         throw UsageError("--node: several nodes of chat share a broker: run it in another process, and set --amqp")
       }
+    }
+    let single = ["customers", "manager"].filter { services.contains($0) && configuration.database(of: $0) != nil }
+    if let one = single.first {
+      throw UsageError("--node: one process has the tables of \(one): run it in a process without --node")
     }
     guard services.contains("users") else { return }
     guard configuration.usersDatabase != nil else {

@@ -153,13 +153,19 @@ struct Setting {
       help: "authorities of the servers that this process connects to; default: those of the system"),
     Setting(
       flag: "database", placeholder: "URL", kind: .text, standard: nil,
-      help: "PostgreSQL in place of files, for users and chat: postgresql://user:password@host:port/database"),
+      help: "PostgreSQL in place of files, but for the broker's: postgresql://user:password@host:port/database"),
     Setting(
       flag: "users-database", placeholder: "URL", kind: .text, standard: nil,
       help: "PostgreSQL of the User Service, if other services of this process keep files"),
     Setting(
       flag: "chat-database", placeholder: "URL", kind: .text, standard: nil,
       help: "PostgreSQL of the Chat Service, if other services of this process keep files"),
+    Setting(
+      flag: "customers-database", placeholder: "URL", kind: .text, standard: nil,
+      help: "PostgreSQL of the Customer Server, if other services of this process keep files"),
+    Setting(
+      flag: "manager-database", placeholder: "URL", kind: .text, standard: nil,
+      help: "PostgreSQL of the User Manager, if other services of this process keep files"),
     Setting(
       flag: "node", placeholder: "NAME", kind: .text, standard: nil,
       help: "name of this process, one of several that share a database"),

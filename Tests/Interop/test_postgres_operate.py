@@ -1,5 +1,5 @@
-"""What operators do while the User Service and the Chat Service keep their tables in PostgreSQL:
-retention of messages, and erasure of accounts."""
+"""What operators do while the services keep their tables in PostgreSQL: retention of messages, and
+erasure of accounts."""
 
 import json
 import os
@@ -32,8 +32,16 @@ class OnPostgres(unittest.TestCase):
         self.addCleanup(folder.cleanup)
         url = self.postgres.url(database=name)
         with open(os.path.join(folder.name, "parley.json5"), "w") as file:
-            json.dump({"usersDatabase": url, "chatDatabase": url, **settings}, file)
+            json.dump({"database": url, **settings}, file)
         return folder.name
+
+    def remains(self, name):
+        """The tables that have the email or the secret of a customer."""
+        tables = self.sql("SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY 1")
+        words = [text.encode().hex() for text in (f"{name}@example.com", f"the secret of {name}")]
+        words += [f"{name}@example.com", f"the secret of {name}"]
+        return [table for table in tables
+                if any(self.sql(f"SELECT 1 FROM {table} t WHERE strpos(t::text, '{word}') > 0 LIMIT 1") for word in words)]
 
     def test_erase(self):
         data = self.folder()
@@ -53,18 +61,28 @@ class OnPostgres(unittest.TestCase):
             people.leave()
             time.sleep(1)
             server.stop()
+            # The embedded broker keeps its file.
             self.assertEqual(remains(data)["ann"], set())
-            self.assertEqual(self.sql("SELECT count(*) FROM users WHERE users::text LIKE '%ann@example.com%'"), ["0"])
+            self.assertEqual(self.remains("ann"), [])
+            self.assertIn("transcripts", self.remains("bob"))
 
-    def test_erase_while_the_chat_is_down(self):
-        """The Chat Service hears of the deletion when it starts."""
+    def test_erase_while_services_are_down(self):
+        """The Chat Service hears of the deletion when it starts. The Customer Server and the User
+        Manager would not, so they have to run."""
         data = self.folder()
         server = Server(services=SERVICES, secret=None, data=data).start()
         people = Population(server)
         people.leave()
         server.kill()
-        erased = changed(data, "users", "erase", "ann@example.com")
-        self.assertEqual(erased["sessions"], COUNTS["sessions"])
+        code, out, error = command(data, "users", "erase", "ann@example.com")
+        self.assertEqual((code, out), (1, ""))
+        self.assertIn("its tables are in PostgreSQL: run this where it runs", error)
+        rest = [service for service in SERVICES if service != "chat"]
+        with Server(services=rest, secret=None, data=data, ports=server.ports) as without_chat:
+            erased = changed(data, "users", "erase", "ann@example.com")
+            self.assertEqual(erased["sessions"], COUNTS["sessions"])
+            self.assertEqual(erased["transcript_messages"], COUNTS["transcript_messages"])
+            without_chat.stop()
         with server:
             until(lambda: Client(server.ports["chat"]).send(
                 "GET", f"/getContacts?sessionID={people.ids['bob'][1]}") == (200, []))

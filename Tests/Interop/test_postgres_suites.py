@@ -1,5 +1,5 @@
-"""The suites of tokens, rules and chat again, with the tables of the User Service and of the Chat
-Service in PostgreSQL."""
+"""The suites of tokens, rules, chat and sessions again, with the tables of all services but the
+broker in PostgreSQL."""
 
 import unittest
 from unittest import mock
@@ -8,10 +8,11 @@ import harness
 import test_chat
 import test_chat_kill
 import test_rules
+import test_sessions
 import test_tokens
 from postgres import Postgres
 
-MODULES = (test_rules, test_tokens, test_chat, test_chat_kill)
+MODULES = (test_rules, test_tokens, test_chat, test_chat_kill, test_sessions)
 # These look at the files of SQLite. `test_postgres_users` has their counterparts.
 OF_FILES = {"test_the_tables_match_the_seed", "test_a_database_is_removed_and_restored", "test_a_port_in_use_is_one_line"}
 postgres = None
@@ -39,7 +40,7 @@ class OnPostgres(harness.Server):
         name = f"suite{OnPostgres.number}"
         postgres.sql(f"CREATE DATABASE {name}", database="postgres")
         url = postgres.url(database=name)
-        super().__init__(*flags, "--users-database", url, "--chat-database", url, **more)
+        super().__init__(*flags, "--database", url, **more)
 
 
 def on_postgres(case, module):

@@ -127,7 +127,6 @@ class PostgresUsers(unittest.TestCase):
         self.refused(self.url + "?sslmode=require", "does not support TLS")
         self.refused(self.url + "?sslmod=disable", "sslmode")
         self.refused("postgresql://owner:x@h:port/db", 'the port "port"')
-        self.refused(self.url, "broker keeps its data in files", services=("users", "broker"))
         self.sql(f"ALTER DATABASE {self.database} SET default_transaction_read_only = on")
         self.refused(self.url, "the server is read-only")
         self.postgres.sql(f"ALTER DATABASE {self.database} RESET default_transaction_read_only", database="postgres")

@@ -117,6 +117,16 @@ struct CommandLineTests {
         ],
         "--node: several nodes of chat share a broker: run it in another process, and set --amqp"
       ),
+      (
+        [
+          "customers", "--node", "a", "--customers-database", "postgresql://u@h/d", "--users-url",
+          "http://127.0.0.1:8001", "--amqp", "amqp://127.0.0.1",
+        ], "--node: one process has the tables of customers"
+      ),
+      (
+        ["manager", "--node", "a", "--manager-database", "postgresql://u@h/d", "--amqp", "amqp://127.0.0.1"],
+        "--node: one process has the tables of manager"
+      ),
       (["manager"], "manager needs a broker, which this process does not run: set --amqp to its URL"),
       (["supervisor"], "supervisor needs a broker"), (["customers", "broker"], "customers needs users"),
       (["--service-token", "0123456789abcde"], "--service-token: a token must have at least 16 characters"),

@@ -59,8 +59,8 @@ final class OperatedService {
     let storage = try Folder.open(data)
     let hasFile = try storage.exists(kind.database.path)
     // Nodes share a database on a server, so the command is one of them. A file has one user.
-    let isServer = kind == .users && configuration.usersDatabase != nil
-    if try isServer || hasFile && !Self.isInUse(kind.database, storage) {
+    let isOnServer = configuration.database(of: kind.rawValue) != nil
+    if try isOnServer ? kind == .users : hasFile && !Self.isInUse(kind.database, storage) {
       // The owner may have no access to the folders above the directory, which is open by now.
       try Self.becomeOwner(of: data)
       token = Hex.encode(RealEntropy().bytes(32))
@@ -77,11 +77,16 @@ final class OperatedService {
       (own, address) = (service, service.addresses[0].address)
       return
     }
-    guard let file = try OperatorFile(of: kind.rawValue, in: data) else {
+    // A process that was killed leaves its file.
+    guard let file = try OperatorFile(of: kind.rawValue, in: data),
+      try !isOnServer || Self.isListening(at: file.address)
+    else {
       throw UpkeepFailure([
-        hasFile
-          ? "\(kind.database.path) is in use by a process that takes no commands"
-          : "\(data) has no \(kind.database.path), and no \(kind.title) runs there"
+        isOnServer
+          ? "no \(kind.title) runs on \(data), and its tables are in PostgreSQL: run this where it runs"
+          : hasFile
+            ? "\(kind.database.path) is in use by a process that takes no commands"
+            : "\(data) has no \(kind.database.path), and no \(kind.title) runs there"
       ])
     }
     (address, user, token, own) = (file.address, "operator", file.token, nil)
@@ -97,11 +102,21 @@ final class OperatedService {
     if kind == .broker, !configuration.list("amqp").isEmpty { return true }
     if configuration.database(of: kind.rawValue) != nil {
       if kind == .users { return true }
-      // A process that was killed leaves its file. The service hears of a deletion when it starts.
+      // The Chat Service hears of a deletion when it starts. Others would keep what they have.
+      if kind != .chat { return try hasTables(kind, configuration) }
       guard let file = try OperatorFile(of: kind.rawValue, in: data) else { return false }
       return try isListening(at: file.address)
     }
     return try Folder.open(data).exists(kind.database.path)
+  }
+
+  /// Whether a service has made its tables in PostgreSQL.
+  private static func hasTables(_ kind: Kind, _ configuration: Configuration) throws -> Bool {
+    guard var servers = try configuration.servers(of: kind.rawValue) else { return false }
+    servers.tls = PostgresTLS(try TLSFiles(authorities: configuration.list("ca").first).makeCertificates())
+    return try RealNode.visitor("operator", level: .warning).run { [servers] in
+      try await kind.database.isMade($0, on: servers)
+    }
   }
 
   /// Whether a process listens at an address, as far as one can tell.

@@ -20,6 +20,7 @@ extension ScenarioRunner {
   /// The program of the node of a service.
   func program(of node: String) -> SimNode.Program {
     let settings = scenario.service
+    let servers = servers
     switch node {
     case "broker":
       return { environment in
@@ -31,7 +32,7 @@ extension ScenarioRunner {
         options.planted = PlantedBugs(settings.planted)
         return try await Broker.start(environment, options)
       }
-    case "manager":
+    case Scenario.managerNode:
       return { environment in
         var options = UserManagerOptions()
         options.address = Scenario.managerAddress
@@ -39,10 +40,11 @@ extension ScenarioRunner {
         options.broker = Scenario.broker
         options.server.serviceToken = Scenario.serviceToken
         options.database = settings.database
+        options.database.servers = servers
         options.planted = PlantedBugs(settings.planted)
         return try await UserManager.start(environment, options)
       }
-    case "customers":
+    case Scenario.customersNode:
       return { environment in
         var options = CustomerServerOptions()
         options.address = Scenario.customersAddress
@@ -50,6 +52,7 @@ extension ScenarioRunner {
         options.broker = Scenario.broker
         options.server.serviceToken = Scenario.serviceToken
         options.database = settings.database
+        options.database.servers = servers
         options.planted = PlantedBugs(settings.planted)
         return try await CustomerServer.start(environment, options)
       }

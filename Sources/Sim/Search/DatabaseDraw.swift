@@ -23,7 +23,9 @@ extension ScenarioDraw {
     let count = 1 + servers.choose(2)
     if count > 1 { topology = topology.setting("users", .int(Int64(count))) }
     let hasChat = scenario["topology"]?["chat"] != nil || hasSessions
-    let nodes = [Scenario.databaseNode] + Scenario.usersNodes(count) + (hasChat ? [Scenario.chatNode] : [])
+    let nodes =
+      [Scenario.databaseNode] + Scenario.usersNodes(count) + (hasChat ? [Scenario.chatNode] : [])
+      + (hasSessions ? [Scenario.managerNode, Scenario.customersNode] : [])
     let faults = (0..<1 + servers.choose(3)).map { _ -> JSONValue in
       if servers.chance(0.5) {
         let node = servers.chance(0.5) ? nodes[0] : servers.pick(nodes)
@@ -58,13 +60,16 @@ extension ScenarioDraw {
     return .object(members.filter { $0.name != "atRest" })
   }
 
-  /// The scenario with a near network if its Chat Service uses a PostgreSQL. A transaction takes
-  /// about eight round trips, and the next one waits for it.
+  /// The scenario with a near network if its Chat Service uses a PostgreSQL, and a nearer one if
+  /// its User Manager does. A transaction of the chat takes about eight round trips, a commit of
+  /// the manager several for each message, and the next one waits for it.
   func nearServer(_ scenario: JSONValue) -> JSONValue {
-    guard let topology = scenario["topology"], topology["database"] != nil,
-      topology["chat"] != nil || topology["supervisorHosts"] != nil,
-      let network = scenario["network"], network["latency"]?.string == Self.far
-    else { return scenario }
+    guard let topology = scenario["topology"], topology["database"] != nil else { return scenario }
+    let network = scenario["network"] ?? .object([])
+    if topology["supervisorHosts"] != nil {
+      return scenario.setting("network", network.setting("latency", .string(Self.nearest)))
+    }
+    guard topology["chat"] != nil, network["latency"]?.string == Self.far else { return scenario }
     return scenario.setting("network", network.setting("latency", .string(Self.near)))
   }
 }

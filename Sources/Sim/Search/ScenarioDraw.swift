@@ -285,8 +285,8 @@ public struct ScenarioDraw {
     ]
   }
 
-  /// Latencies of a network within a region, and across the world.
-  static let (near, far) = ("1ms…20ms", "20ms…200ms")
+  /// Latencies of a network within a data centre, within a region, and across the world.
+  static let (nearest, near, far) = ("100us…2ms", "1ms…20ms", "20ms…200ms")
 
   static func groups(_ scenario: JSONValue) -> [String] {
     (scenario["people"]?.array ?? []).compactMap { $0["name"]?.string }
@@ -299,11 +299,15 @@ public struct ScenarioDraw {
       case "users":
         ["chat", "customers", Scenario.databaseNode] + nodes.filter { $0.hasPrefix(Scenario.chatNode + "-") }
       case Scenario.databaseNode:
-        nodes.filter { $0.hasPrefix(Scenario.usersNode) || $0.hasPrefix(Scenario.chatNode) }
+        nodes.filter { name in
+          [Scenario.usersNode, Scenario.chatNode].contains { name.hasPrefix($0) }
+            || [Scenario.managerNode, Scenario.customersNode].contains(name)
+        }
       case _ where name.hasPrefix(Scenario.usersNode): [Scenario.databaseNode]
       case "broker": nodes.filter { $0 != "users" && $0 != "broker" }
       case _ where name.hasPrefix(Scenario.chatNode): ["broker", "users", Scenario.databaseNode]
-      case "customers": ["broker", "users", Scenario.databaseNode]
+      case Scenario.customersNode: ["broker", "users", Scenario.databaseNode]
+      case Scenario.managerNode: ["broker", Scenario.databaseNode]
       default: ["broker"]
       }
     let there = peers.filter(nodes.contains)

@@ -34,8 +34,10 @@ public actor CustomerServer: HTTPBackend {
     _ environment: Environment, _ options: CustomerServerOptions
   ) async throws -> HTTPService<CustomerServer> {
     let metrics = Metrics(service: CustomerRoutes.description.name)
+    var databaseOptions = options.database
+    databaseOptions.takesTurns = true
     let database = Database(
-      environment, path: Self.database.path, migrations: Self.database.migrations, options: options.database,
+      environment, path: Self.database.path, migrations: Self.database.migrations, options: databaseOptions,
       observer: metrics.databaseObserver)
     // The requests that the last life made are void: nobody waits for their answers.
     try await database.transaction { try await CustomerTables($0).giveUpAll() }

@@ -43,7 +43,7 @@ struct CustomerTables {
   /// Stores a request in place of any session.
   func put(_ email: CustomerEmail, token: SessionToken, data: JSONValue, at now: Timestamp) async throws(DatabaseError)
   {
-    try await connection.execute(
+    try await connection.write(
       """
       INSERT INTO customer_sessions (email_key, email, status, token, data, requested_at, supervisor, last_sent)
       VALUES ($1, $2, 'PENDING', $3, $4, $5, '', 0)
@@ -95,8 +95,8 @@ struct CustomerTables {
   }
 
   func end(_ session: SupervisorID) async throws(DatabaseError) {
-    try await connection.execute("DELETE FROM customer_sessions WHERE supervisor = $1", .text(session.text))
-    try await connection.execute("DELETE FROM unheard WHERE supervisor = $1", .text(session.text))
+    try await connection.write("DELETE FROM customer_sessions WHERE supervisor = $1", .text(session.text))
+    try await connection.write("DELETE FROM unheard WHERE supervisor = $1", .text(session.text))
   }
 
   // MARK: Erasure
@@ -162,7 +162,7 @@ struct CustomerTables {
     ) { $0.int(0) }
     guard let number else { return nil }
     let message = UnheardMessage(number: number, in: session, text)
-    try await connection.execute(
+    try await connection.write(
       "INSERT INTO unheard (supervisor, number, message_id, message) VALUES ($1, $2, $3, $4)", .text(session.text),
       .int(number), .text(message.id.text), .text(text.text))
     return message
@@ -172,11 +172,11 @@ struct CustomerTables {
 
   /// Stores a message of the transcript. The same SEQ is the same message.
   func add(_ entry: TranscriptEntry, to session: SupervisorID) async throws(DatabaseError) {
-    try await connection.execute(
+    try await connection.write(
       "INSERT INTO session_messages (supervisor, seq, sender, message) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
       .text(session.text), .int(entry.position.value), .text(entry.sender.key), .text(entry.text.text))
     if let id = entry.id {
-      try await connection.execute(
+      try await connection.write(
         "DELETE FROM unheard WHERE supervisor = $1 AND message_id = $2", .text(session.text), .text(id.text))
     }
   }

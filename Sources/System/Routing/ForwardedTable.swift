@@ -46,7 +46,7 @@ struct ForwardedTable {
     if let total { all = total } else { all = try await self.total() }
     if all.reaches(.ofAll) { return .refused("too many messages wait for supervisors") }
     let text = message.text.text
-    try await connection.execute(
+    try await connection.write(
       "INSERT INTO forwarded (supervisor, message_id, user_key, message, size) VALUES ($1, $2, $3, $4, $5)",
       .text(session.text), .text(message.id.text), .text(message.sender.key), .text(text),
       .int(Int64(text.utf8.count)))
@@ -57,7 +57,7 @@ struct ForwardedTable {
   }
 
   func delete(_ message: SessionMessageID, of session: SupervisorID) async throws(DatabaseError) {
-    try await connection.execute(
+    try await connection.write(
       "DELETE FROM forwarded WHERE supervisor = $1 AND message_id = $2", .text(session.text), .text(message.text))
   }
 

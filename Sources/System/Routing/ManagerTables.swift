@@ -19,16 +19,16 @@ struct ManagerTables {
   }
 
   func setNextSession(_ number: Int64) async throws(DatabaseError) {
-    try await connection.execute("UPDATE manager SET next_session = $1", .int(number))
+    try await connection.write("UPDATE manager SET next_session = $1", .int(number))
   }
 
   func addHandled(_ message: String) async throws(DatabaseError) {
-    try await connection.execute("INSERT INTO handled (message_id) VALUES ($1)", .text(message))
+    try await connection.write("INSERT INTO handled (message_id) VALUES ($1)", .text(message))
   }
 
   /// Deletes all but the latest handled messages.
   func trimHandled(to count: Int64) async throws(DatabaseError) {
-    try await connection.execute(
+    try await connection.write(
       "DELETE FROM handled WHERE position <= (SELECT max(position) FROM handled) - $1", .int(count))
   }
 
@@ -36,7 +36,7 @@ struct ManagerTables {
 
   func put(_ user: UserPool.User, _ id: UserID) async throws(DatabaseError) {
     let (place, supervisor) = user.place.columns
-    try await connection.execute(
+    try await connection.write(
       """
       INSERT INTO pool_users (user_key, connection, place, supervisor, turn) VALUES ($1, $2, $3, $4, $5)
       ON CONFLICT (user_key) DO UPDATE SET connection = $2, place = $3, supervisor = $4, turn = $5
@@ -44,7 +44,7 @@ struct ManagerTables {
   }
 
   func put(_ demand: UserPool.Demand) async throws(DatabaseError) {
-    try await connection.execute(
+    try await connection.write(
       """
       INSERT INTO demands (demand_id, supervisor, user_count) VALUES ($1, $2, $3)
       ON CONFLICT (demand_id) DO UPDATE SET user_count = $3
@@ -52,12 +52,12 @@ struct ManagerTables {
   }
 
   func deleteDemand(_ id: UserPool.DemandID) async throws(DatabaseError) {
-    try await connection.execute("DELETE FROM demands WHERE demand_id = $1", .int(id.number))
+    try await connection.write("DELETE FROM demands WHERE demand_id = $1", .int(id.number))
   }
 
   /// Stores a session. One that has ended is stored once, at the time of its end.
   func put(_ session: ManagedSession, at now: Timestamp) async throws(DatabaseError) {
-    try await connection.execute(
+    try await connection.write(
       """
       INSERT INTO sessions (
         supervisor, email, epoch, status, host, data, is_own, additional, request, ended_at, email_key)

@@ -20,7 +20,7 @@ struct OutboxTable {
   init(_ connection: SQLSession) { self.connection = connection }
 
   func add(_ row: OutboxRow) async throws(DatabaseError) {
-    try await connection.execute(
+    try await connection.write(
       """
       INSERT INTO outbox (position, kind, exchange, routing_key, properties, body) VALUES ($1, $2, $3, $4, $5, $6)
       """, .int(row.position), .text(row.kind.rawValue), .text(row.exchange), .text(row.routingKey),
@@ -29,7 +29,7 @@ struct OutboxTable {
 
   /// Deletes the rows up to a position.
   func delete(through position: Int64) async throws(DatabaseError) {
-    try await connection.execute("DELETE FROM outbox WHERE position <= $1", .int(position))
+    try await connection.write("DELETE FROM outbox WHERE position <= $1", .int(position))
   }
 
   /// The rows after a position, in order. Rows of an unknown kind are skipped.

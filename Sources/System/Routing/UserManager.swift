@@ -56,8 +56,10 @@ public actor UserManager: HTTPBackend {
     _ environment: Environment, _ options: UserManagerOptions
   ) async throws -> HTTPService<UserManager> {
     let metrics = Metrics(service: ManagerRoutes.description.name)
+    var databaseOptions = options.database
+    databaseOptions.takesTurns = true
     let database = Database(
-      environment, path: Self.database.path, migrations: Self.database.migrations, options: options.database,
+      environment, path: Self.database.path, migrations: Self.database.migrations, options: databaseOptions,
       observer: metrics.databaseObserver)
     let identity = Hex.encode(environment.entropy.bytes(8))
     let stored = try await database.transaction { try await ManagerTables($0).stored(identity: identity) }
@@ -240,6 +242,7 @@ public actor UserManager: HTTPBackend {
       } catch let error as DatabaseError {
         environment.log.warning("manager-commit", ["error": .string(error.reason)])
         if case .closed = error { break }
+        if case .locked = error, giveWay() { break }
         if case .constraint = error { return await handleEach(batch, error) }
         // The commit may be in the database. Then the next attempt stores nothing, and reads its
         // rows.
@@ -252,6 +255,15 @@ public actor UserManager: HTTPBackend {
     }
     refuseCallers(of: batch)
     return false
+  }
+
+  /// Lets go of the queues, since another process has the tables on the server now. Returns false
+  /// over a file.
+  private func giveWay() -> Bool {
+    guard database.isOnServer else { return false }
+    isClosed = true
+    environment.executor.spawn("manager-gives-way") { await self.client.close() }
+    return true
   }
 
   private func store(_ commit: ManagerCommit) async throws -> ManagerOutcome {

@@ -53,6 +53,7 @@ struct StatementTests {
     let statements = try StatementList.statements(of: name).filter { $0.dialects.contains(.postgreSQL) }
     let world = World(seed: 1)
     world.addNode(Scenario.databaseNode, program: SimulatedDatabase().program).start()
+    world.run(until: .seconds(1))
     let refusals = try world.perform(as: "client", within: .seconds(600)) { environment in
       var options = DatabaseOptions()
       options.servers = SimulatedDatabase.servers
