@@ -21,20 +21,6 @@ public enum Cryptography {
     }
   }
 
-  /// Derives 32 bytes from a password: PBKDF2 with HMAC-SHA-256 (RFC 8018 §5.2). Slow on purpose:
-  /// call it in the compute lane.
-  static func pbkdf2(password: [UInt8], salt: [UInt8], rounds: Int) -> [UInt8] {
-    [UInt8](unsafeUninitializedCapacity: 32) { output, count in
-      let status = password.withUnsafeBytes { password in
-        PKCS5_PBKDF2_HMAC(
-          password.baseAddress?.assumingMemoryBound(to: CChar.self), Int32(password.count), salt, Int32(salt.count),
-          Int32(rounds), EVP_sha256(), 32, output.baseAddress)
-      }
-      require(status == 1, "PBKDF2 failed")
-      count = 32
-    }
-  }
-
   /// Returns whether two byte strings are equal, in time that depends only on their lengths.
   public static func constantTimeEqual(_ a: some Collection<UInt8>, _ b: some Collection<UInt8>) -> Bool {
     guard a.count == b.count else { return false }
