@@ -37,17 +37,15 @@ final class PasswordHash: Sendable {
   private static let digits = 64
 
   private static func form(of hash: String) -> Form? {
-    let parts = Array(hash.utf8).split(separator: UInt8(ascii: "$"), omittingEmptySubsequences: false)
-    guard let last = parts.last, last.count == digits else { return nil }
-    switch parts.count {
-    case 2 where parts[0].elementsEqual("sha256".utf8): return .seed
-    case 3 where parts[0].elementsEqual("pbkdf2-sha256".utf8):
-      guard let rounds = Int(String(decoding: parts[1], as: UTF8.self)), (1...maximumRounds).contains(rounds) else {
-        return nil
-      }
-      return .pbkdf2(rounds: rounds)
-    default: return nil
-    }
+    let text = hash.utf8.span
+    let (seed, named): (StaticString, StaticString) = ("sha256$", "pbkdf2-sha256$")
+    let first = text.count - digits
+    guard first > 0 else { return nil }
+    if first == seed.utf8CodeUnitCount, text.starts(0..<first, with: seed) { return .seed }
+    guard text.starts(0..<first, with: named), first > named.utf8CodeUnitCount, text[first - 1] == UInt8(ascii: "$"),
+      let rounds = Int(text.text(named.utf8CodeUnitCount..<first - 1)), (1...maximumRounds).contains(rounds)
+    else { return nil }
+    return .pbkdf2(rounds: rounds)
   }
 
   /// The result of a comparison with a password.

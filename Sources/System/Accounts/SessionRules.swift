@@ -24,7 +24,10 @@ struct UserSessionID: Hashable, Sendable {
 
   /// Reads an id from a request; nil if it is not valid.
   init?(_ value: String) {
-    guard (1...64).contains(value.utf8.count), value.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F }) else { return nil }
+    let bytes = value.utf8.span
+    guard (1...64).contains(bytes.count), bytes.allSatisfy(in: 0..<bytes.count, { $0 > 0x20 && $0 < 0x7F }) else {
+      return nil
+    }
     self.value = value
   }
 

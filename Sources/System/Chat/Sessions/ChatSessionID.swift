@@ -9,7 +9,10 @@ struct ChatSessionID: Hashable, Comparable, Sendable {
 
   /// Nil for a text that no session has as its id.
   init?(_ text: String) {
-    guard (1...64).contains(text.utf8.count), text.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F }) else { return nil }
+    let bytes = text.utf8.span
+    guard (1...64).contains(bytes.count), bytes.allSatisfy(in: 0..<bytes.count, { $0 > 0x20 && $0 < 0x7F }) else {
+      return nil
+    }
     value = text
   }
 

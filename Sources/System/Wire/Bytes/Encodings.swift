@@ -19,12 +19,15 @@ public enum Hex {
     guard text.count.isMultiple(of: 2) else { return nil }
     var isValid = true
     let bytes = [UInt8](expecting: text.count / 2) { output in
-      for index in stride(from: 0, to: text.count, by: 2) {
-        guard let high = value(text[index]), let low = value(text[index + 1]) else {
-          isValid = false
-          return
+      output.append(atMost: text.count / 2) { bytes in
+        for index in 0..<text.count / 2 {
+          guard let high = value(text[2 * index]), let low = value(text[2 * index + 1]) else {
+            isValid = false
+            return index
+          }
+          bytes[index] = high << 4 | low
         }
-        output.append(high << 4 | low)
+        return text.count / 2
       }
     }
     return isValid ? bytes : nil
@@ -54,12 +57,16 @@ public enum Base64URL {
 
   /// Appends the encoding of `bytes` to `output`.
   static func encode(_ bytes: Span<UInt8>, to output: inout ByteWriter) {
+    bytes.withUnsafeBufferPointer { encode($0, to: &output) }
+  }
+
+  private static func encode(_ bytes: UnsafeBufferPointer<UInt8>, to output: inout ByteWriter) {
     output.append(atMost: (bytes.count + 2) / 3 * 4) { buffer in
       pairs.withUnsafeBufferPointer { pairs in
         var place = UnsafeMutableRawPointer(buffer)
         func write(_ bits: UInt32) {
-          place.storeBytes(of: pairs[Int(bits >> 12)].littleEndian, as: UInt16.self)
-          place.storeBytes(of: pairs[Int(bits & 0xFFF)].littleEndian, toByteOffset: 2, as: UInt16.self)
+          let digits = UInt32(pairs[Int(bits >> 12)]) | UInt32(pairs[Int(bits & 0xFFF)]) << 16
+          place.storeBytes(of: digits.littleEndian, as: UInt32.self)
           place += 4
         }
         var read = 0
