@@ -1,4 +1,5 @@
 import Environment
+import Synchronization
 
 /// The faults of a database that nobody else uses.
 public struct DatabaseCheck: Sendable {
@@ -70,10 +71,19 @@ extension SQLConnection {
 extension Migrations {
   /// The columns, indexes and triggers of this release that a database does not have.
   fileprivate func missing(in connection: SQLConnection) throws(DatabaseError) -> [String] {
+    let found = Set(try Self.parts(of: connection))
+    return try newestParts().filter { !found.contains($0) }
+  }
+
+  /// The parts of an empty database of this release. Made once: the simulator checks a directory
+  /// at the end of each run.
+  private func newestParts() throws(DatabaseError) -> [String] {
+    if let known = parts.known { return known }
     let model = try SQLConnection(path: "model.db", vfs: StorageVFS(MemoryStorage()), synchronous: false)
     try make(in: model)
-    let found = Set(try Self.parts(of: connection))
-    return try Self.parts(of: model).filter { !found.contains($0) }
+    let made = try Self.parts(of: model)
+    parts.known = made
+    return made
   }
 
   private static func parts(of connection: SQLConnection) throws(DatabaseError) -> [String] {
@@ -85,5 +95,16 @@ extension Migrations {
         WHERE type IN ('index', 'trigger') AND name NOT LIKE 'sqlite_%'
       """
     ) { $0.text(0) }
+  }
+}
+
+/// The parts of a schema that several threads ask for.
+final class SchemaParts: Sendable {
+  private let made = Mutex<[String]?>(nil)
+
+  /// The parts; nil before they were made.
+  var known: [String]? {
+    get { made.withLock { $0 } }
+    set { made.withLock { $0 = newValue } }
   }
 }

@@ -29,6 +29,8 @@ public struct Migrations: Sendable {
   /// The steps from version 2, a service's first schema, to 3, and so on. Version 0 is an empty
   /// file. Version 1 has only the table for health checks.
   private let steps: [Step]
+  /// The parts of the newest schema, once they were needed.
+  let parts = SchemaParts()
 
   /// Makes the migrations of a service that runs on both databases. `schema` must equal the first
   /// schema after all `steps`. A released step never changes.
