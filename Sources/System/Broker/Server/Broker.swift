@@ -133,8 +133,10 @@ public actor Broker: Service {
     await database.close()
   }
 
-  /// Stops the parts, and ends the cycle of references between them and the broker.
+  /// Stops the parts, and ends the cycle of references between them and the broker. Nothing is
+  /// written any more, so a reader that waits for room in its output would wait for ever.
   private func release() {
+    for id in connections.keys.sorted() { connections[id]?.leave() }
     journal.close()
     tasks.end()
     journal.committed = { _, _ in }
