@@ -34,7 +34,7 @@ struct Holdings {
     let mirror = Mirror(reflecting: value)
     switch mirror.displayStyle {
     case .collection?, .set?, .dictionary?:
-      counts[name, default: 0] += mirror.children.count
+      counts[name, default: 0] += Self.elements(of: mirror)
       // Numbers and texts hold nothing.
       guard let first = mirror.children.first, !Self.isLeaf(first.value) else { return }
       for child in mirror.children { rest.append((child.value, name)) }
@@ -47,6 +47,14 @@ struct Holdings {
       lookInside(mirror, value, &rest)
     default: return
     }
+  }
+
+  /// The elements of a collection. A place that is empty holds nothing.
+  private static func elements(of mirror: Mirror) -> Int {
+    guard let first = mirror.children.first, Mirror(reflecting: first.value).displayStyle == .optional else {
+      return mirror.children.count
+    }
+    return mirror.children.count { !Mirror(reflecting: $0.value).children.isEmpty }
   }
 
   private mutating func lookInside(_ mirror: Mirror, _ value: Any, _ rest: inout [(value: Any, name: String)]) {

@@ -252,6 +252,18 @@ struct CallerOracleTests {
     #expect(idle == [5, 1])
   }
 
+  @Test("empty places of a collection count as nothing")
+  func places() {
+    var queue = EntryRun()
+    for id in 1...3 as ClosedRange<Int64> {
+      queue.append(QueueEntry(id: id, message: nil, expires: 0, isDurable: true))
+    }
+    func count() -> Int? { Holdings(of: queue).counts["System.EntryRun.entries"] }
+    #expect(count() == 3)
+    _ = queue.removeFirst()
+    #expect(count() == 2)
+  }
+
   @Test("arguments that do not have the shape of their row are refused")
   func malformed() {
     var call = Self.call(0, Self.answer(200))
