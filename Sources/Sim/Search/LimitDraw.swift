@@ -30,25 +30,29 @@ extension ScenarioDraw {
     return scenario.setting("service", service)
   }
 
-  /// The scenario, with a chance of 0.3 of lower work limits, of those that its nodes have. A queue
-  /// is over its limits until the broker has dropped enough, so programs that judge these limits
-  /// have a broker that drops what they publish in one turn.
+  /// The scenario, with a chance of 0.3 of lower work limits, of those that its nodes have.
+  /// Programs that judge the limits of queues have a broker that does what they publish in one
+  /// turn.
   func lowered(_ scenario: JSONValue, _ nodes: [String]) -> JSONValue {
     guard work.chance(0.3), scenario["service"]?["limits"] == nil else { return scenario }
     let there = nodes + (scenario["topology"]?["database"] == nil ? [] : [Scenario.databaseNode])
     let lower = WorkLimit.allCases.filter { $0.node.map(there.contains) ?? true }.filter { _ in work.chance(0.4) }
-      .filter { $0 != .dispatchShare || !judgesLimits(scenario) }
+      .filter { !$0.delaysQueues || !judgesLimits(scenario) }
     guard !lower.isEmpty else { return scenario }
     let limits = lower.map { limit -> JSONValue.Member in
-      let least = limit.isBatch ? 8 : limit == .prefetch ? leastPrefetch(scenario) : limit.row.least
+      let least = limit.isBatch ? Self.leastBatch : limit == .prefetch ? leastPrefetch(scenario) : limit.row.least
       let some = limit.row.unit == "bytes" ? 1000 : 4
       return .init(limit.rawValue, .int(Int64(min(limit.standard, work.pick([least, least + 1, least + some])))))
     }
     return scenario.setting("service", (scenario["service"] ?? .object([])).setting("limits", .object(limits)))
   }
 
+  /// The fewest things that one flush of a disk, or one commit, is for.
+  private static let leastBatch = 8
+
   /// The prefetch with which every worker is done well within the grace. A worker spends its
-  /// `workTime` on what it holds, be that one message or a hundred.
+  /// `workTime` on what it holds, be that one message or a hundred. A commit of the User Manager is
+  /// for what it holds.
   private func leastPrefetch(_ scenario: JSONValue) -> Int {
     let run = scenario.time("run") ?? .zero
     let needed = (scenario["people"]?.array ?? []).map { people -> Double in
@@ -57,7 +61,8 @@ extension ScenarioDraw {
       let attempts = 1 / (1 - (people["failing"]?.number ?? 0))
       return messages * attempts * (work / .seconds(300))
     }
-    return max(1, Int((needed.max() ?? 1).rounded(.up)))
+    let least = scenario["topology"]?["supervisorHosts"] == nil ? 1 : Self.leastBatch
+    return max(least, Int((needed.max() ?? 1).rounded(.up)))
   }
 }
 
@@ -65,6 +70,10 @@ extension WorkLimit {
   /// Whether the limit bounds what one flush of a disk, or one answer of a broker, is for. With one
   /// at a time a node falls behind busy people, and is not at rest in time.
   fileprivate var isBatch: Bool { [.databaseBatch, .postgresBatch, .managerBatch, .outboxBatch].contains(self) }
+
+  /// Whether a low limit lets a queue act later than it usually does. It is over its limits until
+  /// the broker has dropped enough, and delivers when the client has read more.
+  fileprivate var delaysQueues: Bool { [.dispatchShare, .deliveryBacklog].contains(self) }
 
   /// The node whose work the limit bounds; nil for any node.
   fileprivate var node: String? {
