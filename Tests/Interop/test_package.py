@@ -198,7 +198,7 @@ class Packages(unittest.TestCase):
     def test_contents(self):
         for path in ("usr/share/man/man1/parley.1.gz", "usr/share/bash-completion/completions/parley",
                      "usr/share/fish/vendor_completions.d/parley.fish", "usr/share/parley/dashboards/parley.json",
-                     "usr/share/doc/parley/copyright", "usr/share/doc/parley/operations.md"):
+                     "usr/share/doc/parley/copyright", "usr/share/doc/parley/operations/README.md"):
             self.assertGreater((self.root / path).stat().st_size, 0, path)
         depends = subprocess.run(["dpkg-deb", "--field", self.deb, "Depends"], capture_output=True, text=True).stdout
         for library in ("libc6", "libsqlite3-0", "libssl3"):

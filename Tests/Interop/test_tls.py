@@ -358,8 +358,8 @@ class OneService(unittest.TestCase):
             self.assertEqual(key.read_bytes(), before)
 
     def test_first_certificate_of_the_documents(self):
-        """The commands of docs/operations.md make a certificate that clients trust."""
-        path = documents.ROOT / "docs/operations.md"
+        """The commands of docs/operations/secure.md make a certificate that clients trust."""
+        path = documents.ROOT / "docs/operations/secure.md"
         block = next(text for language, text in documents.blocks(path) if language == "sh" and "openssl req" in text)
         made = [command for command in documents.commands(block) if command.startswith("openssl")]
         self.assertEqual(len(made), 2)
