@@ -72,8 +72,11 @@ extension WorkLimit {
   fileprivate var isBatch: Bool { [.databaseBatch, .postgresBatch, .managerBatch, .outboxBatch].contains(self) }
 
   /// Whether a low limit lets a queue act later than it usually does. It is over its limits until
-  /// the broker has dropped enough, and delivers when the client has read more.
-  fileprivate var delaysQueues: Bool { [.dispatchShare, .deliveryBacklog].contains(self) }
+  /// the broker has dropped enough, for which it may have to read bodies, and delivers when the
+  /// client has read more.
+  fileprivate var delaysQueues: Bool {
+    [.dispatchShare, .deliveryBacklog, .journalRead, .journalPage].contains(self)
+  }
 
   /// The node whose work the limit bounds; nil for any node.
   fileprivate var node: String? {
