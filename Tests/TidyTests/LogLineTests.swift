@@ -6,16 +6,8 @@ import Testing
 struct LogLineTests {
   /// The code of the services, without comments.
   private func code() throws -> String {
-    var lines: [Substring] = []
-    for folder in ["Sources/System", "Sources/Runner"] {
-      let base = TidyTests.root.appending(path: folder)
-      for name in try FileManager.default.subpathsOfDirectory(atPath: base.path).sorted() where name.hasSuffix(".swift")
-      {
-        let text = try String(contentsOf: base.appending(path: name), encoding: .utf8)
-        lines += text.split(separator: "\n").filter { !$0.drop { $0 == " " }.hasPrefix("//") }
-      }
-    }
-    return lines.joined(separator: "\n")
+    try ["Sources/System", "Sources/Runner"].flatMap(TidyTests.files).flatMap(\.lines)
+      .filter { !$0.drop { $0 == " " }.hasPrefix("//") }.joined(separator: "\n")
   }
 
   @Test("each warning and error is explained, and nothing else")
