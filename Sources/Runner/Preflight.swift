@@ -100,8 +100,9 @@ struct Preflight {
         throw UsageError("--node: several nodes of chat share a broker: run it in another process, and set --amqp")
       }
     }
-    let single = ["customers", "manager"].filter { services.contains($0) && configuration.database(of: $0) != nil }
-    if let one = single.first {
+    if let one = ["customers", "manager"].first(where: {
+      services.contains($0) && configuration.database(of: $0) != nil
+    }) {
       throw UsageError("--node: one process has the tables of \(one): run it in a process without --node")
     }
     guard services.contains("users") else { return }

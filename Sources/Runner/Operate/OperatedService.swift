@@ -113,7 +113,7 @@ final class OperatedService {
   /// Whether a service has made its tables in PostgreSQL.
   private static func hasTables(_ kind: Kind, _ configuration: Configuration) throws -> Bool {
     guard var servers = try configuration.servers(of: kind.rawValue) else { return false }
-    servers.tls = PostgresTLS(try TLSFiles(authorities: configuration.list("ca").first).makeCertificates())
+    servers.tls = PostgresTLS(try certificates(configuration))
     return try RealNode.visitor("operator", level: .warning).run { [servers] in
       try await kind.database.isMade($0, on: servers)
     }
@@ -148,11 +148,15 @@ final class OperatedService {
     var options = try configuration.users()
     options.address = address
     options.secrets = [RealEntropy().bytes(32)]
-    let certificates = try TLSFiles(authorities: configuration.list("ca").first).makeCertificates()
-    options.database.servers?.tls = PostgresTLS(certificates)
+    options.database.servers?.tls = PostgresTLS(try certificates(configuration))
     options.server = HTTPServerOptions()
     options.server.serviceToken = token
     return try node.run { [options] in try await UserService.start($0, options) }
+  }
+
+  /// The authorities that servers are checked with.
+  private static func certificates(_ configuration: Configuration) throws -> Certificates {
+    try TLSFiles(authorities: configuration.list("ca").first).makeCertificates()
   }
 
   /// A client of a server, by TLS if `identity` says how the server proves who it is.
@@ -161,7 +165,7 @@ final class OperatedService {
     _ configuration: Configuration
   ) throws -> RealNode {
     guard let identity else { return try RealNode.visitor("operator", level: .warning) }
-    let certificates = try TLSFiles(authorities: configuration.list("ca").first).makeCertificates()
+    let certificates = try certificates(configuration)
     return try RealNode.visitor("operator", level: .warning) {
       SecureNetwork($0, certificates: certificates, peers: [address: SecurePeer(application, identity)])
     }
