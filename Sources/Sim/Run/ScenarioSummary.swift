@@ -88,7 +88,7 @@ public struct ScenarioSummary: Sendable {
   }
 
   /// The demands that these runs reached and that ten other seeds may miss by chance. Judged from
-  /// `marginSeeds` runs on, by drawing ten of the runs, with repetition, 10,000 times (the
+  /// `marginSeeds` runs on, by drawing ten of the runs, with repetition, 100,000 times (the
   /// bootstrap of Efron, 1979): each draw has to reach each demand.
   public var chancy: [String] {
     guard runs >= Self.marginSeeds, unreached.isEmpty else { return [] }
@@ -110,7 +110,7 @@ public struct ScenarioSummary: Sendable {
 
   /// How many draws of ten values stay below a sum, in words; nil if all reach it.
   private static func misses(_ values: [Int], _ least: Int) -> String? {
-    let draws = 10_000
+    let draws = 100_000
     var random = SplitMix64(state: 1)
     let missed = (0..<draws).count { _ in
       (0..<expectedSeeds).reduce(0) { sum, _ in sum + values[Int(random.next() % UInt64(values.count))] } < least

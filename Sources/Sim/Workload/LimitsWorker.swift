@@ -29,22 +29,28 @@ final class LimitsWorker: SimulatedUser {
   private var timeLimited: String { "TIME_\(name)" }
   private var expired: String { "EXPIRED_\(name)" }
   private var ranked: String { "RANKED_\(name)" }
-  private var short: String { "SHORT_\(name)" }
+  /// The short queue of this round. A copy of a publication that arrives after its round finds its
+  /// queue deleted, and pushes nothing out of the next one.
+  private var short: String { "SHORT_\(name)_\(round)" }
   private var dropped: String { "DROPPED_\(name)" }
 
   private var declarations: [AMQPDeclaration] {
-    func deadLetters(to queue: String) -> AMQPTable {
-      ["x-dead-letter-exchange": .text(""), "x-dead-letter-routing-key": .text(queue)]
-    }
     var aging = deadLetters(to: expired)
     aging["x-message-ttl"] = .int64(log.timeToLive / 1_000_000)
-    var short = deadLetters(to: dropped)
-    short["x-max-length"] = .int32(Int32(LimitsLog.length))
     return [
       .queue(expired, exchange: ""), .queue(dropped, exchange: ""), .limitedQueue(timeLimited, arguments: aging),
-      .limitedQueue(self.short, arguments: short),
       .limitedQueue(ranked, arguments: ["x-max-priority": .int32(Int32(Self.highestPriority))]),
     ]
+  }
+
+  private var shortQueue: AMQPDeclaration {
+    var arguments = deadLetters(to: dropped)
+    arguments["x-max-length"] = .int32(Int32(LimitsLog.length))
+    return .limitedQueue(short, arguments: arguments)
+  }
+
+  private func deadLetters(to queue: String) -> AMQPTable {
+    ["x-dead-letter-exchange": .text(""), "x-dead-letter-routing-key": .text(queue)]
   }
 
   func live(_ environment: Environment) async throws {
@@ -119,7 +125,8 @@ final class LimitsWorker: SimulatedUser {
 
   // MARK: Messages with priorities
 
-  /// All messages of a round wait together before any is delivered.
+  /// All messages of a round wait together before any is delivered. The consumer is exclusive: a
+  /// connection that the worker has given up may still hold the first messages.
   private func rank(_ publisher: AMQPClient, _ environment: Environment) async throws {
     let count = state.stream.choose(state.behavior.batch) + 1
     let priorities = (0..<count).map { _ in state.stream.choose(Self.highestPriority + 1) }
@@ -130,7 +137,7 @@ final class LimitsWorker: SimulatedUser {
     log.priorityRounds.append([])
     let client = try await consumer(environment)
     let worker = Confined(self)
-    await client.consume(ranked) { deliveries in worker.value.noteRanked(deliveries) }
+    await client.consume(ranked, exclusive: true) { deliveries in worker.value.noteRanked(deliveries) }
     try await wait(environment) { self.log.priorityRounds.last!.count == count }
     await client.close()
   }
@@ -155,18 +162,21 @@ final class LimitsWorker: SimulatedUser {
     let round = self.round
     state.lastSeen = "publishes \(count) messages to a short queue"
     log.lengthRounds.append(LimitsLog.LengthRound(number: round, published: count))
+    await publisher.declare([shortQueue])
     try await publisher.publish((1...count).map { message(short, "\(round) \($0)") })
     let client = try await consumer(environment)
+    await client.declare([shortQueue])
     let worker = Confined(self)
     await client.consume(short) { deliveries in
       for delivery in deliveries { worker.value.note(delivery) { $0.kept.insert($1) } }
     }
     try await wait(environment) {
       let last = self.log.lengthRounds.last!
-      return last.kept.union(last.dropped).count == count && last.kept.contains(count)
+      return last.kept.union(last.dropped).count == count && (last.kept.contains(count) || last.hasRepeats)
         && last.keptAlone.count <= LimitsLog.length
     }
     await client.close()
+    try await publisher.delete(short, exchange: "")
     log.lengthRounds[log.lengthRounds.count - 1].isOver = true
   }
 
@@ -204,6 +214,8 @@ final class LimitsLog {
     /// which drops all messages but the newest. A message that is both has come again: in a
     /// publication that was repeated, and whose first bytes arrived late.
     var keptAlone: Set<Int> { kept.subtracting(dropped) }
+    /// Whether a message has come again. The newest messages may then be those that came again.
+    var hasRepeats: Bool { !kept.isDisjoint(with: dropped) }
     /// Whether the worker waits for no more messages.
     var isOver = false
   }
