@@ -112,6 +112,9 @@ extension FuzzTarget {
       require((try? AMQPMethod(parsing: written[...])) == method, "a method does not survive being written")
     },
     FuzzTarget("amqp-content") { input in
+      let command = AMQPCommand(channel: 1, method: .txSelect, properties: input)
+      let isRead = (try? command.readProperties()) != nil
+      require(((try? PublishedProperties(input)) != nil) == isRead, "two readers disagree on properties")
       var reader = AMQPReader(input[...])
       guard let properties = try? AMQPProperties(&reader) else { return }
       let written = properties.bytes

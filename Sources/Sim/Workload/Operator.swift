@@ -55,7 +55,7 @@ final class Operator: SimulatedUser {
     var found: Set<String> = []
     try await QueueOperator.connected(environment, broker: Scenario.broker) { queues in
       queues.onLetter = { letter in
-        if let id = letter.messageID { found.insert(id) }
+        if let id = letter.messageID?.text { found.insert(id) }
       }
       _ = try await queues.treat(.drop, from: nil, limit: .max, isTrial: true)
     }

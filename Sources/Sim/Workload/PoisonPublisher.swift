@@ -44,13 +44,14 @@ final class PoisonPublisher: SimulatedUser {
       if state.stream.chance(0.3) {
         properties.headers = ["DATA_FORMAT": .text(state.stream.pick(["BYTES", "PICKLE"]))]
       }
-      properties.messageID = "\(name)/\(state.stream.choose(1_000_000_000))"
+      let id = "\(name)/\(state.stream.choose(1_000_000_000))"
+      properties.messageID = AMQPText(id)
       state.lastSeen = "publishes to \(queue.name)"
       state.tally.count(.poison)
       try await client.publish(
         AMQPMessage(exchange: queue.exchange, routingKey: queue.name, properties: properties, body: Array(body.utf8)))
       history.poison += 1
-      history.poisonIDs.append(properties.messageID!)
+      history.poisonIDs.append(id)
     }
     await client.close()
     rendezvous.settle()

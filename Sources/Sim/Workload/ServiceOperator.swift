@@ -85,7 +85,7 @@ final class ServiceOperator: SimulatedUser {
         let isTrial = state.stream.chance(0.1)
         if treatment == .drop, !isTrial {
           queues.onLetter = { [sessions] letter in
-            if let id = letter.messageID { sessions.droppedIDs.insert(id) }
+            if let id = letter.messageID?.text { sessions.droppedIDs.insert(id) }
           }
         }
         defer {

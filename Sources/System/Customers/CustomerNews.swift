@@ -23,7 +23,7 @@ enum CustomerNews: Sendable {
     switch message.type {
     case "SESSION_RUNNING":
       self = .running(
-        try QueueMessage.email(data), session, message.correlationID.flatMap { RequestID($0) }, message.trace)
+        try QueueMessage.email(data), session, message.correlationID?.text.flatMap { RequestID($0) }, message.trace)
     case "SESSION_MESSAGE":
       guard let sequence = data["SEQ"]?.int, (1...ClientBounds.counter).contains(sequence) else {
         throw .init(reason: "SEQ: missing, or not an integer from 1 to \(ClientBounds.counter)")

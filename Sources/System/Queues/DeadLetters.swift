@@ -104,7 +104,7 @@ struct DeadLetterView: Hashable, Sendable {
     body = ShownBody.text(command.body, atMost: Self.shownBytes)
   }
 
-  private static func short(_ value: AMQPValue?) -> String { value?.text?.shortened(toBytes: 512) ?? "" }
+  private static func short(_ value: AMQPValue?) -> String { value?.shown?.shortened(toBytes: 512) ?? "" }
 
   var json: JSONValue {
     [

@@ -11,7 +11,7 @@ struct QueueMessage: Sendable {
   var epoch: Epoch?
   /// The queue for the answer, and the id that the answer repeats. Never empty.
   var replyTo: String?
-  var correlationID: String?
+  var correlationID: AMQPText?
   /// Messages with the same id are the same message.
   var id: String?
   /// The request that the message belongs to.
@@ -55,7 +55,7 @@ struct QueueMessage: Sendable {
     }
     replyTo = delivery.replyTo
     correlationID = delivery.properties.correlationID
-    id = delivery.properties.messageID
+    id = delivery.properties.messageID?.text
     trace = delivery.trace
   }
 
@@ -75,8 +75,8 @@ struct QueueMessage: Sendable {
   var properties: AMQPProperties {
     var properties = AMQPProperties()
     properties.contentType = "application/json"
-    properties.messageID = id
-    properties.replyTo = replyTo
+    properties.messageID = id.map { AMQPText($0) }
+    properties.replyTo = replyTo.map { AMQPText($0) }
     properties.correlationID = correlationID
     var headers: AMQPTable = ["DATA_FORMAT": .text("JSON")]
     if let supervisor { headers["SESSION_SUPERVISOR_ID"] = .text(supervisor.text) }
@@ -180,9 +180,9 @@ extension AMQPDelivery {
   /// there is one.
   func nextTrace(from identifiers: any Entropy) -> RequestTrace? { trace?.nextSpan(from: identifiers) }
 
-  /// The queue for the answer. An empty `reply_to` asks for no answer, since no queue has that
-  /// name.
-  var replyTo: String? { properties.replyTo.flatMap { $0.isEmpty ? nil : $0 } }
+  /// The queue for the answer. A `reply_to` that is empty or not UTF-8 asks for no answer, since no
+  /// queue has that name.
+  var replyTo: String? { properties.replyTo?.text.flatMap { $0.isEmpty ? nil : $0 } }
 
   /// Parses the body, in the format that the headers name.
   func value(depth: Int = JSONParser.innerDepth) throws(QueueMessage.Malformed) -> JSONValue {

@@ -15,13 +15,14 @@ extension AMQPDelivery {
     var kept = properties
     kept.expiration = nil
     kept.userID = nil
-    let added: AMQPTable = [
-      DeadLetterOrigin.reason: .text(reason), DeadLetterOrigin.queue: .text(queue),
-      DeadLetterOrigin.exchange: .text(exchange), DeadLetterOrigin.routingKey: .text(routingKey),
+    let origin: [(String, AMQPValue)] = [
+      (DeadLetterOrigin.reason, .text(reason)), (DeadLetterOrigin.queue, .text(queue)),
+      (DeadLetterOrigin.exchange, .text(exchange)), (DeadLetterOrigin.routingKey, .text(routingKey)),
     ]
+    let added = AMQPTable(origin.map { AMQPTable.Entry(name: $0.0, value: $0.1) })
     var headers = properties.headers ?? AMQPTable()
     for name in ["CC", "BCC"] { headers[name] = nil }
-    for entry in added.entries { headers[entry.name] = entry.value }
+    for (name, value) in origin { headers[name] = value }
     kept.headers = headers
     if kept.bytes.count > AMQPParser.maximumFrame - Self.headerReserve { kept.headers = added }
     let letter = AMQPMessage(exchange: "", routingKey: QueueNames.deadLetters, properties: kept, body: body)

@@ -122,7 +122,7 @@ struct EffectWriter {
       var properties = AMQPProperties()
       properties.contentType = "application/json"
       properties.correlationID = correlationID
-      properties.type = recipient!.type
+      properties.type = AMQPText(recipient!.type)
       properties.carry(trace)
       try await publish(properties, value.bytes, to: "", queue)
     }

@@ -39,7 +39,7 @@ enum ManagerEffect: Sendable {
   struct Answer: Hashable, Sendable {
     enum Destination: Hashable, Sendable {
       case caller(PendingAnswers.Caller)
-      case queue(String, correlationID: String?)
+      case queue(String, correlationID: AMQPText?)
     }
 
     let destination: Destination

@@ -108,7 +108,7 @@ struct ManagerState: Sendable {
     message.epoch = session.epoch
     // Names the request that it answers, so that a late answer is not taken for that to a later
     // request.
-    if type == "SESSION_RUNNING" { message.correlationID = session.request?.text }
+    if type == "SESSION_RUNNING" { message.correlationID = session.request.map { AMQPText($0.text) } }
     return .send(exchange: QueueNames.customerExchange, key: QueueNames.toCustomerServer, message)
   }
 

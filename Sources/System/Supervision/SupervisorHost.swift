@@ -181,7 +181,7 @@ public actor SupervisorHost: Service {
   private func takeAnswers(_ deliveries: [AMQPDelivery]) async throws {
     guard !isClosed else { throw NetworkError.closed }
     for delivery in deliveries {
-      guard let question = SupervisorQuestion(delivery.properties.correlationID ?? ""), let id = question.session,
+      guard let question = SupervisorQuestion(delivery.properties.correlationID?.text ?? ""), let id = question.session,
         let answer = try? delivery.value()
       else {
         try await client.publishEach([
@@ -192,7 +192,7 @@ public actor SupervisorHost: Service {
       guard var running = sessions[id] else { continue }
       let before = running.session
       let out = running.session.take(
-        answer: answer, to: question, deliveryID: delivery.properties.messageID ?? "")
+        answer: answer, to: question, deliveryID: delivery.properties.messageID?.text ?? "")
       if question.epoch == before.epoch, let check = question.check, let doubt = running.doubt, check >= doubt {
         running.doubt = nil
       }
@@ -260,10 +260,10 @@ public actor SupervisorHost: Service {
   private static func take(
     _ delivery: AMQPDelivery, from queue: String, for session: inout SupervisorSession
   ) throws(QueueMessage.Malformed) -> [QueueMessage]? {
-    let id = delivery.properties.messageID ?? ""
+    let id = delivery.properties.messageID?.text ?? ""
     let value = try delivery.value()
     if value["TYPE"] == nil, let correlationID = delivery.properties.correlationID {
-      guard let question = SupervisorQuestion(correlationID) else { return [] }
+      guard let question = SupervisorQuestion(correlationID.text ?? "") else { return [] }
       return session.take(answer: value, to: question, deliveryID: id)
     }
     let message = try QueueMessage(delivery, value)

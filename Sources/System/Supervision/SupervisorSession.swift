@@ -44,7 +44,7 @@ struct SupervisorSession: Sendable {
     message.id = QueueMessage.id("\(self.id.text)/\(epoch.number)/\(id)")
     if let kind {
       message.replyTo = QueueNames.fromManager(to: self.id)
-      message.correlationID = SupervisorQuestion(kind, epoch: epoch).correlationID
+      message.correlationID = AMQPText(SupervisorQuestion(kind, epoch: epoch).correlationID)
     }
     return message
   }
@@ -60,7 +60,8 @@ struct SupervisorSession: Sendable {
   private func initialize(id: String, check: Int?) -> QueueMessage {
     var message = message("INITIALIZE_SESSION", ["HOST": .string(host.text)], id: "initialize/\(host.text)/\(id)")
     message.replyTo = QueueNames.answers(to: host)
-    message.correlationID = SupervisorQuestion(.initialize, epoch: epoch, session: self.id, check: check).correlationID
+    message.correlationID = AMQPText(
+      SupervisorQuestion(.initialize, epoch: epoch, session: self.id, check: check).correlationID)
     return message
   }
 

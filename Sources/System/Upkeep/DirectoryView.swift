@@ -145,7 +145,7 @@ extension DirectoryView {
       try messages(of: question.argument, in: connection, question.limit).map { message in
         [
           .int(message.id), .string(message.exchange), .string(message.routingKey),
-          .string(message.properties.type ?? ""), .int(Int64(message.body.count)),
+          .string(message.properties.type?.shown ?? ""), .int(Int64(message.body.count)),
           .string(ShownBody.text(message.body, atMost: shownBytes)),
         ]
       }
@@ -157,8 +157,8 @@ extension DirectoryView {
       try messages(of: QueueNames.deadLetters, in: connection, question.limit).map { message in
         let headers = message.properties.headers
         return [
-          .int(message.id), .string(headers?[DeadLetterOrigin.queue]?.text ?? ""),
-          .string(headers?[DeadLetterOrigin.reason]?.text ?? ""), .int(Int64(message.body.count)),
+          .int(message.id), .string(headers?[DeadLetterOrigin.queue]?.shown ?? ""),
+          .string(headers?[DeadLetterOrigin.reason]?.shown ?? ""), .int(Int64(message.body.count)),
           .string(ShownBody.text(message.body, atMost: shownBytes)),
         ]
       }

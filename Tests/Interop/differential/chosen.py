@@ -1,7 +1,7 @@
 """Sequences of the fixture that are written by hand: the lives of messages that random sequences
 seldom follow to their end."""
 
-from differential.grammar import LONG
+from differential.grammar import BINARY, LONG
 from differential.player import REPLIES, SHORT
 
 
@@ -157,4 +157,24 @@ CHOSEN = [
     [declare("q1"), declare("q2"), exchange("x1", "topic"), bind("q1", "x1", "*"), bind("q2", "x1", "*.*"), publish("a.\u0301b", "m1", "x1"), get("q1"), get("q2")],
     [declare("q1"), exchange("x1", "headers"), bind("q1", "x1", **{COMPOSED: 1}), publish("", "m1", "x1", headers={DECOMPOSED: 1}),
      publish("", "m2", "x1", headers={COMPOSED: 1}), get("q1"), get("q1")],
+    # Properties, and the names and values of headers, have any bytes, also in a dead letter. Those that the broker reads are refused.
+    [declare("q1", **letters("q2")), declare("q2"),
+     publish("q1", "m1", content_type=BINARY, content_encoding=BINARY, correlation_id=BINARY, reply_to=BINARY, message_id=BINARY, type=BINARY,
+             app_id=BINARY, cluster_id=BINARY, headers={BINARY: BINARY, "h": [BINARY, {BINARY: 1}]}),
+     HOLD, REJECT, get("q2")],
+    [declare("q1"), publish("q1", "m1", expiration=BINARY), publish("q1", "m2", user_id=BINARY), publish("q1", "m3", headers={"CC": BINARY}), get("q1")],
+    [["a1", "queue.declare", {"queue": "q1", "arguments": {BINARY: BINARY}}], exchange("x1", "headers", arguments={BINARY: 1}), bind("q1", "x1", **{BINARY: BINARY}),
+     publish("", "m1", "x1", headers={BINARY: BINARY}), publish("", "m2", "x1", headers={BINARY: "b"}), get("q1"), get("q1"),
+     ["a1", "queue.unbind", {"queue": "q1", "exchange": "x1", "routing_key": "", "arguments": {BINARY: BINARY}}],
+     publish("", "m3", "x1", headers={BINARY: BINARY}), get("q1")],
+    # Methods that declare, delete and bind remove line breaks from names. Others find no such name.
+    [declare("q\n1"), ["a1", "queue.declare", {"queue": "q\r\n1", "passive": True}], publish("q\n1", "m1"), publish("q1", "m2"), get("q1"), get("q\n1")],
+    [declare("q1"), exchange("x\r1", "direct"), bind("q\n1", "x\n1", "k\nk"), publish("k\nk", "m1", "x1"), publish("kk", "m2", "x1"), get("q1"),
+     ["a1", "queue.unbind", {"queue": "q\r1", "exchange": "x\r1", "routing_key": "k\nk"}], publish("k\nk", "m3", "x1"), get("q1"),
+     exchange("x2", "fanout"), ["a1", "exchange.bind", {"destination": "x\n2", "source": "x\r1", "routing_key": "k"}], bind("q1", "x2"), publish("k", "m4", "x1"),
+     get("q1"), ["a1", "exchange.unbind", {"destination": "x\n2", "source": "x\r1", "routing_key": "k"}], publish("k", "m5", "x1"), get("q1"),
+     ["a1", "queue.delete", {"queue": "q\n1"}], ["a1", "exchange.delete", {"exchange": "x\n1"}], publish("k", "m6", "x1")],
+    [["a1", "queue.declare", {"queue": "\n", "arguments": {}}], declare("am\nq.x"), exchange("\n", "direct"), exchange("a\rmq.x", "direct"),
+     exchange("a\rmq.direct", "direct", durable=True), ["a1", "exchange.delete", {"exchange": "a\rmq.direct"}], declare("q1"), consume("q\n1", "c1"),
+     ["a1", "queue.purge", {"queue": "q\n1"}], publish("k", "m1", "amq\n.direct")],
 ]

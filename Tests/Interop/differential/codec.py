@@ -99,7 +99,8 @@ TYPED = {b"T": Timestamp, b"l": Long}
 
 
 def text(value):
-    return value if isinstance(value, bytes) else value.encode()
+    """Returns the bytes of a text. Bytes that are not UTF-8 are lone surrogates in it."""
+    return value if isinstance(value, bytes) else value.encode("utf-8", "surrogateescape")
 
 
 def write_value(value):
@@ -139,7 +140,7 @@ class Reader:
         return struct.unpack(form, self.take(struct.calcsize(form)))[0]
 
     def string(self, form):
-        return self.take(self.number(form)).decode("utf-8", "backslashreplace")
+        return self.take(self.number(form)).decode("utf-8", "surrogateescape")
 
     def value(self):
         kind = self.take(1)

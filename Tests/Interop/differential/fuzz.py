@@ -14,7 +14,7 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import rabbit  # noqa: E402
 from broker import Broker  # noqa: E402
 from differential import fixture  # noqa: E402
-from differential.freedoms import freed  # noqa: E402
+from differential.freedoms import first_difference, first_unequal, freed  # noqa: E402
 from differential.grammar import Grammar  # noqa: E402
 from differential.player import Player, TooSlow  # noqa: E402
 
@@ -36,17 +36,14 @@ def play(port, steps):
     raise TooSlow
 
 
-def first_difference(ours, theirs):
-    """Returns the number of the first step that differs, or None."""
-    return next((number for number, (a, b) in enumerate(zip(ours, theirs)) if freed(a) != freed(b)), None)
-
-
 class Pair:
     """Both brokers."""
 
     def __init__(self):
         os.environ.setdefault("RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS", "+sbwt none +sbwtdcpu none +sbwtdio none")
         self.threads = ThreadPoolExecutor(1)
+        # Whether the latest sequence was not equal after a shared end (FREEDOMS).
+        self.excused = False
         self.rabbit = rabbit.Rabbit().start()
         self.start()
 
@@ -56,6 +53,7 @@ class Pair:
     def compare(self, steps):
         """Returns the number of the first step that differs and both transcripts, or None."""
         number, ours, theirs = self.play(steps)
+        self.excused = number is None and first_unequal(ours, theirs) is not None
         return None if number is None else (number, ours, theirs)
 
     def play(self, steps):
@@ -128,7 +126,7 @@ def report(steps, difference):
 
 
 def search(pair, options):
-    passed, failed, slow, open_answers = 0, 0, 0, 0
+    passed, failed, slow, open_answers, excused = 0, 0, 0, 0, 0
     end = time.monotonic() + options.time
     seed = options.seed
     while time.monotonic() < end and failed < options.differences:
@@ -154,6 +152,7 @@ def search(pair, options):
                     failed += 1
             else:
                 passed += 1
+                excused += pair.excused
         except TooSlow:
             slow += 1
         seed += 1
@@ -161,6 +160,8 @@ def search(pair, options):
         print(f"{slow} sequences were not compared: the machine was too slow for their times")
     if open_answers:
         print(f"{open_answers} sequences have several answers of RabbitMQ")
+    if excused:
+        print(f"{excused} sequences were not equal after the end of a connection whose channels share a queue")
     print(f"{passed} passed, {failed} failed")
     return 1 if failed else 0
 

@@ -1,6 +1,6 @@
 """Draws sequences of steps. Each draws from some of the features only, so that those meet often."""
 
-from differential.player import REPLIES, SHORT
+from differential.player import DECLARING, REPLIES, SHORT
 
 LONG = 10**8
 # How many steps there are at most between two waits once a sequence uses short times.
@@ -9,6 +9,9 @@ QUEUES, EXCHANGES, KEYS = ["q1", "q2", "q3"], ["x1", "x2"], ["q1", "q2", "k", "a
 PATTERNS = [*KEYS, "#", "a.*", "*", "a.#", "#.b"]
 # One letter in two forms, which are two names. Some sequences have them in place of plain ones.
 LOOKALIKES = {"q1": "\u00e9", "q2": "e\u0301", "x1": "\u00e9", "x2": "e\u0301", "k": "e\u0301", "c1": "\u00e9", "c2": "e\u0301"}
+# Bytes that are not UTF-8 (codec.text), and the properties that may have them.
+BINARY = "\udcff\udc80b"
+BINARY_PROPERTIES = ["content_type", "content_encoding", "correlation_id", "reply_to", "message_id", "type", "app_id", "cluster_id"]
 CLIENTS = ["a1", "a1", "a1", "a1", "a1", "a1", "a2", "a2", "b1", "b1", "c1"]
 
 # The arguments of a queue: values that are valid, and values that are refused.
@@ -30,6 +33,8 @@ HEADERS = [{"h": 1}, {"h": "1"}, {"h": True}, {"h": 1, "g": "x"}, {"g": "x"}, {"
            {"CC": ["q2"], "BCC": ["k"]}, {"h": 2**40, "g": [1, "x", None, {"a": True}]}, {"h": 1.5, "g": None}]
 MATCHES = [{"x-match": "all", "h": 1, "g": "x"}, {"x-match": "any", "h": 1, "g": "x"}, {"h": 1}, {"x-match": "none"}, {},
            {"x-match": "all", "g": None}]
+BINARY_HEADERS = [{BINARY: BINARY}, {BINARY: 1, "h": BINARY}, {"h": [BINARY, {BINARY: BINARY}]}]
+BINARY_MATCHES = [{BINARY: BINARY}, {"x-match": "any", BINARY: 1, "h": BINARY}]
 
 
 def with_waits(steps):
@@ -68,7 +73,7 @@ class Grammar:
         self.invalid = draw.random() < 0.15 and "invalid" not in without
         features = ["headers", "priority", "expiration", "mandatory", "persistent", "copies"]
         self.features = {f for f in features if f not in without and draw.random() < 0.35}
-        features = ["replies", "again", "unnamed", "no_wait", "sizes"]
+        features = ["replies", "again", "unnamed", "no_wait", "sizes", "binary"]
         self.features |= {f for f in features if f not in without and draw.random() < 0.2}
         # FREEDOMS: a limit that consumers of several queues share. Then there is one such queue.
         self.shared = draw.choice(QUEUES) if draw.random() < 0.3 and "global" not in without else None
@@ -99,7 +104,15 @@ class Grammar:
             steps.append([self.draw.choice(CLIENTS), name, fields])
         if "lookalikes" not in self.without and self.draw.random() < 0.1:
             steps = [[client, name, renamed(fields)] for client, name, fields in steps]
+        if "line_breaks" not in self.without and self.draw.random() < 0.1:
+            steps = [self.broken(*step) for step in steps]
         return with_waits(steps)
+
+    def broken(self, client, method, fields):
+        """Returns a step, sometimes with line breaks in its names. Few methods remove them."""
+        chance = 0.3 if method in DECLARING else 0.03
+        names = [key for key in ("queue", "exchange", "source", "destination") if fields.get(key) and self.draw.random() < chance]
+        return [client, method, {**fields, **{key: fields[key][:1] + self.draw.choice(["\n", "\r", "\r\n"]) + fields[key][1:] for key in names}}]
 
     def topology(self):
         """Returns the steps that a sequence starts with, so that most of the others find a queue."""
@@ -150,14 +163,17 @@ class Grammar:
         return self.draw.choice([*EXCHANGES, *EXCHANGES, "amq.fanout", "amq.direct", "amq.topic"] + (["amq.headers"] if "headers" in self.features else []))
 
     def queue_bind(self):
-        arguments = self.draw.choice(MATCHES) if "headers" in self.features else {}
+        arguments = self.match() if "headers" in self.features else {}
         return {"queue": self.queue_name(), "exchange": self.exchange(), "routing_key": self.draw.choice(PATTERNS), "arguments": arguments}
+
+    def match(self):
+        return self.draw.choice(MATCHES + (BINARY_MATCHES if "binary" in self.features else []))
 
     def queue_unbind(self):
         return self.queue_bind()
 
     def exchange_bind(self):
-        arguments = {"arguments": self.draw.choice(MATCHES)} if "headers" in self.features else {}
+        arguments = {"arguments": self.match()} if "headers" in self.features else {}
         return {"destination": self.exchange(), "source": self.exchange(), "routing_key": self.draw.choice(PATTERNS), **arguments}
 
     exchange_unbind = exchange_bind
@@ -180,6 +196,10 @@ class Grammar:
             properties["reply_to"] = REPLIES
         if self.features & {"headers", "copies"} and self.draw.random() < 0.6:
             properties["headers"] = self.draw.choice([h for h in HEADERS if "copies" in self.features or not {"CC", "BCC"} & set(h)])
+        if "binary" in self.features and self.draw.random() < 0.5:
+            properties[self.draw.choice(BINARY_PROPERTIES + ["user_id", "expiration"] * self.invalid)] = BINARY
+            if self.draw.random() < 0.5:
+                properties["headers"] = {**properties.get("headers", {}), **self.draw.choice(BINARY_HEADERS)}
         to_queue = self.draw.random() < 0.6
         return {"exchange": "" if to_queue else self.exchange(), "routing_key": self.draw.choice(QUEUES if to_queue else KEYS),
                 **self.published(), "properties": properties, "body": f"m{self.number}"}

@@ -14,6 +14,7 @@ import time
 import zlib
 
 from differential.client import SECONDS, Connection
+from differential.freedoms import SHARED_END
 
 # The times that sequences use, in milliseconds: a time is over at once, after a `wait`, or never. A
 # message may pass several queues in a wait, so a wait is longer by a short time for each further
@@ -28,6 +29,9 @@ ENDED, RETURNED = 0.05, 0.1
 REPLIES = "amq.rabbitmq.reply-to"
 # Names that a broker generates, for queues, consumers and direct replies.
 GENERATED = re.compile(r"amq\.(?:gen-|ctag-|rabbitmq\.reply-to\.)[-A-Za-z0-9+/=_.]+")
+# Methods that remove line breaks from names.
+DECLARING = ("queue.declare", "queue.delete", "queue.bind", "queue.unbind",
+             "exchange.declare", "exchange.delete", "exchange.bind", "exchange.unbind")
 # Bodies are shown whole up to this size.
 SHOWN = 40
 
@@ -37,6 +41,11 @@ def ordered(value):
     if isinstance(value, dict):
         return {key: ordered(value[key]) for key in sorted(value)}
     return [ordered(item) for item in value] if isinstance(value, list) else value
+
+
+def plain(name):
+    """Returns a name without line breaks."""
+    return name.replace("\r", "").replace("\n", "")
 
 
 def without_last_death(headers):
@@ -52,6 +61,11 @@ class Player:
         self.port, self.connections, self.lines = port, {}, []
         # The deliveries of each channel that are not settled, by the number of their channel.
         self.held, self.modes, self.published = {}, {}, {}
+        # The queues of the consumers of each channel by their tags, and of what each channel holds by
+        # the delivery tags.
+        self.consumers, self.origins = {}, {}
+        # The latest queue that each channel has declared, for which an empty name stands.
+        self.declared = {}
         self.tags, self.names = {}, {}
         self.queues, self.exchanges, self.since = [], [], None
         # The queues that pass dead letters on, and where messages stay for a short time.
@@ -74,7 +88,7 @@ class Player:
         return connection, number
 
     def forget(self, client):
-        for book in (self.held, self.modes, self.published, self.seen):
+        for book in (self.held, self.modes, self.published, self.seen, self.consumers, self.origins, self.declared):
             for key in [key for key in book if key.startswith(client)]:
                 del book[key]
 
@@ -98,7 +112,7 @@ class Player:
         if self.since is None and str(SHORT) in repr(fields):
             self.since = time.monotonic()
         if fields.get("arguments", {}).get("x-message-ttl") == SHORT:
-            self.short.add(fields["queue"])
+            self.short.add(plain(fields["queue"]))
         if fields.get("properties", {}).get("expiration") == str(SHORT):
             self.short.add("any queue")
         if self.since is not None and time.monotonic() - self.since > SLOW:
@@ -106,6 +120,8 @@ class Player:
         connection, number = self.channel(client)
         if not connection.open:
             return
+        if method in ("drop", "connection.close"):
+            self.note_end(client[0])
         if method == "drop":
             connection.drop()
             time.sleep(ENDED)
@@ -117,6 +133,7 @@ class Player:
         elif method in ("basic.ack", "basic.nack", "basic.reject"):
             self.acknowledge(connection, number, client, method, fields)
         elif method == "basic.cancel":
+            self.consumers.get(client, {}).pop(fields["consumer_tag"], None)
             connection.call(number, method, **fields)
         else:
             self.remember(client, method, fields)
@@ -125,8 +142,10 @@ class Player:
                 answer = True
             else:
                 answer = connection.call(number, method, **fields)
-            if method == "queue.declare" and not fields["queue"] and answer:
-                self.queues.append(answer[1]["queue"])
+            if method == "queue.declare" and answer:
+                self.declared[client] = plain(fields["queue"]) or answer[1]["queue"]
+                if not plain(fields["queue"]):
+                    self.queues.append(answer[1]["queue"])
             if method == "channel.close":
                 connection.channels.discard(number)
             if answer and method in ("confirm.select", "tx.select"):
@@ -153,15 +172,28 @@ class Player:
 
     def remember(self, client, method, fields):
         if method in ("basic.get", "basic.consume"):
-            self.tags[client, fields.get("consumer_tag", "get")] = fields.get("no_ack", False)
-        if method == "queue.declare" and fields["queue"] and fields["queue"] not in self.queues:
-            self.queues.append(fields["queue"])
-        if method == "queue.declare" and "x-dead-letter-exchange" in fields.get("arguments", {}):
-            self.passing.add(fields["queue"])
+            tag = fields.get("consumer_tag", "get")
+            self.tags[client, tag] = fields.get("no_ack", False)
+            self.consumers.setdefault(client, {})[tag] = fields["queue"] or self.declared.get(client)
+        if method == "queue.declare":
+            queue = plain(fields["queue"])
+            if queue and queue not in self.queues:
+                self.queues.append(queue)
+            if "x-dead-letter-exchange" in fields.get("arguments", {}):
+                self.passing.add(queue)
         if method == "exchange.bind":
             self.bindings.append(fields)
-        if method == "exchange.declare" and fields["exchange"] not in self.exchanges:
-            self.exchanges.append(fields["exchange"])
+        if method == "exchange.declare" and plain(fields["exchange"]) not in self.exchanges:
+            self.exchanges.append(plain(fields["exchange"]))
+
+    def note_end(self, name):
+        """Notes that a connection ends, if one of its channels may get what another one holds (FREEDOMS)."""
+        clients = [client for client in self.held if client[0] == name]
+        queues = {client: {self.origins.get(client, {}).get(tag) for tag in self.held[client]} for client in clients}
+        others = [(client, queue) for client, consumers in self.consumers.items() if client[0] == name
+                  for tag, queue in consumers.items() if tag != "get"]
+        if any(queue in held and client != other for client, held in queues.items() for other, queue in others):
+            self.lines.append(f"{name}0: {SHARED_END}")
 
     def acknowledge(self, connection, number, client, method, fields):
         """The field `which` chooses a delivery: the first, the last, all, or one that is unknown."""
@@ -284,8 +316,12 @@ class Player:
                 for method, values in connection.events[number]:
                     if method == "exchange.declare-ok" and not values:
                         continue
+                    if method == "connection.close":
+                        self.note_end(name)
                     if method in ("basic.deliver", "basic.get-ok") and not self.no_ack(client, method, values):
                         self.held.setdefault(client, []).append(values["delivery_tag"])
+                        queue = self.consumers.get(client, {}).get(values.get("consumer_tag", "get"))
+                        self.origins.setdefault(client, {})[values["delivery_tag"]] = queue
                     if method in ("basic.ack", "basic.nack"):
                         first = max(self.settled(client), default=0) + 1
                         many = range(first, values["delivery_tag"] + 1) if values["multiple"] else [values["delivery_tag"]]

@@ -22,7 +22,7 @@ struct AMQPClientTests {
   private static let framings: [(AMQPMessage, AMQPFramingError)] = {
     let long = String(repeating: "é", count: 128)
     var late = AMQPProperties()
-    late.correlationID = long
+    late.correlationID = AMQPText(long)
     var named = AMQPProperties()
     named.headers = AMQPTable([.init(name: long, value: .void)])
     var large = AMQPProperties()

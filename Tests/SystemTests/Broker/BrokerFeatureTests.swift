@@ -173,7 +173,7 @@ struct BrokerFeatureTests {
       var story: [[String]] = []
       for name in ["to", "cc", "bcc"] {
         let command = try await client.get(name, noAck: true)
-        story.append(try command?.readProperties().headers?.entries.map(\.name) ?? ["nothing"])
+        story.append(try command?.readProperties().headers?.entries.map(\.name.shown) ?? ["nothing"])
       }
       try await client.write(RawAMQP.publication("to") { $0.headers = ["CC": .text("cc")] })
       story.append(["\(try await client.closing() ?? 0)"])

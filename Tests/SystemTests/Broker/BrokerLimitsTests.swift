@@ -36,7 +36,7 @@ struct BrokerLimitsTests {
     let code = try world.perform { environment in
       let client = try await RawAMQP(environment)
       try await client.declare("q", ["x-message-ttl": .int64(4_294_967_295)])
-      try await client.write(RawAMQP.publication("q") { $0.expiration = text })
+      try await client.write(RawAMQP.publication("q") { $0.expiration = AMQPText(text) })
       try await client.send(.channelClose(code: 200, text: "", classID: 0, methodID: 0))
       return try await client.closing(within: .seconds(1))
     }

@@ -230,9 +230,9 @@ struct BrokerModesTests {
       let wanted = AMQPMethod.Consumption(queue: DirectReplies.queue, tag: "r", noAck: true)
       var story: [String] = []
       try await client.ask(.basicConsume(wanted))
-      try await client.write(RawAMQP.publication("requests") { $0.replyTo = DirectReplies.queue })
+      try await client.write(RawAMQP.publication("requests") { $0.replyTo = AMQPText(DirectReplies.queue) })
       let request = try await server.get("requests", noAck: true, within: .seconds(1))
-      let address = try request?.readProperties().replyTo ?? ""
+      let address = try request?.readProperties().replyTo?.text ?? ""
       story.append("\(address.hasPrefix(DirectReplies.queue + ".")) \(address.utf8.count > 40)")
       let declared = try await server.ask(.queueDeclare(.init(queue: address, passive: true)))
       story.append(declared == .queueDeclareOk(queue: address, messages: 0, consumers: 1) ? "there" : "not there")
@@ -242,7 +242,7 @@ struct BrokerModesTests {
       try await server.write(RawAMQP.publication(address, [43]))
       try await server.send(.queueDeclare(.init(queue: address, passive: true)))
       story.append("\(try await server.closing() ?? 0)")
-      try await client.write(RawAMQP.publication("requests") { $0.replyTo = DirectReplies.queue })
+      try await client.write(RawAMQP.publication("requests") { $0.replyTo = AMQPText(DirectReplies.queue) })
       story.append("\(try await client.closing() ?? 0)")
       return story
     }
@@ -257,9 +257,9 @@ struct BrokerModesTests {
       for queue in [DirectReplies.queue, "q"] {
         try await client.ask(.basicConsume(.init(queue: queue, tag: "c", noAck: true)))
       }
-      try await client.write(RawAMQP.publication("q") { $0.replyTo = DirectReplies.queue })
+      try await client.write(RawAMQP.publication("q") { $0.replyTo = AMQPText(DirectReplies.queue) })
       let request = try await client.next()
-      let address = try request?.readProperties().replyTo ?? ""
+      let address = try request?.readProperties().replyTo?.text ?? ""
       // Each client gets a message once, whether or not its address is there twice.
       try await client.write(
         RawAMQP.publication(address) { $0.headers = ["CC": .array([.string(Array(address.utf8))])] })

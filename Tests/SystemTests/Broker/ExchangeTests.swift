@@ -147,3 +147,12 @@ struct BrokerQueueTests {
     #expect(queue.removeAll().map(\.id) == Array(1...2 * count))
   }
 }
+
+extension Routing {
+  /// The routing of a message with these headers.
+  init(key: String, headers: AMQPTable?) {
+    var properties = AMQPProperties()
+    properties.headers = headers
+    self.init(key: key, properties: properties.bytes)
+  }
+}

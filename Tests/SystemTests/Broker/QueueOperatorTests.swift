@@ -62,7 +62,8 @@ struct QueueOperatorTests {
         }
         keys += [exchange, key]
         let properties = try command.readProperties()
-        #expect(command.body == [number] && properties.messageID == "m\(number)" && properties.deliveryMode == 2)
+        #expect(
+          command.body == [number] && properties.messageID == AMQPText("m\(number)") && properties.deliveryMode == 2)
         #expect(properties.headers?.entries.map(\.name) == ["own"])
       }
       // A letter of an earlier release has its queue alone.

@@ -168,7 +168,7 @@ struct HostileMessageTests {
     }
     let count = bodies.count
     let messages = bodies.map {
-      SessionWorld.message(source.queue, $0, id: "\($0.utf8.count)", correlation: Self.longName)
+      SessionWorld.message(source.queue, $0, id: "\($0.utf8.count)", correlation: AMQPText(Self.longName))
     }
     let (answers, letters) = try session.publish(messages) { answers, letters in
       answers.count == count && letters.count == count
@@ -186,7 +186,8 @@ struct HostileMessageTests {
   func emptyReplyTo(correlation: String?) throws {
     let session = SessionWorld(seed: 4)
     let body = #"{"TYPE":"NEW_USER","DATA":{"USER_ID":1,"CONNECTION":1}}"#
-    let message = SessionWorld.message(QueueNames.fromUserServer, body, replyTo: "", correlation: correlation)
+    let message = SessionWorld.message(
+      QueueNames.fromUserServer, body, replyTo: "", correlation: correlation.map { AMQPText($0) })
     _ = try session.publish([message], within: .seconds(2)) { _, _ in false }
     session.restart("manager")
     #expect(try session.managerAnswers())

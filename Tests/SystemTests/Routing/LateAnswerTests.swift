@@ -20,7 +20,7 @@ struct LateAnswerTests {
   private func answered(_ effects: [ManagerEffect]) -> [String?] {
     effects.compactMap { effect in
       guard case .send(_, _, let message) = effect, message.type == "SESSION_RUNNING" else { return nil }
-      return .some(message.correlationID)
+      return .some(message.correlationID?.text)
     }
   }
 

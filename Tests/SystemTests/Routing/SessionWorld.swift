@@ -94,12 +94,12 @@ struct SessionWorld {
 
   /// A message with this body, which need not be valid.
   static func message(
-    _ queue: String, _ body: String, id: String? = nil, replyTo: String? = answers, correlation: String? = "c",
+    _ queue: String, _ body: String, id: String? = nil, replyTo: String? = answers, correlation: AMQPText? = "c",
     headers: AMQPTable? = nil
   ) -> AMQPMessage {
     var properties = AMQPProperties()
-    properties.messageID = id
-    properties.replyTo = replyTo
+    properties.messageID = id.map { AMQPText($0) }
+    properties.replyTo = replyTo.map { AMQPText($0) }
     properties.correlationID = correlation
     properties.headers = headers
     return AMQPMessage(exchange: "", routingKey: queue, properties: properties, body: Array(body.utf8))

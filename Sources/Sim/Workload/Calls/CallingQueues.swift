@@ -62,7 +62,7 @@ final class CallingQueues {
       properties.headers = headers
     }
     if call.row.answer != nil, stream.chance(0.8) {
-      properties.replyTo = answers
+      properties.replyTo = AMQPText(answers)
       properties.correlationID = "\(stream.choose(1_000_000))"
     }
     return AMQPMessage(

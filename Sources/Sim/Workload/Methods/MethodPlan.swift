@@ -29,8 +29,9 @@ struct MethodQueues {
     "x-queue-type", "x-dead-letter-exchange", "x-dead-letter-routing-key", "x-max-length", "x-max-length-bytes",
     "x-overflow", "x-max-priority", "x-single-active-consumer", "x-delivery-limit",
   ]
-  /// The arguments that depend on time. `LimitsWorker` uses the first one.
-  static let aboutTime: Set<String> = ["x-message-ttl", "x-expires"]
+  /// The arguments that depend on time, and the one that says whether dead letters tell their time
+  /// to live. `LimitsWorker` uses the first one.
+  static let aboutTime: Set<String> = ["x-message-ttl", "x-expires", "x-queue-mode"]
 
   let names: [String]
   private(set) var rules: [QueueModel.Rules] = []

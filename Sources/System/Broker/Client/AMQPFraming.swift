@@ -32,9 +32,11 @@ extension AMQPFramingError {
   static let headerOverhead = 8 + 2 + 2 + 8
 
   static func check(_ text: String, _ field: @autoclosure () -> String) throws(AMQPFramingError) {
-    guard text.utf8.count <= AMQPWriter.maximumShortString else {
-      throw .longName(field: field(), bytes: text.utf8.count)
-    }
+    try check(bytes: text.utf8.count, field())
+  }
+
+  static func check(bytes: Int, _ field: @autoclosure () -> String) throws(AMQPFramingError) {
+    guard bytes <= AMQPWriter.maximumShortString else { throw .longName(field: field(), bytes: bytes) }
   }
 
   /// Checks that a frame of a connection holds encoded properties.
@@ -49,9 +51,9 @@ extension AMQPProperties {
     let texts = [
       ("content_type", contentType), ("content_encoding", contentEncoding), ("correlation_id", correlationID),
       ("reply_to", replyTo), ("expiration", expiration), ("message_id", messageID), ("type", type),
-      ("user_id", userID), ("app_id", appID),
+      ("user_id", userID), ("app_id", appID), ("cluster_id", clusterID),
     ]
-    for case (let name, let text?) in texts { try AMQPFramingError.check(text, name) }
+    for case (let name, let text?) in texts { try AMQPFramingError.check(bytes: text.count, name) }
     try headers?.checkFraming(depth: 1)
   }
 }
@@ -62,7 +64,7 @@ extension AMQPTable {
   fileprivate func checkFraming(depth: Int) throws(AMQPFramingError) {
     guard depth <= AMQPReader.maximumDepth else { throw .deepHeaders }
     for entry in entries {
-      try AMQPFramingError.check(entry.name, "name of a header")
+      try AMQPFramingError.check(bytes: entry.name.count, "name of a header")
       try entry.value.checkFraming(depth: depth + 1)
     }
   }

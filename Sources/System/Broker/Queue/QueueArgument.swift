@@ -58,7 +58,9 @@ public struct QueueArgument: Sendable {
 
   /// The row of an argument; nil for a name that RabbitMQ does not know. Both brokers ignore such
   /// arguments.
-  public static func row(_ name: String) -> QueueArgument? { all.first { $0.name == name } }
+  public static func row(_ name: String) -> QueueArgument? { row(AMQPText(name)) }
+
+  static func row(_ name: AMQPText) -> QueueArgument? { all.first { name.isText($0.name) } }
 
   static let times: ClosedRange<Int64> = 0...Int64(UInt32.max)
   static let counts: ClosedRange<Int64> = 0...QueueRules.maximumCount
@@ -88,8 +90,9 @@ public struct QueueArgument: Sendable {
       "x-dead-letter-strategy", .choice(["at-most-once", "at-least-once"]), .quorum, .none,
       "Dead letters are always stored with the removal of the message."),
     QueueArgument(
-      "x-queue-mode", .choice(["default", "lazy"]), .classic, .none,
-      "Bodies leave memory when it is short. Dead letters of a lazy queue have no `original-expiration`."),
+      "x-queue-mode", .choice(["default", "lazy"]), .classic, .served,
+      "Dead letters of a lazy queue have no `original-expiration`. Bodies leave memory when it is short, in both modes."
+    ),
     QueueArgument("x-queue-version", .number(1...2), .classic, .none, "There is one way of storage."),
     QueueArgument("x-queue-master-locator", .any, .classic, .none, "There is one node."),
     QueueArgument(

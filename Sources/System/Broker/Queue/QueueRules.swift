@@ -15,10 +15,10 @@ struct Milliseconds: Hashable, Comparable, Sendable {
 
   /// Parses the property `expiration` of a message. As in RabbitMQ, it has digits alone.
   /// - Throws: `AMQPError` 406.
-  static func lifetime(_ expiration: String?) throws(AMQPError) -> Milliseconds? {
+  static func lifetime(_ expiration: AMQPText?) throws(AMQPError) -> Milliseconds? {
     guard let expiration else { return nil }
-    guard let count = Int64(expiration), let lifetime = Milliseconds(count) else {
-      throw AMQPError(406, "PRECONDITION_FAILED - invalid expiration '\(expiration.prefix(64))'")
+    guard let count = expiration.text.flatMap({ Int64($0) }), let lifetime = Milliseconds(count) else {
+      throw AMQPError(406, "PRECONDITION_FAILED - invalid expiration '\(expiration.shown.prefix(64))'")
     }
     return lifetime
   }
@@ -71,10 +71,10 @@ struct QueueRules: Hashable, Sendable {
       guard row.isFor(type) else {
         throw AMQPError(
           406,
-          "PRECONDITION_FAILED - invalid arg '\(entry.name)' for queue '\(queue)' in vhost '/' of queue type rabbit_\(type.rawValue)_queue"
+          "PRECONDITION_FAILED - invalid arg '\(row.name)' for queue '\(queue)' in vhost '/' of queue type rabbit_\(type.rawValue)_queue"
         )
       }
-      if let fault = row.fault(of: entry.value) { throw invalid(entry.name, fault) }
+      if let fault = row.fault(of: entry.value) { throw invalid(row.name, fault) }
     }
     if declared["x-dead-letter-routing-key"] != nil, declared["x-dead-letter-exchange"] == nil {
       throw invalid("x-dead-letter-routing-key", "routing_key_but_no_dlx_defined")
@@ -89,9 +89,9 @@ struct QueueRules: Hashable, Sendable {
     for entry in arguments.entries {
       guard let row = QueueArgument.row(entry.name), row.effect != .refused else { continue }
       if row.fault(of: entry.value) == nil {
-        good[entry.name] = entry.value
+        good[row.name] = entry.value
       } else if case .number(let range) = row.kind, let number = entry.value.int {
-        good[entry.name] = .int64(min(max(range.lowerBound, number), range.upperBound))
+        good[row.name] = .int64(min(max(range.lowerBound, number), range.upperBound))
       }
     }
     if good["x-dead-letter-exchange"] == nil { good["x-dead-letter-routing-key"] = nil }

@@ -20,7 +20,7 @@ struct Deaths {
     let exchange: String
     let routingKeys: [String]
     /// The time to live that its publisher gave to it.
-    var expiration: String?
+    var expiration: AMQPText?
     let seconds: UInt64
   }
 
@@ -39,7 +39,7 @@ struct Deaths {
         "count": .int64(1), "reason": .text(reason.rawValue), "queue": .text(queue), "time": .timestamp(death.seconds),
         "exchange": .text(death.exchange), "routing-keys": .array(death.routingKeys.map(AMQPValue.text)),
       ]
-      table["original-expiration"] = death.expiration.map(AMQPValue.text)
+      table["original-expiration"] = death.expiration.map { .string($0.bytes) }
       tables.insert(table, at: 0)
     }
   }
@@ -101,9 +101,7 @@ extension BrokerMessage {
       exchange: exchange, routingKey: newKey ?? routingKey, moreKeys: newKey == nil ? moreKeys : [], properties: bytes,
       body: body, isPersistent: isPersistent, priority: priority,
       automaticDeaths: reason == .rejected ? 0 : automaticDeaths + 1)
-    return (
-      letter, deaths, Routing(key: letter.routingKey, moreKeys: letter.moreKeys, headers: known.headers)
-    )
+    return (letter, deaths, Routing(key: letter.routingKey, moreKeys: letter.moreKeys, properties: bytes))
   }
 
   /// The encoded properties. They have to fit one frame: older deaths are removed first, then all

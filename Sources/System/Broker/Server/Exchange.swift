@@ -58,9 +58,17 @@ struct Routing {
   let key: String
   /// The routing keys in the headers `CC` and `BCC`.
   var moreKeys: [String] = []
-  var headers: AMQPTable?
+  /// The encoded properties of the message.
+  var properties: [UInt8] = []
 
   var allKeys: [String] { [key] + moreKeys }
+
+  /// The headers of the message. Exchanges of other types need none, so they are parsed here.
+  /// Properties are checked when they are published.
+  var headers: AMQPTable {
+    var reader = AMQPReader(properties[...])
+    return (try? AMQPProperties(&reader))?.headers ?? AMQPTable()
+  }
 }
 
 /// A client's declaration of an exchange.
@@ -122,7 +130,7 @@ final class Exchange {
     }
     var found: Set<Destination> = []
     if kind == .headers {
-      for binding in headers.matches(routing.headers ?? AMQPTable()) { found.insert(binding.destination) }
+      for binding in headers.matches(routing.headers) { found.insert(binding.destination) }
     } else {
       for key in routing.allKeys {
         if kind == .direct || !Topic.isPattern(key), let exact = destinationsByKey[ExactText(key)] {

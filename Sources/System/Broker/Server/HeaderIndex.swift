@@ -5,7 +5,7 @@
 struct HeaderIndex: Sendable {
   /// A header and its value; without a value, any value of the header.
   private struct Pair: Hashable, Sendable {
-    let name: ExactText
+    let name: AMQPText
     let value: Value?
   }
 
@@ -42,8 +42,8 @@ struct HeaderIndex: Sendable {
       let match = arguments["x-match"]?.text ?? "all"
       let hasExtensions = match == "all-with-x" || match == "any-with-x"
       needsAll = !match.hasPrefix("any")
-      pairs = arguments.entries.filter { $0.name != "x-match" && (hasExtensions || !$0.name.hasPrefix("x-")) }.map {
-        Pair(name: ExactText($0.name), value: $0.value == .void ? nil : Value($0.value))
+      pairs = arguments.entries.filter { $0.name != "x-match" && (hasExtensions || !$0.name.isExtension) }.map {
+        Pair(name: $0.name, value: $0.value == .void ? nil : Value($0.value))
       }
     }
   }
@@ -88,13 +88,12 @@ struct HeaderIndex: Sendable {
   /// The bindings that match the headers of a message, in no order.
   func matches(_ headers: AMQPTable) -> [Binding] {
     var found = unconditional.elements
-    var names: Set<ExactText> = []
+    var names: Set<AMQPText> = []
     var agreed: [Binding: Int] = [:]
     // The first of several headers of one name counts.
     for header in headers.entries {
-      let name = ExactText(header.name)
-      guard names.insert(name).inserted else { continue }
-      for pair in [Pair(name: name, value: nil), Pair(name: name, value: Value(header.value))] {
+      guard names.insert(header.name).inserted else { continue }
+      for pair in [Pair(name: header.name, value: nil), Pair(name: header.name, value: Value(header.value))] {
         for binding in bindings[pair]?.elements ?? [] { agreed[binding, default: 0] += 1 }
       }
     }
@@ -104,4 +103,9 @@ struct HeaderIndex: Sendable {
     }
     return found
   }
+}
+
+extension AMQPText {
+  /// Whether a header has a name that a binding leaves out unless it asks for such names.
+  fileprivate var isExtension: Bool { bytes.starts(with: "x-".utf8) }
 }

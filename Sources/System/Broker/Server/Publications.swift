@@ -25,30 +25,28 @@ struct Publications {
       throw AMQPError(403, "ACCESS_REFUSED - cannot publish to internal exchange '\(name)' in vhost '/'")
     }
     let client = channel.connection
-    var properties = try command.readProperties()
-    if let user = properties.userID, user != client.user {
+    let read = try PublishedProperties(command.properties)
+    if let user = read.userID, !user.isText(client.user) {
       throw AMQPError(
-        406, "PRECONDITION_FAILED - user_id property set to '\(user)' but authenticated user was '\(client.user)'")
+        406, "PRECONDITION_FAILED - user_id property set to '\(user.shown)' but authenticated user was '\(client.user)'"
+      )
     }
-    let lifetime = try Milliseconds.lifetime(properties.expiration)
-    var isChanged = false
-    if properties.replyTo == DirectReplies.queue {
-      properties.replyTo = try DirectReplies.address(channel)
-      isChanged = true
-    }
+    let lifetime = try Milliseconds.lifetime(read.expiration)
     var moreKeys: [String] = []
-    if let headers = properties.headers, !headers.entries.isEmpty {
-      moreKeys = try BrokerMessage.moreKeys(headers)
-      if headers["BCC"] != nil {
-        properties.headers!["BCC"] = nil
-        isChanged = true
+    var properties = command.properties
+    if read.wantsDirectReply || read.hasMoreKeys {
+      var changed = try command.readProperties()
+      if read.wantsDirectReply { changed.replyTo = AMQPText(try DirectReplies.address(channel)) }
+      if let headers = changed.headers { moreKeys = try BrokerMessage.moreKeys(headers) }
+      if read.wantsDirectReply || changed.headers?["BCC"] != nil {
+        changed.headers?["BCC"] = nil
+        properties = changed.bytes
       }
     }
     let message = BrokerMessage(
-      exchange: name, routingKey: key, moreKeys: moreKeys,
-      properties: isChanged ? properties.bytes : command.properties,
-      body: command.body, isPersistent: properties.isPersistent, priority: properties.priority ?? 0)
-    let routing = Routing(key: key, moreKeys: moreKeys, headers: properties.headers)
+      exchange: name, routingKey: key, moreKeys: moreKeys, properties: properties, body: command.body,
+      isPersistent: read.isPersistent, priority: read.priority)
+    let routing = Routing(key: key, moreKeys: moreKeys, properties: properties)
     let queues = topology.route(routing, from: exchange)
     if queues.isEmpty, mandatory, channel.transaction == nil { send(back: message, channel) }
     if name.isEmpty { replies.deliver(message, routing) }

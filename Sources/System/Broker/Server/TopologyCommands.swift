@@ -13,7 +13,7 @@ struct TopologyCommands {
 
   func serve(_ method: AMQPMethod, _ channel: BrokerChannel) throws(AMQPError) -> AMQPMethod? {
     let client = channel.connection.id
-    switch method {
+    switch method.withoutLineBreaks {
     case .accessRequest: return .accessRequestOk(ticket: 1)
     case .exchangeDeclare(let declaration):
       try topology.declare(declaration)
@@ -35,7 +35,7 @@ struct TopologyCommands {
     case .queueUnbind(let name, let exchange, let key, let arguments):
       try topology.unbind(try binding(name, key, arguments, channel), from: exchange, for: client)
       return held(.queueUnbindOk, unless: false, channel)
-    default: return try serveQueue(method, channel)
+    case let method: return try serveQueue(method, channel)
     }
   }
 
@@ -121,5 +121,50 @@ struct TopologyCommands {
     }
     if declaration.exclusive { channel.connection.ownedQueues.insert(ExactText(queue.name)) }
     return queue
+  }
+}
+
+extension AMQPMethod {
+  /// The method without CR and LF in the names of queues and exchanges. As in RabbitMQ, methods
+  /// that declare, delete and bind remove them. `queue.purge` and the methods of the class `basic`
+  /// do not, so they find no such name.
+  fileprivate var withoutLineBreaks: AMQPMethod {
+    switch self {
+    case .exchangeDeclare(var declaration):
+      declaration.exchange = declaration.exchange.withoutLineBreaks
+      return .exchangeDeclare(declaration)
+    case .exchangeDelete(let name, let ifUnused, let noWait):
+      return .exchangeDelete(exchange: name.withoutLineBreaks, ifUnused: ifUnused, noWait: noWait)
+    case .exchangeBind(let destination, let source, let key, let noWait, let arguments):
+      return .exchangeBind(
+        destination: destination.withoutLineBreaks, source: source.withoutLineBreaks, routingKey: key, noWait: noWait,
+        arguments: arguments)
+    case .exchangeUnbind(let destination, let source, let key, let noWait, let arguments):
+      return .exchangeUnbind(
+        destination: destination.withoutLineBreaks, source: source.withoutLineBreaks, routingKey: key, noWait: noWait,
+        arguments: arguments)
+    case .queueDeclare(var declaration):
+      declaration.queue = declaration.queue.withoutLineBreaks
+      return .queueDeclare(declaration)
+    case .queueDelete(let name, let ifUnused, let ifEmpty, let noWait):
+      return .queueDelete(queue: name.withoutLineBreaks, ifUnused: ifUnused, ifEmpty: ifEmpty, noWait: noWait)
+    case .queueBind(let queue, let exchange, let key, let noWait, let arguments):
+      return .queueBind(
+        queue: queue.withoutLineBreaks, exchange: exchange.withoutLineBreaks, routingKey: key, noWait: noWait,
+        arguments: arguments)
+    case .queueUnbind(let queue, let exchange, let key, let arguments):
+      return .queueUnbind(
+        queue: queue.withoutLineBreaks, exchange: exchange.withoutLineBreaks, routingKey: key, arguments: arguments)
+    default: return self
+    }
+  }
+}
+
+extension String {
+  fileprivate var withoutLineBreaks: String {
+    // A line break of two scalars is one character.
+    func isLineBreak(_ byte: UInt8) -> Bool { byte == 0x0A || byte == 0x0D }
+    guard utf8.contains(where: isLineBreak) else { return self }
+    return String(decoding: utf8.filter { !isLineBreak($0) }, as: UTF8.self)
   }
 }

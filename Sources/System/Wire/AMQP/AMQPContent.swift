@@ -1,9 +1,10 @@
-/// The properties of a message (AMQP 0-9-1 §4.2.6.1 and the class `basic`).
+/// The properties of a message (AMQP 0-9-1 §4.2.6.1 and the class `basic`). Their texts may have
+/// any bytes, as in RabbitMQ.
 public struct AMQPProperties: Hashable, Sendable {
   /// MIME type.
-  public var contentType: String?
+  public var contentType: AMQPText?
   /// MIME encoding.
-  public var contentEncoding: String?
+  public var contentEncoding: AMQPText?
   /// Headers of the application.
   public var headers: AMQPTable?
   /// 1 for transient, 2 for persistent.
@@ -11,23 +12,23 @@ public struct AMQPProperties: Hashable, Sendable {
   /// From 0 to 9.
   public var priority: UInt8?
   /// An id that the answer repeats.
-  public var correlationID: String?
+  public var correlationID: AMQPText?
   /// The queue for an answer.
-  public var replyTo: String?
+  public var replyTo: AMQPText?
   /// Time to live in milliseconds, as text.
-  public var expiration: String?
+  public var expiration: AMQPText?
   /// The id that the application gives to the message.
-  public var messageID: String?
+  public var messageID: AMQPText?
   /// In seconds since 1970.
   public var timestamp: UInt64?
   /// The type that the application gives to the message.
-  public var type: String?
+  public var type: AMQPText?
   /// The user that sends it.
-  public var userID: String?
+  public var userID: AMQPText?
   /// The application that sends it.
-  public var appID: String?
+  public var appID: AMQPText?
   /// A reserved field (`cluster-id`), passed on as it is.
-  var clusterID: String?
+  var clusterID: AMQPText?
 
   /// Creates empty properties.
   public init() {}
@@ -35,26 +36,32 @@ public struct AMQPProperties: Hashable, Sendable {
   /// Whether a message in a durable queue survives a restart.
   var isPersistent: Bool { deliveryMode == 2 }
 
+  /// Reads the property flags.
+  static func flags(_ reader: inout AMQPReader) throws(AMQPError) -> UInt16 {
+    let flags = try reader.short()
+    guard flags & 1 == 0 else { throw .syntax("no more than one word of property flags is known") }
+    return flags
+  }
+
   /// Parses the property flags and the property list of a content header, after the body size.
   /// - Throws: `AMQPError` 502.
   init(_ reader: inout AMQPReader) throws(AMQPError) {
-    let flags = try reader.short()
-    guard flags & 1 == 0 else { throw .syntax("no more than one word of property flags is known") }
+    let flags = try Self.flags(&reader)
     func has(_ bit: UInt16) -> Bool { flags >> bit & 1 == 1 }
-    if has(15) { contentType = try reader.shortString() }
-    if has(14) { contentEncoding = try reader.shortString() }
+    if has(15) { contentType = try reader.text() }
+    if has(14) { contentEncoding = try reader.text() }
     if has(13) { headers = try reader.table() }
     if has(12) { deliveryMode = try reader.octet() }
     if has(11) { priority = try reader.octet() }
-    if has(10) { correlationID = try reader.shortString() }
-    if has(9) { replyTo = try reader.shortString() }
-    if has(8) { expiration = try reader.shortString() }
-    if has(7) { messageID = try reader.shortString() }
+    if has(10) { correlationID = try reader.text() }
+    if has(9) { replyTo = try reader.text() }
+    if has(8) { expiration = try reader.text() }
+    if has(7) { messageID = try reader.text() }
     if has(6) { timestamp = try reader.longLong() }
-    if has(5) { type = try reader.shortString() }
-    if has(4) { userID = try reader.shortString() }
-    if has(3) { appID = try reader.shortString() }
-    if has(2) { clusterID = try reader.shortString() }
+    if has(5) { type = try reader.text() }
+    if has(4) { userID = try reader.text() }
+    if has(3) { appID = try reader.text() }
+    if has(2) { clusterID = try reader.text() }
   }
 
   /// The property flags and the property list, encoded.
@@ -62,10 +69,10 @@ public struct AMQPProperties: Hashable, Sendable {
     var writer = AMQPWriter()
     var flags: UInt16 = 0
     writer.number(flags)
-    func text(_ value: String?, _ bit: UInt16) {
+    func text(_ value: AMQPText?, _ bit: UInt16) {
       guard let value else { return }
       flags |= 1 << bit
-      writer.shortString(value)
+      writer.text(value)
     }
     func number(_ value: (some FixedWidthInteger)?, _ bit: UInt16) {
       guard let value else { return }
@@ -108,7 +115,7 @@ struct AMQPCommand: Sendable {
   func readProperties() throws(AMQPError) -> AMQPProperties {
     var reader = AMQPReader(properties[...])
     let read = try AMQPProperties(&reader)
-    guard reader.isAtEnd else { throw .syntax("a header is longer than its properties") }
+    try reader.end()
     return read
   }
 }
