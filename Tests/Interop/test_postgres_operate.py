@@ -1,5 +1,5 @@
-"""What operators do while the services keep their tables in PostgreSQL: retention of messages, and
-erasure of accounts."""
+"""What operators do while the services keep their tables in PostgreSQL: tables, retention of messages,
+and erasure of accounts."""
 
 import json
 import os
@@ -65,6 +65,58 @@ class OnPostgres(unittest.TestCase):
             self.assertEqual(remains(data)["ann"], set())
             self.assertEqual(self.remains("ann"), [])
             self.assertIn("transcripts", self.remains("bob"))
+
+    def test_views(self):
+        data = self.folder()
+        code, out, error = command(data, "users", "list")
+        self.assertEqual((code, out), (1, ""))
+        self.assertIn("the User Service has no tables in PostgreSQL", error)
+        server = Server(services=SERVICES, secret=None, data=data).start()
+        people = Population(server)
+
+        def rows(*words):
+            code, out, error = command(data, *words, "--json")
+            self.assertEqual((code, error), (0, ""))
+            return json.loads(out)
+
+        def check(status):
+            self.assertEqual([row["username"] for row in rows("users", "list")], ["helper", "helper-2", "ann", "bob"])
+            self.assertEqual(len(rows("users", "list", "--limit", "2")), 2)
+            shown = {row["field"]: row["value"] for row in rows("users", "show", "ann@example.com")}
+            self.assertEqual((shown["USER_ID"], shown["USERNAME"], shown["DISABLED"]), (account, "ann", ""))
+            self.assertRegex(shown["PASSWORD_HASH"], "^pbkdf2")
+            self.assertEqual(
+                {row["session_id"] for row in rows("users", "sessions", "ann")},
+                {row["session_id"][:6] + "…" for row in sessions})
+            supervised = {row["customer"]: row for row in rows("sessions", "list")}
+            self.assertEqual(
+                [(row["status"], row["messages"]) for row in supervised.values()], [(status, 2)] * 2)
+            self.assertEqual(set(supervised), {"ann@example.com", "bob@example.com"})
+            exported = json.loads(command(data, "users", "export", "ann")[1])
+            self.assertEqual((exported["user_id"], exported["email"]), (account, "ann@example.com"))
+            self.assertEqual(exported["chat"]["contacts"], [{"username": "bob", "status": "friend"}])
+            self.assertEqual(
+                [(one["group_id"], one["name"], one["is_admin"]) for one in exported["chat"]["groups"]],
+                [(people.group, "friends", True)])
+            self.assertEqual([one["content"] for one in exported["chat"]["messages"]], ["said by ann"])
+            self.assertEqual(
+                [line["message"] for line in exported["supervised_sessions"]["as_customer"][0]["transcript"]],
+                ["the secret of ann", "more"])
+            self.assertEqual(
+                [line["message"] for line in exported["customer"]["transcript"]], ["the secret of ann", "more"])
+            self.assertIsNone(exported["disabled_at"])
+            code, out, error = command(data, "users", "show", "nobody")
+            self.assertEqual((code, out), (1, ""))
+            self.assertIn('no account "nobody"', error)
+
+        account = self.sql("SELECT user_id FROM users WHERE username = 'ann'")[0]
+        sessions = [{"session_id": text} for text in self.sql(f"SELECT session_id FROM user_sessions WHERE user_id = '{account}'")]
+        self.assertGreater(len(sessions), 0)
+        check("running")
+        people.leave()
+        server.stop()
+        # The supervisor host passed its sessions on.
+        check("starting")
 
     def test_erase_while_services_are_down(self):
         """The Chat Service hears of the deletion when it starts. The Customer Server and the User

@@ -5,7 +5,7 @@ import System
 enum EndSessionCommand {
   static let help = "end a session: its users are released, and its customer is told"
   static let flags = [
-    Folder.dataFlag, CopiedData.flag,
+    Folder.dataFlag, StoredTables.flag,
     Flag(name: "dry-run", placeholder: nil, help: "show what would be done, and change nothing"), Folder.jsonFlag,
   ]
 
@@ -38,9 +38,7 @@ enum EndSessionCommand {
   /// Finds a session that has not ended, with its status before the command.
   private static func find(_ name: String, _ arguments: Arguments) throws -> Found {
     let list = DirectoryView.all.first { $0.noun == "sessions" && $0.verb == "list" }!
-    let rows = try CopiedData.read([list.database], arguments) { copy, _ in
-      try list.rows(in: copy, "", limit: .max)
-    }
+    let rows = try StoredTables.read([list.database], arguments) { try list.rows(in: $0, "", limit: .max) }
     guard let row = rows.first(where: { $0[0].string == name }), let id = SupervisorID(name) else {
       throw UpkeepFailure(["no session \"\(name)\""])
     }

@@ -1,17 +1,17 @@
 import Environment
 import System
 
-/// `parley users export`: what the databases hold about an account.
+/// `parley users export`: what the services hold about an account.
 enum ExportCommand {
   static let help = "print all data about it as JSON, for its user"
-  static let flags = [Folder.dataFlag, CopiedData.flag]
+  static let flags = [Folder.dataFlag, StoredTables.flag]
 
   static func run(_ words: [String]) throws(UsageError) -> Int32 {
     let arguments = try Arguments(words, flags: flags)
     guard arguments.words.count == 2 else { throw UsageError("write: parley users export USER") }
     do {
-      let json = try CopiedData.read(AccountExport.databases, arguments) { copy, _ in
-        try AccountExport.make(of: arguments.words[1], in: copy)
+      let json = try StoredTables.read(AccountExport.databases, arguments) { tables in
+        try AccountExport.make(of: arguments.words[1], in: tables)
       }
       print(json.text)
       return 0

@@ -7,8 +7,11 @@ import System
 /// one that the command starts for itself, or the files of one that does not run.
 final class OperatedService {
   /// The services that take commands.
-  enum Kind: String {
+  enum Kind: String, CaseIterable {
     case users, broker, customers, manager, chat
+
+    /// The service that has a database.
+    init(of database: ServiceDatabase) { self = Self.allCases.first { $0.database.path == database.path }! }
 
     var database: ServiceDatabase {
       switch self {
@@ -46,8 +49,7 @@ final class OperatedService {
   /// Finds or starts the service.
   /// - Throws: `UsageError`; `UpkeepFailure` if there is no service; the error of starting it.
   init(_ kind: Kind, data: String) throws {
-    let arguments = try Arguments(["--data", data], flags: ServeCommand.allFlags)
-    let configuration = try Configuration(arguments, environment: environmentVariables())
+    let configuration = try Configuration(ofOperatorOf: data)
     if kind == .broker, let url = configuration.list("amqp").first {
       let broker = try BrokerURL.parse(url, serviceToken: configuration.list("service-token").first)
       (address, user, token, own) = (broker.address, broker.user, broker.password, nil)
@@ -97,8 +99,7 @@ final class OperatedService {
 
   /// Whether a data directory has a service of this kind.
   static func exists(_ kind: Kind, data: String) throws -> Bool {
-    let arguments = try Arguments(["--data", data], flags: ServeCommand.allFlags)
-    let configuration = try Configuration(arguments, environment: environmentVariables())
+    let configuration = try Configuration(ofOperatorOf: data)
     if kind == .broker, !configuration.list("amqp").isEmpty { return true }
     if configuration.database(of: kind.rawValue) != nil {
       if kind == .users { return true }
@@ -113,7 +114,7 @@ final class OperatedService {
   /// Whether a service has made its tables in PostgreSQL.
   private static func hasTables(_ kind: Kind, _ configuration: Configuration) throws -> Bool {
     guard var servers = try configuration.servers(of: kind.rawValue) else { return false }
-    servers.tls = PostgresTLS(try certificates(configuration))
+    servers.tls = PostgresTLS(try configuration.authorities())
     return try RealNode.visitor("operator", level: .warning).run { [servers] in
       try await kind.database.isMade($0, on: servers)
     }
@@ -148,15 +149,10 @@ final class OperatedService {
     var options = try configuration.users()
     options.address = address
     options.secrets = [RealEntropy().bytes(32)]
-    options.database.servers?.tls = PostgresTLS(try certificates(configuration))
+    options.database.servers?.tls = PostgresTLS(try configuration.authorities())
     options.server = HTTPServerOptions()
     options.server.serviceToken = token
     return try node.run { [options] in try await UserService.start($0, options) }
-  }
-
-  /// The authorities that servers are checked with.
-  private static func certificates(_ configuration: Configuration) throws -> Certificates {
-    try TLSFiles(authorities: configuration.list("ca").first).makeCertificates()
   }
 
   /// A client of a server, by TLS if `identity` says how the server proves who it is.
@@ -165,7 +161,7 @@ final class OperatedService {
     _ configuration: Configuration
   ) throws -> RealNode {
     guard let identity else { return try RealNode.visitor("operator", level: .warning) }
-    let certificates = try certificates(configuration)
+    let certificates = try configuration.authorities()
     return try RealNode.visitor("operator", level: .warning) {
       SecureNetwork($0, certificates: certificates, peers: [address: SecurePeer(application, identity)])
     }
@@ -220,5 +216,18 @@ final class OperatedService {
   func close() throws {
     guard let own else { return }
     try node.run { _ in await own.drain() }
+  }
+}
+
+extension Configuration {
+  /// The configuration of the services of a data directory, for a command beside them.
+  init(ofOperatorOf data: String) throws(UsageError) {
+    let arguments = try Arguments(["--data", data], flags: ServeCommand.allFlags)
+    self = try Configuration(arguments, environment: environmentVariables())
+  }
+
+  /// The authorities that servers are checked with.
+  func authorities() throws -> Certificates {
+    try TLSFiles(authorities: list("ca").first).makeCertificates()
   }
 }

@@ -1,12 +1,12 @@
 import Environment
 import System
 
-/// `parley users`, `parley queues` and `parley sessions`: tables of what the databases have, and
+/// `parley users`, `parley queues` and `parley sessions`: tables of what the services have, and
 /// changes.
 enum ViewCommand {
   private static let viewFlags = [
     Folder.dataFlag, Flag(name: "limit", placeholder: "N", help: "the most rows (default 100)"),
-    CopiedData.flag, Folder.jsonFlag,
+    StoredTables.flag, Folder.jsonFlag,
   ]
 
   /// The commands that change something: their words, their argument, and a description.
@@ -57,7 +57,8 @@ enum ViewCommand {
 
       \(views.map { line($0.verb, $0.argument, $0.help) }.joined(separator: "\n"))
 
-      Reads a copy of the database as of one moment, also while services use it, and changes nothing.
+      Reads the tables as of one moment, also while services use them, and changes nothing: a copy of the
+      file, or PostgreSQL if the configuration names it.
       """
     if !changes.isEmpty {
       usage += """
@@ -92,8 +93,8 @@ enum ViewCommand {
     }
     let limit = try arguments.int("limit", in: 1...1_000_000) ?? 100
     do {
-      let rows = try CopiedData.read([view.database], arguments) { copy, _ in
-        try view.rows(in: copy, arguments.words.last!, limit: limit)
+      let rows = try StoredTables.read([view.database], arguments) { tables in
+        try view.rows(in: tables, arguments.words.last!, limit: limit)
       }
       print(arguments.has("json") ? json(rows, view).text : table(rows, view).text)
       return 0

@@ -1,6 +1,6 @@
 import Environment
 
-/// A table of what a database has, for operators.
+/// A table of what a service has, for operators.
 public struct DirectoryView: Sendable {
   /// The first word of the command, such as `users`.
   public let noun: String
@@ -12,9 +12,9 @@ public struct DirectoryView: Sendable {
   public let help: String
   /// The heads of the columns.
   public let columns: [String]
-  /// The database that it reads.
+  /// The database that it reads: a file, or tables on a server.
   public let database: ServiceDatabase
-  private let find: @Sendable (SQLConnection, Question) throws -> [[JSONValue]]
+  private let find: @Sendable (SQLSession, Question) async throws -> [[JSONValue]]
 
   /// What the operator asks for.
   struct Question: Sendable {
@@ -24,7 +24,7 @@ public struct DirectoryView: Sendable {
 
   init(
     _ noun: String, _ verb: String, _ argument: String?, _ help: String, _ columns: [String],
-    in database: ServiceDatabase, find: @escaping @Sendable (SQLConnection, Question) throws -> [[JSONValue]]
+    in database: ServiceDatabase, find: @escaping @Sendable (SQLSession, Question) async throws -> [[JSONValue]]
   ) {
     self.noun = noun
     self.verb = verb
@@ -35,10 +35,11 @@ public struct DirectoryView: Sendable {
     self.find = find
   }
 
-  /// Reads at most `limit` rows from a copy of the database that nobody else uses.
-  /// - Throws: `DatabaseError`, also for a database of another release; `NotFound`.
-  public func rows(in storage: any Storage, _ argument: String, limit: Int) throws -> [[JSONValue]] {
-    try find(try database.opened(in: storage), Question(argument: argument, limit: Int64(limit)))
+  /// Reads at most `limit` rows. Returns nil if the service has no tables.
+  /// - Throws: `DatabaseError`, also for tables of another release; `NotFound`.
+  public func rows(in tables: some ReadTables, _ argument: String, limit: Int) throws -> [[JSONValue]]? {
+    let (find, question) = (find, Question(argument: argument, limit: Int64(limit)))
+    return try tables.read(database) { try await find($0, question) }
   }
 
   /// The argument names nothing.
@@ -59,11 +60,10 @@ extension DirectoryView {
       "users", "list", nil, "the accounts, oldest first",
       ["USER_ID", "USERNAME", "EMAIL", "CREATED", "LAST_LOGIN", "SESSIONS", "DISABLED"],
       in: UserService.database
-    ) { connection, question in
-      try connection.query(
+    ) { session, question in
+      try await session.query(
         """
-        SELECT user_id, username, user_email, created_at, ifnull(last_login, ''), session_count,
-          ifnull(disabled_at, '') FROM users
+        SELECT user_id, username, user_email, created_at, last_login, session_count, disabled_at FROM users
         ORDER BY rowid LIMIT $1
         """, .int(question.limit)
       ) {
@@ -75,31 +75,31 @@ extension DirectoryView {
     },
     DirectoryView(
       "users", "show", "USER", "an account, by its id, username or email", ["FIELD", "VALUE"], in: UserService.database
-    ) { connection, question in
-      let id = try account(question.argument, in: connection)
-      return try connection.query(
+    ) { session, question in
+      let id = try await account(question.argument, in: session)
+      return try await session.query(
         """
-        SELECT user_id, username, user_email, created_at, ifnull(last_login, ''), session_count,
-          CASE WHEN password_hash LIKE '%$%' THEN substr(password_hash, 1, instr(password_hash, '$') - 1) ELSE '' END,
-          ifnull(disabled_at, '')
+        SELECT user_id, username, user_email, created_at, last_login, session_count, password_hash, disabled_at
         FROM users WHERE user_id = $1
         """, .text(id.value)
       ) { row -> [[JSONValue]] in
-        [
+        // What stands before the first `$` names the function and its rounds.
+        let hash = row.text(6).split(separator: "$", maxSplits: 1, omittingEmptySubsequences: false)
+        return [
           ["USER_ID", .string(row.text(0))], ["USERNAME", .string(row.text(1))], ["EMAIL", .string(row.text(2))],
           ["CREATED", .string(row.text(3))], ["LAST_LOGIN", .string(row.text(4))], ["SESSIONS", .int(row.int(5))],
-          ["PASSWORD_HASH", .string(row.text(6))], ["DISABLED", .string(row.text(7))],
+          ["PASSWORD_HASH", .string(hash.count > 1 ? String(hash[0]) : "")], ["DISABLED", .string(row.text(7))],
         ]
       }.flatMap(\.self)
     },
     DirectoryView(
       "users", "sessions", "USER", "the sessions of an account; an id is a secret, so only its beginning is shown",
       ["SESSION_ID", "CREATED", "LAST_USED"], in: UserService.database
-    ) { connection, question in
-      let id = try account(question.argument, in: connection)
-      return try connection.query(
+    ) { session, question in
+      let id = try await account(question.argument, in: session)
+      return try await session.query(
         """
-        SELECT substr(session_id, 1, 6) || '…', created_at, ifnull(last_used, 0) FROM user_sessions
+        SELECT substr(session_id, 1, 6) || '…', created_at, last_used FROM user_sessions
         WHERE user_id = $1 ORDER BY rowid LIMIT $2
         """, .text(id.value), .int(question.limit)
       ) { row in
@@ -109,13 +109,11 @@ extension DirectoryView {
     },
   ]
 
-  static func account(_ text: String, in connection: SQLConnection) throws -> AccountID {
-    try connection.perform { session in
-      guard let id = try await AccountsTables(session).named(text) else {
-        throw NotFound(reason: "no account \"\(text)\"")
-      }
-      return id
+  static func account(_ text: String, in session: SQLSession) async throws -> AccountID {
+    guard let id = try await AccountsTables(session).named(text) else {
+      throw NotFound(reason: "no account \"\(text)\"")
     }
+    return id
   }
 }
 
@@ -129,8 +127,8 @@ extension DirectoryView {
     DirectoryView(
       "queues", "list", nil, "the durable queues and the messages that are on the disk",
       ["QUEUE", "MESSAGES", "BYTES", "BINDINGS", "AUTO_DELETE"], in: Broker.database
-    ) { connection, question in
-      try connection.query(
+    ) { session, question in
+      try await session.query(
         """
         SELECT q.name, count(m.message_id), ifnull(sum(length(m.body)), 0),
           (SELECT count(*) FROM bindings b WHERE b.destination = q.name AND b.is_to_exchange = 0), q.is_auto_delete
@@ -141,8 +139,8 @@ extension DirectoryView {
     DirectoryView(
       "queues", "peek", "QUEUE", "the first messages of a queue that are on the disk, in order",
       ["MESSAGE", "EXCHANGE", "ROUTING_KEY", "TYPE", "BYTES", "BODY"], in: Broker.database
-    ) { connection, question in
-      try messages(of: question.argument, in: connection, question.limit).map { message in
+    ) { session, question in
+      try await messages(of: question.argument, in: session, question.limit).map { message in
         [
           .int(message.id), .string(message.exchange), .string(message.routingKey),
           .string(message.properties.type?.shown ?? ""), .int(Int64(message.body.count)),
@@ -153,8 +151,8 @@ extension DirectoryView {
     DirectoryView(
       "queues", "dead-letters", nil, "the messages that a service could not read, with the reason",
       ["MESSAGE", "QUEUE", "REASON", "BYTES", "BODY"], in: Broker.database
-    ) { connection, question in
-      try messages(of: QueueNames.deadLetters, in: connection, question.limit).map { message in
+    ) { session, question in
+      try await messages(of: QueueNames.deadLetters, in: session, question.limit).map { message in
         let headers = message.properties.headers
         return [
           .int(message.id), .string(headers?[DeadLetterOrigin.queue]?.shown ?? ""),
@@ -174,11 +172,11 @@ extension DirectoryView {
   }
 
   private static func messages(
-    of queue: String, in connection: SQLConnection, _ limit: Int64
-  ) throws -> [StoredMessage] {
-    let isKnown = try connection.first("SELECT 1 FROM queues WHERE name = $1", .text(queue)) { _ in true } ?? false
+    of queue: String, in session: SQLSession, _ limit: Int64
+  ) async throws -> [StoredMessage] {
+    let isKnown = try await session.first("SELECT 1 FROM queues WHERE name = $1", .text(queue)) { _ in true } ?? false
     guard isKnown else { throw NotFound(reason: "no durable queue \"\(queue)\"") }
-    return try connection.query(
+    return try await session.query(
       """
       SELECT message_id, exchange, routing_key, properties, body FROM messages WHERE queue = $1
       ORDER BY priority DESC, message_id LIMIT $2
@@ -197,16 +195,16 @@ extension DirectoryView {
 extension DirectoryView {
   private static let sessions = [
     DirectoryView(
-      "sessions", "list", nil, "the supervised sessions, those that go on first",
+      "sessions", "list", nil, "the supervised sessions, those that go on first, then those that ended last",
       ["SESSION", "STATUS", "CUSTOMER", "EPOCH", "HOST", "USERS", "DEMAND", "MESSAGES"], in: UserManager.database
-    ) { connection, question in
-      try connection.query(
+    ) { session, question in
+      try await session.query(
         """
         SELECT supervisor, status, email, epoch, host,
           (SELECT count(*) FROM pool_users u WHERE u.supervisor = s.supervisor AND place = 'serving'),
-          (SELECT ifnull(sum(user_count), 0) FROM demands d WHERE d.supervisor = s.supervisor),
+          (SELECT CAST(coalesce(sum(user_count), 0) AS BIGINT) FROM demands d WHERE d.supervisor = s.supervisor),
           (SELECT count(*) FROM transcripts t WHERE t.supervisor = s.supervisor)
-        FROM sessions s ORDER BY status = 'ended', rowid DESC LIMIT $1
+        FROM sessions s ORDER BY status = 'ended', ended_at DESC, supervisor LIMIT $1
         """, .int(question.limit)
       ) {
         [
