@@ -275,6 +275,20 @@ class Actions(unittest.TestCase):
         self.press(page, "Revoke Ann")
         self.confirm(page, "End the sessions of Ann?", "log in again, everywhere")
         page.wait("document.querySelector('#notice').textContent === 'Ann has to log in again.'")
+        self.press(page, "Set the password of Ann")
+        page.wait("document.querySelector('#confirm').open")
+        self.assertEqual(page.evaluate("document.activeElement.id"), "new-password")
+        page.fill("#new-password", "short")
+        page.press_enter()
+        page.wait("document.querySelector('#confirm-error').textContent.includes('password')")
+        self.assertEqual(login(), 200)
+        page.evaluate("document.querySelector('#new-password').value = ''")
+        page.fill("#new-password", "another password")
+        self.confirm(page, "Set the password of Ann?", "Its tokens and")
+        page.wait("document.querySelector('#notice').textContent === 'Ann has a new password.'")
+        self.assertEqual(page.evaluate("document.querySelector('#new-password').value"), "")
+        self.assertEqual(login(), 401)
+        self.assertEqual(users.send("POST", "/login", {"user": "Ann", "password": "another password"})[0], 200)
 
     def test_service_token(self):
         """With a service token the page asks for it, and it opens all of the page."""
@@ -301,7 +315,7 @@ class Actions(unittest.TestCase):
             client = Client(server.ports["manager"])
             document = client.send("GET", "/openapi.json")[1]
             paths = sorted(path for path in document["paths"] if path.startswith("/operator/"))
-            self.assertEqual(len(paths), 10)
+            self.assertEqual(len(paths), 11)
             for path in paths:
                 for token in (None, "x" * 64, self.operator_token(server)[:-1]):
                     self.assertEqual(client.send("POST", path, {}, token=token)[0], 401, path)

@@ -103,14 +103,19 @@ enum OperatorActions {
     ])
     let user = Schema.Field(
       "user", .string(.init(minimumLength: 1, maximumBytes: AccountName.maximumBytes)), "id, email or username")
-    return [
-      ("disable", "Disable an account: it cannot log in, and its tokens and sessions end"),
-      ("enable", "Enable a disabled account; its user has to log in again"),
-      ("revoke", "End the tokens and sessions of an account"),
-    ].map { verb, summary in
+    let changes: [(verb: String, summary: String, fields: [Schema.Field])] = [
+      ("disable", "Disable an account: it cannot log in, and its tokens and sessions end", []),
+      ("enable", "Enable a disabled account; its user has to log in again", []),
+      ("revoke", "End the tokens and sessions of an account", []),
+      (
+        "set-password", "Give an account a new password, and end its tokens and sessions",
+        [.init("password", .newPassword)]
+      ),
+    ]
+    return changes.map { verb, summary, fields in
       Route(
         "POST", "/operator/users/\(verb)", "\(summary). The User Service does it", access: .operators,
-        body: .object([user, .dryRun]),
+        body: .object([user] + fields + [.dryRun]),
         responses: [
           .init(200, "The account", account), .init(403, "The User Service needs another token"),
           .init(404, "No such account, or the manager knows no User Service"),

@@ -36,8 +36,9 @@ enum OperatorPage {
     <p id="letters-note"></p>
     <div class="scroll" id="letters-region" tabindex="0" role="region" aria-labelledby="letters-title" hidden><table id="letters"></table></div></section>
     </main>
-    <dialog id="confirm" aria-labelledby="confirm-title" aria-describedby="confirm-text"><h2 id="confirm-title"></h2><p id="confirm-text"></p>
-    <p id="confirm-error" class="bad" role="alert"></p><div class="line"><button id="confirm-no">Cancel</button><button id="confirm-yes"></button></div></dialog>
+    <dialog id="confirm" aria-labelledby="confirm-title" aria-describedby="confirm-text"><h2 id="confirm-title"></h2><form id="confirm-form"><p id="confirm-text"></p>
+    <label id="confirm-password" hidden>New password <input id="new-password" type="password" autocomplete="new-password"></label>
+    <p id="confirm-error" class="bad" role="alert"></p><div class="line"><button type="button" id="confirm-no">Cancel</button><button id="confirm-yes"></button></div></form></dialog>
     <dialog id="transcript" aria-labelledby="transcript-title"><h2 id="transcript-title"></h2><div class="scroll" tabindex="0" role="region" aria-labelledby="transcript-title"><ol id="transcript-list"></ol></div>
     <p id="transcript-note" role="status"></p><div class="line"><button id="transcript-more">More</button><button id="transcript-close">Close</button></div></dialog>
     <dialog id="sign-in" aria-labelledby="sign-in-title" aria-describedby="sign-in-text"><form id="sign-in-form"><h2 id="sign-in-title">Operators only</h2>

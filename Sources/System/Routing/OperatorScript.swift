@@ -111,18 +111,23 @@ extension OperatorPage {
     }
 
     // Asks whether to act, and says what will happen. If acting fails, the dialog shows the error.
-    function confirmed(title, text, verb, act) {
+    // `act` gets a new password if the operator has to give one.
+    function confirmed(title, text, verb, act, needsPassword = false) {
       $('confirm-title').textContent = title;
       $('confirm-text').textContent = text;
       $('confirm-error').textContent = '';
       $('confirm-yes').textContent = verb;
       $('confirm-yes').disabled = false;
+      $('confirm-password').hidden = !needsPassword;
+      $('new-password').required = needsPassword;
+      $('confirm').onclose = () => { $('new-password').value = ''; };
       $('confirm-no').onclick = () => $('confirm').close();
-      $('confirm-yes').onclick = async () => {
+      $('confirm-form').onsubmit = async event => {
+        event.preventDefault();
         $('confirm-yes').disabled = true;
         $('confirm-error').textContent = '';
         try {
-          tell(await act());
+          tell(await act($('new-password').value));
           $('confirm').close();
         } catch (error) {
           if (!(error instanceof Cancelled)) $('confirm-error').textContent = error.message;
@@ -130,7 +135,7 @@ extension OperatorPage {
         $('confirm-yes').disabled = false;
       };
       $('confirm').showModal();
-      $('confirm-no').focus();
+      $(needsPassword ? 'new-password' : 'confirm-no').focus();
     }
 
     const endSession = id => attempt(async () => {
@@ -211,7 +216,13 @@ extension OperatorPage {
       const ends = 'Its tokens and ' + count(found.sessions_ended, 'session') + ' end, and their sockets close.';
       line.append(found.disabled ? change('Enable', 'Enable', 'It can log in again. Old tokens stay invalid.', 'is enabled')
         : change('Disable', 'Disable', 'It can log in no more. ' + ends + ' Its names stay taken.', 'is disabled'),
-        change('Revoke', 'End the sessions of', ends + ' Its user has to log in again, everywhere.', 'has to log in again'));
+        change('Revoke', 'End the sessions of', ends + ' Its user has to log in again, everywhere.', 'has to log in again'),
+        button('Set password…', 'Set the password of ' + found.username, () =>
+          confirmed('Set the password of ' + found.username + '?', found.email + '. ' + ends, 'Set password', async password => {
+            await post('users/set-password', { user: found.user_id, password });
+            await lookUp(found.user_id, false);
+            return found.username + ' has a new password.';
+          }, true)));
       $('account').replaceChildren(facts, line);
       $('account').hidden = false;
       if (isFocused) $('account-title').focus();
