@@ -110,10 +110,12 @@ final class ChatUser: SimulatedUser {
       guard let session = stream.pick(devices).socket.session else { return }
       endedSessions.insert(session)
       try await client.logout(session)
+      try await hearOfEnd(environment)
     case .deleteSession:
       guard let session = stream.pick(devices).socket.session else { return }
       endedSessions.insert(session)
       try await client.deleteSession(session)
+      try await hearOfEnd(environment)
     case .logoutWhileConnecting:
       guard try await logOutWhileConnecting(client, environment) else { return }
     case .readHistory:
@@ -125,6 +127,12 @@ final class ChatUser: SimulatedUser {
     // A device without a session tries once to get one, and goes on without it.
     for device in devices where device.socket.session == nil { device.socket.session = try await client.tryToLogin() }
     for device in devices { device.socket.start() }
+  }
+
+  /// Waits until a device has heard of the end of its session, if users take turns: whether it has
+  /// at the end of the turn would be up to the schedule.
+  private func hearOfEnd(_ environment: Environment) async throws {
+    if state.turns != nil { try await environment.clock.sleep(for: Turns.settling) }
   }
 
   /// False if no device was connected.

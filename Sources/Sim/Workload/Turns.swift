@@ -39,7 +39,7 @@ final class Turns {
 
   /// Time after an action in which sockets that have ended are open again, and every user hears of
   /// it.
-  private static let settling: Duration = .seconds(8)
+  static let settling: Duration = .seconds(8)
   /// Turns begin at multiples of this time, so that they begin at the same times in two worlds.
   private static let beat: Duration = .seconds(13)
   /// Time between two looks at whose turn it is.
