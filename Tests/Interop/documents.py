@@ -14,8 +14,8 @@ LONG = ("scripts/test", "scripts/bench", "scripts/mutants", "scripts/fuzz-inputs
 
 
 def blocks(path):
-    """Returns `(language, text)` of each fenced block."""
-    return re.findall(r"^```(\S*)\n(.*?)^```$", path.read_text(), re.M | re.S)
+    """Returns `(language, text)` of each fenced block, also of those in a list."""
+    return re.findall(r"^ *```(\S*)\n(.*?)^ *```$", path.read_text(), re.M | re.S)
 
 
 def commands(text):
@@ -27,7 +27,7 @@ def commands(text):
 def inline(path):
     """Returns the commands in the prose, except those with a placeholder (`FILE`, `…`,
     `[NAME]`)."""
-    prose = re.sub(r"^```.*?^```$", "", path.read_text(), flags=re.M | re.S)
+    prose = re.sub(r"^ *```.*?^ *```$", "", path.read_text(), flags=re.M | re.S)
     found = re.findall(r"`((?:scripts/|parley |\.ci/)[^`]+)`", prose)
     found = [" ".join(command.split()) for command in found]
     return [command for command in found if not re.search(r"…|\[|\b[A-Z]{3,}\b", command)]
