@@ -113,11 +113,8 @@ final class OperatedService {
 
   /// Whether a service has made its tables in PostgreSQL.
   private static func hasTables(_ kind: Kind, _ configuration: Configuration) throws -> Bool {
-    guard var servers = try configuration.servers(of: kind.rawValue) else { return false }
-    servers.tls = PostgresTLS(try configuration.authorities())
-    return try RealNode.visitor("operator", level: .warning).run { [servers] in
-      try await kind.database.isMade($0, on: servers)
-    }
+    guard let servers = try configuration.servers(withTablesOf: kind) else { return false }
+    return try RealNode.visitor("operator", level: .warning).run { try await kind.database.isMade($0, on: servers) }
   }
 
   /// Whether a process listens at an address, as far as one can tell.
@@ -224,6 +221,14 @@ extension Configuration {
   init(ofOperatorOf data: String) throws(UsageError) {
     let arguments = try Arguments(["--data", data], flags: ServeCommand.allFlags)
     self = try Configuration(arguments, environment: environmentVariables())
+  }
+
+  /// The servers of the database of a service, and what they are checked with; nil if that is a
+  /// file.
+  func servers(withTablesOf kind: OperatedService.Kind) throws -> PostgresOptions? {
+    guard var servers = try servers(of: kind.rawValue) else { return nil }
+    servers.tls = PostgresTLS(try authorities())
+    return servers
   }
 
   /// The authorities that servers are checked with.

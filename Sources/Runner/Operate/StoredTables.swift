@@ -25,10 +25,7 @@ struct StoredTables: ReadTables {
     let configuration = try Configuration(ofOperatorOf: data)
     var servers: [String: PostgresOptions] = [:]
     for database in databases {
-      let service = OperatedService.Kind(of: database).rawValue
-      guard var options = try configuration.servers(of: service) else { continue }
-      options.tls = PostgresTLS(try configuration.authorities())
-      servers[database.path] = options
+      servers[database.path] = try configuration.servers(withTablesOf: OperatedService.Kind(of: database))
     }
     let source = try Folder.open(data)
     let temporary = try Folder.makeTemporary(in: arguments.value("temporary"))

@@ -67,10 +67,9 @@ public struct Database: Sendable {
   ) {
     isShared = options.servers != nil && options.takesTurns && options.isShared
     if let servers = options.servers {
-      let service = String(path.prefix { $0 != "." })
       backend = .remote(
         PostgresDatabase(
-          environment, servers, service: service,
+          environment, servers, service: ServiceDatabase.service(of: path),
           turns: !options.takesTurns ? .none : isShared ? .shared : .alone, migrations: migrations,
           observer: observer))
       return

@@ -4,8 +4,8 @@ import Environment
 public struct ServiceDatabase: Sendable {
   /// The file's name in the data directory.
   public let path: String
-  /// The name by which a server knows the tables.
-  var service: String { String(path.prefix { $0 != "." }) }
+  /// The name by which a server knows the tables of a service, for the name of their file.
+  static func service(of path: String) -> String { String(path.prefix { $0 != "." }) }
   let migrations: Migrations
   /// Promises that the rows keep after each commit.
   let invariants: [Invariant]

@@ -20,7 +20,8 @@ extension ServiceDatabase {
     }
   }
 
-  /// Passes the version of the tables to `body`, or nil if there are none.
+  /// Runs `body` in a transaction on the servers. It gets the version of the tables, nil if the
+  /// service has made none.
   private func visit<R: Sendable>(
     _ environment: Environment, _ servers: PostgresOptions, _ body: (Int?, SQLSession) async throws -> R
   ) async throws -> R {
@@ -30,6 +31,7 @@ extension ServiceDatabase {
       await pool.close()
       throw error
     }
+    let service = Self.service(of: path)
     var result: R?
     let outcome = await PostgresTransaction(connection, isMarked: false).run(environment.log) { session in
       try await session.run("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")

@@ -51,9 +51,7 @@ struct AMQPReader {
   }
 
   mutating func shortString() throws(AMQPError) -> String {
-    let size = Int(try octet())
-    let raw = try take(size)
-    guard let text = String(utf8: raw) else { throw .frame("a short string that is not UTF-8") }
+    guard let text = String(utf8: try shortBytes()) else { throw .frame("a short string that is not UTF-8") }
     return text
   }
 
